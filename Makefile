@@ -1,0 +1,50 @@
+# `make demo` and `make test` need Python >= 3.11, make and a package index; everything else is set up here.
+PYTHON ?= python3
+UV := .uv/bin/uv
+RUN := .venv/bin/
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help demo test check format lab schemas bench clean
+
+help:  ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+
+.venv/.core: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --frozen --inexact --no-default-groups --python .uv/bin/python
+	@touch $@
+
+.venv/.dev: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --frozen --inexact --all-extras --python .uv/bin/python
+	@touch $@ .venv/.core
+
+demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a minute
+	$(RUN)quivo-frames demo --out data/demo
+
+test: .venv/.dev  ## Run the tests
+	$(RUN)pytest
+
+check: .venv/.dev  ## Format, lint and types
+	$(RUN)ruff format --check
+	$(RUN)ruff check
+	$(RUN)mypy
+
+format: .venv/.dev  ## Format the code
+	$(RUN)ruff format
+	$(RUN)ruff check --fix
+
+lab: .venv/.dev  ## Open the notebooks in JupyterLab
+	$(RUN)jupyter lab notebooks
+
+schemas: .venv/.dev  ## Generate schemas/ from the description in order.py
+	$(RUN)python -m quivo_frames.describing schemas
+
+bench: .venv/.dev  ## Run the benchmarks
+	$(RUN)python -m tests.benchmarks
+
+clean:  ## Remove what was set up and made here
+	rm -rf .uv .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo

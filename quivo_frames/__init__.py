@@ -1,0 +1,98 @@
+"""Refetch batches of Quivo orders, keep every answer, and build validated polars tables.
+
+    import quivo_frames as qf
+
+    with qf.Client.from_env() as client, qf.Archive("orders.sqlite") as archive:
+        run = qf.refetch(order_ids, client, archive)    # safe to repeat; run.failures is a frame
+    tables = qf.build("orders.sqlite", "tables/")       # or qf.flatten(list_of_bytes), in memory
+    tables.shipments                                    # a polars DataFrame; tables.scan.shipments is lazy
+    qf.schema("shipments")                              # the pandera schema of a table, for one's own frames
+
+From the ids of orders to tables:
+
+    order ids --refetch--> Archive (every answer as received) --build--> Dataset (18 tables, failures, notes)
+
+`qf.open` opens a dataset that was built before. Errors that end a run are `QuivoError`s with a sentence for the user;
+what is wrong with one order is a row of `failures`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quivo_frames.archive import Archive
+    from quivo_frames.building import build
+    from quivo_frames.client import Client
+    from quivo_frames.dataset import Dataset
+    from quivo_frames.errors import (
+        ArchiveError,
+        ConfigError,
+        DatasetError,
+        LoginError,
+        QuivoError,
+        UnexpectedResponse,
+        Unreachable,
+    )
+    from quivo_frames.flattening import flatten
+    from quivo_frames.frames import Frames
+    from quivo_frames.refetching import plan, refetch
+    from quivo_frames.settings import Settings
+    from quivo_frames.validating import schema
+
+    open = Dataset.open  # noqa: A001 - qf.open reads as it should
+
+_HOMES = {
+    "Archive": "archive",
+    "ArchiveError": "errors",
+    "Client": "client",
+    "ConfigError": "errors",
+    "Dataset": "dataset",
+    "DatasetError": "errors",
+    "Frames": "frames",
+    "LoginError": "errors",
+    "QuivoError": "errors",
+    "Settings": "settings",
+    "UnexpectedResponse": "errors",
+    "Unreachable": "errors",
+    "build": "building",
+    "flatten": "flattening",
+    "plan": "refetching",
+    "refetch": "refetching",
+    "schema": "validating",
+}
+
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "Client",
+    "ConfigError",
+    "Dataset",
+    "DatasetError",
+    "Frames",
+    "LoginError",
+    "QuivoError",
+    "Settings",
+    "UnexpectedResponse",
+    "Unreachable",
+    "build",
+    "flatten",
+    "open",
+    "plan",
+    "refetch",
+    "schema",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what a name needs when it is first used: polars and pandera take their half second only then."""
+    if name == "open":
+        return import_module("quivo_frames.dataset").Dataset.open
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"quivo_frames.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,240 @@
+"""The command line: one function a command, no logic of its own. Floor 6.
+
+Exit status: 0 all good; 1 done, but some orders failed; 2 wrong use or configuration; 3 cannot go on; 130 interrupted.
+Data and ids go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from quivo_frames.errors import ConfigError, QuivoError
+
+ASK_FROM = 100
+"""From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class _Commands(click.Group):
+    """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except QuivoError as error:
+            click.echo(f"quivo-frames: {error}", err=True)
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted. What was done is kept; the same command goes on from here.", err=True)
+            ctx.exit(130)
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
+        if found is None:
+            self.fail(f"{value} is no duration. Write 90s, 30m, 12h or 7d.", param, ctx)
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+
+
+_archive = click.option(
+    "--archive", default="orders.sqlite", show_default=True, type=click.Path(path_type=Path), help="The archive file."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="quivo_frames")
+def main() -> None:
+    """Refetch batches of Quivo orders, keep every answer, and build validated tables.
+
+    Begin with `quivo-frames demo`: it needs no account and no network.
+    """
+
+
+@main.command()
+@click.option("--out", default="quivo-demo", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
+@click.option("--orders", default=300, show_default=True, type=click.IntRange(20, 10_000), help="How many orders.")
+def demo(out: Path, orders: int) -> None:
+    """Show everything on the stand-in API, offline, in under a minute.
+
+    Example: quivo-frames demo
+    """
+    from quivo_frames.demo import run
+
+    run(out, orders)
+
+
+@main.command()
+@click.argument("ids", nargs=-1)
+@click.option(
+    "--ids", "ids_file", type=click.File(), help="File with ids, separated by lines, blanks or commas; - is stdin."
+)
+@_archive
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Requests at a time.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many requests a second.")
+@click.option("--max-age", type=_Duration(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
+@click.option("--new-run", is_flag=True, help="Start over instead of going on with an unfinished run of these ids.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be asked.")
+@click.option("--yes", is_flag=True, help=f"Do not ask before {ASK_FROM} requests and more.")
+@_as_json
+def refetch(
+    ids: tuple[str, ...], ids_file: Any, archive: Path, workers: int, rate: float | None, max_age: timedelta | None,
+    new_run: bool, dry_run: bool, yes: bool, as_json: bool,
+) -> None:  # fmt: skip
+    r"""Refetch orders and keep every answer in the archive. Safe to repeat: it goes on where it stopped.
+
+    \b
+    Examples: quivo-frames refetch 100017 100018
+              quivo-frames find 'lastModified:[2026-11-01T00:00:00Z TO *]' | quivo-frames refetch --ids -
+    """
+    from quivo_frames.archive import Archive
+    from quivo_frames.client import Client
+    from quivo_frames.refetching import plan as plan_of
+    from quivo_frames.refetching import refetch as run_of
+
+    given = [*ids, *(_split(ids_file) if ids_file else ())]
+    if not given:
+        raise ConfigError("No order ids were given. Name them, or give a file of them: --ids FILE.")
+    with Archive(archive) as opened:
+        plan = plan_of(given, opened, max_age=max_age, new_run=new_run, rate=rate)
+        if dry_run:
+            click.echo(json.dumps(plan.facts()) if as_json else str(plan))
+            return
+        asks = plan.requests >= ASK_FROM and not yes and sys.stdin.isatty()
+        if asks and not click.confirm(f"{plan}. Go on?", err=True):
+            raise ConfigError("Nothing was asked.")
+        with Client.from_env(rate=rate) as client:
+            run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run)
+        failures = run.failures
+        if as_json:
+            click.echo(json.dumps(run.facts()))
+        else:
+            click.echo(str(run))
+            _tell(
+                [f"Order {order_id}: {text}" for order_id, text in failures.select("order_id", "message").iter_rows()]
+            )
+            if failures.height:
+                click.echo(
+                    f"The same command asks for these again; `quivo-frames status --archive {archive}` lists them."
+                )
+    sys.exit(1 if failures.height else 0)
+
+
+def _split(file: Any) -> Iterator[str]:
+    for line in file:
+        yield from line.replace(",", " ").split()
+
+
+def _tell(lines: list[str], most: int = 10) -> None:
+    for line in lines[:most]:
+        click.echo(f"  {line}")
+    if len(lines) > most:
+        click.echo(f"  … and {len(lines) - most:,} more")
+
+
+@main.command()
+@click.argument("query", default="")
+@click.option(
+    "--sort", default="orderId:asc", show_default=True, help="Field and direction, such as lastModified:desc."
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many ids.")
+def find(query: str, sort: str, limit: int | None) -> None:
+    """Print the ids of the orders that a query finds, one a line. QUERY is Quivo's own query syntax.
+
+    Example: quivo-frames find 'sellerId:1882 AND orderStatus:PROCESSING' --limit 500
+    """
+    from quivo_frames.client import Client
+
+    with Client.from_env() as client:
+        for order_id in client.find(query, sort=sort, limit=limit):
+            click.echo(order_id)
+
+
+@main.command()
+@_archive
+@_as_json
+def status(archive: Path, as_json: bool) -> None:
+    """Tell what was asked, what came, what failed and why.
+
+    Example: quivo-frames status --archive orders.sqlite
+    """
+    from quivo_frames.archive import Archive
+
+    with Archive(archive) as opened:
+        runs, failures, counts = opened.runs(), opened.failures(), opened.counts()
+    if as_json:
+        told = {"counts": counts, "runs": runs.to_dicts(), "failures": failures.to_dicts()}
+        click.echo(json.dumps(told, default=str))
+        return
+    click.echo(f"{archive}: {counts['orders']:,} orders, {counts['responses']:,} good answers, {counts['runs']:,} runs")
+    for run in runs.iter_rows(named=True):
+        left = run["asked"] - run["fetched"] - run["skipped"] - run["failed"]
+        state = f"finished {run['finished_at']:%Y-%m-%d %H:%M}" if run["finished_at"] else "not finished"
+        click.echo(
+            f"  run {run['run']}, {run['started_at']:%Y-%m-%d %H:%M} UTC, {state}: {run['asked']:,} asked, "
+            f"{run['fetched']:,} fetched, {run['skipped']:,} skipped, {run['failed']:,} failed, {left:,} left"
+        )
+    if failures.height:
+        click.echo(f"{failures.height:,} orders have no good answer:")
+        rows = failures.select("order_id", "outcome", "message").iter_rows()
+        _tell([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
+@_as_json
+def build(inputs: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Build the tables from archives, from files of orders (.ndjson, .json, also .gz or .zst), or from folders of them.
+
+    Example: quivo-frames build orders.sqlite --out tables
+    """
+    from quivo_frames.building import build as build_of
+
+    dataset = build_of(list(inputs), out)
+    failed = dataset.manifest["orders"]["failed"]
+    if as_json:
+        click.echo(json.dumps(dataset.manifest))
+    else:
+        click.echo(repr(dataset))
+        if failed:
+            click.echo(f"{failed:,} orders are in no table; {out / 'failures.parquet'} says why:")
+            _tell(dataset.scan.failures.select("message").head(11).collect()["message"].to_list())
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.option(
+    "--port", default=0, show_default="a free one", type=click.IntRange(0, 65535), help="Port on this machine."
+)
+@click.option("--orders", default=300, show_default=True, type=click.IntRange(1), help="How many orders there are.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, other orders.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Refuse more than so many requests a second.")
+@click.option("--latency", default=0.0, show_default=True, type=click.FloatRange(0), help="Seconds before each answer.")
+def serve(port: int, orders: int, seed: int, rate: float | None, latency: float) -> None:
+    """Serve the stand-in Quivo API on this machine, to try things without an account.
+
+    Example: quivo-frames serve --port 8080 --orders 1000
+    """
+    from quivo_frames.standin import StandIn
+
+    with StandIn(orders, seed=seed, port=port, rate=rate, latency=latency) as api:
+        click.echo(f"export QUIVO_BASE_URL={api.base_url}")
+        click.echo(f"export QUIVO_API_KEY={api.api_key} QUIVO_USERNAME={api.username} QUIVO_PASSWORD={api.password}")
+        click.echo(f"Serving orders {api.order_ids[0]} to {api.order_ids[-1]}. Ctrl-C ends it.", err=True)
+        api.wait()
+
+
+if __name__ == "__main__":
+    main()

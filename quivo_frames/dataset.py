@@ -1,0 +1,302 @@
+"""Noun: tables <-> a folder of parquet files with a manifest. Only here: the files of a dataset. Floor 3.
+
+    DIR/<table>.parquet      one file a table; sentence, unit and privacy class in the field metadata
+    DIR/failures.parquet     orders that are in no table, and why
+    DIR/notes.parquet        readings that needed a decision, and fields that nobody knows
+    DIR/manifest.json        written last: version, inputs, counts, rows, size and sha256 of each file
+
+A dataset is written beside the one it replaces, in a hidden folder, and moved over it file by file when all of it is on
+the disk. The manifest goes first and comes last, so that a reader meets the old dataset, the new one, or a message.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import nanoarrow as na
+import polars as pl
+from filelock import FileLock, Timeout
+
+from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.frames import Frames, add_up
+from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Table, table
+
+MANIFEST = "manifest.json"
+ROW_GROUP = 122_880
+"""Rows a row group at the most: DuckDB's own size, so that its threads find work of the size they like."""
+_BUILDING = ".building"
+_LOCK = ".lock"
+_PARTS_SUFFIX = ".arrow"
+
+
+def arrow_schema(described: Table) -> Any:
+    """The Arrow schema of a table: sentence, unit and privacy class as metadata of its fields, keys not nullable."""
+    plain = na.c_schema(pl.Schema(described.schema))
+    fields = []
+    for column, field in zip(described.columns, plain.children, strict=True):
+        facts = {"description": column.sentence, "privacy": str(column.privacy)}
+        if column.unit:
+            facts["unit"] = column.unit
+        # large_string, not string_view: readers older than 2024 do not know the latter.
+        form = "U" if field.format == "vu" else field.format
+        fields.append(field.modify(format=form, metadata=facts, nullable=not column.required))
+    facts = {"description": f"One row per {described.grain}.", "schema_version": str(SCHEMA_VERSION)}
+    return plain.modify(children=fields, metadata=facts)
+
+
+class Dataset(Mapping[str, pl.DataFrame]):
+    """The 18 tables of a folder: `dataset.shipments` is read when asked for, `dataset.scan.shipments` is lazy.
+
+    `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Dataset:
+        """The dataset in a folder, its manifest read and its files looked at.
+
+        Raises:
+            ConfigError: there is no dataset.
+            DatasetError: it is incomplete, or of a later version.
+        """
+        path = Path(folder)
+        manifest = _manifest(path)
+        if manifest is None:
+            if (path / _BUILDING).exists():
+                raise DatasetError(f"{path} is being built, or a build of it was cut off. Wait, or build it again.")
+            raise ConfigError(f"{path} is not a dataset of quivo_frames: there is no {MANIFEST} in it.")
+        if manifest["schema_version"] > SCHEMA_VERSION:
+            raise DatasetError(f"{path} was built by a later version of quivo_frames. Install it, or build again.")
+        for name, facts in manifest["tables"].items():
+            file = path / facts["file"]
+            if not file.is_file() or file.stat().st_size != facts["bytes"]:
+                raise DatasetError(f"{file} is missing or not the file of {name} that was built. Build it again.")
+        return cls(path, manifest)
+
+    def lazy(self, name: str) -> pl.LazyFrame:
+        """A table, `failures` or `notes` as a LazyFrame.
+
+        Raises:
+            ConfigError: there is no such table.
+            DatasetError: the folder holds another dataset by now.
+        """
+        if name not in REPORTS:
+            table(name)
+        if _manifest(self.folder) != self.manifest:
+            raise DatasetError(f"{self.folder} was built anew since it was opened. Open it again.")
+        return pl.scan_parquet(self.folder / self.manifest["tables"][name]["file"])
+
+    @property
+    def scan(self) -> Scan:
+        """The tables as LazyFrames: `dataset.scan.shipments`."""
+        return Scan(self)
+
+    @property
+    def failures(self) -> pl.DataFrame:
+        """The orders that are in no table, and why."""
+        return self.lazy("failures").collect()
+
+    @property
+    def notes(self) -> pl.DataFrame:
+        """Readings that needed a decision, and fields that nobody knows."""
+        return self.lazy("notes").collect()
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return self.lazy(name).collect()
+
+    def __getattr__(self, name: str) -> pl.DataFrame:
+        if name in TABLES:
+            return self[name]
+        raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *TABLES]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES)
+
+    def __len__(self) -> int:
+        return len(TABLES)
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table, then of failures and notes."""
+        return {name: facts["rows"] for name, facts in self.manifest["tables"].items()}
+
+    def __repr__(self) -> str:
+        rows = "\n".join(f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
+        return f"{self.folder}: {self._headline()}\n{rows}"
+
+    def _headline(self) -> str:
+        orders = self.manifest["orders"]
+        return f"{orders['in']:,} orders in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{grain}</td><td style='text-align:right'>{self.counts()[name]:,}</td></tr>"
+            for name, grain in ((name, f"one row per {t.grain}") for name, t in (TABLES | REPORTS).items())
+        )
+        return (
+            f"<p><b>{self.folder.name}</b>: {self._headline()}</p><table><thead><tr><th>table</th><th>grain</th>"
+            f"<th>rows</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+class Scan:
+    """The tables of a dataset as LazyFrames, by name."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def __getattr__(self, name: str) -> pl.LazyFrame:
+        if name in TABLES or name in REPORTS:
+            return self._dataset.lazy(name)
+        raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*TABLES, *REPORTS]
+
+
+class DatasetWriter:
+    """Writes a dataset part by part, and puts it in its place when it is complete.
+
+    Raises:
+        ConfigError: the folder holds something that is not a dataset.
+        DatasetError: the disk is full or refuses, or another build works on the same folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._building = self.folder / _BUILDING
+        self._lock = FileLock(self.folder / _LOCK, mode=0o600)
+        self._waiting: Frames | None = None
+        self._parts = 0
+        self._reports: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+
+    def __enter__(self) -> Self:
+        with _disk(self.folder):
+            _refuse_foreign(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise DatasetError(f"Another build is writing to {self.folder}. Wait until it has ended.") from error
+            shutil.rmtree(self._building, ignore_errors=True)
+            self._building.mkdir(mode=0o700)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._building, ignore_errors=True)
+        self._lock.release()
+        if kind is not None:
+            (self.folder / _LOCK).unlink(missing_ok=True)
+            if self.folder.is_dir() and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def add(self, part: Frames) -> None:
+        """Takes the next part; its rows follow those of the parts before."""
+        with _disk(self.folder):
+            self._reports.append((part.failures, part.notes))
+            if self._waiting is not None:
+                self._spill(self._waiting)
+            self._waiting = part
+
+    def finish(self, facts: Mapping[str, Any]) -> Dataset:
+        """The dataset, in its place; `facts` go into the manifest."""
+        with _disk(self.folder):
+            last = self._waiting or Frames.of({})
+            if self._parts:
+                self._spill(last)
+            written = {name: self._write(TABLES[name], self._rows(name, last)) for name in TABLES}
+            failures, notes = (pl.concat(frames) for frames in zip(*(self._reports or [(last.failures, last.notes)]),
+                                                                    strict=True))  # fmt: skip
+            for name, frame in (("failures", failures), ("notes", add_up(notes))):
+                written[name] = self._write(REPORTS[name], frame.lazy())
+            manifest = {"dataset": "quivo_frames", "schema_version": SCHEMA_VERSION, **facts, "tables": written}
+            self._move(manifest)
+        return Dataset.open(self.folder)
+
+    def _spill(self, part: Frames) -> None:
+        """Keeps a part on the disk until all are there: polars cannot add to a parquet file."""
+        for name, frame in part.items():
+            (self._building / name).mkdir(exist_ok=True)
+            frame.write_ipc(self._building / name / f"{self._parts:06d}{_PARTS_SUFFIX}")
+        self._parts += 1
+
+    def _rows(self, name: str, last: Frames) -> pl.LazyFrame:
+        if not self._parts:
+            return last[name].lazy()
+        return pl.scan_ipc(sorted((self._building / name).glob(f"*{_PARTS_SUFFIX}")))
+
+    def _write(self, described: Table, rows: pl.LazyFrame) -> dict[str, Any]:
+        file = self._building / f"{described.name}.parquet"
+        rows.sink_parquet(file, row_group_size=ROW_GROUP, arrow_schema=arrow_schema(described))
+        shutil.rmtree(self._building / described.name, ignore_errors=True)
+        file.chmod(0o600)
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        count = pl.scan_parquet(file).select(pl.len()).collect().item()
+        return {"file": file.name, "rows": count, "bytes": file.stat().st_size, "sha256": digest}
+
+    def _move(self, manifest: Mapping[str, Any]) -> None:
+        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+        new = self._building / MANIFEST
+        new.write_text(text, encoding="utf-8")
+        new.chmod(0o600)
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        names = [facts["file"] for facts in manifest["tables"].values()]
+        for name in (*names, MANIFEST):
+            (self._building / name).replace(self.folder / name)
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder; None if there is none of ours."""
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("dataset") == "quivo_frames" else None
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file. Give a folder for the tables.")
+    if not folder.is_dir() or _manifest(folder) is not None or (folder / _BUILDING).exists():
+        return
+    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name != _LOCK)
+    if strangers:
+        raise ConfigError(
+            f"The folder {folder} is not empty and holds no dataset (there is {strangers[0]}, for one). "
+            "Nothing was written. Give an empty or a new folder."
+        )
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Troubles of the disk as messages."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+        reason = "the disk is full" if full else getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise DatasetError(
+            f"The tables cannot be written to {folder}: {reason}. What was there before is still there. "
+            "Make room or give another folder, and build again."
+        ) from error
+
+
+_ = (Callable, Iterable)

@@ -1,0 +1,212 @@
+"""Verb: the catalogue -> the texts of `schemas/`. Floor 2.
+
+`python -m quivo_frames.describing schemas` writes them; a test fails when they are stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from quivo_frames.order import Kind, Order, Privacy, Record, Rows, Says
+from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Column, Table, described
+
+_SOURCE = "https://api-docs.quivo.co/connector-api-reference/orders/refresh-data"
+_ABOUT = """Every table and column of quivo_frames, schema version {version}. Source of the fields: <{source}>.
+Instants are UTC.
+
+Keys are addresses: `1001/0/2` is order 1001, fulfillment order 0, shipment 2, by their places in the API's lists, from
+0. Join tables on the key columns that they share. Privacy: *personal* may tell who somebody is, *secret* opens a
+document."""
+_JSON: dict[Kind, dict[str, Any]] = {
+    Kind.TEXT: {"type": ["string", "null"]},
+    Kind.INT64: {"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**63 - 1},
+    Kind.INT32: {"type": ["integer", "null"], "minimum": -(2**31), "maximum": 2**31 - 1},
+    Kind.FLAG: {"type": ["boolean", "null"]},
+    Kind.INSTANT: {"type": ["string", "null"], "format": "date-time"},
+    Kind.DAY: {"type": ["string", "null"], "format": "date"},
+    Kind.MONEY: {"type": ["number", "null"]},
+    Kind.MEASURE: {"type": ["number", "null"]},
+    Kind.JSON: {},
+}
+_FRICTIONLESS = {
+    Kind.TEXT: "string",
+    Kind.INT64: "integer",
+    Kind.INT32: "integer",
+    Kind.FLAG: "boolean",
+    Kind.INSTANT: "datetime",
+    Kind.DAY: "date",
+    Kind.MONEY: "number",
+    Kind.MEASURE: "number",
+    Kind.JSON: "string",
+}
+
+
+def texts() -> dict[str, str]:
+    """The files of `schemas/`: path inside the folder -> content."""
+    contracts = {f"tables/{name}.json": _dumped(contract(table)) for name, table in (TABLES | REPORTS).items()}
+    return {
+        "order.schema.json": _dumped(order_schema()),
+        "dictionary.md": dictionary(),
+        "erd.md": diagram(),
+        **contracts,
+    }
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def order_schema() -> dict[str, Any]:
+    """What an order looks like, as JSON Schema 2020-12."""
+    found: dict[str, Any] = {}
+    _define(Order, found)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Order",
+        "$comment": f"Derived from {_SOURCE}, which marks no field as required but orderId by its path.",
+        "$ref": "#/$defs/Order",
+        "$defs": found,
+    }
+
+
+def _define(record: type[Record], found: dict[str, Any]) -> dict[str, Any]:
+    name = record.__name__
+    if name not in found:
+        found[name] = {}  # a place for recursion
+        properties = {json_name: _property(inner, kind, says, found)
+                      for _, json_name, inner, kind, says in described(record)}  # fmt: skip
+        found[name] = {"description": record.__doc__, "type": "object", "properties": properties}
+        if record is Order:
+            properties["orderId"]["type"] = "integer"
+            found[name]["required"] = ["orderId"]
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _property(
+    inner: type[Record] | None, kind: Kind | None, says: Says | Rows | None, found: dict[str, Any]
+) -> dict[str, Any]:
+    if isinstance(says, Rows):
+        entry = _define(inner, found) if inner else {"type": "string"}
+        items = {"anyOf": [entry, {"type": "null"}]}
+        return {"description": f"A row of {says.table} each.", "type": ["array", "null"], "items": items}
+    if inner is not None:
+        return {"anyOf": [_define(inner, found), {"type": "null"}]}
+    assert isinstance(says, Says)
+    assert kind is not None
+    facts = {"description": says.sentence, **_JSON[kind]}
+    if says.unit:
+        facts["x-unit"] = says.unit
+    if says.privacy is not Privacy.NONE:
+        facts["x-privacy"] = str(says.privacy)
+    return facts
+
+
+def contract(table: Table) -> dict[str, Any]:
+    """The contract of a table, as a Frictionless Table Schema with dtype, unit, privacy class and JSON path added."""
+    keys = {"primaryKey": table.key} if table.key else {}
+    references = [
+        {"fields": column, "reference": {"resource": "" if to == table.name else to, "fields": to_column}}
+        for column, to, to_column in table.references
+    ]
+    return {
+        "$schema": "https://datapackage.org/profiles/2.0/tableschema.json",
+        "name": table.name,
+        "description": f"One row per {table.grain}.",
+        "schemaVersion": SCHEMA_VERSION,
+        "source": table.source,
+        "fields": [_field(table, column) for column in table.columns],
+        **keys,
+        **({"foreignKeys": references} if references else {}),
+    }
+
+
+def _field(table: Table, column: Column) -> dict[str, Any]:
+    constraints = {"required": True} if column.required else {}
+    if column.name == table.key:
+        constraints["unique"] = True
+    facts = {
+        "name": column.name,
+        "type": _FRICTIONLESS[column.kind],
+        "description": column.sentence,
+        "dtype": str(column.dtype),
+        "unit": column.unit,
+        "privacy": str(column.privacy),
+        "jsonPath": table.json_path(column) if column.json_path else None,
+        "constraints": constraints,
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def dictionary() -> str:
+    """The data dictionary: the page that analysts read, in Markdown."""
+    lines = [
+        "# Data dictionary",
+        "",
+        _ABOUT.format(version=SCHEMA_VERSION, source=_SOURCE),
+        "",
+        "| table | one row per | from |",
+        "|---|---|---|",
+        *(f"| [{t.name}](#{t.name}) | {t.grain} | {_code(t.source)} |" for t in (TABLES | REPORTS).values()),
+    ]
+    for table in (TABLES | REPORTS).values():
+        lines += ["", f"## {table.name}", "", f"One row per {table.grain}."]
+        if table.key:
+            lines[-1] += f" Primary key: `{table.key}`."
+        lines += [""] if table.references else []
+        lines += [f"- `{column}` refers to `{to}.{to_column}`" for column, to, to_column in table.references]
+        lines += ["", "| column | type | meaning | unit | privacy | never null |", "|---|---|---|---|---|---|"]
+        lines += [_row(column) for column in table.columns]
+    return "\n".join(lines) + "\n"
+
+
+def _row(column: Column) -> str:
+    privacy = "" if column.privacy is Privacy.NONE else str(column.privacy)
+    never_null = "yes" if column.required else ""
+    return f"| {column.name} | {_dtype(column)} | {column.sentence} | {column.unit or ''} | {privacy} | {never_null} |"
+
+
+def _dtype(column: Column) -> str:
+    names = {Kind.INSTANT: "Datetime (µs, UTC)", Kind.MONEY: "Decimal(18, 4)", Kind.JSON: "String (JSON)"}
+    return names.get(column.kind, str(column.dtype))
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def diagram() -> str:
+    """The tables and their keys as an entity-relationship diagram in Mermaid, inside Markdown."""
+    lines = ["# Entity-relationship diagram", "", "```mermaid", "erDiagram"]
+    for table in TABLES.values():
+        for column, to, _ in table.references:
+            if column == "order_id" and table.parent != "orders":
+                continue  # every table has it; the parent's key says more
+            mark = "|o" if not table.column(column).required else "||"
+            lines.append(f'    {to} {mark}--o{{ {table.name} : "{column}"')
+    for table in TABLES.values():
+        lines.append(f"    {table.name} {{")
+        foreign = {column for column, *_ in table.references}
+        for one in table.columns:
+            key = " PK" if one.name == table.key else " FK" if one.name in foreign else ""
+            if key or not one.path:
+                lines.append(f"        {one.kind} {one.name}{key}")
+        lines.append("    }")
+    return "\n".join([*lines, "```", ""])
+
+
+def write(folder: Path) -> None:
+    """Writes the files of `schemas/`, and removes those that are no longer among them."""
+    wanted = texts()
+    for old in folder.rglob("*"):
+        if old.is_file() and old.relative_to(folder).as_posix() not in wanted:
+            old.unlink()
+    for name, text in wanted.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,88 @@
+"""Noun: the tables of some orders in memory, with what went wrong beside them. Floor 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import polars as pl
+
+from quivo_frames.errors import Failure, Note
+from quivo_frames.tables import REPORTS, TABLES, table
+
+
+class Frames(Mapping[str, pl.DataFrame]):
+    """The 18 tables of some orders as polars frames: `frames.shipments` or `frames["shipments"]`.
+
+    `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
+    """
+
+    def __init__(self, tables: Mapping[str, pl.DataFrame], failures: pl.DataFrame, notes: pl.DataFrame) -> None:
+        self._tables = dict(tables)
+        self.failures = failures
+        self.notes = notes
+
+    @classmethod
+    def of(
+        cls, tables: Mapping[str, pl.DataFrame], failures: Iterable[Failure] = (), notes: Iterable[Note] = ()
+    ) -> Frames:
+        """The tables, with tables that are not given empty; failures and notes from their rows."""
+        full = {name: tables[name] if name in tables else TABLES[name].empty() for name in TABLES}
+        return cls(full, report("failures", failures), report("notes", notes))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Frames]) -> Frames:
+        """The rows of all parts, in their order; equal notes are added up."""
+        found = list(parts) or [cls.of({})]
+        if len(found) == 1:
+            return found[0]
+        tables = {name: pl.concat([part[name] for part in found]) for name in TABLES}
+        notes = add_up(pl.concat([part.notes for part in found]))
+        return cls(tables, pl.concat([part.failures for part in found]), notes)
+
+    def without(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
+        """The tables without some orders."""
+        gone = pl.Series("gone", list(order_ids), dtype=pl.Int64)
+        return {name: frame.filter(~pl.col("order_id").is_in(gone)) for name, frame in self._tables.items()}
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        table(name)
+        return self._tables[name]
+
+    def __getattr__(self, name: str) -> pl.DataFrame:
+        if name in TABLES:
+            return self._tables[name]
+        raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *TABLES]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<24}{count:>12,}" for name, count in self.counts().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td style='text-align:right'>{n:,}</td></tr>" for name, n in self.counts().items()
+        )
+        return f"<table><thead><tr><th>table</th><th>rows</th></tr></thead><tbody>{rows}</tbody></table>"
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table, then of failures and notes."""
+        counts = {name: frame.height for name, frame in self._tables.items()}
+        return counts | {"failures": self.failures.height, "notes": self.notes.height}
+
+
+def report(name: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
+    """The frame of `failures` or `notes` from its rows."""
+    return pl.DataFrame(list(rows), schema=REPORTS[name].schema, orient="row")
+
+
+def add_up(notes: pl.DataFrame) -> pl.DataFrame:
+    """Notes with one row for each kind and path, their counts added, the first example kept."""
+    grouped = notes.group_by("kind", "path", maintain_order=True)
+    return grouped.agg(pl.col("count").sum(), pl.col("order_id", "message").first()).select(notes.columns)

@@ -1,0 +1,385 @@
+"""What an order is: one Struct a JSON object, a docstring a record, a sentence a field. Floor 0.
+
+This is the only place where a field's name, type, meaning, unit and privacy class are written. The decoder, the tables,
+their polars dtypes, the pandera schemas, the parquet metadata and `schemas/` are derived from it.
+
+Source of all fields: https://api-docs.quivo.co/connector-api-reference/orders/refresh-data. The page marks no field as
+required and says nothing about null, so every field but `order_id` may be missing. It states no units for weights and
+no lists of values for statuses; where a sentence below goes beyond the page, it says "presumably".
+
+Fields are in the API's order, their names are the API's own in snake_case.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """How a JSON value is read, and the type of the column it stands in."""
+
+    TEXT = "text"
+    INT64 = "int64"
+    INT32 = "int32"
+    FLAG = "flag"
+    INSTANT = "instant"
+    DAY = "day"
+    MONEY = "money"
+    MEASURE = "measure"
+    JSON = "json"
+
+
+class Privacy(StrEnum):
+    """Who may see a value: anybody with the data, only those who may see personal data, or nobody without need."""
+
+    NONE = "none"
+    PERSONAL = "personal"
+    SECRET = "secret"
+
+
+class Says(NamedTuple):
+    """The sentence of a field, its unit, and its privacy class."""
+
+    sentence: str
+    unit: str | None = None
+    privacy: Privacy = Privacy.NONE
+
+
+class Rows(NamedTuple):
+    """The table that the entries of a list go to, and what one entry is."""
+
+    table: str
+    one: str
+    value: str | None = None
+    """Name of the single column, for lists of plain values."""
+    unit: str | None = None
+    privacy: Privacy = Privacy.NONE
+
+
+PERSONAL, SECRET = Privacy.PERSONAL, Privacy.SECRET
+
+Text = Annotated[str | None, Kind.TEXT]
+Id = Annotated[int | None, Kind.INT64]
+Count = Annotated[int | None, Kind.INT64]
+Rank = Annotated[int | None, Kind.INT32]
+Flag = Annotated[bool | None, Kind.FLAG]
+Instant = Annotated[datetime | None, Kind.INSTANT]
+Day = Annotated[date | None, Kind.DAY]
+Money = Annotated[Decimal | None, Kind.MONEY]
+Measure = Annotated[float | None, Kind.MEASURE]
+Json = Annotated[msgspec.Raw, Kind.JSON]
+
+_WEIGHT = "not stated by the API, presumably kg"
+_MONEY = "currency of the order"
+_NOTHING = msgspec.Raw()
+
+
+class Record(msgspec.Struct, rename="camel"):
+    """A JSON object of an order."""
+
+
+class AddressIdentifier(Record):
+    """An extra identifier of a delivery address."""
+
+    identifier: Annotated[Text, Says("The identifier.", privacy=PERSONAL)] = None
+    type: Annotated[Text, Says("What kind of identifier it is.")] = None
+
+
+class InvoiceAddress(Record):
+    """The address that the invoice goes to."""
+
+    name1: Annotated[Text, Says("First line of the name.", privacy=PERSONAL)] = None
+    name2: Annotated[Text, Says("Second line of the name.", privacy=PERSONAL)] = None
+    company: Annotated[Text, Says("Company.", privacy=PERSONAL)] = None
+    address1: Annotated[Text, Says("First line of the street address.", privacy=PERSONAL)] = None
+    address2: Annotated[Text, Says("Second line of the street address.", privacy=PERSONAL)] = None
+    address3: Annotated[Text, Says("Third line of the street address.", privacy=PERSONAL)] = None
+    zip: Annotated[Text, Says("Postal code.")] = None
+    city: Annotated[Text, Says("City.")] = None
+    state: Annotated[Text, Says("State, province or region.")] = None
+    country: Annotated[Text, Says("Country, presumably as ISO 3166-1 alpha-2.")] = None
+    phone: Annotated[Text, Says("Phone number.", privacy=PERSONAL)] = None
+    email: Annotated[Text, Says("E-mail address.", privacy=PERSONAL)] = None
+
+
+class DeliveryAddress(InvoiceAddress):
+    """The address that the order is delivered to."""
+
+    address_identifier: Annotated[Text, Says("Identifier of the address.", privacy=PERSONAL)] = None
+    additional_identifiers: Annotated[
+        list[AddressIdentifier | None] | None, Rows("address_identifiers", "extra identifier of a delivery address")
+    ] = None
+    latitude: Annotated[Measure, Says("Latitude.", unit="degrees", privacy=PERSONAL)] = None
+    longitude: Annotated[Measure, Says("Longitude.", unit="degrees", privacy=PERSONAL)] = None
+
+
+class Position(Record):
+    """A line of the order as the customer placed it."""
+
+    position_id: Annotated[Id, Says("Quivo's number of the line.")] = None
+    position_identifier: Annotated[
+        Text, Says("Identifier of the line; presumably the one that shipment and handling positions refer to.")
+    ] = None
+    name: Annotated[Text, Says("Name of the article.")] = None
+    sku: Annotated[Text, Says("Stock keeping unit that was ordered.")] = None
+    custom_attributes: Annotated[
+        Json, Says("Free-form attributes of the line, JSON as received.", privacy=PERSONAL)
+    ] = _NOTHING
+    product_identifier: Annotated[Text, Says("Identifier of the product in the shop.")] = None
+    variant_identifier: Annotated[Text, Says("Identifier of the product's variant in the shop.")] = None
+    quantity: Annotated[Count, Says("Ordered quantity.", unit="pieces")] = None
+    lot: Annotated[Text, Says("Lot (batch) asked for.")] = None
+    location: Annotated[Text, Says("Storage location.")] = None
+    bundled_by: Annotated[Text, Says("The bundle that brought this line into the order.")] = None
+    unit_weight: Annotated[Measure, Says("Weight of one piece.", unit=_WEIGHT)] = None
+    unit_net_price: Annotated[Money, Says("Net price of one piece.", unit=_MONEY)] = None
+    unit_gross_price: Annotated[Money, Says("Gross price of one piece.", unit=_MONEY)] = None
+    total_weight: Annotated[Measure, Says("Weight of the line.", unit=_WEIGHT)] = None
+    total_net_amount: Annotated[Money, Says("Net amount of the line.", unit=_MONEY)] = None
+    total_gross_amount: Annotated[Money, Says("Gross amount of the line.", unit=_MONEY)] = None
+    expiration_date: Annotated[Instant, Says("Expiration date asked for.", unit="UTC")] = None
+
+
+class FulfillmentPosition(Record):
+    """A line of a fulfillment order: what a warehouse was asked to ship."""
+
+    fulfillment_order_position_id: Annotated[Id, Says("Quivo's number of the line.")] = None
+    ordered_sku: Annotated[Text, Says("SKU that the customer ordered.")] = None
+    sku: Annotated[Text, Says("SKU that is to be shipped.")] = None
+    warehouse_sku: Annotated[Text, Says("SKU in the warehouse's own system.")] = None
+    quantity: Annotated[Count, Says("Planned quantity.", unit="pieces")] = None
+    lot: Annotated[Text, Says("Lot (batch).")] = None
+    location: Annotated[Text, Says("Storage location.")] = None
+    customs_value: Annotated[
+        Money, Says("Value for customs; whether of one piece or the line is not stated.", unit=_MONEY)
+    ] = None
+    expiration_date: Annotated[Instant, Says("Expiration date.", unit="UTC")] = None
+    fulfillment_order_position_identifier: Annotated[Text, Says("Identifier of the line.")] = None
+    bundle_sku: Annotated[Text, Says("SKU of the bundle that the line is part of.")] = None
+
+
+class ShipmentPosition(Record):
+    """A line of a shipment: what was shipped."""
+
+    shipment_position_id: Annotated[Id, Says("Quivo's number of the line.")] = None
+    sku: Annotated[Text, Says("SKU that was shipped.")] = None
+    warehouse_sku: Annotated[Text, Says("SKU in the warehouse's own system.")] = None
+    seller_sku: Annotated[Text, Says("SKU in the seller's own system.")] = None
+    quantity: Annotated[Count, Says("Shipped quantity.", unit="pieces")] = None
+    lot: Annotated[Text, Says("Lot (batch) that was shipped.")] = None
+    location: Annotated[Text, Says("Storage location that it was taken from.")] = None
+    expiration_date: Annotated[Instant, Says("Expiration date of the lot.", unit="UTC")] = None
+    serial_numbers: Annotated[
+        list[str | None] | None, Rows("serial_numbers", "serial number of a shipped line", "serial_number")
+    ] = None
+    position_identifier: Annotated[
+        Text, Says("The line of the order that this belongs to, presumably its position_identifier.")
+    ] = None
+
+
+class GroupedPosition(Record):
+    """Shipped lines of one SKU and lot, taken together. The API gives it no identifier."""
+
+    warehouse_sku: Annotated[Text, Says("SKU in the warehouse's own system.")] = None
+    seller_sku: Annotated[Text, Says("SKU in the seller's own system.")] = None
+    quantity: Annotated[Count, Says("Shipped quantity.", unit="pieces")] = None
+    lot: Annotated[Text, Says("Lot (batch) that was shipped.")] = None
+    expiration_date: Annotated[Instant, Says("Expiration date of the lot.", unit="UTC")] = None
+    serial_numbers: Annotated[
+        list[str | None] | None, Rows("grouped_serial_numbers", "serial number of a grouped line", "serial_number")
+    ] = None
+
+
+class Url(Record):
+    """A link to a document."""
+
+    link: Annotated[Text, Says("Link to the document, presumably valid for a short time.", privacy=SECRET)] = None
+
+
+class PodDocument(Record):
+    """A proof-of-delivery document of a shipment."""
+
+    file_name: Annotated[Text, Says("Name of the file.", privacy=PERSONAL)] = None
+    file_key: Annotated[Text, Says("Key of the file in Quivo's storage.", privacy=SECRET)] = None
+    url: Url | None = None
+    mime_type: Annotated[Text, Says("Media type of the file.")] = None
+
+
+class Dimension(Record):
+    """A length with its unit."""
+
+    value: Annotated[Measure, Says("The number.", unit="the unit beside it")] = None
+    unit: Annotated[Text, Says("Unit of length; the page shows M, other members are not listed.")] = None
+
+
+class Shipment(Record):
+    """A shipment of a fulfillment order."""
+
+    shipment_id: Annotated[Id, Says("Quivo's number of the shipment.")] = None
+    shipment_identifier: Annotated[Text, Says("Identifier of the shipment.")] = None
+    provider: Annotated[Text, Says("Carrier.")] = None
+    tracking_link: Annotated[Text, Says("Link to the carrier's tracking page.", privacy=PERSONAL)] = None
+    tracking_links: Annotated[
+        list[str | None] | None,
+        Rows("tracking_links", "tracking link of a shipment", "tracking_link", privacy=PERSONAL),
+    ] = None
+    tracking_number: Annotated[Text, Says("The carrier's tracking number.", privacy=PERSONAL)] = None
+    tracking_numbers: Annotated[
+        list[str | None] | None,
+        Rows("tracking_numbers", "tracking number of a shipment", "tracking_number", privacy=PERSONAL),
+    ] = None
+    ship_date: Annotated[Instant, Says("When it was shipped.", unit="UTC")] = None
+    is_untracked: Annotated[Flag, Says("Whether it travels without tracking.")] = None
+    sscc: Annotated[Text, Says("Serial shipping container code (GS1).")] = None
+    predated_shipment: Annotated[Day, Says("The day that the shipment is predated to.")] = None
+    carrier_pick_up_date: Annotated[Instant, Says("When the carrier picks it up.", unit="UTC")] = None
+    delivery_window_start_time: Annotated[Instant, Says("Start of the delivery window.", unit="UTC")] = None
+    delivery_window_end_time: Annotated[Instant, Says("End of the delivery window.", unit="UTC")] = None
+    provider_name: Annotated[Text, Says("Name of the carrier.")] = None
+    number_of_pallets: Annotated[Count, Says("Declared number of pallets.", unit="pallets")] = None
+    number_of_parcels: Annotated[Count, Says("Declared number of parcels.", unit="parcels")] = None
+    gross_weight: Annotated[Measure, Says("Gross weight.", unit=_WEIGHT)] = None
+    width: Dimension | None = None
+    length: Dimension | None = None
+    height: Dimension | None = None
+    positions: Annotated[
+        list[ShipmentPosition | None] | None, Rows("shipment_positions", "shipped line of a shipment")
+    ] = None
+    reversed: Annotated[Flag, Says("Whether the shipment was reversed.")] = None
+    booked_shipment_id: Annotated[Id, Says("Quivo's number of the booked shipment (the label).")] = None
+    expected_delivery_date: Annotated[Instant, Says("When delivery is expected.", unit="UTC")] = None
+    delivery_date: Annotated[Instant, Says("When it was delivered.", unit="UTC")] = None
+    pod_date: Annotated[Instant, Says("When delivery was proven.", unit="UTC")] = None
+    grouped_positions: Annotated[
+        list[GroupedPosition | None] | None, Rows("grouped_positions", "grouped shipped line of a shipment")
+    ] = None
+    pod_documents: Annotated[
+        list[PodDocument | None] | None, Rows("pod_documents", "proof-of-delivery document of a shipment")
+    ] = None
+
+
+class FulfillmentOrder(Record):
+    """What one warehouse was asked to ship for an order."""
+
+    warehouse_id: Annotated[Id, Says("Quivo's number of the warehouse.")] = None
+    warehouse_name: Annotated[Text, Says("Name of the warehouse.")] = None
+    fulfillment_order_id: Annotated[Id, Says("Quivo's number of the fulfillment order.")] = None
+    fulfillment_order_identifier: Annotated[Text, Says("Identifier of the fulfillment order.")] = None
+    fulfillment_status: Annotated[Text, Says("Status of the fulfillment; its values are not documented.")] = None
+    fulfillment_connector_status: Annotated[
+        Text, Says("Status in the connection to the warehouse; its values are not documented.")
+    ] = None
+    fulfillment_in_stock: Annotated[Flag, Says("Whether everything is in stock.")] = None
+    cancelled: Annotated[Flag, Says("Whether the fulfillment order was cancelled.")] = None
+    positions: Annotated[
+        list[FulfillmentPosition | None] | None, Rows("fulfillment_positions", "line of a fulfillment order")
+    ] = None
+    shipments: Annotated[list[Shipment | None] | None, Rows("shipments", "shipment of a fulfillment order")] = None
+    fulfillment_order_created: Annotated[Instant, Says("When the fulfillment order was created.", unit="UTC")] = None
+    in_picking: Annotated[Flag, Says("Whether it is being picked.")] = None
+
+
+class HandlingPosition(Record):
+    """A content line of a handling unit."""
+
+    sscc: Annotated[Text, Says("Serial shipping container code (GS1) of the unit that holds the line.")] = None
+    position_identifier: Annotated[
+        Text, Says("The line of the order that this belongs to, presumably its position_identifier.")
+    ] = None
+    sku: Annotated[Text, Says("SKU that was packed.")] = None
+    warehouse_sku: Annotated[Text, Says("SKU in the warehouse's own system.")] = None
+    quantity: Annotated[Count, Says("Packed quantity.", unit="pieces")] = None
+
+
+class HandlingUnit(Record):
+    """A pallet, carton or other unit of packing; units hold units, to any depth."""
+
+    type: Annotated[Text, Says("What kind of unit it is; the page shows PALLET, other members are not listed.")] = None
+    sscc: Annotated[Text, Says("Serial shipping container code (GS1).")] = None
+    carrier: Annotated[Text, Says("Carrier.")] = None
+    tracking: Annotated[Text, Says("The carrier's tracking number.", privacy=PERSONAL)] = None
+    handling_unit_identifier: Annotated[Text, Says("Identifier of the unit.")] = None
+    truck_handling_unit_identifier: Annotated[Text, Says("Identifier of the truck's unit that it travels in.")] = None
+    handling_positions: Annotated[
+        list[HandlingPosition | None] | None, Rows("handling_positions", "content line of a handling unit")
+    ] = None
+    child_handling_units: Annotated[
+        list[HandlingUnit | None] | None, Rows("handling_units", "handling unit, at any depth")
+    ] = None
+
+
+class EntityError(Record):
+    """An error attached to the order."""
+
+    error_code: Annotated[Text, Says("Code of the error; the codes are not documented.")] = None
+    error_message: Annotated[Text, Says("Text of the error.", privacy=PERSONAL)] = None
+
+
+class Order(Record):
+    """One order, complete, as `POST /orders/{orderId}/refetch` answers it."""
+
+    order_id: Annotated[int, Kind.INT64, Says("Quivo's number of the order.")]
+    created: Annotated[Instant, Says("When the order was created at Quivo.", unit="UTC")] = None
+    last_modified: Annotated[Instant, Says("When the order was last modified.", unit="UTC")] = None
+    order_identifier: Annotated[Text, Says("Identifier of the order, presumably the shop's.")] = None
+    order_reference: Annotated[Text, Says("Reference number of the order.")] = None
+    order_status: Annotated[
+        Text, Says("Status of the order; a full list of values is not documented, PROCESSING is one.")
+    ] = None
+    order_date: Annotated[Instant, Says("When the customer ordered.", unit="UTC")] = None
+    exported_at: Annotated[Instant, Says("When the order was exported.", unit="UTC")] = None
+    cancel_requested_at: Annotated[Instant, Says("When cancellation was requested.", unit="UTC")] = None
+    completed_at: Annotated[Instant, Says("When the order was completed.", unit="UTC")] = None
+    customer_identifier: Annotated[Text, Says("Identifier of the customer.", privacy=PERSONAL)] = None
+    customer_purchase_order_number: Annotated[
+        Text, Says("The customer's own purchase order number.", privacy=PERSONAL)
+    ] = None
+    sscc_label: Annotated[Flag, Says("Whether SSCC labels are wanted.")] = None
+    seller_id: Annotated[Id, Says("Quivo's number of the seller.")] = None
+    warehouse_id: Annotated[Id, Says("Quivo's number of the warehouse.")] = None
+    seller_name: Annotated[Text, Says("Name of the seller.")] = None
+    shop_available_at: Annotated[Text, Says("Since when the shop is available; a text of no documented form.")] = None
+    shop_active: Annotated[Flag, Says("Whether the shop is active.")] = None
+    shop_id: Annotated[Id, Says("Quivo's number of the shop.")] = None
+    shop_system: Annotated[Text, Says("The shop's system.")] = None
+    shop_system_name: Annotated[Text, Says("Name of the shop's system.")] = None
+    delivery_address: DeliveryAddress | None = None
+    invoice_address: InvoiceAddress | None = None
+    currency: Annotated[Text, Says("Currency of the order's money, presumably ISO 4217.")] = None
+    positions: Annotated[list[Position | None] | None, Rows("order_positions", "ordered line")] = None
+    fulfillment_orders: Annotated[
+        list[FulfillmentOrder | None] | None, Rows("fulfillment_orders", "fulfillment order")
+    ] = None
+    handling_units: Annotated[
+        list[HandlingUnit | None] | None, Rows("handling_units", "handling unit, at any depth")
+    ] = None
+    earliest_delivery_date: Annotated[Day, Says("First day on which it may be delivered.")] = None
+    latest_delivery_date: Annotated[Day, Says("Last day on which it may be delivered.")] = None
+    comment: Annotated[Text, Says("Comment on the order.", privacy=PERSONAL)] = None
+    transport_insurance_amount: Annotated[Money, Says("Amount insured in transport.", unit=_MONEY)] = None
+    cash_on_delivery_amount: Annotated[
+        Money, Says("Amount to be collected on delivery.", unit="cash_on_delivery_currency")
+    ] = None
+    cash_on_delivery_currency: Annotated[Text, Says("Currency of the amount to be collected, presumably ISO 4217.")] = (
+        None
+    )
+    delivery_instruction: Annotated[Text, Says("Instruction for the delivery.", privacy=PERSONAL)] = None
+    shipping_method_identifier: Annotated[Text, Says("Identifier of the shipping method.")] = None
+    shipping_method_name: Annotated[Text, Says("Name of the shipping method.")] = None
+    tags: Annotated[list[str | None] | None, Rows("order_tags", "tag of an order", "tag")] = None
+    earliest_ship_date: Annotated[Day, Says("First day on which it may be shipped.")] = None
+    latest_ship_date: Annotated[Day, Says("Last day on which it may be shipped.")] = None
+    pii_data_removed: Annotated[Flag, Says("Whether personal data was removed from the order.")] = None
+    payment_type: Annotated[Text, Says("Type of payment; its values are not documented.")] = None
+    tracking_enabled: Annotated[Flag, Says("Whether tracking is enabled.")] = None
+    order_priority: Annotated[Rank, Says("Priority of the order; which end is urgent is not stated.")] = None
+    fulfillment_confirmed: Annotated[Flag, Says("Whether the fulfillment is confirmed.")] = None
+    entity_errors: Annotated[list[EntityError | None] | None, Rows("order_errors", "error attached to an order")] = None
+    custom_attributes: Annotated[
+        Json, Says("Free-form attributes of the order, JSON as received.", privacy=PERSONAL)
+    ] = _NOTHING
