@@ -1,0 +1,15 @@
+"""A stand-in for the Quivo API on this machine: real HTTP, invented orders, faults on demand.
+
+    with StandIn(orders=300, faults={100007: [Fault.status(503)]}) as api:
+        ...  # a client with api.base_url, api.api_key, api.username, api.password
+
+Floor 2. Its rooms: drawing and life (orders), faults (what goes wrong), search (GET /orders), server (HTTP).
+"""
+
+from __future__ import annotations
+
+from quivo_frames.standin.drawing import order, order_json, write_ndjson
+from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.server import StandIn
+
+__all__ = ["Fault", "StandIn", "order", "order_json", "write_ndjson"]

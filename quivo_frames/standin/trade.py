@@ -1,0 +1,187 @@
+"""Who sells what from where to whom: the invented world that the stand-in's orders are drawn from.
+
+Real in it: that warehouse 4 is in Germany, 7 in the United Kingdom and 8 in the United States; PALLET, M, PROCESSING
+and PENDING as values; the names of carriers that Quivo offers. All else is invented, every other code and status above
+all: the API documents no lists of them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from msgspec import Raw
+
+
+class Seller(NamedTuple):
+    """A merchant with one shop, and the one kind of goods sold there."""
+
+    seller_id: int
+    name: str
+    shop_id: int
+    shop_system: str
+    shop_name: str
+    warehouse: int
+    prefix: str
+    goods: tuple[str, ...]
+    lots: bool
+    serials: bool
+
+
+class Article(NamedTuple):
+    """Something sold: weight in grams, net price in cents."""
+
+    sku: str
+    name: str
+    number: int
+    grams: int
+    cents: int
+
+
+class Carrier(NamedTuple):
+    """Who brings it."""
+
+    provider: str
+    name: str
+    tracking: str
+
+
+class Place(NamedTuple):
+    """Where orders go: address parts, tax in percent, and the names that people have there."""
+
+    country: str
+    postcode: str
+    city: str
+    state: str | None
+    street: str
+    latitude: float
+    longitude: float
+    currency: str
+    tax: int
+    phone: str
+    names: tuple[str, ...]
+
+
+WAREHOUSES = {4: "Lager Deutschland", 7: "Warehouse United Kingdom", 8: "Warehouse United States"}
+
+SELLERS = (
+    Seller(2101, "Nordlicht Kosmetik GmbH", 510, "SHOPIFY", "Shopify", 4, "NLK", (
+        "Tagescreme 50 ml", "Nachtcreme 50 ml", "Serum Hyaluron", "Lippenbalsam", "Handcreme Rosé", "Gesichtsöl",
+        "Peeling", "Shampoo fest"), lots=True, serials=False),
+    Seller(2102, "Voltwerk Elektronik AG", 511, "SHOPWARE6", "Shopware 6", 4, "VWE", (
+        "Ladegerät 65 W", "Powerbank 20.000 mAh", "Kopfhörer \"Studio\"", "USB-C-Kabel 2 m", "Smart Plug", "Webcam HD"),
+        lots=False, serials=True),
+    Seller(2103, "Harbour & Thread Ltd", 512, "WOOCOMMERCE", "WooCommerce", 7, "HTL", (
+        "Oxford Shirt", "Merino Jumper", "Chino Trousers", "Wool Scarf", "Linen Dress", "Rain Jacket", "Socks"),
+        lots=False, serials=False),
+    Seller(2104, "Søndag Kaffe ApS", 513, "MAGENTO2", "Magento 2", 4, "SKA", (
+        "Espresso 1 kg", "Filterkaffe 250 g", "Decaf 500 g", "Chai Latte", "Kakao 70 %", "Crème brûlée sirup"),
+        lots=True, serials=False),
+    Seller(2105, "Maple Trail Outfitters Inc", 514, "SHOPIFY", "Shopify", 8, "MTO", (
+        "Headlamp 400 lm", "Tent 2P", "Trail Stove", "Sleeping Pad", "Filter 0.1 µm", "GPS Watch", "Dry Bag 20 L"),
+        lots=False, serials=True),
+    Seller(2106, "Kleine Drachen Spielzeug", 515, "API", "", 4, "KDS", (
+        "Holzeisenbahn", "Plüschdrache", "Puzzle 1000 Teile", "Knete 4er-Set", "Würfelspiel", "Murmelbahn XL"),
+        lots=False, serials=False),
+)  # fmt: skip
+
+PARCEL_CARRIERS = (
+    Carrier("DHL", "DHL Express", "JJD0002"),
+    Carrier("UPS", "UPS Standard", "1Z999AA1"),
+    Carrier("UPS", "UPS Saver", "1Z999AA2"),
+    Carrier("ROYAL_MAIL", "Royal Mail", "RM4400"),
+    Carrier("MONDIAL_RELAY", "Mondial Relay", "MR77"),
+)
+FREIGHT_CARRIERS = (Carrier("PALLET", "Pallet transport", "PAL"), Carrier("PICKUP", "Pick-up", "PU"))
+
+_GERMAN = ("Anna Müller", "Jürgen Groß", "Zoë Weiß", "Max Schäfer", "Aylin Öztürk")
+_ENGLISH = ("Olivia O'Brien", "James Clarke", "Chloé Martin", "Amelia Hughes")
+PLACES = (
+    Place("DE", "10243", "Berlin", None, "Warschauer Straße {}", 52.5069, 13.4515, "EUR", 19, "+49 30 0000", _GERMAN),
+    Place("DE", "50667", "Köln", "NW", "Große Budengasse {}", 50.9384, 6.9584, "EUR", 19, "+49 221 0000", _GERMAN),
+    Place("DE", "80331", "München", "BY", "Sendlinger Straße {}", 48.1351, 11.5673, "EUR", 19, "+49 89 0000", _GERMAN),
+    Place("DE", "01067", "Dresden", "SN", "Ostra-Allee {}a", 51.0565, 13.7256, "EUR", 19, "+49 351 0000", _GERMAN),
+    Place("AT", "1070", "Wien", None, "Mariahilfer Straße {}/2", 48.1985, 16.3498, "EUR", 20, "+43 1 0000", _GERMAN),
+    Place("GB", "EC1A 1BB", "London", None, "{} Aldersgate St", 51.5190, -0.0970, "GBP", 20, "+44 20 7946", _ENGLISH),
+    Place("GB", "M1 2JA", "Manchester", None, "{} Dale St", 53.4826, -2.2311, "GBP", 20, "+44 161 496", _ENGLISH),
+    Place("US", "02116", "Boston", "MA", "{} Newbury St", 42.3519, -71.0764, "USD", 0, "+1 617 555", _ENGLISH),
+    Place("US", "94103", "San Francisco", "CA", "{} Mission St", 37.7785, -122.4056, "USD", 0, "+1 415 555", _ENGLISH),
+    Place("PL", "90-001", "Łódź", None, "ul. Piotrkowska {}", 51.7687, 19.4569, "PLN", 23, "+48 42 000",
+          ("Wojciech Żak", "Małgorzata Śliwińska", "Łukasz Dąbrowski")),
+    Place("DK", "5970", "Ærøskøbing", None, "Søndergade {}", 54.8881, 10.4111, "DKK", 25, "+45 62 00",
+          ("Søren Kjær", "Åse Bjørn", "Ida Nørgaard")),
+    Place("FR", "31000", "Toulouse", None, "{} rue d'Alsace-Lorraine", 43.6045, 1.4440, "EUR", 20, "+33 5 00",
+          ("Chloé L'Hôte", "François Béranger", "Noël Lefèvre")),
+    Place("JP", "150-0001", "東京", "東京都", "神宮前{}丁目", 35.6702, 139.7027, "JPY", 10, "+81 3 0000",
+          ("山田 花子", "佐藤 健", "鈴木 一郎")),
+)  # fmt: skip
+
+COMPANIES = ("Müller & Söhne GmbH", "Corner Shop Ltd", "Łódzka Spółka z o.o.", 'Kaffeehaus "Zur Post"', "Ågaard A/S")
+COMMENTS = (
+    "Bitte nicht knicken",
+    "Please leave with neighbour",
+    "Danke! 🎁",
+    "Zeile 1\nZeile 2",
+    "Path C:\\new\\table",
+    "",
+)
+INSTRUCTIONS = ("Ring twice", "Hinterhof, 2. Stock", "Code #4711", "Rampe 3, 7–15 Uhr")
+TAGS = (["VIP"], ["B2B", "express"], ["geschenk", "🎁"], ["B2B", None], ["first-order"], [""])
+SHIPPING = (("STD", "Standard"), ("EXP", "Express"), ("ECO", "Öko-Versand"), ("PAL", "Pallet"))
+PAYMENTS = ("PAYPAL", "CREDIT_CARD", "INVOICE", "KLARNA", "PREPAYMENT")
+ERRORS = (
+    ("ADDRESS_INVALID", "Street and house number could not be recognised"),
+    ("STOCK_MISSING", "No stock for at least one position"),
+    ("CUSTOMS_DATA", 'Customs value is missing for "{}"'),
+    ("SHOP_CONNECTION", None),
+    (None, "Unbekannter Fehler"),
+)
+IDENTIFIERS = (("4012345000009", "GLN"), ("DE000000000", "VAT"), ("4711", "STORE"), ("K-0815", None), (None, "EORI"))
+
+# Handling units from the outside in, by how deep they go; only PALLET is documented.
+PARCEL = ("CARTON",)
+PALLETS = (
+    ("PALLET",),
+    ("PALLET", "CARTON"),
+    ("PALLET", "CARTON", "INNER_CARTON"),
+    ("PALLET", "LAYER", "CARTON", "INNER_CARTON"),
+    ("PALLET", "LAYER", "CARTON", "INNER_CARTON", "UNIT"),
+)
+
+PALLET_DEPTHS = (0,) * 4 + (1,) * 8 + (2,) * 5 + (3,) * 2 + (4,)  # which of PALLETS, as often as they occur
+
+# By stage; the API documents no list of any of them.
+ORDER_STATUS = ("PENDING", "PROCESSING", "PROCESSING", "SHIPPED", "DELIVERED", "COMPLETED")
+FULFILLMENT_STATUS = ("NEW", "CONFIRMED", "IN_PICKING", "SHIPPED", "DELIVERED", "DELIVERED")
+CONNECTOR_STATUS = ("WAITING", "EXPORTED", "EXPORTED", "REPORTED", "REPORTED", "REPORTED")
+
+# Free-form attributes as they stand in the JSON: what a re-encoding would change is in them on purpose.
+ATTRIBUTES = tuple(
+    Raw(text.encode())
+    for text in (
+        "{}",
+        '{"gift":true,"wrap":"red"}',
+        '{"engraving":"\\"Für Zoë\\" 5\\" x 7\\"","path":"C:\\\\new\\\\table","regex":"\\\\d+\\\\"}',
+        '{"factor":1.10,"ratio":133.0,"tiny":1e-7,"big":12345678901234567890}',
+        '{"nested":{"list":[1,2.50,{"deep":[[],{}]}],"none":null},"flag":false}',
+        '{"key with \\"quote\\"":"line\\nbreak","tab":"\\t","emoji":"🎉","escaped":"\\u00e9"}',
+        '"{\\"attr1\\":\\"val1\\",\\"n\\":1.10}"',
+        '{ "spaced" : [ 1 , 2 ] }',
+        '{"null":"null","empty":"","zero":0}',
+    )
+)
+
+
+@cache
+def articles(seller: Seller) -> tuple[Article, ...]:
+    """All that the seller sells, three variants of each of the goods."""
+    return tuple(
+        Article(
+            sku=f"{seller.prefix}-{100 + number}-{'SML'[number % 3]}",
+            name=f"{name}, {('klein', 'mittel', 'groß')[number % 3]}",
+            number=number,
+            grams=45 + number * number * 37 % 1460,
+            cents=205 + number * 1931 % 8999,
+        )
+        for number, name in enumerate(name for name in seller.goods for _ in range(3))
+    )
