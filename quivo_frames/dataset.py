@@ -116,6 +116,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self.lazy(name).collect()
 
+    def __contains__(self, name: object) -> bool:
+        return name in TABLES
+
     def __getattr__(self, name: str) -> pl.DataFrame:
         if name in TABLES:
             return self[name]

@@ -140,6 +140,12 @@ def _field(table: Table, column: Column) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
+def overview() -> str:
+    """The tables, what a row of each is, and where it comes from, as a Markdown table."""
+    rows = [f"| {t.name} | {t.grain} | {_code(t.source)} |" for t in TABLES.values()]
+    return "\n".join(["| table | one row per | from |", "|---|---|---|", *rows])
+
+
 def dictionary() -> str:
     """The data dictionary: the page that analysts read, in Markdown."""
     lines = [

@@ -7,11 +7,14 @@ Nothing is judged here: a broken line is a raw order like any other, and fails w
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
 import zstandard
@@ -19,13 +22,20 @@ import zstandard
 from quivo_frames.errors import ConfigError
 from quivo_frames.response import RawOrder
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 LINES = (".ndjson", ".jsonl")
 WHOLE = (".json",)
 PACKED = (".gz", ".zst")
 _BOM = b"\xef\xbb\xbf"
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_element = json.JSONDecoder()
+_BETWEEN = re.compile(r"\s*[,\]]\s*")
+_NEXT_OBJECT = re.compile(r",\s*(?=\{)")
+_ORDER = re.compile(r'\{\s*"orderId"\s*:')
+_CHUNK = 2**16
 
 
 def find(path: Path) -> list[Path]:
@@ -76,11 +86,45 @@ def _open(path: Path) -> IO[bytes]:
     if path.suffix.lower() == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix.lower() == ".zst":
-        return cast("IO[bytes]", zstandard.open(path, "rb"))
+        return cast("IO[bytes]", io.BufferedReader(_Unpacked(path.open("rb")), buffer_size=2**20))
     return path.open("rb")
 
 
-def _lines(path: Path, lines: IO[bytes]) -> Iterator[RawOrder]:
+class _Unpacked(io.RawIOBase):
+    """The content of a .zst file, frame after frame; unlike zstandard's own reader it tells that a file was cut off."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        while not self._ready:
+            packed = self._frame.unused_data or self._packed.read(_CHUNK)
+            if not packed:
+                if self._begun and not self._frame.eof:
+                    raise EOFError
+                return 0
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._begun = True
+            self._ready = memoryview(self._frame.decompress(packed))
+        with memoryview(buffer) as wanted:
+            count = min(len(wanted), len(self._ready))
+            wanted[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
+
+
+def _lines(path: Path, lines: Iterable[bytes]) -> Iterator[RawOrder]:
     for number, line in enumerate(lines, 1):
         body = line.removeprefix(_BOM) if number == 1 else line
         if body := body.strip():
@@ -90,12 +134,10 @@ def _lines(path: Path, lines: IO[bytes]) -> Iterator[RawOrder]:
 def _whole(path: Path, text: bytes) -> Iterator[RawOrder]:
     text = text.removeprefix(_BOM).strip()
     if not text.startswith(b"["):
-        if _is_json(text) or not _is_json(text.split(b"\n", 1)[0]):
+        if _is_json(text) or not any(line[:1] == b"{" and _is_json(line) for line in text.split(b"\n")):
             yield RawOrder(text, None, None, path.name, "whole file")
         else:  # a line of its own for each order, under the other suffix
-            for number, line in enumerate(text.split(b"\n"), 1):
-                if body := line.strip():
-                    yield RawOrder(body, None, None, path.name, f"line {number}")
+            yield from _lines(path, text.split(b"\n"))
         return
     for number, element in enumerate(_list(text), 1):
         yield RawOrder(element, None, None, path.name, f"element {number}")
@@ -119,19 +161,35 @@ def _list(text: bytes) -> Iterator[bytes]:
 
 
 def _split(text: bytes) -> Iterator[bytes]:
-    """The elements of a list that is broken somewhere, by its brackets: one bad order does not cost the others."""
-    depth, start = 0, 1
-    for token in _TOKENS.finditer(text):
-        mark = token.group()
-        if mark in (b"[", b"{"):
-            depth += 1
-        elif mark in (b"]", b"}"):
-            depth -= 1
-        if (mark == b"," and depth == 1) or (mark == b"]" and depth == 0):
-            if element := text[start : token.start()].strip():
-                yield element
-            start = token.end()
-            if depth == 0:
-                break
-    if rest := text[start:].strip():
-        yield rest
+    """The elements of a list that is broken somewhere: one bad order does not cost the others.
+
+    A broken element goes on to where the next order begins.
+    """
+    rest = text.decode("utf-8", "surrogateescape")
+    start = len(rest) - len(rest[1:].lstrip())
+    while start < len(rest):
+        end = _end(rest, start)
+        if element := rest[start:end].strip():
+            yield element.encode("utf-8", "surrogateescape")
+        between = _BETWEEN.match(rest, end)
+        start = between.end() if between else len(rest)
+
+
+def _end(rest: str, start: int) -> int:
+    """Where the element ends that begins at `start`."""
+    end = start
+    with suppress(ValueError, RecursionError):
+        end = _element.raw_decode(rest, start)[1]
+        if _BETWEEN.match(rest, end):
+            return end
+    following = (found for found in _NEXT_OBJECT.finditer(rest, end) if _is_order(rest, found.end()))
+    return next((found.start() for found in following), len(rest.removesuffix("]")))
+
+
+def _is_order(rest: str, start: int) -> bool:
+    if _ORDER.match(rest, start):
+        return True
+    try:
+        return "orderId" in _element.raw_decode(rest, start)[0]
+    except (ValueError, RecursionError):
+        return False

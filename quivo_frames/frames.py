@@ -48,6 +48,9 @@ class Frames(Mapping[str, pl.DataFrame]):
         table(name)
         return self._tables[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in TABLES
+
     def __getattr__(self, name: str) -> pl.DataFrame:
         if name in TABLES:
             return self._tables[name]

@@ -6,10 +6,10 @@ looked at one by one, so that the decision about each is written in plain Python
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
-from functools import partial
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -32,6 +32,8 @@ _INSTANT = rf"{_SECONDS}(\.\d{{1,6}})?{_ZONE}$"
 _LONG_FRACTION = rf"{_SECONDS}\.\d{{7,9}}{_ZONE}?$"
 _NAIVE = rf"{_SECONDS}(\.\d{{1,9}})?$"
 _DAY = r"^\d{4}-\d\d-\d\d$"
+_ODD_MONEY = r"\.\d{5}|[eE]"
+_RAW = (Kind.MONEY, Kind.JSON)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 _CENT_OF_A_CENT = Decimal("0.0001")
 _SEPARATOR = b"\x1e"  # JSON text cannot hold it
@@ -45,12 +47,69 @@ def read(kind: Kind, values: Sequence[Any]) -> Reading:
     return _READERS[kind](values)
 
 
-def texts(values: Sequence[Any]) -> pl.Series:
+def read_columns(columns: Mapping[str, tuple[Kind, Sequence[Any]]]) -> dict[str, Reading]:
+    """The same for all columns of a table, by name, in their order.
+
+    All texts are parsed in one query, which also finds the columns that hold anything unusual; only these are read
+    again by `read`. A query costs 0.1 ms whatever it does, so that one a table instead of five a column saves a third.
+    """
+    raw = {name: values for name, (kind, values) in columns.items() if kind in _RAW}
+    text = {name: values for name, (kind, values) in columns.items() if kind in (Kind.INSTANT, Kind.DAY)}
+    frame = pl.DataFrame(text, schema=dict.fromkeys(text, pl.String))
+    if raw:
+        frame = frame.hstack(_split(raw))
+    parsed = frame.select(_query(tuple((name, columns[name][0]) for name in frame.columns)))
+    readings = {}
+    for name, (kind, values) in columns.items():
+        usual = name in frame.columns and (kind is Kind.JSON or parsed[_USUAL + name][0])
+        readings[name] = Reading(parsed[name], {}, {}) if usual else read(kind, values)
+    return readings
+
+
+_USUAL = "usual:"
+
+
+@functools.cache
+def _query(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
+    """Parses texts in the form that nearly all have, and says of each column whether all of them had it."""
+    query = []
+    for name, kind in columns:
+        text = pl.col(name)
+        if kind is Kind.INSTANT:
+            parsed = _instants(text)
+            usual = text.str.contains(_INSTANT).all() & parsed.dt.year().is_between(1, 9999).all()
+        elif kind is Kind.DAY:
+            parsed = _days(text)
+            usual = text.str.contains(_DAY).all() & parsed.dt.year().is_between(1, 9999).all()
+        else:
+            text = pl.when(~text.is_in(["", "null"])).then(text)
+            parsed = text if kind is Kind.JSON else text.cast(DTYPES[kind], strict=False)
+            usual = ~text.str.contains(_ODD_MONEY).any()
+        query.append(parsed.alias(name))
+        if kind is not Kind.JSON:
+            query.append((usual & (parsed.null_count() == text.null_count())).alias(_USUAL + name))
+    return query
+
+
+def _split(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """The source texts of raw JSON values; "" for missing ones."""
+    # One join and one split of a whole column: a sixth of the time of a text per value.
+    joined = {name: [_SEPARATOR.join(values).decode()] for name, values in columns.items()}
+    return pl.DataFrame(joined).select(pl.all().str.split(_SEPARATOR.decode()).explode())
+
+
+def _instants(text: pl.Expr) -> pl.Expr:
+    return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
+
+
+def _days(text: pl.Expr) -> pl.Expr:
+    return text.str.to_date("%Y-%m-%d", strict=False)
+
+
+def _texts(values: Sequence[Any]) -> pl.Series:
     """The source text of raw JSON values; null for missing and for JSON null."""
-    # One join and one split of the whole column: a sixth of the time of a text per value.
-    joined = pl.Series([_SEPARATOR.join(values).decode()])
-    column = joined.str.split(_SEPARATOR.decode()).explode()
-    return column.set((column == "") | (column == "null"), None)
+    column = _split({"text": values})["text"]
+    return column.set(column.is_in(["", "null"]), None)
 
 
 def _plain(dtype: pl.DataType, values: Sequence[Any]) -> Reading:
@@ -83,9 +142,9 @@ def _wrong_integer(value: float, bound: int) -> str | None:
 
 
 def _money(values: Sequence[Any]) -> Reading:
-    text = texts(values)
+    text = _texts(values)
     noted: dict[str, list[int]] = {}
-    unusual = _places(text.str.contains(r"\.\d{5}|[eE]"))
+    unusual = _places(text.str.contains(_ODD_MONEY))
     if unusual:
         plain = [_four_decimals(value) for value in text.gather(unusual)]
         text = text.scatter(unusual, [value for value, _ in plain])
@@ -98,7 +157,10 @@ def _four_decimals(text: str) -> tuple[str, bool]:
     """A JSON number as plain text with at most four decimals, half-even; and whether that changed its value."""
     if text[0] not in "-0123456789":
         return text, False
-    exact = Decimal(text)
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:  # an exponent that not even Decimal holds
+        return text, False
     if exact.adjusted() > 17:
         return text, False
     rounded = exact.quantize(_CENT_OF_A_CENT, rounding=ROUND_HALF_EVEN) if exact.adjusted() > -9 else Decimal(0)
@@ -120,7 +182,7 @@ def _instant(values: Sequence[Any]) -> Reading:
         form = text.str.replace(r"(\.\d{6})\d{1,3}", "$1")
         form = form.str.replace(f"({_NAIVE})", "${1}Z").str.replace(f"({_DAY})", "${1}T00:00:00Z")
         form = form.set(~form.str.contains(_INSTANT), None)
-    instants = form.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
+    instants = form.to_frame("text").select(_instants(pl.col("text"))).to_series()
     instants = instants.set(~instants.is_between(_FIRST, _LAST), None)
     return _checked(instants, text, lambda _: "not_an_instant", noted)
 
@@ -136,13 +198,13 @@ def _day(values: Sequence[Any]) -> Reading:
         form = text.str.replace(r"^(\d{4}-\d\d-\d\d)T.*$", "$1").set(
             ~(text.str.contains(longer) | text.str.contains(_DAY)), None
         )
-    days = form.str.to_date("%Y-%m-%d", strict=False)
+    days = form.to_frame("text").select(_days(pl.col("text"))).to_series()
     days = days.set(~days.is_between(_FIRST.date(), _LAST.date()), None)
     return _checked(days, text, lambda _: "not_a_day", noted)
 
 
 def _json(values: Sequence[Any]) -> Reading:
-    return Reading(texts(values), {}, {})
+    return Reading(_texts(values), {}, {})
 
 
 def _checked(column: pl.Series, text: pl.Series, rule: Callable[[str], str], noted: dict[str, list[int]]) -> Reading:
@@ -167,13 +229,13 @@ def _told(**places: list[int]) -> dict[str, list[int]]:
 
 
 _READERS: dict[Kind, Callable[[Sequence[Any]], Reading]] = {
-    Kind.TEXT: partial(_plain, DTYPES[Kind.TEXT]),
-    Kind.INT64: partial(_integer, DTYPES[Kind.INT64]),
-    Kind.INT32: partial(_integer, DTYPES[Kind.INT32]),
-    Kind.FLAG: partial(_plain, DTYPES[Kind.FLAG]),
+    Kind.TEXT: functools.partial(_plain, DTYPES[Kind.TEXT]),
+    Kind.INT64: functools.partial(_integer, DTYPES[Kind.INT64]),
+    Kind.INT32: functools.partial(_integer, DTYPES[Kind.INT32]),
+    Kind.FLAG: functools.partial(_plain, DTYPES[Kind.FLAG]),
     Kind.INSTANT: _instant,
     Kind.DAY: _day,
     Kind.MONEY: _money,
-    Kind.MEASURE: partial(_plain, DTYPES[Kind.MEASURE]),
+    Kind.MEASURE: functools.partial(_plain, DTYPES[Kind.MEASURE]),
     Kind.JSON: _json,
 }

@@ -84,6 +84,8 @@ class Table:
     """The record that makes a row; None for lists of plain values and for free-form attributes."""
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
+    inherited: tuple[str, ...] = ()
+    """Key columns that a row takes from the row it belongs to."""
     lists: dict[tuple[str, ...], str] = field(default_factory=dict)
     """Attributes of the record that hold lists, and the tables that their entries go to."""
 
@@ -154,6 +156,13 @@ class Annotation(typing.NamedTuple):
     says: Says | Rows | None
 
 
+def _inherited(around: _Spot | None) -> tuple[str, ...]:
+    if around is None:
+        return ()
+    parent = () if around.table == "orders" else (key_of(around.table),)
+    return (ORDER_ID.name, *parent, *(column.name for column in around.ids))
+
+
 @functools.cache
 def described(record: type[Record]) -> tuple[Annotation, ...]:
     """What `order.py` says about each field of a record, in the record's order."""
@@ -217,7 +226,7 @@ class _Derivation:
         extra = (FETCHED_AT,) if name == "orders" else ()
         self.tables[name] = Table(
             name, rows.one, source, key, around.table if around else None, record,
-            (*keys, *columns, *extra), references, lists,
+            (*keys, *columns, *extra), references, _inherited(around), lists,
         )  # fmt: skip
 
     def _keys(self, name: str, around: _Spot | None) -> tuple[list[Column], tuple[Reference, ...]]:

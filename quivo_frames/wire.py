@@ -211,7 +211,7 @@ def _wrong(message: str) -> Undecodable:
         return Undecodable("no_order_id", "$.orderId")
     types = _WRONG_TYPE.fullmatch(what)
     if types is None:
-        return Undecodable("out_of_range", path)
+        return Undecodable("out_of_range", path, got="number out of range")
     rule = "not_an_object" if path == "$" else "wrong_type"
     return Undecodable(rule, path, types["expected"], types["got"])
 

@@ -73,6 +73,7 @@ _JSON_TYPES = {
     "array": "a list",
     "object": "an object",
     "null": "null",
+    "number out of range": "a number of too many digits",
 }
 
 

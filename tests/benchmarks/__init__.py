@@ -1,0 +1,1 @@
+"""Ratios measured in one run, alternating; never a timed test."""
