@@ -289,7 +289,7 @@ class _Batch:
                 order_id = rows[ORDER_ID.name][place]
                 if order_id not in found:
                     path = table.json_path(column, rows[table.key][place])
-                    got = values[place] if not isinstance(values[place], msgspec.Raw) else bytes(values[place]).decode()
+                    got = _told(values[place], rule)
                     expected = "a number" if rule == "wrong_type" else ""
                     found[order_id] = failure(
                         self._origins[order_id], "flatten", rule, path,
@@ -314,8 +314,8 @@ def _entries(lists: Sequence[list[Any] | None]) -> tuple[list[Any], pl.Series, p
     """The entries of many lists in a row, with the place of the list and the place in it; null entries left out."""
     entries = list(chain.from_iterable(filter(None, lists)))
     lengths = [len(entry) if entry else 0 for entry in lists]
-    parents = pl.Series(chain.from_iterable(map(repeat, range(len(lists)), lengths)), dtype=pl.UInt32)
-    ordinals = pl.Series(chain.from_iterable(map(range, lengths)), dtype=pl.Int64)
+    parents = pl.Series(list(chain.from_iterable(map(repeat, range(len(lists)), lengths))), dtype=pl.UInt32)
+    ordinals = pl.Series(list(chain.from_iterable(map(range, lengths))), dtype=pl.Int64)
     if None in entries:
         filled = pl.Series([entry is not None for entry in entries])
         parents, ordinals = parents.filter(filled), ordinals.filter(filled)
@@ -360,6 +360,14 @@ def _with_inner_units(units: list[Any], keys: pl.DataFrame) -> tuple[list[Any], 
     places = [f"place_{depth}" for depth in range(len(levels))]
     order = everything.select(pl.arg_sort_by(places, nulls_last=False)).to_series()
     return [records[place] for place in order.to_list()], everything.drop(places)[order]
+
+
+def _told(value: object, rule: str) -> object:
+    """What a failure says of a value; of a wrong type only which it is, for the value may be personal data."""
+    if not isinstance(value, msgspec.Raw):
+        return value
+    text, kind = _value(value)
+    return kind if rule == "wrong_type" else text
 
 
 def _attributes(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | None:
