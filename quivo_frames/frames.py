@@ -41,7 +41,7 @@ class Frames(Mapping[str, pl.DataFrame]):
 
     def without(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
         """The tables without some orders."""
-        gone = pl.Series("gone", list(order_ids), dtype=pl.Int64)
+        gone = pl.Series("gone", list(order_ids), dtype=pl.Int64).implode()
         return {name: frame.filter(~pl.col("order_id").is_in(gone)) for name, frame in self._tables.items()}
 
     def __getitem__(self, name: str) -> pl.DataFrame:

@@ -49,9 +49,9 @@ def schema(name: str) -> pa.DataFrameSchema:
 
 def _checks(column: Column) -> list[pa.Check]:
     if column.name in ("ordinal", "depth") and not column.path:
-        return [pa.Check.ge(0)]
+        return [pa.Check.ge(0, error="0 or more")]
     if column.name == "value_type":
-        return [pa.Check.isin(_VALUE_TYPES)]
+        return [pa.Check.isin(_VALUE_TYPES, error=f"one of {', '.join(_VALUE_TYPES)}")]
     return []
 
 
@@ -104,8 +104,10 @@ def validate(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:
     for described, row, column, rule, expected in violations(frames):
         rows = frames[described.name]
         order_id = rows["order_id"][row]
-        if order_id is None or order_id in found:
+        if order_id in found:
             continue
+        if order_id not in origins:  # a fault of this package, and no order to blame for it
+            raise AssertionError(f"{described.name} has a row of order {order_id}, which was not read")
         key, got = rows[described.key][row], rows[column.name][row]
         path = described.json_path(column, key)
         found[order_id] = failure(

@@ -69,7 +69,9 @@ _JSON_TYPES = {
     "int": "a number",
     "float": "a number",
     "str": "a text",
+    "string": "a text",
     "bool": "true or false",
+    "boolean": "true or false",
     "array": "a list",
     "object": "an object",
     "null": "null",
@@ -118,5 +120,5 @@ _PLACES = {
     table.json_path(column): (table, column)
     for table in TABLES.values()
     for column in table.columns
-    if column.json_path or (column.name == table.columns[-1].name and table.record is None)
+    if column.json_path or (table.record is None and table.name != "custom_attributes" and column is table.columns[-1])
 }

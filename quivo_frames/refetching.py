@@ -1,0 +1,289 @@
+"""The two steps of the work: refetch (ids -> archive) and build (archive -> tables). Floor 3."""
+
+from __future__ import annotations
+
+import logging
+import operator
+import queue
+import sys
+import threading
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import TYPE_CHECKING
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.pace import Stopped
+from quivo_frames.response import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import polars as pl
+
+    from quivo_frames.archive import Archive
+    from quivo_frames.client import Client
+
+logger = logging.getLogger(__name__)
+
+LARGEST_ID = 2**63 - 1
+SHOWN = 5  # wrong ids in a message
+GOOD = frozenset({Outcome.FETCHED, Outcome.SKIPPED})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `refetch` would do: how many requests at least, what it would leave out, and how long it would take.
+
+    `done` counts orders that the unfinished run `resumed` (None: a new run) already has, `skipped` those fetched
+    recently; `seconds` is the time at `rate` requests per second, None without a rate.
+    """
+
+    requests: int
+    asked: int
+    duplicates: int
+    done: int
+    skipped: int
+    resumed: int | None
+    rate: float | None
+    seconds: float | None
+
+    def __str__(self) -> str:
+        """The plan in words."""
+        left_out = ((self.done, "already done"), (self.skipped, "fetched recently"), (self.duplicates, "given twice"))
+        told = ", ".join(f"{count:,} {why}" for count, why in left_out if count) or "none left out"
+        run = f"goes on with run {self.resumed}" if self.resumed else "a new run"
+        took = "" if self.seconds is None else f"; {timedelta(seconds=round(self.seconds))} at {self.rate:g} a second"
+        return f"{self.requests:,} requests for {self.asked:,} orders ({run}; {told}){took}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a refetch ended: its run in the ledger, and how many orders ended how.
+
+    `asked` counts the orders of the run, each once, `outcomes` all of them, also those that an earlier call of a
+    `resumed` run had fetched; `duplicates` and `seconds` are those of this call.
+    """
+
+    run: int
+    asked: int
+    duplicates: int
+    resumed: bool
+    outcomes: Mapping[Outcome, int]
+    seconds: float
+    archive: Archive = field(repr=False)
+
+    @property
+    def fetched(self) -> int:
+        """Orders with a good answer."""
+        return self.outcomes.get(Outcome.FETCHED, 0)
+
+    @property
+    def skipped(self) -> int:
+        """Orders that were fetched recently and not asked for again."""
+        return self.outcomes.get(Outcome.SKIPPED, 0)
+
+    @property
+    def failed(self) -> int:
+        """Orders without a good answer; `failures` says why."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in GOOD)
+
+    @property
+    def failures(self) -> pl.DataFrame:
+        """The failed orders: order_id, run, at, tries, seconds, outcome, http_status, message."""
+        return self.archive.failures(self.run)
+
+    def __str__(self) -> str:
+        """The run in words."""
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
+        again = " (resumed)" if self.resumed else ""
+        twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
+        return f"Run {self.run}{again}: {self.asked:,} orders in {self.seconds:,.1f} s: {told}{twice}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(outcome)}</th><td>{count:,}</td></tr>" for outcome, count in sorted(self.outcomes.items())
+        )
+        return f"<table><caption>{escape(str(self))}</caption>{rows}</table>"
+
+
+def refetch(
+    order_ids: Iterable[int | str],
+    client: Client,
+    archive: Archive,
+    *,
+    workers: int = 4,
+    max_age: timedelta | None = None,
+    new_run: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """The run in which every order was asked for once and its answer kept in the archive.
+
+    The same ids as those of an unfinished run go on with that run, its failed orders included; `new_run` starts over.
+    Orders with a good answer younger than `max_age` are skipped. `progress` shows a bar on stderr; None: on a
+    terminal and in a notebook. Ids may come from any iterable of whole numbers or of their digits, in flat memory.
+
+    Ctrl-C lets requests under way end and keeps their answers, then raises KeyboardInterrupt; again, it stops at once.
+    Whatever is raised, the same call goes on where this one stopped.
+
+    Raises:
+        ConfigError: an id or another argument is wrong; nothing was asked.
+        LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used at all.
+        ArchiveError: the archive cannot be written.
+    """
+    if workers < 1:
+        raise ConfigError(f"refetch needs at least 1 worker, not {workers}.")
+    began = time.monotonic()
+    run, batch = archive.begin(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
+    if batch.resumed:
+        logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
+    _Crew(run, client, archive).work(min(workers, batch.requests), batch.requests, progress=progress)
+    archive.finish(run)
+    resumed, seconds = batch.resumed is not None, time.monotonic() - began
+    return Run(run, batch.asked, batch.duplicates, resumed, archive.outcomes(run), seconds, archive)
+
+
+def plan(
+    order_ids: Iterable[int | str],
+    archive: Archive,
+    *,
+    max_age: timedelta | None = None,
+    new_run: bool = False,
+    rate: float | None = None,
+) -> Plan:
+    """What `refetch` would do with the same arguments; nothing is asked and nothing is written.
+
+    Raises:
+        ConfigError: an id or another argument is wrong.
+        ArchiveError: the archive cannot be read.
+    """
+    if rate is not None and not rate > 0:
+        raise ConfigError(f"The rate must be above 0 (requests per second), not {rate}.")
+    batch = archive.survey(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
+    seconds = batch.requests / rate if rate else None
+    counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
+    return Plan(batch.requests, *counts, resumed=batch.resumed, rate=rate, seconds=seconds)
+
+
+def checked(order_ids: Iterable[int | str]) -> Iterator[int]:
+    """The ids as numbers, one by one; raises ConfigError after the last if any cannot be an order id."""
+    if isinstance(order_ids, (str, bytes)) or not hasattr(order_ids, "__iter__"):
+        raise ConfigError("The order ids must be a list or another iterable of ids, even for a single one.")
+    wrong = 0
+    shown: list[str] = []
+    for given in order_ids:
+        order_id = _order_id(given)
+        if order_id is not None:
+            yield order_id
+        else:
+            wrong += 1
+            if len(shown) < SHOWN:
+                shown.append(repr(given)[:40])
+    if wrong:
+        more = f" and {wrong - SHOWN:,} more" if wrong > SHOWN else ""
+        raise ConfigError(
+            f"{wrong:,} of the ids cannot be order ids: {', '.join(shown)}{more}. "
+            "An order id is a whole number from 1 to 9223372036854775807. Nothing was asked."
+        )
+
+
+def _order_id(given: object) -> int | None:
+    if isinstance(given, str):
+        digits = given.strip()
+        order_id = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < SHOWN * 8 else 0
+    elif isinstance(given, bool) or not hasattr(given, "__index__"):
+        return None
+    else:
+        order_id = operator.index(given)
+    return order_id if 1 <= order_id <= LARGEST_ID else None
+
+
+def _fresh_since(max_age: timedelta | None) -> datetime | None:
+    if max_age is None:
+        return None
+    if max_age < timedelta(0):
+        raise ConfigError("max_age must not be negative.")
+    return datetime.now(UTC) - max_age
+
+
+class _Crew:
+    """The threads of one run. Each takes an id, asks, has the answer committed, and takes the next."""
+
+    def __init__(self, run: int, client: Client, archive: Archive) -> None:
+        self._run = run
+        self._client = client
+        self._archive = archive
+        self._stop = threading.Event()
+        self._ids = archive.pending(run)
+        self._taking = threading.Lock()
+        self._news: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()  # None: a thread has ended
+
+    def work(self, workers: int, total: int, *, progress: bool | None) -> None:
+        """Return when every order had its turn; raise what ended the run."""
+        threads = [threading.Thread(target=self._worker, name=f"refetch-{n}", daemon=True) for n in range(workers)]
+        error: BaseException | None = None
+        try:
+            with _bar(total, progress) as tell:
+                for thread in threads:
+                    thread.start()
+                ended = 0
+                while ended < workers:
+                    news = self._news.get()
+                    if news is None:
+                        ended += 1
+                    elif isinstance(news, BaseException):
+                        error = error or news
+                    else:
+                        tell(news)
+        finally:  # Ctrl-C arrives above, too
+            self._stop.set()
+            for thread in threads:
+                if thread.ident:
+                    thread.join()
+        if error:
+            raise error
+
+    def _worker(self) -> None:
+        try:
+            while (order_id := self._next()) is not None:
+                answer = self._client.refetch(order_id, stop=self._stop)
+                self._archive.record(self._run, answer)
+                self._news.put(answer.outcome)
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._stop.set()
+            self._news.put(error)
+        finally:
+            self._news.put(None)
+
+    def _next(self) -> int | None:
+        with self._taking:
+            return None if self._stop.is_set() else next(self._ids, None)
+
+
+@contextmanager
+def _bar(total: int, progress: bool | None) -> Iterator[Callable[[Outcome], None]]:
+    """Something to tell each outcome to; a bar on stderr where one can see it."""
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not progress:
+        yield lambda _: None
+        return
+    from tqdm.auto import tqdm
+
+    failed = 0
+    with closing(tqdm(total=total, unit=" orders", desc="refetch", file=sys.stderr)) as bar:
+
+        def tell(outcome: Outcome) -> None:
+            nonlocal failed
+            if outcome not in GOOD:
+                failed += 1
+                bar.set_postfix(failed=failed, refresh=False)
+            bar.update()
+
+        yield tell

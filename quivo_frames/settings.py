@@ -1,0 +1,175 @@
+"""Where Quivo is and who asks: the credentials. Floor 1. Only here: pydantic_settings and keyring."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from quivo_frames.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pydantic.fields import FieldInfo
+
+KEYRING_SERVICE = "quivo_frames"
+CREDENTIALS = ("api_key", "username", "password")
+
+
+class Settings(BaseSettings):
+    """The credentials and the address of the API.
+
+    Each value comes from the first place that has it: argument, environment (QUIVO_API_KEY, QUIVO_USERNAME,
+    QUIVO_PASSWORD, QUIVO_BASE_URL, QUIVO_TOKEN_PREFIX), the file .env in the working directory, and, for the three
+    credentials, the keyring (service "quivo_frames", names api_key, username, password).
+
+    `token_prefix` goes before the token in the Authorization header: empty as documented, or for example "Bearer".
+
+    Raises:
+        ConfigError: a credential is missing, or a value cannot be used. No message shows a secret.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUIVO_",
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # Windows editors put a byte order mark before the first name
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    api_key: SecretStr = SecretStr("")
+    username: SecretStr = SecretStr("")
+    password: SecretStr = SecretStr("")
+    base_url: str = "https://api.quivo.co"
+    token_prefix: str = ""
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        api_key: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        base_url: str | None = None,
+        token_prefix: str | None = None,
+    ) -> Self:
+        """The settings, arguments first; None leaves a value to the other places.
+
+        Raises:
+            ConfigError: as for the class; also a .env file that cannot be read.
+        """
+        given = {
+            "api_key": api_key,
+            "username": username,
+            "password": password,
+            "base_url": base_url,
+            "token_prefix": token_prefix,
+        }
+        arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**arguments)
+        except ValidationError as error:
+            names = ", ".join(str(flaw["loc"][0]) for flaw in error.errors(include_input=False) if flaw["loc"])
+            raise ConfigError(f"These settings must be text: {names}.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"The file .env cannot be read ({type(error).__name__}): save it as UTF-8 text."
+            ) from None  # the error would show a piece of the file
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The places to look, first wins."""
+        return init_settings, env_settings, dotenv_settings, _Keyring(settings_cls)
+
+    @field_validator("api_key", mode="after")
+    @classmethod
+    def _api_key_fits_a_header(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value().strip()
+        if not (key.isascii() and (key.isprintable() or not key)):
+            raise ConfigError("QUIVO_API_KEY has characters that no API key has: copy it again from the dashboard.")
+        return SecretStr(key)
+
+    @field_validator("token_prefix", mode="after")
+    @classmethod
+    def _token_prefix_fits_a_header(cls, value: str) -> str:
+        prefix = value.strip()
+        if not (prefix.isascii() and (prefix.isprintable() or not prefix)):
+            raise ConfigError("QUIVO_TOKEN_PREFIX must be a plain word such as Bearer.")
+        return prefix
+
+    @field_validator("base_url", mode="after")
+    @classmethod
+    def _base_url_is_safe(cls, value: str) -> str:
+        try:
+            url = urlsplit(value.strip())
+            host, _ = url.hostname, url.port
+        except ValueError:
+            host = None
+        if not host or url.scheme not in {"http", "https"}:
+            raise ConfigError("QUIVO_BASE_URL must be an address such as https://api.quivo.co.")
+        if url.username or url.password or url.query or url.fragment:
+            raise ConfigError("QUIVO_BASE_URL must be an address alone, without a user, a query or a fragment.")
+        if url.scheme == "http" and not is_loopback(host):
+            raise ConfigError(
+                f"QUIVO_BASE_URL would send the credentials unencrypted to {host}: write https://. "
+                "http:// is for this machine only."
+            )
+        return url.geturl().rstrip("/")
+
+    @model_validator(mode="after")
+    def _credentials_are_complete(self) -> Self:
+        missing = [f"QUIVO_{name.upper()}" for name in CREDENTIALS if not getattr(self, name).get_secret_value()]
+        if missing:
+            raise ConfigError(
+                f"Missing: {', '.join(missing)}. Set them in the environment or in a file .env in this folder, "
+                f"or store them once with `keyring set {KEYRING_SERVICE} NAME` (NAME: {', '.join(CREDENTIALS)}), "
+                "or give them as arguments."
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Keyring(PydanticBaseSettingsSource):
+    """The credentials that the places before did not have, from the keyring of the system."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        missing = [name for name in CREDENTIALS if not self.current_state.get(name)]
+        if not missing:
+            return {}
+        import keyring  # late: it looks for its backends when imported
+        from keyring.errors import KeyringError
+
+        found = {}
+        for name in missing:
+            try:
+                value = keyring.get_password(KEYRING_SERVICE, name)
+            except (KeyringError, RuntimeError):  # no backend, or locked: as good as empty
+                break
+            if value:
+                found[name] = value
+        return found

@@ -1,0 +1,75 @@
+"""What all tests share: no network but this machine's own, a stand-in API, and clients of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from quivo_frames.client import Client
+    from quivo_frames.standin import StandIn
+
+
+def _is_here(address: Any) -> bool:
+    if not isinstance(address, tuple):  # a socket file
+        return True
+    try:
+        return ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:
+        return address[0] in {"localhost", ""}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if not _is_here(address):
+            raise OSError(f"tests may not connect to {address}")
+        connect(self, address)
+
+    def look_up_here(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host is not None and not _is_here((host if isinstance(host, str) else host.decode(),)):
+            raise socket.gaierror(f"tests may not look up {host}")
+        return look_up(host, *args, **kwargs)
+
+    patch.setattr(socket.socket, "connect", connect_here)
+    patch.setattr(socket, "getaddrinfo", look_up_here)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def standin() -> Iterator[StandIn]:
+    from quivo_frames.standin import StandIn
+
+    with StandIn(orders=300) as api:
+        yield api
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Client]]:
+    """Makes a client of a stand-in: quick, and closed at the end; options as for Client and Settings."""
+    from quivo_frames.client import Client
+
+    made: list[Client] = []
+
+    def connect(api: StandIn, **options: Any) -> Client:
+        login = {name: getattr(api, name) for name in ("api_key", "username", "password", "base_url")}
+        made.append(Client.from_env(**{"rate": 5000.0, "timeout": 5.0, "backoff": 0.001, **login, **options}))
+        return made[-1]
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(standin: StandIn, connect: Callable[..., Client]) -> Client:
+    return connect(standin)

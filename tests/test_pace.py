@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.pace import LONGEST_PAUSE, Gate, Slot, Stopped, retry_after
+
+NEVER = threading.Event()
+
+
+class Time:
+    """A clock that goes on only by waiting, and then a little too far, as real ones do."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.late = 0.0005
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self.now += seconds + self.late
+        return stop.is_set()
+
+
+def gate(ceiling: float | None = None) -> tuple[Gate, Time]:
+    time = Time()
+    return Gate(ceiling, clock=time, wait=time.wait), time
+
+
+def play(gate: Gate, time: Time, seconds: float, limit: float, latency: float = 0.05) -> tuple[int, int]:
+    """Requests answered well and complained about, by a server with a limit and a burst of a tenth of a second."""
+    end, allowance, then = time.now + seconds, max(1.0, limit / 10), time.now
+    on_the_way: deque[tuple[float, Slot, bool]] = deque()
+    good = bad = 0
+    while time.now < end:
+        slot = gate.enter(NEVER)
+        allowance, then = min(max(1.0, limit / 10), allowance + (slot.at - then) * limit), slot.at
+        on_the_way.append((slot.at + latency, slot, allowance >= 1))
+        allowance -= allowance >= 1
+        while on_the_way and on_the_way[0][0] <= time.now:
+            _, answered, fine = on_the_way.popleft()
+            good, bad = good + fine, bad + (not fine)
+            gate.good(answered) if fine else gate.congested(answered)
+    return good, bad
+
+
+@pytest.mark.parametrize("rate", [0.5, 10.0, 200.0, 900.0])
+def test_a_known_limit_is_held_evenly_from_the_start(rate: float) -> None:
+    even, _ = gate(rate)
+    times = [even.enter(NEVER).at for _ in range(100)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) > 0.9 / rate - 0.005
+    assert times[-1] - times[0] == pytest.approx(99 / rate, abs=0.006)
+
+
+def test_a_pause_of_the_caller_is_not_followed_by_a_burst() -> None:
+    even, time = gate(10.0)
+    even.enter(NEVER)
+    time.now += 60
+    times = [even.enter(NEVER).at for _ in range(11)]
+    assert times[-1] - times[0] > 0.99
+
+
+@pytest.mark.parametrize("limit", [20.0, 100.0, 400.0])
+def test_an_unknown_limit_is_found_quickly_and_hardly_passed(limit: float) -> None:
+    adaptive, time = gate()
+    play(adaptive, time, 10, limit)
+    good, bad = play(adaptive, time, 20, limit)
+    assert good > 0.9 * limit * 20
+    assert bad < 0.02 * good
+
+
+def test_a_limit_that_halves_is_followed_within_five_seconds() -> None:
+    adaptive, time = gate()
+    play(adaptive, time, 20, 100)
+    play(adaptive, time, 5, 50)
+    good, bad = play(adaptive, time, 10, 50)
+    assert good > 0.85 * 50 * 10
+    assert bad < 0.03 * good
+
+
+def test_the_rate_starts_gently_and_doubles() -> None:
+    adaptive, time = gate()
+    assert adaptive.rate == 5
+    play(adaptive, time, 2, 1e9)
+    assert 15 < adaptive.rate < 60
+
+
+def test_the_rate_does_not_grow_where_it_holds_nobody_back() -> None:
+    adaptive, time = gate()
+    for _ in range(100):
+        time.now += 1
+        adaptive.good(adaptive.enter(NEVER))
+    assert adaptive.rate == 5
+
+
+def test_the_ceiling_is_never_passed() -> None:
+    ceiling, time = gate(50)
+    ceiling.congested(ceiling.enter(NEVER))
+    assert ceiling.rate == 25
+    play(ceiling, time, 60, 1e9)
+    assert ceiling.rate == 50
+
+
+def test_many_complaints_about_one_moment_halve_the_rate_once() -> None:
+    even, time = gate(64)
+    slots = [even.enter(NEVER) for _ in range(10)]
+    for slot in slots:
+        even.congested(slot)
+    assert even.rate == 32
+    time.now += 1
+    even.congested(even.enter(NEVER))
+    assert even.rate == 16
+
+
+def test_a_pause_holds_all_and_has_a_cap() -> None:
+    even, time = gate(10)
+    slot = even.enter(NEVER)
+    even.congested(slot, 2.5)
+    assert even.enter(NEVER).at == pytest.approx(slot.at + 2.5, abs=0.001)
+    asked = time.now
+    even.congested(even.enter(NEVER), 86400)
+    assert even.enter(NEVER).at <= asked + LONGEST_PAUSE + 0.2
+
+
+def test_who_waits_can_be_stopped_at_once() -> None:
+    slow, stop = Gate(0.01), threading.Event()
+    slow.enter(stop)
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        slow.enter(stop)
+    assert time.monotonic() - began < 1
+
+
+def test_threads_share_one_pace() -> None:
+    shared, times = Gate(200), []
+
+    def work() -> None:
+        for _ in range(10):
+            times.append(shared.enter(NEVER).at)  # noqa: PERF401 - one by one on purpose
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0.38 < max(times) - min(times) < 0.6
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_must_be_a_number_above_zero(rate: float) -> None:
+    with pytest.raises(ConfigError, match="above 0"):
+        Gate(rate)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3), ("0.5", 0.5), ("-7", 0), ("Wed, 21 Oct 2026 07:28:10 GMT", 10), ("Wed, 21 Oct 2026 07:27:00 GMT", 0),
+     ("Wed, 21 Oct 2026 07:28:10 -0000", 0), ("soon", 0), ("", 0), ("inf", 0), ("nan", 0), (None, 0)],
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: float) -> None:
+    assert retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
