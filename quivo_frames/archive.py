@@ -1,4 +1,4 @@
-"""Every answer as it was received, and the ledger of what was asked. Floor 2. Only here: sqlite3 and zstandard.
+"""Every answer as it was received, and the ledger of what was asked. Floor 3. Only here: sqlite3.
 
 One SQLite file. Nothing in it is ever overwritten: a second refetch of an order is a second response. One thread
 writes, in groups, and `record` returns only when the group is committed to the disk. Readers have connections of their

@@ -1,4 +1,4 @@
-"""Order id -> what Quivo answers: login, token, pace, retry. Floor 2. Only here: requests.
+"""Order id -> what Quivo answers: login, token, pace, retry. Floor 3. Only here: requests.
 
 An answer is good only when it is complete, JSON, and about the order that was asked for. Everything else about one
 order becomes an `Answer` with another outcome; only what ends a whole run is raised.

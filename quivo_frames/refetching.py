@@ -1,4 +1,4 @@
-"""The two steps of the work: refetch (ids -> archive) and build (archive -> tables). Floor 3."""
+"""The first step of the work: order ids -> answers in the archive. Floor 4."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.pace import Stopped
@@ -49,6 +49,10 @@ class Plan:
     resumed: int | None
     rate: float | None
     seconds: float | None
+
+    def facts(self) -> dict[str, Any]:
+        """The plan for programs."""
+        return asdict(self)
 
     def __str__(self) -> str:
         """The plan in words."""
@@ -94,6 +98,19 @@ class Run:
     def failures(self) -> pl.DataFrame:
         """The failed orders: order_id, run, at, tries, seconds, outcome, http_status, message."""
         return self.archive.failures(self.run)
+
+    def facts(self) -> dict[str, Any]:
+        """The run for programs."""
+        counts = {str(outcome): count for outcome, count in self.outcomes.items()}
+        return {
+            "run": self.run,
+            "asked": self.asked,
+            "duplicates": self.duplicates,
+            "resumed": self.resumed,
+            "outcomes": counts,
+            "failed": self.failed,
+            "seconds": round(self.seconds, 3),
+        }
 
     def __str__(self) -> str:
         """The run in words."""
@@ -255,7 +272,7 @@ class _Crew:
                 self._news.put(answer.outcome)
         except Stopped:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for all
             self._stop.set()
             self._news.put(error)
         finally:
@@ -263,7 +280,7 @@ class _Crew:
 
     def _next(self) -> int | None:
         with self._taking:
-            return None if self._stop.is_set() else next(self._ids, None)
+            return next(self._ids, None)
 
 
 @contextmanager

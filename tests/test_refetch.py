@@ -17,7 +17,7 @@ import pytest
 
 from quivo_frames.archive import Archive
 from quivo_frames.errors import ArchiveError, ConfigError, LoginError
-from quivo_frames.pipeline import checked, plan, refetch
+from quivo_frames.refetching import checked, plan, refetch
 from quivo_frames.response import Answer, Outcome
 from quivo_frames.standin import Fault, StandIn
 
@@ -190,7 +190,7 @@ CHILD = """
 import sys
 from quivo_frames.archive import Archive
 from quivo_frames.client import Client
-from quivo_frames.pipeline import refetch
+from quivo_frames.refetching import refetch
 url, key, user, word, path, first, last = sys.argv[1:]
 login = {"base_url": url, "api_key": key, "username": user, "password": word}
 with Client.from_env(**login, rate=500.0) as client, Archive(path) as archive:

@@ -3,7 +3,7 @@
     with StandIn(orders=300, faults={100007: [Fault.status(503)]}) as api:
         ...  # a client with api.base_url, api.api_key, api.username, api.password
 
-Floor 2. Its rooms: drawing and life (orders), faults (what goes wrong), search (GET /orders), server (HTTP).
+Floor 3. Its rooms: drawing and life (orders), faults (what goes wrong), search (GET /orders), server (HTTP).
 """
 
 from __future__ import annotations

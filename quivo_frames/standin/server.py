@@ -1,4 +1,4 @@
-"""The stand-in Quivo API: a real HTTP/1.1 server on loopback, its rules, and its faults. Floor 2.
+"""The stand-in Quivo API: a real HTTP/1.1 server on loopback, its rules, and its faults. Floor 3.
 
 Documented: POST /login with X-Api-Key and {"username", "password"}; X-Api-Key and the bare token on every later call;
 the 401 {"message": "The incoming token has expired"}; 400 with a plain text of the kind `field: message`; the paging
