@@ -7,9 +7,7 @@ any number of them.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -24,6 +22,7 @@ from quivo_frames.dataset import Dataset, DatasetWriter
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening import BATCH, INDEX, Flattener, repeated, superseded
 from quivo_frames.frames import Frames
+from quivo_frames.progress import bar
 from quivo_frames.response import RawOrder
 from quivo_frames.validating import validate
 from quivo_frames.wire import peek
@@ -78,8 +77,8 @@ def build(inputs: Input | Sequence[Input], out: str | os.PathLike[str], *, progr
     with DatasetWriter(out) as writer:
         reader = _Reader(sources)
         failed = written = 0
-        with _bar(reader.taken, progress) as tell:
-            for part in _parts(reader, tell):
+        with bar("build", reader.taken, progress) as progress_bar:
+            for part in _parts(reader, progress_bar.update):
                 writer.add(part)
                 failed += part.failures.height
                 written += part.orders.height
@@ -142,10 +141,7 @@ def _parts(reader: _Reader, tell: Callable[[int], object]) -> Iterator[Frames]:
     """Checked parts, the note about repeated orders in the first."""
     orders = iter(reader)
     notes = Frames.of({}, notes=repeated(reader.losers))
-    while slice_ := islice(orders, PART):
-        part = _part(slice_, tell)
-        if part is None:
-            return
+    while (part := _part(islice(orders, PART), tell)) is not None:
         yield Frames.concat([notes, part])
         notes = Frames.of({})
 
@@ -158,16 +154,3 @@ def _part(orders: Iterator[RawOrder], tell: Callable[[int], object]) -> Frames |
         batches.append(flattener.flatten(batch, origins))
         tell(len(batch))
     return validate(Frames.concat(batches), origins) if batches else None
-
-
-@contextmanager
-def _bar(total: int, progress: bool | None) -> Iterator[Callable[[int], object]]:
-    if progress is None:
-        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not progress:
-        yield lambda count: count
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=total, desc="build", unit=" orders", file=sys.stderr) as bar:
-        yield bar.update

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import operator
 import queue
-import sys
 import threading
 import time
-from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -16,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.pace import Stopped
+from quivo_frames.progress import bar
 from quivo_frames.response import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
 
@@ -244,10 +243,10 @@ class _Crew:
         threads = [threading.Thread(target=self._worker, name=f"refetch-{n}", daemon=True) for n in range(workers)]
         error: BaseException | None = None
         try:
-            with _bar(total, progress) as tell:
+            with bar("refetch", total, progress) as shown:
                 for thread in threads:
                     thread.start()
-                ended = 0
+                ended = failed = 0
                 while ended < workers:
                     news = self._news.get()
                     if news is None:
@@ -255,7 +254,9 @@ class _Crew:
                     elif isinstance(news, BaseException):
                         error = error or news
                     else:
-                        tell(news)
+                        failed += news not in GOOD
+                        shown.set_postfix(failed=failed, refresh=False)
+                        shown.update()
         finally:  # Ctrl-C arrives above, too
             self._stop.set()
             for thread in threads:
@@ -281,26 +282,3 @@ class _Crew:
     def _next(self) -> int | None:
         with self._taking:
             return next(self._ids, None)
-
-
-@contextmanager
-def _bar(total: int, progress: bool | None) -> Iterator[Callable[[Outcome], None]]:
-    """Something to tell each outcome to; a bar on stderr where one can see it."""
-    if progress is None:
-        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not progress:
-        yield lambda _: None
-        return
-    from tqdm.auto import tqdm
-
-    failed = 0
-    with closing(tqdm(total=total, unit=" orders", desc="refetch", file=sys.stderr)) as bar:
-
-        def tell(outcome: Outcome) -> None:
-            nonlocal failed
-            if outcome not in GOOD:
-                failed += 1
-                bar.set_postfix(failed=failed, refresh=False)
-            bar.update()
-
-        yield tell

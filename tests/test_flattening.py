@@ -650,7 +650,9 @@ def figures(orders: list[Any]) -> dict[str, Any]:
     def units(level: list[Any] | None) -> None:
         for unit in filter(None, level or []):
             found["handling_units"] += 1
-            found["packed"] += sum(line.get("quantity") or 0 for line in filter(None, unit.get("handlingPositions") or []))
+            found["packed"] += sum(
+                line.get("quantity") or 0 for line in filter(None, unit.get("handlingPositions") or [])
+            )
             units(unit.get("childHandlingUnits"))
 
     for order in orders:

@@ -41,7 +41,9 @@ def test_a_field_that_is_learned_costs_the_next_order_nothing() -> None:
 
 def test_names_that_cannot_be_learned_are_found_by_a_walk() -> None:
     decoder = OrderDecoder()
-    decoder.decode(json.dumps({"orderId": 3, 'a"b': 1, "positions": [{"x\ny": [], "sku": "s"}, {"x\ny": None}]}).encode())
+    decoder.decode(
+        json.dumps({"orderId": 3, 'a"b': 1, "positions": [{"x\ny": [], "sku": "s"}, {"x\ny": None}]}).encode()
+    )
     assert sorted(decoder.odd) == [('$.a"b', 3), ("$.positions[].x\ny", 3)]
     assert not decoder.learned.get(Order)
 
