@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -229,10 +230,10 @@ def serve(port: int, orders: int, seed: int, rate: float | None, latency: float)
     """
     from quivo_frames.standin import StandIn
 
-    with StandIn(orders, seed=seed, port=port, rate=rate, latency=latency) as api:
+    with StandIn(orders, seed=seed, port=port, rate=rate, latency=latency) as api, suppress(KeyboardInterrupt):
+        click.echo(f"Serving orders {api.order_ids[0]} to {api.order_ids[-1]}. Ctrl-C ends it.", err=True)
         click.echo(f"export QUIVO_BASE_URL={api.base_url}")
         click.echo(f"export QUIVO_API_KEY={api.api_key} QUIVO_USERNAME={api.username} QUIVO_PASSWORD={api.password}")
-        click.echo(f"Serving orders {api.order_ids[0]} to {api.order_ids[-1]}. Ctrl-C ends it.", err=True)
         api.wait()
 
 

@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -203,11 +203,10 @@ class DatasetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self._building, ignore_errors=True)
+        (self.folder / _LOCK).unlink(missing_ok=True)
         self._lock.release()
-        if kind is not None:
-            (self.folder / _LOCK).unlink(missing_ok=True)
-            if self.folder.is_dir() and not any(self.folder.iterdir()):
-                self.folder.rmdir()
+        if kind is not None and self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def add(self, part: Frames) -> None:
         """Takes the next part; its rows follow those of the parts before."""
@@ -300,6 +299,3 @@ def _disk(folder: Path) -> Iterator[None]:
             f"The tables cannot be written to {folder}: {reason}. What was there before is still there. "
             "Make room or give another folder, and build again."
         ) from error
-
-
-_ = (Callable, Iterable)

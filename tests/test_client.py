@@ -325,10 +325,12 @@ def test_an_error_is_told_in_the_words_of_quivo(connect: Connect, body: bytes, s
         assert at(connect, url).refetch(1).message == f"Quivo refused order 1 (400: {said})."
 
 
-def test_waiting_ends_when_told_to_stop(connect: Connect) -> None:
+@pytest.mark.parametrize("fault", [Fault.status(429, retry_after="30"), Fault.status(500, times=None)])
+def test_waiting_ends_when_told_to_stop(connect: Connect, fault: Fault) -> None:
+    """For the pause that Quivo asks for, and for the random wait before another try."""
     stop = threading.Event()
-    with StandIn(orders=2, faults={ID: [Fault.status(429, retry_after="30")]}) as api:
-        client = connect(api)
+    with StandIn(orders=2, faults={ID: [fault]}) as api:
+        client = connect(api, backoff=1000)
         threading.Timer(0.1, stop.set).start()
         began = time.monotonic()
         with pytest.raises(Stopped):

@@ -1,0 +1,145 @@
+"""build: in = out + failed, the newest answer wins, memory stays flat."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quivo_frames import building
+from quivo_frames.archive import Archive
+from quivo_frames.building import build
+from quivo_frames.errors import ConfigError
+from quivo_frames.response import Answer, Outcome
+from quivo_frames.standin import write_ndjson
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def body(order_id: int, status: str, **more: object) -> bytes:
+    return json.dumps({"orderId": order_id, "orderStatus": status, **more}).encode()
+
+
+def archived(path: Path, *answers: tuple[int, bytes, datetime]) -> Archive:
+    archive = Archive(path)
+    run, _ = archive.begin([order_id for order_id, *_ in answers])
+    for order_id, content, at in answers:
+        archive.record(run, Answer(order_id, Outcome.FETCHED, at, 200, {}, content, 1, 0.1, ""))
+    return archive
+
+
+def statuses(folder: Path) -> dict[int, str]:
+    return dict(pl.read_parquet(folder / "orders.parquet").select("order_id", "order_status").iter_rows())
+
+
+def lines(path: Path, *bodies: bytes) -> Path:
+    path.write_bytes(b"\n".join(bodies))
+    return path
+
+
+def test_of_an_archive_the_newest_answer_of_an_order_is_taken(tmp_path: Path) -> None:
+    archive = archived(
+        tmp_path / "a.sqlite",
+        (1, body(1, "new"), NOON),
+        (2, body(2, "only"), NOON),
+        (1, body(1, "old"), NOON - timedelta(hours=1)),
+    )
+    with archive:
+        built = build(archive, tmp_path / "out")
+    assert statuses(tmp_path / "out") == {1: "new", 2: "only"}
+    assert built.orders["fetched_at"].to_list() == [NOON, NOON]
+
+
+def test_of_files_the_newest_last_modified_is_taken_else_the_later_one(tmp_path: Path) -> None:
+    file = lines(
+        tmp_path / "o.ndjson",
+        body(1, "newest", lastModified="2026-03-02T00:00:00+02:00"),
+        body(1, "older", lastModified="2026-03-01T21:00:00Z"),
+        body(2, "first"),
+        body(2, "later"),
+        body(3, "dated", lastModified="2026-01-01T00:00:00Z"),
+        body(3, "undated"),
+    )
+    built = build(file, tmp_path / "out")
+    assert statuses(tmp_path / "out") == {1: "newest", 2: "later", 3: "dated"}
+    assert built.notes.select("kind", "path", "count", "order_id").rows() == [("repeated_order", "$.orderId", 3, 1)]
+    assert built.manifest["orders"] == {"in": 3, "out": 3, "failed": 0, "superseded": 3}
+
+
+def test_an_answer_with_a_time_beats_one_without_across_inputs(tmp_path: Path) -> None:
+    file = lines(tmp_path / "o.ndjson", body(1, "file", lastModified="2026-12-01T00:00:00Z"), body(2, "file"))
+    with archived(tmp_path / "a.sqlite", (1, body(1, "archive"), NOON)) as archive:
+        built = build([archive, file], tmp_path / "out")
+    assert statuses(tmp_path / "out") == {1: "archive", 2: "file"}
+    assert built.manifest["inputs"] == [
+        {"name": str(tmp_path / "a.sqlite"), "orders": 1},
+        {"name": str(file), "orders": 2},
+    ]
+
+
+def test_an_archive_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+    archived(tmp_path / "answers.bin", (1, body(1, "x"), NOON)).close()
+    assert build(tmp_path / "answers.bin", tmp_path / "out").orders.height == 1
+
+
+def test_nothing_is_built_when_one_input_is_missing(tmp_path: Path) -> None:
+    file = lines(tmp_path / "o.ndjson", body(1, "x"))
+    with pytest.raises(ConfigError, match=re.escape("gone.json")):
+        build([file, tmp_path / "gone.json"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_broken_orders_cost_no_other_in_whatever_batch_and_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "BATCH", 4)
+    monkeypatch.setattr(building, "PART", 10)
+    bodies = [body(n, "ok") for n in range(1, 31)]
+    for n in (0, 9, 10, 29):
+        bodies[n] = body(n + 1, "bad", created="yesterday")
+    bodies.insert(5, b'{"orderId": 77, "positions": [')
+    built = build(lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
+    assert built.manifest["orders"] == {"in": 31, "out": 26, "failed": 5, "superseded": 0}
+    assert built.failures["order_id"].sort().to_list() == [1, 10, 11, 30, 77]
+    assert set(built.orders["order_id"]) == set(range(1, 31)) - {1, 10, 11, 30}
+
+
+def test_tables_are_rebuilt_from_the_archive_byte_for_byte(tmp_path: Path) -> None:
+    with archived(tmp_path / "a.sqlite", *((n, body(n, "x"), NOON) for n in range(1, 20))) as archive:
+        before = {f.name: f.read_bytes() for f in build(archive, tmp_path / "out").folder.glob("*.parquet")}
+        for file in (tmp_path / "out").iterdir():
+            file.unlink()
+        after = {f.name: f.read_bytes() for f in build(archive, tmp_path / "out").folder.glob("*.parquet")}
+    assert before == after
+
+
+def test_twenty_thousand_orders_with_broken_ones_in_flat_memory(tmp_path: Path) -> None:
+    file = tmp_path / "orders.ndjson"
+    write_ndjson(file, 20_000, broken_every=1000)
+    measured = f"""
+import resource, sys
+from quivo_frames.cli import main
+try:
+    main(["build", {str(file)!r}, "--out", {str(tmp_path / "out")!r}])
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", measured], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["orders"] == {"in": 20_000, "out": 19_980, "failed": 20, "superseded": 0}
+    failures = pl.read_parquet(tmp_path / "out" / "failures.parquet")
+    assert failures["place"].to_list() == [f"line {n}" for n in range(1000, 20_001, 1000)]
+    assert failures["order_id"].to_list() == [100_000 + n for n in range(1000, 20_001, 1000)]
+    assert all(
+        f"Order {order_id} (orders.ndjson, {place})" in message and "at $" in message
+        for order_id, place, message in failures.select("order_id", "place", "message").iter_rows()
+    )
+    assert int(done.stdout.rsplit("peak ", 1)[1]) < 400

@@ -1,0 +1,200 @@
+"""The command line: exit status, messages, and what goes where."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quivo_frames.cli import main
+from quivo_frames.standin import Fault, StandIn, write_ndjson
+
+HIGHEST = "9223372036854775808"
+
+
+@pytest.fixture(scope="module")
+def api():
+    with StandIn(orders=30, faults={100_007: [Fault.bad_request(times=None)]}) as served:
+        yield served
+
+
+@pytest.fixture
+def settings(api: StandIn) -> dict[str, str]:
+    return {
+        "QUIVO_BASE_URL": api.base_url,
+        "QUIVO_API_KEY": api.api_key,
+        "QUIVO_USERNAME": api.username,
+        "QUIVO_PASSWORD": api.password,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("QUIVO_")}
+    clean["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "quivo_frames.cli", *arguments],
+            cwd=tmp_path, env={**clean, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_the_help_of_a_command_shows_an_example(command: str, run) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert f"quivo-frames {command}" in done.stdout
+
+
+def test_refetch_status_and_build_of_good_orders(run, settings, tmp_path: Path) -> None:
+    found = run("find", "--limit", "3", env=settings)
+    assert (found.returncode, found.stdout) == (0, "100001\n100002\n100003\n")
+    done = run("refetch", "--ids", "-", env=settings, stdin=found.stdout)
+    assert done.returncode == 0
+    assert "3 fetched" in done.stdout
+    assert done.stderr == ""
+    status = run("status")
+    assert status.returncode == 0
+    assert "3 asked, 3 fetched, 0 skipped, 0 failed, 0 left" in status.stdout
+    built = run("build", "orders.sqlite", "--out", "tables", "--json")
+    assert built.returncode == 0
+    assert json.loads(built.stdout)["orders"]["out"] == 3
+    assert pl.read_parquet(tmp_path / "tables" / "orders.parquet")["order_id"].to_list() == [100_001, 100_002, 100_003]
+
+
+def test_failed_orders_are_named_and_make_status_1(run, settings) -> None:
+    done = run("refetch", "100001", "100007", "4711", env=settings)
+    assert done.returncode == 1
+    assert "Order 4711: Quivo does not know order 4711" in done.stdout
+    assert "Order 100007:" in done.stdout
+    status = run("status", "--json")
+    assert {failure["outcome"] for failure in json.loads(status.stdout)["failures"]} == {"unknown order", "refused"}
+
+
+def test_a_dry_run_asks_nothing(run, settings, api: StandIn, tmp_path: Path) -> None:
+    before = api.requests
+    done = run("refetch", "100001", "100001", "100002", "--dry-run", "--rate", "2", env=settings)
+    assert (done.returncode, api.requests) == (0, before)
+    assert "2 requests for 2 orders" in done.stdout
+    assert "0:00:01 at 2 a second" in done.stdout
+    assert json.loads(run("refetch", "1", "--dry-run", "--json").stdout)["requests"] == 1
+    assert not (tmp_path / "orders.sqlite").exists()
+
+
+def test_fresh_orders_are_skipped(run, settings) -> None:
+    run("refetch", "100001", env=settings)
+    done = run("refetch", "100001", "100002", "--max-age", "12h", env=settings)
+    assert "1 fetched, 1 skipped" in done.stdout
+    facts = json.loads(run("refetch", "100001", "--max-age", "1d", "--json", env=settings).stdout)
+    assert facts["outcomes"] == {"skipped": 1}
+
+
+WRONG_USE = {
+    "no ids": (["refetch"], "No order ids"),
+    "no credentials": (["refetch", "1"], "QUIVO_API_KEY, QUIVO_USERNAME, QUIVO_PASSWORD"),
+    "no credentials to find": (["find"], "QUIVO_API_KEY"),
+    "a word for an id": (["refetch", "12a"], "'12a'"),
+    "an id too high": (["refetch", HIGHEST], HIGHEST),
+    "a wrong duration": (["refetch", "1", "--max-age", "12"], "12h"),
+    "no such ids file": (["refetch", "--ids", "gone.txt"], "gone.txt"),
+    "no such file": (["build", "gone.ndjson", "--out", "t"], "gone.ndjson"),
+    "another kind of file": (["build", "text.txt", "--out", "t"], "text.txt"),
+    "an archive that is none": (["build", "text.sqlite", "--out", "t"], "text.sqlite is not an archive"),
+    "a status of none": (["status", "--archive", "text.txt"], "text.txt is not an archive"),
+    "no archive": (["status"], "no archive orders.sqlite"),
+    "a torn gz": (["build", "torn.ndjson.gz", "--out", "t"], "torn.ndjson.gz cannot be read"),
+    "a folder of others": (["build", "orders.ndjson", "--out", "mine"], "holds no dataset"),
+    "an empty folder": (["build", "empty", "--out", "t"], "no file of orders"),
+    "an unknown command": (["rebuild"], "rebuild"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "told"), WRONG_USE.values(), ids=WRONG_USE)
+def test_wrong_use_is_status_2_and_changes_nothing(arguments: list[str], told: str, run, tmp_path: Path) -> None:
+    for name in ("text.txt", "text.sqlite"):
+        (tmp_path / name).write_text("neither orders nor an archive\n" * 100)
+    (tmp_path / "torn.ndjson.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.png").touch()
+    (tmp_path / "empty").mkdir()
+    write_ndjson(tmp_path / "orders.ndjson", 2)
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stdout == ""
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_refused_credentials_are_status_3(run, settings) -> None:
+    done = run("refetch", "100001", env={**settings, "QUIVO_PASSWORD": "canary-7f3a"})
+    assert done.returncode == 3
+    assert "canary" not in done.stdout + done.stderr
+    assert run("find", env={**settings, "QUIVO_API_KEY": "canary-7f3a"}).returncode == 3
+
+
+def test_no_network_is_status_3(run, settings) -> None:
+    done = run("find", env={**settings, "QUIVO_BASE_URL": "http://127.0.0.1:9"})
+    assert done.returncode == 3
+    assert "http://127.0.0.1:9" in done.stderr
+
+
+def test_demo_runs_offline_and_leaves_tables(run, tmp_path: Path) -> None:
+    done = run("demo", "--orders", "40")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for told in (
+        "Quivo does not know order",
+        "cannot be read as JSON",
+        "came at try 3",
+        'qf.open("quivo-demo/tables")',
+    ):
+        assert told in done.stdout
+    assert pl.read_parquet(tmp_path / "quivo-demo" / "tables" / "orders.parquet").height == 39
+    assert run("demo", "--orders", "40").returncode == 0
+
+
+def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path: Path, api: StandIn, run) -> None:
+    ids = [str(n) for n in range(100_008, 100_031)]
+    command = [sys.executable, "-m", "quivo_frames.cli", "refetch", *ids, "--rate", "8"]
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while api.served(100_011) == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
+    done = run("refetch", *ids, env=settings)
+    assert done.returncode == 0
+    assert "(resumed)" in done.stdout
+    assert max(api.served(int(n)) for n in ids) == 1
+
+
+def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-m", "quivo_frames.cli", "serve", "--orders", "3"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout
+    assert child.stdout.readline().startswith("export QUIVO_BASE_URL=http://127.0.0.1:")
+    assert child.stdout.readline().startswith("export QUIVO_API_KEY=")
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=30)
+    assert "Serving orders 100001 to 100003" in told
+    assert "Traceback" not in told

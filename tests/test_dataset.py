@@ -1,0 +1,225 @@
+"""A dataset is whole or not there, describes itself, and is read by other tools."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from quivo_frames import building
+from quivo_frames.building import build
+from quivo_frames.dataset import Dataset, DatasetWriter
+from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.flattening import flatten
+from quivo_frames.standin import order_json, write_ndjson
+from quivo_frames.tables import REPORTS, TABLES
+
+EVERYTHING = {**TABLES, **REPORTS}
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    write_ndjson(tmp_path / "orders.ndjson", 40, broken_every=20)
+    return tmp_path / "orders.ndjson"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".parquet"}
+
+
+def test_there_is_a_file_for_each_table_and_nothing_else(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "manifest.json", *(f"{name}.parquet" for name in EVERYTHING)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Path, name: str) -> None:
+    build(orders, tmp_path / "out")
+    schema = pq.read_schema(tmp_path / "out" / f"{name}.parquet")
+    for column, field in zip(EVERYTHING[name].columns, schema, strict=True):
+        told = {key.decode(): value.decode() for key, value in field.metadata.items()}
+        unit = {"unit": column.unit} if column.unit else {}
+        assert told == {"description": column.sentence, "privacy": str(column.privacy), **unit}
+        assert field.nullable is not column.required
+        assert str(field.type) != "string_view"
+
+
+@pytest.mark.parametrize("part", [40, 7])
+def test_other_tools_read_what_polars_reads(
+    orders: Path, tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "PART", part)
+    built = build(orders, tmp_path / "out")
+    for name in TABLES:
+        file = str(tmp_path / "out" / f"{name}.parquet")
+        assert pl.read_parquet(file).schema == TABLES[name].schema
+        duck = duckdb.sql(f"SELECT count(*), count(DISTINCT {TABLES[name].key}) FROM read_parquet('{file}')")
+        assert duck.fetchall()[0] == (built[name].height, built[name].height)
+        assert pq.read_table(file).num_rows == built[name].height
+    money = duckdb.sql(
+        f"SELECT sum(total_net_amount) FROM read_parquet('{tmp_path / 'out' / 'order_positions.parquet'}')"
+    )
+    assert money.fetchall()[0] == (built.order_positions["total_net_amount"].sum(),)
+
+
+def test_the_same_input_gives_the_same_bytes(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "one")
+    build(orders, tmp_path / "two")
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = build(orders, tmp_path / "one")
+    monkeypatch.setattr(building, "PART", 7)
+    monkeypatch.setattr(building, "BATCH", 3)
+    two = build(orders, tmp_path / "two")
+    assert all(one[name].equals(two[name]) for name in TABLES)
+    assert one.failures.equals(two.failures)
+    assert one.notes.equals(two.notes)
+
+
+def test_files_are_for_their_owner_alone(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "out")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
+
+
+def test_a_later_build_replaces_an_earlier_one_whole(orders: Path, tmp_path: Path) -> None:
+    earlier = build(orders, tmp_path / "out")
+    write_ndjson(orders, 5)
+    later = build(orders, tmp_path / "out")
+    assert later.orders.height == 5
+    with pytest.raises(DatasetError, match="built anew"):
+        _ = earlier.orders
+
+
+def test_a_build_that_fails_leaves_the_earlier_one(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build(orders, tmp_path / "out").orders
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(DatasetWriter, "_write", full)
+    with pytest.raises(DatasetError, match="disk is full"):
+        build(orders, tmp_path / "out")
+    assert Dataset.open(tmp_path / "out").orders.equals(before)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_build_that_dies_while_it_moves_files_is_no_dataset(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "out")
+    code = f"""
+import os
+from pathlib import Path
+from quivo_frames.building import build
+moved = []
+def dies(self, target):
+    moved.append(target)
+    if len(moved) > 3:
+        os._exit(9)
+    os.replace(self, target)
+Path.replace = dies
+build({str(orders)!r}, {str(tmp_path / "out")!r})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    with pytest.raises(DatasetError, match="build it again"):
+        Dataset.open(tmp_path / "out")
+    assert build(orders, tmp_path / "out").orders.height == 38
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(orders: Path, tmp_path: Path) -> None:
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from quivo_frames.cli import main
+main(["build", {str(orders)!r}, "--out", {str(tmp_path / "out")!r}])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_dataset_is_left_alone(orders: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "orders.parquet").write_text("mine")
+    with pytest.raises(ConfigError, match="holds no dataset"):
+        build(orders, tmp_path / "mine")
+    assert (tmp_path / "mine" / "orders.parquet").read_text() == "mine"
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+    with pytest.raises(ConfigError, match="not a dataset"):
+        Dataset.open(tmp_path / "mine")
+    with pytest.raises(ConfigError, match="is a file"):
+        build(orders, orders)
+
+
+def test_two_builds_into_one_folder_do_not_mix(orders: Path, tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "out"), pytest.raises(DatasetError, match="Another build"):
+        build(orders, tmp_path / "out")
+
+
+@pytest.mark.parametrize("change", ["swapped", "gone", "later version"])
+def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, change: str) -> None:
+    folder = build(orders, tmp_path / "out").folder
+    if change == "swapped":
+        (folder / "shipments.parquet").write_bytes((folder / "orders.parquet").read_bytes())
+    elif change == "gone":
+        (folder / "shipments.parquet").unlink()
+    else:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
+    with pytest.raises(DatasetError, match="shipments|later version"):
+        Dataset.open(folder)
+
+
+def test_the_manifest_tells_rows_sizes_and_hashes(orders: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    built = build(orders, tmp_path / "out")
+    assert built.manifest["orders"] == {"in": 40, "out": 38, "failed": 2, "superseded": 0}
+    for facts in built.manifest["tables"].values():
+        content = (tmp_path / "out" / facts["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])
+        assert pl.read_parquet(content).height == facts["rows"]
+
+
+def test_a_dataset_shows_itself(orders: Path, tmp_path: Path) -> None:
+    built = build(orders, tmp_path / "out")
+    assert "40 orders in, 38 in the tables, 2 failed" in repr(built)
+    assert "<table>" in built._repr_html_()
+    assert "shipments" in dir(built)
+    assert "shipments" in dir(built.scan)
+    assert built.scan.shipments.select(pl.len()).collect().item() == built.shipments.height == len(built["shipments"])
+    assert dict(built).keys() == TABLES.keys()
+    with pytest.raises(AttributeError, match="no table 'shipment'"):
+        _ = built.shipment
+    with pytest.raises(AttributeError, match="no table 'shipment'"):
+        _ = built.scan.shipment
+    with pytest.raises(ConfigError, match="no table 'shipment'"):
+        _ = built["shipment"]
+
+
+def test_a_dataset_of_nothing_has_all_tables(tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("[]")
+    built = build(tmp_path / "none.json", tmp_path / "out")
+    assert {name: built[name].schema for name in TABLES} == {name: table.schema for name, table in TABLES.items()}
+    assert built.counts() == dict.fromkeys(EVERYTHING, 0)
+
+
+def test_memory_and_disk_give_the_same_tables(tmp_path: Path) -> None:
+    bodies = [order_json(order_id) for order_id in range(100_001, 100_041)]
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
+    built, held = build(tmp_path / "orders.ndjson", tmp_path / "out"), flatten(bodies)
+    assert all(built[name].equals(held[name]) for name in TABLES)
