@@ -180,7 +180,7 @@ def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, cha
     else:
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
-    with pytest.raises(DatasetError, match="shipments|later version"):
+    with pytest.raises(DatasetError, match=r"shipments|later version"):
         Dataset.open(folder)
 
 

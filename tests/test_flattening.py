@@ -195,10 +195,7 @@ def resolve(document: Any, path: str) -> Any:
     for name, place in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         if document is None:
             return None
-        if place:
-            document = document[int(place)]
-        else:
-            document = document.get(name)
+        document = document[int(place)] if place else document.get(name)
     return document
 
 
@@ -235,7 +232,7 @@ def test_missing_null_empty_list_and_empty_object_are_the_same() -> None:
     names = ["positions", "fulfillmentOrders", "handlingUnits", "tags", "entityErrors"]
     objects = ["deliveryAddress", "invoiceAddress"]
     nulls = dict.fromkeys((*names, *objects, "currency", "created", "shopId", "customAttributes"))
-    empties = {**dict.fromkeys(names, []), **dict.fromkeys(objects, {})}
+    empties = {**{key: [] for key in names}, **{key: {} for key in objects}}
     plain = flatten([one()])
     for frames in (flatten([one(**nulls)]), flatten([one(**empties)])):
         assert frames.notes.is_empty()

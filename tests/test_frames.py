@@ -24,7 +24,7 @@ def test_a_table_is_an_attribute_and_an_item() -> None:
 
 
 def test_a_table_that_is_none_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="no table 'tags'.*order_tags"):
+    with pytest.raises(ConfigError, match=r"no table 'tags'.*order_tags"):
         orders(1)["tags"]
     with pytest.raises(AttributeError, match="no table 'tags'"):
         _ = orders(1).tags

@@ -157,7 +157,7 @@ def test_an_empty_table_has_all_columns() -> None:
 
 
 def test_an_unknown_table_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(ConfigError, match="no table 'shipment'.*shipments"):
+    with pytest.raises(ConfigError, match=r"no table 'shipment'.*shipments"):
         table("shipment")
     assert table("shipments") is TABLES["shipments"]
 
