@@ -47,6 +47,7 @@ APPLICATION_ID = 0x51764672  # "QvFr"
 FORMAT = 1
 PAGE_BYTES = 16384  # an answer takes 2-3 KB compressed: pages of 4 KB would be half empty
 GROUP = 256  # most writes of one commit
+LARGEST = 2**63 - 1
 CHUNK = 1000  # ids read or written at a time
 SECRET_HEADERS = ("authorization", "cookie", "token", "api-key")
 
@@ -94,9 +95,10 @@ INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, si
 VALUES (:order_id, :run, :fetched_at, :http_status, :headers, :good, :size, :sha256, :body)
 """
 _NEWEST = """
-SELECT response, order_id, fetched_at, size, sha256, body FROM responses r
+FROM responses r
 WHERE good AND response = (
-    SELECT response FROM responses n WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of
+    SELECT response FROM responses n
+    WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of AND n.response <= :last
     ORDER BY fetched_at DESC, response DESC LIMIT 1)
 ORDER BY order_id
 """
@@ -227,8 +229,26 @@ class Archive:
         with self._reading() as db:
             return {Outcome(outcome): count for outcome, count in db.execute(sql, (run,))}
 
-    def newest(self, as_of: datetime | None = None) -> Iterator[RawOrder]:
-        """The newest good response of each order, by order id, in flat memory; `as_of` leaves out later ones.
+    def last(self) -> int:
+        """Number of the last response: what comes later is left out by `newest` and `index` if they are told so.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        with self._reading() as db:
+            (last,) = db.execute("SELECT ifnull(max(response), 0) FROM responses").fetchone()
+            return int(last)
+
+    def index(self, *, last: int = LARGEST) -> Iterator[tuple[int, datetime]]:
+        """Order id and fetched_at of what `newest` yields, without reading the bodies."""
+        with self._reading() as db:
+            found = db.execute(f"SELECT order_id, fetched_at {_NEWEST}", {"as_of": "9999", "last": last})
+            yield from ((order_id, datetime.fromisoformat(at)) for order_id, at in found)
+
+    def newest(self, as_of: datetime | None = None, *, last: int = LARGEST) -> Iterator[RawOrder]:
+        """The newest good response of each order, by order id, in flat memory.
+
+        `as_of` leaves out responses that were fetched later, `last` those with a higher number.
 
         Raises:
             ConfigError: there is no such file.
@@ -236,8 +256,9 @@ class Archive:
         """
         decompressor = zstandard.ZstdDecompressor()
         with self._reading() as db:
-            until = _text(as_of) if as_of else "9999"
-            for response, order_id, fetched_at, size, sha256, packed in db.execute(_NEWEST, {"as_of": until}):
+            limits = {"as_of": _text(as_of) if as_of else "9999", "last": last}
+            rows = db.execute(f"SELECT response, order_id, fetched_at, size, sha256, body {_NEWEST}", limits)
+            for response, order_id, fetched_at, size, sha256, packed in rows:
                 try:
                     body = decompressor.decompress(packed, max_output_size=size)
                 except zstandard.ZstdError:

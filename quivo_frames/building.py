@@ -35,10 +35,15 @@ _ARCHIVES = (".sqlite", ".db")
 Input = str | os.PathLike[str] | Archive
 
 
+_Entry = tuple[int | None, datetime | None, str | None]
+
+
 class _Source(Protocol):
-    """Something that orders are read from, as often as asked."""
+    """Something that orders are read from, the same ones as often as asked."""
 
     name: str
+
+    def index(self) -> Iterator[_Entry]: ...
 
     def read(self) -> Iterator[RawOrder]: ...
 
@@ -47,6 +52,11 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
 
+    def index(self) -> Iterator[_Entry]:
+        for raw in files.read(self.path):
+            found = peek(raw.body)
+            yield found.order_id, None, found.last_modified
+
     def read(self) -> Iterator[RawOrder]:
         return files.read(self.path)
 
@@ -54,9 +64,13 @@ class _File:
 class _Archived:
     def __init__(self, archive: Archive) -> None:
         self.archive, self.name = archive, str(archive.path)
+        self.last = archive.last()  # a refetch may go on while we read
+
+    def index(self) -> Iterator[_Entry]:
+        return ((order_id, at, None) for order_id, at in self.archive.index(last=self.last))
 
     def read(self) -> Iterator[RawOrder]:
-        return self.archive.newest()
+        return self.archive.newest(last=self.last)
 
 
 def build(inputs: Input | Sequence[Input], out: str | os.PathLike[str], *, progress: bool | None = None) -> Dataset:
@@ -125,16 +139,22 @@ class _Reader:
         while chunk := list(islice(entries, _INDEXED)):
             yield pl.DataFrame(chunk, schema=INDEX, orient="row")
 
-    def _entries(self) -> Iterator[tuple[int | None, datetime | None, str | None]]:
+    def _entries(self) -> Iterator[_Entry]:
         for source in self._sources:
-            for raw in source.read():
+            for entry in source.index():
                 self.counts[source.name] += 1
-                found = peek(raw.body)
-                yield found.order_id, raw.fetched_at, found.last_modified
+                yield entry
 
     def __iter__(self) -> Iterator[RawOrder]:
-        everything = (raw for source in self._sources for raw in source.read())
-        return (raw for place, raw in enumerate(everything) if place not in self.losers)
+        place = 0
+        for source in self._sources:
+            start = place
+            for raw in source.read():
+                if place not in self.losers:
+                    yield raw
+                place += 1
+            if place - start != self.counts[source.name]:
+                raise ConfigError(f"{source.name} was changed while it was read. Build again when it is complete.")
 
 
 def _parts(reader: _Reader, tell: Callable[[int], object]) -> Iterator[Frames]:

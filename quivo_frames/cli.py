@@ -79,7 +79,10 @@ def demo(out: Path, orders: int) -> None:
 @main.command()
 @click.argument("ids", nargs=-1)
 @click.option(
-    "--ids", "ids_file", type=click.File(), help="File with ids, separated by lines, blanks or commas; - is stdin."
+    "--ids",
+    "ids_file",
+    type=click.File(encoding="utf-8", errors="replace"),
+    help="File with ids, separated by lines, blanks or commas; - is stdin.",
 )
 @_archive
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Requests at a time.")
@@ -93,11 +96,11 @@ def refetch(
     ids: tuple[str, ...], ids_file: Any, archive: Path, workers: int, rate: float | None, max_age: timedelta | None,
     new_run: bool, dry_run: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Refetch orders and keep every answer in the archive. Safe to repeat: it goes on where it stopped.
+    """Refetch orders and keep every answer in the archive. Safe to repeat: it goes on where it stopped.
 
-    \b
-    Examples: quivo-frames refetch 100017 100018
-              quivo-frames find 'lastModified:[2026-11-01T00:00:00Z TO *]' | quivo-frames refetch --ids -
+    Example: quivo-frames refetch 100017 100018
+
+    Example: quivo-frames find 'lastModified:[2026-11-01T00:00:00Z TO *]' | quivo-frames refetch --ids -
     """
     from quivo_frames.archive import Archive
     from quivo_frames.client import Client

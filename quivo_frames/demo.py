@@ -9,18 +9,20 @@ import click
 from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.client import Client
+from quivo_frames.errors import ConfigError
 from quivo_frames.refetching import refetch
 from quivo_frames.settings import Settings
 from quivo_frames.standin import Fault, StandIn
 from quivo_frames.tables import TABLES
 
 _SEED = 7
+_MARK = ".quivo-frames-demo"
 
 
 def run(folder: Path, orders: int) -> None:
     """Works in `folder`: the archive of the answers and the tables stay there."""
     archive_file, tables = folder / "orders.sqlite", folder / "tables"
-    folder.mkdir(parents=True, exist_ok=True)
+    _take(folder)
     for old in folder.glob("orders.sqlite*"):
         old.unlink()
     ids = StandIn(orders).order_ids
@@ -62,6 +64,18 @@ def run(folder: Path, orders: int) -> None:
     _step("6. Go on from here in Python:")
     click.echo(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
     click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
+
+
+def _take(folder: Path) -> None:
+    """Makes the folder, or takes that of an earlier demo: what lies in any other is somebody's own."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / _MARK).exists():
+            raise ConfigError(f"{folder} is not empty, and not of an earlier demo. Give a new folder: --out FOLDER.")
+        (folder / _MARK).touch()
+    except OSError as error:
+        reason = error.strerror or "the system refuses"
+        raise ConfigError(f"{folder} cannot be worked in: {reason}. Give another folder: --out FOLDER.") from error
 
 
 def _step(text: str) -> None:
