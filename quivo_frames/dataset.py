@@ -182,6 +182,7 @@ class DatasetWriter:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._building = self.folder / _BUILDING
+        self._moving = False
         self._lock = FileLock(self.folder / _LOCK, mode=0o600)
         self._waiting: Frames | None = None
         self._parts = 0
@@ -202,7 +203,8 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self._building, ignore_errors=True)
+        if not self._moving:  # else it stays, and says of a folder without a manifest that a build was cut off
+            shutil.rmtree(self._building, ignore_errors=True)
         (self.folder / _LOCK).unlink(missing_ok=True)
         self._lock.release()
         if kind is not None and self.folder.is_dir() and not any(self.folder.iterdir()):
@@ -259,10 +261,12 @@ class DatasetWriter:
         new = self._building / MANIFEST
         new.write_text(text, encoding="utf-8")
         new.chmod(0o600)
+        self._moving = True
         (self.folder / MANIFEST).unlink(missing_ok=True)
         names = [facts["file"] for facts in manifest["tables"].values()]
         for name in (*names, MANIFEST):
             (self._building / name).replace(self.folder / name)
+        self._moving = False
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
@@ -295,7 +299,8 @@ def _disk(folder: Path) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError) as error:
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
         reason = "the disk is full" if full else getattr(error, "strerror", None) or str(error).splitlines()[0]
+        kept = " The earlier tables are still there." if _manifest(folder) else ""
         raise DatasetError(
-            f"The tables cannot be written to {folder}: {reason}. What was there before is still there. "
+            f"The tables cannot be written to {folder}: {reason}.{kept} "
             "Make room or give another folder, and build again."
         ) from error

@@ -68,15 +68,18 @@ def read_columns(columns: Mapping[str, tuple[Kind, Sequence[Any]]]) -> dict[str,
     for name, (kind, values) in columns.items():
         readings[name] = Reading(parsed[name], {}, {}) if name in texts else read(kind, values)
     for kind in _USUAL:
-        odd = [name for name in texts if columns[name][0] is kind and parsed[_ODD + name][0]]
-        _read_odd_ones(kind, {name: columns[name][1] for name in odd}, readings)
+        odd = [name for name in texts if columns[name][0] is kind and parsed[_ODD + name].any()]
+        if odd:
+            places = {name: _places(parsed[_ODD + name]) for name in odd}
+            _read_odd_ones(kind, {name: columns[name][1] for name in odd}, places, readings)
     return readings
 
 
-def _read_odd_ones(kind: Kind, columns: Mapping[str, Sequence[Any]], readings: dict[str, Reading]) -> None:
-    """Reads what is null so far in some columns of one kind, all together, and puts it into its places."""
-    places = {name: _places(readings[name].column.is_null()) for name in columns}
-    odd = read(kind, [columns[name][place] for name in columns for place in places[name]])
+def _read_odd_ones(
+    kind: Kind, columns: Mapping[str, Sequence[Any]], places: Mapping[str, list[int]], readings: dict[str, Reading]
+) -> None:
+    """Reads the odd values of some columns of one kind, all together, and puts them into their places."""
+    odd = read(kind, [values[place] for name, values in columns.items() for place in places[name]])
     start = 0
     for name, own in places.items():
         stop = start + len(own)
@@ -91,7 +94,7 @@ def _read_odd_ones(kind: Kind, columns: Mapping[str, Sequence[Any]], readings: d
 
 @functools.cache
 def _query(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
-    """Parses the texts of usual form, leaves the others null, and says of each column whether there are any."""
+    """Parses the texts of usual form, leaves the others null, and says which these are."""
     query = []
     for name, kind in columns:
         text = pl.col(name)
@@ -105,7 +108,7 @@ def _query(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
             missing = text.is_null()
         usual = text.str.contains(_USUAL[kind])
         query.append(pl.when(usual).then(parsed).alias(name))
-        query.append((~usual & ~missing | usual & parsed.is_null()).any().alias(_ODD + name))
+        query.append((~missing & (~usual | parsed.is_null())).alias(_ODD + name))
     return query
 
 

@@ -55,7 +55,8 @@ def run(tmp_path: Path):
 def test_the_help_of_a_command_shows_an_example(command: str, run) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
-    assert f"quivo-frames {command}" in done.stdout
+    assert f"Example: quivo-frames {command}" in done.stdout
+    assert "\\b" not in done.stdout
 
 
 def test_refetch_status_and_build_of_good_orders(run, settings, tmp_path: Path) -> None:
@@ -109,6 +110,10 @@ WRONG_USE = {
     "an id too high": (["refetch", HIGHEST], HIGHEST),
     "a wrong duration": (["refetch", "1", "--max-age", "12"], "12h"),
     "no such ids file": (["refetch", "--ids", "gone.txt"], "gone.txt"),
+    "an ids file that is no text": (["refetch", "--ids", "torn.ndjson.gz"], "cannot be order ids"),
+    "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
+    "a demo in a file": (["demo", "--out", "text.txt"], "text.txt cannot be worked in: File exists"),
+    "a port in use": (["serve", "--port", "PORT"], "cannot be opened"),
     "no such file": (["build", "gone.ndjson", "--out", "t"], "gone.ndjson"),
     "another kind of file": (["build", "text.txt", "--out", "t"], "text.txt"),
     "an archive that is none": (["build", "text.sqlite", "--out", "t"], "text.sqlite is not an archive"),
@@ -122,7 +127,9 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize(("arguments", "told"), WRONG_USE.values(), ids=WRONG_USE)
-def test_wrong_use_is_status_2_and_changes_nothing(arguments: list[str], told: str, run, tmp_path: Path) -> None:
+def test_wrong_use_is_status_2_and_changes_nothing(
+    arguments: list[str], told: str, run, api: StandIn, tmp_path: Path
+) -> None:
     for name in ("text.txt", "text.sqlite"):
         (tmp_path / name).write_text("neither orders nor an archive\n" * 100)
     (tmp_path / "torn.ndjson.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
@@ -131,7 +138,7 @@ def test_wrong_use_is_status_2_and_changes_nothing(arguments: list[str], told: s
     (tmp_path / "empty").mkdir()
     write_ndjson(tmp_path / "orders.ndjson", 2)
     before = sorted(str(path) for path in tmp_path.rglob("*"))
-    done = run(*arguments)
+    done = run(*(api.base_url.rpartition(":")[2] if word == "PORT" else word for word in arguments))
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stdout == ""

@@ -137,6 +137,28 @@ build({str(orders)!r}, {str(tmp_path / "out")!r})
     assert build(orders, tmp_path / "out").orders.height == 38
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_build_that_fails_while_it_moves_files_can_be_built_again(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    if earlier:
+        build(orders, tmp_path / "out")
+
+    def fails(self: Path, target: Path) -> None:
+        if self.name == "shipments.parquet":
+            raise OSError(5, "Input/output error")
+        self.rename(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        with pytest.raises(DatasetError, match=r"Input/output error\. Make room"):
+            build(orders, tmp_path / "out")
+    with pytest.raises(DatasetError, match="build it again"):
+        Dataset.open(tmp_path / "out")
+    assert build(orders, tmp_path / "out").orders.height == 38
+    assert not list((tmp_path / "out").glob(".*"))
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(orders: Path, tmp_path: Path) -> None:
     code = f"""
 import resource, signal

@@ -85,6 +85,16 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
         _ = quivo_frames.nothing
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_public_function_and_class_says_what_it_is(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), path
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    for node in (inner for part in (tree, *classes) for inner in part.body if isinstance(inner, kinds)):
+        assert node.name.startswith("_") or ast.get_docstring(node), node.name
+
+
 def test_a_public_function_stays_itself_when_modules_are_imported_on_their_own() -> None:
     for name in ("flattening", "building", "refetching", "validating"):
         importlib.import_module(f"quivo_frames.{name}")
