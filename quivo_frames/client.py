@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,6 +29,24 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 
 from quivo_frames.errors import ConfigError, LoginError, QuivoError, UnexpectedResponse, Unreachable
 from quivo_frames.pace import Gate, retry_after
+from quivo_frames.reply import (
+    CONGESTION,
+    CURES,
+    OK,
+    UNAUTHORIZED,
+    Reply,
+    elements_in,
+    flaw_of_list,
+    flaw_of_login,
+    flaw_of_order,
+    listed_id,
+    next_cursor,
+    no_flaw,
+    token_in,
+    verdict,
+    verdict_on_body,
+    words,
+)
 from quivo_frames.response import Answer, Outcome
 from quivo_frames.settings import CREDENTIALS, Settings, is_loopback
 
@@ -46,10 +64,6 @@ PAGE_SIZE = 1000  # the documented maximum
 SAID_LENGTH = 200
 POOL_SIZE = 64
 TOKENS_REFUSED = 3  # in a row, before any worked
-
-OK, NO_CONTENT, UNAUTHORIZED, NOT_FOUND, TOO_MANY, UNAVAILABLE = 200, 204, 401, 404, 429, 503
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
-CONGESTION = frozenset({TOO_MANY, UNAVAILABLE})
 
 
 class Client:
@@ -113,7 +127,7 @@ class Client:
             Stopped: `stop` was set while waiting.
         """
         began = time.monotonic()
-        check = partial(_flaw_of_order, order_id)
+        check = partial(flaw_of_order, order_id)
         request = _Request("POST", f"/orders/{order_id:d}/refetch", f"order {order_id}", check)
         reply, tries = self._call(request, stop)
         return Answer(
@@ -125,7 +139,7 @@ class Client:
             body=reply.body,
             tries=tries,
             seconds=time.monotonic() - began,
-            message=reply.message,
+            message=f"{reply.message} {CURES.get(reply.outcome, '')}".strip(),
         )
 
     def find(self, query: str = "", *, sort: str = "orderId:asc", limit: int | None = None) -> Iterator[int]:
@@ -144,13 +158,13 @@ class Client:
         parameters = {"sort": sort, "pageSize": str(size)} | ({"query": query} if query else {})
         while limit is None or len(seen) < limit:
             page = self._page(parameters)
-            new = [order_id for order_id in dict.fromkeys(map(_listed_id, page)) if order_id not in seen]
+            new = [order_id for order_id in dict.fromkeys(map(listed_id, page)) if order_id not in seen]
             if not new:
                 return
             new = new[: None if limit is None else limit - len(seen)]
             seen.update(new)
             yield from new
-            cursor = _cursor(page[-1], sort.partition(":")[0])
+            cursor = next_cursor(page[-1], sort.partition(":")[0])
             if cursor is None and len(page) < size:
                 return
             if cursor is None:
@@ -164,7 +178,7 @@ class Client:
             LoginError, Unreachable, UnexpectedResponse: when there was no good answer.
         """
         began = time.monotonic()
-        self._raise_unless_good(self._call(_Request("GET", "/ping", "the ping", _no_flaw))[0])
+        self._raise_unless_good(self._call(_Request("GET", "/ping", "the ping", no_flaw))[0])
         return time.monotonic() - began
 
     def close(self) -> None:
@@ -183,23 +197,23 @@ class Client:
         return f"<Client of {self._settings.base_url}, {self.rate:.3g} requests per second>"
 
     def _page(self, parameters: Mapping[str, str]) -> list[dict[str, msgspec.Raw]]:
-        reply, _ = self._call(_Request("GET", "/orders", "the search", _flaw_of_list, parameters))
+        reply, _ = self._call(_Request("GET", "/orders", "the search", flaw_of_list, parameters))
         if reply.status == HTTPStatus.BAD_REQUEST:
             raise ConfigError(f"{reply.message} Check the query and the sort field.")
         self._raise_unless_good(reply)
-        return _LIST.decode(reply.body)
+        return elements_in(reply.body)
 
     def _login(self, stop: threading.Event) -> str:
         body = {name: getattr(self._settings, name).get_secret_value() for name in ("username", "password")}
-        request = _Request("POST", "/login", "the login", _flaw_of_login, json=body)
+        request = _Request("POST", "/login", "the login", flaw_of_login, json=body)
         reply, _ = self._retried(partial(self._send, request, stop), stop)
         if reply.outcome is Outcome.REFUSED:
             raise LoginError(f"{reply.message} Check QUIVO_API_KEY, QUIVO_USERNAME and QUIVO_PASSWORD.")
         self._raise_unless_good(reply)
         logger.info("logged in at %s", self._settings.base_url)
-        return _LOGIN.decode(reply.body).token
+        return token_in(reply.body)
 
-    def _raise_unless_good(self, reply: _Reply) -> None:
+    def _raise_unless_good(self, reply: Reply) -> None:
         if reply.outcome is Outcome.FETCHED:
             return
         errors: dict[Outcome, type[QuivoError]] = {Outcome.REFUSED: LoginError, Outcome.UNREACHABLE: Unreachable}
@@ -208,11 +222,11 @@ class Client:
         )
         raise errors.get(reply.outcome, UnexpectedResponse)(f"{reply.message} {cure}")
 
-    def _call(self, request: _Request, stop: threading.Event | None = None) -> tuple[_Reply, int]:
+    def _call(self, request: _Request, stop: threading.Event | None = None) -> tuple[Reply, int]:
         """The last reply and the number of tries. A token that ran out is renewed within a try."""
         stop = stop or threading.Event()
 
-        def send_logged_in() -> _Reply:
+        def send_logged_in() -> Reply:
             token = self._token.get(stop)
             reply = self._send(request, stop, token)
             if reply.status == UNAUTHORIZED:
@@ -224,13 +238,13 @@ class Client:
 
         return self._retried(send_logged_in, stop)
 
-    def _retried(self, send: Callable[[], _Reply], stop: threading.Event) -> tuple[_Reply, int]:
+    def _retried(self, send: Callable[[], Reply], stop: threading.Event) -> tuple[Reply, int]:
         def pause(seconds: float) -> None:
             stop.wait(seconds)  # when told to stop, the gate raises Stopped next
 
-        def last(state: RetryCallState) -> _Reply:
+        def last(state: RetryCallState) -> Reply:
             assert state.outcome is not None
-            reply: _Reply = state.outcome.result()
+            reply: Reply = state.outcome.result()
             return reply
 
         retrying = Retrying(
@@ -243,7 +257,7 @@ class Client:
         reply = retrying(send)
         return reply, int(retrying.statistics["attempt_number"])
 
-    def _send(self, request: _Request, stop: threading.Event, token: str | None = None) -> _Reply:
+    def _send(self, request: _Request, stop: threading.Event, token: str | None = None) -> Reply:
         headers = {"X-Api-Key": self._settings.api_key.get_secret_value()}
         if token:
             headers["Authorization"] = f"{self._settings.token_prefix} {token}".lstrip()
@@ -264,19 +278,21 @@ class Client:
                 body, flaw = _read(response, deadline)
         except requests.RequestException as error:
             message = f"No answer about {request.subject}: {_trouble(error)}."
-            return _Reply(None, {}, b"", Outcome.UNREACHABLE, again=True, message=message)
+            return Reply(None, {}, b"", Outcome.UNREACHABLE, again=True, message=message)
         status = response.status_code
         if status in CONGESTION:
             self._gate.congested(slot, retry_after(response.headers.get("Retry-After"), datetime.now(UTC)))
         else:
             self._gate.good(slot)
         if status == OK:
-            outcome, again, message = _verdict_on_body(flaw or request.check(body), request.subject)
+            outcome, again, message = verdict_on_body(flaw or request.check(body), request.subject)
         else:
-            outcome, again, message = _verdict(status, self._redacted(_said(response, body), token), request.subject)
+            outcome, again, message = verdict(
+                status, self._redacted(words(body, response.reason or ""), token), request.subject
+            )
         if again:
             logger.debug("%s", message)
-        return _Reply(status, dict(response.headers), body, outcome, again, message)
+        return Reply(status, dict(response.headers), body, outcome, again, message)
 
     def _redacted(self, text: str, token: str | None) -> str:
         secrets = [getattr(self._settings, name).get_secret_value() for name in CREDENTIALS]
@@ -295,17 +311,6 @@ class _Request(NamedTuple):
     check: Callable[[bytes], str]
     parameters: Mapping[str, str] | None = None
     json: Mapping[str, str] | None = None
-
-
-class _Reply(NamedTuple):
-    """The end of one try: no status where no answer came; `again` where another try may help."""
-
-    status: int | None
-    headers: Mapping[str, str]
-    body: bytes
-    outcome: Outcome
-    again: bool
-    message: str
 
 
 class _Token:
@@ -350,75 +355,6 @@ class _Token:
         return token
 
 
-class _Order(msgspec.Struct, rename="camel"):
-    order_id: int | float  # 2.0 is an integer, too
-
-
-class _Login(msgspec.Struct):
-    token: str
-
-
-_ORDER = msgspec.json.Decoder(_Order)
-_LOGIN = msgspec.json.Decoder(_Login)
-_LIST = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def _flaw_of_order(order_id: int, body: bytes) -> str:
-    """Cheap on purpose: skips everything but the id; the build looks closer."""
-    try:
-        found = _ORDER.decode(body).order_id
-    except _UNREADABLE as error:
-        return _unreadable(body, error)
-    return "" if found == order_id else f"is about another order ({found})"
-
-
-def _flaw_of_login(body: bytes) -> str:
-    try:
-        token = _LOGIN.decode(body).token
-    except _UNREADABLE as error:
-        return _unreadable(body, error)
-    return "" if token.isascii() and token.isprintable() and token.strip() else "has no token that can be sent"
-
-
-def _flaw_of_list(body: bytes) -> str:
-    try:
-        _LIST.decode(body)
-    except _UNREADABLE as error:
-        return _unreadable(body, error)
-    return ""
-
-
-def _no_flaw(_: bytes) -> str:
-    return ""
-
-
-def _unreadable(body: bytes, error: Exception) -> str:
-    if not body.strip():
-        return "is empty"
-    if body.lstrip().startswith(b"<"):
-        return "is a web page, not JSON"
-    if isinstance(error, msgspec.ValidationError):
-        return f"has another shape than documented ({error})"
-    return f"cannot be read as JSON ({error})"
-
-
-def _listed_id(element: Mapping[str, msgspec.Raw]) -> int:
-    try:
-        return msgspec.json.decode(element["orderId"], type=int)
-    except (KeyError, msgspec.DecodeError) as error:
-        raise UnexpectedResponse("The list of orders has an element without an orderId: it cannot be used.") from error
-
-
-def _cursor(element: Mapping[str, msgspec.Raw], sort_field: str) -> str | None:
-    """Where the next page begins: the element's `sort` values (inferred to be the cursor), else its sort field."""
-    shown = [msgspec.json.decode(element[name]) for name in ("sort", sort_field) if name in element]
-    value = next((value for value in shown if value is not None and not isinstance(value, dict)), None)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
 def _read(response: requests.Response, deadline: float) -> tuple[bytes, str]:
     """The body, and why it is not complete ("" if it is). A timeout alone never ends a body that drips."""
     chunks: list[bytes] = []
@@ -431,35 +367,6 @@ def _read(response: requests.Response, deadline: float) -> tuple[bytes, str]:
         timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
         return b"".join(chunks), "took too long" if timed_out else "broke off"
     return b"".join(chunks), ""
-
-
-def _said(response: requests.Response, body: bytes) -> str:
-    """What the body of an error says: JSON `message`, else its text, else the status line's phrase."""
-    try:
-        message = msgspec.json.decode(body, type=dict[str, Any]).get("message")
-    except _UNREADABLE:
-        text = body.decode("utf-8", "replace").strip()
-        return text if text and not text.startswith("<") else response.reason or ""
-    return message if isinstance(message, str) and message else response.reason or ""
-
-
-def _verdict_on_body(flaw: str, subject: str) -> tuple[Outcome, bool, str]:
-    return (Outcome.UNUSABLE, True, f"The answer about {subject} {flaw}.") if flaw else (Outcome.FETCHED, False, "")
-
-
-def _verdict(status: int, said: str, subject: str) -> tuple[Outcome, bool, str]:
-    """Outcome, whether to try again, and the message, of an answer that is not 200."""
-    answer = f"{status}: {said}" if said else str(status)
-    again = status in TRANSIENT
-    if status == NO_CONTENT:
-        return Outcome.UNUSABLE, False, f"The answer about {subject} has no body (204)."
-    if status == NOT_FOUND:
-        return Outcome.UNKNOWN, False, f"Quivo does not know {subject} ({answer})."
-    if again or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Outcome.UNREACHABLE, again, f"Quivo was busy or down when asked about {subject} ({answer})."
-    if status >= HTTPStatus.BAD_REQUEST:
-        return Outcome.REFUSED, False, f"Quivo refused {subject} ({answer})."
-    return Outcome.UNUSABLE, False, f"Quivo answered about {subject} in an undocumented way ({answer})."
 
 
 def _trouble(error: requests.RequestException) -> str:

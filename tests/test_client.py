@@ -138,7 +138,10 @@ def test_what_will_not_pass_is_asked_once(
 def test_an_unknown_order_is_told(standin: StandIn, client: Client) -> None:
     answer = client.refetch(7)
     assert (answer.outcome, answer.status, standin.served(7)) == (Outcome.UNKNOWN, 404, 1)
-    assert answer.message == "Quivo does not know order 7 (404: Order 7 not found)."
+    assert (
+        answer.message
+        == "Quivo does not know order 7 (404: Order 7 not found). Check the id, and the account that it belongs to."
+    )
 
 
 def test_a_body_that_drips_is_given_up(connect: Connect) -> None:
@@ -147,7 +150,10 @@ def test_a_body_that_drips_is_given_up(connect: Connect) -> None:
         began = time.monotonic()
         answer = client.refetch(ID)
         assert time.monotonic() - began < 2
-        assert (answer.outcome, answer.message) == (Outcome.UNUSABLE, "The answer about order 100001 took too long.")
+        assert (answer.outcome, answer.message) == (
+            Outcome.UNUSABLE,
+            "The answer about order 100001 took too long. Ask again; if it stays so, ask Quivo.",
+        )
         assert answer.body
 
 
