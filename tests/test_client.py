@@ -317,7 +317,7 @@ def test_an_echoed_secret_is_not_repeated(connect: Connect, caplog: pytest.LogCa
         client = at(connect, url)
         answer = client.refetch(1)
     assert "user ***, ***, key ***, token *** xxx" in answer.message
-    assert len(answer.message) < 260
+    assert len(answer.message) < 300
     assert "canary" not in answer.message + caplog.text + repr(client)
 
 
@@ -328,7 +328,7 @@ def test_an_echoed_secret_is_not_repeated(connect: Connect, caplog: pytest.LogCa
 )  # fmt: skip
 def test_an_error_is_told_in_the_words_of_quivo(connect: Connect, body: bytes, said: str) -> None:
     with answering(TOKEN, raw(body, "400 Nope")) as (url, _):
-        assert at(connect, url).refetch(1).message == f"Quivo refused order 1 (400: {said})."
+        assert at(connect, url).refetch(1).message.startswith(f"Quivo refused order 1 (400: {said}). ")
 
 
 @pytest.mark.parametrize("fault", [Fault.status(429, retry_after="30"), Fault.status(500, times=None)])
