@@ -10,6 +10,7 @@ costs one more decoder, not one more pass over each order. Names that cannot be 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -64,6 +65,7 @@ class _Peek(msgspec.Struct, rename="camel", gc=False):
     last_modified: Any = None
 
 
+_encoder = msgspec.json.Encoder()
 _peek = msgspec.json.Decoder(_Peek)
 
 
@@ -109,7 +111,9 @@ def family(learned: Mapping[type[Record], Mapping[str, str]], *, strict: bool) -
         if record is Order:
             fields[0] = ("order_id", int | float, msgspec.NODEFAULT)
         # gc=False: records hold no cycles, and a batch of 500 orders is 20,000 of them for the collector to walk.
-        struct = msgspec.defstruct(record.__name__, fields, rename=rename, forbid_unknown_fields=strict, gc=False)
+        struct = msgspec.defstruct(
+            record.__name__, fields, rename=rename, forbid_unknown_fields=strict, omit_defaults=True, gc=False
+        )
         setattr(struct, f"{record.__name__}_", struct)  # what the annotation of a recursive list refers to
         made[record] = struct
         return struct
@@ -149,7 +153,10 @@ class OrderDecoder:
                 body.decode()  # the decoder does not look inside raw values
             while True:
                 try:
-                    return self._decoder.decode(body)
+                    order = self._decoder.decode(body)
+                    if not _all_there(body, order):
+                        _refuse_repeated_fields(body)
+                    return order
                 except msgspec.ValidationError as error:
                     unknown = _UNKNOWN.fullmatch(str(error))
                     if unknown is None:
@@ -176,6 +183,7 @@ class OrderDecoder:
             order: Any = self._tolerant.decode(body)
         except msgspec.ValidationError as error:
             raise _wrong(str(error)) from error
+        _refuse_repeated_fields(body)
         self.odd += [(path, order.order_id) for path in _unknown_fields(msgspec.json.decode(body), Order, "$")]
         return order
 
@@ -192,6 +200,30 @@ def _unknown_fields(value: dict[str, Any], record: type[Record], path: str) -> I
             for entry in entries:
                 if entry is not None:
                     yield from _unknown_fields(entry, inner, here)
+
+
+def _all_there(body: bytes, order: msgspec.Struct) -> bool:
+    """Whether every field of the JSON is in the record, as far as counting tells; False may be a false alarm.
+
+    Of a field that stands twice in an object the decoder keeps the last, silently. Written again, the record then has
+    two quotes less, as it has for each field that is null.
+    """
+    again = _encoder.encode(order)
+    return body.count(b'"') - again.count(b'"') == 2 * (body.count(b"null") - again.count(b"null"))
+
+
+def _refuse_repeated_fields(body: bytes) -> None:
+    """Raises Undecodable if a field stands twice in an object: nobody can tell which of them is meant."""
+    json.loads(body, object_pairs_hook=_without_repeats)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise Undecodable("repeated_field", got=repeated)
+    return found
 
 
 def _record_at(path: str) -> type[Record] | None:

@@ -35,6 +35,7 @@ RULES: dict[str, Rule] = {
     "too_deep": Rule("The JSON is nested too deep", _SOURCE),
     "not_an_object": Rule("The answer is not one order: {got} instead of an object", _AGAIN),
     "no_order_id": Rule("There is no orderId", "Look at the raw order; it may not be an order of this API."),
+    "repeated_field": Rule("A field stands twice in one object: {got}", _SOURCE),
     "wrong_type": Rule("{column} must be {expected}, but is {got}", _CHANGED),
     "not_whole": Rule("{column} must be a whole number, but is {got}", _SOURCE),
     "out_of_range": Rule("{column} is a number that its column cannot hold exactly: {got}", _SOURCE),

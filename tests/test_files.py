@@ -99,6 +99,7 @@ BREAKAGES = {
     "wrong bracket": lambda body: body.replace(b"[", b"{", 1),
     "not JSON at all": lambda _: b"<html>oops</html>",
     "invalid UTF-8": lambda body: body.replace(b'"created"', b'"cre\xffted"', 1),
+    "cut off, and not UTF-8": lambda body: body.replace(b'"created"', b'"cre\xffted"', 1)[: len(body) // 2],
     "NaN": lambda body: body[:-1] + b',"totalWeight":NaN}',
     "deep": lambda body: body[:-1] + b',"deep":' + b"[" * 5000 + b"]" * 5000 + b"}",
 }
@@ -126,6 +127,13 @@ def test_an_order_behind_a_broken_one_is_known_by_its_id_wherever_it_stands(tmp_
         b'{"comment":"x","orderId":2}',
         b'{"orderId":3',
     ]
+
+
+def test_broken_orders_in_a_row_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "orders.json"
+    parts = [b'{"orderId":1,"a":[{"b":', b'{ "orderId": 2, "a": "x', ORDERS[2]]
+    path.write_bytes(b"[" + b",".join(parts) + b"]")
+    assert [raw.body for raw in files.read(path)] == parts
 
 
 def test_a_list_that_is_cut_off_gives_all_that_is_whole(tmp_path: Path) -> None:

@@ -434,6 +434,7 @@ REFUSED = {
     "money that rounds to 19 digits": ("cashOnDeliveryAmount", "99999999999999.99995", "out_of_range"),
     "money of 30 digits": ("cashOnDeliveryAmount", "1" * 30, "out_of_range"),
     "money 1e17": ("cashOnDeliveryAmount", "1e17", "out_of_range"),
+    "money 1e25": ("cashOnDeliveryAmount", "1e25", "out_of_range"),
     "money of absurd exponent": ("cashOnDeliveryAmount", "1e99999999999999999999", "out_of_range"),
     "money as text": ("cashOnDeliveryAmount", '"1.10"', "wrong_type"),
     "money true": ("cashOnDeliveryAmount", "true", "wrong_type"),

@@ -116,3 +116,34 @@ def test_a_broken_answer_still_names_its_order() -> None:
     assert named(b'{"orderId":1001,"shopId":"x"}') == 1001
     assert named(b'{"comment":"orderId 1001') is None
     assert named(b'{"orderId":1e9') is None
+
+
+@pytest.mark.parametrize(
+    ("body", "repeated"),
+    [
+        (b'{"orderId":1,"comment":"a","comment":"b"}', "comment"),
+        (b'{"orderId":1,"comment":"a","comment":null}', "comment"),
+        (b'{"orderId":1,"grossWeight":1,"grossWeight":2}', "grossWeight"),
+        (b'{"orderId":1,"positions":[{"sku":"a","sku":"a"}],"tags":null}', "sku"),
+        (b'{"orderId":1,"deliveryAddress":{"zip":"1"},"deliveryAddress":{"zip":"2"}}', "deliveryAddress"),
+        (b'{"orderId":1,"orderId":2}', "orderId"),
+        (b'{"orderId":1,"odd\\"name":1,"comment":"a","comment":"b"}', "comment"),
+        (b'{"orderId":1,"comment":"\\u0022","lot":1,"lot":2}', "lot"),
+    ],
+)
+def test_a_field_that_stands_twice_is_never_lost_silently(body: bytes, repeated: str) -> None:
+    with pytest.raises(Undecodable) as why:
+        OrderDecoder().decode(body)
+    assert (why.value.rule, why.value.got) == ("repeated_field", repeated)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"orderId":1,"comment":"\\u0022 null \\u006eull","tags":[null,"null"]}',
+        b'{ "orderId" : 1, "comment" : null, "positions" : [ null, { "sku" : null } ], "unknown" : { "a" : null } }',
+        b'{"orderId":1,"customAttributes":{"a":null,"b":"null","c":"\\""},"positions":[{"unitNetPrice":null}]}',
+    ],
+)
+def test_an_order_without_repeated_fields_passes(body: bytes) -> None:
+    assert OrderDecoder().decode(body).order_id == 1
