@@ -77,9 +77,9 @@ def build(inputs: Input | Sequence[Input], out: str | os.PathLike[str], *, progr
     """The dataset in the folder `out`, made from archives, files of orders and folders of them.
 
     Of an order that is there more than once the newest good answer is taken: the newest fetched_at, for files without
-    it the newest last_modified, else the later one. Orders that the tables cannot hold are told in `failures`. A
-    dataset that `out` holds already is replaced once the new one is complete. `progress` shows a bar on stderr; None:
-    on a terminal and in a notebook.
+    it the newest last_modified, else the later one. Orders that the tables cannot hold are told in `failures`; no older
+    answer takes their place. A dataset that `out` holds already is replaced once the new one is complete. `progress`
+    shows a bar on stderr; None: on a terminal and in a notebook.
 
     Raises:
         ConfigError: an input cannot be read, or `out` holds something else.

@@ -190,7 +190,7 @@ def status(archive: Path, as_json: bool) -> None:
             f"{run['fetched']:,} fetched, {run['skipped']:,} skipped, {run['failed']:,} failed, {left:,} left"
         )
     if failures.height:
-        click.echo(f"{failures.height:,} orders have no good answer:")
+        click.echo(f"Orders without a good answer: {failures.height:,}")
         rows = failures.select("order_id", "outcome", "message").iter_rows()
         _tell([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
 

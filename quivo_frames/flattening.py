@@ -10,6 +10,7 @@ Orders are whole: a value that its column cannot hold makes the order a failure 
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, repeat
@@ -241,16 +242,18 @@ class _Batch:
     def _open(self, table: Table, column: Column, keys: pl.DataFrame, values: Sequence[Any], texts: pl.Series) -> None:
         """Rows of custom_attributes for the free-form objects of one table."""
         found: list[tuple[int, int, str, str | None, str]] = []
-        no_object: list[int] = []
+        noted: dict[str, list[int]] = {"not_free_form": [], "repeated_attribute": []}
         for place in (texts.is_not_null() & (texts != "{}")).arg_true().to_list():
-            attributes = _attributes(values[place])
+            text = bytes(values[place])
+            attributes = _attributes(text)
             if attributes is None:
-                no_object.append(place)
+                noted["not_free_form"].append(place)
                 continue
+            if _repeats(text, attributes):
+                noted["repeated_attribute"].append(place)
             for ordinal, (key, raw) in enumerate(attributes.items()):
                 found.append((place, ordinal, key, *_value(raw)))
-        if no_object:
-            self._noted.append(_Problem(table, column, "not_free_form", no_object, values))
+        self._noted += [_Problem(table, column, kind, places, values) for kind, places in noted.items() if places]
         if not found:
             return
         schema = {
@@ -370,13 +373,20 @@ def _told(value: object, rule: str) -> object:
     return kind if rule == "wrong_type" else text
 
 
-def _attributes(raw: msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+def _attributes(text: bytes) -> dict[str, msgspec.Raw] | None:
     """The keys of a free-form object, or of an object written as JSON text; None for anything else."""
-    text = bytes(raw)
     try:
         return _object.decode(_text.decode(text) if text[:1] == b'"' else text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+
+
+def _repeats(text: bytes, attributes: dict[str, msgspec.Raw]) -> bool:
+    """Whether a key stands twice in a free-form object; its last value is the one in `attributes`."""
+    opened = _text.decode(text).encode() if text[:1] == b'"' else text
+    if opened.count(b'"') == msgspec.json.encode(attributes).count(b'"'):  # all but a few
+        return False
+    return len(json.loads(opened, object_pairs_hook=list)) > len(attributes)
 
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])

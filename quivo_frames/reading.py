@@ -27,7 +27,7 @@ class Reading(NamedTuple):
 
 
 _SECONDS = r"^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d"
-_ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
+_ZONE = r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
 _INSTANT = rf"{_SECONDS}(\.\d{{1,6}})?{_ZONE}$"
 _LONG_FRACTION = rf"{_SECONDS}\.\d{{7,9}}{_ZONE}?$"
 _NAIVE = rf"{_SECONDS}(\.\d{{1,9}})?$"

@@ -56,6 +56,7 @@ NOTES: dict[str, str] = {
     "instant_for_day": "Of a full timestamp the date was taken.",
     "empty_text": "An empty text was taken as no value.",
     "not_free_form": "A free-form value is no object: it is kept as JSON text, and has no rows in custom_attributes.",
+    "repeated_attribute": "A key stands twice in a free-form object: the last is in custom_attributes, the JSON text has both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
 }
 
@@ -91,7 +92,7 @@ def failure(
     what = words.format(
         column=f"{field.name} of {table.name}" if table and field else path,
         expected=_JSON_TYPES.get(expected, expected),
-        got=_JSON_TYPES.get(str(got)) or shown(got, field.privacy if field else Privacy.NONE),
+        got=_JSON_TYPES.get(str(got)) or (shown(got, field.privacy) if field else str(got)[:60]),
     )
     who = f"Order {number}" if number is not None else "An order without a readable id"
     message = f"{who} ({raw.source}, {raw.place}): {what}, at {path}. It is left out of all tables. {cure}"
@@ -107,8 +108,8 @@ def note(kind: str, path: str, count: int, order_id: int | None) -> Note:
 def shown(value: object, privacy: Privacy) -> str:
     """A value as a message may show it: short, and masked where it can be personal."""
     text = str(value)
-    if privacy is not Privacy.NONE:
-        return f"a value of {len(text)} characters (not shown: personal data)"
+    if privacy is not Privacy.NONE or _WORDS.search(text):
+        return f"a value of {len(text)} characters (not shown: it may be personal data)"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -116,6 +117,9 @@ def at(path: str) -> tuple[Table, Column] | None:
     """The table and column that a JSON path leads to."""
     return _PLACES.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))
 
+
+_WORDS = re.compile(r"@|[^\W\d_]{5}")
+"""What a name or an address has and a number or a time has not: no column whose values are shown is a text."""
 
 _PLACES = {
     table.json_path(column): (table, column)

@@ -72,6 +72,14 @@ def test_of_files_the_newest_last_modified_is_taken_else_the_later_one(tmp_path:
     assert built.manifest["orders"] == {"in": 3, "out": 3, "failed": 0, "superseded": 3}
 
 
+def test_repeated_orders_are_counted_once_in_whatever_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PART", 2)
+    bodies = [body(n, status) for status in ("first", "later") for n in range(1, 8)]
+    built = build(lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
+    assert built.notes.select("kind", "count", "order_id").rows() == [("repeated_order", 7, 1)]
+    assert statuses(tmp_path / "out") == dict.fromkeys(range(1, 8), "later")
+
+
 def test_an_answer_with_a_time_beats_one_without_across_inputs(tmp_path: Path) -> None:
     file = lines(tmp_path / "o.ndjson", body(1, "file", lastModified="2026-12-01T00:00:00Z"), body(2, "file"))
     with archived(tmp_path / "a.sqlite", (1, body(1, "archive"), NOON)) as archive:

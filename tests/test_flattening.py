@@ -706,3 +706,15 @@ def test_figures_agree_with_those_of_another_reader_of_json(tmp_path: Path) -> N
 def test_an_unknown_table_is_refused_with_the_names_of_the_tables() -> None:
     with pytest.raises(ConfigError, match="shipments"):
         flatten([])["nope"]
+
+
+@pytest.mark.parametrize("repeated", [b'{"a":1,"b":2,"a":3}', b'"{\\"a\\":1,\\"b\\":2,\\"a\\":3}"'])
+def test_a_free_form_key_that_stands_twice_is_noted_and_kept_in_the_text(repeated: bytes) -> None:
+    frames = flatten([b'{"orderId":1,"customAttributes":%s}' % repeated])
+    assert frames.orders["custom_attributes"].to_list() == [repeated.decode()]
+    assert frames.custom_attributes.select("key", "value").rows() == [("a", "3"), ("b", "2")]
+    assert frames.notes.select("kind", "path", "count").rows() == [("repeated_attribute", "$.customAttributes", 1)]
+
+
+def test_free_form_keys_with_escaped_quotes_are_no_repetition() -> None:
+    assert flatten([b'{"orderId":1,"customAttributes":{"a\\u0022":1,"b":"\\""}}']).notes.is_empty()

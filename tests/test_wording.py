@@ -70,9 +70,16 @@ def test_every_column_with_a_place_in_the_json_is_found_by_it() -> None:
     assert at("$.nothing") is None
 
 
+@pytest.mark.parametrize("value", ["jane@x.eu", "Main Street 7", "Łódź-Bałuty", ["Smith"]])
+def test_what_looks_like_a_name_or_an_address_is_not_shown_in_whatever_column(value: object) -> None:
+    told = shown(value, Privacy.NONE)
+    assert "may be personal data" in told
+    assert str(value) not in told
+
+
 def test_values_are_short_and_personal_ones_are_not_shown() -> None:
     assert shown("2026-13-01", Privacy.NONE) == "2026-13-01"
-    assert len(shown("x" * 5000, Privacy.NONE)) == 60
+    assert len(shown("7" * 5000, Privacy.NONE)) == 60
     for privacy in (Privacy.PERSONAL, Privacy.SECRET):
         assert "jane" not in shown("jane@example.com", privacy)
 

@@ -11,7 +11,7 @@ from quivo_frames.building import build
 from quivo_frames.standin import write_ndjson
 from tests.benchmarks.measure import cpu_seconds
 
-ORDERS = 5_000
+ORDERS = 10_000
 
 
 def run() -> None:
