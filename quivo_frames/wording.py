@@ -56,7 +56,7 @@ NOTES: dict[str, str] = {
     "instant_for_day": "Of a full timestamp the date was taken.",
     "empty_text": "An empty text was taken as no value.",
     "not_free_form": "A free-form value is no object: it is kept as JSON text, and has no rows in custom_attributes.",
-    "repeated_attribute": "A key stands twice in a free-form object: the last is in custom_attributes, the JSON text has both.",
+    "repeated_attribute": "A key stands twice in a free-form object: the table has its last value, the JSON text both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
 }
 
