@@ -34,7 +34,9 @@ class _Commands(click.Group):
             click.echo(f"quivo-frames: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
-            click.echo("\nInterrupted. What was done is kept; the same command goes on from here.", err=True)
+            goes_on = ctx.invoked_subcommand == "refetch"  # the others begin anew, and change nothing before they end
+            told = "What was done is kept; the same command goes on from here." if goes_on else "Nothing was changed."
+            click.echo(f"\nInterrupted. {told}", err=True)
             ctx.exit(130)
 
 

@@ -225,10 +225,11 @@ class DatasetWriter:
             if self._parts:
                 self._spill(last)
             written = {name: self._write(TABLES[name], self._rows(name, last)) for name in TABLES}
-            failures, notes = (pl.concat(frames) for frames in zip(*(self._reports or [(last.failures, last.notes)]),
-                                                                    strict=True))  # fmt: skip
-            for name, frame in (("failures", failures), ("notes", add_up(notes))):
-                written[name] = self._write(REPORTS[name], frame.lazy())
+            reports = self._reports or [(last.failures, last.notes)]
+            failures = pl.concat([failures for failures, _ in reports])
+            notes = add_up(pl.concat([notes for _, notes in reports]))
+            written["failures"] = self._write(REPORTS["failures"], failures.lazy())
+            written["notes"] = self._write(REPORTS["notes"], notes.lazy())
             manifest = {"dataset": "quivo_frames", "schema_version": SCHEMA_VERSION, **facts, "tables": written}
             self._move(manifest)
         return Dataset.open(self.folder)

@@ -119,7 +119,7 @@ def at(path: str) -> tuple[Table, Column] | None:
 
 
 _WORDS = re.compile(r"@|[^\W\d_]{5}")
-"""What a name or an address has and a number or a time has not: no column whose values are shown is a text."""
+"""What names and addresses have, and numbers and times have not: only the latter are meant to be shown."""
 
 _PLACES = {
     table.json_path(column): (table, column)

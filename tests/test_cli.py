@@ -205,3 +205,16 @@ def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     _, told = child.communicate(timeout=30)
     assert "Serving orders 100001 to 100003" in told
     assert "Traceback" not in told
+
+
+def test_an_interrupted_build_says_that_nothing_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quivo_frames.building.build", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["build", "orders.sqlite", "--out", str(tmp_path / "tables")])
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "\nInterrupted. Nothing was changed.\n"
