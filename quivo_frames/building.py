@@ -1,4 +1,4 @@
-"""The second step of the work: archives and files of orders -> a dataset. Floor 4.
+"""The second step of the work: archives and files of orders -> a dataset. Floor 6.
 
 Orders flow through in batches that are flattened and parts that are checked and written, so that memory stays flat for
 any number of them.

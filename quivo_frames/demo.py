@@ -1,4 +1,4 @@
-"""The tour: the whole way from ids to tables, on the stand-in API, with failures on purpose. Floor 5."""
+"""The tour: the whole way from ids to tables, on the stand-in API, with failures on purpose. Floor 7."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ Errors end a run; failures describe one order, and the run goes on.
     ├── Unreachable          no answer from the API                                   exit 3
     ├── UnexpectedResponse   an answer that nobody documented                         exit 3
     ├── ArchiveError         the archive cannot be written or read (disk, lock)       exit 3
-    └── DatasetError         the dataset cannot be written or read (disk, half-built) exit 3
+    ├── DatasetError         the dataset cannot be written or read (disk, half-built) exit 3
+    └── Fault                quivo_frames itself is wrong, and says so                exit 3
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class ArchiveError(QuivoError):
 
 class DatasetError(QuivoError):
     """The dataset cannot be written or read."""
+
+
+class Fault(QuivoError):
+    """A fault of quivo_frames itself: the tables would be wrong."""
 
 
 class Failure(NamedTuple):

@@ -48,6 +48,8 @@ class Says(NamedTuple):
     sentence: str
     unit: str | None = None
     privacy: Privacy = Privacy.NONE
+    code: bool = False
+    """Whether its values are presumably those of a short list: a new one is worth a note."""
 
 
 class Rows(NamedTuple):

@@ -55,6 +55,8 @@ class Column:
     """The same as JSON names: `deliveryAddress.name1`."""
     required: bool = False
     """Whether it is never null."""
+    code: bool = False
+    """Whether its values are presumably those of a short list, such as statuses, types and currencies."""
 
     @property
     def dtype(self) -> pl.DataType:
@@ -93,6 +95,12 @@ class Table:
     def schema(self) -> dict[str, pl.DataType]:
         """Names and polars dtypes of the columns, in order."""
         return {column.name: column.dtype for column in self.columns}
+
+    @property
+    def values(self) -> tuple[Column, ...]:
+        """The columns that hold what the orders say, each value once: no keys, no places, no repeated ids."""
+        plain = self.columns[-1:] if self.record is None and self.inherited else ()  # of lists of plain values
+        return tuple(column for column in self.columns if column.json_path) + plain
 
     def column(self, name: str) -> Column:
         """The column of that name."""
@@ -268,8 +276,12 @@ class _Derivation:
             elif isinstance(says, Says) and kind is not None:
                 sentence = f"{about}: {says.sentence[0].lower()}{says.sentence[1:]}" if about else says.sentence
                 required = here == ("order_id",)
-                column = Column("_".join(here), kind, sentence, says.unit, says.privacy, here, json_here, required)
-                yield column, None
+                yield (
+                    Column(
+                        "_".join(here), kind, sentence, says.unit, says.privacy, here, json_here, required, says.code
+                    ),
+                    None,
+                )
 
     def _custom_attributes(self) -> Table:
         name = "custom_attributes"

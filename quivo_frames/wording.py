@@ -58,6 +58,8 @@ NOTES: dict[str, str] = {
     "not_free_form": "A free-form value is no object: it is kept as JSON text, and has no rows in custom_attributes.",
     "repeated_attribute": "A key stands twice in a free-form object: the table has its last value, the JSON text both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
+    "vanished_field": "Every row had it in the dataset before, and none has it now.",
+    "new_value": "The dataset before did not have this value.",
 }
 
 _JSON_TYPES = {
@@ -100,9 +102,9 @@ def failure(
     return Failure(stage, number, raw.source, raw.place, *names, path, rule, message)
 
 
-def note(kind: str, path: str, count: int, order_id: int | None) -> Note:
-    """The note about one kind of decision, in words."""
-    return Note(kind, path, count, order_id, NOTES[kind])
+def note(kind: str, path: str, count: int, order_id: int | None, got: str = "") -> Note:
+    """The note about one kind of decision, in words; `got` is what it is about, if that can be shown."""
+    return Note(kind, path, count, order_id, f"{NOTES[kind].removesuffix('.')}: {got}." if got else NOTES[kind])
 
 
 def shown(value: object, privacy: Privacy) -> str:
@@ -121,9 +123,4 @@ def at(path: str) -> tuple[Table, Column] | None:
 _WORDS = re.compile(r"@|[^\W\d_]{5}")
 """What names and addresses have, and numbers and times have not: only the latter are meant to be shown."""
 
-_PLACES = {
-    table.json_path(column): (table, column)
-    for table in TABLES.values()
-    for column in table.columns
-    if column.json_path or (table.record is None and table.name != "custom_attributes" and column is table.columns[-1])
-}
+_PLACES = {table.json_path(column): (table, column) for table in TABLES.values() for column in table.values}

@@ -718,3 +718,31 @@ def test_a_free_form_key_that_stands_twice_is_noted_and_kept_in_the_text(repeate
 
 def test_free_form_keys_with_escaped_quotes_are_no_repetition() -> None:
     assert flatten([b'{"orderId":1,"customAttributes":{"a\\u0022":1,"b":"\\""}}']).notes.is_empty()
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        b'{"orderId":2,"comment":"a","comment":"b"}',
+        b'{"orderId":2,"positions":[{"quantity":1},{"quantity":1,"quantity":null}]}',
+        b'{"orderId":2,"handlingUnits":[{"childHandlingUnits":[{"sscc":"1","sscc":"1"}]}]}',
+        b'{"orderId":2,"deliveryAddress":{},"deliveryAddress":{}}',
+        b'{"orderId":2,"tags":[],"tags":[]}',
+        b'{"orderId" :2,"lot":1,"lot" :1}',
+        b'{"orderId":2,"unknown":{"a":null},"unknown":{"a":null}}',
+    ],
+)
+@pytest.mark.parametrize(
+    "others",
+    [
+        b'{"orderId":1}',
+        one(comment='say "x":1', customAttributes='{"a":1,"b":null}', tags=[None, "null"], created=""),
+        json.dumps(
+            {"orderId": 1, "comment": None, "shopId": 2.0, "n": {"x": [{"y": 1}]}, "customAttributes": {"a": "b"}}
+        ),
+    ],
+)
+def test_a_field_that_stands_twice_fails_its_order_in_whatever_company(repeated: bytes, others: bytes) -> None:
+    frames = flatten([others, repeated])
+    assert frames.failures.select("order_id", "rule").rows() == [(2, "repeated_field")]
+    assert frames.orders["order_id"].to_list() == [1]

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from quivo_frames.order import Kind
-from quivo_frames.reading import read, read_columns
+from quivo_frames.reading import Reading, pack, read, read_columns, unpack
 from quivo_frames.tables import DTYPES
 
 INSTANTS = ["2026-03-05T14:48:12Z", "2026-03-05T14:48:12.123456+02:00", None]
@@ -38,8 +38,26 @@ COLUMNS: dict[str, tuple[Kind, list[Any]]] = {
 }  # fmt: skip
 
 
+def read_together(columns: dict[str, tuple[Kind, list[Any]]], *, rounds: int = 1) -> dict[str, Reading]:
+    """As a table is read: packed in some rounds, unpacked and read at once."""
+    return read_columns(
+        {
+            name: (kind, unpack(kind, [pack(kind, values[n::rounds]) for n in range(rounds)]))
+            for name, (kind, values) in columns.items()
+        }
+    )
+
+
+def test_values_packed_in_several_rounds_are_those_of_one() -> None:
+    split = read_together(COLUMNS, rounds=3)
+    whole = read_together(COLUMNS)
+    for name in COLUMNS:
+        assert split[name].column.to_list() == whole[name].column.to_list(), name
+        assert split[name][1:] == whole[name][1:], name
+
+
 def test_all_columns_of_a_table_are_read_as_each_alone() -> None:
-    together = read_columns(COLUMNS)
+    together = read_together(COLUMNS)
     assert list(together) == list(COLUMNS)
     for name, (kind, values) in COLUMNS.items():
         alone = read(kind, values)
@@ -51,7 +69,7 @@ def test_all_columns_of_a_table_are_read_as_each_alone() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_column_of_nothing_has_its_dtype(kind: Kind) -> None:
     nothing = [msgspec.Raw()] * 3 if kind in (Kind.MONEY, Kind.JSON) else [None] * 3
-    for reading in (read(kind, nothing), read_columns({"x": (kind, nothing)})["x"]):
+    for reading in (read(kind, nothing), read_together({"x": (kind, nothing)})["x"]):
         assert reading.column.dtype == DTYPES[kind]
         assert reading.column.to_list() == [None, None, None]
         assert not reading.bad

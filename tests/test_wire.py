@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import polars as pl
 import pytest
 
 from quivo_frames.order import HandlingUnit, Order
-from quivo_frames.wire import LEARNABLE, OrderDecoder, Peek, Undecodable, named, peek
+from quivo_frames.wire import LEARNABLE, OrderDecoder, Peek, Undecodable, fields, named, peek
 
 
 def refused(body: bytes) -> Undecodable:
@@ -132,9 +133,9 @@ def test_a_broken_answer_still_names_its_order() -> None:
     ],
 )
 def test_a_field_that_stands_twice_is_never_lost_silently(body: bytes, repeated: str) -> None:
-    with pytest.raises(Undecodable) as why:
-        OrderDecoder().decode(body)
-    assert (why.value.rule, why.value.got) == ("repeated_field", repeated)
+    good = b'{"orderId":7,"comment":"a \\"quote\\": and a : colon","tags":null}'
+    found = OrderDecoder().repeated([good, body, good])
+    assert {place: (why.rule, why.got) for place, why in found.items()} == {1: ("repeated_field", repeated)}
 
 
 @pytest.mark.parametrize(
@@ -146,4 +147,22 @@ def test_a_field_that_stands_twice_is_never_lost_silently(body: bytes, repeated:
     ],
 )
 def test_an_order_without_repeated_fields_passes(body: bytes) -> None:
-    assert OrderDecoder().decode(body).order_id == 1
+    assert not OrderDecoder().repeated([body])
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('{"a":1,"b":null,"c":{"d":[null,{}]}}', 3),
+        ('{ "a" : 1,\n"b"\t:\r\nnull, "c": {"d" :[null, {}]}}', 3),
+        ('{"a": 1, "b": null, "c": "x : y"}', 2),
+        ('{"a":"x : y","b":null}', 1),
+        ('{"a":"\\"b\\":null"}', 1),
+    ],
+)
+def test_fields_with_a_value_are_counted_without_decoding(text: str, count: int) -> None:
+    assert fields(pl.Series([text, "{}"])).to_list() == [count, 0]
+
+
+def test_what_looks_like_a_field_inside_a_text_only_ever_adds_to_the_count() -> None:
+    assert fields(pl.Series([json.dumps({"a": '{"b":1,"c":null}', "d": None})])).to_list() == [2]
