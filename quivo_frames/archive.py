@@ -96,7 +96,7 @@ VALUES (:order_id, :run, :fetched_at, :http_status, :headers, :good, :size, :sha
 """
 _NEWEST = """
 FROM responses r
-WHERE good AND response = (
+WHERE good AND order_id >= :first_order AND response = (
     SELECT response FROM responses n
     WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of AND n.response <= :last
     ORDER BY fetched_at DESC, response DESC LIMIT 1)
@@ -239,16 +239,20 @@ class Archive:
             (last,) = db.execute("SELECT ifnull(max(response), 0) FROM responses").fetchone()
             return int(last)
 
-    def index(self, *, last: int = LARGEST) -> Iterator[tuple[int, datetime]]:
-        """Order id and fetched_at of what `newest` yields, without reading the bodies."""
+    def index(self, *, last: int = LARGEST) -> Iterator[tuple[int, datetime, int]]:
+        """Order id, fetched_at and size in bytes of what `newest` yields, without reading the bodies."""
+        limits = {"as_of": "9999", "last": last, "first_order": -LARGEST}
         with self._reading() as db:
-            found = db.execute(f"SELECT order_id, fetched_at {_NEWEST}", {"as_of": "9999", "last": last})
-            yield from ((order_id, datetime.fromisoformat(at)) for order_id, at in found)
+            found = db.execute(f"SELECT order_id, fetched_at, size {_NEWEST}", limits)
+            yield from ((order_id, datetime.fromisoformat(at), size) for order_id, at, size in found)
 
-    def newest(self, as_of: datetime | None = None, *, last: int = LARGEST) -> Iterator[RawOrder]:
+    def newest(
+        self, as_of: datetime | None = None, *, last: int = LARGEST, first_order: int = -LARGEST
+    ) -> Iterator[RawOrder]:
         """The newest good response of each order, by order id, in flat memory.
 
-        `as_of` leaves out responses that were fetched later, `last` those with a higher number.
+        `as_of` leaves out responses that were fetched later, `last` those with a higher number; `first_order` is the id
+        to begin with.
 
         Raises:
             ConfigError: there is no such file.
@@ -256,7 +260,7 @@ class Archive:
         """
         decompressor = zstandard.ZstdDecompressor()
         with self._reading() as db:
-            limits = {"as_of": _text(as_of) if as_of else "9999", "last": last}
+            limits = {"as_of": _text(as_of) if as_of else "9999", "last": last, "first_order": first_order}
             rows = db.execute(f"SELECT response, order_id, fetched_at, size, sha256, body {_NEWEST}", limits)
             for response, order_id, fetched_at, size, sha256, packed in rows:
                 try:

@@ -6,7 +6,7 @@ steps. Nothing is done for a row that can be done for a column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -19,7 +19,7 @@ from quivo_frames.reading import read, read_columns
 from quivo_frames.response import RawOrder
 from quivo_frames.tables import FETCHED_AT, ORDER_ID, ORDINAL, TABLES, Column, Table
 from quivo_frames.wire import OrderDecoder, Undecodable, as_texts, fields, named
-from quivo_frames.wording import failure, note
+from quivo_frames.wording import failure, kind_of, note
 
 _UNITS = "handling_units"
 _ADDRESS, _KEY = "address", "handling_unit_key"
@@ -173,15 +173,19 @@ class Batch:
             (kind, table.json_path(column), self._order_ids(table.name, places))
             for table, column, kind, places, _ in self._noted
         ]
-        found += [
-            ("unknown_field", path, self._order_ids(name, places))
-            for name, rows in self._gathering.tables.items()
-            for path, (places, _) in rows.unknown.items()
-        ]
-        found += [("unknown_field", path, [order_id]) for path, order_id in self._decoder.odd]
-        self._decoder.odd.clear()
         kept = [(kind, path, [n for n in ids if n not in lost]) for kind, path, ids in found]
-        return [note(kind, path, len(ids), ids[0]) for kind, path, ids in kept if ids]
+        odd = [note("unknown_field", path, 1, n) for path, n in self._decoder.odd if n not in lost]
+        self._decoder.odd.clear()
+        return [note(kind, path, len(ids), ids[0]) for kind, path, ids in kept if ids] + [*self._unknown(lost), *odd]
+
+    def _unknown(self, lost: set[int]) -> Iterator[Note]:
+        """Notes about learned fields, with an example of what stands in each."""
+        for name, rows in self._gathering.tables.items():
+            for path, (places, raws) in rows.unknown.items():
+                order_ids = self._order_ids(name, places)
+                kept = [at for at, order_id in enumerate(order_ids) if order_id not in lost]
+                if kept:
+                    yield note("unknown_field", path, len(kept), order_ids[kept[0]], kind_of(raws[kept[0]]))
 
     def _order_ids(self, table: str, places: list[int]) -> list[int]:
         return self.tables[table][ORDER_ID.name].gather(places).to_list()

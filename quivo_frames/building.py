@@ -1,176 +1,139 @@
 """The second step of the work: archives and files of orders -> a dataset. Floor 6.
 
-Orders flow through in batches that are flattened and parts that are checked and written, so that memory stays flat for
-any number of them.
+Orders are built in parts: a part is flattened, checked and put aside by whichever process is free, and tells in a
+receipt what became of it. Then each table is put together from the parts, in their order. So memory stays flat for any
+number of orders, and the dataset is the same however many processes made it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from itertools import islice
-from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames import files
+from quivo_frames import conserving, drift
 from quivo_frames.archive import Archive
-from quivo_frames.dataset import Dataset, DatasetWriter
-from quivo_frames.errors import ConfigError
-from quivo_frames.flattening import BATCH, INDEX, Flattener, repeated, superseded
-from quivo_frames.frames import Frames
+from quivo_frames.crew import Crew
+from quivo_frames.dataset import Dataset, DatasetWriter, put_aside
+from quivo_frames.errors import REPORT_IT, Fault
+from quivo_frames.flattening import BATCH, Flattener
+from quivo_frames.frames import Frames, add_up, report
 from quivo_frames.progress import bar
 from quivo_frames.response import RawOrder
+from quivo_frames.sources import Input, Inputs, Part, Reader, sources
+from quivo_frames.superseding import repeated
 from quivo_frames.validating import validate
-from quivo_frames.wire import peek
 
 PART = 10_000
-"""Orders that are checked and written at a time: the knee of speed against memory."""
-_INDEXED = 50_000
-_ARCHIVES = (".sqlite", ".db")
-
-Input = str | os.PathLike[str] | Archive
-
-
-_Entry = tuple[int | None, datetime | None, str | None]
+"""Orders that are checked and put aside at a time: the knee of speed against memory."""
+PART_BYTES, BATCH_BYTES = 128 * 2**20, 32 * 2**20
+"""Bytes of JSON in a part and in a batch, at the most but for one order: large orders come in smaller ones."""
+WORTH_A_PROCESS = 16 * 2**20
+"""Bytes of input, packed or not, for which another process is worth its start of half a second."""
 
 
-class _Source(Protocol):
-    """Something that orders are read from, the same ones as often as asked."""
+class Receipt(NamedTuple):
+    """What became of a part: how many orders came in and went into the tables, which failed, and what was noticed."""
 
-    name: str
-
-    def index(self) -> Iterator[_Entry]: ...
-
-    def read(self) -> Iterator[RawOrder]: ...
-
-
-class _File:
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
-
-    def index(self) -> Iterator[_Entry]:
-        for raw in files.read(self.path):
-            found = peek(raw.body)
-            yield found.order_id, None, found.last_modified
-
-    def read(self) -> Iterator[RawOrder]:
-        return files.read(self.path)
+    number: int
+    came: int
+    written: int
+    failures: pl.DataFrame
+    notes: pl.DataFrame
+    tally: conserving.Tally
+    profile: drift.Profile
 
 
-class _Archived:
-    def __init__(self, archive: Archive) -> None:
-        self.archive, self.name = archive, str(archive.path)
-        self.last = archive.last()  # a refetch may go on while we read
-
-    def index(self) -> Iterator[_Entry]:
-        return ((order_id, at, None) for order_id, at in self.archive.index(last=self.last))
-
-    def read(self) -> Iterator[RawOrder]:
-        return self.archive.newest(last=self.last)
-
-
-def build(inputs: Input | Sequence[Input], out: str | os.PathLike[str], *, progress: bool | None = None) -> Dataset:
+def build(
+    inputs: Input | Sequence[Input],
+    out: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    progress: bool | None = None,
+) -> Dataset:
     """The dataset in the folder `out`, made from archives, files of orders and folders of them.
 
     Of an order that is there more than once the newest good answer is taken: the newest fetched_at, for files without
     it the newest last_modified, else the later one. Orders that the tables cannot hold are told in `failures`; no older
-    answer takes their place. A dataset that `out` holds already is replaced once the new one is complete. `progress`
-    shows a bar on stderr; None: on a terminal and in a notebook.
+    answer takes their place. A dataset that `out` holds already is replaced once the new one is complete. `jobs`
+    processes share the work, this one among them, None: as many as the machine has cores; the tables are the same for
+    any number. `progress` shows a bar on stderr; None: on a terminal and in a notebook.
 
     Raises:
         ConfigError: an input cannot be read, or `out` holds something else.
         ArchiveError: an answer in an archive is damaged.
         DatasetError: the tables cannot be written.
+        LostWorker: another process was ended from outside.
+        Fault: the tables would not hold what the orders say; quivo_frames is to blame.
     """
     given = [inputs] if isinstance(inputs, str | os.PathLike | Archive) else list(inputs)
-    sources = [source for one in given for source in _sources(one)]
-    with DatasetWriter(out) as writer:
-        reader = _Reader(sources)
-        failed = written = 0
-        with bar("build", reader.taken, progress) as progress_bar:
-            for part in _parts(reader, progress_bar.update):
-                writer.add(part)
-                failed += part.failures.height
-                written += part.orders.height
-        if reader.taken != failed + written:  # a fault of this package, and the tables would be wrong
-            raise AssertionError(f"{reader.taken} orders in, but {written} in the tables and {failed} failed")
+    found = sources(given)
+    worth = 1 + sum(source.size() for source in found) // WORTH_A_PROCESS
+    with DatasetWriter(out) as writer, Crew(jobs, most=worth) as crew:
+        orders = Inputs(found)
+        parts = orders.parts(PART, PART_BYTES, crew.size)
+        receipts = []
+        with bar("build", orders.taken, progress) as progress_bar:
+            if len(parts) == 1:
+                made: Iterable[Receipt] = [_make(orders.reader, lambda _, frames: writer.keep(frames), parts[0])]
+            else:
+                made = crew.share(partial(_make, orders.reader, partial(put_aside, writer.aside)), parts)
+            for receipt in made:
+                receipts.append(receipt)
+                progress_bar.update(receipt.came)
+        receipts.sort(key=lambda receipt: receipt.number)
+        came, written = (sum(counts) for counts in zip(*(receipt[1:3] for receipt in receipts), strict=True))
+        failures = pl.concat([receipt.failures for receipt in receipts])
+        notes = add_up(pl.concat([report("notes", repeated(orders.losers)), *(receipt.notes for receipt in receipts)]))
+        profile = drift.merged(receipt.profile for receipt in receipts)
+        notes = pl.concat([notes, report("notes", drift.changes(writer.before.get("profile", {}), profile))])
+        if not orders.taken == came == written + failures.height:
+            raise Fault(
+                f"{orders.taken} orders in, but {written} in the tables and {failures.height} failed. {REPORT_IT}"
+            )
+        counted = [receipt.tally for receipt in receipts]
         facts = {
             "version": version("quivo_frames"),
             "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "inputs": [{"name": name, "orders": count} for name, count in reader.counts.items()],
-            "orders": {"in": reader.taken, "out": written, "failed": failed, "superseded": len(reader.losers)},
+            "inputs": [{"name": name, "orders": count} for name, count in orders.counts.items()],
+            "orders": {"in": came, "out": written, "failed": failures.height, "superseded": len(orders.losers)},
+            "profile": profile,
+            "counted": {name: sum(tally[at] for tally in counted) for at, name in enumerate(conserving.Tally._fields)},
         }
-        return writer.finish(facts)
+        return writer.finish(facts, failures, notes, crew.share)
 
 
-def _sources(one: Input) -> list[_Source]:
-    if isinstance(one, Archive):
-        return [_Archived(one)]
-    path = Path(one)
-    if path.is_file() and (path.suffix.lower() in _ARCHIVES or _is_sqlite(path)):
-        return [_Archived(Archive(path))]
-    return [_File(file) for file in files.find(path)]
-
-
-def _is_sqlite(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\x00"
-    except OSError as error:
-        raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from error
-
-
-class _Reader:
-    """The orders of all sources, without those that a newer answer replaces."""
-
-    def __init__(self, sources: Sequence[_Source]) -> None:
-        self._sources = sources
-        self.counts = {source.name: 0 for source in sources}
-        index = pl.concat([pl.DataFrame(schema=INDEX), *self._index()])
-        self.losers = superseded(index)
-        self.taken = index.height - len(self.losers)
-
-    def _index(self) -> Iterator[pl.DataFrame]:
-        entries = self._entries()
-        while chunk := list(islice(entries, _INDEXED)):
-            yield pl.DataFrame(chunk, schema=INDEX, orient="row")
-
-    def _entries(self) -> Iterator[_Entry]:
-        for source in self._sources:
-            for entry in source.index():
-                self.counts[source.name] += 1
-                yield entry
-
-    def __iter__(self) -> Iterator[RawOrder]:
-        place = 0
-        for source in self._sources:
-            start = place
-            for raw in source.read():
-                if place not in self.losers:
-                    yield raw
-                place += 1
-            if place - start != self.counts[source.name]:
-                raise ConfigError(f"{source.name} was changed while it was read. Build again when it is complete.")
-
-
-def _parts(reader: _Reader, tell: Callable[[int], object]) -> Iterator[Frames]:
-    """Checked parts, the note about repeated orders in the first."""
-    orders = iter(reader)
-    notes = Frames.of({}, notes=repeated(reader.losers))
-    while (part := _part(islice(orders, PART), tell)) is not None:
-        yield Frames.concat([notes, part])
-        notes = Frames.of({})
-
-
-def _part(orders: Iterator[RawOrder], tell: Callable[[int], object]) -> Frames | None:
+def _make(reader: Reader, keep: Callable[[int, Frames], object], part: Part) -> Receipt:
+    """Flattens and checks a part, and hands over its tables."""
     flattener = Flattener()
     batches: list[Frames] = []
     origins: dict[int, RawOrder] = {}
-    while batch := list(islice(orders, BATCH)):
+    sample: dict[int, bytes] = {}
+    came = 0
+    for batch in _batches(reader.read(part)):
         batches.append(flattener.flatten(batch, origins))
-        tell(len(batch))
-    return validate(Frames.concat(batches), origins) if batches else None
+        sample |= conserving.sample(batch, first=part.start == came == 0)
+        came += len(batch)
+    frames = validate(Frames.concat(batches), origins)
+    tally = conserving.count(sample, frames)
+    keep(part.number, frames)
+    profile = drift.profile(frames)
+    return Receipt(part.number, came, frames.orders.height, frames.failures, frames.notes, tally, profile)
+
+
+def _batches(orders: Iterator[RawOrder]) -> Iterator[list[RawOrder]]:
+    batch: list[RawOrder] = []
+    size = 0
+    for order in orders:
+        batch.append(order)
+        size += len(order.body)
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -200,24 +200,32 @@ def status(archive: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything was noted, not only if orders failed.")
 @_as_json
-def build(inputs: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, as_json: bool) -> None:
     """Build the tables from archives, from files of orders (.ndjson, .json, also .gz or .zst), or from folders of them.
 
     Example: quivo-frames build orders.sqlite --out tables
     """
     from quivo_frames.building import build as build_of
 
-    dataset = build_of(list(inputs), out)
-    failed = dataset.manifest["orders"]["failed"]
+    dataset = build_of(list(inputs), out, jobs=jobs)
+    failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
         click.echo(json.dumps(dataset.manifest))
     else:
         click.echo(repr(dataset))
         if failed:
             click.echo(f"{failed:,} orders are in no table; {out / 'failures.parquet'} says why:")
-            _tell(dataset.scan.failures.select("message").head(11).collect()["message"].to_list())
-    sys.exit(1 if failed else 0)
+            _tell(dataset.failures["message"].to_list())
+        if noted:
+            click.echo(f"{noted:,} things were noticed; {out / 'notes.parquet'} has them all:")
+            rows = dataset.notes.select("count", "path", "message").iter_rows()
+            _tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
+    sys.exit(1 if failed or (strict and noted) else 0)
 
 
 @main.command()

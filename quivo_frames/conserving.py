@@ -1,4 +1,4 @@
-"""Verb: what was sent and what was made of it -> the same number of values, or a Fault. Floor 2.
+"""Verb: what was sent and what was made of it -> the same number of values, or a Fault. Floor 3.
 
 Of a sample of the orders, values are counted both ways: the non-null leaves of the JSON, read by a general decoder that
 shares nothing with `wire.py`, and the non-null cells of the tables. The two must agree for each order and column. It
@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 
-from quivo_frames.errors import Fault
+from quivo_frames.errors import REPORT_IT, Fault
 from quivo_frames.order import Kind, Order, Record, Rows
+from quivo_frames.response import RawOrder
 from quivo_frames.tables import ORDER_ID, TABLES, described
+from quivo_frames.wire import glance
 
 ONE_IN = 50
 """Of so many orders one is counted: one costs about as much as flattening it."""
@@ -32,16 +33,21 @@ class Tally(NamedTuple):
     """How many orders were counted, their values in the JSON, and their values in the tables."""
 
     orders: int
-    leaves: int
-    cells: int
+    values_in_json: int
+    values_in_tables: int
 
 
-def sampled(order_id: int) -> bool:
-    """Whether an order is among those to be counted: by its id alone, whatever was read before it.
+def sample(orders: Sequence[RawOrder], *, first: bool = False) -> dict[int, bytes]:
+    """The orders to be counted, by id: one in ONE_IN by the id alone, so that it is the same ones each time.
 
-    Give `count` the first order of each part as well, so that few orders are not left without any check.
+    `first` adds the first of them, so that few orders are not left without any check.
     """
-    return zlib.crc32(b"%d" % order_id) % ONE_IN == 0
+    found = {}
+    for place, raw in enumerate(orders):
+        order_id = raw.order_id if raw.order_id is not None else glance(raw.body).order_id
+        if order_id is not None and ((first and place == 0) or zlib.crc32(b"%d" % order_id) % ONE_IN == 0):
+            found[order_id] = raw.body
+    return found
 
 
 def count(bodies: Mapping[int, bytes], tables: Mapping[str, pl.DataFrame]) -> Tally:
@@ -169,6 +175,5 @@ def _told(order_id: int, of_json: list[int], of_tables: list[int]) -> str:
     more = f", and {len(places) - _TOLD} more places" if len(places) > _TOLD else ""
     return (
         f"Order {order_id} has {sum(of_json)} values in its JSON, but {sum(of_tables)} in the tables: "
-        f"{', '.join(places[:_TOLD])}{more}. The order is not to blame, and the tables cannot be trusted: this is a "
-        f"fault of quivo_frames {version('quivo_frames')}. Please report this message; it holds no value of the order."
+        f"{', '.join(places[:_TOLD])}{more}. {REPORT_IT}"
     )

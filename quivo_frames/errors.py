@@ -9,6 +9,7 @@ Errors end a run; failures describe one order, and the run goes on.
     ├── UnexpectedResponse   an answer that nobody documented                         exit 3
     ├── ArchiveError         the archive cannot be written or read (disk, lock)       exit 3
     ├── DatasetError         the dataset cannot be written or read (disk, half-built) exit 3
+    ├── LostWorker           a process that worked beside this one was ended           exit 3
     └── Fault                quivo_frames itself is wrong, and says so                exit 3
 """
 
@@ -49,8 +50,19 @@ class DatasetError(QuivoError):
     """The dataset cannot be written or read."""
 
 
+class LostWorker(QuivoError):
+    """A process that worked beside this one was ended from outside."""
+
+
 class Fault(QuivoError):
     """A fault of quivo_frames itself: the tables would be wrong."""
+
+
+REPORT_IT = (
+    "The orders are not to blame: this is a fault of quivo_frames, and nothing was changed. Please report this message "
+    "with the version (quivo-frames --version); it holds no value of an order."
+)
+"""The cure of a Fault."""
 
 
 class Failure(NamedTuple):

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 import zstandard
@@ -57,18 +57,37 @@ def find(path: Path) -> list[Path]:
     return [path]
 
 
-def read(path: Path) -> Iterator[RawOrder]:
-    """The raw orders of one file, in their order.
+class Spot(NamedTuple):
+    """Where a line begins: its number, and the bytes before it."""
+
+    line: int
+    offset: int
+
+
+_FIRST = Spot(1, 0)
+
+
+def read(path: Path, start: Spot | None = None) -> Iterator[RawOrder]:
+    """The raw orders of one file, in their order; from a spot on, if one is given.
 
     Raises:
         ConfigError: the file cannot be read or unpacked.
     """
+    return (raw for _, raw in spots(path, start))
+
+
+def spots(path: Path, start: Spot | None = None) -> Iterator[tuple[Spot | None, RawOrder]]:
+    """The same with the spot of each; None where reading can begin at the first order only."""
+    first = start or _FIRST
     try:
         with _open(path) as file:
-            if _kind(path) in LINES:
-                yield from _lines(path, file)
+            if _kind(path) in LINES and path.suffix.lower() not in PACKED:
+                file.seek(first.offset)
+                yield from _lines(path, file, first)
+            elif _kind(path) in LINES:
+                yield from ((None, raw) for _, raw in _lines(path, file))
             else:
-                yield from _whole(path, file.read())
+                yield from ((None, raw) for raw in _whole(path, file.read()))
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is broken or not packed so"
         raise ConfigError(f"The file {path} cannot be read: {reason}. Nothing was built from it.") from error
@@ -124,11 +143,13 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _lines(path: Path, lines: Iterable[bytes]) -> Iterator[RawOrder]:
-    for number, line in enumerate(lines, 1):
+def _lines(path: Path, lines: Iterable[bytes], first: Spot = _FIRST) -> Iterator[tuple[Spot, RawOrder]]:
+    name, offset = path.name, first.offset
+    for number, line in enumerate(lines, first.line):
         body = line.removeprefix(_BOM) if number == 1 else line
         if body := body.strip():
-            yield RawOrder(body, None, None, path.name, f"line {number}")
+            yield Spot(number, offset), RawOrder(body, None, None, name, f"line {number}")
+        offset += len(line)
 
 
 def _whole(path: Path, text: bytes) -> Iterator[RawOrder]:
@@ -137,7 +158,7 @@ def _whole(path: Path, text: bytes) -> Iterator[RawOrder]:
         if _is_json(text) or not any(line[:1] == b"{" and _is_json(line) for line in text.split(b"\n")):
             yield RawOrder(text, None, None, path.name, "whole file")
         else:  # a line of its own for each order, under the other suffix
-            yield from _lines(path, text.split(b"\n"))
+            yield from (raw for _, raw in _lines(path, text.split(b"\n")))
         return
     for number, element in enumerate(_list(text), 1):
         yield RawOrder(element, None, None, path.name, f"element {number}")

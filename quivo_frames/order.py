@@ -49,7 +49,7 @@ class Says(NamedTuple):
     unit: str | None = None
     privacy: Privacy = Privacy.NONE
     code: bool = False
-    """Whether its values are presumably those of a short list: a new one is worth a note."""
+    """Whether its values are presumably those of a short list, as of a status: a new one is worth a note."""
 
 
 class Rows(NamedTuple):
@@ -89,7 +89,7 @@ class AddressIdentifier(Record):
     """An extra identifier of a delivery address."""
 
     identifier: Annotated[Text, Says("The identifier.", privacy=PERSONAL)] = None
-    type: Annotated[Text, Says("What kind of identifier it is.")] = None
+    type: Annotated[Text, Says("What kind of identifier it is.", code=True)] = None
 
 
 class InvoiceAddress(Record):
@@ -209,14 +209,14 @@ class PodDocument(Record):
     file_name: Annotated[Text, Says("Name of the file.", privacy=PERSONAL)] = None
     file_key: Annotated[Text, Says("Key of the file in Quivo's storage.", privacy=SECRET)] = None
     url: Url | None = None
-    mime_type: Annotated[Text, Says("Media type of the file.")] = None
+    mime_type: Annotated[Text, Says("Media type of the file.", code=True)] = None
 
 
 class Dimension(Record):
     """A length with its unit."""
 
     value: Annotated[Measure, Says("The number.", unit="the unit beside it")] = None
-    unit: Annotated[Text, Says("Unit of length; the page shows M, other members are not listed.")] = None
+    unit: Annotated[Text, Says("Unit of length; the page shows M, other members are not listed.", code=True)] = None
 
 
 class Shipment(Record):
@@ -272,9 +272,11 @@ class FulfillmentOrder(Record):
     warehouse_name: Annotated[Text, Says("Name of the warehouse.")] = None
     fulfillment_order_id: Annotated[Id, Says("Quivo's number of the fulfillment order.")] = None
     fulfillment_order_identifier: Annotated[Text, Says("Identifier of the fulfillment order.")] = None
-    fulfillment_status: Annotated[Text, Says("Status of the fulfillment; its values are not documented.")] = None
+    fulfillment_status: Annotated[
+        Text, Says("Status of the fulfillment; its values are not documented.", code=True)
+    ] = None
     fulfillment_connector_status: Annotated[
-        Text, Says("Status in the connection to the warehouse; its values are not documented.")
+        Text, Says("Status in the connection to the warehouse; its values are not documented.", code=True)
     ] = None
     fulfillment_in_stock: Annotated[Flag, Says("Whether everything is in stock.")] = None
     cancelled: Annotated[Flag, Says("Whether the fulfillment order was cancelled.")] = None
@@ -301,7 +303,9 @@ class HandlingPosition(Record):
 class HandlingUnit(Record):
     """A pallet, carton or other unit of packing; units hold units, to any depth."""
 
-    type: Annotated[Text, Says("What kind of unit it is; the page shows PALLET, other members are not listed.")] = None
+    type: Annotated[
+        Text, Says("What kind of unit it is; the page shows PALLET, other members are not listed.", code=True)
+    ] = None
     sscc: Annotated[Text, Says("Serial shipping container code (GS1).")] = None
     carrier: Annotated[Text, Says("Carrier.")] = None
     tracking: Annotated[Text, Says("The carrier's tracking number.", privacy=PERSONAL)] = None
@@ -318,7 +322,7 @@ class HandlingUnit(Record):
 class EntityError(Record):
     """An error attached to the order."""
 
-    error_code: Annotated[Text, Says("Code of the error; the codes are not documented.")] = None
+    error_code: Annotated[Text, Says("Code of the error; the codes are not documented.", code=True)] = None
     error_message: Annotated[Text, Says("Text of the error.", privacy=PERSONAL)] = None
 
 
@@ -331,7 +335,7 @@ class Order(Record):
     order_identifier: Annotated[Text, Says("Identifier of the order, presumably the shop's.")] = None
     order_reference: Annotated[Text, Says("Reference number of the order.")] = None
     order_status: Annotated[
-        Text, Says("Status of the order; a full list of values is not documented, PROCESSING is one.")
+        Text, Says("Status of the order; a full list of values is not documented, PROCESSING is one.", code=True)
     ] = None
     order_date: Annotated[Instant, Says("When the customer ordered.", unit="UTC")] = None
     exported_at: Annotated[Instant, Says("When the order was exported.", unit="UTC")] = None
@@ -348,11 +352,11 @@ class Order(Record):
     shop_available_at: Annotated[Text, Says("Since when the shop is available; a text of no documented form.")] = None
     shop_active: Annotated[Flag, Says("Whether the shop is active.")] = None
     shop_id: Annotated[Id, Says("Quivo's number of the shop.")] = None
-    shop_system: Annotated[Text, Says("The shop's system.")] = None
+    shop_system: Annotated[Text, Says("The shop's system.", code=True)] = None
     shop_system_name: Annotated[Text, Says("Name of the shop's system.")] = None
     delivery_address: DeliveryAddress | None = None
     invoice_address: InvoiceAddress | None = None
-    currency: Annotated[Text, Says("Currency of the order's money, presumably ISO 4217.")] = None
+    currency: Annotated[Text, Says("Currency of the order's money, presumably ISO 4217.", code=True)] = None
     positions: Annotated[list[Position | None] | None, Rows("order_positions", "ordered line")] = None
     fulfillment_orders: Annotated[
         list[FulfillmentOrder | None] | None, Rows("fulfillment_orders", "fulfillment order")
@@ -367,9 +371,9 @@ class Order(Record):
     cash_on_delivery_amount: Annotated[
         Money, Says("Amount to be collected on delivery.", unit="cash_on_delivery_currency")
     ] = None
-    cash_on_delivery_currency: Annotated[Text, Says("Currency of the amount to be collected, presumably ISO 4217.")] = (
-        None
-    )
+    cash_on_delivery_currency: Annotated[
+        Text, Says("Currency of the amount to be collected, presumably ISO 4217.", code=True)
+    ] = None
     delivery_instruction: Annotated[Text, Says("Instruction for the delivery.", privacy=PERSONAL)] = None
     shipping_method_identifier: Annotated[Text, Says("Identifier of the shipping method.")] = None
     shipping_method_name: Annotated[Text, Says("Name of the shipping method.")] = None
@@ -377,7 +381,7 @@ class Order(Record):
     earliest_ship_date: Annotated[Day, Says("First day on which it may be shipped.")] = None
     latest_ship_date: Annotated[Day, Says("Last day on which it may be shipped.")] = None
     pii_data_removed: Annotated[Flag, Says("Whether personal data was removed from the order.")] = None
-    payment_type: Annotated[Text, Says("Type of payment; its values are not documented.")] = None
+    payment_type: Annotated[Text, Says("Type of payment; its values are not documented.", code=True)] = None
     tracking_enabled: Annotated[Flag, Says("Whether tracking is enabled.")] = None
     order_priority: Annotated[Rank, Says("Priority of the order; which end is urgent is not stated.")] = None
     fulfillment_confirmed: Annotated[Flag, Says("Whether the fulfillment is confirmed.")] = None

@@ -56,7 +56,7 @@ class Column:
     required: bool = False
     """Whether it is never null."""
     code: bool = False
-    """Whether its values are presumably those of a short list, such as statuses, types and currencies."""
+    """Whether its values are presumably those of a short list, as of a status."""
 
     @property
     def dtype(self) -> pl.DataType:

@@ -48,7 +48,7 @@ RULES: dict[str, Rule] = {
 }
 
 NOTES: dict[str, str] = {
-    "unknown_field": "The API sent a field that quivo_frames does not know. It is kept in the raw order only.",
+    "unknown_field": "The API sent a field that quivo_frames does not know{got}. It is kept in the raw order only.",
     "rounded_money": "More than four decimals were rounded half to even.",
     "digits_past_microseconds": "Digits past the microsecond were cut off.",
     "no_time_zone": "A time without a zone was taken as UTC.",
@@ -59,8 +59,10 @@ NOTES: dict[str, str] = {
     "repeated_attribute": "A key stands twice in a free-form object: the table has its last value, the JSON text both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
     "vanished_field": "Every row had it in the dataset before, and none has it now.",
-    "new_value": "The dataset before did not have this value.",
+    "new_value": "The dataset before did not have this value{got}.",
 }
+
+_STARTS = {b'"': "a text", b"{": "an object", b"[": "a list", b"t": "true or false", b"f": "true or false"}
 
 _JSON_TYPES = {
     "int | float | null": "a whole number",
@@ -103,8 +105,13 @@ def failure(
 
 
 def note(kind: str, path: str, count: int, order_id: int | None, got: str = "") -> Note:
-    """The note about one kind of decision, in words; `got` is what it is about, if that can be shown."""
-    return Note(kind, path, count, order_id, f"{NOTES[kind].removesuffix('.')}: {got}." if got else NOTES[kind])
+    """The note about one kind of decision, in words; `got` is what it is about, if that can be told."""
+    return Note(kind, path, count, order_id, NOTES[kind].format(got=f": {got}" if got else ""))
+
+
+def kind_of(raw: bytes) -> str:
+    """What stands in a field that nobody knows; its value may be personal data, and is not shown."""
+    return _STARTS.get(raw[:1], "a number")
 
 
 def shown(value: object, privacy: Privacy) -> str:

@@ -12,12 +12,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quivo_frames import building
+from quivo_frames import building, conserving, sources
 from quivo_frames.archive import Archive
 from quivo_frames.building import build
-from quivo_frames.errors import ConfigError
-from quivo_frames.response import Answer, Outcome
+from quivo_frames.dataset import Dataset
+from quivo_frames.errors import ConfigError, Fault
+from quivo_frames.flattening import Flattener
+from quivo_frames.frames import Frames
+from quivo_frames.response import Answer, Outcome, RawOrder
 from quivo_frames.standin import write_ndjson
+from quivo_frames.tables import TABLES
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -74,6 +78,7 @@ def test_of_files_the_newest_last_modified_is_taken_else_the_later_one(tmp_path:
 
 def test_repeated_orders_are_counted_once_in_whatever_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "PART", 2)
+    monkeypatch.setattr(sources, "STEP", 1)
     bodies = [body(n, status) for status in ("first", "later") for n in range(1, 8)]
     built = build(lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
     assert built.notes.select("kind", "count", "order_id").rows() == [("repeated_order", 7, 1)]
@@ -108,6 +113,7 @@ def test_broken_orders_cost_no_other_in_whatever_batch_and_part(
 ) -> None:
     monkeypatch.setattr(building, "BATCH", 4)
     monkeypatch.setattr(building, "PART", 10)
+    monkeypatch.setattr(sources, "STEP", 3)
     bodies = [body(n, "ok") for n in range(1, 31)]
     for n in (0, 9, 10, 29):
         bodies[n] = body(n + 1, "bad", created="yesterday")
@@ -125,6 +131,96 @@ def test_tables_are_rebuilt_from_the_archive_byte_for_byte(tmp_path: Path) -> No
             file.unlink()
         after = {f.name: f.read_bytes() for f in build(archive, tmp_path / "out").folder.glob("*.parquet")}
     assert before == after
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PART", 40)
+    monkeypatch.setattr(building, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(sources, "STEP", 10)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path, jobs: int) -> None:
+    file = tmp_path / "orders.ndjson"
+    write_ndjson(file, 300, broken_every=50)
+    with file.open("ab") as more:
+        for n in range(20):
+            more.write(b"\n" + body(100_295 + n, "again", unknown=[n], created="2026-01-01", lot=None))
+    alone = build(file, tmp_path / "alone", jobs=1)
+    shared = build(file, tmp_path / "shared", jobs=jobs)
+    assert {**alone.manifest, "built_at": ""} == {**shared.manifest, "built_at": ""}
+    assert alone.manifest["orders"]["failed"] > 0
+    assert alone.notes.height > 1
+    for name in (*TABLES, "failures", "notes"):
+        assert (tmp_path / "alone" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "shared" / f"{name}.parquet"
+        ).read_bytes(), name
+    assert sorted(path.name for path in shared.folder.iterdir()) == sorted(
+        [*(f"{name}.parquet" for name in (*TABLES, "failures", "notes")), "manifest.json"]
+    )
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_one_part_or_many_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "orders.ndjson"
+    write_ndjson(file, 300, broken_every=50)
+    many = build(file, tmp_path / "many", jobs=1)
+    monkeypatch.setattr(building, "PART", 10_000)
+    one = build(file, tmp_path / "one")
+    for name in TABLES:
+        assert many[name].equals(one[name]), name
+    assert many.failures.equals(one.failures)
+    assert many.manifest["counted"] == one.manifest["counted"]
+    assert many.manifest["profile"] == one.manifest["profile"]
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    file = tmp_path / "orders.ndjson"
+    write_ndjson(file, 300)
+    before = build(file, tmp_path / "out").manifest
+    monkeypatch.setattr(conserving, "ONE_IN", 1)
+
+    def forgetful(frames: Frames, origins: dict[int, RawOrder]) -> Frames:
+        loses = frames.shipments.with_columns(sscc=pl.lit(None, pl.String))
+        return Frames({**frames, "shipments": loses}, frames.failures, frames.notes)
+
+    monkeypatch.setattr(building, "validate", forgetful)
+    with pytest.raises(Fault, match=r"at \$\.fulfillmentOrders\[\]\.shipments\[\]\.sscc but 0 in sscc of shipments"):
+        build(file, tmp_path / "out", jobs=jobs)
+    assert Dataset.open(tmp_path / "out").manifest == before
+
+
+def test_a_build_counts_a_sample_both_ways_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "orders.ndjson"
+    write_ndjson(file, 300)
+    counted = build(file, tmp_path / "out").manifest["counted"]
+    assert 1 <= counted["orders"] <= 30
+    assert counted["values_in_json"] == counted["values_in_tables"] > 100 * counted["orders"]
+    counted = build(lines(tmp_path / "one.ndjson", body(7, "x")), tmp_path / "one").manifest["counted"]
+    assert counted == {"orders": 1, "values_in_json": 2, "values_in_tables": 2}
+
+
+def test_large_orders_come_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "BATCH_BYTES", 3000)
+    sizes: list[int] = []
+    flatten = Flattener.flatten
+
+    def watched(self: Flattener, raws: list[RawOrder], origins: dict[int, RawOrder]) -> Frames:
+        sizes.append(len(raws))
+        return flatten(self, raws, origins)
+
+    monkeypatch.setattr(Flattener, "flatten", watched)
+    built = build(
+        lines(tmp_path / "o.ndjson", *(body(n, "x", comment="y" * 1000) for n in range(1, 11))), tmp_path / "o"
+    )
+    assert built.orders.height == 10
+    assert sizes == [3, 3, 3, 1]
 
 
 def test_twenty_thousand_orders_with_broken_ones_in_flat_memory(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
 def test_an_interrupted_build_says_that_nothing_was_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("quivo_frames.building.build", interrupted)
@@ -218,3 +218,18 @@ def test_an_interrupted_build_says_that_nothing_was_changed(
         main(["build", "orders.sqlite", "--out", str(tmp_path / "tables")])
     assert end.value.code == 130
     assert capsys.readouterr().err == "\nInterrupted. Nothing was changed.\n"
+
+
+def test_build_strict_exits_with_1_when_something_was_noted(tmp_path: Path, run) -> None:
+    file = tmp_path / "o.ndjson"
+    file.write_text('{"orderId":1,"newField":true,"created":"2026-03-05"}')
+    command = ["build", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    lenient, strict = run(*command), run(*command, "--strict")
+    assert (lenient.returncode, strict.returncode) == (0, 1)
+    for done in (lenient, strict):
+        assert "2 things were noticed" in done.stdout
+        assert "1 x $.newField: The API sent a field that quivo_frames does not know: true or false." in done.stdout
+        assert "1 x $.created: A day without a time was taken as midnight UTC." in done.stdout
+    file.write_text('{"orderId":1}')
+    assert run(*command, "--strict").returncode == 1  # newField is gone, and so is created
+    assert run(*command, "--strict").returncode == 0

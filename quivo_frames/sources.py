@@ -1,0 +1,227 @@
+"""Noun: what a build reads orders from: archives, files and folders of them, from any place on. Floor 4.
+
+Orders have places, counted from 0 through all sources. A first look takes their ids, finds those that a newer answer
+replaces, and leaves marks, so that any range of places can be read without reading what stands before it.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from quivo_frames import files
+from quivo_frames.archive import Archive
+from quivo_frames.errors import ConfigError
+from quivo_frames.response import RawOrder
+from quivo_frames.superseding import indexed, superseded
+from quivo_frames.wire import Peek, glance, peek
+
+Input = str | os.PathLike[str] | Archive
+
+STEP = 500
+"""Orders from one mark to the next."""
+STEP_BYTES = 8 * 2**20
+"""Bytes from one mark to the next, at the most but for one order."""
+_ARCHIVES = (".sqlite", ".db")
+
+Look = Callable[[bytes], Peek]
+
+
+class Entry(NamedTuple):
+    """What the first look sees of an order; `mark` is where reading can begin with it, None for most."""
+
+    order_id: int | None
+    fetched_at: datetime | None
+    last_modified: str | None
+    size: int
+    mark: object
+
+
+class Source(Protocol):
+    """Something that orders are read from, the same ones as often as asked."""
+
+    name: str
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+
+    def index(self, look: Look) -> Iterator[Entry]:
+        """All orders, without what `read` needs to decode them."""
+
+    def read(self, mark: object) -> Iterator[RawOrder]:
+        """The orders from a mark on; from the first for None."""
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, str(path)
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def index(self, look: Look) -> Iterator[Entry]:
+        for spot, raw in files.spots(self.path):
+            found = look(raw.body)
+            yield Entry(found.order_id, None, found.last_modified, len(raw.body), spot)
+
+    def read(self, mark: object) -> Iterator[RawOrder]:
+        return (raw for _, raw in files.spots(self.path, mark if isinstance(mark, files.Spot) else None))
+
+
+class _Archived:
+    def __init__(self, archive: Archive) -> None:
+        self.path, self.name = archive.path, str(archive.path)
+        self.last = archive.last()  # a refetch may go on while we read
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def index(self, look: Look) -> Iterator[Entry]:  # noqa: ARG002 - the archive knows
+        found = Archive(self.path).index(last=self.last)
+        return (Entry(order_id, at, None, size, order_id) for order_id, at, size in found)
+
+    def read(self, mark: object) -> Iterator[RawOrder]:
+        archive = Archive(self.path)
+        return (
+            archive.newest(last=self.last, first_order=mark)
+            if isinstance(mark, int)
+            else archive.newest(last=self.last)
+        )
+
+
+def sources(given: Sequence[Input]) -> list[Source]:
+    """The sources that some inputs mean.
+
+    Raises:
+        ConfigError: one of them is neither.
+    """
+    return [source for one in given for source in _sources(one)]
+
+
+def _sources(one: Input) -> list[Source]:
+    if isinstance(one, Archive):
+        return [_Archived(one)]
+    path = Path(one)
+    if path.is_file() and (path.suffix.lower() in _ARCHIVES or _is_sqlite(path)):
+        return [_Archived(Archive(path))]
+    return [_File(file) for file in files.find(path)]
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\x00"
+    except OSError as error:
+        raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from error
+
+
+class Mark(NamedTuple):
+    """A place that reading can begin at: the number of the source, its own mark, and the bytes of all before it."""
+
+    place: int
+    source: int
+    mark: object
+    size: int
+
+
+class Part(NamedTuple):
+    """A range of places that is built in one go; `losers` are those in it that a newer answer replaces."""
+
+    number: int
+    start: int
+    stop: int
+    losers: frozenset[int]
+
+
+class Reader(NamedTuple):
+    """Reads any part; small enough to be sent to another process."""
+
+    sources: Sequence[Source]
+    marks: Sequence[Mark]
+
+    def read(self, part: Part) -> Iterator[RawOrder]:
+        """The orders of a part that no newer answer replaces.
+
+        Raises:
+            ConfigError: a source has fewer orders than before.
+        """
+        place = part.start
+        while place < part.stop:
+            at = bisect_right(self.marks, place, key=lambda mark: mark.place) - 1
+            mark = self.marks[at]
+            source = self.sources[mark.source]
+            stop = min(
+                part.stop, next((next_.place for next_ in self.marks[at:] if next_.source > mark.source), part.stop)
+            )
+            for raw in islice(source.read(mark.mark), place - mark.place, stop - mark.place):
+                if place not in part.losers:
+                    yield raw
+                place += 1
+            if place < stop:
+                raise ConfigError(f"{source.name} was changed while it was read. Build again when it is complete.")
+
+
+class Inputs:
+    """The orders of all sources: how many there are, which of them are replaced, and ranges of them to be built."""
+
+    def __init__(self, found: Sequence[Source]) -> None:
+        self.counts = {source.name: 0 for source in found}
+        """Orders by source."""
+        self._sources = found
+        self._marks: list[Mark] = []
+        self._size = 0
+        index = self._index(glance)
+        if index["order_id"].drop_nulls().is_duplicated().any():  # then it matters what exactly they are
+            index = self._index(peek)
+        self.losers = superseded(index)
+        """Places of the orders that a newer answer replaces, with their ids."""
+        self._found = index.height
+        self.taken = index.height - len(self.losers)
+        """How many are left."""
+        self.reader = Reader(found, self._marks)
+
+    def _index(self, look: Look) -> pl.DataFrame:
+        self._size, self._marks = 0, []
+        chunks = [indexed([])]
+        place = 0
+        for number, source in enumerate(self._sources):
+            start = place
+            entries = source.index(look)
+            while chunk := list(islice(entries, STEP)):
+                for entry in chunk:
+                    if place == start or (entry.mark is not None and self._is_due(place)):
+                        self._marks.append(Mark(place, number, entry.mark, self._size))
+                    self._size += entry.size
+                    place += 1
+                chunks.append(indexed([entry[:3] for entry in chunk]))
+            self.counts[source.name] = place - start
+        return pl.concat(chunks, rechunk=True)
+
+    def _is_due(self, place: int) -> bool:
+        last = self._marks[-1]
+        return place - last.place >= STEP or self._size - last.size >= STEP_BYTES
+
+    def parts(self, orders: int, size: int, shares: int) -> list[Part]:
+        """Ranges of places with about `orders` orders at the most, fewer if that makes `size` bytes.
+
+        Where one is not enough, there are enough of them for `shares` to be even.
+        """
+        count = -(-self._found // orders)
+        count = -(-count // shares) * shares if count > 1 else 1
+        bounds, before = [0], 0
+        for mark in self._marks:
+            if mark.place - bounds[-1] >= self._found / count or mark.size - before >= size:
+                bounds.append(mark.place)
+                before = mark.size
+        losers = sorted(self.losers)
+        return [
+            Part(n, start, stop, frozenset(losers[bisect_left(losers, start) : bisect_left(losers, stop)]))
+            for n, (start, stop) in enumerate(zip(bounds, [*bounds[1:], self._found], strict=True))
+        ]

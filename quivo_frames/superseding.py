@@ -1,0 +1,43 @@
+"""Verb: answers about the same order -> those that a newer one replaces. Floor 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from quivo_frames.errors import Note
+from quivo_frames.order import Kind
+from quivo_frames.reading import read
+from quivo_frames.wording import note
+
+INDEX = {"order_id": pl.Int64(), "fetched_at": pl.Datetime("us", "UTC"), "last_modified": pl.Datetime("us", "UTC")}
+"""What tells which of two answers about an order is the newer one; a row an answer."""
+
+
+def indexed(entries: Sequence[tuple[int | None, datetime | None, str | None]]) -> pl.DataFrame:
+    """The order, the time of the answer and `lastModified` as text of some answers, as a frame of INDEX."""
+    order_ids, fetched, modified = zip(*entries, strict=True) if entries else ((), (), ())
+    instants = read(Kind.INSTANT, modified).column
+    return pl.DataFrame({"order_id": order_ids, "fetched_at": fetched, "last_modified": instants}, schema=INDEX)
+
+
+def superseded(index: pl.DataFrame) -> dict[int, int]:
+    """Places of the answers that a newer answer about the same order replaces, with the orders' ids.
+
+    `index` has the columns of INDEX and a row an answer. Of each order wins the newest fetched_at, then the newest
+    last_modified, then the later place. Answers without a readable id replace nothing.
+    """
+    frame = index.with_row_index("place")
+    repeats = frame.filter(pl.col("order_id").is_not_null() & pl.col("order_id").is_duplicated())
+    if repeats.is_empty():
+        return {}
+    ranked = repeats.sort("fetched_at", "last_modified", "place")
+    losers = ranked.filter(pl.col("place") != pl.col("place").last().over("order_id")).sort("place")
+    return dict(losers.select("place", "order_id").iter_rows())
+
+
+def repeated(losers: Mapping[int, int]) -> list[Note]:
+    """The note about orders that came more than once."""
+    return [note("repeated_order", "$.orderId", len(losers), next(iter(losers.values())))] if losers else []
