@@ -77,7 +77,7 @@ class Batch:
             else:
                 orders.append(order)
                 self._decoded.append((order.order_id, raw))
-                self._origins[order.order_id] = raw._replace(body=b"")
+                self._origins[order.order_id] = RawOrder(b"", *raw[1:])
         self._gathering.take(orders, self._decoder.learned)
 
     def make(self) -> None:

@@ -26,6 +26,7 @@ from quivo_frames.wire import glance
 
 ONE_IN = 50
 """Of so many orders one is counted: one costs about as much as flattening it."""
+_BEGINNING = 100  # holds the order's id and its first times
 _TOLD = 3
 
 
@@ -38,15 +39,16 @@ class Tally(NamedTuple):
 
 
 def sample(orders: Sequence[RawOrder], *, first: bool = False) -> dict[int, bytes]:
-    """The orders to be counted, by id: one in ONE_IN by the id alone, so that it is the same ones each time.
+    """The orders to be counted, by id: one in ONE_IN by how it begins, so that it is the same ones each time.
 
     `first` adds the first of them, so that few orders are not left without any check.
     """
     found = {}
-    for place, raw in enumerate(orders):
-        order_id = raw.order_id if raw.order_id is not None else glance(raw.body).order_id
-        if order_id is not None and ((first and place == 0) or zlib.crc32(b"%d" % order_id) % ONE_IN == 0):
-            found[order_id] = raw.body
+    for place, (body, order_id, *_) in enumerate(orders):
+        if zlib.crc32(body[:_BEGINNING]) % ONE_IN == 0 or (first and place == 0):
+            known = order_id if order_id is not None else glance(body).order_id
+            if known is not None:
+                found[known] = body
     return found
 
 

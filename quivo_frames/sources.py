@@ -25,6 +25,7 @@ from quivo_frames.wire import Peek, glance, peek
 
 Input = str | os.PathLike[str] | Archive
 
+CHUNK = 10_000
 STEP = 500
 """Orders from one mark to the next."""
 STEP_BYTES = 8 * 2**20
@@ -194,11 +195,11 @@ class Inputs:
         for number, source in enumerate(self._sources):
             start = place
             entries = source.index(look)
-            while chunk := list(islice(entries, STEP)):
-                for entry in chunk:
-                    if place == start or (entry.mark is not None and self._is_due(place)):
-                        self._marks.append(Mark(place, number, entry.mark, self._size))
-                    self._size += entry.size
+            while chunk := list(islice(entries, CHUNK)):
+                for _, _, _, size, mark in chunk:
+                    if place == start or (mark is not None and self._is_due(place)):
+                        self._marks.append(Mark(place, number, mark, self._size))
+                    self._size += size
                     place += 1
                 chunks.append(indexed([entry[:3] for entry in chunk]))
             self.counts[source.name] = place - start

@@ -47,6 +47,17 @@ def schema(name: str) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=False, name=name)
 
 
+@functools.cache
+def _asking(name: str) -> pa.DataFrameSchema:
+    """The part of a schema that asks for more than dtypes: these are compared for all columns at once.
+
+    Pandera takes 0.3 ms for a column, whatever it asks; that is as much as flattening 1,000 orders takes for it.
+    """
+    return schema(name).select_columns(
+        [column.name for column in table(name).columns if column.required or _checks(column)]
+    )
+
+
 def _checks(column: Column) -> list[pa.Check]:
     if column.name in ("ordinal", "depth") and not column.path:
         return [pa.Check.ge(0, error="0 or more")]
@@ -84,8 +95,11 @@ def violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
 
 
 def _own_violations(described: Table, frame: pl.DataFrame) -> Iterator[Violation]:
-    try:
+    if list(frame.schema.items()) != list(described.schema.items()):
         schema(described.name).validate(frame, lazy=True)
+    asking = _asking(described.name)
+    try:
+        asking.validate(frame.select(*asking.columns), lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
         if cases["index"].null_count():  # not a value but the shape of the frame

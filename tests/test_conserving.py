@@ -59,7 +59,7 @@ def test_orders_that_failed_are_not_counted() -> None:
 
 
 def test_the_same_orders_are_sampled_each_time_about_one_in_fifty() -> None:
-    raws = [RawOrder(b"{}", n, None, "", "") for n in range(100_000, 110_000)]
+    raws = [RawOrder(b'{"orderId":%d}' % n, None, None, "", "") for n in range(100_000, 110_000)]
     found = sample(raws)
     assert found == {
         n: body for start in range(0, 10_000, 999) for n, body in sample(raws[start : start + 999]).items()
