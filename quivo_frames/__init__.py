@@ -12,8 +12,9 @@ From the ids of orders to tables:
 
     order ids --refetch--> Archive (every answer as received) --build--> Dataset (18 tables, failures, notes)
 
-`qf.open` opens a dataset that was built before. Errors that end a run are `QuivoError`s with a sentence for the user;
-what is wrong with one order is a row of `failures`.
+`qf.open` opens a dataset that was built before, `qf.unflatten` makes the JSON of the orders from their tables again.
+Errors that end a run are `QuivoError`s with a sentence for the user; what is wrong with one order is a row of
+`failures`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from quivo_frames.frames import Frames
     from quivo_frames.refetching import plan, refetch
     from quivo_frames.settings import Settings
+    from quivo_frames.unflattening import unflatten
     from quivo_frames.validating import schema
 
     open = Dataset.open  # noqa: A001 - qf.open reads as it should
@@ -61,6 +63,7 @@ _HOMES = {
     "plan": "refetching",
     "refetch": "refetching",
     "schema": "validating",
+    "unflatten": "unflattening",
 }
 
 __all__ = [
@@ -82,6 +85,7 @@ __all__ = [
     "plan",
     "refetch",
     "schema",
+    "unflatten",
 ]
 
 

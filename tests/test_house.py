@@ -96,9 +96,10 @@ def test_every_public_function_and_class_says_what_it_is(path: Path) -> None:
 
 
 def test_a_public_function_stays_itself_when_modules_are_imported_on_their_own() -> None:
-    for name in ("flattening", "building", "refetching", "validating"):
+    for name in ("flattening", "unflattening", "building", "refetching", "validating"):
         importlib.import_module(f"quivo_frames.{name}")
-    assert all(callable(getattr(quivo_frames, name)) for name in ("flatten", "build", "refetch", "schema", "plan"))
+    names = ("flatten", "unflatten", "build", "refetch", "schema", "plan")
+    assert all(callable(getattr(quivo_frames, name)) for name in names)
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:
