@@ -82,7 +82,7 @@ def _checked(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     repeated = frame.filter(pl.col(table.key).is_duplicated())
     if not repeated.is_empty():
         key = repeated[table.key][0]
-        raise ConfigError(f"The key {key} stands in {repeated.height} rows of {table.name}. Give each row once.")
+        raise ConfigError(f"The key {key} stands in more than one row of {table.name}. Give each row once.")
     return frame.select(*table.schema)
 
 
@@ -132,7 +132,7 @@ def _lists(table: Table, rows: pl.DataFrame, parent: str) -> pl.DataFrame:
         raise ConfigError(f"The place of the row {key} of {table.name} in its list is missing or taken by another row.")
     if rows[ORDINAL.name].sum():
         nulls = pl.lit("null,").repeat_by(place).list.join("")
-        rows = rows.with_columns(nulls + pl.col(_TEXT))
+        rows = rows.with_columns((nulls + pl.col(_TEXT)).alias(_TEXT))
     return rows.group_by(parent).agg("[" + pl.col(_TEXT).str.join(",") + "]")
 
 
@@ -180,5 +180,5 @@ def _astray(table: Table, rows: pl.DataFrame, column: str, parent: str) -> Confi
     key, order_id, named = (rows[name][0] for name in (table.key, ORDER_ID.name, column))
     return ConfigError(
         f"In {table.name}, the row {key} of order {order_id} belongs to no row of {parent}: there is no {column} "
-        f"{named}. So do {rows.height:,} rows in all. Take the same orders from all tables."
+        f"{named}. It is one of {rows.height:,}. Take the same orders from all tables."
     )
