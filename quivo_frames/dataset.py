@@ -28,8 +28,8 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from quivo_frames.errors import ConfigError, DatasetError
-from quivo_frames.frames import Frames
-from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Table, table
+from quivo_frames.frames import Frames, report
+from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table, table
 
 MANIFEST = "manifest.json"
 ROW_GROUP = 122_880
@@ -106,6 +106,17 @@ class Dataset(Mapping[str, pl.DataFrame]):
     def scan(self) -> Scan:
         """The tables as LazyFrames: `dataset.scan.shipments`."""
         return Scan(self)
+
+    def only(self, order_ids: Iterable[int]) -> Frames:
+        """The rows of some orders alone, in memory; their failures too, but no notes, which are not told by order.
+
+        Raises:
+            DatasetError: the folder holds another dataset by now.
+        """
+        wanted = pl.col(ORDER_ID.name).is_in(pl.Series(list(order_ids), dtype=pl.Int64).implode())
+        names = [*TABLES, "failures"]
+        *tables, failures = pl.collect_all([self.lazy(name).filter(wanted) for name in names])
+        return Frames(dict(zip(TABLES, tables, strict=True)), failures, report("notes", ()))
 
     @property
     def failures(self) -> pl.DataFrame:

@@ -245,3 +245,17 @@ def test_memory_and_disk_give_the_same_tables(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
     built, held = build(tmp_path / "orders.ndjson", tmp_path / "out"), flatten(bodies)
     assert all(built[name].equals(held[name]) for name in TABLES)
+
+
+def test_some_orders_alone_are_the_rows_that_they_have_in_the_whole(orders: Path, tmp_path: Path) -> None:
+    built = build(orders, tmp_path / "out")
+    failed = built.failures["order_id"].to_list()
+    wanted = [100_031, 100_002, failed[0], 4711]
+    some = built.only(wanted)
+    for name in TABLES:
+        assert some[name].equals(built[name].filter(pl.col("order_id").is_in(wanted)))
+    assert sorted(some.orders["order_id"]) == [100_002, 100_031]
+    assert some.shipments.height
+    assert some.failures["order_id"].to_list() == failed[:1]
+    assert some.notes.is_empty()
+    assert built.only([]).counts() == dict.fromkeys(EVERYTHING, 0)
