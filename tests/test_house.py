@@ -27,6 +27,7 @@ DOORS = {
     "tqdm": {"progress.py"},
     "zstandard": {"archive.py", "files.py"},
     "click": {"cli.py", "demo.py"},
+    "rich": {"showing.py"},
 }
 
 
@@ -72,7 +73,7 @@ def test_a_dependency_has_one_door(dependency: str) -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = "{'polars', 'pandera', 'requests', 'pydantic', 'sqlite3', 'msgspec'}"
+    heavy = "{'polars', 'pandera', 'requests', 'pydantic', 'sqlite3', 'msgspec', 'rich'}"
     code = f"import sys, quivo_frames; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
