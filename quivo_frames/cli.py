@@ -6,6 +6,7 @@ Data and ids go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -226,6 +227,28 @@ def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, a
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             _tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
+
+
+@main.command()
+@click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
+@click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the tables.")
+@_as_json
+def show(order_id: int, folder: Path, as_json: bool) -> None:
+    """Show one order: what happened when, its lines, and how they are packed. Without personal data, but for --json.
+
+    Example: quivo-frames show 100017 --from tables
+    """
+    from quivo_frames.dataset import Dataset
+    from quivo_frames.showing import document, found
+    from quivo_frames.showing import show as page_of
+
+    tables = found(Dataset.open(folder), order_id)
+    if as_json:
+        click.echo(document(tables))
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
+    page_of(tables)
 
 
 @main.command()

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quivo_frames.building import build
 from quivo_frames.cli import main
 from quivo_frames.standin import Fault, StandIn, write_ndjson
 
@@ -122,6 +123,13 @@ WRONG_USE = {
     "a torn gz": (["build", "torn.ndjson.gz", "--out", "t"], "torn.ndjson.gz cannot be read"),
     "a folder of others": (["build", "orders.ndjson", "--out", "mine"], "holds no dataset"),
     "an empty folder": (["build", "empty", "--out", "t"], "no file of orders"),
+    "an order that is not there": (["show", "4711", "--from", "built"], "Order 4711 is not among the 2 orders"),
+    "a broken order to show": (["show", "100002", "--from", "built"], "The JSON is broken at"),
+    "a word for an order": (["show", "12a", "--from", "built"], "12a"),
+    "an order of an id too high": (["show", HIGHEST, "--from", "built"], HIGHEST),
+    "no folder to show from": (["show", "1"], "--from"),
+    "an order of no dataset": (["show", "1", "--from", "mine"], "mine is not a dataset"),
+    "an order of a file": (["show", "1", "--from", "text.txt", "--json"], "text.txt is not a dataset"),
     "an unknown command": (["rebuild"], "rebuild"),
 }
 
@@ -137,12 +145,29 @@ def test_wrong_use_is_status_2_and_changes_nothing(
     (tmp_path / "mine" / "photo.png").touch()
     (tmp_path / "empty").mkdir()
     write_ndjson(tmp_path / "orders.ndjson", 2)
+    write_ndjson(tmp_path / "torn.ndjson", 2, broken_every=2)
+    build(tmp_path / "torn.ndjson", tmp_path / "built")
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     done = run(*(api.base_url.rpartition(":")[2] if word == "PORT" else word for word in arguments))
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stdout == ""
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_show_prints_a_page_or_one_json_document(run, tmp_path: Path) -> None:
+    write_ndjson(tmp_path / "orders.ndjson", 3)
+    run("build", "orders.ndjson", "--out", "tables")
+    for encoding in ("utf-8", "ascii"):
+        env = {"PYTHONIOENCODING": encoding}
+        done = run("show", "100002", "--from", "tables", env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Order 100002\n")
+        assert "\x1b" not in done.stdout  # no colours where there is no terminal
+        assert encoding == "ascii" or max(map(len, done.stdout.splitlines())) <= 80
+        told = run("show", "100002", "--from", "tables", "--json", env=env)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert json.loads(told.stdout)["orderId"] == 100_002
 
 
 def test_refused_credentials_are_status_3(run, settings) -> None:
