@@ -180,5 +180,5 @@ def _astray(table: Table, rows: pl.DataFrame, column: str, parent: str) -> Confi
     key, order_id, named = (rows[name][0] for name in (table.key, ORDER_ID.name, column))
     return ConfigError(
         f"In {table.name}, the row {key} of order {order_id} belongs to no row of {parent}: there is no {column} "
-        f"{named}. It is one of {rows.height:,}. Take the same orders from all tables."
+        f"{named}. It is one of {rows.height:,} such rows. Take the same orders from all tables."
     )

@@ -324,7 +324,7 @@ def test_a_broken_reference_is_told_with_its_row_and_order(whole: Frames) -> Non
         list(unflatten(broken))
     assert str(told.value) == (
         "In tracking_numbers, the row 1/0/0/0 of order 1 belongs to no row of shipments: there is no shipment_key 1/0/0. "
-        "It is one of 2. Take the same orders from all tables."
+        "It is one of 2 such rows. Take the same orders from all tables."
     )
 
 
