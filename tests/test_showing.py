@@ -244,6 +244,17 @@ def test_pages_of_the_stand_in_fit_their_width_and_break_no_id(width: int) -> No
         assert "…" not in text
 
 
+def test_a_long_name_is_broken_before_an_id_is() -> None:
+    text = page(
+        of(
+            positions=[line("LINE-00000001", "SKU-000000001", 3, name="A name of an article that is long " * 2)],
+            handlingUnits=[{"handlingPositions": [line("LINE-00000001", "SKU-000000001", 3)]}],
+        ),
+        80,
+    )
+    assert any(cell[:2] == ["LINE-00000001", "SKU-000000001"] for cell in cells(text, "Lines"))
+
+
 def test_an_id_longer_than_the_page_is_folded_and_not_cut() -> None:
     long = "X" * 300
     text = page(of(orderIdentifier=long, positions=[line(long, long, 1, lot=long)], handlingUnits=[{"sscc": long}]), 80)
