@@ -1,7 +1,38 @@
-"""Prints the ratios of all benchmarks: `make bench`."""
+"""python -m tests.benchmarks PART: build, start, profile, memory or cores; what a part prints says how to read it."""
 
 from __future__ import annotations
 
-from tests.benchmarks import build
+import argparse
+import sys
 
-build.run()
+from tests.benchmarks import build, cores, measure, memory, profiling, start
+
+
+def main() -> None:
+    """Runs one part."""
+    parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Ratios measured in one run.")
+    parts = parser.add_subparsers(dest="part", required=True)
+    part = parts.add_parser("build", help="build beside the floor and beside what others would write")
+    part.add_argument("--orders", type=int, default=5_000)
+    part.add_argument("--rounds", type=int, default=5)
+    part.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="this one, the floor and quivo_frames"
+    )
+    part = parts.add_parser("start", help="import, and a small build with the start of the interpreter")
+    part.add_argument("--rounds", type=int, default=start.ROUNDS)
+    part = parts.add_parser("profile", help="where the CPU time of build goes")
+    part.add_argument("--orders", type=int, default=10_000)
+    part.add_argument("--rounds", type=int, default=3)
+    part = parts.add_parser("memory", help="whether the memory of build stays flat")
+    part.add_argument("--orders", type=int, nargs="+", default=list(memory.ORDERS), dest="sizes")
+    part = parts.add_parser("cores", help="one job against two")
+    part.add_argument("--orders", type=int, default=cores.ORDERS)
+    part.add_argument("--rounds", type=int, default=5)
+    given = vars(parser.parse_args())
+    name = given.pop("part")
+    run = {"build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores}[name].run
+    measure.keep(name, run(**given))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,38 +1,144 @@
-"""build (decode, 18 tables, all checks, parquet) beside orjson.loads of the same bytes, the floor of any reader."""
+"""build beside the floor, and beside what others would write: `python -m tests.benchmarks build`."""
 
 from __future__ import annotations
 
+import importlib
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
+import polars as pl
 
-from quivo_frames.building import build
-from quivo_frames.standin import write_ndjson
-from tests.benchmarks.measure import cpu_seconds
+from tests.benchmarks.measure import DATA, OUR_PYTHON, Candidate, Cost, in_turn, middle, ratios
+from tests.benchmarks.orders import ALL, orders_file, rows
 
-ORDERS = 10_000
+FLOOR = Candidate("orjson.loads", "floor")
+OURS = Candidate("quivo_frames", "ours", python=OUR_PYTHON)
+CANDIDATES = (
+    FLOOR,
+    OURS,
+    replace(OURS, name="quivo_frames 1 thread", environment={"POLARS_MAX_THREADS": "1"}),
+    replace(OURS, name="quivo_frames 2 jobs", options={"jobs": 2}, workers=2),
+    Candidate("duckdb", "duckdb_sql"),
+    Candidate("flatterer", "flatterer_parquet"),
+    Candidate("pyarrow+polars", "pyarrow_polars"),
+    Candidate("pandas", "pandas_normalize"),
+    Candidate("polars", "polars_ndjson"),
+    Candidate("dlt", "dlt_pipeline"),
+)
+
+_READ = """\
+One line a candidate. All read the same file, each in a fresh process, in turn; medians of {rounds} rounds.
+  CPU/floor  CPU seconds (threads and child processes included) over those of orjson.loads of the same lines
+  CPU/ours   the same over those of quivo_frames; below 1 it needs less than quivo_frames; lowest and highest round behind
+  wall/ours  seconds on the clock, the same way; with other work on the machine it says little
+  peak MB    most memory that the process held; of several processes an upper bound
+  imports    CPU of the imports before the clock started, over quivo_frames' CPU
+  tables     how many of the 18 tables it writes; columns: in these; MB: size of their files
+  rows       whether these hold as many rows as a count with the standard library alone
+Ratios hold for one machine and this data; compare runs by ratios, never by seconds.
+"""
 
 
-def run() -> None:
-    """Measures and prints."""
+@dataclass(frozen=True)
+class Written:
+    """What a candidate wrote: its tables with their rows, their columns and bytes, and the tables that are wrong."""
+
+    rows: dict[str, int]
+    columns: int
+    megabytes: float
+    wrong: dict[str, str]
+
+
+def written(candidate: Candidate, out: Path, expected: Mapping[str, int]) -> Written:
+    """Looks at the files of a candidate, without its own word about them."""
+    module = importlib.import_module(f"tests.benchmarks.candidates.{candidate.module}")
+    found: dict[str, int] = {}
+    columns, size = 0, 0
+    for table, paths in module.tables(out).items():
+        there = [path for path in paths if path.exists()]
+        found[table] = sum(map(_rows, there))
+        columns += max((len(pl.read_parquet_schema(path)) for path in there), default=0)
+        size += sum(path.stat().st_size for path in there)
+    wrong = {
+        table: f"{count:,} rows, not {expected[table]:,}" for table, count in found.items() if count != expected[table]
+    }
+    return Written(found, columns, size / 2**20, wrong)
+
+
+def _rows(path: Path) -> int:
+    count: int = pl.scan_parquet(path).select(pl.len()).collect().item()
+    return count
+
+
+def run(orders: int, rounds: int, only: Sequence[str] = (), folder: Path = DATA) -> dict[str, object]:
+    """Measures, prints, and gives the results."""
+    candidates = [one for one in CANDIDATES if not only or one.name in only or one in (FLOOR, OURS)]
+    file = orders_file(orders, folder)
+    expected = rows(file)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        file = folder / "orders.ndjson"
-        write_ndjson(file, ORDERS)
-        lines = file.read_bytes().splitlines()
+        costs, missing = in_turn(candidates, file, Path(name), rounds)
+        if missing.keys() & {FLOOR.name, OURS.name}:
+            raise SystemExit(f"Nothing to compare with: {missing}")
+        looks = {one.name: written(one, Path(name) / one.name, expected) for one in candidates if one.name in costs}
+    print(
+        f"{orders:,} orders of {file.stat().st_size / orders / 1000:.1f} kB, {sum(expected.values()):,} rows in {len(ALL)} tables.\n"
+    )
+    print(_READ.format(rounds=rounds))
+    _table(candidates, costs, looks, missing)
+    _details(candidates, looks)
+    results: dict[str, object] = {
+        "orders": orders,
+        "rounds": rounds,
+        "costs": costs,
+        "written": looks,
+        "missing": missing,
+    }
+    return results
 
-        def floor() -> None:
-            for line in lines:
-                orjson.loads(line)
 
-        seconds = cpu_seconds({"orjson.loads": floor, "build": lambda: build(file, folder / "tables")})
-        size = file.stat().st_size / ORDERS
-    print(f"{ORDERS:,} orders of {size:,.0f} bytes")
-    for candidate, spent in seconds.items():
-        ratio = spent / seconds["orjson.loads"]
-        print(f"{candidate:<16}{spent / ORDERS * 1e6:>10,.0f} µs CPU an order{ratio:>8.1f} x orjson.loads")
+def _table(
+    candidates: Sequence[Candidate],
+    costs: Mapping[str, Sequence[Cost]],
+    looks: Mapping[str, Written],
+    missing: Mapping[str, str],
+) -> None:
+    print(
+        f"{'':<24}{'CPU/floor':>10}{'CPU/ours':>10}{'':>15}{'wall/ours':>11}{'peak MB':>9}{'imports':>9}{'tables':>8}{'columns':>9}{'MB':>6}  rows"
+    )
+    floor, ours = costs[FLOOR.name], costs[OURS.name]
+    for one in candidates:
+        if one.name in missing:
+            print(f"{one.name:<24}{'-':>10}  {missing[one.name]}")
+            continue
+        own, look = costs[one.name], looks[one.name]
+        cpu = ratios(own, ours, "cpu")
+        print(
+            f"{one.name:<24}{middle(ratios(own, floor, 'cpu')):>10.1f}{middle(cpu):>10.2f}"
+            f"{f'({min(cpu):.2f}-{max(cpu):.2f})':>15}{middle(ratios(own, ours, 'wall')):>11.2f}"
+            f"{middle([cost.peak_mb for cost in own]):>9.0f}"
+            f"{middle([cost.import_cpu for cost in own]) / middle([cost.cpu for cost in ours]):>9.2f}"
+            f"{len(look.rows):>8}{look.columns:>9}{look.megabytes:>6.1f}  "
+            f"{_verdict(look)}"
+        )
 
 
-if __name__ == "__main__":
-    run()
+def _verdict(look: Written) -> str:
+    if not look.rows:
+        return "-"
+    return f"{len(look.wrong)} table(s) DIFFER, see below" if look.wrong else "as they must be"
+
+
+def _details(candidates: Sequence[Candidate], looks: Mapping[str, Written]) -> None:
+    print("\nWhat they leave out, beside what quivo_frames does:")
+    for module in dict.fromkeys(one.module for one in candidates if one.name in looks):
+        one = next(one for one in candidates if one.module == module and one.name in looks)
+        told = importlib.import_module(f"tests.benchmarks.candidates.{module}")
+        print(f"- {one.name}: {(told.__doc__ or '').splitlines()[0]}\n    leaves out: {told.LEAVES_OUT}")
+        look = looks[one.name]
+        absent = [table for table in ALL if table not in look.rows]
+        if look.rows and absent:
+            print(f"    does not write: {', '.join(absent)}")
+        for table, what in look.wrong.items():
+            print(f"    DIFFERS: {table} has {what}")

@@ -1,0 +1,131 @@
+"""What all candidates read, the lists in it, and how many rows they hold: counted with the standard library alone.
+
+Nothing here comes from the tables of quivo_frames, so that its rows are counted as independently as those of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measure import DATA, ROOT
+
+LISTS = {
+    "address_identifiers": ("orders", ("deliveryAddress", "additionalIdentifiers")),
+    "order_positions": ("orders", ("positions",)),
+    "fulfillment_orders": ("orders", ("fulfillmentOrders",)),
+    "fulfillment_positions": ("fulfillment_orders", ("positions",)),
+    "shipments": ("fulfillment_orders", ("shipments",)),
+    "tracking_links": ("shipments", ("trackingLinks",)),
+    "tracking_numbers": ("shipments", ("trackingNumbers",)),
+    "shipment_positions": ("shipments", ("positions",)),
+    "serial_numbers": ("shipment_positions", ("serialNumbers",)),
+    "grouped_positions": ("shipments", ("groupedPositions",)),
+    "grouped_serial_numbers": ("grouped_positions", ("serialNumbers",)),
+    "pod_documents": ("shipments", ("podDocuments",)),
+    "order_tags": ("orders", ("tags",)),
+    "order_errors": ("orders", ("entityErrors",)),
+}
+"""Table -> the table of the records that hold its list, and the way to it. Without the recursive and the free-form."""
+
+UNITS = ("handling_units", "handling_positions")
+FREE_FORM = "custom_attributes"
+ALL = ("orders", *LISTS, *UNITS, FREE_FORM)
+
+SHAPE = "shape.json"
+"""For processes that must not load polars to know what an order looks like."""
+
+IDS = {
+    "orders": ("orderId",),
+    "fulfillment_orders": ("orderId", "fulfillmentOrderId"),
+    "shipments": ("orderId", "fulfillmentOrderId", "shipmentId"),
+    "shipment_positions": ("orderId", "fulfillmentOrderId", "shipmentId", "shipmentPositionId"),
+    "grouped_positions": ("orderId", "fulfillmentOrderId", "shipmentId", "warehouseSku"),
+}
+"""Table -> the fields that rows of its lists are joined to it by, as far as the API has ids."""
+
+
+def orders_file(orders: int, folder: Path = DATA) -> Path:
+    """The file of that many orders of the stand-in API, with their shape beside it.
+
+    Written once, and anew when the stand-in has changed.
+    """
+    from quivo_frames.standin import write_ndjson
+
+    digest = hashlib.sha256()
+    for source in sorted((ROOT / "quivo_frames" / "standin").glob("*.py")):
+        digest.update(source.read_bytes())
+    file = folder / f"orders-{orders}-{digest.hexdigest()[:8]}.ndjson"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SHAPE).write_text(json.dumps(shape()), encoding="utf-8")
+    if not file.exists():
+        part = file.with_suffix(".part")
+        write_ndjson(part, orders)
+        part.rename(file)
+    return file
+
+
+def shape() -> dict[str, Any]:
+    """What an order looks like, for candidates that want a schema: objects as dicts, lists as lists, kinds as texts.
+
+    {"orderId": "int64", "positions": [{"quantity": "int64", …}], "tags": ["text"], …}
+    """
+    from quivo_frames.order import Order, Record, Rows
+    from quivo_frames.tables import described
+
+    def of(record: type[Record], around: tuple[type[Record], ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for _, name, inner, kind, says in described(record):
+            if inner in around:
+                found[name] = "recursive"
+            elif isinstance(says, Rows):
+                found[name] = [of(inner, (*around, inner)) if inner else "text"]
+            else:
+                found[name] = of(inner, (*around, inner)) if inner else str(kind)
+        return found
+
+    return of(Order, (Order,))
+
+
+def rows(file: Path) -> Counter[str]:
+    """How many rows each table must have."""
+    found: Counter[str] = Counter()
+    with file.open("rb") as lines:
+        for line in lines:
+            found.update(_rows(json.loads(line)))
+    return found
+
+
+def _rows(order: dict[str, Any]) -> Counter[str]:
+    records: dict[str, list[Any]] = {"orders": [order]}
+    for table, (parent, way) in LISTS.items():
+        records[table] = [entry for record in records[parent] for entry in _list(record, way)]
+    units = list(_units(_list(order, ("handlingUnits",))))
+    free = [_object(record.get("customAttributes")) for record in (order, *records["order_positions"])]
+    counts = {table: len(entries) for table, entries in records.items()}
+    inside = sum(len(_list(unit, ("handlingPositions",))) for unit in units)
+    return Counter(counts | dict(zip(UNITS, (len(units), inside), strict=True)) | {FREE_FORM: sum(map(len, free))})
+
+
+def _list(record: dict[str, Any], way: tuple[str, ...]) -> list[Any]:
+    """The entries of a list but null ones; none if it or what it stands in is missing or null."""
+    *around, last = way
+    for name in around:
+        record = record.get(name) or {}
+    return [entry for entry in record.get(last) or () if entry is not None]
+
+
+def _units(units: list[Any]) -> Iterator[Any]:
+    for unit in units:
+        yield unit
+        yield from _units(_list(unit, ("childHandlingUnits",)))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """A free-form object, also one that is written as JSON text."""
+    opened = json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+    return opened if isinstance(opened, dict) else {}
