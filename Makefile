@@ -5,10 +5,10 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench clean
+.PHONY: help demo test check format lab schemas bench bench-all clean
 
 help:  ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(UV):
 	$(PYTHON) -m venv .uv
@@ -43,8 +43,22 @@ lab: .venv/.dev  ## Open the notebooks in JupyterLab
 schemas: .venv/.dev  ## Generate schemas/ from the description in order.py
 	$(RUN)python -m quivo_frames.describing schemas
 
-bench: .venv/.dev  ## Run the benchmarks
-	$(RUN)python -m tests.benchmarks
+# The peers have an environment of their own: with pandas in .venv, every import of pandera would be slower.
+.venv-bench/.bench: $(UV) pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv-bench $(UV) sync --quiet --frozen --no-default-groups --group bench --python .uv/bin/python
+	@touch $@
+
+bench: .venv/.dev .venv-bench/.bench  ## Measure build beside what others would write, and the start
+	.venv-bench/bin/python -m tests.benchmarks build
+	@echo
+	$(RUN)python -m tests.benchmarks start
+
+bench-all: bench  ## The same, and the long ones: where time goes, memory, cores
+	$(RUN)python -m tests.benchmarks profile
+	@echo
+	$(RUN)python -m tests.benchmarks cores
+	@echo
+	$(RUN)python -m tests.benchmarks memory
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo
+	rm -rf .uv .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks
