@@ -43,22 +43,20 @@ lab: .venv/.dev  ## Open the notebooks in JupyterLab
 schemas: .venv/.dev  ## Generate schemas/ from the description in order.py
 	$(RUN)python -m quivo_frames.describing schemas
 
-# The peers have an environment of their own: with pandas in .venv, every import of pandera would be slower.
-.venv-bench/.bench: $(UV) pyproject.toml uv.lock
-	UV_PROJECT_ENVIRONMENT=.venv-bench $(UV) sync --quiet --frozen --no-default-groups --group bench --python .uv/bin/python
+# Environments of their own: what users have, and what quivo_frames is compared with. Where pandas or hypothesis is
+# installed, pandera loads it.
+.venv-bench/.made: $(UV) pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) sync --quiet --frozen --no-default-groups --python .uv/bin/python
+	UV_PROJECT_ENVIRONMENT=.venv-bench/peers $(UV) sync --quiet --frozen --no-default-groups --group bench --python .uv/bin/python
 	@touch $@
 
-bench: .venv/.dev .venv-bench/.bench  ## Measure build beside what others would write, and the start
-	.venv-bench/bin/python -m tests.benchmarks build
+bench: .venv-bench/.made  ## Measure build beside what others would write, and the start
+	.venv-bench/peers/bin/python -m tests.benchmarks build --python .venv-bench/plain/bin/python
 	@echo
-	$(RUN)python -m tests.benchmarks start
+	.venv-bench/plain/bin/python -m tests.benchmarks start
 
-bench-all: bench  ## The same, and the long ones: where time goes, memory, cores
-	$(RUN)python -m tests.benchmarks profile
-	@echo
-	$(RUN)python -m tests.benchmarks cores
-	@echo
-	$(RUN)python -m tests.benchmarks memory
+bench-all: bench  ## The same, and the long ones: where time goes, cores, memory
+	@for part in profile cores memory; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
 
 clean:  ## Remove what was set up and made here
 	rm -rf .uv .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks

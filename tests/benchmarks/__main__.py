@@ -18,6 +18,7 @@ def main() -> None:
     part.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="this one, the floor and quivo_frames"
     )
+    part.add_argument("--python", default=sys.executable, help="interpreter for quivo_frames: one without pandas")
     part = parts.add_parser("start", help="import, and a small build with the start of the interpreter")
     part.add_argument("--rounds", type=int, default=start.ROUNDS)
     part = parts.add_parser("profile", help="where the CPU time of build goes")

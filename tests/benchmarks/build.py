@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +11,17 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.benchmarks.measure import DATA, OUR_PYTHON, Candidate, Cost, in_turn, middle, ratios
+from tests.benchmarks.measure import DATA, Candidate, Cost, in_turn, middle, ratios
 from tests.benchmarks.orders import ALL, orders_file, rows
 
 FLOOR = Candidate("orjson.loads", "floor")
-OURS = Candidate("quivo_frames", "ours", python=OUR_PYTHON)
-CANDIDATES = (
-    FLOOR,
+OURS = Candidate("quivo_frames", "ours")
+VARIANTS = (
     OURS,
     replace(OURS, name="quivo_frames 1 thread", environment={"POLARS_MAX_THREADS": "1"}),
     replace(OURS, name="quivo_frames 2 jobs", options={"jobs": 2}, workers=2),
+)
+PEERS = (
     Candidate("duckdb", "duckdb_sql"),
     Candidate("flatterer", "flatterer_parquet"),
     Candidate("pyarrow+polars", "pyarrow_polars"),
@@ -27,14 +29,17 @@ CANDIDATES = (
     Candidate("polars", "polars_ndjson"),
     Candidate("dlt", "dlt_pipeline"),
 )
+BEGINNING = 10
+"""Orders of a build that costs little but what a process pays once."""
 
 _READ = """\
 One line a candidate. All read the same file, each in a fresh process, in turn; medians of {rounds} rounds.
   CPU/floor  CPU seconds (threads and child processes included) over those of orjson.loads of the same lines
-  CPU/ours   the same over those of quivo_frames; below 1 it needs less than quivo_frames; lowest and highest round behind
+  CPU/ours   the same over those of quivo_frames: below 1, it needs less; in brackets the lowest and the highest round
   wall/ours  seconds on the clock, the same way; with other work on the machine it says little
   peak MB    most memory that the process held; of several processes an upper bound
   imports    CPU of the imports before the clock started, over quivo_frames' CPU
+  begin      CPU of a run with {beginning} orders, imports done: the part that a process pays once, over quivo_frames' CPU
   tables     how many of the 18 tables it writes; columns: in these; MB: size of their files
   rows       whether these hold as many rows as a count with the standard library alone
 Ratios hold for one machine and this data; compare runs by ratios, never by seconds.
@@ -72,12 +77,16 @@ def _rows(path: Path) -> int:
     return count
 
 
-def run(orders: int, rounds: int, only: Sequence[str] = (), folder: Path = DATA) -> dict[str, object]:
-    """Measures, prints, and gives the results."""
-    candidates = [one for one in CANDIDATES if not only or one.name in only or one in (FLOOR, OURS)]
+def run(
+    orders: int, rounds: int, only: Sequence[str] = (), folder: Path = DATA, python: str = sys.executable
+) -> dict[str, object]:
+    """Measures, prints, and gives the results; `python` is the interpreter of quivo_frames."""
+    everybody = (FLOOR, *(replace(one, python=python) for one in VARIANTS), *PEERS)
+    candidates = [one for one in everybody if not only or one.name in {*only, FLOOR.name, OURS.name}]
     file = orders_file(orders, folder)
     expected = rows(file)
     with tempfile.TemporaryDirectory() as name:
+        first, _ = in_turn(candidates, orders_file(BEGINNING, folder), Path(name), 3)
         costs, missing = in_turn(candidates, file, Path(name), rounds)
         if missing.keys() & {FLOOR.name, OURS.name}:
             raise SystemExit(f"Nothing to compare with: {missing}")
@@ -85,12 +94,13 @@ def run(orders: int, rounds: int, only: Sequence[str] = (), folder: Path = DATA)
     print(
         f"{orders:,} orders of {file.stat().st_size / orders / 1000:.1f} kB, {sum(expected.values()):,} rows in {len(ALL)} tables.\n"
     )
-    print(_READ.format(rounds=rounds))
-    _table(candidates, costs, looks, missing)
+    print(_READ.format(rounds=rounds, beginning=BEGINNING))
+    _table(candidates, first, costs, looks, missing)
     _details(candidates, looks)
     results: dict[str, object] = {
         "orders": orders,
         "rounds": rounds,
+        "first": first,
         "costs": costs,
         "written": looks,
         "missing": missing,
@@ -100,14 +110,16 @@ def run(orders: int, rounds: int, only: Sequence[str] = (), folder: Path = DATA)
 
 def _table(
     candidates: Sequence[Candidate],
+    first: Mapping[str, Sequence[Cost]],
     costs: Mapping[str, Sequence[Cost]],
     looks: Mapping[str, Written],
     missing: Mapping[str, str],
 ) -> None:
     print(
-        f"{'':<24}{'CPU/floor':>10}{'CPU/ours':>10}{'':>15}{'wall/ours':>11}{'peak MB':>9}{'imports':>9}{'tables':>8}{'columns':>9}{'MB':>6}  rows"
+        f"{'':<24}{'CPU/floor':>10}{'CPU/ours':>10}{'':>15}{'wall/ours':>11}{'peak MB':>9}{'imports':>9}{'begin':>7}{'tables':>8}{'columns':>9}{'MB':>6}  rows"
     )
     floor, ours = costs[FLOOR.name], costs[OURS.name]
+    whole = middle([cost.cpu for cost in ours])
     for one in candidates:
         if one.name in missing:
             print(f"{one.name:<24}{'-':>10}  {missing[one.name]}")
@@ -118,7 +130,8 @@ def _table(
             f"{one.name:<24}{middle(ratios(own, floor, 'cpu')):>10.1f}{middle(cpu):>10.2f}"
             f"{f'({min(cpu):.2f}-{max(cpu):.2f})':>15}{middle(ratios(own, ours, 'wall')):>11.2f}"
             f"{middle([cost.peak_mb for cost in own]):>9.0f}"
-            f"{middle([cost.import_cpu for cost in own]) / middle([cost.cpu for cost in ours]):>9.2f}"
+            f"{middle([cost.import_cpu for cost in own]) / whole:>9.2f}"
+            f"{middle([cost.cpu for cost in first[one.name]]) / whole:>7.2f}"
             f"{len(look.rows):>8}{look.columns:>9}{look.megabytes:>6.1f}  "
             f"{_verdict(look)}"
         )

@@ -23,9 +23,6 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "benchmarks"
 """Inputs and results; ignored by git."""
-_PLAIN = ROOT / ".venv" / "bin" / "python"
-OUR_PYTHON = _PLAIN if _PLAIN.exists() else Path(sys.executable)
-"""That of an environment without pandas, which pandera would load."""
 
 
 class Unavailable(Exception):
@@ -42,7 +39,7 @@ class Candidate:
     environment: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
     """Processes that it starts."""
-    python: Path = Path(sys.executable)
+    python: str = sys.executable
 
 
 @dataclass(frozen=True)

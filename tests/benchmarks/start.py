@@ -1,4 +1,4 @@
-"""What it takes to begin: `python -m tests.benchmarks start`, in the plain environment."""
+"""What it takes to begin: `python -m tests.benchmarks start`, in an environment with nothing else."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def run(rounds: int = ROUNDS) -> dict[str, object]:
             }.items():
                 found.setdefault(what, []).append(metered(lambda words=words: _python(*words)))
     print(f"Whole processes, from start to end; medians of {rounds} rounds in turn.")
-    if importlib.util.find_spec("pandas"):
-        print("pandas is installed here, and pandera imports it: run this in the plain .venv (`make bench` does).")
+    if brought := [name for name in ("pandas", "hypothesis") if importlib.util.find_spec(name)]:
+        print(f"{' and '.join(brought)} installed here: pandera loads them. `make bench` measures without them.")
     print(f"\n{'':<34}{'CPU ms':>8}{'wall ms':>9}{'CPU / import polars':>21}")
     base = middle([cpu for cpu, _ in found["import polars"]])
     for what, spent in found.items():
