@@ -127,4 +127,4 @@ def test_the_samples_of_a_profile_add_up_to_the_time_spent(folder: Path) -> None
     spent = time.process_time() - before
     assert 0 < samples.stages.total() <= spent
     assert samples.stages.total() == pytest.approx(samples.functions.total())
-    assert samples.stages.keys() <= {*profiling.STAGES, "the rest"}
+    assert samples.stages.keys() <= {*profiling.STAGES, profiling._REST}

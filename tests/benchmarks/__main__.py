@@ -16,7 +16,7 @@ def main() -> None:
     part.add_argument("--orders", type=int, default=5_000)
     part.add_argument("--rounds", type=int, default=5)
     part.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="this one, the floor and quivo_frames"
+        "--only", action="append", default=[], choices=build.NAMES, help="this one, beside the floor and quivo_frames"
     )
     part.add_argument("--python", default=sys.executable, help="interpreter for quivo_frames: one without pandas")
     part = parts.add_parser("start", help="import, and a small build with the start of the interpreter")

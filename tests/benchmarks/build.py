@@ -29,6 +29,7 @@ PEERS = (
     Candidate("polars", "polars_ndjson"),
     Candidate("dlt", "dlt_pipeline"),
 )
+NAMES = [one.name for one in (FLOOR, *VARIANTS, *PEERS)]
 BEGINNING = 10
 """Orders of a build that costs little but what a process pays once."""
 
@@ -89,7 +90,7 @@ def run(
         first, _ = in_turn(candidates, orders_file(BEGINNING, folder), Path(name), 3)
         costs, missing = in_turn(candidates, file, Path(name), rounds)
         if missing.keys() & {FLOOR.name, OURS.name}:
-            raise SystemExit(f"Nothing to compare with: {missing}")
+            raise SystemExit(f"Nothing to compare with ({missing}). `make bench` sets up what it takes.")
         looks = {one.name: written(one, Path(name) / one.name, expected) for one in candidates if one.name in costs}
     print(
         f"{orders:,} orders of {file.stat().st_size / orders / 1000:.1f} kB, {sum(expected.values()):,} rows in {len(ALL)} tables.\n"
@@ -131,7 +132,7 @@ def _table(
             f"{f'({min(cpu):.2f}-{max(cpu):.2f})':>15}{middle(ratios(own, ours, 'wall')):>11.2f}"
             f"{middle([cost.peak_mb for cost in own]):>9.0f}"
             f"{middle([cost.import_cpu for cost in own]) / whole:>9.2f}"
-            f"{middle([cost.cpu for cost in first[one.name]]) / whole:>7.2f}"
+            f"{middle([cost.cpu for cost in first.get(one.name, ())]) / whole:>7.2f}"
             f"{len(look.rows):>8}{look.columns:>9}{look.megabytes:>6.1f}  "
             f"{_verdict(look)}"
         )

@@ -26,10 +26,8 @@ def run(orders: int, rounds: int) -> dict[str, object]:
         differing = _differing(Path(name) / ONE.name, Path(name) / TWO.name)
     wall, cpu = (ratios(costs[ONE.name], costs[TWO.name], what) for what in ("wall", "cpu"))
     print(f"{orders:,} orders, {rounds} rounds in turn, on {os.cpu_count()} cores.")
-    print(
-        f"2 jobs are {middle(wall):.2f} times as fast as 1 (rounds: {min(wall):.2f} to {max(wall):.2f}; 2 is the most)"
-    )
-    print(f"and cost {1 / middle(cpu):.2f} times the CPU. With other work on the machine, the first number is too low.")
+    print(f"2 jobs are {middle(wall):.2f} times as fast as 1 (rounds: {min(wall):.2f} to {max(wall):.2f})")
+    print(f"and cost {1 / middle(cpu):.2f} times the CPU. The first number means something only on an idle machine.")
     for who, spent in costs.items():
         print(
             f"peak memory of {who}: {middle([cost.peak_mb for cost in spent]):.0f} MB{' at the most' if who == TWO.name else ''}"

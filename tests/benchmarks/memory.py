@@ -16,9 +16,8 @@ ORDERS = (20_000, 100_000, 500_000)
 def run(sizes: Sequence[int] = ORDERS) -> dict[str, object]:
     """Measures, prints, and gives the results."""
     peaks: dict[int, float] = {}
-    print(
-        "Peak memory of build, a fresh process a size. Flat memory: the last line is near 1, whatever the sizes are.\n"
-    )
+    print("Peak memory of build, a fresh process a size; pages of mapped files count, though they can be dropped.")
+    print("Flat memory: the last line is near 1, whatever the sizes are.\n")
     print(f"{'orders':>10}{'file MB':>10}{'peak MB':>10}{'over the first':>16}")
     for orders in sizes:
         file = orders_file(orders)

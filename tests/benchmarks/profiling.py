@@ -35,6 +35,7 @@ STAGES = {
     "frames: put together": r"flattening:|frames:",
 }
 """Stage -> what stands on the stack then, innermost first; the first that fits. What fits none is told as it is."""
+_REST = "the rest (here records and lines are freed)"
 _TICK = 0.002
 
 
@@ -52,7 +53,7 @@ class Samples:
         spent, self._last = now - self._last, now
         stack = list(_named(frame))
         text = ";".join(stack)
-        self.stages[next((stage for stage, form in STAGES.items() if re.search(form, text)), "the rest")] += spent
+        self.stages[next((stage for stage, form in STAGES.items() if re.search(form, text)), _REST)] += spent
         self.functions[next((name for name in stack if name.split(":")[0] in _OURS), "outside")] += spent
 
 
