@@ -32,7 +32,7 @@ from quivo_frames.frames import Frames, report
 from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table, table
 
 MANIFEST = "manifest.json"
-ROW_GROUP = 122_880
+ROW_GROUP = 61_440
 """Rows a row group at the most: DuckDB's own size, so that its threads find work of the size they like."""
 _BUILDING = ".building"
 _LOCK = ".lock"
