@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench bench-all clean
+.PHONY: help demo test check format lab schemas bench bench-all fuzz clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,11 @@ bench: .venv-bench/.made  ## Measure build beside what others would write, and t
 
 bench-all: bench  ## The same, and the long ones: where time goes, cores, memory
 	@for part in profile cores memory; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
+
+COUNT ?= 100000
+SEED ?= $(shell date +%s)
+fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
+	$(RUN)python -m tests.fuzz --count $(COUNT) --seed $(SEED)
 
 clean:  ## Remove what was set up and made here
 	rm -rf .uv .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks
