@@ -219,7 +219,7 @@ class _Reader:
     def order_id(self, root: Pairs) -> int:
         found = [value for name, value in root if name == "orderId" and value is not None]
         if len(found) != 1 or not isinstance(found[0], Number):
-            raise Refused("no orderId")
+            raise Refused("a field twice at $" if len(found) > 1 else "no orderId")
         return _whole(found[0], 2**63)
 
     def record(self, record: Any, shape: dict[str, Any], at: tuple[str, str, str, str]) -> None:
