@@ -61,8 +61,8 @@ class Batch:
         self._bad: list[_Problem] = []
         self._noted: list[_Problem] = []
         self._attributes: list[pl.DataFrame] = []
-        self._fields = 0
-        """Fields with a value that arrived in the tables, or are known to be in none."""
+        self._arrived = 0
+        """Fields with a value that are in the tables, or known to be in none of them."""
 
     def take(self, raws: Sequence[RawOrder]) -> None:
         """Decodes and gathers one round of orders."""
@@ -100,10 +100,10 @@ class Batch:
             self._noted += [_Problem(table, column, kind, places, values) for kind, places in reading.noted.items()]
             if column.path:
                 unread = [*reading.bad.values(), reading.noted.get("empty_text", [])]
-                self._fields += reading.column.count() + sum(map(len, unread))
-        self._fields += rows.holders
+                self._arrived += reading.column.count() + sum(map(len, unread))
+        self._arrived += rows.holders
         for _, raws in rows.unknown.values():
-            self._fields += len(raws) + int(fields(as_texts(raws)).sum())
+            self._arrived += len(raws) + int(fields(as_texts(raws)).sum())
         self.tables[table.name] = pl.DataFrame([columns[name].rename(name) for name in table.schema])
         if table.parent is None:
             self._keys[table.name] = columns[ORDER_ID.name].cast(pl.String)
@@ -133,7 +133,7 @@ class Batch:
         rows, noted = free_form.rows(texts, table, frame[ORDER_ID.name], self._keys[table.name])
         self._attributes.append(rows)
         self._noted += [_Problem(table, column, kind, places, texts) for kind, places in noted.items()]
-        self._fields += int(fields(texts).sum())
+        self._arrived += int(fields(texts).sum())
 
     def refused(self) -> dict[int, Failure]:
         """By order, why the tables cannot hold it: the first reason that was found."""
@@ -159,7 +159,7 @@ class Batch:
         looked at.
         """
         bodies = [raw.body for _, raw in self._decoded]
-        if fields(as_texts(bodies)).sum() == self._fields:
+        if fields(as_texts(bodies)).sum() == self._arrived:
             return {}
         repeated = self._decoder.repeated(bodies)
         return {

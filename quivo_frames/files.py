@@ -106,7 +106,7 @@ def _open(path: Path) -> IO[bytes]:
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix.lower() == ".zst":
         return cast("IO[bytes]", io.BufferedReader(_Unpacked(path.open("rb")), buffer_size=2**20))
-    return path.open("rb")
+    return path.open("rb", buffering=2**20)
 
 
 class _Unpacked(io.RawIOBase):

@@ -43,6 +43,7 @@ _HEAD = re.compile(rb'\{"orderId":(\d{1,18}),"created":(?:null|"[^"\\]*"),"lastM
 _NAMED = re.compile(rb'^\s*\{\s*"orderId"\s*:\s*(\d{1,18})\b')
 _SURROGATES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F])")
 """Pairs of surrogates, and in the group what is left over."""
+_BLANK = r"[ \t\r\n]"
 _AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?", re.DOTALL)
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>.*?)`, got `(?P<got>.*?)`")
 
@@ -237,20 +238,17 @@ def fields(texts: pl.Series) -> pl.Series:
 
     A quote and a colon inside a text look like one more field; nothing looks like one less.
     """
-    count = _count(texts, '":', '":null', literal=True)
-    # A pattern that allows for blanks takes three times as long: it is for texts that are spaced out, or may be.
-    blank_before = texts.str.contains(r"[ \t\r\n]:").arg_true()
-    blank_before = blank_before.filter(texts.gather(blank_before).str.contains(r'"[ \t\r\n]+:'))
-    blank_behind = texts.str.contains(r'^\s*\{\s*"[^"]*":\s').arg_true()
-    spaced = pl.concat([blank_before, blank_behind]).unique()
+    count = _count(texts)
+    spaced = texts.str.contains(rf"{_BLANK}:|:{_BLANK}").arg_true()  # a fraction of the time of the next step
     if spaced.is_empty():
         return count
-    name = r'"[ \t\r\n]*:'
-    return count.scatter(spaced, _count(texts.gather(spaced), name, name + r"[ \t\r\n]*null", literal=False))
+    tight = texts.gather(spaced).str.replace_all(rf"{_BLANK}+:", ":").str.replace_all(rf":{_BLANK}+", ":")
+    return count.scatter(spaced, _count(tight))
 
 
-def _count(texts: pl.Series, field: str, null: str, *, literal: bool) -> pl.Series:
-    fields, nulls = (texts.str.count_matches(what, literal=literal).cast(pl.Int64) for what in (field, null))
+def _count(tight: pl.Series) -> pl.Series:
+    # As patterns, not as literals: polars counts these in half of the time.
+    fields, nulls = (tight.str.count_matches(found, literal=False).cast(pl.Int64) for found in ('":', '":null'))
     return fields - nulls
 
 
