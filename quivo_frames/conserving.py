@@ -1,4 +1,4 @@
-"""Verb: what was sent and what was made of it -> the same number of values, or a Fault. Floor 3.
+"""Verb: what was sent and what was made of it -> the same number of values, or a Fault. Floor 4.
 
 Of a sample of the orders, values are counted both ways: the non-null leaves of the JSON, read by a general decoder that
 shares nothing with `wire.py`, and the non-null cells of the tables. The two must agree for each order and column. It

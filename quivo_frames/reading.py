@@ -162,26 +162,19 @@ def _integer(dtype: pl.DataType, values: pl.Series) -> Reading:
     whole: list[int | None] = []
     bad: dict[str, list[int]] = {}
     for place, text in enumerate(values.to_list()):
-        value = None if text is None else _number(text)
-        rule = None if value is None else _wrong_integer(value, bound)
+        value = None if text is None else Decimal(text)
+        rule = None if value is None else wrong_integer(value, bound)
         if rule:
             bad.setdefault(rule, []).append(place)
         whole.append(None if value is None or rule else int(value))
     return Reading(pl.Series(whole, dtype=dtype, strict=True), bad, {})
 
 
-def _number(text: str) -> float:
-    """A packed number as it was; an integer stays one."""
-    return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
-def _wrong_integer(value: float, bound: int) -> str | None:
+def wrong_integer(value: Decimal, bound: int) -> str | None:
     """The rule that a number breaks as an integer; 2.0 breaks none."""
-    if isinstance(value, float):
-        if not value.is_integer():
-            return "not_whole"
-        bound = min(bound, 2**53)  # beyond it, the text may have held digits that the float lost
-    return None if -bound <= value < bound else "out_of_range"
+    if not -bound <= value < bound:
+        return "out_of_range"
+    return None if value == value.to_integral_value() else "not_whole"
 
 
 def _money(values: pl.Series) -> Reading:

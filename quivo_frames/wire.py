@@ -1,4 +1,4 @@
-"""How the bytes of an order become records: strict types, nothing converted, nothing dropped. Floor 2.
+"""How the bytes of an order become records: strict types, nothing converted, nothing dropped. Floor 3.
 
 The Structs here are derived from `order.py`, with the types that JSON has: instants stay text and money stays the
 source's own bytes until the columns are read (`reading.py`), because a conversion one value at a time costs more and
@@ -10,16 +10,18 @@ costs one more decoder, not one more pass over each order. Names that cannot be 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 from msgspec import Raw
 
+from quivo_frames import second_look
 from quivo_frames.order import Kind, Order, Record, Rows
+from quivo_frames.reading import wrong_integer
 from quivo_frames.tables import described
 
 WIRE: dict[Kind, Any] = {
@@ -40,7 +42,7 @@ LEARNABLE = 200
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `(?P<path>\$[^`]*)`)?", re.DOTALL)
 _ODD_NAME = re.compile(r'[\\"`\x00-\x1f]')
 _HEAD = re.compile(rb'\{"orderId":(\d{1,18}),"created":(?:null|"[^"\\]*"),"lastModified":(?:null|"([^"\\]*)"),')
-_NAMED = re.compile(rb'^\s*\{\s*"orderId"\s*:\s*(\d{1,18})\b')
+_NAMED = re.compile(rb'^\s*\{\s*"orderId"\s*:\s*(\d{1,18})\s*[,}]')
 _SURROGATES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F])")
 """Pairs of surrogates, and in the group what is left over."""
 _BLANK = r"[ \t\r\n]"
@@ -76,11 +78,13 @@ def peek(body: bytes) -> Peek:
     """The order's id and its last_modified as text, without reading the rest; None where they cannot be read."""
     try:
         found = _peek.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        order_id = found.order_id
+        if isinstance(order_id, float) or body.count(b'"orderId"') > 1:
+            exact = Decimal(second_look.number(body, "$.orderId"))
+            unclear = wrong_integer(exact, 2**63) or second_look.repeated_field(body) == "$.orderId"
+            order_id = None if unclear else int(exact)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError, KeyError):
         return Peek(None, None)
-    order_id = found.order_id
-    if isinstance(order_id, float) and order_id.is_integer():
-        order_id = int(order_id)
     usable = isinstance(order_id, int) and not isinstance(order_id, bool) and -(2**63) <= order_id < 2**63
     modified = found.last_modified if isinstance(found.last_modified, str) else None
     return Peek(order_id if usable else None, modified)
@@ -182,9 +186,12 @@ class OrderDecoder:
         found = {}
         for place in suspects.arg_true().to_list():
             try:
-                json.loads(bodies[place], object_pairs_hook=_without_repeats)
-            except Undecodable as why:
-                found[place] = why
+                path = second_look.repeated_field(bodies[place])
+            except RecursionError:
+                found[place] = Undecodable("too_deep")
+            else:
+                if path:
+                    found[place] = Undecodable("repeated_field", path)
         return found
 
     def _again(self, body: bytes) -> Any:
@@ -210,22 +217,8 @@ class OrderDecoder:
             order: Any = self._tolerant.decode(body)
         except msgspec.ValidationError as error:
             raise _wrong(str(error)) from error
-        self.odd += [(path, order.order_id) for path in _unknown_fields(msgspec.json.decode(body), Order, "$")]
+        self.odd += [(path, order.order_id) for path in second_look.unknown_fields(body)]
         return order
-
-
-def _unknown_fields(value: dict[str, Any], record: type[Record], path: str) -> Iterator[str]:
-    known = {json_name: inner for _, json_name, inner, *_ in described(record)}
-    for name, content in value.items():
-        if name not in known:
-            if content is not None:
-                yield f"{path}.{name}"
-        elif inner := known[name]:
-            entries = content if isinstance(content, list) else [content]
-            here = f"{path}.{name}[]" if isinstance(content, list) else f"{path}.{name}"
-            for entry in entries:
-                if entry is not None:
-                    yield from _unknown_fields(entry, inner, here)
 
 
 def as_texts(bodies: Sequence[bytes]) -> pl.Series:
@@ -250,15 +243,6 @@ def _count(tight: pl.Series) -> pl.Series:
     # As patterns, not as literals: polars counts these in half of the time.
     fields, nulls = (tight.str.count_matches(found, literal=False).cast(pl.Int64) for found in ('":', '":null'))
     return fields - nulls
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise Undecodable("repeated_field", got=repeated)
-    return found
 
 
 def _record_at(path: str) -> type[Record] | None:

@@ -35,7 +35,7 @@ RULES: dict[str, Rule] = {
     "too_deep": Rule("The JSON is nested too deep", _SOURCE),
     "not_an_object": Rule("The answer is not one order: {got} instead of an object", _AGAIN),
     "no_order_id": Rule("There is no orderId", "Look at the raw order; it may not be an order of this API."),
-    "repeated_field": Rule("A field stands twice in one object: {got}", _SOURCE),
+    "repeated_field": Rule("{column} stands twice in one object", _SOURCE),
     "wrong_type": Rule("{column} must be {expected}, but is {got}", _CHANGED),
     "not_whole": Rule("{column} must be a whole number, but is {got}", _SOURCE),
     "out_of_range": Rule("{column} is a number that its column cannot hold exactly: {got}", _SOURCE),
@@ -117,7 +117,7 @@ def kind_of(raw: bytes) -> str:
 def shown(value: object, privacy: Privacy) -> str:
     """A value as a message may show it: short, and masked where it can be personal."""
     text = str(value)
-    if privacy is not Privacy.NONE or _WORDS.search(text):
+    if privacy is not Privacy.NONE or not _HARMLESS.fullmatch(text):
         return f"a value of {len(text)} characters (not shown: it may be personal data)"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -127,7 +127,7 @@ def at(path: str) -> tuple[Table, Column] | None:
     return _PLACES.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))
 
 
-_WORDS = re.compile(r"@|[^\W\d_]{5}")
-"""What names and addresses have, and numbers and times have not: only the latter are meant to be shown."""
+_HARMLESS = re.compile(r"[-+0-9.,:/ TZeE]*")
+"""What numbers, times and keys are made of; names and addresses have other letters."""
 
 _PLACES = {table.json_path(column): (table, column) for table in TABLES.values() for column in table.values}

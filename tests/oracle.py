@@ -46,7 +46,6 @@ MONEY = {
     "transportInsuranceAmount", "cashOnDeliveryAmount",
 }  # fmt: skip
 MEASURES = {"latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value"}
-_NUMBER = re.compile(r"-?\d+")
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?",
     re.ASCII,
@@ -368,8 +367,6 @@ def _whole(text: Number, bound: int) -> int:
         exact = Decimal(text)
     except InvalidOperation as error:  # an exponent of twenty digits
         raise Refused("an absurd number") from error
-    if not _NUMBER.fullmatch(text):
-        bound = min(bound, 2**53)
     if not -bound <= exact < bound or exact != exact.to_integral_value():
         raise Refused("no whole number that fits")
     return int(exact)
