@@ -225,5 +225,5 @@ def _told(value: object, column: Column, rule: str) -> object:
     """What a failure says of a value; of a wrong type only which it is, for the value may be personal data."""
     if column.kind is not Kind.MONEY:
         return value
-    text, kind = free_form.value(str(value).encode())
+    text, kind = free_form.value(str(value))
     return kind if rule == "wrong_type" else text

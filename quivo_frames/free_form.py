@@ -1,4 +1,4 @@
-"""Verb: the texts of free-form objects -> rows of custom_attributes. Floor 2.
+"""Verb: the texts of free-form objects -> rows of custom_attributes. Floor 3.
 
 A free-form object stands in its own column as it was received; here its keys become rows too, so that they can be
 searched and joined.
@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import repeat
 
 import msgspec
 import polars as pl
 
+from quivo_frames.order import Kind
+from quivo_frames.reading import pack, unpack
 from quivo_frames.tables import ORDER_ID, ORDINAL, TABLES, Table, key_of
 
 TABLE = TABLES["custom_attributes"]
-_OWNER = "owner"
 _PLACE = "place"
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
-_TYPES = {b'"': "string", b"{": "object", b"[": "array", b"t": "boolean", b"f": "boolean", b"n": "null"}
+_TYPES = {'"': "string", "{": "object", "[": "array", "t": "boolean", "f": "boolean", "n": "null"}
 
 
-def value(raw: bytes) -> tuple[str | None, str]:
+def value(raw: str) -> tuple[str | None, str]:
     """Value and type of one attribute: a text as it is, anything else as JSON text."""
     kind = _TYPES.get(raw[:1], "number")
-    if kind == "string":
-        return (_text.decode(raw) if b"\\" in raw else raw[1:-1].decode()), kind
-    return (None if kind == "null" else raw.decode()), kind
+    return (_text.decode(raw) if kind == "string" else None if kind == "null" else raw), kind
 
 
 def rows(
@@ -40,20 +40,26 @@ def rows(
     places: list[int] = []
     ordinals: list[int] = []
     names: list[str] = []
-    values: list[tuple[str | None, str]] = []
+    raws: list[msgspec.Raw] = []
     noted: dict[str, list[int]] = {"not_free_form": [], "repeated_attribute": []}
     filled = (texts.is_not_null() & (texts != "{}")).arg_true()
     for place, text in zip(filled.to_list(), texts.gather(filled).to_list(), strict=True):
-        attributes = _attributes(text)
-        if attributes is None:
+        try:
+            opened = text if text[0] != '"' else _text.decode(text)  # some write the object as JSON text
+            attributes = _object.decode(opened)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             noted["not_free_form"].append(place)
             continue
-        if _repeats(text, attributes):
+        count = len(attributes)
+        if opened.count(":") != count and _repeats(opened, count):  # no more colons than keys: most objects
             noted["repeated_attribute"].append(place)
-        places += [place] * len(attributes)
-        ordinals += range(len(attributes))
+        places += repeat(place, count)
+        ordinals += range(count)
         names += attributes
-        values += [value(bytes(raw)) for raw in attributes.values()]
+        raws += attributes.values()
+    noticed = {kind: ats for kind, ats in noted.items() if ats}
+    if not raws:
+        return TABLE.empty(), noticed
     owners = pl.Series(places, dtype=pl.UInt32)
     owner_keys, numbers = keys.gather(owners), pl.Series(ordinals, dtype=ORDINAL.dtype)
     found = {
@@ -61,12 +67,24 @@ def rows(
         ORDINAL.name: numbers,
         TABLE.key: owner_keys + "/" + numbers.cast(pl.String),
         "key": pl.Series(names, dtype=pl.String),
-        "value": pl.Series([text for text, _ in values], dtype=pl.String),
-        "value_type": pl.Series([kind for _, kind in values], dtype=pl.String),
+        **_values(unpack(Kind.JSON, [pack(Kind.JSON, raws)])),
     }
     if table.parent is not None:
         found[key_of(table.name)] = owner_keys
-    return pl.DataFrame(found), {kind: ats for kind, ats in noted.items() if ats}
+    return pl.DataFrame(found), noticed
+
+
+def _values(raws: pl.Series) -> dict[str, pl.Series]:
+    """Values and types of attributes, all at once: what `value` tells of each."""
+    raw = pl.col("raw")
+    text = raw.str.strip_prefix('"').str.strip_suffix('"')
+    found = pl.DataFrame({"raw": raws}).select(
+        value=pl.when(raw.str.starts_with('"')).then(text).when(raw != "null").then(raw),
+        value_type=raw.str.slice(0, 1).replace_strict(_TYPES, default="number", return_dtype=pl.String),
+    )
+    escaped = raws.str.contains(r'^".*\\').arg_true()
+    decoded = [_text.decode(text) for text in raws.gather(escaped).to_list()]
+    return found.to_dict() | {"value": found["value"].scatter(escaped, decoded)}
 
 
 def merged(found: Sequence[pl.DataFrame], orders: pl.Series) -> pl.DataFrame:
@@ -80,20 +98,9 @@ def merged(found: Sequence[pl.DataFrame], orders: pl.Series) -> pl.DataFrame:
     )
 
 
-def _attributes(text: str) -> dict[str, msgspec.Raw] | None:
-    """The keys of a free-form object, or of an object written as JSON text; None for anything else."""
+def _repeats(text: str, count: int) -> bool:
+    """Whether a key stands twice in an object of `count` different keys; the last value is the one that is taken."""
     try:
-        return _object.decode(_text.decode(text) if text[:1] == '"' else text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-
-
-def _repeats(text: str, attributes: dict[str, msgspec.Raw]) -> bool:
-    """Whether a key stands twice in a free-form object; its last value is the one in `attributes`."""
-    opened = _text.decode(text) if text[:1] == '"' else text
-    if opened.count(":") == len(attributes):  # no more colons than keys: most objects
-        return False
-    try:
-        return len(json.loads(opened, object_pairs_hook=list, parse_int=str, parse_float=str)) > len(attributes)
+        return len(json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str)) > count
     except RecursionError:  # nested about 1,000 deep; the text still has everything
         return False

@@ -42,7 +42,8 @@ _USUAL = {
 _RAW = (Kind.MONEY, Kind.JSON)
 _PARSED = (*_RAW, Kind.INSTANT, Kind.DAY)
 _WIRE = {Kind.INSTANT: pl.String(), Kind.DAY: pl.String()}
-_ODD = "odd:"
+_NOTHING = ["", "null"]
+"""A raw JSON value that is missing, or null."""
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 _CENT_OF_A_CENT = Decimal("0.0001")
 _SEPARATOR = b"\x1e"  # JSON text cannot hold it
@@ -90,14 +91,19 @@ def read_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, Rea
     """
     texts = {name: values for name, (kind, values) in columns.items() if kind in _PARSED}
     parsed = pl.DataFrame(texts).select(_query(tuple((name, columns[name][0]) for name in texts))) if texts else texts
-    readings = {}
+    readings: dict[str, Reading] = {}
+    odd: dict[Kind, dict[str, list[int]]] = {}
     for name, (kind, values) in columns.items():
-        readings[name] = Reading(parsed[name], {}, {}) if name in texts else _READERS[kind](values)
-    for kind in _USUAL:
-        odd = [name for name in texts if columns[name][0] is kind and parsed[_ODD + name].any()]
-        if odd:
-            places = {name: _places(parsed[_ODD + name]) for name in odd}
-            _read_odd_ones(kind, {name: columns[name][1] for name in odd}, places, readings)
+        if name not in texts:
+            readings[name] = _READERS[kind](values)
+            continue
+        readings[name] = Reading(parsed[name], {}, {})
+        missing = _missing(values) if kind in _RAW else None
+        if parsed[name].null_count() != (values.null_count() if missing is None else missing.sum()):
+            missing = values.is_null() if missing is None else missing
+            odd.setdefault(kind, {})[name] = _places(parsed[name].is_null() & ~missing)
+    for kind, places in odd.items():
+        _read_odd_ones(kind, {name: columns[name][1] for name in places}, places, readings)
     return readings
 
 
@@ -120,22 +126,23 @@ def _read_odd_ones(
 
 @functools.cache
 def _query(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
-    """Parses the texts of usual form, leaves the others null, and says which these are."""
+    """Parses the texts of usual form, and leaves the others null."""
     query = []
     for name, kind in columns:
         text = pl.col(name)
         if kind is Kind.JSON:
-            query.append(pl.when(~text.is_in(["", "null"])).then(text).alias(name))
+            query.append(pl.when(~text.is_in(_NOTHING)).then(text).alias(name))
             continue
         if kind is Kind.MONEY:
-            parsed, missing = text.cast(DTYPES[kind], strict=False), text.is_in(["", "null"])
+            parsed = text.cast(DTYPES[kind], strict=False)
         else:
             parsed = _days(text) if kind is Kind.DAY else _instants(text, "%Y-%m-%dT%H:%M:%SZ")
-            missing = text.is_null()
-        usual = text.str.contains(_USUAL[kind])
-        query.append(pl.when(usual).then(parsed).alias(name))
-        query.append((~missing & (~usual | parsed.is_null())).alias(_ODD + name))
+        query.append(pl.when(text.str.contains(_USUAL[kind])).then(parsed).alias(name))
     return query
+
+
+def _missing(values: pl.Series) -> pl.Series:
+    return values.is_in(_NOTHING)
 
 
 def _instants(text: pl.Expr, form: str = "%Y-%m-%dT%H:%M:%S%.f%#z") -> pl.Expr:
@@ -148,7 +155,7 @@ def _days(text: pl.Expr) -> pl.Expr:
 
 def _texts(values: pl.Series) -> pl.Series:
     """The source text of raw JSON values; null for missing and for JSON null."""
-    return values.set(values.is_in(["", "null"]), None)
+    return values.set(_missing(values), None)
 
 
 def _plain(values: pl.Series) -> Reading:
