@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import groupby
 from typing import NamedTuple
 
 import polars as pl
@@ -132,12 +133,19 @@ class Batch:
 
     def _as_written(self, table: Table, column: Column, values: pl.Series, keys: dict[str, pl.Series]) -> pl.Series:
         """Numbers with those that came as floats as they were written: a float may have lost digits."""
-        bodies = {order_id: raw.body for order_id, raw in self._decoded}
-        order_ids = keys[ORDER_ID.name] if table.parent else [order_id for order_id, _ in self._decoded]
-        floats = values.str.contains(r"[.e]").fill_null(value=False).arg_true().to_list()
-        paths = [table.json_path(column, keys[table.key][place] if table.parent else None) for place in floats]
-        written = [second_look.number(bodies[order_ids[at]], path) for at, path in zip(floats, paths, strict=True)]
-        return values.scatter(floats, written)
+        places = values.str.contains(r"[.e]").fill_null(value=False).arg_true()
+        order_ids = keys[ORDER_ID.name] if table.parent else pl.Series([order_id for order_id, _ in self._decoded])
+        wanted = set(order_ids.gather(places))
+        bodies = {order_id: raw.body for order_id, raw in self._decoded if order_id in wanted}
+        long = as_texts(list(bodies.values())).str.contains(second_look.LONG_NUMBER)
+        unsure = {order_id for order_id, is_long in zip(bodies, long, strict=True) if is_long}
+        written: dict[int, str] = {}
+        for order_id, of_order in groupby(places.to_list(), key=order_ids.__getitem__):
+            if order_id in unsure:
+                rows = list(of_order)
+                paths = [table.json_path(column, keys[table.key][row] if table.parent else None) for row in rows]
+                written |= zip(rows, second_look.numbers(bodies[order_id], paths), strict=True)
+        return values.scatter(list(written), list(written.values())) if written else values
 
     def _open(self, table: Table, column: Column) -> None:
         """Rows of custom_attributes for the free-form objects of one table."""
@@ -210,7 +218,7 @@ def _order_id(value: float, body: bytes) -> int:
         return value
     if body.count(b'"orderId"') > 1 and second_look.repeated_field(body) == "$.orderId":
         raise Undecodable("repeated_field", "$.orderId")
-    written = second_look.number(body, "$.orderId")
+    (written,) = second_look.numbers(body, ["$.orderId"])
     exact = Decimal(written)
     if rule := wrong_integer(exact, 2**63):
         raise Undecodable(rule, "$.orderId", got=written)

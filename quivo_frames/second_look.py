@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from quivo_frames.order import Order, Record
 from quivo_frames.tables import described
 
+LONG_NUMBER = r"[:\[,\s]-?[0-9]([0-9.]{15}|[0-9.]*[eE])"
+"""Matches texts of orders with a number of so many digits, or an exponent, that a float may not hold it as written."""
 _STEPS = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
@@ -72,9 +74,13 @@ def unknown_fields(body: bytes) -> Iterator[str]:
                 yield f"{anywhere}.{name}"
 
 
-def number(body: bytes, path: str) -> str:
-    """The number at a JSON path, as it was written."""
-    found: Any = _opened(body)
-    for name, place in _STEPS.findall(path):
-        found = dict(found)[name] if name else found[int(place)]
-    return str(found)
+def numbers(body: bytes, paths: Iterable[str]) -> list[str]:
+    """The numbers at some JSON paths, as they were written."""
+    order = _opened(body)
+    found = []
+    for path in paths:
+        value: Any = order
+        for name, place in _STEPS.findall(path):
+            value = dict(value)[name] if name else value[int(place)]
+        found.append(str(value))
+    return found

@@ -80,7 +80,8 @@ def peek(body: bytes) -> Peek:
         found = _peek.decode(body)
         order_id = found.order_id
         if isinstance(order_id, float) or body.count(b'"orderId"') > 1:
-            exact = Decimal(second_look.number(body, "$.orderId"))
+            (written,) = second_look.numbers(body, ["$.orderId"])
+            exact = Decimal(written)
             unclear = wrong_integer(exact, 2**63) or second_look.repeated_field(body) == "$.orderId"
             order_id = None if unclear else int(exact)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError, KeyError):

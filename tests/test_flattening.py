@@ -749,3 +749,18 @@ def test_a_field_that_stands_twice_fails_its_order_in_whatever_company(repeated:
     frames = flatten([others, repeated])
     assert frames.failures.select("order_id", "rule").rows() == [(2, "repeated_field")]
     assert frames.orders["order_id"].to_list() == [1]
+
+
+def test_whole_numbers_written_with_a_fraction_are_read_as_written_at_any_depth() -> None:
+    exact = 9007199254740993
+    orders = [
+        one(positions=[{"quantity": 2.0}, None, {"quantity": 3}]),
+        b'{"orderId":2,"positions":[{"quantity":%d.0},{"quantity":1.0}],"handlingUnits":[{"childHandlingUnits":'
+        b'[null,{"handlingPositions":[{"quantity":1e1},{"quantity":%d.00}]}]}]}' % (exact, exact),
+        b'{"orderId":3,"positions":[{"quantity":4},{"quantity":2.00000000000000000001}]}',
+        b'{"orderId":4,"positions":[{"quantity":5.0}]}',
+    ]
+    frames = flatten(orders)
+    assert frames.order_positions["quantity"].to_list() == [2, 3, exact, 1, 5]
+    assert frames.handling_positions["quantity"].to_list() == [10, exact]
+    assert frames.failures.select("order_id", "rule", "path").rows() == [(3, "not_whole", "$.positions[1].quantity")]
