@@ -62,6 +62,8 @@ class Batch:
         """By table, the keys of its rows as text."""
         self._bad: list[_Problem] = []
         self._noted: list[_Problem] = []
+        self._odd: list[tuple[str, int]] = []
+        """Unknown fields whose names cannot be learned, with their orders."""
         self._attributes: list[pl.DataFrame] = []
         self._arrived = 0
         """Fields with a value that are in the tables, or known to be in none of them."""
@@ -80,6 +82,8 @@ class Batch:
                 orders.append(order)
                 self._decoded.append((order.order_id, raw))
                 self._origins[order.order_id] = RawOrder(b"", *raw[1:])
+                self._odd += [(path, order.order_id) for path in self._decoder.odd]
+            self._decoder.odd.clear()
         self._gathering.take(orders, self._decoder.learned)
 
     def make(self) -> None:
@@ -195,8 +199,7 @@ class Batch:
             for table, column, kind, places, _ in self._noted
         ]
         kept = [(kind, path, [n for n in ids if n not in lost]) for kind, path, ids in found]
-        odd = [note("unknown_field", path, 1, n) for path, n in self._decoder.odd if n not in lost]
-        self._decoder.odd.clear()
+        odd = [note("unknown_field", path, 1, n) for path, n in self._odd if n not in lost]
         return [note(kind, path, len(ids), ids[0]) for kind, path, ids in kept if ids] + [*self._unknown(lost), *odd]
 
     def _unknown(self, lost: set[int]) -> Iterator[Note]:

@@ -33,8 +33,8 @@ PART = 10_000
 """Orders that are checked and put aside at a time: the knee of speed against memory."""
 PART_BYTES, BATCH_BYTES = 128 * 2**20, 32 * 2**20
 """Bytes of JSON in a part and in a batch, at the most but for one order: large orders come in smaller ones."""
-WORTH_A_PROCESS = 16 * 2**20
-"""Bytes of input, packed or not, for which another process is worth its start of half a second."""
+WORTH_A_PROCESS = 48 * 2**20
+"""Bytes of JSON for which another process is worth its start of half a second."""
 
 
 class Receipt(NamedTuple):

@@ -30,6 +30,8 @@ STEP = 500
 """Orders from one mark to the next."""
 STEP_BYTES = 8 * 2**20
 """Bytes from one mark to the next, at the most but for one order."""
+_PACKED = 5
+"""Orders are so many times as large as they are packed."""
 _ARCHIVES = (".sqlite", ".db")
 
 Look = Callable[[bytes], Peek]
@@ -51,7 +53,7 @@ class Source(Protocol):
     name: str
 
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Bytes of JSON, about."""
 
     def index(self, look: Look) -> Iterator[Entry]:
         """All orders, without what `read` needs to decode them."""
@@ -65,7 +67,7 @@ class _File:
         self.path, self.name = path, str(path)
 
     def size(self) -> int:
-        return self.path.stat().st_size
+        return self.path.stat().st_size * (_PACKED if self.path.suffix.lower() in files.PACKED else 1)
 
     def index(self, look: Look) -> Iterator[Entry]:
         for spot, raw in files.spots(self.path):
@@ -82,7 +84,7 @@ class _Archived:
         self.last = archive.last()  # a refetch may go on while we read
 
     def size(self) -> int:
-        return self.path.stat().st_size
+        return self.path.stat().st_size * _PACKED
 
     def index(self, look: Look) -> Iterator[Entry]:  # noqa: ARG002 - the archive knows
         found = Archive(self.path).index(last=self.last)
@@ -212,10 +214,10 @@ class Inputs:
     def parts(self, orders: int, size: int, shares: int) -> list[Part]:
         """Ranges of places with about `orders` orders at the most, fewer if that makes `size` bytes.
 
-        Where one is not enough, there are enough of them for `shares` to be even.
+        There are enough of them for `shares` to be even.
         """
         count = -(-self._found // orders)
-        count = -(-count // shares) * shares if count > 1 else 1
+        count = max(-(-count // shares) * shares, 1)
         bounds, before = [0], 0
         for mark in self._marks:
             if mark.place - bounds[-1] >= self._found / count or mark.size - before >= size:

@@ -153,8 +153,8 @@ class OrderDecoder:
         """By record: an object in which every field is missing."""
         self.learned: dict[type[Record], dict[str, str]] = {}
         """By record: attribute of the Struct -> JSON name of the unknown field."""
-        self.odd: list[tuple[str, int]] = []
-        """Unknown fields whose names cannot be learned: JSON path and order id, one entry a value."""
+        self.odd: list[str] = []
+        """JSON paths of unknown fields whose names cannot be learned, one entry a value, until they are cleared."""
         self._tolerant = msgspec.json.Decoder(plain[Order])
         self._decoder = msgspec.json.Decoder(family({}, strict=True)[Order])
 
@@ -218,7 +218,7 @@ class OrderDecoder:
             order: Any = self._tolerant.decode(body)
         except msgspec.ValidationError as error:
             raise _wrong(str(error)) from error
-        self.odd += [(path, order.order_id) for path in second_look.unknown_fields(body)]
+        self.odd += second_look.unknown_fields(body)
         return order
 
 

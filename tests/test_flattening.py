@@ -764,3 +764,10 @@ def test_whole_numbers_written_with_a_fraction_are_read_as_written_at_any_depth(
     assert frames.order_positions["quantity"].to_list() == [2, 3, exact, 1, 5]
     assert frames.handling_positions["quantity"].to_list() == [10, exact]
     assert frames.failures.select("order_id", "rule", "path").rows() == [(3, "not_whole", "$.positions[1].quantity")]
+
+
+@pytest.mark.parametrize("order_id", ["5e-4", "9999999999999999971", "1.5"])
+def test_nothing_is_noted_of_an_order_whose_id_cannot_be_held(order_id: str) -> None:
+    frames = flatten([one(), f'{{"orderId":{order_id},"odd\\nname":1}}', b'{"orderId":2,"odd\\nname":1}'])
+    assert frames.failures.height == 1
+    assert frames.notes.select("path", "count", "order_id").rows() == [("$.odd\nname", 1, 2)]

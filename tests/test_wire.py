@@ -45,7 +45,7 @@ def test_names_that_cannot_be_learned_are_found_by_a_walk() -> None:
     decoder.decode(
         json.dumps({"orderId": 3, 'a"b': 1, "positions": [{"x\ny": [], "sku": "s"}, {"x\ny": None}]}).encode()
     )
-    assert sorted(decoder.odd) == [('$.a"b', 3), ("$.positions[].x\ny", 3)]
+    assert sorted(decoder.odd) == ['$.a"b', "$.positions[].x\ny"]
     assert not decoder.learned.get(Order)
 
 

@@ -15,7 +15,7 @@ from tests.benchmarks.measure import DATA, Candidate, Cost, in_turn, middle, rat
 from tests.benchmarks.orders import ALL, orders_file, rows
 
 FLOOR = Candidate("orjson.loads", "floor")
-OURS = Candidate("quivo_frames", "ours")
+OURS = Candidate("quivo_frames", "ours", options={"jobs": 1})
 VARIANTS = (
     OURS,
     replace(OURS, name="quivo_frames 1 thread", environment={"POLARS_MAX_THREADS": "1"}),

@@ -12,7 +12,7 @@ from tests.benchmarks.measure import in_turn, middle, ratios
 from tests.benchmarks.orders import orders_file
 
 ORDERS = 50_000
-ONE = replace(OURS, name="1 job", options={"jobs": 1})
+ONE = replace(OURS, name="1 job")
 TWO = replace(OURS, name="2 jobs", options={"jobs": 2}, workers=2)
 
 
