@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -76,36 +76,47 @@ def build(
     worth = 1 + sum(source.size() for source in found) // WORTH_A_PROCESS
     with DatasetWriter(out) as writer, Crew(jobs, most=worth) as crew:
         orders = Inputs(found)
-        parts = orders.parts(PART, PART_BYTES, crew.size)
-        receipts = []
         with bar("build", orders.taken, progress) as progress_bar:
-            if len(parts) == 1:
-                made: Iterable[Receipt] = [_make(orders.reader, lambda _, frames: writer.keep(frames), parts[0])]
-            else:
-                made = crew.share(partial(_make, orders.reader, partial(put_aside, writer.aside)), parts)
-            for receipt in made:
+            receipts = []
+            for receipt in _made(orders, writer, crew):
                 receipts.append(receipt)
                 progress_bar.update(receipt.came)
         receipts.sort(key=lambda receipt: receipt.number)
-        came, written = (sum(counts) for counts in zip(*(receipt[1:3] for receipt in receipts), strict=True))
         failures = pl.concat([receipt.failures for receipt in receipts])
         notes = add_up(pl.concat([report("notes", repeated(orders.losers)), *(receipt.notes for receipt in receipts)]))
-        profile = drift.merged(receipt.profile for receipt in receipts)
-        notes = pl.concat([notes, report("notes", drift.changes(writer.before.get("profile", {}), profile))])
-        if not orders.taken == came == written + failures.height:
-            raise Fault(
-                f"{orders.taken} orders in, but {written} in the tables and {failures.height} failed. {REPORT_IT}"
-            )
-        counted = [receipt.tally for receipt in receipts]
-        facts = {
-            "version": version("quivo_frames"),
-            "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "inputs": [{"name": name, "orders": count} for name, count in orders.counts.items()],
-            "orders": {"in": came, "out": written, "failed": failures.height, "superseded": len(orders.losers)},
-            "profile": profile,
-            "counted": {name: sum(tally[at] for tally in counted) for at, name in enumerate(conserving.Tally._fields)},
-        }
-        return writer.finish(facts, failures, notes, crew.share)
+        facts = _facts(orders, receipts)
+        changes = drift.changes(writer.before.get("profile", {}), facts["profile"])
+        return writer.finish(facts, failures, pl.concat([notes, report("notes", changes)]), crew.share)
+
+
+def _made(orders: Inputs, writer: DatasetWriter, crew: Crew) -> Iterable[Receipt]:
+    """Makes all parts, and gives their receipts as they come."""
+    parts = orders.parts(PART, PART_BYTES, crew.size)
+    if len(parts) == 1:
+        return [_make(orders.reader, lambda _, frames: writer.keep(frames), parts[0])]
+    return crew.share(partial(_make, orders.reader, partial(put_aside, writer.aside)), parts)
+
+
+def _facts(orders: Inputs, receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """What the manifest says of a build.
+
+    Raises:
+        Fault: orders got lost, or came from nowhere.
+    """
+    came, written, failed = (
+        sum(counts) for counts in zip(*((r.came, r.written, r.failures.height) for r in receipts), strict=True)
+    )
+    if not orders.taken == came == written + failed:
+        raise Fault(f"{orders.taken} orders in, but {written} in the tables and {failed} failed. {REPORT_IT}")
+    tallies = zip(*(receipt.tally for receipt in receipts), strict=True)
+    return {
+        "version": version("quivo_frames"),
+        "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inputs": [{"name": name, "orders": count} for name, count in orders.counts.items()],
+        "orders": {"in": came, "out": written, "failed": failed, "superseded": len(orders.losers)},
+        "profile": drift.merged(receipt.profile for receipt in receipts),
+        "counted": {name: sum(counts) for name, counts in zip(conserving.Tally._fields, tallies, strict=True)},
+    }
 
 
 def _make(reader: Reader, keep: Callable[[int, Frames], object], part: Part) -> Receipt:

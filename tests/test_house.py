@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "quivo_frames"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 DOORS = {
+    "loky": {"crew.py"},
     "requests": {"client.py"},
     "sqlite3": {"archive.py"},
     "pandera": {"validating.py"},
