@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
@@ -196,7 +197,8 @@ class DatasetWriter:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        self.aside = self.folder / _BUILDING
+        self._building = self.folder / _BUILDING
+        self.aside = self._building / token_hex(4)  # of this build alone: a lost process of another finds no place
         """Where parts are put aside, and files wait until all are there."""
         self.before = _manifest(self.folder) or {}
         """The manifest of the dataset that is replaced."""
@@ -212,7 +214,8 @@ class DatasetWriter:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
                 raise DatasetError(f"Another build is writing to {self.folder}. Wait until it has ended.") from error
-            shutil.rmtree(self.aside, ignore_errors=True)
+            shutil.rmtree(self._building, ignore_errors=True)
+            self._building.mkdir(mode=0o700)
             self.aside.mkdir(mode=0o700)
         return self
 
@@ -220,7 +223,7 @@ class DatasetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._moving:  # else it stays, and says of a folder without a manifest that a build was cut off
-            shutil.rmtree(self.aside, ignore_errors=True)
+            shutil.rmtree(self._building, ignore_errors=True)
         (self.folder / _LOCK).unlink(missing_ok=True)
         self._lock.release()
         if kind is not None and self.folder.is_dir() and not any(self.folder.iterdir()):
@@ -266,7 +269,7 @@ def put_aside(aside: Path, number: int, frames: Frames) -> None:
 
     A part that is put aside twice is there once.
     """
-    with _disk(aside.parent):
+    with _disk(aside.parent.parent):
         for name, frame in frames.items():
             if not frame.is_empty():
                 part = _part(aside, name, number)
@@ -286,7 +289,7 @@ def _put_together(aside: Path, name: str) -> tuple[str, dict[str, Any]]:
     """Writes a table from its parts; its name, and what the manifest says of its file."""
     parts = _parts(aside, name)
     rows = pl.scan_ipc(parts) if parts else TABLES[name].empty().lazy()
-    with _disk(aside.parent):
+    with _disk(aside.parent.parent):
         facts = _write(aside, TABLES[name], rows)
         shutil.rmtree(aside / name, ignore_errors=True)
     return name, facts

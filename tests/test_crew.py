@@ -81,7 +81,8 @@ with Crew(3, most=3) as crew:
 """
 
 
-def test_ctrl_c_ends_all_processes_of_a_script_that_has_no_guard(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_a_script_that_has_no_guard(tmp_path: Path, ending: signal.Signals) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
@@ -94,9 +95,12 @@ def test_ctrl_c_ends_all_processes_of_a_script_that_has_no_guard(tmp_path: Path)
     seen: set[int] = set()
     while len(seen) < 3:
         seen.add(int(running.stdout.readline()))
-    os.killpg(running.pid, signal.SIGINT)
+    if ending is signal.SIGINT:  # as a terminal sends it: to all
+        os.killpg(running.pid, ending)
+    else:
+        running.kill()
     _, told = running.communicate(timeout=60)
-    assert told.count("KeyboardInterrupt") == told.count("Traceback") == 1, told
+    assert told.count("KeyboardInterrupt") == told.count("Traceback") == (ending is signal.SIGINT), told
     deadline = time.monotonic() + 20
     while (alive := [pid for pid in seen if _is_alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
