@@ -33,11 +33,13 @@ from quivo_frames.frames import Frames, report
 from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table, table
 
 MANIFEST = "manifest.json"
-ROW_GROUP = 61_440
-"""Rows a row group at the most: DuckDB's own size, so that its threads find work of the size they like."""
+ROW_GROUP = 30_720
+"""Rows a row group at the most, a multiple of the 2,048 that DuckDB reads at a time; a merge holds as many in memory."""
 _BUILDING = ".building"
 _LOCK = ".lock"
 _PART_SUFFIX = ".arrow"
+ASIDE_BATCH = 1_024
+"""Rows of a part that are read back at a time: what a merge holds grows with it, too."""
 
 Share = Callable[[Callable[[str], tuple[str, dict[str, Any]]], Sequence[str]], Iterable[tuple[str, dict[str, Any]]]]
 """Applies a function to each of some names, in any order."""
@@ -274,7 +276,7 @@ def put_aside(aside: Path, number: int, frames: Frames) -> None:
             if not frame.is_empty():
                 part = _part(aside, name, number)
                 part.parent.mkdir(exist_ok=True, mode=0o700)
-                frame.write_ipc(part, compression="lz4")
+                frame.write_ipc(part, compression="lz4", record_batch_size=ASIDE_BATCH)
 
 
 def _part(aside: Path, name: str, number: int) -> Path:

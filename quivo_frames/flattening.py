@@ -15,7 +15,7 @@ from quivo_frames.response import RawOrder
 from quivo_frames.superseding import indexed, repeated, superseded
 from quivo_frames.wire import OrderDecoder, peek
 
-BATCH = 2_500
+BATCH = 2_000
 """Orders flattened at a time: fewer pay the fixed cost of a query too often, more take memory for nothing."""
 
 ROUND = 250
