@@ -34,7 +34,7 @@ from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table
 
 MANIFEST = "manifest.json"
 ROW_GROUP = 30_720
-"""Rows a row group at the most, a multiple of the 2,048 that DuckDB reads at a time; a merge holds as many in memory."""
+"""Rows a row group at the most, a multiple of the 2,048 that DuckDB reads at a time; a merge holds as many of them."""
 _BUILDING = ".building"
 _LOCK = ".lock"
 _PART_SUFFIX = ".arrow"

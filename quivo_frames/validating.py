@@ -7,7 +7,7 @@ since on lazy ones pandera looks at the schema alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pandera.polars as pa
@@ -34,17 +34,7 @@ def schema(name: str) -> pa.DataFrameSchema:
         ConfigError: there is no such table.
     """
     described = table(name)
-    columns = {
-        column.name: pa.Column(
-            column.dtype,
-            checks=_checks(column),
-            nullable=not column.required,
-            unique=column.name == described.key,
-            description=column.sentence,
-        )
-        for column in described.columns
-    }
-    return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=False, name=name)
+    return _schema(described, described.columns)
 
 
 @functools.cache
@@ -53,9 +43,22 @@ def _asking(name: str) -> pa.DataFrameSchema:
 
     Pandera takes 0.3 ms for a column, whatever it asks; that is as much as flattening 1,000 orders takes for it.
     """
-    return schema(name).select_columns(
-        [column.name for column in table(name).columns if column.required or _checks(column)]
-    )
+    described = table(name)
+    return _schema(described, [column for column in described.columns if column.required or _checks(column)])
+
+
+def _schema(described: Table, columns: Iterable[Column]) -> pa.DataFrameSchema:
+    made = {
+        column.name: pa.Column(
+            column.dtype,
+            checks=_checks(column),
+            nullable=not column.required,
+            unique=column.name == described.key,
+            description=column.sentence,
+        )
+        for column in columns
+    }
+    return pa.DataFrameSchema(made, strict=True, ordered=True, coerce=False, name=described.name)
 
 
 def _checks(column: Column) -> list[pa.Check]:
