@@ -21,7 +21,7 @@ from quivo_frames.archive import Archive
 from quivo_frames.crew import Crew
 from quivo_frames.dataset import Dataset, DatasetWriter, put_aside
 from quivo_frames.errors import REPORT_IT, Fault
-from quivo_frames.flattening import BATCH, Flattener
+from quivo_frames.flattening import BATCH, Flattener, without_collection
 from quivo_frames.frames import Frames, add_up, report
 from quivo_frames.progress import bar
 from quivo_frames.response import RawOrder
@@ -126,10 +126,11 @@ def _make(reader: Reader, keep: Callable[[int, Frames], object], part: Part) -> 
     origins: dict[int, RawOrder] = {}
     sample: dict[int, bytes] = {}
     came = 0
-    for batch in _batches(reader.read(part)):
-        batches.append(flattener.flatten(batch, origins))
-        sample |= conserving.sample(batch, first=part.start == came == 0)
-        came += len(batch)
+    with without_collection():
+        for batch in _batches(reader.read(part)):
+            batches.append(flattener.flatten(batch, origins))
+            sample |= conserving.sample(batch, first=part.start == came == 0)
+            came += len(batch)
     frames = validate(Frames.concat(batches), origins)
     tally = conserving.count(sample, frames)
     keep(part.number, frames)
