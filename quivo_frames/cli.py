@@ -1,7 +1,7 @@
 """The command line: one function a command, no logic of its own. Floor 8.
 
-Exit status: 0 all good; 1 done, but some orders failed; 2 wrong use or configuration; 3 cannot go on; 130 interrupted.
-Data and ids go to stdout, everything else to stderr.
+Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted); 2 wrong use or
+configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations

@@ -163,6 +163,17 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
 
 
 @pytest.mark.usefixtures("small_parts")
+def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> None:
+    orders = [(n, body(n, "old", comment="x" * n), NOON) for n in range(1, 200)]
+    newer = [(n, body(n, "new"), NOON + timedelta(hours=1)) for n in range(7, 200, 7)]
+    with archived(tmp_path / "a.sqlite", *orders, *newer) as archive:
+        alone = build(archive, tmp_path / "alone", jobs=1)
+        shared = build(archive, tmp_path / "shared", jobs=2)
+    assert statuses(tmp_path / "shared") == {n: "old" if n % 7 else "new" for n in range(1, 200)}
+    assert all(alone[name].equals(shared[name]) for name in TABLES)
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_one_part_or_many_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300, broken_every=50)

@@ -89,10 +89,10 @@ def run(orders: int, rounds: int) -> dict[str, object]:
     total = Samples()
     with tempfile.TemporaryDirectory() as name:
         file = orders_file(orders)
-        build(file, Path(name) / "tables", progress=False)
+        build(file, Path(name) / "tables", progress=False, jobs=1)
         for _ in range(rounds):
             with sampled() as samples:
-                build(file, Path(name) / "tables", progress=False)
+                build(file, Path(name) / "tables", progress=False, jobs=1)
             total.stages.update(samples.stages)
             total.functions.update(samples.functions)
     print(f"Where the CPU time of build goes: {orders:,} orders, {rounds} builds after one that warms up.\n")
