@@ -74,7 +74,7 @@ def build(
     given = [inputs] if isinstance(inputs, str | os.PathLike | Archive) else list(inputs)
     found = sources(given)
     worth = 1 + sum(source.size() for source in found) // WORTH_A_PROCESS
-    with DatasetWriter(out) as writer, Crew(jobs, most=worth) as crew:
+    with DatasetWriter(out) as writer, Crew(jobs, most=worth, module=__name__) as crew:
         orders = Inputs(found)
         with bar("build", orders.taken, progress) as progress_bar:
             receipts = []

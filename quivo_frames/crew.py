@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
+from importlib import import_module
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,10 +31,12 @@ _ENVIRONMENT = {"POLARS_MAX_THREADS": "1"}
 class Crew:
     """`jobs` processes: this one, and others that live as long as the `with` block.
 
-    None means as many as the machine lets this process use; more than `most` there are never.
+    None means as many as the machine lets this process use; more than `most` there are never. The others begin by
+    importing `module`, so that they are ready when there is work.
     """
 
-    def __init__(self, jobs: int | None, most: int) -> None:
+    def __init__(self, jobs: int | None, most: int, module: str = __name__) -> None:
+        self._module = module
         self.size = 1 if most == 1 else min(most, jobs or _cores())
         self._executor: Any = None
 
@@ -45,7 +48,8 @@ class Crew:
                 self.size - 1, env=_ENVIRONMENT, initializer=_stay_with, initargs=(os.getpid(),)
             )
             with _no_interrupts():  # Ctrl-C reaches all processes of a terminal; this one ends the others
-                self._executor.submit(int)
+                for _ in range(self.size - 1):
+                    self._executor.submit(import_module, self._module)
         return self
 
     def __exit__(

@@ -19,7 +19,7 @@ OURS = Candidate("quivo_frames", "ours", options={"jobs": 1})
 VARIANTS = (
     OURS,
     replace(OURS, name="quivo_frames 1 thread", environment={"POLARS_MAX_THREADS": "1"}),
-    replace(OURS, name="quivo_frames 2 jobs", options={"jobs": 2}, workers=2),
+    replace(OURS, name="quivo_frames 2 jobs", options={"jobs": 2}, workers=1),
 )
 PEERS = (
     Candidate("duckdb", "duckdb_sql"),
