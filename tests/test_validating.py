@@ -14,7 +14,7 @@ from quivo_frames.frames import Frames
 from quivo_frames.response import RawOrder
 from quivo_frames.standin import order_json
 from quivo_frames.tables import TABLES
-from quivo_frames.validating import schema, validate
+from quivo_frames.validating import schema, validate, violations
 
 ROW = 3  # the row of each table that is tampered with
 
@@ -141,3 +141,21 @@ def test_the_schema_of_a_table_checks_ones_own_frames() -> None:
     assert schema("shipments") is schema("shipments")
     with pytest.raises(ConfigError, match="no table 'shipment'"):
         schema("shipment")
+
+
+def _broken(frame: pl.DataFrame, column: str, value: Any) -> pl.DataFrame:
+    """The frame with one value set, in its second row."""
+    return frame.with_columns(frame[column].scatter(1, value))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_rule_of_a_schema_is_left_out_by_the_quick_look(name: str) -> None:
+    described, good = TABLES[name], GOOD[name]
+    broken = {(column.name, "required"): None for column in described.columns if column.required}
+    broken[described.key, "unique"] = good[described.key][0]
+    broken |= {(column, "allowed"): -1 for column in ("ordinal", "depth") if column in described.schema}
+    if name == "custom_attributes":
+        broken["value_type", "allowed"] = "date"
+    for (column, rule), value in broken.items():
+        found = {(v.column.name, v.rule) for v in violations({**GOOD, name: _broken(good, column, value)})}
+        assert (column, rule) in found, (column, rule)
