@@ -305,10 +305,7 @@ def _write(aside: Path, described: Table, rows: pl.DataFrame | pl.LazyFrame) -> 
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if isinstance(rows, pl.DataFrame):
-        count = rows.height
-    else:
-        count = pl.scan_parquet(file).select(pl.len()).collect().item()
+    count = rows.height if isinstance(rows, pl.DataFrame) else pl.scan_parquet(file).select(pl.len()).collect().item()
     return {"file": file.name, "rows": count, "bytes": file.stat().st_size, "sha256": digest}
 
 
