@@ -771,3 +771,13 @@ def test_nothing_is_noted_of_an_order_whose_id_cannot_be_held(order_id: str) -> 
     frames = flatten([one(), f'{{"orderId":{order_id},"odd\\nname":1}}', b'{"orderId":2,"odd\\nname":1}'])
     assert frames.failures.height == 1
     assert frames.notes.select("path", "count", "order_id").rows() == [("$.odd\nname", 1, 2)]
+
+
+def test_no_order_is_looked_at_twice_while_no_field_stands_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> dict[int, Any]:
+        raise AssertionError("the fields of the JSON and those of the tables differ in number")
+
+    monkeypatch.setattr("quivo_frames.wire.OrderDecoder.repeated", refuse)
+    odd = {"new": {"a": [{"b": None}]}, "created": "", "lot": None, "customAttributes": '{"a": null, "b": 1}'}
+    frames = flatten([*map(order_json, range(1, 301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)])
+    assert frames.orders.height == 302
