@@ -166,15 +166,16 @@ def _integer(dtype: pl.DataType, values: pl.Series) -> Reading:
     if values.dtype == dtype:
         return _plain(values)
     bound = 2**31 if dtype == pl.Int32 else 2**63
-    whole: list[int | None] = []
+    plain = values.str.strip_suffix(".0")
+    whole = plain.set(~plain.str.contains(r"^-?\d{1,9}$"), None).cast(dtype)
     bad: dict[str, list[int]] = {}
-    for place, text in enumerate(values.to_list()):
-        value = None if text is None else Decimal(text)
-        rule = None if value is None else wrong_integer(value, bound)
-        if rule:
+    for place in _places(whole.is_null() & values.is_not_null()):
+        value = Decimal(values[place])
+        if rule := wrong_integer(value, bound):
             bad.setdefault(rule, []).append(place)
-        whole.append(None if value is None or rule else int(value))
-    return Reading(pl.Series(whole, dtype=dtype, strict=True), bad, {})
+        else:
+            whole[place] = int(value)
+    return Reading(whole, bad, {})
 
 
 def wrong_integer(value: Decimal, bound: int) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from quivo_frames.order import Order, Record
 from quivo_frames.tables import described
 
-LONG_NUMBER = r"[:\[,\s]-?[0-9]([0-9.]{15}|[0-9.]*[eE])"
+LONG_NUMBER = r"[:\[,\s]-?[0-9]([0-9.]{15}|[0-9.]*[eE][-+]?[0-9])"
 """Matches texts of orders with a number of so many digits, or an exponent, that a float may not hold it as written."""
 _STEPS = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 

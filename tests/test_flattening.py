@@ -779,5 +779,7 @@ def test_no_order_is_looked_at_twice_while_no_field_stands_twice(monkeypatch: py
 
     monkeypatch.setattr("quivo_frames.wire.OrderDecoder.repeated", refuse)
     odd = {"new": {"a": [{"b": None}]}, "created": "", "lot": None, "customAttributes": '{"a": null, "b": 1}'}
-    frames = flatten([*map(order_json, range(1001, 1301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)])
+    frames = flatten(
+        [*map(order_json, range(1001, 1301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)]
+    )
     assert frames.orders.height == 302
