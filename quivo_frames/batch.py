@@ -222,10 +222,9 @@ def _order_id(value: float, body: bytes) -> int:
     if body.count(b'"orderId"') > 1 and second_look.repeated_field(body) == "$.orderId":
         raise Undecodable("repeated_field", "$.orderId")
     (written,) = second_look.numbers(body, ["$.orderId"])
-    exact = Decimal(written)
-    if rule := wrong_integer(exact, 2**63):
+    if rule := wrong_integer(written, 2**63):
         raise Undecodable(rule, "$.orderId", got=written)
-    return int(exact)
+    return int(Decimal(written))
 
 
 def _undecodable(raw: RawOrder, order_id: int | None, why: Undecodable) -> Failure:

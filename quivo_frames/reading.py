@@ -170,16 +170,19 @@ def _integer(dtype: pl.DataType, values: pl.Series) -> Reading:
     whole = plain.set(~plain.str.contains(r"^-?\d{1,9}$"), None).cast(dtype)
     bad: dict[str, list[int]] = {}
     for place in _places(whole.is_null() & values.is_not_null()):
-        value = Decimal(values[place])
-        if rule := wrong_integer(value, bound):
+        if rule := wrong_integer(values[place], bound):
             bad.setdefault(rule, []).append(place)
         else:
-            whole[place] = int(value)
+            whole[place] = int(Decimal(values[place]))
     return Reading(whole, bad, {})
 
 
-def wrong_integer(value: Decimal, bound: int) -> str | None:
+def wrong_integer(written: str, bound: int) -> str | None:
     """The rule that a number breaks as an integer; 2.0 breaks none."""
+    try:
+        value = Decimal(written)
+    except InvalidOperation:  # an exponent of twenty digits: one that is not negative, no decoder takes
+        return "not_whole"
     if not -bound <= value < bound:
         return "out_of_range"
     return None if value == value.to_integral_value() else "not_whole"

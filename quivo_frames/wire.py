@@ -81,9 +81,8 @@ def peek(body: bytes) -> Peek:
         order_id = found.order_id
         if isinstance(order_id, float) or body.count(b'"orderId"') > 1:
             (written,) = second_look.numbers(body, ["$.orderId"])
-            exact = Decimal(written)
-            unclear = wrong_integer(exact, 2**63) or second_look.repeated_field(body) == "$.orderId"
-            order_id = None if unclear else int(exact)
+            unclear = wrong_integer(written, 2**63) or second_look.repeated_field(body) == "$.orderId"
+            order_id = None if unclear else int(Decimal(written))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError, KeyError):
         return Peek(None, None)
     usable = isinstance(order_id, int) and not isinstance(order_id, bool) and -(2**63) <= order_id < 2**63

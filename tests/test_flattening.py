@@ -430,6 +430,7 @@ REFUSED = {
     "1.5 as count": ("sellerId", "1.5", "not_whole"),
     "a fraction that a float loses": ("sellerId", "4503599627370497.5", "not_whole"),
     "1e-400 as count": ("sellerId", "1e-400", "not_whole"),
+    "an exponent of 20 digits": ("sellerId", "5e-99999999999999999999", "not_whole"),
     "2^63 as count": ("sellerId", "9223372036854775808", "out_of_range"),
     "1e400 as count": ("sellerId", "1e400", "out_of_range"),
     "2^31 as int32": ("orderPriority", "2147483648", "out_of_range"),
