@@ -1,4 +1,4 @@
-"""Order id -> what Quivo answers: login, token, pace, retry. Floor 3. Only here: requests.
+"""Order id -> what Quivo answers: login, pace, retry, and what to do when nothing comes. Floor 3.
 
 An answer is good only when it is complete, JSON, and about the order that was asked for. Everything else about one
 order becomes an `Answer` with another outcome; only what ends a whole run is raised.
@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
-from importlib.metadata import version
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
+from quivo_frames.connection import Connection
 from quivo_frames.errors import ConfigError, LoginError, QuivoError, UnexpectedResponse, Unreachable
+from quivo_frames.login import Login
 from quivo_frames.pace import Gate, retry_after
 from quivo_frames.reply import (
     CONGESTION,
     CURES,
     OK,
+    TOO_MANY,
     UNAUTHORIZED,
     Reply,
     elements_in,
@@ -48,7 +43,7 @@ from quivo_frames.reply import (
     words,
 )
 from quivo_frames.response import Answer, Outcome
-from quivo_frames.settings import CREDENTIALS, Settings, is_loopback
+from quivo_frames.settings import CREDENTIALS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,13 +52,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOKEN_SECONDS = 50 * 60.0  # a token lives one hour
-CONNECT_SECONDS = 10.0
 LONGEST_BACKOFF = 30.0
+PATIENCE = 120.0  # seconds without any answer, after there were some, until a run ends
 PAGE_SIZE = 1000  # the documented maximum
 SAID_LENGTH = 200
-POOL_SIZE = 64
-TOKENS_REFUSED = 3  # in a row, before any worked
 
 
 class Client:
@@ -91,12 +83,14 @@ class Client:
         if not (math.isfinite(timeout) and timeout > 0) or tries < 1 or backoff < 0:
             raise ConfigError("A client needs a timeout above 0 s, at least 1 try, and a backoff of at least 0 s.")
         self._settings = settings
-        self._timeout = timeout
         self._tries = tries
         self._backoff = backoff
         self._gate = Gate(rate)
-        self._session = _session(settings)
-        self._token = _Token(self._login)
+        self._connection = Connection(settings.base_url, timeout)
+        self._login = Login(self._new_token)
+        self._outage = threading.Lock()
+        self._reached = False  # whether Quivo answered at all so far
+        self._back_at = -math.inf  # when the last outage ended
 
     @classmethod
     def from_env(
@@ -129,7 +123,7 @@ class Client:
         began = time.monotonic()
         check = partial(flaw_of_order, order_id)
         request = _Request("POST", f"/orders/{order_id:d}/refetch", f"order {order_id}", check)
-        reply, tries = self._call(request, stop)
+        reply, tries, throttled = self._call(request, stop)
         return Answer(
             order_id=order_id,
             outcome=reply.outcome,
@@ -138,7 +132,9 @@ class Client:
             headers=reply.headers,
             body=reply.body,
             tries=tries,
+            throttled=throttled,
             seconds=time.monotonic() - began,
+            latency=None if reply.status is None else reply.seconds,
             message=f"{reply.message} {CURES.get(reply.outcome, '')}".strip(),
         )
 
@@ -177,13 +173,13 @@ class Client:
         Raises:
             LoginError, Unreachable, UnexpectedResponse: when there was no good answer.
         """
-        began = time.monotonic()
-        self._raise_unless_good(self._call(_Request("GET", "/ping", "the ping", no_flaw))[0])
+        began, stop = time.monotonic(), threading.Event()
+        self._raise_unless_good(self._retried(partial(self._logged_in, _PING, stop), stop).reply)
         return time.monotonic() - began
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -197,16 +193,16 @@ class Client:
         return f"<Client of {self._settings.base_url}, {self.rate:.3g} requests per second>"
 
     def _page(self, parameters: Mapping[str, str]) -> list[dict[str, msgspec.Raw]]:
-        reply, _ = self._call(_Request("GET", "/orders", "the search", flaw_of_list, parameters))
+        reply, *_ = self._call(_Request("GET", "/orders", "the search", flaw_of_list, parameters))
         if reply.status == HTTPStatus.BAD_REQUEST:
             raise ConfigError(f"{reply.message} Check the query and the sort field.")
         self._raise_unless_good(reply)
         return elements_in(reply.body)
 
-    def _login(self, stop: threading.Event) -> str:
+    def _new_token(self, stop: threading.Event) -> str:
         body = {name: getattr(self._settings, name).get_secret_value() for name in ("username", "password")}
         request = _Request("POST", "/login", "the login", flaw_of_login, json=body)
-        reply, _ = self._retried(partial(self._send, request, stop), stop)
+        reply = self._retried(partial(self._send, request, stop), stop).reply
         if reply.outcome is Outcome.REFUSED:
             raise LoginError(f"{reply.message} Check QUIVO_API_KEY, QUIVO_USERNAME and QUIVO_PASSWORD.")
         self._raise_unless_good(reply)
@@ -222,23 +218,69 @@ class Client:
         )
         raise errors.get(reply.outcome, UnexpectedResponse)(f"{reply.message} {cure}")
 
-    def _call(self, request: _Request, stop: threading.Event | None = None) -> tuple[Reply, int]:
-        """The last reply and the number of tries. A token that ran out is renewed within a try."""
+    def _call(self, request: _Request, stop: threading.Event | None = None) -> _Sent:
+        """How it ended after all tries. They begin anew after an outage, which is no request's fault."""
         stop = stop or threading.Event()
+        tries = throttled = 0
+        while True:
+            began = time.monotonic()
+            try:
+                sent = self._retried(partial(self._logged_in, request, stop), stop)
+            except Unreachable:  # the login
+                if self._was_out(began, stop):
+                    continue
+                raise
+            tries, throttled = tries + sent.tries, throttled + sent.throttled
+            if sent.reply.outcome is not Outcome.UNREACHABLE or not self._was_out(began, stop):
+                return sent._replace(tries=tries, throttled=throttled)
 
-        def send_logged_in() -> Reply:
-            token = self._token.get(stop)
+    def _was_out(self, began: float, stop: threading.Event) -> bool:
+        """Whether all of Quivo was out of reach at some time since `began`; if it is so now, wait for its return.
+
+        Raises:
+            Unreachable: it did not return in time.
+        """
+        with self._outage:  # one thread looks, the others wait for what it finds
+            if self._back_at > began:
+                return True
+            if not self._reached:  # there never was anything to come back
+                return False
+            gone_at = time.monotonic()
+            for pause in chain((0.0, 1.0, 2.0, 4.0, 8.0), repeat(15.0)):
+                stop.wait(pause)
+                reply = self._send(_PING, stop, self._login.last)
+                if _is_up(reply):
+                    break
+                if not pause:
+                    logger.warning("Quivo gives no answer any more: waiting up to %.0f s for its return", PATIENCE)
+                if time.monotonic() - gone_at >= PATIENCE:
+                    self._raise_unless_good(reply)
+            if not pause:
+                return False
+            logger.warning("Quivo is back after %.0f s", time.monotonic() - gone_at)
+            self._back_at = time.monotonic()
+            return True
+
+    def _logged_in(self, request: _Request, stop: threading.Event) -> Reply:
+        """What comes back with the token of all threads; one that ran out is renewed, and costs no try."""
+        token = self._login.token(stop)
+        reply = self._send(request, stop, token)
+        if reply.status == UNAUTHORIZED:
+            token = self._login.token(stop, refused=token)
             reply = self._send(request, stop, token)
-            if reply.status == UNAUTHORIZED:
-                token = self._token.get(stop, refused=token)
-                reply = self._send(request, stop, token)
-            if reply.status not in {UNAUTHORIZED, None}:
-                self._token.worked(token)
+        if reply.status not in {UNAUTHORIZED, None}:
+            self._login.worked(token)
+        return reply
+
+    def _retried(self, send: Callable[[], Reply], stop: threading.Event) -> _Sent:
+        throttled = 0
+
+        def counted() -> Reply:
+            nonlocal throttled
+            reply = send()
+            throttled += reply.status == TOO_MANY
             return reply
 
-        return self._retried(send_logged_in, stop)
-
-    def _retried(self, send: Callable[[], Reply], stop: threading.Event) -> tuple[Reply, int]:
         def pause(seconds: float) -> None:
             stop.wait(seconds)  # when told to stop, the gate raises Stopped next
 
@@ -254,45 +296,35 @@ class Client:
             sleep=pause,
             retry_error_callback=last,
         )
-        reply = retrying(send)
-        return reply, int(retrying.statistics["attempt_number"])
+        reply = retrying(counted)
+        return _Sent(reply, int(retrying.statistics["attempt_number"]), throttled)
 
     def _send(self, request: _Request, stop: threading.Event, token: str | None = None) -> Reply:
+        """One request, when its turn has come."""
         headers = {"X-Api-Key": self._settings.api_key.get_secret_value()}
         if token:
             headers["Authorization"] = f"{self._settings.token_prefix} {token}".lstrip()
         slot = self._gate.enter(stop)
-        deadline = time.monotonic() + self._timeout
-        try:
-            response = self._session.request(
-                request.method,
-                self._settings.base_url + request.path,
-                headers=headers,
-                params=request.parameters,
-                json=request.json,
-                stream=True,
-                allow_redirects=False,  # credentials never follow to another host
-                timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
-            )
-            with response:
-                body, flaw = _read(response, deadline)
-        except requests.RequestException as error:
-            message = f"No answer about {request.subject}: {_trouble(error)}."
-            return Reply(None, {}, b"", Outcome.UNREACHABLE, again=True, message=message)
-        status = response.status_code
-        if status in CONGESTION:
-            self._gate.congested(slot, retry_after(response.headers.get("Retry-After"), datetime.now(UTC)))
-        else:
+        came = self._connection.exchange(
+            request.method, request.path, headers, parameters=request.parameters, json=request.json
+        )
+        if came.status in CONGESTION:
+            self._gate.congested(slot, retry_after(came.headers.get("Retry-After"), datetime.now(UTC)))
+        elif came.status is not None:
             self._gate.good(slot)
-        if status == OK:
-            outcome, again, message = verdict_on_body(flaw or request.check(body), request.subject)
+        if came.status is None:
+            message = f"No answer about {request.subject}: {came.flaw}."
+            outcome, again = Outcome.UNREACHABLE, True
+        elif came.status == OK:
+            outcome, again, message = verdict_on_body(came.flaw or request.check(came.body), request.subject)
         else:
-            outcome, again, message = verdict(
-                status, self._redacted(words(body, response.reason or ""), token), request.subject
-            )
+            said = self._redacted(words(came.body, came.reason), token)
+            outcome, again, message = verdict(came.status, said, request.subject)
         if again:
             logger.debug("%s", message)
-        return Reply(status, dict(response.headers), body, outcome, again, message)
+        reply = Reply(came.status, came.headers, came.body, outcome, again, message, came.seconds)
+        self._reached = self._reached or _is_up(reply)
+        return reply
 
     def _redacted(self, text: str, token: str | None) -> str:
         secrets = [getattr(self._settings, name).get_secret_value() for name in CREDENTIALS]
@@ -313,81 +345,17 @@ class _Request(NamedTuple):
     json: Mapping[str, str] | None = None
 
 
-class _Token:
-    """The token of all threads: renewed early and once for all, and never asked for again after a refusal."""
+class _Sent(NamedTuple):
+    """The last reply to a request, how often it was sent, and how often Quivo asked for less."""
 
-    def __init__(self, login: Callable[[threading.Event], str]) -> None:
-        self._login = login
-        self._lock = threading.Lock()
-        self._token: str | None = None
-        self._since = 0.0
-        self._unproven = 0  # tokens in a row that opened nothing
-        self._refusal: str | None = None
-
-    def get(self, stop: threading.Event, *, refused: str | None = None) -> str:
-        """The token; a new one when the present one is old, or is the one that was `refused`."""
-        with self._lock:
-            if self._refusal:
-                raise LoginError(self._refusal)
-            if self._token is None or self._token == refused or time.monotonic() - self._since > TOKEN_SECONDS:
-                self._token = self._renewed(stop)
-            return self._token
-
-    def worked(self, token: str) -> None:
-        """Note that the token opened a door."""
-        if token == self._token:
-            self._unproven = 0
-
-    def _renewed(self, stop: threading.Event) -> str:
-        try:
-            if self._unproven >= TOKENS_REFUSED:
-                raise LoginError(
-                    "Quivo gives tokens but does not accept them. If it wants a word before the token, "
-                    "set QUIVO_TOKEN_PREFIX (for example Bearer)."
-                )
-            since = time.monotonic()
-            token = self._login(stop)
-        except LoginError as error:
-            self._refusal = str(error)
-            raise
-        self._since = since
-        self._unproven += 1
-        return token
+    reply: Reply
+    tries: int
+    throttled: int
 
 
-def _read(response: requests.Response, deadline: float) -> tuple[bytes, str]:
-    """The body, and why it is not complete ("" if it is). A timeout alone never ends a body that drips."""
-    chunks: list[bytes] = []
-    try:
-        while chunk := response.raw.read1(65536, decode_content=True):
-            chunks.append(chunk)
-            if time.monotonic() > deadline:
-                return b"".join(chunks), "took too long"
-    except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-        timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
-        return b"".join(chunks), "took too long" if timed_out else "broke off"
-    return b"".join(chunks), ""
+_PING = _Request("GET", "/ping", "the ping", no_flaw)
 
 
-def _trouble(error: requests.RequestException) -> str:
-    """In own words: the library's may hold the address of a proxy with its password."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate was not accepted (behind a company proxy, name its CA file in REQUESTS_CA_BUNDLE)"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy (HTTPS_PROXY) did not let the connection through"
-    if isinstance(error, requests.Timeout):
-        return "it took too long"
-    return "the connection failed or broke off"
-
-
-def _session(settings: Settings) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # reading the environment for each request costs a third of the speed
-    if not is_loopback(urlsplit(settings.base_url).hostname or ""):
-        session.proxies = dict(get_environ_proxies(settings.base_url))
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update({"User-Agent": f"quivo-frames/{version('quivo-frames')}", "Accept": "application/json"})
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=POOL_SIZE))
-    return session
+def _is_up(reply: Reply) -> bool:
+    """Whether somebody is there who could answer."""
+    return reply.status is not None and reply.status < HTTPStatus.INTERNAL_SERVER_ERROR

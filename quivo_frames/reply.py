@@ -30,7 +30,7 @@ CURES = {
 
 
 class Reply(NamedTuple):
-    """The end of one try: no status where no answer came; `again` where another try may help."""
+    """The end of one try: no status where no answer came; `again` where another try may help; `seconds` on the way."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -38,6 +38,7 @@ class Reply(NamedTuple):
     outcome: Outcome
     again: bool
     message: str
+    seconds: float
 
 
 class _Order(msgspec.Struct, rename="camel"):

@@ -27,7 +27,8 @@ class Answer(NamedTuple):
     """The end of one refetch, good or not.
 
     `answered_at` is UTC; `status`, `headers` and `body` are those of the last try, None, {} and b"" where no answer
-    came; `body` is the entity as received, before anything read it; `seconds` spans all tries with their waits.
+    came; `body` is the entity as received, before anything read it; `throttled` counts the tries that Quivo answered
+    with 429; `seconds` spans all tries with their waits, `latency` the last one alone, None where no answer came.
     """
 
     order_id: int
@@ -37,7 +38,9 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     tries: int
+    throttled: int
     seconds: float
+    latency: float | None
     message: str
 
 

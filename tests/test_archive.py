@@ -10,8 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quivo_frames import archive as archive_module
-from quivo_frames.archive import Archive
+from quivo_frames.archive import Archive, store
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.response import Answer, Outcome
 
@@ -28,7 +27,7 @@ def answer(
         "x-api-key": "canary",
     }
     message = "" if outcome is Outcome.FETCHED else f"order {order_id}: {outcome}"
-    return Answer(order_id, outcome, at, 200, headers, body, 1, 0.5, message)
+    return Answer(order_id, outcome, at, 200, headers, body, 1, 0, 0.5, 0.25, message)
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_an_answer_is_on_the_disk_when_record_returns(path: Path) -> None:
         archive.record(run, answer(1))
         with sqlite3.connect(path) as db:
             assert db.execute("SELECT order_id FROM responses").fetchall() == [(1,)]
-        mode, full = archive._write(
+        mode, full = archive._writer.write(
             lambda db: [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
         )
         assert (mode, full) == ("wal", 2)
@@ -185,14 +184,14 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_kept(path: Path) -> None
     body = hashlib.shake_256(b"incompressible").digest(100_000)
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 101))
-        archive._write(lambda db: db.execute("PRAGMA max_page_count = 50").fetchone())
+        archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 50").fetchone())
         kept = 0
         with pytest.raises(ArchiveError, match="disk is full"):  # noqa: PT012 - whichever write it is
             for order_id in range(1, 101):
                 archive.record(run, answer(order_id, body))
                 kept += 1
         assert 0 < kept < 100
-        archive._write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
+        archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
         assert len(list(archive.newest())) == kept
         assert list(archive.pending(run)) == list(range(kept + 1, 101))
         archive.record(run, answer(kept + 1, body))
@@ -203,7 +202,7 @@ def test_a_write_is_kept_whole_or_not_at_all(path: Path) -> None:
     with Archive(path) as archive:
         run, _ = archive.begin([1])
         with pytest.raises(ZeroDivisionError):
-            archive._write(lambda db: (db.execute("INSERT INTO asked VALUES (?, 2)", (run,)), 1 // 0))
+            archive._writer.write(lambda db: (db.execute("INSERT INTO asked VALUES (?, 2)", (run,)), 1 // 0))
         archive.record(run, answer(1))
         assert list(archive.pending(run)) == []
 
@@ -248,7 +247,7 @@ def test_a_survey_writes_nothing(path: Path) -> None:
 
 
 def test_pending_orders_come_in_flat_chunks_each_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_module, "CHUNK", 7)
+    monkeypatch.setattr(store, "CHUNK", 7)
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 51))
         seen = []
@@ -265,7 +264,7 @@ def test_the_ledger_comes_as_frames(path: Path) -> None:
     attempts = archive.attempts()
     assert attempts.height == 5
     assert attempts.schema["at"] == pl.Datetime("us", "UTC")
-    assert attempts.row(1) == (2, run, NOON, 1, 0.5, "unreachable", 200, "order 2: unreachable")
+    assert attempts.row(1) == (2, run, NOON, 1, 0, 0.5, 0.25, "unreachable", 200, "order 2: unreachable")
     assert archive.failures(run)["order_id"].to_list() == [2, 3]
     assert archive.failures(later)["order_id"].to_list() == [4]
     assert archive.failures()["order_id"].to_list() == [3, 4]
@@ -284,3 +283,34 @@ def test_empty_frames_have_their_types(path: Path) -> None:
         archive.begin([])
         assert archive.attempts().schema["at"] == pl.Datetime("us", "UTC")
         assert archive.runs().schema["finished_at"] == pl.Datetime("us", "UTC")
+
+
+def test_the_pace_of_a_run_stands_in_the_ledger(path: Path) -> None:
+    with Archive(path) as archive:
+        run, _ = archive.begin(range(1, 12))
+        for n in range(10):
+            late = timedelta(hours=1) * (n > 4)  # a pause is no slowness
+            given = answer(n + 1, at=NOON + timedelta(seconds=n / 2) + late)
+            archive.record(run, given._replace(latency=(n + 1) / 10, tries=2, throttled=n % 2))
+        archive.begin([99])
+    told = archive.runs().row(0, named=True)
+    names = ("left", "requests", "throttled", "rate", "latency_p50", "latency_p90", "latency_p99")
+    assert tuple(told[name] for name in names) == (1, 20, 5, 4.0, 0.6, 0.9, 1.0)
+    nothing = archive.runs().row(1, named=True)
+    assert (nothing["left"], nothing["requests"], nothing["rate"], nothing["latency_p50"]) == (1, 0, None, None)
+
+
+def test_an_archive_of_the_format_before_is_read_and_taken_up(path: Path) -> None:
+    fill(path, answer(1), answer(2, b"", outcome=Outcome.UNREACHABLE))
+    with sqlite3.connect(path) as db:
+        db.executescript(
+            "ALTER TABLE attempts DROP COLUMN throttled; ALTER TABLE attempts DROP COLUMN latency; PRAGMA user_version = 1"
+        )
+    archive = Archive(path)
+    assert archive.attempts().select("order_id", "throttled", "latency").rows() == [(1, 0, None), (2, 0, None)]
+    assert archive.runs()["failed"].to_list() == [1]
+    assert archive.failures()["order_id"].to_list() == [2]
+    fill(path, answer(3))
+    assert archive.attempts().select("order_id", "latency").rows() == [(1, None), (2, None), (3, 0.25)]
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quivo_frames import client as client_module
+from quivo_frames import login as login_module
 from quivo_frames.errors import ConfigError, LoginError, UnexpectedResponse, Unreachable
 from quivo_frames.pace import Stopped
 from quivo_frames.response import Outcome
@@ -200,7 +201,7 @@ def test_sixteen_threads_log_in_once_and_renew_a_refused_token_once(standin: Sta
 
 
 def test_a_token_is_renewed_before_it_ends(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "TOKEN_SECONDS", 0.1)
+    monkeypatch.setattr(login_module, "TOKEN_SECONDS", 0.1)
     with StandIn(orders=16, token_seconds=0.5) as api:
         client = connect(api)
         client.refetch(ID)
@@ -397,7 +398,7 @@ def test_the_environment_is_read_once_and_loopback_knows_no_proxy(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/some/bundle.pem")
     assert connect(standin).refetch(ID).outcome is Outcome.FETCHED
-    session = at(connect, "https://api.quivo.co")._session
+    session = at(connect, "https://api.quivo.co")._connection._session
     assert session.proxies["https"] == "http://127.0.0.1:9"
     assert session.verify == "/some/bundle.pem"
     assert session.trust_env is False

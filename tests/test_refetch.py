@@ -227,12 +227,12 @@ def test_a_second_run_on_the_same_archive_is_told(standin: StandIn, client: Clie
 
 
 def test_a_full_disk_ends_the_run_and_the_next_call_goes_on(standin: StandIn, client: Client, archive: Archive) -> None:
-    archive._write(lambda db: db.execute("PRAGMA max_page_count = 30").fetchone())
+    archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 30").fetchone())
     with pytest.raises(ArchiveError, match="disk is full"):
         refetch(standin.order_ids, client, archive)
     kept = archive.counts()["orders"]
     assert 0 < kept < 300
-    archive._write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
+    archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
     assert refetch(standin.order_ids, client, archive).fetched == 300
     assert sum(map(standin.served, standin.order_ids)) <= 300 + 4
 

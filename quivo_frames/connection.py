@@ -1,0 +1,165 @@
+"""Noun: one exchange over HTTP, ended in time whatever the other side does. Floor 2. Only here: requests.
+
+The environment (proxies, CA bundle) is read once, TLS is verified, redirects are not followed, cookies are not kept.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from http.client import HTTPException, HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import version
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from quivo_frames.settings import is_loopback
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from _typeshed import WriteableBuffer
+
+CONNECT_SECONDS = 10.0
+POOL_SIZE = 64
+MOST_BYTES = 64 * 2**20
+"""Of a body; an order takes about 7 kB."""
+
+
+class Received(NamedTuple):
+    """What came back. No status: nothing did, and `flaw` says why; with one, `flaw` says why the body is not whole."""
+
+    status: int | None
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    flaw: str
+    seconds: float
+
+
+class Connection:
+    """The way to one address, for any number of threads; `timeout` is the seconds that an answer may take in all."""
+
+    def __init__(self, base_url: str, timeout: float) -> None:
+        self._base_url = base_url
+        self._timeout = (min(CONNECT_SECONDS, timeout), timeout)
+        self._session = session = requests.Session()
+        session.trust_env = False  # reading the environment for each request costs a third of the speed
+        if not is_loopback(urlsplit(base_url).hostname or ""):
+            session.proxies = dict(get_environ_proxies(base_url))
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.headers.update({"User-Agent": f"quivo-frames/{version('quivo-frames')}", "Accept": "application/json"})
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=POOL_SIZE))
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        parameters: Mapping[str, str] | None = None,
+        json: Mapping[str, str] | None = None,
+    ) -> Received:
+        """One request and its answer, or why there is none; nothing is raised and nothing is sent twice."""
+        began = time.monotonic()
+        try:
+            response = self._session.request(
+                method,
+                self._base_url + path,
+                headers=dict(headers),
+                params=parameters,
+                json=json,
+                stream=True,
+                allow_redirects=False,  # credentials never follow to another host
+                timeout=self._timeout,
+            )
+            with response:
+                body, flaw = _read(response)
+        except requests.RequestException as error:
+            return Received(None, "", {}, b"", _trouble(error), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return Received(response.status_code, response.reason or "", dict(response.headers), body, flaw, seconds)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._session.close()
+
+
+def _read(response: requests.Response) -> tuple[bytes, str]:
+    """The body, and why it is not whole ("" if it is)."""
+    body = bytearray()
+    try:
+        while chunk := response.raw.read1(65536, decode_content=True):
+            body += chunk
+            if len(body) > MOST_BYTES:
+                return b"", f"is larger than {MOST_BYTES // 2**20} MB"
+    except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+        timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
+        return bytes(body), "took too long" if timed_out else "broke off"
+    return bytes(body), ""
+
+
+def _trouble(error: requests.RequestException) -> str:
+    """In own words: the library's may hold the address of a proxy with its password."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its TLS certificate was not accepted (behind a company proxy, name its CA file in REQUESTS_CA_BUNDLE)"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy (HTTPS_PROXY) did not let the connection through"
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    return "the connection failed or broke off"
+
+
+class _Timed(RawIOBase):
+    """The bytes of one answer until its time is over: the timeout of a socket alone begins anew with every byte."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._bytes: Any = sock.makefile("rb", buffering=0)
+        self._ends_at = time.monotonic() + (sock.gettimeout() or 0.0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        found: int | None = self._bytes.readinto(buffer)
+        return found
+
+    def close(self) -> None:
+        self._bytes.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = BufferedReader(_Timed(sock))
+
+
+class _Plain(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _Secure(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _Adapter(HTTPAdapter):
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = _Secure if pool.scheme == "https" else _Plain
+        return pool
