@@ -6,6 +6,7 @@ order becomes an `Answer` with another outcome; only what ends a whole run is ra
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import threading
@@ -17,6 +18,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import platformdirs
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from quivo_frames.connection import Connection
@@ -47,6 +49,7 @@ from quivo_frames.settings import CREDENTIALS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -68,7 +71,8 @@ class Client:
         tries: how often one request is sent before it counts as failed.
         backoff: seconds; the wait before the second try is random up to it, then up to twice as long, and so on.
 
-    Proxies and the CA bundle are read from the environment once, here.
+    Clients of one user and one address keep one pace together, those of other processes too. Proxies and the CA bundle
+    are read from the environment once, here.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Client:
         self._settings = settings
         self._tries = tries
         self._backoff = backoff
-        self._gate = Gate(rate)
+        self._gate = Gate(rate, shared=_pace_file(settings.base_url))
         self._connection = Connection(settings.base_url, timeout)
         self._login = Login(self._new_token)
         self._outage = threading.Lock()
@@ -359,3 +363,8 @@ _PING = _Request("GET", "/ping", "the ping", no_flaw)
 def _is_up(reply: Reply) -> bool:
     """Whether somebody is there who could answer."""
     return reply.status is not None and reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _pace_file(base_url: str) -> Path:
+    name = hashlib.sha256(base_url.encode()).hexdigest()[:16]
+    return platformdirs.user_cache_path("quivo_frames") / f"pace-{name}"

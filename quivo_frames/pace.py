@@ -1,25 +1,32 @@
-"""How fast to ask: one gate for all threads of a client. Floor 1: knows nothing of HTTP but Retry-After.
+"""How fast to ask: one gate for all threads of a client, and for all processes that ask the same API. Floor 1.
 
-The gate lets requests go in even slots and adapts their *rate*, as TCP does: a gentle start, quick growth until Quivo
-complains (429 or 503), then half the rate, quickly back to just below the rate of the complaint, and slowly on from
-there, faster the longer nothing is complained about. Adapting the number of connections instead provokes far more
-complaints.
+The gate lets requests go in even slots and adapts their *rate*, as TCP does: a gentle start and quick growth until
+Quivo complains (429 or 503). Then half the rate, quickly back to below the rate of the complaint, and slowly on from
+there. Complaints in a row mean that the limit is well below, so each takes the rate further down; a complaint after a
+calm time shows where the limit is, so it is approached more slowly from then on. Adapting the number of connections
+instead provokes far more complaints. It knows nothing of HTTP but Retry-After.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import struct
 import threading
 import time
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
+
+from filelock import FileLock
 
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +34,14 @@ logger = logging.getLogger(__name__)
 FIRST_RATE = 5.0
 LOWEST_RATE = 0.2
 QUICK_STEP = 1.0  # per good answer: the rate doubles in about 0.7 s
-SLOW_STEP = 0.002  # of the threshold, per second and second since the last complaint
+SEARCHING, STEADY = 0.002, 0.0002  # growth in shares of the threshold, per second and second since the last complaint
 SETTLING = 0.5  # seconds after a cut in which complaints belong to it: a limit with a burst takes time to forgive
-SAFE_SHARE = 0.9  # of the rate that was complained about
+CALM = 5.0  # seconds without a complaint after which the next one is not of the same row
+BELOW_IN_A_ROW, BELOW = 0.85, 0.93  # shares of the rate that was complained about
+PASSED = 1.15  # times the threshold: the limit that was there is gone
 LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After asks
 SLACK = 0.005  # seconds that a late thread may catch up; less than any visible burst
+FORGOTTEN = 60.0  # seconds after the last slot: what was known of the limit is old
 
 
 class Stopped(Exception):
@@ -46,11 +56,25 @@ class Slot(NamedTuple):
     waited: bool
 
 
+@dataclass
+class Pace:
+    """What is known of the limit, and when the next request may go; seconds of the monotonic clock."""
+
+    rate: float
+    threshold: float = math.inf
+    steady: float = 0.0  # 1.0: the threshold has proved right
+    next: float = -math.inf
+    cut_at: float = -math.inf
+    paused_until: float = -math.inf
+
+
 class Gate:
     """Even slots for all threads, at a rate that adapts to the answers.
 
     `ceiling` is a rate in requests per second that is never passed; it is used from the start, as a known limit.
-    `clock` gives seconds; `wait(stop, seconds)` waits and tells whether `stop` was set.
+    Gates of all processes with the same file `shared` keep one pace together, each below its own ceiling; where it
+    cannot be written, a gate is on its own. `clock` gives seconds, the same for all processes; `wait(stop, seconds)`
+    waits and tells whether `stop` was set.
 
     Raises:
         ConfigError: a ceiling that is not a positive number.
@@ -60,6 +84,7 @@ class Gate:
         self,
         ceiling: float | None = None,
         *,
+        shared: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
@@ -70,55 +95,100 @@ class Gate:
         self._wait = wait
         self._turn = threading.Lock()  # held by the one thread that waits for the next slot
         self._state = threading.Lock()
-        self._rate = ceiling or FIRST_RATE
-        self._threshold = math.inf
-        self._next = -math.inf
-        self._cut_at = -math.inf
-        self._paused_until = -math.inf
+        self._pace = Pace(ceiling or FIRST_RATE)
+        self._book = _Book(shared) if shared else None
 
     @property
     def rate(self) -> float:
         """The rate now, in requests per second."""
-        return self._rate
+        return min(self._pace.rate, self._ceiling)
 
     def enter(self, stop: threading.Event) -> Slot:
         """The next slot, when its time has come. Raises Stopped when `stop` is set before."""
         waited = False
         with self._turn:
             while not stop.is_set():
-                with self._state:
-                    now = self._clock()
-                    ready_at = max(self._next, self._paused_until)
-                    if now >= ready_at:
-                        # from the slot, not from now: a thread that wakes late must not slow down the others
-                        self._next = max(self._next, now - SLACK) + 1 / self._rate
-                        return Slot(now, self._rate, waited)
-                waited = True
-                self._wait(stop, ready_at - now)
+                with self._changing() as pace:
+                    now, rate = self._clock(), self.rate
+                    # from the slot before, not from now: a thread that wakes late must not slow down the others
+                    at = max(pace.next, pace.paused_until, now - SLACK)
+                    pace.next = at + 1 / rate
+                if at > now:
+                    waited = True
+                    self._wait(stop, at - now)
+                    if stop.is_set() or self._pace.paused_until > at:
+                        continue
+                return Slot(max(at, now), rate, waited)
         raise Stopped
 
     def good(self, slot: Slot) -> None:
         """Note an answer without complaint. The rate grows only when it is what holds the threads back."""
-        if not slot.waited:
+        if not slot.waited or self._pace.rate >= self._ceiling:
             return
-        with self._state:
-            quick = self._rate < self._threshold
-            slow_step = SLOW_STEP * (self._clock() - self._cut_at) * self._threshold
-            step = QUICK_STEP if quick else slow_step / self._rate
-            top = self._threshold if quick else math.inf
-            self._rate = min(self._rate + step, top, self._ceiling)
+        with self._changing() as pace:
+            if pace.rate < pace.threshold:
+                pace.rate = min(pace.rate + QUICK_STEP, pace.threshold)
+            else:
+                if pace.rate > PASSED * pace.threshold:
+                    pace.steady = 0.0
+                growth = (STEADY if pace.steady else SEARCHING) * (self._clock() - pace.cut_at) * pace.threshold
+                pace.rate += growth / pace.rate
+            pace.rate = min(pace.rate, self._ceiling)
 
     def congested(self, slot: Slot, pause: float = 0.0) -> None:
         """Note a complaint: half the rate, once for complaints of one moment; all threads pause so many seconds."""
-        with self._state:
-            now = self._clock()
-            self._paused_until = max(self._paused_until, now + min(pause, LONGEST_PAUSE))
-            if slot.at <= self._cut_at + SETTLING:
+        with self._changing() as pace:
+            now, pause = self._clock(), min(pause, LONGEST_PAUSE)
+            pace.paused_until = max(pace.paused_until, now + pause)
+            if slot.at <= pace.cut_at + SETTLING:
                 return
-            self._cut_at = now
-            self._threshold = SAFE_SHARE * slot.rate
-            self._rate = max(slot.rate / 2, min(LOWEST_RATE, self._ceiling))
-            logger.info("Quivo asks for less: now %.3g requests per second", self._rate)
+            in_a_row = now - pace.cut_at <= CALM + pause
+            pace.steady = float(pace.threshold < math.inf and not in_a_row)
+            pace.threshold = (BELOW if pace.steady else BELOW_IN_A_ROW) * slot.rate
+            # during a long pause a limit forgives what half the rate would have to make good
+            pace.rate = max(pace.threshold if pause >= SETTLING else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
+            pace.cut_at = now
+            logger.info("Quivo asks for less: now %.3g requests per second", pace.rate)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Pace]:
+        """The pace, for one thread of one process at a time."""
+        with self._state:
+            if self._book:
+                self._pace = self._book.take(self._pace, self._clock())
+            yield self._pace
+            if self._book:
+                self._book.give(self._pace)
+
+
+class _Book:
+    """A pace in a file that processes take and give back in turn; useless, but no trouble, where there can be none."""
+
+    _LAYOUT = struct.Struct("<6d")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = FileLock(f"{path}.lock", mode=0o600, thread_local=False)
+
+    def take(self, known: Pace, now: float) -> Pace:
+        """The pace that all share, to be given back; `known` where nobody has asked lately."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock.acquire()
+            found = self._path.read_bytes() if self._path.exists() else b""
+        except OSError as error:
+            logger.info("The pace is not shared with other processes: %s", error)
+            return known
+        pace = Pace(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
+        is_of_now = now - FORGOTTEN < pace.next < now + FORGOTTEN + LONGEST_PAUSE  # and not of before a restart
+        return pace if is_of_now else known
+
+    def give(self, pace: Pace) -> None:
+        """Let the next process have the pace."""
+        with suppress(OSError):
+            if self._lock.is_locked:
+                self._path.write_bytes(self._LAYOUT.pack(*astuple(pace)))
+        self._lock.release()
 
 
 def retry_after(value: str | None, now: datetime) -> float:

@@ -6,13 +6,15 @@ import re
 import socketserver
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quivo_frames import client as client_module
+from quivo_frames import connection
 from quivo_frames import login as login_module
+from quivo_frames.connection import Connection
 from quivo_frames.errors import ConfigError, LoginError, UnexpectedResponse, Unreachable
 from quivo_frames.pace import Stopped
 from quivo_frames.response import Outcome
@@ -410,3 +412,112 @@ def test_the_environment_is_read_once_and_loopback_knows_no_proxy(
 def test_options_that_make_no_sense_are_refused(connect: Connect, options: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         at(connect, "http://127.0.0.1:1", **options)
+
+
+@contextmanager
+def dripping(head: bytes, seconds: float) -> Iterator[str]:
+    """A server that sends `head` at once, and then a byte now and then, for ever."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(OSError):
+                self.request.sendall(head)
+                while not over.wait(seconds):
+                    self.request.sendall(b"x")
+
+    over = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n{", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
+)  # fmt: skip
+def test_an_answer_ends_in_time_wherever_it_drips(head: bytes) -> None:
+    """In the status line, the headers, a body without an end, one with a length: no read of the socket takes long."""
+    with dripping(head, 0.02) as url:
+        began = time.monotonic()
+        found = Connection(url, 0.4).exchange("GET", "/", {})
+        assert 0.35 < time.monotonic() - began < 2
+    assert "too long" in found.flaw
+
+
+def test_a_body_without_measure_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MOST_BYTES", 2**20)
+    with answering(raw(b" " * 2**20)) as (url, _):
+        assert Connection(url, 5).exchange("GET", "/", {}).flaw == ""
+    with answering(raw(gzip.compress(b" " * 2**24), "200 OK", "Content-Encoding: gzip")) as (url, _):
+        found = Connection(url, 5).exchange("GET", "/", {})
+    assert (found.status, found.body, found.flaw) == (200, b"", "is larger than 1 MB")
+
+
+class Away:
+    """Takes a stand-in off the network and brings it back at the same port."""
+
+    def __init__(self, api: StandIn) -> None:
+        self.api = api
+
+    def __enter__(self) -> None:
+        self.api.stop()
+        self.api._port = int(self.api.base_url.rpartition(":")[2])
+
+    def __exit__(self, *_: object) -> None:
+        self.api.start()
+
+
+def test_an_outage_is_waited_for_and_costs_no_order(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    with StandIn(orders=10) as api:
+        client = connect(api, tries=2)
+        client.refetch(ID)
+        with Away(api):
+            threads = [threading.Thread(target=lambda n=n: answers.append(client.refetch(ID + n))) for n in range(4)]
+            answers: list[Any] = []
+            for thread in threads:
+                thread.start()
+            time.sleep(0.3)
+            assert not answers
+        for thread in threads:
+            thread.join(10)
+        assert [answer.outcome for answer in answers] == [Outcome.FETCHED] * 4
+        assert {answer.tries for answer in answers} == {3}
+        assert "Quivo gives no answer any more" in caplog.text
+        assert "Quivo is back after" in caplog.text
+
+
+def test_an_outage_that_lasts_ends_the_run(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PATIENCE", 0.5)
+    with StandIn(orders=10) as api:
+        client = connect(api, tries=1)
+        client.refetch(ID)
+        client._login.last = None  # the token ran out meanwhile
+        with Away(api), pytest.raises(Unreachable, match="No answer about the ping: the connection failed"):
+            client.refetch(ID)
+
+
+def test_waiting_for_the_return_ends_when_told_to_stop(connect: Connect) -> None:
+    stop = threading.Event()
+    with StandIn(orders=10) as api:
+        client = connect(api, tries=1)
+        client.refetch(ID)
+        with Away(api):
+            threading.Timer(0.2, stop.set).start()
+            with pytest.raises(Stopped):
+                client.refetch(ID, stop=stop)
+
+
+def test_an_order_that_never_answers_is_told_apart_from_an_outage(connect: Connect) -> None:
+    with StandIn(orders=10, faults={ID: [Fault.reset(times=None)]}) as api:
+        client = connect(api, tries=2)
+        client.refetch(OTHER)
+        before = api.requests
+        assert client.refetch(ID).outcome is Outcome.UNREACHABLE
+        assert api.requests - before == 3  # two tries and a ping

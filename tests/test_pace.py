@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.pace import LONGEST_PAUSE, Gate, Slot, Stopped, retry_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEVER = threading.Event()
 
@@ -168,3 +174,72 @@ def test_a_rate_must_be_a_number_above_zero(rate: float) -> None:
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: float) -> None:
     assert retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
+
+
+def shared_gate(path: Path, time: Time, ceiling: float | None = None) -> Gate:
+    return Gate(ceiling, shared=path, clock=time, wait=time.wait)
+
+
+def test_gates_with_one_file_keep_one_pace(tmp_path: Path) -> None:
+    """As processes do: what each knows comes from the file alone."""
+    time = Time()
+    one, other = (shared_gate(tmp_path / "pace", time, ceiling) for ceiling in (10.0, 20.0))
+    slots = [gate.enter(NEVER).at for _ in range(5) for gate in (one, other)]
+    assert [later - earlier for earlier, later in pairwise(slots)] == pytest.approx([0.1] * 9, abs=0.006)
+    one.congested(one.enter(NEVER), 3.0)
+    assert other.enter(NEVER).at == pytest.approx(time.now, abs=0.01)
+    assert time.now - slots[-1] == pytest.approx(3.1, abs=0.01)
+    assert other.rate < 10
+
+
+def test_a_pace_of_long_ago_or_of_before_a_restart_is_forgotten(tmp_path: Path) -> None:
+    time = Time()
+    first = shared_gate(tmp_path / "pace", time)
+    first.congested(first.enter(NEVER))
+    time.now += 10
+    lately = shared_gate(tmp_path / "pace", time)
+    lately.enter(NEVER)
+    assert lately.rate == 2.5
+    for later in (time.now + 61, 3.0):
+        time.now = later
+        fresh = shared_gate(tmp_path / "pace", time)
+        fresh.enter(NEVER)
+        assert fresh.rate == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish"])
+def test_a_file_of_a_pace_that_is_broken_is_written_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pace").write_bytes(content)
+    assert shared_gate(tmp_path / "pace", Time()).enter(NEVER).rate == 5
+    assert len((tmp_path / "pace").read_bytes()) == 48
+
+
+def test_where_no_file_can_be_the_gate_is_on_its_own(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    alone = shared_gate(tmp_path / "file" / "pace", Time())
+    times = [alone.enter(NEVER).at for _ in range(4)]
+    assert times[-1] - times[0] == pytest.approx(0.6, abs=0.01)
+
+
+PROCESS = """
+import sys, threading
+from pathlib import Path
+from quivo_frames.pace import Gate
+gate, never = Gate(200.0, shared=Path(sys.argv[1])), threading.Event()
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[gate.enter(never).at for _ in range(40)])
+"""
+
+
+def test_processes_share_one_pace_without_bursts(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROCESS, str(tmp_path / "pace")]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for child in children:
+        assert child.stdout
+        assert child.stdout.readline() == "ready\n"
+    told = [child.communicate("go\n", timeout=30)[0] for child in children]
+    times = sorted(float(word) for line in told for word in line.split())
+    assert len(times) == 120
+    assert times[-1] - times[0] > 0.95 * 119 / 200
+    assert all(times[n + 20] - times[n] > 0.08 for n in range(100))  # never more than 20 in 80 ms
