@@ -9,16 +9,22 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quivo_frames.errors import ConfigError, QuivoError
+
+if TYPE_CHECKING:
+    from quivo_frames.progress import Progress
+    from quivo_frames.refetching import Run
 
 ASK_FROM = 100
 """From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
@@ -29,6 +35,8 @@ class _Commands(click.Group):
     """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        with suppress(ValueError):  # not the main thread: somebody else's process
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside is as clean as Ctrl-C
         try:
             return super().invoke(ctx)
         except QuivoError as error:
@@ -88,7 +96,9 @@ def demo(out: Path, orders: int) -> None:
     help="File with ids, separated by lines, blanks or commas; - is stdin.",
 )
 @_archive
-@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Requests at a time.")
+@click.option(
+    "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="At most so many requests at a time."
+)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many requests a second.")
 @click.option("--max-age", type=_Duration(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
 @click.option("--new-run", is_flag=True, help="Start over instead of going on with an unfinished run of these ids.")
@@ -122,10 +132,11 @@ def refetch(
         if asks and not click.confirm(f"{plan}. Go on?", err=True):
             raise ConfigError("Nothing was asked.")
         with Client.from_env(rate=rate) as client:
-            run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run)
+            tell = partial(_tell_event, "progress") if as_json else None
+            run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=tell)
         failures = run.failures
         if as_json:
-            click.echo(json.dumps(run.facts()))
+            _tell_event("finished", run)
         else:
             click.echo(str(run))
             _tell(
@@ -136,6 +147,11 @@ def refetch(
                     f"The same command asks for these again; `quivo-frames status --archive {archive}` lists them."
                 )
     sys.exit(1 if failures.height else 0)
+
+
+def _tell_event(name: str, told: Progress | Run) -> None:
+    facts = told._asdict() if isinstance(told, tuple) else told.facts()
+    click.echo(json.dumps({"event": name, **facts}))
 
 
 def _split(file: Any) -> Iterator[str]:
@@ -177,6 +193,7 @@ def status(archive: Path, as_json: bool) -> None:
     Example: quivo-frames status --archive orders.sqlite
     """
     from quivo_frames.archive import Archive
+    from quivo_frames.archive.ledger import PERCENTILES
 
     with Archive(archive) as opened:
         runs, failures, counts = opened.runs(), opened.failures(), opened.counts()
@@ -186,12 +203,21 @@ def status(archive: Path, as_json: bool) -> None:
         return
     click.echo(f"{archive}: {counts['orders']:,} orders, {counts['responses']:,} good answers, {counts['runs']:,} runs")
     for run in runs.iter_rows(named=True):
-        left = run["asked"] - run["fetched"] - run["skipped"] - run["failed"]
         state = f"finished {run['finished_at']:%Y-%m-%d %H:%M}" if run["finished_at"] else "not finished"
         click.echo(
             f"  run {run['run']}, {run['started_at']:%Y-%m-%d %H:%M} UTC, {state}: {run['asked']:,} asked, "
-            f"{run['fetched']:,} fetched, {run['skipped']:,} skipped, {run['failed']:,} failed, {left:,} left"
+            f"{run['fetched']:,} fetched, {run['skipped']:,} skipped, {run['failed']:,} failed, {run['left']:,} left"
         )
+        if run["requests"]:
+            times = ", ".join(
+                f"{share} % within {run[f'latency_p{share}']:.2g} s"
+                for share in PERCENTILES
+                if run[f"latency_p{share}"] is not None
+            )
+            click.echo(
+                f"    {run['requests']:,} requests, {run['rate'] or 0:.3g} a second, "
+                f"{run['throttled'] / run['requests']:.1%} too many for Quivo (429); answered: {times or 'none'}"
+            )
     if failures.height:
         click.echo(f"Orders without a good answer: {failures.height:,}")
         rows = failures.select("order_id", "outcome", "message").iter_rows()

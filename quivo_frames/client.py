@@ -114,6 +114,11 @@ class Client:
         """The rate now, in requests per second."""
         return self._gate.rate
 
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for their turn to ask."""
+        return self._gate.waiting
+
     def refetch(self, order_id: int, *, stop: threading.Event | None = None) -> Answer:
         """What Quivo answers to the refetch of one order, good or not; nothing about one order is raised.
 

@@ -95,6 +95,7 @@ class Gate:
         self._wait = wait
         self._turn = threading.Lock()  # held by the one thread that waits for the next slot
         self._state = threading.Lock()
+        self._waiting = 0
         self._pace = Pace(ceiling or FIRST_RATE)
         self._book = _Book(shared) if shared else None
 
@@ -103,8 +104,22 @@ class Gate:
         """The rate now, in requests per second."""
         return min(self._pace.rate, self._ceiling)
 
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for a slot."""
+        return self._waiting
+
     def enter(self, stop: threading.Event) -> Slot:
         """The next slot, when its time has come. Raises Stopped when `stop` is set before."""
+        with self._state:
+            self._waiting += 1
+        try:
+            return self._next(stop)
+        finally:
+            with self._state:
+                self._waiting -= 1
+
+    def _next(self, stop: threading.Event) -> Slot:
         waited = False
         with self._turn:
             while not stop.is_set():

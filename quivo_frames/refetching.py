@@ -1,29 +1,29 @@
-"""The first step of the work: order ids -> answers in the archive. Floor 4."""
+"""The first step of the work: order ids -> answers in the archive. Floor 5."""
 
 from __future__ import annotations
 
 import logging
 import operator
-import queue
-import threading
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from quivo_frames.asking import Crew
 from quivo_frames.errors import ConfigError
-from quivo_frames.pace import Stopped
-from quivo_frames.progress import bar
+from quivo_frames.progress import metered
 from quivo_frames.response import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import polars as pl
 
     from quivo_frames.archive import Archive
     from quivo_frames.client import Client
+    from quivo_frames.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -135,20 +135,22 @@ def refetch(
     workers: int = 4,
     max_age: timedelta | None = None,
     new_run: bool = False,
-    progress: bool | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
 ) -> Run:
     """The run in which every order was asked for once and its answer kept in the archive.
 
     The same ids as those of an unfinished run go on with that run, its failed orders included; `new_run` starts over.
-    Orders with a good answer younger than `max_age` are skipped. `progress` shows a bar on stderr; None: on a
-    terminal and in a notebook. Ids may come from any iterable of whole numbers or of their digits, in flat memory.
+    Orders with a good answer younger than `max_age` are skipped. There are as many requests at a time as the pace
+    needs, `workers` at the most. Ids may come from any iterable of whole numbers or of their digits, in flat memory.
+    `progress` shows a bar on stderr; None: on a terminal and in a notebook; or it is a function that is told a
+    `Progress` about once a second.
 
     Ctrl-C lets requests under way end and keeps their answers, then raises KeyboardInterrupt; again, it stops at once.
     Whatever is raised, the same call goes on where this one stopped.
 
     Raises:
         ConfigError: an id or another argument is wrong; nothing was asked.
-        LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used at all.
+        LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used at all, or most orders fail.
         ArchiveError: the archive cannot be written.
     """
     if workers < 1:
@@ -157,7 +159,9 @@ def refetch(
     run, batch = archive.begin(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
     if batch.resumed:
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
-    _Crew(run, client, archive).work(min(workers, batch.requests), batch.requests, progress=progress)
+    if batch.requests:
+        with metered("refetch", batch.requests, progress) as meter:
+            Crew(archive.pending(run), client, partial(archive.record, run)).work(workers, meter)
     archive.finish(run)
     resumed, seconds = batch.resumed is not None, time.monotonic() - began
     return Run(run, batch.asked, batch.duplicates, resumed, archive.outcomes(run), seconds, archive)
@@ -224,61 +228,3 @@ def _fresh_since(max_age: timedelta | None) -> datetime | None:
     if max_age < timedelta(0):
         raise ConfigError("max_age must not be negative.")
     return datetime.now(UTC) - max_age
-
-
-class _Crew:
-    """The threads of one run. Each takes an id, asks, has the answer committed, and takes the next."""
-
-    def __init__(self, run: int, client: Client, archive: Archive) -> None:
-        self._run = run
-        self._client = client
-        self._archive = archive
-        self._stop = threading.Event()
-        self._ids = archive.pending(run)
-        self._taking = threading.Lock()
-        self._news: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()  # None: a thread has ended
-
-    def work(self, workers: int, total: int, *, progress: bool | None) -> None:
-        """Return when every order had its turn; raise what ended the run."""
-        threads = [threading.Thread(target=self._worker, name=f"refetch-{n}", daemon=True) for n in range(workers)]
-        error: BaseException | None = None
-        try:
-            with bar("refetch", total, progress) as shown:
-                for thread in threads:
-                    thread.start()
-                ended = failed = 0
-                while ended < workers:
-                    news = self._news.get()
-                    if news is None:
-                        ended += 1
-                    elif isinstance(news, BaseException):
-                        error = error or news
-                    else:
-                        failed += news not in GOOD
-                        shown.set_postfix(failed=failed, refresh=False)
-                        shown.update()
-        finally:  # Ctrl-C arrives above, too
-            self._stop.set()
-            for thread in threads:
-                if thread.ident:
-                    thread.join()
-        if error:
-            raise error
-
-    def _worker(self) -> None:
-        try:
-            while (order_id := self._next()) is not None:
-                answer = self._client.refetch(order_id, stop=self._stop)
-                self._archive.record(self._run, answer)
-                self._news.put(answer.outcome)
-        except Stopped:
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for all
-            self._stop.set()
-            self._news.put(error)
-        finally:
-            self._news.put(None)
-
-    def _next(self) -> int | None:
-        with self._taking:
-            return next(self._ids, None)

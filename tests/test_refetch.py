@@ -112,7 +112,7 @@ class Breaking:
     """A client that fails once, after some orders."""
 
     def __init__(self, client: Client, after: int, error: BaseException) -> None:
-        self.client, self.left, self.error = client, after, error
+        self.client, self.left, self.error, self.waiting = client, after, error, 0
 
     def refetch(self, order_id: int, *, stop: threading.Event) -> Answer:
         self.left -= 1
