@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import math
 import re
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.standin import Fault, StandIn, order, order_json, write_ndjson
+from quivo_frames.standin import Fault, LogNormal, StandIn, date_in, order, order_json, write_ndjson
+from quivo_frames.standin.chance import seconds
 
 DOCUMENTED = json.loads((Path(__file__).parent / "documented_order.json").read_text())
 FIRST = 100001
@@ -578,3 +582,48 @@ def test_a_dripping_body_that_is_given_up_was_not_sent(log_in):
         time.sleep(0.05)
         with pytest.raises(KeyError):
             api.body_sent(FIRST)
+
+
+# --- limits ---
+
+
+def test_the_timeline_tells_when_each_refetch_came_and_what_was_answered(log_in):
+    with calling(Fault.status(503), Fault.truncate()) as api:
+        caller = log_in(api)
+        begun = time.monotonic()
+        caller.refetch(FIRST)
+        with pytest.raises(http.client.IncompleteRead):
+            caller.refetch(FIRST)
+        caller.wire.close()
+        caller.refetch(FIRST)
+        caller.send("GET", "/ping", Authorization=caller.token)
+        caller.refetch(999)
+        assert [status for _, status in api.timeline] == [503, 0, 200, 404]
+        times = [at for at, _ in api.timeline]
+        assert begun <= times[0] <= times[1] <= times[2] <= times[3] <= time.monotonic()
+
+
+def test_a_burst_goes_at_once_and_the_limit_moves_while_it_serves(log_in):
+    with StandIn(40, rate=0.001, burst=7, retry_after="0.5") as api:
+        caller = log_in(api)
+        assert [caller.refetch(FIRST)[0] for _ in range(9)] == [200] * 7 + [429] * 2
+        assert caller.reply.headers["Retry-After"] == "0.5"
+        api.retry_after = date_in(-3600)
+        assert caller.refetch(FIRST)[0] == 429
+        told = parsedate_to_datetime(caller.reply.headers["Retry-After"])
+        assert 3590 < (datetime.now(UTC) - told).total_seconds() < 3610
+        api.rate = None
+        assert {caller.refetch(FIRST)[0] for _ in range(20)} == {200}
+        api.rate = 0.001
+        api.burst = 3
+        assert [caller.refetch(FIRST)[0] for _ in range(5)] == [200] * 3 + [429] * 2
+
+
+def test_log_normal_latency_has_its_median_and_repeats_itself():
+    latency = LogNormal(0.2, 0.5)
+    drawn = sorted(seconds(latency, 7, order_id, 0) for order_id in range(4001))
+    assert drawn == sorted(seconds(latency, 7, order_id, 0) for order_id in range(4001))
+    assert 0.19 < drawn[2000] < 0.21
+    assert 0.47 < math.log(drawn[3364] / drawn[2000]) < 0.53  # one sigma: 84.1 %
+    assert seconds(latency, 7, 1, 0) != seconds(latency, 7, 1, 1) != seconds(latency, 8, 1, 1)
+    assert seconds(0.3, 7, 1, 0) == 0.3

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import NamedTuple, Self
 
@@ -10,6 +13,7 @@ import msgspec
 
 JSON = "application/json"
 TEXT = "text/plain;charset=UTF-8"
+Text = str | Callable[[], str]  # of a header; a callable is asked whenever it is sent
 
 
 class Reply(NamedTuple):
@@ -18,14 +22,19 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, Text], ...] = ()
 
     def head(self) -> bytes:
         """The status line and headers, up to the empty line."""
-        lines = [f"HTTP/1.1 {self.status} {phrase(self.status)}", *(f"{name}: {value}" for name, value in self.headers)]
+        said = ((name, text if isinstance(text, str) else text()) for name, text in self.headers)
+        lines = [f"HTTP/1.1 {self.status} {phrase(self.status)}", *(f"{name}: {text}" for name, text in said)]
         if self.status != HTTPStatus.NO_CONTENT:
             lines += [f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*lines, "\r\n"]).encode()
+
+    def saying(self, name: str, text: Text) -> Reply:
+        """The same with one more header."""
+        return self._replace(headers=(*self.headers, (name, text)))
 
     def wire(self) -> bytes:
         """All of the answer's bytes."""
@@ -37,9 +46,14 @@ def phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
 
 
-def message(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def message(status: int, text: str, headers: tuple[tuple[str, Text], ...] = ()) -> Reply:
     """A JSON reply of the gateway's kind."""
     return Reply(status, msgspec.json.encode({"message": text}), headers=headers)
+
+
+def date_in(seconds: float) -> Callable[[], str]:
+    """A Retry-After that is a date, so many seconds after it is sent."""
+    return lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 EXPIRED = message(401, "The incoming token has expired")
@@ -65,7 +79,7 @@ class Fault:
     times: int | None = 1
 
     @classmethod
-    def status(cls, status: int, *, retry_after: str | None = None, times: int | None = 1) -> Self:
+    def status(cls, status: int, *, retry_after: Text | None = None, times: int | None = 1) -> Self:
         """An error status with an AWS-like {"message"}, and Retry-After as given."""
         headers = (("Retry-After", retry_after),) if retry_after is not None else ()
         return cls(reply=message(status, phrase(status), headers), times=times)

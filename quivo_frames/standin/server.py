@@ -23,14 +23,16 @@ import threading
 from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.standin import search
+from quivo_frames.standin.chance import LogNormal, seconds
 from quivo_frames.standin.drawing import FIRST_ID, LAST_VISIT, order_json
-from quivo_frames.standin.faults import EXPIRED, FORBIDDEN, TEXT, THROTTLED, UNAUTHORIZED, Fault, Reply, message
+from quivo_frames.standin.faults import EXPIRED, FORBIDDEN, TEXT, THROTTLED, UNAUTHORIZED, Fault, Reply, Text, message
+from quivo_frames.standin.limits import Bucket, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +54,8 @@ class _Answer(NamedTuple):
     reply: Reply
     fault: Fault = _NO_FAULT
     good: tuple[int, int] | None = None  # the order and visit whose good body this is
+    wait: float = 0.0
+    place: int | None = None  # in the timeline
 
 
 def _one_by_one(faults: Sequence[Fault]) -> Iterator[Fault]:
@@ -62,8 +66,10 @@ def _one_by_one(faults: Sequence[Fault]) -> Iterator[Fault]:
 class StandIn:
     """A context manager: while it is open, a Quivo API answers at `base_url`.
 
-    `rate` is requests a second over all callers (None: no limit), with a burst of a tenth of a second; `latency` is the
-    seconds every answer takes; `faults` tells by order id what goes wrong, one fault a request, and then no more.
+    `rate` is requests a second over all callers (None: no limit), `burst` how many may go at once (those of 0.1 s,
+    at least one), `retry_after` what the 429 beyond says; all three may be set anew by any thread while it serves.
+    `latency` is the seconds every answer takes; `faults` tells by order id what goes wrong, one fault a request, and
+    then no more. `timeline` tells of every refetch when it came and what was answered.
     """
 
     api_key = "standin-api-key"
@@ -78,27 +84,50 @@ class StandIn:
         first_id: int = FIRST_ID,
         port: int = 0,
         rate: float | None = None,
-        latency: float = 0.0,
+        burst: float | None = None,
+        retry_after: Text | None = None,
+        latency: float | LogNormal = 0.0,
         token_seconds: float = 3600.0,
         faults: Mapping[int, Sequence[Fault]] | None = None,
     ) -> None:
         self.order_ids = range(first_id, first_id + orders)
         self.base_url = ""
-        self.rate = rate
+        self.retry_after = retry_after
         self.latency = latency
+        self.timeline = Timeline()
         self.logins = self.requests = self.throttled = 0
         self._port = port
         self._token_seconds = token_seconds
         self._tokens: dict[str, float] = {}
-        self._allowance = (0.0, 0.0)  # requests that may go at once, as of when
+        self._bucket = Bucket(rate, burst)
+        self._seed = seed
         self._faults = {order_id: _one_by_one(given) for order_id, given in (faults or {}).items()}
         self._served: dict[int, int] = {}
+        self._admitted: dict[int, int] = {}  # how often an order's request got past token and limit; 0: all others
         self._visits: dict[int, int] = {}
         self._sent: dict[int, int] = {}
         self._rows: dict[int, search.Row] = {}
         self._body = lru_cache(maxsize=4096)(lambda order_id, visit: order_json(order_id, seed, visit))
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second over all callers; None is no limit."""
+        return self._bucket.rate
+
+    @rate.setter
+    def rate(self, rate: float | None) -> None:
+        self._bucket.rate = rate
+
+    @property
+    def burst(self) -> float | None:
+        """How many requests may go at once; None is a tenth of a second's, and at least one."""
+        return self._bucket.burst
+
+    @burst.setter
+    def burst(self, burst: float | None) -> None:
+        self._bucket.burst = burst
 
     def start(self) -> Self:
         """The server, listening; raises ConfigError when the port cannot be had."""
@@ -164,8 +193,16 @@ class StandIn:
         url = urlsplit(request.target)
         refetch = _REFETCH.fullmatch(url.path) if request.method == "POST" else None
         asked = int(refetch[1] or 0) if refetch else 0
+        place = self.timeline.note(now) if refetch else None
         if asked:
             self._served[asked] = self._served.get(asked, 0) + 1
+        nth = self._admitted.get(asked, 0)
+        answer = self._ruled(request, url, now, asked if refetch else None)
+        wait = seconds(self.latency, self._seed, asked, nth) + answer.fault.wait
+        return answer._replace(wait=wait, place=place)
+
+    def _ruled(self, request: _Request, url: SplitResult, now: float, order_id: int | None) -> _Answer:
+        """What the rules say, before any latency."""
         if request.headers.get("x-api-key") != self.api_key:
             return _Answer(FORBIDDEN)
         if (request.method, url.path) == ("POST", "/login"):
@@ -173,7 +210,8 @@ class StandIn:
         refused = self._refused(request.headers.get("authorization", ""), now)
         if refused:
             return _Answer(refused)
-        return self._refetch(asked) if refetch else _Answer(self._read(request.method, url.path, url.query))
+        self._admitted[order_id or 0] = self._admitted.get(order_id or 0, 0) + 1
+        return _Answer(self._read(request.method, url.path, url.query)) if order_id is None else self._refetch(order_id)
 
     def _read(self, method: str, path: str, query: str) -> Reply:
         match method, path:
@@ -201,13 +239,10 @@ class StandIn:
             return UNAUTHORIZED
         if expires <= now:
             return EXPIRED
-        if self.rate is None:
+        if self._bucket.takes(now):
             return None
-        left, then = self._allowance
-        left = min(max(1.0, self.rate / 10), left + (now - then) * self.rate)
-        self._allowance = (left - (left >= 1), now)
-        self.throttled += left < 1
-        return THROTTLED if left < 1 else None
+        self.throttled += 1
+        return THROTTLED if self.retry_after is None else THROTTLED.saying("Retry-After", self.retry_after)
 
     def _refetch(self, order_id: int) -> _Answer:
         if not 1 <= order_id <= _MAX_ID:
@@ -272,9 +307,8 @@ class _Connection(asyncio.Protocol):
         while not self._busy and not self._transport.is_closing() and (request := self._take()):
             self._busy = True
             answer = self._api._answer(request, self._loop.time())
-            wait = self._api.latency + answer.fault.wait
-            if wait:
-                self._loop.call_later(wait, self._send_late, answer)
+            if answer.wait:
+                self._loop.call_later(answer.wait, self._send_late, answer)
             else:
                 self._send(answer)
 
@@ -332,6 +366,10 @@ class _Connection(asyncio.Protocol):
     def _sent(self, answer: _Answer) -> None:
         """Notes a good body just before its last byte leaves: who has read it may ask for it at once."""
         self._busy = False
-        if answer.good and not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if answer.place is not None:
+            self._api.timeline.answered(answer.place, answer.reply.status)
+        if answer.good:
             order_id, visit = answer.good
             self._api._sent[order_id] = visit
