@@ -27,6 +27,7 @@ class Bucket:
         """Whether one more request may go; it is counted if so."""
         rate = self.rate  # once: another thread may change it meanwhile
         if rate is None:
+            self._left = math.inf
             return True
         size = max(1.0, rate / 10) if self.burst is None else self.burst
         self._left = min(size, self._left + (now - self._then) * rate)
