@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -49,6 +50,21 @@ class Row(dict[str, Any]):
 Matches = Callable[[Row], bool]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """How the list pages; none of it is documented for GET /orders.
+
+    `first` is the number of the first page; pages never hold more than `largest`, whatever was asked for; elements
+    have `sort` if `shows_sort`; without `follows_cursor` every searchAfter is ignored; the orders `twice` stand twice.
+    """
+
+    first: int = 0
+    largest: int = 1000
+    shows_sort: bool = True
+    follows_cursor: bool = True
+    twice: frozenset[int] = frozenset()
+
+
 class SearchError(ValueError):
     """A parameter that the list does not understand; `str(error)` is the plain-text body of the 400."""
 
@@ -63,7 +79,7 @@ class Search(NamedTuple):
     size: int
 
 
-def read(parameters: Mapping[str, str]) -> Search:
+def read(parameters: Mapping[str, str], paging: Paging) -> Search:
     """The search that the URL's parameters ask for; raises SearchError."""
     size = _count(parameters, "pageSize", 25, 1)
     if size > 1000:
@@ -73,26 +89,32 @@ def read(parameters: Mapping[str, str]) -> Search:
     if "searchAfter" in parameters:
         if not sort:
             raise SearchError("searchAfter: needs sort")
-        after = _cursor(parameters["searchAfter"], sort)
-    skip = 0 if after else _count(parameters, "page", 0, 0) * size
+        after = _cursor(parameters["searchAfter"], sort) if paging.follows_cursor else None
+    size = min(size, paging.largest)
+    skip = 0 if after else (_count(parameters, "page", paging.first, paging.first) - paging.first) * size
     return Search(_Query(parameters.get("query", "")).matches, sort or [("orderId", False)], after, skip, size)
 
 
-def page(search: Search, orders: Iterable[Row]) -> Iterator[tuple[int, list[Any]]]:
-    """Order id and sort values of each element of the page, in order."""
+def page(search: Search, orders: Iterable[Row], paging: Paging) -> Iterator[tuple[int, list[Any] | None]]:
+    """Order id and sort values (None: not shown) of each element of the page, in order."""
     found = [row for row in orders if search.matches(row)]
     for field, descending in reversed(search.sort):
         blank = [row for row in found if row[field] is None]
         found = [row for row in found if row[field] is not None]
         found.sort(key=itemgetter(field), reverse=descending)
         found += blank  # last either way, as in Elasticsearch
-    rows = [(row["orderId"], [row[field] for field, _ in search.sort]) for row in found]
+    rows = [
+        (row["orderId"], [row[field] for field, _ in search.sort])
+        for row in found
+        for _ in range(1 + (row["orderId"] in paging.twice))
+    ]
     if search.after:
         rows = [row for row in rows if _is_after(row[1], search.after, search.sort)]
-    yield from rows[search.skip : search.skip + search.size]
+    for order_id, sort in rows[search.skip : search.skip + search.size]:
+        yield order_id, sort if paging.shows_sort else None
 
 
-def element(order: Mapping[str, Any], sort: list[Any]) -> dict[str, Any]:
+def element(order: Mapping[str, Any], sort: list[Any] | None) -> dict[str, Any]:
     """The order as the list shows it, as far as the list's documentation is known."""
     address = order.get("deliveryAddress") or {}
     shown: dict[str, Any] = {name: order.get(name) for name in _SHOWN}
@@ -113,7 +135,7 @@ def element(order: Mapping[str, Any], sort: list[Any]) -> dict[str, Any]:
             }
             for part in parts
         ],
-        "sort": sort,
+        **({} if sort is None else {"sort": sort}),
     }
 
 

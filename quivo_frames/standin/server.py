@@ -1,4 +1,4 @@
-"""The stand-in Quivo API: a real HTTP/1.1 server on loopback, its rules, and its faults. Floor 3.
+"""The stand-in Quivo API and its rules: who is let in, what is answered, what goes wrong. Floor 3.
 
 Documented: POST /login with X-Api-Key and {"username", "password"}; X-Api-Key and the bare token on every later call;
 the 401 {"message": "The incoming token has expired"}; 400 with a plain text of the kind `field: message`; the paging
@@ -9,53 +9,49 @@ token or a garbled one, 403 {"message": "Forbidden"} for a wrong key, 403 "Missi
 path, 429 {"message": "Too Many Requests"} without Retry-After, {"message"} in 5xx.
 Plain guesses: the 401 for a wrong password, the 404 for an unknown order, the text of the 400 for a malformed id, the
 answer of GET /ping, that /login is not throttled, that a revoked token counts as expired.
+Faults, chaos and the habits of lists are not guesses about Quivo: they are what HTTP, gateways and networks can do.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import math
 import re
-import socket
-import struct
-import threading
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from hashlib import sha256
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from quivo_frames.errors import ConfigError
 from quivo_frames.standin import search
 from quivo_frames.standin.chance import LogNormal, seconds
+from quivo_frames.standin.chaos import Chaos
 from quivo_frames.standin.drawing import FIRST_ID, LAST_VISIT, order_json
-from quivo_frames.standin.faults import EXPIRED, FORBIDDEN, TEXT, THROTTLED, UNAUTHORIZED, Fault, Reply, Text, message
+from quivo_frames.standin.faults import (
+    EXPIRED,
+    FORBIDDEN,
+    NEIGHBOUR,
+    NO_FAULT,
+    TEXT,
+    THROTTLED,
+    UNAUTHORIZED,
+    Fault,
+    Reply,
+    Text,
+    message,
+)
 from quivo_frames.standin.limits import Bucket, Timeline
+from quivo_frames.standin.sending import Answer, Request
+from quivo_frames.standin.serving import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _MAX_ID = 2**63 - 1
+_LATEST = datetime(2027, 1, 1, tzinfo=UTC)  # after all that happens to any order
 _REFETCH = re.compile(r"/orders/(?:(\d{1,19})|[^/]+)/refetch", re.ASCII)
-_DRIP_STEP = 0.005  # seconds between two pieces of a dripping body
-_NO_FAULT = Fault()
-
-
-class _Request(NamedTuple):
-    method: str
-    target: str
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-
-
-class _Answer(NamedTuple):
-    reply: Reply
-    fault: Fault = _NO_FAULT
-    good: tuple[int, int] | None = None  # the order and visit whose good body this is
-    wait: float = 0.0
-    place: int | None = None  # in the timeline
 
 
 def _one_by_one(faults: Sequence[Fault]) -> Iterator[Fault]:
@@ -66,10 +62,23 @@ def _one_by_one(faults: Sequence[Fault]) -> Iterator[Fault]:
 class StandIn:
     """A context manager: while it is open, a Quivo API answers at `base_url`.
 
-    `rate` is requests a second over all callers (None: no limit), `burst` how many may go at once (those of 0.1 s,
-    at least one), `retry_after` what the 429 beyond says; all three may be set anew by any thread while it serves.
-    `latency` is the seconds every answer takes; `faults` tells by order id what goes wrong, one fault a request, and
-    then no more. `timeline` tells of every refetch when it came and what was answered.
+    Args:
+        orders: how many there are, from `first_id` on, drawn by `seed`.
+        port: 0 is any free one.
+        rate: requests a second over all callers; None is no limit.
+        burst: how many requests may go at once; None is those of a tenth of a second, and at least one.
+        retry_after: what the 429 beyond the rate says: a text, a callable that gives one (`date_in`), or nothing.
+        latency: seconds before every answer; drawn by seed, order and how often it was asked for if `LogNormal`.
+        token_seconds: how long a token lives.
+        faults: by order id what goes wrong, one fault a request, and then no more.
+        chaos: what goes wrong by chance, where `faults` has nothing (more) for the order.
+        login_faults: what goes wrong with logins, one fault a login, before anything is checked.
+        list_faults: the same for GET /orders, for requests that were let in.
+        paging: the habits of the list.
+        tls: a server's context; then `base_url` is https.
+
+    `rate`, `burst`, `retry_after`, `latency` and `between_pages` may be set by any thread while it serves. `timeline`
+    tells of every refetch when it came and what was answered; `requests`, `logins` and `throttled` count.
     """
 
     api_key = "standin-api-key"
@@ -89,27 +98,40 @@ class StandIn:
         latency: float | LogNormal = 0.0,
         token_seconds: float = 3600.0,
         faults: Mapping[int, Sequence[Fault]] | None = None,
+        chaos: Chaos | None = None,
+        login_faults: Sequence[Fault] = (),
+        list_faults: Sequence[Fault] = (),
+        paging: search.Paging | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.order_ids = range(first_id, first_id + orders)
         self.base_url = ""
         self.retry_after = retry_after
         self.latency = latency
+        self.between_pages: Callable[[int], object] | None = None
         self.timeline = Timeline()
         self.logins = self.requests = self.throttled = 0
         self._port = port
+        self._tls = tls
+        self._serving: Serving | None = None
         self._token_seconds = token_seconds
         self._tokens: dict[str, float] = {}
         self._bucket = Bucket(rate, burst)
         self._seed = seed
         self._faults = {order_id: _one_by_one(given) for order_id, given in (faults or {}).items()}
+        self._chaos = chaos or Chaos({})
+        self._login_faults, self._list_faults = _one_by_one(login_faults), _one_by_one(list_faults)
         self._served: dict[int, int] = {}
-        self._admitted: dict[int, int] = {}  # how often an order's request got past token and limit; 0: all others
+        self._admitted: dict[int, int] = {}  # requests for an order that got past token and limit
         self._visits: dict[int, int] = {}
-        self._sent: dict[int, int] = {}
+        self._sent: dict[int, tuple[int, int]] = {}  # visit and blanks of the last good body
+        self._hashes: dict[int, bytes] = {}  # of all good bodies, one behind the other
+        self._paging = paging or search.Paging()
+        self._pages = 0
+        self._touches = 0
+        self._touched: dict[int, str] = {}  # lastModified, as the list has it
         self._rows: dict[int, search.Row] = {}
         self._body = lru_cache(maxsize=4096)(lambda order_id, visit: order_json(order_id, seed, visit))
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def rate(self) -> float | None:
@@ -118,36 +140,30 @@ class StandIn:
 
     @rate.setter
     def rate(self, rate: float | None) -> None:
+        """Moves the limit."""
         self._bucket.rate = rate
 
     @property
     def burst(self) -> float | None:
-        """How many requests may go at once; None is a tenth of a second's, and at least one."""
+        """How many requests may go at once; None is those of a tenth of a second, and at least one."""
         return self._bucket.burst
 
     @burst.setter
     def burst(self, burst: float | None) -> None:
+        """Makes room for so many."""
         self._bucket.burst = burst
 
     def start(self) -> Self:
         """The server, listening; raises ConfigError when the port cannot be had."""
-        try:
-            listener = socket.create_server(("127.0.0.1", self._port), backlog=1024)
-        except OSError as err:
-            reason = f"Port {self._port} of this machine cannot be opened ({err.strerror})"
-            raise ConfigError(f"{reason}: choose another one, or 0 for any.") from err
-        self.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._loop, self._closing = asyncio.new_event_loop(), asyncio.Event()
-        self._thread = threading.Thread(target=self._run, args=(self._loop, listener), name="stand-in", daemon=True)
-        self._thread.start()
+        self._serving = Serving(self._answer, self._port, self._tls)
+        self.base_url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._serving.port}"
         return self
 
     def stop(self) -> None:
         """Closed, with every connection."""
-        if self._loop and self._thread:
-            self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join()
-            self._loop = self._thread = None
+        if self._serving:
+            self._serving.stop()
+            self._serving = None
 
     __enter__ = start
 
@@ -156,9 +172,13 @@ class StandIn:
 
     def wait(self) -> None:
         """Back when interrupted (Ctrl-C)."""
-        with contextlib.suppress(KeyboardInterrupt):
-            while self._thread and self._thread.is_alive():
-                self._thread.join(1.0)
+        if self._serving:
+            self._serving.wait()
+
+    def refuse(self, seconds: float) -> None:
+        """Resets every connection, and refuses new ones for so many seconds. Back when it is so."""
+        if self._serving:
+            self._serving.refuse(seconds)
 
     def served(self, order_id: int) -> int:
         """Refetches of the order received so far, whatever was answered."""
@@ -166,75 +186,96 @@ class StandIn:
 
     def body_sent(self, order_id: int) -> bytes:
         """The last good and complete body sent for the order; raises KeyError when there was none."""
-        return self._body(order_id, self._sent[order_id])
+        visit, blanks = self._sent[order_id]
+        return self._body(order_id, visit) + b" " * blanks
+
+    def hashes_sent(self, order_id: int) -> list[str]:
+        """SHA-256 of every good and complete body sent for the order, in turn, taken when it was handed to the system.
+
+        Of the body as a client has it: without chunks, decompressed.
+        """
+        all_of_them, size = self._hashes.get(order_id, b""), sha256().digest_size
+        return [all_of_them[at : at + size].hex() for at in range(0, len(all_of_them), size)]
 
     def revoke_tokens(self) -> None:
         """Makes every token given so far an expired one."""
         for token in list(self._tokens):
             self._tokens[token] = 0.0
 
-    def _run(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
-        loop.run_until_complete(self._serve(loop, listener))
-        loop.close()
+    def forget_tokens(self) -> None:
+        """Makes every token given so far one that was never given."""
+        self._tokens.clear()
 
-    async def _serve(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
-        connections: set[_Connection] = set()
-        server = await loop.create_server(lambda: _Connection(self, loop, connections), sock=listener)
-        await self._closing.wait()
-        server.close()
-        for connection in list(connections):
-            connection.abort()
-        await asyncio.sleep(0)  # lets the connections say goodbye
+    def touch(self, *order_ids: int) -> None:
+        """What another's refetch does: each is a visit on, and its lastModified in the list later than any other's."""
+        for order_id in order_ids:
+            self._visits[order_id] = min(self._visits.get(order_id, 0) + 1, LAST_VISIT)
+            self._touches += 1
+            self._touched[order_id] = f"{_LATEST + timedelta(seconds=self._touches):%Y-%m-%dT%H:%M:%SZ}"
+            self._rows.pop(order_id, None)
+
+    def add_orders(self, count: int) -> range:
+        """The ids of so many orders that are new from now on, behind all others."""
+        last = self.order_ids.stop
+        self.order_ids = range(self.order_ids.start, last + count)
+        return self.order_ids[-count:]
 
     # The rules of the API: all below runs in the server's thread.
 
-    def _answer(self, request: _Request, now: float) -> _Answer:
+    def _answer(self, request: Request, now: float) -> Answer:
         self.requests += 1
         url = urlsplit(request.target)
         refetch = _REFETCH.fullmatch(url.path) if request.method == "POST" else None
-        asked = int(refetch[1] or 0) if refetch else 0
-        place = self.timeline.note(now) if refetch else None
-        if asked:
-            self._served[asked] = self._served.get(asked, 0) + 1
-        nth = self._admitted.get(asked, 0)
-        answer = self._ruled(request, url, now, asked if refetch else None)
-        wait = seconds(self.latency, self._seed, asked, nth) + answer.fault.wait
-        return answer._replace(wait=wait, place=place)
+        if refetch:
+            return self._refetch(int(refetch[1] or 0), request.headers, now)
+        reply, fault = self._other(request, url, now)
+        return self._late(fault.upon(reply), fault, None, 0, self.requests)
 
-    def _ruled(self, request: _Request, url: SplitResult, now: float, order_id: int | None) -> _Answer:
-        """What the rules say, before any latency."""
-        if request.headers.get("x-api-key") != self.api_key:
-            return _Answer(FORBIDDEN)
-        if (request.method, url.path) == ("POST", "/login"):
-            return _Answer(self._login(request.body, now))
-        refused = self._refused(request.headers.get("authorization", ""), now)
-        if refused:
-            return _Answer(refused)
-        self._admitted[order_id or 0] = self._admitted.get(order_id or 0, 0) + 1
-        return _Answer(self._read(request.method, url.path, url.query)) if order_id is None else self._refetch(order_id)
+    def _late(self, reply: Reply, fault: Fault, left: Callable[[], None] | None, *about: int) -> Answer:
+        wait = seconds(self.latency, self._seed, "latency", *about) + seconds(fault.wait, self._seed, "wait", *about)
+        return Answer(reply, fault, wait, left)
 
-    def _read(self, method: str, path: str, query: str) -> Reply:
-        match method, path:
-            case "GET", "/orders":
-                return self._list(dict(parse_qsl(query, keep_blank_values=True)))
-            case "GET", "/ping":
-                return Reply(200, b'{"status":"UP"}')
-        return message(403, "Missing Authentication Token")
+    def _refetch(self, order_id: int, headers: Mapping[str, str], now: float) -> Answer:
+        place = self.timeline.note(now)
+        if order_id:
+            self._served[order_id] = self._served.get(order_id, 0) + 1
+        nth = self._admitted.get(order_id, 0)
+        refusal = self._refused(headers, now) or self._unknown(order_id)
+        if refusal:
+            left = partial(self.timeline.answered, place, refusal.status)
+            return self._late(refusal, NO_FAULT, left, order_id, nth)
+        self._admitted[order_id] = nth + 1
+        fault = next(self._faults.get(order_id, iter(())), None) or self._chaos.fault(self._seed, order_id, nth)
+        visit = None
+        if fault.reply:
+            reply = fault.reply
+        elif fault.order_id is not None:
+            other = order_id + 1 if fault.order_id == NEIGHBOUR else fault.order_id
+            reply = fault.upon(Reply(200, self._body(other, 0)))
+        else:
+            visit = self._visits[order_id] = min(self._visits.get(order_id, -1) + 1, LAST_VISIT)
+            self._rows.pop(order_id, None)
+            reply = fault.upon(Reply(200, self._body(order_id, visit)))
+        left = partial(self._left, place, order_id, reply, fault, visit if fault.harmless else None)
+        return self._late(reply, fault, left, order_id, nth)
 
-    def _login(self, body: bytes, now: float) -> Reply:
-        self.logins += 1
-        try:
-            given = msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return Reply(400, b"body: must be a JSON object", TEXT)
-        if (given.get("username"), given.get("password")) != (self.username, self.password):
-            return message(401, "Incorrect username or password.")
-        token = f"standin-token-{self.logins:06d}"
-        self._tokens[token] = now + self._token_seconds
-        return Reply(200, msgspec.json.encode({"token": token}))
+    def _left(self, place: int, order_id: int, reply: Reply, fault: Fault, visit: int | None) -> None:
+        """Notes that a whole answer leaves; it is a good one if there is a visit."""
+        self.timeline.answered(place, reply.status)
+        if visit is not None:
+            self._sent[order_id] = (visit, fault.blanks)
+            self._hashes[order_id] = self._hashes.get(order_id, b"") + sha256(reply.body).digest()
 
-    def _refused(self, authorization: str, now: float) -> Reply | None:
-        expires = self._tokens.get(authorization.removeprefix("Bearer "))
+    def _unknown(self, order_id: int) -> Reply | None:
+        if not 1 <= order_id <= _MAX_ID:
+            return Reply(400, f"orderId: must be a number between 1 and {_MAX_ID}".encode(), TEXT)
+        return None if order_id in self.order_ids else message(404, f"Order {order_id} not found")
+
+    def _refused(self, headers: Mapping[str, str], now: float) -> Reply | None:
+        """Why a request is not let in."""
+        if headers.get("x-api-key") != self.api_key:
+            return FORBIDDEN
+        expires = self._tokens.get(headers.get("authorization", "").removeprefix("Bearer "))
         if expires is None:
             return UNAUTHORIZED
         if expires <= now:
@@ -244,132 +285,56 @@ class StandIn:
         self.throttled += 1
         return THROTTLED if self.retry_after is None else THROTTLED.saying("Retry-After", self.retry_after)
 
-    def _refetch(self, order_id: int) -> _Answer:
-        if not 1 <= order_id <= _MAX_ID:
-            return _Answer(Reply(400, f"orderId: must be a number between 1 and {_MAX_ID}".encode(), TEXT))
-        if order_id not in self.order_ids:
-            return _Answer(message(404, f"Order {order_id} not found"))
-        fault = next(self._faults.get(order_id, iter(())), _NO_FAULT)
-        if fault.reply:
-            return _Answer(fault.reply, fault)
-        if fault.order_id is not None:
-            return _Answer(Reply(200, self._body(fault.order_id, 0)), fault)
-        visit = self._visits[order_id] = min(self._visits.get(order_id, -1) + 1, LAST_VISIT)
-        self._rows.pop(order_id, None)
-        body = self._body(order_id, visit)
-        if fault.spoil == "cut":
-            return _Answer(Reply(200, body[: len(body) // 2]), fault)
-        return _Answer(Reply(200, body), fault, None if fault.spoil else (order_id, visit))
+    def _other(self, request: Request, url: SplitResult, now: float) -> tuple[Reply, Fault]:
+        where = (request.method, url.path)
+        if where == ("POST", "/login"):
+            return self._login(request, now)
+        refusal = self._refused(request.headers, now)
+        if refusal:
+            return refusal, NO_FAULT
+        match where:
+            case "GET", "/orders":
+                return self._list(dict(parse_qsl(url.query, keep_blank_values=True)))
+            case "GET", "/ping":
+                return Reply(200, b'{"status":"UP"}'), NO_FAULT
+        return message(403, "Missing Authentication Token"), NO_FAULT
 
-    def _list(self, parameters: dict[str, str]) -> Reply:
+    def _login(self, request: Request, now: float) -> tuple[Reply, Fault]:
+        if request.headers.get("x-api-key") != self.api_key:
+            return FORBIDDEN, NO_FAULT
+        self.logins += 1
+        fault = next(self._login_faults, NO_FAULT)
+        if fault.reply:
+            return fault.reply, fault
         try:
-            asked = search.read(parameters)
+            given = msgspec.json.decode(request.body, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Reply(400, b"body: must be a JSON object", TEXT), fault
+        if (given.get("username"), given.get("password")) != (self.username, self.password):
+            return message(401, "Incorrect username or password."), fault
+        token = f"standin-token-{self.logins:06d}"
+        self._tokens[token] = now + self._token_seconds
+        return Reply(200, msgspec.json.encode({"token": token})), fault
+
+    def _list(self, parameters: dict[str, str]) -> tuple[Reply, Fault]:
+        fault = next(self._list_faults, NO_FAULT)
+        if fault.reply:
+            return fault.reply, fault
+        try:
+            asked = search.read(parameters, self._paging)
         except search.SearchError as err:
-            return Reply(400, str(err).encode(), TEXT)
+            return Reply(400, str(err).encode(), TEXT), fault
+        if self._pages and self.between_pages:
+            self.between_pages(self._pages)
+        self._pages += 1
         for order_id in self.order_ids:
             if order_id not in self._rows:
                 self._rows[order_id] = search.Row(order_id, self._order)
-        rows = search.page(asked, (self._rows[order_id] for order_id in self.order_ids))
-        return Reply(200, msgspec.json.encode([search.element(self._order(order_id), sort) for order_id, sort in rows]))
+        rows = search.page(asked, (self._rows[order_id] for order_id in self.order_ids), self._paging)
+        found = [search.element(self._order(order_id), sort) for order_id, sort in rows]
+        return Reply(200, msgspec.json.encode(found)), fault
 
     def _order(self, order_id: int) -> dict[str, Any]:
-        return cast("dict[str, Any]", msgspec.json.decode(self._body(order_id, self._visits.get(order_id, 0))))
-
-
-class _Connection(asyncio.Protocol):
-    """One client's connection: requests in, one at a time, answers out."""
-
-    def __init__(self, api: StandIn, loop: asyncio.AbstractEventLoop, open_ones: set[_Connection]) -> None:
-        self._api = api
-        self._loop = loop
-        self._open_ones = open_ones
-        self._buffer = bytearray()
-        self._busy = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._open_ones.add(self)
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self._open_ones.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        self._go_on()
-
-    def abort(self) -> None:
-        """Drops the connection with a reset."""
-        if wire := self._transport.get_extra_info("socket"):
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
-
-    def _go_on(self) -> None:
-        while not self._busy and not self._transport.is_closing() and (request := self._take()):
-            self._busy = True
-            answer = self._api._answer(request, self._loop.time())
-            if answer.wait:
-                self._loop.call_later(answer.wait, self._send_late, answer)
-            else:
-                self._send(answer)
-
-    def _take(self) -> _Request | None:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return None
-        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        end += 4
-        length = headers.get("content-length", "0")
-        method, target, *_ = [*first.split(" "), "", ""]
-        if not length.isdecimal() or "transfer-encoding" in headers or not target:
-            self._transport.write(Reply(400, b"request: cannot be read", TEXT).wire())
-            self._transport.close()
-            return None
-        if len(self._buffer) < end + int(length):
-            return None
-        body = bytes(self._buffer[end : end + int(length)])
-        del self._buffer[: end + int(length)]
-        return _Request(method, target, headers, body)
-
-    def _send_late(self, answer: _Answer) -> None:
-        self._send(answer)
-        self._go_on()
-
-    def _send(self, answer: _Answer) -> None:
-        reply, fault = answer.reply, answer.fault
-        if fault.spoil == "reset":
-            self.abort()
-        elif fault.spoil == "truncate":
-            whole = reply.wire()
-            self._transport.write(whole[: len(whole) - len(reply.body) // 2])
-            self._transport.close()
-        elif fault.spread:
-            self._transport.write(reply.head())
-            self._drip(answer, 0)
-        else:
-            self._sent(answer)
-            self._transport.write(reply.wire())
-
-    def _drip(self, answer: _Answer, at: int) -> None:
-        body = answer.reply.body
-        if self._transport.is_closing():
-            return
-        step = math.ceil(len(body) * _DRIP_STEP / answer.fault.spread)
-        if at + step < len(body):
-            self._transport.write(body[at : at + step])
-            self._loop.call_later(_DRIP_STEP, self._drip, answer, at + step)
-        else:
-            self._sent(answer)
-            self._transport.write(body[at:])
-            self._go_on()
-
-    def _sent(self, answer: _Answer) -> None:
-        """Notes a good body just before its last byte leaves: who has read it may ask for it at once."""
-        self._busy = False
-        if self._transport.is_closing():
-            return
-        if answer.place is not None:
-            self._api.timeline.answered(answer.place, answer.reply.status)
-        if answer.good:
-            order_id, visit = answer.good
-            self._api._sent[order_id] = visit
+        """The order as the list knows it."""
+        shown = cast("dict[str, Any]", msgspec.json.decode(self._body(order_id, self._visits.get(order_id, 0))))
+        return shown | {"lastModified": self._touched[order_id]} if order_id in self._touched else shown

@@ -1,0 +1,116 @@
+"""Where the stand-in listens: one thread with an event loop, a port of this machine, and the connections to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.standin.sending import Answer, Connection, Request
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+_HOST = "127.0.0.1"
+_BACKLOG = 1024
+
+
+class Serving:
+    """A thread that serves from `start` to `stop`; raises ConfigError when the port cannot be had."""
+
+    def __init__(self, answer: Callable[[Request, float], Answer], port: int, tls: ssl.SSLContext | None) -> None:
+        self.answer = answer
+        try:
+            self._listener = socket.create_server((_HOST, port), backlog=_BACKLOG)
+        except OSError as err:
+            reason = f"Port {port} of this machine cannot be opened ({err.strerror})"
+            raise ConfigError(f"{reason}: choose another one, or 0 for any.") from err
+        self.port: int = self._listener.getsockname()[1]
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
+        self._open_ones: set[Connection] = set()
+        self._server: asyncio.Server | None = None  # none while connections are refused
+        self._reopening: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._run, name="stand-in", daemon=True)
+        self._ready = threading.Event()
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Closed, with every connection."""
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Back when it has stopped, or is interrupted."""
+        with contextlib.suppress(KeyboardInterrupt):
+            while self._thread.is_alive():
+                self._thread.join(1.0)
+
+    def refuse(self, seconds: float) -> None:
+        """Resets every connection, and refuses new ones for so many seconds. Back when it is so."""
+        if threading.current_thread() is self._thread:
+            self._shut(seconds)
+            return
+        done = threading.Event()
+
+        def shut() -> None:
+            self._shut(seconds)
+            done.set()
+
+        self._loop.call_soon_threadsafe(shut)
+        done.wait()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        await self._listen()
+        self._ready.set()
+        await self._closing.wait()
+        if self._server:
+            self._server.close()
+        self._listener.close()
+        self._drop_all()
+        await asyncio.sleep(0)  # lets the connections say goodbye
+
+    async def _listen(self) -> None:
+        server = await self._loop.create_server(
+            lambda: Connection(self, self._loop, self._open_ones), sock=self._listener, ssl=self._tls, backlog=_BACKLOG
+        )
+        if self._reopening:  # shut again meanwhile
+            self._hold(server)
+        else:
+            self._server = server
+
+    def _shut(self, seconds: float) -> None:
+        if self._server:
+            self._hold(self._server)
+            self._server = None
+        self._drop_all()
+        until = self._loop.time() + seconds
+        if self._reopening:
+            until = max(until, self._reopening.when())
+            self._reopening.cancel()
+        self._reopening = self._loop.call_at(until, self._reopen)
+
+    def _hold(self, server: asyncio.Server) -> None:
+        """Listens no more, but lets nobody else have the port."""
+        server.close()
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind((_HOST, self.port))
+
+    def _reopen(self) -> None:
+        self._reopening = None
+        self._task = self._loop.create_task(self._listen())
+
+    def _drop_all(self) -> None:
+        for connection in list(self._open_ones):
+            connection.abort()
