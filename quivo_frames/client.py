@@ -23,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 
 from quivo_frames.connection import Connection
 from quivo_frames.errors import ConfigError, LoginError, QuivoError, UnexpectedResponse, Unreachable
+from quivo_frames.listing import changed_since, found
 from quivo_frames.login import Login
 from quivo_frames.pace import Gate, retry_after
 from quivo_frames.reply import (
@@ -36,8 +37,6 @@ from quivo_frames.reply import (
     flaw_of_list,
     flaw_of_login,
     flaw_of_order,
-    listed_id,
-    next_cursor,
     no_flaw,
     token_in,
     verdict,
@@ -57,7 +56,6 @@ logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 30.0
 PATIENCE = 120.0  # seconds without any answer, after there were some, until a run ends
-PAGE_SIZE = 1000  # the documented maximum
 SAID_LENGTH = 200
 
 
@@ -147,34 +145,24 @@ class Client:
             message=f"{reply.message} {CURES.get(reply.outcome, '')}".strip(),
         )
 
-    def find(self, query: str = "", *, sort: str = "orderId:asc", limit: int | None = None) -> Iterator[int]:
+    def find(
+        self, query: str = "", *, sort: str = "orderId:asc", limit: int | None = None, since: datetime | None = None
+    ) -> Iterator[int]:
         """The ids of the orders that a query finds, each once, in the order of `sort` (`field:asc` or `field:desc`).
 
         `query` is Quivo's own syntax (Elasticsearch query strings), for example `sellerId:1882`; empty finds all.
-        Pages are asked for one after another, each from the last element of the one before. When many orders share
-        one value of the sort field, a page may end among them and the next one may pass over the rest: orderId is safe.
+        `since` narrows it to orders last modified at that instant or later (without a zone: UTC). Quivo's index follows
+        its orders a little later: begin somewhat before the end of the last time, ids that come twice cost nothing.
+
+        Pages are asked for one after another. Sorted by orderId none is missed; with `lastModified:desc`, say, an order
+        that is changed meanwhile moves to where was read already.
 
         Raises:
-            ConfigError: Quivo refused the query.
-            LoginError, Unreachable, UnexpectedResponse: as for `refetch`, and when the list cannot be read.
+            ConfigError: an argument makes no sense, or Quivo refused the query.
+            LoginError, Unreachable, UnexpectedResponse: as for `refetch`, and when the list cannot be read to its end.
         """
-        seen: set[int] = set()
-        size = min(PAGE_SIZE, limit or PAGE_SIZE)
-        parameters = {"sort": sort, "pageSize": str(size)} | ({"query": query} if query else {})
-        while limit is None or len(seen) < limit:
-            page = self._page(parameters)
-            new = [order_id for order_id in dict.fromkeys(map(listed_id, page)) if order_id not in seen]
-            if not new:
-                return
-            new = new[: None if limit is None else limit - len(seen)]
-            seen.update(new)
-            yield from new
-            cursor = next_cursor(page[-1], sort.partition(":")[0])
-            if cursor is None and len(page) < size:
-                return
-            if cursor is None:
-                raise UnexpectedResponse(f"The list of orders does not show what {sort} sorts by: use orderId:asc.")
-            parameters["searchAfter"] = cursor
+        narrowed = query if since is None else changed_since(query, since, datetime.now(UTC))
+        return found(self._page, narrowed, sort=sort, limit=limit)
 
     def ping(self) -> float:
         """The seconds that Quivo took to answer a ping; logs in first if need be.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from quivo_frames.errors import UnexpectedResponse
 from quivo_frames.response import Outcome
 
 if TYPE_CHECKING:
@@ -105,23 +104,6 @@ def _unreadable(body: bytes, error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
         return f"has another shape than documented ({error})"
     return f"cannot be read as JSON ({error})"
-
-
-def listed_id(element: Mapping[str, msgspec.Raw]) -> int:
-    """The order id of an element of a list."""
-    try:
-        return msgspec.json.decode(element["orderId"], type=int)
-    except (KeyError, msgspec.DecodeError) as error:
-        raise UnexpectedResponse("The list of orders has an element without an orderId: it cannot be used.") from error
-
-
-def next_cursor(element: Mapping[str, msgspec.Raw], sort_field: str) -> str | None:
-    """Where the next page begins: the element's `sort` values (inferred to be the cursor), else its sort field."""
-    shown = [msgspec.json.decode(element[name]) for name in ("sort", sort_field) if name in element]
-    value = next((value for value in shown if value is not None and not isinstance(value, dict)), None)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def words(body: bytes, phrase: str) -> str:

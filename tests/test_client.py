@@ -347,40 +347,6 @@ def test_waiting_ends_when_told_to_stop(connect: Connect, fault: Fault) -> None:
         assert time.monotonic() - began < 2
 
 
-def test_find_gives_each_id_once_page_after_page(
-    standin: StandIn, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "PAGE_SIZE", 40)
-    assert list(client.find()) == list(standin.order_ids)
-    assert list(client.find("orderId:[100010 TO *]", sort="orderId:desc", limit=50)) == list(range(100300, 100250, -1))
-    assert list(client.find("orderId:[100010 TO 100019]")) == list(range(100010, 100020))
-    assert list(client.find("orderId:7")) == []
-
-
-def test_a_list_that_repeats_itself_comes_to_an_end(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PAGE_SIZE", 2)
-    page = raw(b'[{"orderId":1},{"orderId":2},{"orderId":2}]')
-    with answering(TOKEN, page) as (url, received):
-        assert list(at(connect, url).find()) == [1, 2]
-    assert b"searchAfter=2" in received[2]
-    assert len(received) == 3
-
-
-def test_the_cursor_is_what_the_last_element_sorts_by(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PAGE_SIZE", 1)
-    pages = [raw(b'[{"orderId":1,"sort":["a b"]}]'), raw(b'[{"orderId":2,"sort":[7,"x"]}]'), raw(b"[]")]
-    with answering(TOKEN, *pages) as (url, received):
-        assert list(at(connect, url).find("a:b")) == [1, 2]
-    assert received[1].startswith(b"GET /orders?sort=orderId%3Aasc&pageSize=1&query=a%3Ab HTTP")
-    assert b"searchAfter=a+b " in received[2]
-    assert b"searchAfter=%5B7%2C%22x%22%5D " in received[3]
-
-
-def test_a_query_that_quivo_refuses_is_the_users(client: Client) -> None:
-    with pytest.raises(ConfigError, match=r"Quivo refused the search \(400: .*\). Check the query"):
-        list(client.find("((("))
-
-
 @pytest.mark.parametrize("page", [b"{}", b'[{"id":1}]', b'[{"orderId":"1"}]', b"[1]"])
 def test_a_list_that_nobody_documented_is_told(connect: Connect, page: bytes) -> None:
     with answering(TOKEN, raw(page)) as (url, _), pytest.raises(UnexpectedResponse):
