@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from quivo_frames.flattening import flatten
     from quivo_frames.frames import Frames
+    from quivo_frames.ids import read_ids
     from quivo_frames.refetching import plan, refetch
     from quivo_frames.settings import Settings
     from quivo_frames.unflattening import unflatten
@@ -61,6 +62,7 @@ _HOMES = {
     "build": "building",
     "flatten": "flattening",
     "plan": "refetching",
+    "read_ids": "ids",
     "refetch": "refetching",
     "schema": "validating",
     "unflatten": "unflattening",
@@ -83,6 +85,7 @@ __all__ = [
     "flatten",
     "open",
     "plan",
+    "read_ids",
     "refetch",
     "schema",
     "unflatten",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LINES = (".ndjson", ".jsonl")
 WHOLE = (".json",)
 PACKED = (".gz", ".zst")
+UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+"""What reading a file may raise that is damaged, packed otherwise, or not allowed."""
 _BOM = b"\xef\xbb\xbf"
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
@@ -80,7 +82,7 @@ def spots(path: Path, start: Spot | None = None) -> Iterator[tuple[Spot | None, 
     """The same with the spot of each; None where reading can begin at the first order only."""
     first = start or _FIRST
     try:
-        with _open(path) as file:
+        with unpacked(path) as file:
             if _kind(path) in LINES and path.suffix.lower() not in PACKED:
                 file.seek(first.offset)
                 yield from _lines(path, file, first)
@@ -88,7 +90,7 @@ def spots(path: Path, start: Spot | None = None) -> Iterator[tuple[Spot | None, 
                 yield from ((None, raw) for _, raw in _lines(path, file))
             else:
                 yield from ((None, raw) for raw in _whole(path, file.read()))
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except UNREADABLE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is broken or not packed so"
         raise ConfigError(f"The file {path} cannot be read: {reason}. Nothing was built from it.") from error
 
@@ -101,7 +103,8 @@ def _kind(path: Path) -> str | None:
     return suffixes[-1] if suffixes and suffixes[-1] in LINES + WHOLE else None
 
 
-def _open(path: Path) -> IO[bytes]:
+def unpacked(path: Path) -> IO[bytes]:
+    """The content of the file, unpacked while it is read if it ends in .gz or .zst; reading raises `UNREADABLE`."""
     if path.suffix.lower() == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix.lower() == ".zst":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from quivo_frames.asking import Crew
 from quivo_frames.errors import ConfigError
+from quivo_frames.ids import checked
 from quivo_frames.progress import metered
 from quivo_frames.response import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import polars as pl
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LARGEST_ID = 2**63 - 1
-SHOWN = 5  # wrong ids in a message
+TYPICAL_RATES = (1, 5, 10)
+"""Requests a second, to say how long something takes as long as nobody knows the rate."""
 GOOD = frozenset({Outcome.FETCHED, Outcome.SKIPPED})
 
 
@@ -58,7 +58,9 @@ class Plan:
         left_out = ((self.done, "already done"), (self.skipped, "fetched recently"), (self.duplicates, "given twice"))
         told = ", ".join(f"{count:,} {why}" for count, why in left_out if count) or "none left out"
         run = f"goes on with run {self.resumed}" if self.resumed else "a new run"
-        took = "" if self.seconds is None else f"; {timedelta(seconds=round(self.seconds))} at {self.rate:g} a second"
+        rates = (self.rate,) if self.rate else TYPICAL_RATES if self.requests else ()
+        times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
+        took = f"; {times}" + ("" if self.rate else " (Quivo's answers decide)") if times else ""
         return f"{self.requests:,} requests for {self.asked:,} orders ({run}; {told}){took}"
 
 
@@ -187,39 +189,6 @@ def plan(
     seconds = batch.requests / rate if rate else None
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
     return Plan(batch.requests, *counts, resumed=batch.resumed, rate=rate, seconds=seconds)
-
-
-def checked(order_ids: Iterable[int | str]) -> Iterator[int]:
-    """The ids as numbers, one by one; raises ConfigError after the last if any cannot be an order id."""
-    if isinstance(order_ids, (str, bytes)) or not hasattr(order_ids, "__iter__"):
-        raise ConfigError("The order ids must be a list or another iterable of ids, even for a single one.")
-    wrong = 0
-    shown: list[str] = []
-    for given in order_ids:
-        order_id = _order_id(given)
-        if order_id is not None:
-            yield order_id
-        else:
-            wrong += 1
-            if len(shown) < SHOWN:
-                shown.append(repr(given)[:40])
-    if wrong:
-        more = f" and {wrong - SHOWN:,} more" if wrong > SHOWN else ""
-        raise ConfigError(
-            f"{wrong:,} of the ids cannot be order ids: {', '.join(shown)}{more}. "
-            "An order id is a whole number from 1 to 9223372036854775807. Nothing was asked."
-        )
-
-
-def _order_id(given: object) -> int | None:
-    if isinstance(given, str):
-        digits = given.strip()
-        order_id = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < SHOWN * 8 else 0
-    elif isinstance(given, bool) or not hasattr(given, "__index__"):
-        return None
-    else:
-        order_id = operator.index(given)
-    return order_id if 1 <= order_id <= LARGEST_ID else None
 
 
 def _fresh_since(max_age: timedelta | None) -> datetime | None:

@@ -17,7 +17,8 @@ import pytest
 
 from quivo_frames.archive import Archive
 from quivo_frames.errors import ArchiveError, ConfigError, LoginError
-from quivo_frames.refetching import checked, plan, refetch
+from quivo_frames.ids import checked
+from quivo_frames.refetching import plan, refetch
 from quivo_frames.response import Answer, Outcome
 from quivo_frames.standin import Fault, StandIn
 
@@ -86,18 +87,6 @@ def test_an_invalid_id_stops_everything_before_the_first_request(
         refetch([100001, wrong, 100002], client, archive)
     assert standin.requests == 0
     assert archive.runs().height == 0
-
-
-def test_invalid_ids_are_counted_and_five_are_shown() -> None:
-    with pytest.raises(ConfigError, match=r"^1,000 of the ids .*: 'a0', 'a1', 'a2', 'a3', 'a4' and 995 more\. "):
-        list(checked(f"a{n}" for n in range(1000)))
-    for not_a_list in ("100001", 100001):
-        with pytest.raises(ConfigError, match="must be a list"):
-            list(checked(not_a_list))  # type: ignore[arg-type]
-
-
-def test_the_largest_id_is_an_id() -> None:
-    assert list(checked([1, str(2**63 - 1)])) == [1, 2**63 - 1]
 
 
 def test_a_finished_run_asked_again_is_a_new_refetch(standin: StandIn, client: Client, archive: Archive) -> None:
