@@ -11,10 +11,10 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ import click
 from quivo_frames.errors import ConfigError, QuivoError
 
 if TYPE_CHECKING:
+    from quivo_frames.archive import Archive
+    from quivo_frames.ids import Ids
     from quivo_frames.progress import Progress
     from quivo_frames.refetching import Run
 
@@ -53,10 +55,27 @@ class _Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
-        if found is None:
+        duration = _duration(str(value))
+        if duration is None:
             self.fail(f"{value} is no duration. Write 90s, 30m, 12h or 7d.", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+        return duration
+
+
+class _Instant(click.ParamType[datetime]):
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            ago = _duration(str(value))
+            return datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago
+        except (ValueError, OverflowError):
+            ways = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
+            self.fail(f"{value} is no instant. {ways}", param, ctx)
+
+
+def _duration(text: str) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text, re.ASCII)
+    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
 
 
 _archive = click.option(
@@ -92,9 +111,11 @@ def demo(out: Path, orders: int) -> None:
 @click.option(
     "--ids",
     "ids_file",
-    type=click.File(encoding="utf-8", errors="replace"),
-    help="File with ids, separated by lines, blanks or commas; - is stdin.",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="File with ids: text, .csv, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
 )
+@click.option("--column", help="Column of the ids.  [default: one such as order_id, orderId, Order ID, id]")
+@click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="The failed orders of a run, and no others.")
 @_archive
 @click.option(
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="At most so many requests at a time."
@@ -106,24 +127,31 @@ def demo(out: Path, orders: int) -> None:
 @click.option("--yes", is_flag=True, help=f"Do not ask before {ASK_FROM} requests and more.")
 @_as_json
 def refetch(
-    ids: tuple[str, ...], ids_file: Any, archive: Path, workers: int, rate: float | None, max_age: timedelta | None,
-    new_run: bool, dry_run: bool, yes: bool, as_json: bool,
+    ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
+    rate: float | None, max_age: timedelta | None, new_run: bool, dry_run: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Refetch orders and keep every answer in the archive. Safe to repeat: it goes on where it stopped.
 
     Example: quivo-frames refetch 100017 100018
 
-    Example: quivo-frames find 'lastModified:[2026-11-01T00:00:00Z TO *]' | quivo-frames refetch --ids -
+    Example: quivo-frames refetch --ids export.csv --column 'Order ID' --dry-run
+
+    Example: quivo-frames find --since 24h | quivo-frames refetch --ids -
+
+    Example: quivo-frames refetch --failed-of 3
     """
     from quivo_frames.archive import Archive
     from quivo_frames.client import Client
     from quivo_frames.refetching import plan as plan_of
     from quivo_frames.refetching import refetch as run_of
 
-    given = [*ids, *(_split(ids_file) if ids_file else ())]
-    if not given:
-        raise ConfigError("No order ids were given. Name them, or give a file of them: --ids FILE.")
     with Archive(archive) as opened:
+        given = _given(ids, ids_file, column, failed_of, opened)
+        if not given:
+            click.echo(
+                json.dumps({"run": None, "asked": 0, "requests": 0}) if as_json else f"{given}: nothing to refetch."
+            )
+            return
         plan = plan_of(given, opened, max_age=max_age, new_run=new_run, rate=rate)
         if dry_run:
             click.echo(json.dumps(plan.facts()) if as_json else str(plan))
@@ -144,7 +172,8 @@ def refetch(
             )
             if failures.height:
                 click.echo(
-                    f"The same command asks for these again; `quivo-frames status --archive {archive}` lists them."
+                    f"`quivo-frames refetch --failed-of {run.run} --archive {archive}` asks for these again; "
+                    f"`quivo-frames status --archive {archive}` lists them."
                 )
     sys.exit(1 if failures.height else 0)
 
@@ -154,9 +183,27 @@ def _tell_event(name: str, told: Progress | Run) -> None:
     click.echo(json.dumps({"event": name, **facts}))
 
 
-def _split(file: Any) -> Iterator[str]:
-    for line in file:
-        yield from line.replace(",", " ").split()
+def _given(
+    ids: tuple[str, ...], file: Path | None, column: str | None, failed_of: int | None, archive: Archive
+) -> Ids:  # fmt: skip
+    from quivo_frames.ids import Ids, checked, read_ids
+    from quivo_frames.ids import failed_of as failures_of
+
+    if failed_of is not None:
+        if ids or file or column:
+            raise ConfigError("--failed-of names the orders by itself: leave out other ids, --ids and --column.")
+        return failures_of(archive, failed_of)
+    if column and not file:
+        raise ConfigError("--column belongs to a file of ids: give one with --ids FILE.")
+    if not (ids or file):
+        raise ConfigError("No order ids were given. Name them, or give a file of them: --ids FILE.")
+    named = checked(ids)
+    if file is None:
+        return Ids(named, "the command line")
+    read = read_ids(sys.stdin.buffer if str(file) == "-" else file, column)
+    if read.left_out:
+        click.echo(str(read), err=True)
+    return Ids(chain(named, read), f"{read.source} and the command line") if ids else read
 
 
 def _tell(lines: list[str], most: int = 10) -> None:
@@ -172,15 +219,28 @@ def _tell(lines: list[str], most: int = 10) -> None:
     "--sort", default="orderId:asc", show_default=True, help="Field and direction, such as lastModified:desc."
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many ids.")
-def find(query: str, sort: str, limit: int | None) -> None:
+@click.option(
+    "--since",
+    type=_Instant(),
+    help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
+)
+def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
     """Print the ids of the orders that a query finds, one a line. QUERY is Quivo's own query syntax.
 
+    What was changed just now may be missing: the index that is searched follows the orders a little later. Begin
+    --since somewhat before the end of the last time; ids that come twice cost little with `refetch --max-age`.
+
+    Sorted by orderId no order is missed. With another sort, an order that is changed meanwhile may move to where was
+    read already, and many orders of one value cannot be told apart: that is told.
+
     Example: quivo-frames find 'sellerId:1882 AND orderStatus:PROCESSING' --limit 500
+
+    Example: quivo-frames find 'sellerId:1882 OR sellerId:1883' --since 24h > ids.txt
     """
     from quivo_frames.client import Client
 
     with Client.from_env() as client:
-        for order_id in client.find(query, sort=sort, limit=limit):
+        for order_id in client.find(query, sort=sort, limit=limit, since=since):
             click.echo(order_id)
 
 

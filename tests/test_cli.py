@@ -111,7 +111,17 @@ WRONG_USE = {
     "an id too high": (["refetch", HIGHEST], HIGHEST),
     "a wrong duration": (["refetch", "1", "--max-age", "12"], "12h"),
     "no such ids file": (["refetch", "--ids", "gone.txt"], "gone.txt"),
-    "an ids file that is no text": (["refetch", "--ids", "torn.ndjson.gz"], "cannot be order ids"),
+    "an ids file that is torn": (["refetch", "--ids", "torn.ndjson.gz"], "torn.ndjson.gz cannot be read"),
+    "an ids file that is no text": (["refetch", "--ids", "text.txt"], "of the ids in text.txt cannot be order ids"),
+    "ids in a folder": (["refetch", "--ids", "empty"], "empty is a folder"),
+    "orders for events": (["refetch", "--ids", "orders.ndjson"], "line 1: this is no webhook event"),
+    "a column of no file": (["refetch", "1", "--column", "id"], "--column belongs to a file"),
+    "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),
+    "failures and a file": (["refetch", "--ids", "text.txt", "--failed-of", "1"], "leave out other ids"),
+    "failures of no archive": (["refetch", "--failed-of", "1"], "no archive orders.sqlite"),
+    "an unreadable instant": (["find", "--since", "yesterday"], "yesterday is no instant. Write 2026-06-01,"),
+    "an instant before time": (["find", "--since", "99999999d"], "99999999d is no instant"),
+    "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
     "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
     "a demo in a file": (["demo", "--out", "text.txt"], "text.txt cannot be worked in: File exists"),
     "a port in use": (["serve", "--port", "PORT"], "cannot be opened"),
@@ -258,3 +268,71 @@ def test_build_strict_exits_with_1_when_something_was_noted(tmp_path: Path, run)
     file.write_text('{"orderId":1}')
     assert run(*command, "--strict").returncode == 1  # newField is gone, and so is created
     assert run(*command, "--strict").returncode == 0
+
+
+def test_refetch_takes_ids_from_every_source_and_tells_what_it_left_out(run, settings, tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text("Order ID;n\n100001;1\n100002;2\n", encoding="utf-8-sig")
+    (tmp_path / "events.ndjson").write_text(
+        '{"events":[{"id":100003,"entity":"ORDERS"}]}\n{"events":[{"id":9,"entity":"SHIPMENTS"}]}\n'
+    )
+    pl.DataFrame({"theirs": [100_004, 100_005]}).write_parquet(tmp_path / "ids.parquet")
+    for source, told, warned in (
+        (["--ids", "ids.csv"], "2 orders", ""),
+        (["--ids", "ids.parquet", "--column", "theirs", "100009"], "3 orders", ""),
+        (["--ids", "events.ndjson"], "1 orders", "1 order ids from events.ndjson; left out: 1 events of SHIPMENTS"),
+    ):
+        done = run("refetch", *source, env=settings)
+        assert (done.returncode, done.stderr[: len(warned)]) == (0, warned)
+        assert told in done.stdout
+    assert "6 orders, 6 good answers, 3 runs" in run("status").stdout
+
+
+def test_ids_of_a_pipe_are_planned_and_fetched(run, settings) -> None:
+    wrong = run("refetch", "--ids", "-", env=settings, stdin="100001\n# two\nx\n")
+    assert wrong.returncode == 2
+    assert "1 of the ids in stdin cannot be order ids: a text of 1 characters, not shown (line 3)" in wrong.stderr
+    done = run("refetch", "--ids", "-", "--column", "id", env=settings, stdin="id,b\n100001,1\n100002,2\n")
+    assert "2 orders" in done.stdout
+
+
+def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn) -> None:
+    first = run("refetch", "100001", "100007", "100008", env=settings)
+    assert "`quivo-frames refetch --failed-of 1 --archive orders.sqlite` asks for these again" in first.stdout
+    before = api.served(100_001)
+    again = run("refetch", "--failed-of", "1", env=settings)
+    assert (again.returncode, api.served(100_001)) == (1, before)
+    assert again.stdout.startswith("Run 2: 1 orders in")
+    assert run("refetch", "100001", env=settings).returncode == 0
+    none = run("refetch", "--failed-of", "3", env=settings)
+    assert (none.returncode, none.stdout) == (0, "0 order ids from the failures of run 3: nothing to refetch.\n")
+    assert json.loads(run("refetch", "--failed-of", "3", "--json").stdout) == {"run": None, "asked": 0, "requests": 0}
+    unknown = run("refetch", "--failed-of", "9", env=settings)
+    assert unknown.returncode == 2
+    assert "orders.sqlite has no run 9: its runs are 1 to 3." in unknown.stderr
+
+
+def test_an_empty_source_is_told_and_is_no_error(run) -> None:
+    done = run("refetch", "--ids", "-", stdin="")
+    assert (done.returncode, done.stdout) == (0, "0 order ids from stdin: nothing to refetch.\n")
+
+
+def test_a_dry_run_without_a_rate_says_how_long_it_takes_at_usual_ones(run) -> None:
+    told = run("refetch", "--ids", "-", "--dry-run", stdin="\n".join(map(str, range(1, 3601)))).stdout
+    assert "3,600 requests" in told
+    assert "; 1:00:00 at 1 a second, 0:12:00 at 5 a second, 0:06:00 at 10 a second" in told
+
+
+def test_find_since_narrows_the_query(run, settings) -> None:
+    everything = run("find", env=settings).stdout.split()
+    assert run("find", "--since", "2000-01-01", env=settings).stdout.split() == everything
+    assert (
+        run("find", "orderId:100001 OR orderId:100002", "--since", "20000d", env=settings).stdout == "100001\n100002\n"
+    )
+    for wrong, told in (
+        (["--since", "2999-01-01"], "2999-01-01T00:00:00Z lies in the future"),
+        (["--sort", "orderId"], "must be field:asc or field:desc"),
+        (["orderId:1) OR (orderId:2", "--since", "7d"], "brackets or quotes of the query do not match"),
+    ):
+        done = run("find", *wrong, env=settings)
+        assert done.returncode == 2
+        assert told in done.stderr
