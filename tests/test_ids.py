@@ -176,6 +176,8 @@ WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
     "no gz": ("ids.txt.gz", b"1", None, "The file ids.txt.gz cannot be read"),
     "a torn zst": ("ids.txt.zst", zstandard.compress(b"1" * 99)[:-4], None, "The file ids.txt.zst cannot be read"),
     "an event of a wrong id": ("events.ndjson", f"{body(event(1))}\n{body(event('canary'))}\n{body(event(True))}".encode(), None, "2 of the ids in events.ndjson cannot be order ids: a text of 6 characters, not shown (line 2), a text of 4 characters, not shown (line 3)."),
+    "a wrong id in a spread body": ("events.json", "\n".join(json.dumps({"events": [event(n)]}, indent=2) for n in (1, 2, 0)).encode(), None, "'0' (line 21)"),
+    "digits of another script": ("ids.txt", "1\n\u0663".encode(), None, "a text of 1 characters, not shown (line 2)"),
     "an event without an id": ("events.ndjson", b'\n{"events":[{"entity":"ORDERS"}]}', None, "(line 2)"),
     "no event": ("events.ndjson", f'{body(event(1))}\n{{"orderId":1}}'.encode(), None, 'events.ndjson, line 2: this is no webhook event of Quivo, which looks like {"events": [{"id": …, "entity": "ORDERS", …}]}.'),
     "no object": ("events.json", b"[1]", None, "events.json, line 1: this is no webhook event"),
