@@ -12,7 +12,8 @@ From the ids of orders to tables:
 
     order ids --refetch--> Archive (every answer as received) --build--> Dataset (18 tables, failures, notes)
 
-`qf.open` opens a dataset that was built before, `qf.unflatten` makes the JSON of the orders from their tables again.
+`qf.read_ids` takes order ids from a file, `qf.open` opens a dataset that was built before, `qf.unflatten` makes the
+JSON of the orders from their tables again.
 Errors that end a run are `QuivoError`s with a sentence for the user; what is wrong with one order is a row of
 `failures`.
 """
