@@ -1,11 +1,11 @@
-"""python -m tests.benchmarks PART: build, start, profile, memory or cores; what a part prints says how to read it."""
+"""python -m tests.benchmarks PART: build, start, profile, memory, cores or fetch; what a part prints says how to read it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from tests.benchmarks import build, cores, measure, memory, profiling, start
+from tests.benchmarks import build, cores, fetch, measure, memory, profiling, start
 
 
 def main() -> None:
@@ -29,9 +29,18 @@ def main() -> None:
     part = parts.add_parser("cores", help="one job against two")
     part.add_argument("--orders", type=int, default=cores.ORDERS)
     part.add_argument("--rounds", type=int, default=5)
+    part = parts.add_parser("fetch", help="refetch beside what others would write, against limits of a stand-in API")
+    part.add_argument("--quick", action="store_true", help="six short scenarios in about four minutes")
+    part.add_argument("--rounds", type=int, default=1)
+    part.add_argument("--only", action="append", default=[], choices=fetch.NAMES, help="this candidate")
+    part.add_argument(
+        "--scenario", action="append", default=[], metavar="WORDS", help="only those with these words in their names"
+    )
     given = vars(parser.parse_args())
     name = given.pop("part")
-    run = {"build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores}[name].run
+    run = {"build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores, "fetch": fetch}[
+        name
+    ].run
     measure.keep(name, run(**given))
 
 

@@ -73,17 +73,20 @@ def in_turn(
     return costs, missing
 
 
-def spend(candidate: Candidate, file: Path, out: Path) -> Cost:
-    """What a candidate costs in a fresh process.
+def spend(candidate: Candidate, file: Path, out: Path, seconds: float | None = None) -> Cost:
+    """What a candidate costs in a fresh process; after so many `seconds` it is killed.
 
     Raises:
-        Unavailable: it cannot take part, or it broke off.
+        Unavailable: it cannot take part, it broke off, or it was killed.
     """
     shutil.rmtree(out, ignore_errors=True)
     asked = asdict(candidate) | {"file": file.resolve(), "out": out.resolve()}
     command = [candidate.python, "-m", "tests.benchmarks.measure", json.dumps(asked, default=str)]
     environment = os.environ | dict(candidate.environment)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"not done after {seconds:.0f} s") from None
     if done.returncode:
         raise Unavailable(f"broke off: {(done.stderr.strip().splitlines() or ['no word why'])[-1]}")
     told = json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,200 @@
+"""refetch beside what others would write, against limits of the stand-in API: `python -m tests.benchmarks fetch`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measure import Candidate, Cost, Unavailable, middle, spend
+from tests.benchmarks.scenarios import ALL, QUICK, WARM_UP, Scenario
+from tests.benchmarks.serving import Seen, Server
+from tests.benchmarks.timeline import Timeline
+
+OURS = Candidate("quivo_frames", "refetching")
+PEERS = (Candidate("requests+Retry", "requests_retry"), Candidate("stamina", "stamina_requests"))
+NAMES = [one.name for one in (OURS, *PEERS)]
+ALLOWED = 64
+"""Workers that quivo_frames may use."""
+PATIENCE = 2.0
+"""A candidate is killed after so many times the seconds of an ideal one, and 20."""
+GENTLE = 100
+"""Requests a second up to which all candidates run at the same time, each with a server of its own."""
+
+_READ = """\
+A line is one candidate fetching a batch from a stand-in API in a process of its own, which noted each request.
+goodput is good answers a second over the ideal, min(limit, workers / latency), so 1.00 is all that was to be had;
+429s is the share of requests that the server refused, so 0 % is what its operators would wish for.
+  whole    from the first to the last good answer (a saved-up burst can make it more than 1.00)
+  >{warm_up:.0f} s    from {warm_up:.0f} s on, to the last good answer, or to where an ideal client ends if that is earlier
+  80 % in  seconds until the first window of 2 s began that held 80 % of the ideal
+  CPU      seconds of the client's CPU per 1,000 good answers: its own work, 429s and waiting included, no imports
+  lost     orders that it did not keep at the end as the server sent them; twice: good answers sent more than once
+Figures are medians{rounds}. quivo_frames may use {allowed} threads where there is a limit;
+the others get twice what limit x latency takes (8 at least), which their users could not know. Where the limit is known,
+quivo_frames has it as rate=, the others wait for pyrate-limiter (N per second) before each order. No latency but the given.
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of one candidate; None is what does not exist."""
+
+    goodput: float | None
+    goodput_warm: float | None
+    refused: float | None
+    refused_warm: float | None
+    reached: float | None
+    followed: float | None
+    """Seconds after the limit changed; the next two are of the time from then on."""
+    goodput_after: float | None
+    refused_after: float | None
+    cpu: float | None
+    wall: float | None
+    lost: int
+    twice: int
+    server_cpu: float
+    a_second: list[tuple[int, int]]
+    broke_off: str = ""
+
+
+def run(quick: bool = False, rounds: int = 1, only: Sequence[str] = (), scenario: Sequence[str] = ()) -> dict[str, Any]:
+    """Measures, prints, and gives the results; `scenario` holds words of which each must be in the name of a scenario."""
+    chosen = [one for one in (QUICK if quick else ALL) if all(f" {word}" in f" {one.name}" for word in scenario)]
+    candidates = [one for one in (OURS, *PEERS) if not only or one.name in only]
+    found: dict[str, dict[str, list[Measured]]] = {}
+    missing: dict[str, str] = {}
+    spread = "; where a line is one of several runs, lowest and highest goodput are in brackets"
+    print(
+        _READ.format(
+            warm_up=WARM_UP,
+            allowed=ALLOWED,
+            rounds=f" of {rounds} round(s), cheap scenarios several times a round{spread}",
+        )
+    )
+    print(
+        f"{'':<16}{'goodput':>9}{'':>13}{f'>{WARM_UP:.0f} s':>8}{'429s':>9}{f'>{WARM_UP:.0f} s':>8}{'80 % in':>9}{'CPU':>8}{'lost':>6}{'twice':>7}"
+    )
+    for one in chosen:
+        for turn in range(rounds * one.repeats):
+            for name, result in _once(one, [c for c in candidates if c.name not in missing], turn).items():
+                if isinstance(result, Measured):
+                    found.setdefault(one.name, {}).setdefault(name, []).append(result)
+                else:
+                    missing[name] = result
+        ideal = f"ideal {one.ideal:.0f}/s, " if one.ideal else ""
+        print(f"{one.name} ({ideal}{len(one.order_ids):,} orders)")
+        for name, results in found.get(one.name, {}).items():
+            _line(name, results, following=one.then is not None)
+    for name, why in missing.items():
+        print(f"{name}: {why}. `make bench-fetch` sets up what it takes.")
+    print("\nWhat they leave out, beside what quivo_frames does:")
+    for candidate in candidates:
+        if candidate.name not in missing:
+            module = _module(candidate)
+            print(f"- {candidate.name}: {(module.__doc__ or '').splitlines()[0]}\n    leaves out: {module.LEAVES_OUT}")
+    return {"rounds": rounds, "scenarios": [asdict(one) for one in chosen], "measured": found, "missing": missing}
+
+
+def _once(scenario: Scenario, candidates: Sequence[Candidate], turn: int) -> dict[str, Measured | str]:
+    """A run of each candidate, or why it cannot take part; whose turn it is to begin changes."""
+    shift = turn % len(candidates) if candidates else 0
+    order = [*candidates[shift:], *candidates[:shift]]
+    together = scenario.limit is not None and scenario.limit <= GENTLE
+    with ThreadPoolExecutor(len(order) if together else 1) as pool:
+        results = dict(
+            zip((one.name for one in order), pool.map(lambda one: measured(scenario, one), order), strict=True)
+        )
+    return {one.name: results[one.name] for one in candidates}
+
+
+def measured(scenario: Scenario, candidate: Candidate) -> Measured | str:
+    """One run of one candidate, or why it cannot take part."""
+    cost, broke_off = None, ""
+    with tempfile.TemporaryDirectory() as name, Server(scenario.settings, scenario.then) as server:
+        file, out = Path(name) / "ids.txt", Path(name) / "out"
+        file.write_text("\n".join(map(str, scenario.order_ids)))
+        workers = max(ALLOWED, scenario.enough) if candidate == OURS else scenario.enough
+        options = {
+            "api": server.api,
+            "workers": scenario.workers or workers,
+            "rate": scenario.limit if scenario.known else None,
+        }
+        try:
+            cost = spend(replace(candidate, options=options), file, out, scenario.seconds * PATIENCE + 20)
+        except Unavailable as why:
+            broke_off = str(why)
+        seen = server.stop()
+        if not seen.answers:
+            return broke_off or "asked for nothing"
+        lost = _lost(scenario.order_ids, seen.sent, _module(candidate).answers, out)
+    return figures(scenario, seen, cost, lost, broke_off)
+
+
+def figures(scenario: Scenario, seen: Seen, cost: Cost | None, lost: int, broke_off: str = "") -> Measured:
+    """What a run comes to."""
+    timeline = Timeline.of(seen.answers)
+    good, ideal, until = len(timeline.good), scenario.ideal, min(scenario.seconds, timeline.end)
+    warm = ideal is not None and scenario.limit is not None and not scenario.known and scenario.then is None
+    change = seen.changed - seen.answers[0][0] if seen.changed else None
+    limit = scenario.then[1] if scenario.then else 0.0
+    followed = timeline.followed(change, limit) if change else None
+    return Measured(
+        goodput=timeline.goodput(ideal) if ideal else None,
+        goodput_warm=timeline.goodput_within(WARM_UP, until, ideal) if ideal and warm else None,
+        refused=timeline.share_refused(),
+        refused_warm=timeline.share_refused(WARM_UP) if warm and until - WARM_UP >= 1 else None,
+        reached=timeline.reached(scenario.ideal_at_first) if scenario.ideal_at_first else None,
+        followed=followed,
+        goodput_after=timeline.goodput_within(change + followed, until, limit) if change and followed else None,
+        refused_after=timeline.share_refused(change) if change else None,
+        cpu=cost.cpu / good * 1000 if cost and good else None,
+        wall=cost.wall if cost else None,
+        lost=lost,
+        twice=good - len(seen.sent),
+        server_cpu=seen.cpu,
+        a_second=timeline.a_second(),
+        broke_off=broke_off,
+    )
+
+
+def _line(name: str, results: Sequence[Measured], *, following: bool) -> None:
+    def mid(field: str, how: str) -> str:
+        values = [value for one in results if (value := getattr(one, field)) is not None]
+        return format(middle(values), how) if values else "-"
+
+    goodputs = [one.goodput for one in results if one.goodput is not None]
+    between = f"({min(goodputs):.2f}-{max(goodputs):.2f})" if len(goodputs) > 1 else ""
+    print(
+        f"  {name:<16}{mid('goodput', '.2f'):>7}{between:>13}{mid('goodput_warm', '.2f'):>8}{mid('refused', '.1%'):>9}"
+        f"{mid('refused_warm', '.1%'):>8}{mid('reached', '.1f'):>9}{mid('cpu', '.2f'):>8}"
+        f"{max(one.lost for one in results):>6}{max(one.twice for one in results):>7}"
+        + "".join(f"  {one.broke_off}" for one in results if one.broke_off)
+    )
+    if following:
+        print(
+            f"{'':<18}new limit followed in {mid('followed', '.1f')} s, goodput from then on "
+            f"{mid('goodput_after', '.2f')}, 429s since the change {mid('refused_after', '.1%')}"
+        )
+
+
+def _lost(
+    order_ids: Iterable[int],
+    sent: Mapping[int, str],
+    answers: Callable[[Path], Iterable[tuple[int, bytes]]],
+    out: Path,
+) -> int:
+    try:
+        kept = {order_id: hashlib.sha256(body).hexdigest() for order_id, body in answers(out)}
+    except OSError:
+        kept = {}
+    return sum(order_id not in kept or kept[order_id] != sent.get(order_id) for order_id in order_ids)
+
+
+def _module(candidate: Candidate) -> Any:
+    return importlib.import_module(f"tests.benchmarks.candidates.{candidate.module}")
