@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench bench-all fuzz clean
+.PHONY: help demo test check format lab schemas bench bench-fetch bench-all fuzz clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,7 +55,11 @@ bench: .venv-bench/.made  ## Measure build beside what others would write, and t
 	@echo
 	.venv-bench/plain/bin/python -m tests.benchmarks start
 
-bench-all: bench  ## The same, and the long ones: where time goes, cores, memory
+bench-fetch: .venv-bench/.made  ## Measure refetch against limits of the stand-in, beside what others would write (25 min)
+	.venv-bench/peers/bin/python -m tests.benchmarks fetch
+
+bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, a short bench-fetch
+	.venv-bench/peers/bin/python -m tests.benchmarks fetch --quick
 	@for part in profile cores memory; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
 
 COUNT ?= 100000

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -13,8 +15,11 @@ import pytest
 
 from quivo_frames import build, flatten
 from tests.benchmarks import build as build_benchmark
-from tests.benchmarks import measure, orders, profiling
-from tests.benchmarks.measure import Candidate
+from tests.benchmarks import fetch, measure, orders, profiling
+from tests.benchmarks.measure import Candidate, Cost
+from tests.benchmarks.scenarios import Scenario
+from tests.benchmarks.serving import Seen
+from tests.benchmarks.timeline import Timeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,3 +133,110 @@ def test_the_samples_of_a_profile_add_up_to_the_time_spent(folder: Path) -> None
     assert 0 < samples.stages.total() <= spent
     assert samples.stages.total() == pytest.approx(samples.functions.total())
     assert samples.stages.keys() <= {*profiling.STAGES, profiling._REST}
+
+
+def even(rate: float, since: float, until: float, status: int = 200) -> list[tuple[float, int]]:
+    """Answers at a rate, in the middle of their slots, on a clock that began long ago."""
+    return [(1000 + since + (n + 0.5) / rate, status) for n in range(round((until - since) * rate))]
+
+
+def test_goodput_is_good_answers_a_second_over_the_ideal() -> None:
+    ideal = Timeline.of(even(50, 0, 40))
+    assert ideal.goodput(50) == pytest.approx(1)
+    assert ideal.goodput_within(20, 40, 50) == pytest.approx(1, abs=0.001)
+    slow_at_first = Timeline.of(even(10, 0, 20) + even(50, 20, 40))
+    assert slow_at_first.goodput(50) == pytest.approx(0.6, abs=0.002)
+    assert slow_at_first.goodput_within(20, 40, 50) == pytest.approx(1, abs=0.01)
+    assert slow_at_first.goodput_within(40, 40.5, 50) is None
+    assert Timeline.of([]).goodput(50) is Timeline.of([(1.0, 200)]).goodput(50) is None
+
+
+def test_the_share_of_429s_is_that_among_all_answers() -> None:
+    timeline = Timeline.of(sorted(even(30, 0, 40) + even(10, 0, 20, 429) + even(5, 0, 20, 503)))
+    assert timeline.share_refused() == pytest.approx(200 / 1400)
+    assert timeline.share_refused(20) == 0
+    assert timeline.share_refused(40.1) is None
+
+
+def test_a_limit_is_reached_where_the_first_window_begins_that_holds_enough() -> None:
+    assert Timeline.of(even(50, 0, 10)).reached(50) == 0
+    assert Timeline.of(even(41, 0, 10)).reached(50) == 0
+    assert Timeline.of(even(38, 0, 10)).reached(50) is None
+    # of 2 seconds, 0.5 at 10/s and 1.5 at 50/s are 80 answers
+    assert Timeline.of(even(10, 0, 5) + even(50, 5, 10)).reached(50) == pytest.approx(4.5, abs=0.1)
+    assert Timeline.of(even(50, 0, 1.5) + even(10, 1.5, 10)).reached(50) == 0
+    assert Timeline.of(even(50, 0, 1.4) + even(10, 1.4, 10)).reached(50) is None
+    assert Timeline.of([]).reached(50) is None
+
+
+def test_a_new_limit_is_followed_where_few_429s_and_no_silence_begin() -> None:
+    before = even(100, 0, 30)
+    at_once = Timeline.of(before + even(50, 30, 60))
+    assert at_once.followed(30, 50) == pytest.approx(0, abs=0.02)
+    blind = even(50, 30, 36) + even(50, 30, 36, 429)
+    late = Timeline.of(sorted(before + blind + even(50, 36, 60)))
+    # less than a tenth of 2 seconds' requests: at most 11 in the last 0.22 seconds of the blind time
+    assert late.followed(30, 50) == pytest.approx(5.8, abs=0.11)
+    never = Timeline.of(sorted(before + even(50, 30, 60) + even(25, 30, 60, 429)))
+    assert never.followed(30, 50) is None
+    silent = Timeline.of(sorted(before + even(50, 30, 30.2, 429) + even(50, 40, 60)))
+    assert silent.followed(30, 50) == pytest.approx(10, abs=0.02)
+    still_too_many = Timeline.of(before + even(100, 30, 33) + even(50, 33, 60))
+    assert still_too_many.followed(30, 50) == pytest.approx(2.8, abs=0.21)
+
+
+def test_figures_leave_out_the_time_in_which_an_unknown_limit_was_looked_for() -> None:
+    scenario = Scenario("unknown", 40, limit=50, latency=0.1)
+    answers = sorted(even(25, 0, 20) + even(25, 0, 20, 429) + even(45, 20, 53))
+    good = sum(status == 200 for _, status in answers)
+    seen = Seen(answers, dict.fromkeys(range(good - 3), ""))
+    found = fetch.figures(scenario, seen, Cost(cpu=good / 500, wall=53, peak_mb=0, import_cpu=9, import_wall=9), lost=7)
+    assert found.goodput_warm == pytest.approx(0.9, abs=0.01)  # until 40 s, where an ideal client ends
+    assert found.goodput == pytest.approx(good / 53 / 50, abs=0.01)
+    assert found.refused == pytest.approx(500 / len(answers))
+    assert found.refused_warm == 0
+    assert (found.lost, found.twice, found.cpu) == (7, 3, pytest.approx(2.0))
+    assert found.reached == pytest.approx(19.5, abs=0.1)  # 80 of 2 seconds at 45 or 25 a second
+    told = fetch.figures(replace(scenario, known=True), seen, None, lost=0)
+    assert (told.goodput_warm, told.refused_warm, told.cpu) == (None, None, None)
+
+
+def test_figures_of_a_limit_that_moves_are_those_of_the_time_since() -> None:
+    scenario = Scenario("halving", 60, limit=100, then=(30, 50))
+    assert scenario.ideal == 75
+    blind = even(50, 30, 34) + even(50, 30, 34, 429)
+    seen = Seen(sorted(even(100, 0, 30) + blind + even(40, 34, 60)), {}, changed=1030.0)
+    found = fetch.figures(scenario, seen, None, lost=0)
+    assert found.reached == 0  # of the first limit
+    assert found.followed == pytest.approx(3.8, abs=0.11)
+    assert found.goodput_after == pytest.approx(0.8, abs=0.01)
+    assert found.refused_after == pytest.approx(200 / (400 + 26 * 40))
+
+
+def test_the_ideal_is_what_limit_and_workers_allow() -> None:
+    assert Scenario("", 10, limit=50, latency=1.0).ideal == 50
+    assert Scenario("", 10, latency=0.05, workers=4).ideal == 80
+    assert Scenario("", 10, limit=50, latency=0.05, workers=2).ideal == 40
+    assert Scenario("", 10, workers=4).ideal is None
+
+
+def test_a_short_fetch_is_measured_in_processes_of_their_own() -> None:
+    scenario = Scenario("short", 2, limit=40, latency=0.01, known=True, retry_after="1")
+    found = fetch.measured(scenario, fetch.OURS)
+    assert isinstance(found, fetch.Measured), found
+    assert (found.lost, found.twice, found.broke_off) == (0, 0, "")
+    assert found.goodput
+    assert found.cpu
+    assert sum(good for good, _ in found.a_second) == 80
+
+
+def test_a_fetch_that_keeps_wrong_or_fewer_orders_is_found_out(tmp_path: Path) -> None:
+    sent = {1: sha256(b"one").hexdigest(), 2: sha256(b"two").hexdigest(), 3: sha256(b"three").hexdigest()}
+    kept = [(1, b"one"), (2, b"tw0"), (9, b"nine")]
+    assert fetch.lost([1, 2, 3, 4], sent, kept) == 3
+
+
+def test_a_fetch_that_cannot_take_part_is_told() -> None:
+    scenario = Scenario("short", 1, limit=10)
+    why = fetch.measured(scenario, Candidate("absent", "nobody"))
+    assert why == "not installed here: tests.benchmarks.candidates.nobody"

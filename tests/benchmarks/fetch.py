@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +132,8 @@ def measured(scenario: Scenario, candidate: Candidate) -> Measured | str:
         seen = server.stop()
         if not seen.answers:
             return broke_off or "asked for nothing"
-        lost = _lost(scenario.order_ids, seen.sent, _module(candidate).answers, out)
-    return figures(scenario, seen, cost, lost, broke_off)
+        missed = lost(scenario.order_ids, seen.sent, _module(candidate).answers(out))
+    return figures(scenario, seen, cost, missed, broke_off)
 
 
 def figures(scenario: Scenario, seen: Seen, cost: Cost | None, lost: int, broke_off: str = "") -> Measured:
@@ -183,17 +183,10 @@ def _line(name: str, results: Sequence[Measured], *, following: bool) -> None:
         )
 
 
-def _lost(
-    order_ids: Iterable[int],
-    sent: Mapping[int, str],
-    answers: Callable[[Path], Iterable[tuple[int, bytes]]],
-    out: Path,
-) -> int:
-    try:
-        kept = {order_id: hashlib.sha256(body).hexdigest() for order_id, body in answers(out)}
-    except OSError:
-        kept = {}
-    return sum(order_id not in kept or kept[order_id] != sent.get(order_id) for order_id in order_ids)
+def lost(order_ids: Iterable[int], sent: Mapping[int, str], kept: Iterable[tuple[int, bytes]]) -> int:
+    """Orders that were not kept byte for byte as they were sent."""
+    right = {order_id for order_id, body in kept if sha256(body).hexdigest() == sent.get(order_id)}
+    return sum(order_id not in right for order_id in order_ids)
 
 
 def _module(candidate: Candidate) -> Any:

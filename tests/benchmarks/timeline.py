@@ -16,7 +16,7 @@ from typing import Self
 WINDOW = 2.0
 REACHED = 0.8
 FOLLOWED = 0.1
-_STEP = 0.1
+SAVED = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,19 @@ class Timeline:
     def followed(self, change: float, limit: float) -> float | None:
         """The seconds from a change of the limit until the client keeps to the new one.
 
-        They end where the first window of 2 seconds begins, in steps of 0.1 s, that holds good answers, no more than
-        the new limit grants (and a tenth more, as the server may have saved up), and fewer than 10 % 429s. A client
-        that is silent has not followed yet.
+        They end where the first whole window of 2 seconds begins, at a good answer, that holds no more good answers than
+        the new limit grants (and a tenth more, as the server may have saved up) and fewer than 10 % 429s.
         """
-        last = max(self.end, *self.refused[-1:])
-        for step in range(math.ceil((last - change) / _STEP) + 1):
-            since = change + step * _STEP
+        for since in self.good[bisect_left(self.good, change) : bisect_left(self.good, self.end - WINDOW)]:
             good, refused = (_count(times, since, since + WINDOW) for times in (self.good, self.refused))
-            if good and good <= 1.1 * limit * WINDOW and refused / (good + refused) < FOLLOWED:
-                return step * _STEP
+            if good <= (1 + SAVED) * limit * WINDOW and refused / (good + refused) < FOLLOWED:
+                return since - change
         return None
 
     def a_second(self) -> list[tuple[int, int]]:
         """Good answers and 429s, second by second."""
-        last = int(max(self.end, *self.refused[-1:], 0.0)) + 1
-        return [tuple(_count(times, at, at + 1) for times in (self.good, self.refused)) for at in range(last)]  # type: ignore[misc]
+        last = int(max([self.end, *self.refused[-1:]])) + 1
+        return [(_count(self.good, at, at + 1), _count(self.refused, at, at + 1)) for at in range(last)]
 
 
 def _count(times: list[float], since: float, until: float) -> int:
