@@ -187,12 +187,12 @@ def test_a_new_limit_is_followed_where_few_429s_and_no_silence_begin() -> None:
 
 def test_figures_leave_out_the_time_in_which_an_unknown_limit_was_looked_for() -> None:
     scenario = Scenario("unknown", 40, limit=50, latency=0.1)
-    answers = sorted(even(25, 0, 20) + even(25, 0, 20, 429) + even(45, 20, 53))
+    answers = sorted(even(25, 0, 20) + even(25, 0, 20, 429) + even(45, 20, 40) + even(5, 40, 60))
     good = sum(status == 200 for _, status in answers)
     seen = Seen(answers, dict.fromkeys(range(good - 3), ""))
-    found = fetch.figures(scenario, seen, Cost(cpu=good / 500, wall=53, peak_mb=0, import_cpu=9, import_wall=9), lost=7)
+    found = fetch.figures(scenario, seen, Cost(cpu=good / 500, wall=60, peak_mb=0, import_cpu=9, import_wall=9), lost=7)
     assert found.goodput_warm == pytest.approx(0.9, abs=0.01)  # until 40 s, where an ideal client ends
-    assert found.goodput == pytest.approx(good / 53 / 50, abs=0.01)
+    assert found.goodput == pytest.approx(good / 60 / 50, abs=0.01)
     assert found.refused == pytest.approx(500 / len(answers))
     assert found.refused_warm == 0
     assert (found.lost, found.twice, found.cpu) == (7, 3, pytest.approx(2.0))
