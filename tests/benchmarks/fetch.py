@@ -27,17 +27,20 @@ GENTLE = 100
 """Requests a second up to which all candidates run at the same time, each with a server of its own."""
 
 _READ = """\
-A line is one candidate fetching a batch from a stand-in API in a process of its own, which noted each request.
-goodput is good answers a second over the ideal, min(limit, workers / latency), so 1.00 is all that was to be had;
-429s is the share of requests that the server refused, so 0 % is what its operators would wish for.
-  whole    from the first to the last good answer (a saved-up burst can make it more than 1.00)
-  >{warm_up:.0f} s    from {warm_up:.0f} s on, to the last good answer, or to where an ideal client ends if that is earlier
+A line is a candidate that fetches a batch of orders from a stand-in API, each in a process of its own; the API noted
+when each request came. goodput is good answers a second over the ideal, min(limit, workers / latency): 1.00 is all that
+was to be had; 429s is the share of requests that were refused: 0 % is what those who run the API wish for.
+  goodput  from the first to the last good answer; a saved-up burst can make it more than 1.00
+  >{warm_up:.0f} s    the same from {warm_up:.0f} s on, to the last good answer, or to where an ideal client ends if that is earlier
   80 % in  seconds until the first window of 2 s began that held 80 % of the ideal
-  CPU      seconds of the client's CPU per 1,000 good answers: its own work, 429s and waiting included, no imports
-  lost     orders that it did not keep at the end as the server sent them; twice: good answers sent more than once
-Figures are medians{rounds}. quivo_frames may use {allowed} threads where there is a limit;
-the others get twice what limit x latency takes (8 at least), which their users could not know. Where the limit is known,
-quivo_frames has it as rate=, the others wait for pyrate-limiter (N per second) before each order. No latency but the given.
+  CPU      of the client, in seconds per 1,000 good answers: 429s, waiting and login included, imports not
+  lost     orders that it did not keep, byte for byte as the server sent them, at the end
+  twice    good answers sent for an order that had one already
+Medians of {rounds} round(s), in a round some scenarios several times (then the lowest and the highest goodput are told).
+What is known of a limit: quivo_frames gets it as rate=; the others wait for pyrate-limiter, N per second, before each
+order. Threads where there is a limit: quivo_frames {allowed}, or what the others get if that is more; these get twice
+what limit x latency takes, 8 at least, which their users would have to guess.
+Up to {gentle} requests a second all candidates run at the same time, each on a server of its own; above, in turn.
 """
 
 
@@ -69,14 +72,7 @@ def run(quick: bool = False, rounds: int = 1, only: Sequence[str] = (), scenario
     candidates = [one for one in (OURS, *PEERS) if not only or one.name in only]
     found: dict[str, dict[str, list[Measured]]] = {}
     missing: dict[str, str] = {}
-    spread = "; where a line is one of several runs, lowest and highest goodput are in brackets"
-    print(
-        _READ.format(
-            warm_up=WARM_UP,
-            allowed=ALLOWED,
-            rounds=f" of {rounds} round(s), cheap scenarios several times a round{spread}",
-        )
-    )
+    print(_READ.format(warm_up=WARM_UP, rounds=rounds, allowed=ALLOWED, gentle=GENTLE))
     print(
         f"{'':<16}{'goodput':>9}{'':>13}{f'>{WARM_UP:.0f} s':>8}{'429s':>9}{f'>{WARM_UP:.0f} s':>8}{'80 % in':>9}{'CPU':>8}{'lost':>6}{'twice':>7}"
     )
@@ -88,7 +84,7 @@ def run(quick: bool = False, rounds: int = 1, only: Sequence[str] = (), scenario
                 else:
                     missing[name] = result
         ideal = f"ideal {one.ideal:.0f}/s, " if one.ideal else ""
-        print(f"{one.name} ({ideal}{len(one.order_ids):,} orders)")
+        print(f"{one.name} ({ideal}{len(one.order_ids):,} orders)", flush=True)
         for name, results in found.get(one.name, {}).items():
             _line(name, results, following=one.then is not None)
     for name, why in missing.items():

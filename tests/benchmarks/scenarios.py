@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, exp
 from typing import Any
 
 FIRST_ID = 100001
@@ -64,12 +64,12 @@ class Scenario:
     @property
     def settings(self) -> dict[str, Any]:
         """The stand-in's."""
+        median = self.latency / exp(self.spread**2 / 2)
         return {
             "orders": len(self.order_ids),
             "first_id": FIRST_ID,
             "rate": self.limit,
-            "latency": self.latency,
-            "spread": self.spread,
+            "latency": {"median": median, "sigma": self.spread} if self.spread else self.latency,
             "burst": self.burst,
             "retry_after": self.retry_after,
         }
@@ -84,7 +84,7 @@ def _unknown(limit: float, latency: float, spread: float = 0.0, **more: Any) -> 
     told = [f"unknown limit {limit:.0f}/s", f"latency {latency:g} s{' (log-normal)' if spread else ''}"]
     told += [f"burst {more['burst']:.0f}"] if "burst" in more else []
     told += [f"Retry-After {more['retry_after']}"] if "retry_after" in more else []
-    return Scenario(", ".join(told), 45, limit, latency, spread, **more)
+    return Scenario(", ".join(told), 40, limit, latency, spread, **more)
 
 
 def _halving(**more: Any) -> Scenario:

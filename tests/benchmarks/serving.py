@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from quivo_frames.standin import StandIn
+from quivo_frames.standin import LogNormal, StandIn
 from tests.benchmarks.measure import ROOT
 
 
@@ -30,7 +30,7 @@ class Seen:
 
 
 class Server:
-    """A context manager: a stand-in with these settings at work.
+    """A context manager: a stand-in with these settings at work; its latency may be the fields of a LogNormal.
 
     `change` sets another rate so many seconds after the first refetch request.
     """
@@ -63,7 +63,9 @@ class Server:
 
 def _main(settings: dict[str, Any], change: tuple[float, float] | None) -> None:
     changed: list[float] = []
-    with _Recorded(**settings) as api:
+    if isinstance(settings["latency"], dict):
+        settings["latency"] = LogNormal(**settings["latency"])
+    with StandIn(**settings) as api:
         if change:
             threading.Thread(target=_change, args=(api, *change, changed), daemon=True).start()
         print(
@@ -72,7 +74,7 @@ def _main(settings: dict[str, Any], change: tuple[float, float] | None) -> None:
         )
         sys.stdin.readline()
         told = {
-            "answers": api.timeline,
+            "answers": list(api.timeline),
             "sent": dict(_sent(api)),
             "changed": changed[0] if changed else None,
             "cpu": time.process_time(),
@@ -94,44 +96,6 @@ def _sent(api: StandIn) -> Iterator[tuple[int, str]]:
             yield order_id, hashlib.sha256(api.body_sent(order_id)).hexdigest()
         except KeyError:
             continue
-
-
-class _Recorded(StandIn):  # until the stand-in has it
-    def __init__(self, burst=None, retry_after=None, spread=0.0, **settings):
-        import random
-
-        self.timeline = []
-        self.burst, self.retry_after, self.spread = burst, retry_after, spread
-        super().__init__(**settings)
-        self.mean = self.latency
-        self.dice = random.Random(1)
-
-    def _answer(self, request, now):
-
-        answer = super()._answer(request, now)
-        if self.spread:
-            self.latency = self.mean * self.dice.lognormvariate(-(self.spread**2) / 2, self.spread)
-        if "/refetch" in request.target:
-            self.timeline.append((time.monotonic(), answer.reply.status))
-        return answer
-
-    def _refused(self, authorization, now):
-        from quivo_frames.standin.faults import THROTTLED
-
-        if self.rate is None:
-            return super()._refused(authorization, now)
-        rate, self.rate = self.rate, None
-        refused = super()._refused(authorization, now)
-        self.rate = rate
-        if refused:
-            return refused
-        left, then = self._allowance
-        left = min(self.burst or max(1.0, self.rate / 10), left + (now - then) * self.rate)
-        self._allowance = (left - (left >= 1), now)
-        reply = (
-            THROTTLED if self.retry_after is None else THROTTLED._replace(headers=(("Retry-After", self.retry_after),))
-        )
-        return reply if left < 1 else None
 
 
 if __name__ == "__main__":
