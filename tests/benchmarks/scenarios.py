@@ -84,7 +84,7 @@ def _unknown(limit: float, latency: float, spread: float = 0.0, **more: Any) -> 
     told = [f"unknown limit {limit:.0f}/s", f"latency {latency:g} s{' (log-normal)' if spread else ''}"]
     told += [f"burst {more['burst']:.0f}"] if "burst" in more else []
     told += [f"Retry-After {more['retry_after']}"] if "retry_after" in more else []
-    return Scenario(", ".join(told), 40, limit, latency, spread, **more)
+    return Scenario(", ".join(told), 35 if limit > 100 else 40, limit, latency, spread, **more)
 
 
 def _halving(**more: Any) -> Scenario:

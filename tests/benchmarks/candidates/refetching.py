@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import quivo_frames as qf
+from quivo_frames import Archive, Client, refetch
 
 LEAVES_OUT = "nothing"
 
 
 def run(file: Path, out: Path, *, api: dict[str, str], workers: int, rate: float | None) -> None:
     out.mkdir(parents=True)
-    with qf.Client.from_env(**api, rate=rate) as client, qf.Archive(out / "orders.sqlite") as archive:
-        qf.refetch(file.read_text().split(), client, archive, workers=workers, progress=False)
+    with Client.from_env(**api, rate=rate) as client, Archive(out / "orders.sqlite") as archive:
+        refetch(file.read_text().split(), client, archive, workers=workers, progress=False)
 
 
 def answers(out: Path) -> Iterator[tuple[int, bytes]]:
-    with qf.Archive(out / "orders.sqlite") as archive:
+    with Archive(out / "orders.sqlite") as archive:
         for order in archive.newest():
             yield order.order_id, order.body

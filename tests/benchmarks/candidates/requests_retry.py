@@ -28,6 +28,7 @@ def run(file: Path, out: Path, *, api: dict[str, str], workers: int, rate: float
         total=10,
         backoff_factor=0.5,
         backoff_jitter=0.5,
+        backoff_max=30,
         status_forcelist=[429, 500, 502, 503, 504],
         allowed_methods=None,
     )
