@@ -150,7 +150,9 @@ def figures(scenario: Scenario, seen: Seen, cost: Cost | None, lost: int, broke_
         refused_warm=timeline.share_refused(WARM_UP) if warm and until - WARM_UP >= 1 else None,
         reached=timeline.reached(scenario.ideal_at_first) if scenario.ideal_at_first else None,
         followed=followed,
-        goodput_after=timeline.goodput_within(change + followed, until, limit) if change and followed else None,
+        goodput_after=timeline.goodput_within(change + followed, until, limit)
+        if change and followed is not None
+        else None,
         refused_after=timeline.share_refused(change) if change else None,
         cpu=cost.cpu / good * 1000 if cost and good else None,
         wall=cost.wall if cost else None,
