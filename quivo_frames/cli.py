@@ -149,7 +149,9 @@ def refetch(
         given = _given(ids, ids_file, column, failed_of, opened)
         if not given:
             click.echo(
-                json.dumps({"run": None, "asked": 0, "requests": 0}) if as_json else f"{given}: nothing to refetch."
+                json.dumps({"event": "finished", "run": None, "asked": 0})
+                if as_json
+                else f"{given}: nothing to refetch."
             )
             return
         plan = plan_of(given, opened, max_age=max_age, new_run=new_run, rate=rate)

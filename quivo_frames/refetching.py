@@ -196,4 +196,7 @@ def _fresh_since(max_age: timedelta | None) -> datetime | None:
         return None
     if max_age < timedelta(0):
         raise ConfigError("max_age must not be negative.")
-    return datetime.now(UTC) - max_age
+    try:
+        return datetime.now(UTC) - max_age
+    except OverflowError:  # before the year 1
+        return datetime.min.replace(tzinfo=UTC)

@@ -251,7 +251,7 @@ def test_ids_are_a_sequence_that_says_what_it_is() -> None:
 
 
 def answer(order_id: int, outcome: Outcome) -> Answer:
-    return Answer(order_id, outcome, datetime.now(UTC), 200, {}, b"{}", 1, 0.1, "so")
+    return Answer(order_id, outcome, datetime.now(UTC), 200, {}, b"{}", 1, 0, 0.1, 0.1, "so")
 
 
 def test_the_failures_of_a_run_are_ids(tmp_path: Path) -> None:
