@@ -42,7 +42,7 @@ QUICK_STEP = 1.0  # per good answer: the rate doubles in about 0.7 s
 SEARCHING, STEADY = 0.002, 0.0002  # growth in shares of the threshold, per second and second since the last complaint
 SETTLING = 0.5  # seconds after a cut in which complaints belong to it: a limit with a burst takes time to forgive
 CALM = 5.0  # seconds without a complaint after which the next one is not of the same row
-BELOW_IN_A_ROW, BELOW = 0.85, 0.93  # shares of the rate that was complained about
+BELOW_FIRST, BELOW_IN_A_ROW, BELOW = 0.7, 0.85, 0.93  # shares of the rate that was complained about
 PASSED = 1.15  # times the threshold: the limit that was there is gone
 LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After asks
 SLACK = 0.005  # seconds that a late thread may catch up; less than any visible burst
@@ -163,10 +163,13 @@ class Gate:
             if slot.at <= pace.cut_at + SETTLING:
                 return
             in_a_row = now - pace.cut_at <= CALM + pause
-            pace.steady = float(pace.threshold < math.inf and not in_a_row)
-            pace.threshold = (BELOW if pace.steady else BELOW_IN_A_ROW) * slot.rate
-            # during a long pause a limit forgives what half the rate would have to make good
-            pace.rate = max(pace.threshold if pause >= SETTLING else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
+            is_told = slot.rate >= self._ceiling  # a limit that is known is complained about when requests come uneven
+            pace.steady = float((pace.threshold < math.inf or is_told) and not in_a_row)
+            quick = BELOW_FIRST if pace.threshold == math.inf else BELOW_IN_A_ROW  # quick growth goes far beyond
+            pace.threshold = (BELOW if pace.steady else quick) * slot.rate
+            # a limit forgives during a long pause what half the rate would have to make good
+            is_gentle = pause >= SETTLING or (is_told and pace.steady)
+            pace.rate = max(pace.threshold if is_gentle else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
             pace.cut_at = now
             logger.info("Quivo asks for less: now %.3g requests per second", pace.rate)
 
