@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import heapq
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -43,17 +43,21 @@ def gate(ceiling: float | None = None) -> tuple[Gate, Time]:
 def play(
     gate: Gate, time: Time, seconds: float, limit: float, latency: float = 0.05, pause: float = 0.0
 ) -> tuple[int, int]:
-    """Requests answered well and complained about, by a server with a limit and a burst of a tenth of a second."""
+    """Requests answered well and complained about, by a server with a limit and a burst of a tenth of a second.
+
+    Complaints come at once, as from a gateway before the server.
+    """
     end, allowance, then = time.now + seconds, max(2.0, limit / 10), time.now
-    on_the_way: deque[tuple[float, Slot, bool]] = deque()
+    on_the_way: list[tuple[float, Slot, bool]] = []
     good = bad = 0
     while time.now < end:
         slot = gate.enter(NEVER)
         allowance, then = min(max(2.0, limit / 10), allowance + (slot.at - then) * limit), slot.at
-        on_the_way.append((slot.at + latency, slot, allowance >= 1))
-        allowance -= allowance >= 1
+        fine = allowance >= 1
+        heapq.heappush(on_the_way, (slot.at + (latency if fine else 0.05), slot, fine))
+        allowance -= fine
         while on_the_way and on_the_way[0][0] <= time.now:
-            _, answered, fine = on_the_way.popleft()
+            _, answered, fine = heapq.heappop(on_the_way)
             good, bad = good + fine, bad + (not fine)
             gate.good(answered) if fine else gate.congested(answered, pause)
     return good, bad
