@@ -41,7 +41,7 @@ class Chaos:
 
 def every_fault(*, seconds: float = 0.2, elsewhere: str = "http://127.0.0.1:9/") -> dict[str, Fault]:
     """Each fault that can hit a refetch, by name; short things last `seconds`, redirects point `elsewhere`."""
-    statuses = (400, 401, 403, 404, 408, 409, 413, 415, 422, 500, 501, 502, 503, 504)
+    statuses = (400, 403, 404, 408, 409, 413, 415, 422, 500, 501, 502, 503, 504)
     hints: dict[str, Text | None] = {
         "in seconds": "1",
         "as a fraction": "0.5",

@@ -297,7 +297,7 @@ class Fault:
 
     @classmethod
     def reset_after(cls, *, times: int | None = 1) -> Self:
-        """A good answer, and a moment after its last byte the connection is reset."""
+        """A good answer, and a moment after its last byte a reset, which overtakes some of a body of many 100 KB."""
         return cls(way=Way.RESET_AFTER, times=times)
 
     @classmethod

@@ -61,6 +61,7 @@ class Wire(NamedTuple):
     body: bytes
     end: End = End.KEPT
     whole: bool = True
+    late: bytes = b""  # a moment after the rest
 
 
 def on_the_wire(reply: Reply, fault: Fault, accepts: str) -> Wire:
@@ -99,7 +100,8 @@ def _under_way(reply: Reply, way: Way) -> Wire:  # noqa: C901 - a table
         case Way.TOO_LONG:
             return Wire(reply.head(f"Content-Length: {len(body) + _AMISS}"), body, End.STALLED, whole=False)
         case Way.TOO_SHORT:
-            return Wire(reply.head(f"Content-Length: {max(0, len(body) - _AMISS)}"), body)
+            told = max(0, len(body) - _AMISS)
+            return Wire(reply.head(f"Content-Length: {told}"), body[:told], late=body[told:])
         case Way.CHUNKED:
             return Wire(reply.head("Transfer-Encoding: chunked"), _chunks(body))
         case Way.TRUNCATED_CHUNKED:
@@ -191,6 +193,8 @@ class Connection(asyncio.Protocol):
         if fault.spread or fault.head_spread:
             pieces = (*_pieces(wire.head, fault.head_spread), *_pieces(wire.body, fault.spread))
             self._drip(answer, wire, deque(pieces))
+        elif wire.late:  # so late that no client has read it along with the rest
+            self._drip(answer, wire, deque([(wire.head + wire.body, _GRACE), (wire.late, 0.0)]))
         else:
             self._finish(answer, wire, wire.head + wire.body)
 
@@ -218,7 +222,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(rest)
         if wire.end is End.CLOSED:
             self._transport.close()
-        elif wire.end is End.RESET and not self._transport.get_write_buffer_size():
+        elif wire.end is End.RESET and not (rest and self._transport.get_write_buffer_size()):
             self._loop.call_later(_GRACE if rest else 0, self.abort)
 
 

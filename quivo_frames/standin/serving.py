@@ -77,6 +77,11 @@ class Serving:
         if self._server:
             self._server.close()
         self._listener.close()
+        await asyncio.sleep(0)  # a connection that was just taken comes to know it
+        half_open = asyncio.all_tasks() - {asyncio.current_task()}  # connections that are being made, or a reopening
+        for task in half_open:
+            task.cancel()
+        await asyncio.gather(*half_open, return_exceptions=True)
         self._drop_all()
         await asyncio.sleep(0)  # lets the connections say goodbye
 
