@@ -31,10 +31,11 @@ class Serving:
             raise ConfigError(f"{reason}: choose another one, or 0 for any.") from err
         self.port: int = self._listener.getsockname()[1]
         self._tls = tls
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()
         self._closing = asyncio.Event()
         self._open_ones: set[Connection] = set()
-        self._server: asyncio.Server | None = None  # none while connections are refused
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._shut_now = False  # connections are refused
         self._reopening: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="stand-in", daemon=True)
         self._ready = threading.Event()
@@ -71,33 +72,51 @@ class Serving:
         self._loop.close()
 
     async def _serve(self) -> None:
-        await self._listen()
+        self._listen()
         self._ready.set()
         await self._closing.wait()
-        if self._server:
-            self._server.close()
+        self._loop.remove_reader(self._listener)
         self._listener.close()
-        await asyncio.sleep(0)  # a connection that was just taken comes to know it
-        half_open = asyncio.all_tasks() - {asyncio.current_task()}  # connections that are being made, or a reopening
-        for task in half_open:
+        await asyncio.sleep(0)  # every connection that was taken begins to arrive
+        arriving = list(self._arriving)
+        for task in arriving:
             task.cancel()
-        await asyncio.gather(*half_open, return_exceptions=True)
+        await asyncio.gather(*arriving, return_exceptions=True)
         self._drop_all()
         await asyncio.sleep(0)  # lets the connections say goodbye
 
-    async def _listen(self) -> None:
-        server = await self._loop.create_server(
-            lambda: Connection(self, self._loop, self._open_ones), sock=self._listener, ssl=self._tls, backlog=_BACKLOG
-        )
-        if self._reopening:  # shut again meanwhile
-            self._hold(server)
-        else:
-            self._server = server
+    def _listen(self) -> None:
+        self._shut_now = False
+        self._listener.setblocking(False)
+        self._listener.listen(_BACKLOG)
+        self._loop.add_reader(self._listener, self._take_in)
+
+    def _take_in(self) -> None:
+        """Takes all who wait at the door; asyncio's own server loses the one it took just before it is closed."""
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            while True:
+                wire, _ = self._listener.accept()
+                wire.setblocking(False)
+                task = self._loop.create_task(self._arrive(wire))
+                self._arriving.add(task)
+                task.add_done_callback(self._arriving.discard)
+
+    async def _arrive(self, wire: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # gone meanwhile, or of another mind about TLS
+            _, connection = await self._loop.connect_accepted_socket(
+                lambda: Connection(self, self._loop, self._open_ones), wire, ssl=self._tls
+            )
+            if self._shut_now:
+                connection.abort()
 
     def _shut(self, seconds: float) -> None:
-        if self._server:
-            self._hold(self._server)
-            self._server = None
+        if not self._shut_now:
+            self._shut_now = True
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = socket.socket()  # does not listen, but lets nobody else have the port
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind((_HOST, self.port))
         self._drop_all()
         until = self._loop.time() + seconds
         if self._reopening:
@@ -105,16 +124,9 @@ class Serving:
             self._reopening.cancel()
         self._reopening = self._loop.call_at(until, self._reopen)
 
-    def _hold(self, server: asyncio.Server) -> None:
-        """Listens no more, but lets nobody else have the port."""
-        server.close()
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((_HOST, self.port))
-
     def _reopen(self) -> None:
         self._reopening = None
-        self._task = self._loop.create_task(self._listen())
+        self._listen()
 
     def _drop_all(self) -> None:
         for connection in list(self._open_ones):
