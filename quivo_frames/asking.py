@@ -61,7 +61,7 @@ class Crew:
             self._end()
 
     def _watch(self, most: int, meter: Meter) -> None:
-        breaker = _Breaker(most)
+        self._breaker = _Breaker(most)
         error: BaseException | None = None
         ended = 0
         self._begin_one()
@@ -76,7 +76,6 @@ class Crew:
                     raise news
                 else:
                     meter.note(failed=news.outcome is not Outcome.FETCHED)
-                    breaker.note(news)
             except queue.Empty:
                 meter.tick()
             except Exception as reason:  # noqa: BLE001 - raised when the answers under way are kept
@@ -107,6 +106,7 @@ class Crew:
                     return
                 self._keep(answer)
                 self._news.put(answer)
+                self._breaker.note(answer)
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for all
@@ -128,15 +128,19 @@ class _Breaker:
     """
 
     def __init__(self, threads: int) -> None:
+        self._lock = threading.Lock()
         self._bad: deque[bool] = deque(maxlen=max(2 * ENOUGH, 4 * threads))
 
     def note(self, answer: Answer) -> None:
+        """Raises Unreachable when it is enough."""
         refused_to_all = answer.outcome is Outcome.REFUSED and answer.status in REFUSED_TO_ALL
-        self._bad.append(answer.outcome in {Outcome.UNREACHABLE, Outcome.UNUSABLE} or refused_to_all)
-        bad = sum(self._bad)
-        if self._bad[-1] and bad >= ENOUGH and 2 * bad > len(self._bad):
+        is_bad = answer.outcome in {Outcome.UNREACHABLE, Outcome.UNUSABLE} or refused_to_all
+        with self._lock:
+            self._bad.append(is_bad)
+            bad, all_ = sum(self._bad), len(self._bad)
+        if is_bad and bad >= ENOUGH and 2 * bad > all_:
             raise Unreachable(
-                f"Of the last {len(self._bad)} orders {bad} brought no usable answer, the last of them: "
+                f"Of the last {all_} orders {bad} brought no usable answer, the last of them: "
                 f"{answer.message} The run was stopped to spare Quivo; what was fetched is kept. "
                 "When the cause is mended, the same call goes on from here."
             )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import platformdirs
@@ -102,7 +102,7 @@ class Client:
         timeout: float = 60.0,
         tries: int = 5,
         backoff: float = 1.0,
-        **overrides: str | None,
+        **overrides: Any,
     ) -> Self:
         """A client with the settings of this machine; `overrides` as in `Settings.load`."""
         return cls(Settings.load(**overrides), rate=rate, timeout=timeout, tries=tries, backoff=backoff)

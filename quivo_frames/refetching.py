@@ -37,7 +37,8 @@ class Plan:
     """What `refetch` would do: how many requests at least, what it would leave out, and how long it would take.
 
     `done` counts orders that the unfinished run `resumed` (None: a new run) already has, `skipped` those fetched
-    recently; `seconds` is the time at `rate` requests per second, None without a rate.
+    recently. `seconds` is the time at `rate` requests per second: the one that was told, or what the last requests of
+    the archive reached; None where there is neither.
     """
 
     requests: int
@@ -47,11 +48,16 @@ class Plan:
     skipped: int
     resumed: int | None
     rate: float | None
-    seconds: float | None
+    rate_is_told: bool
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes at the rate."""
+        return self.requests / self.rate if self.rate else None
 
     def facts(self) -> dict[str, Any]:
         """The plan for programs."""
-        return asdict(self)
+        return {**asdict(self), "seconds": self.seconds}
 
     def __str__(self) -> str:
         """The plan in words."""
@@ -60,8 +66,9 @@ class Plan:
         run = f"goes on with run {self.resumed}" if self.resumed else "a new run"
         rates = (self.rate,) if self.rate else TYPICAL_RATES if self.requests else ()
         times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
-        took = f"; {times}" + ("" if self.rate else " (Quivo's answers decide)") if times else ""
-        return f"{self.requests:,} requests for {self.asked:,} orders ({run}; {told}){took}"
+        why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
+        took = f"; {times}{why}" if times else ""
+        return f"{_many(self.requests, 'request')} for {_many(self.asked, 'order')} ({run}; {told}){took}"
 
 
 @dataclass(frozen=True)
@@ -186,9 +193,12 @@ def plan(
     if rate is not None and not rate > 0:
         raise ConfigError(f"The rate must be above 0 (requests per second), not {rate}.")
     batch = archive.survey(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
-    seconds = batch.requests / rate if rate else None
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
-    return Plan(batch.requests, *counts, resumed=batch.resumed, rate=rate, seconds=seconds)
+    return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), rate_is_told=rate is not None)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _fresh_since(max_age: timedelta | None) -> datetime | None:

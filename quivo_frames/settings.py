@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quivo_frames.errors import ConfigError
@@ -24,10 +24,11 @@ class Settings(BaseSettings):
     """The credentials and the address of the API.
 
     Each value comes from the first place that has it: argument, environment (QUIVO_API_KEY, QUIVO_USERNAME,
-    QUIVO_PASSWORD, QUIVO_BASE_URL, QUIVO_TOKEN_PREFIX), the file .env in the working directory, and, for the three
-    credentials, the keyring (service "quivo_frames", names api_key, username, password).
+    QUIVO_PASSWORD, QUIVO_BASE_URL, QUIVO_TOKEN_PREFIX, QUIVO_ALLOW_HTTP), the file .env in the working directory, and,
+    for the three credentials, the keyring (service "quivo_frames", names api_key, username, password).
 
     `token_prefix` goes before the token in the Authorization header: empty as documented, or for example "Bearer".
+    `allow_http` lets the credentials go unencrypted to another machine: only for a network of your own.
 
     Raises:
         ConfigError: a credential is missing, or a value cannot be used. No message shows a secret.
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     api_key: SecretStr = SecretStr("")
     username: SecretStr = SecretStr("")
     password: SecretStr = SecretStr("")
+    allow_http: bool = False  # before base_url, which asks for it
     base_url: str = "https://api.quivo.co"
     token_prefix: str = ""
 
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
         password: str | None = None,
         base_url: str | None = None,
         token_prefix: str | None = None,
+        allow_http: bool | None = None,
     ) -> Self:
         """The settings, arguments first; None leaves a value to the other places.
 
@@ -70,13 +73,14 @@ class Settings(BaseSettings):
             "password": password,
             "base_url": base_url,
             "token_prefix": token_prefix,
+            "allow_http": allow_http,
         }
         arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         try:
             return cls(**arguments)
         except ValidationError as error:
             names = ", ".join(str(flaw["loc"][0]) for flaw in error.errors(include_input=False) if flaw["loc"])
-            raise ConfigError(f"These settings must be text: {names}.") from None
+            raise ConfigError(f"These settings have the wrong type: {names}.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"The file .env cannot be read ({type(error).__name__}): save it as UTF-8 text."
@@ -112,7 +116,7 @@ class Settings(BaseSettings):
 
     @field_validator("base_url", mode="after")
     @classmethod
-    def _base_url_is_safe(cls, value: str) -> str:
+    def _base_url_is_safe(cls, value: str, info: ValidationInfo) -> str:
         try:
             url = urlsplit(value.strip())
             host, _ = url.hostname, url.port
@@ -122,10 +126,10 @@ class Settings(BaseSettings):
             raise ConfigError("QUIVO_BASE_URL must be an address such as https://api.quivo.co.")
         if url.username or url.password or url.query or url.fragment:
             raise ConfigError("QUIVO_BASE_URL must be an address alone, without a user, a query or a fragment.")
-        if url.scheme == "http" and not is_loopback(host):
+        if url.scheme == "http" and not is_loopback(host) and not info.data.get("allow_http"):
             raise ConfigError(
-                f"QUIVO_BASE_URL would send the credentials unencrypted to {host}: write https://. "
-                "http:// is for this machine only."
+                f"QUIVO_BASE_URL would send the credentials unencrypted to {host}: write https://. http:// is for this "
+                "machine, and for a network of your own with QUIVO_ALLOW_HTTP=1."
             )
         return url.geturl().rstrip("/")
 

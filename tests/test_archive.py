@@ -300,6 +300,18 @@ def test_the_pace_of_a_run_stands_in_the_ledger(path: Path) -> None:
     assert (nothing["left"], nothing["requests"], nothing["rate"], nothing["latency_p50"]) == (1, 0, None, None)
 
 
+def test_the_rate_of_late_leaves_pauses_out_and_is_not_guessed(path: Path) -> None:
+    assert Archive(path).recent_rate() is None
+    with Archive(path) as archive:
+        run, _ = archive.begin(range(1, 100))
+        for n in range(10):
+            archive.record(run, answer(n + 1, at=NOON + timedelta(seconds=n)))
+        assert archive.recent_rate() is None
+        for n in range(10, 30):
+            archive.record(run, answer(n + 1, at=NOON + timedelta(hours=1, seconds=n)))
+        assert archive.recent_rate() == 1.0
+
+
 def test_an_archive_of_the_format_before_is_read_and_taken_up(path: Path) -> None:
     fill(path, answer(1), answer(2, b"", outcome=Outcome.UNREACHABLE))
     with sqlite3.connect(path) as db:

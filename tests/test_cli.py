@@ -99,7 +99,7 @@ def test_fresh_orders_are_skipped(run, settings) -> None:
     run("refetch", "100001", env=settings)
     done = run("refetch", "100001", "100002", "--max-age", "12h", env=settings)
     assert "1 fetched, 1 skipped" in done.stdout
-    facts = json.loads(run("refetch", "100001", "--max-age", "1d", "--json", env=settings).stdout)
+    facts = json.loads(run("refetch", "100001", "--max-age", "1d", "--json", env=settings).stdout.splitlines()[-1])
     assert facts["outcomes"] == {"skipped": 1}
 
 
@@ -279,7 +279,7 @@ def test_refetch_takes_ids_from_every_source_and_tells_what_it_left_out(run, set
     for source, told, warned in (
         (["--ids", "ids.csv"], "2 orders", ""),
         (["--ids", "ids.parquet", "--column", "theirs", "100009"], "3 orders", ""),
-        (["--ids", "events.ndjson"], "1 orders", "1 order ids from events.ndjson; left out: 1 events of SHIPMENTS"),
+        (["--ids", "events.ndjson"], "1 order", "1 order ids from events.ndjson; left out: 1 events of SHIPMENTS"),
     ):
         done = run("refetch", *source, env=settings)
         assert (done.returncode, done.stderr[: len(warned)]) == (0, warned)
@@ -305,7 +305,11 @@ def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn)
     assert run("refetch", "100001", env=settings).returncode == 0
     none = run("refetch", "--failed-of", "3", env=settings)
     assert (none.returncode, none.stdout) == (0, "0 order ids from the failures of run 3: nothing to refetch.\n")
-    assert json.loads(run("refetch", "--failed-of", "3", "--json").stdout) == {"run": None, "asked": 0, "requests": 0}
+    assert json.loads(run("refetch", "--failed-of", "3", "--json").stdout) == {
+        "event": "finished",
+        "run": None,
+        "asked": 0,
+    }
     unknown = run("refetch", "--failed-of", "9", env=settings)
     assert unknown.returncode == 2
     assert "orders.sqlite has no run 9: its runs are 1 to 3." in unknown.stderr
@@ -336,3 +340,22 @@ def test_find_since_narrows_the_query(run, settings) -> None:
         done = run("find", *wrong, env=settings)
         assert done.returncode == 2
         assert told in done.stderr
+
+
+def test_progress_and_result_are_lines_for_programs(run, settings: dict[str, str]) -> None:
+    done = run("refetch", *(str(n) for n in range(100_001, 100_031)), "--rate", "12", "--json", env=settings)
+    *progress, finished = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1  # one order is refused
+    assert finished.items() >= {"event": "finished", "run": 1, "asked": 30, "failed": 1, "resumed": False}.items()
+    assert len(progress) >= 2
+    assert {line["event"] for line in progress} == {"progress"}
+    assert {line["done"] + line["left"] for line in progress} == {30}
+    assert progress[0]["rate"] == pytest.approx(12, rel=0.3)
+    assert progress[0]["eta_seconds"] > 0
+    assert (progress[-1]["done"], progress[-1]["failed"], progress[-1]["left"]) == (30, 1, 0)
+    status = run("status").stdout
+    assert "30 requests, " in status
+    assert "0.0% too many for Quivo (429); answered: 50 % within " in status
+    again = run("refetch", "--failed-of", "1", "--dry-run", env=settings).stdout
+    assert again.startswith("1 request for 1 order (a new run; none left out); 0:00:00 at ")
+    assert again.endswith(" a second, as reached lately\n")

@@ -73,7 +73,7 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         Settings.load(**{**GIVEN, "api_key": "canary\nkey"})
     assert "canary" not in str(caught.value)
-    with pytest.raises(ConfigError, match="text: password") as caught:
+    with pytest.raises(ConfigError, match="wrong type: password") as caught:
         Settings.load(**{**GIVEN, "password": ["canary"]})  # type: ignore[arg-type]
     assert "canary" not in str(caught.value)
     with pytest.raises(ValidationError) as invalid:
@@ -97,6 +97,18 @@ def test_an_address_that_would_not_be_safe_is_refused(url: str) -> None:
 )
 def test_plain_http_is_for_this_machine(host: str) -> None:
     assert Settings.load(**GIVEN, base_url=host + "/").base_url == host
+
+
+def test_plain_http_elsewhere_must_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="QUIVO_ALLOW_HTTP=1"):
+        Settings.load(**GIVEN, base_url="http://proxy.internal")
+    assert Settings.load(**GIVEN, base_url="http://proxy.internal", allow_http=True).allow_http
+    monkeypatch.setenv("QUIVO_ALLOW_HTTP", "1")
+    assert Settings.load(**GIVEN, base_url="http://proxy.internal").base_url == "http://proxy.internal"
+    monkeypatch.setenv("QUIVO_ALLOW_HTTP", "canary")
+    with pytest.raises(ConfigError, match="wrong type: allow_http") as caught:
+        Settings.load(**GIVEN)
+    assert "canary" not in str(caught.value)
 
 
 def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from datetime import datetime
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from quivo_frames.response import Outcome
@@ -21,6 +22,7 @@ LAST_OF_RUN = LAST_OF_ALL.replace("WHERE ", "WHERE n.run = t.run AND ")
 CHUNK = 50_000  # rows that stand as Python objects at a time
 PAUSE = 60.0  # seconds without an answer that count as a pause, not as slowness
 PERCENTILES = (50, 90, 99)
+RECENT, ENOUGH = 1000, 10  # attempts that tell a rate
 
 
 def attempts(db: sqlite3.Connection, run: int | None, *, failed: bool) -> pl.DataFrame:
@@ -66,6 +68,16 @@ def runs(db: sqlite3.Connection) -> pl.DataFrame:
     left = (pl.col("asked") - pl.col("fetched") - pl.col("skipped") - pl.col("failed")).alias("left")
     told = found.with_columns(left).join(_paces(db), on="run", how="left", maintain_order="left")
     return told.with_columns(pl.col("requests", "throttled").fill_null(0))
+
+
+def recent_rate(db: sqlite3.Connection) -> float | None:
+    """Requests per second of the last attempts, pauses left out; None where there are hardly any."""
+    sql = f"SELECT at, tries FROM attempts WHERE tries > 0 ORDER BY attempt DESC LIMIT {RECENT}"  # noqa: S608
+    rows = [(datetime.fromisoformat(at), tries) for at, tries in db.execute(sql)]
+    gaps = [((later - earlier).total_seconds(), tries) for (later, tries), (earlier, _) in pairwise(rows)]
+    timed = [(gap, tries) for gap, tries in gaps if 0 <= gap <= PAUSE]
+    seconds = sum(gap for gap, _ in timed)
+    return round(sum(tries for _, tries in timed) / seconds, 2) if len(timed) >= ENOUGH and seconds else None
 
 
 def _paces(db: sqlite3.Connection) -> pl.DataFrame:

@@ -252,6 +252,11 @@ class Archive:
         with to_read(self.path) as db:
             return ledger.runs(db)
 
+    def recent_rate(self) -> float | None:
+        """The requests per second that the last thousand attempts reached; None where there are too few to tell."""
+        with to_read(self.path, missing_ok=True) as db:
+            return ledger.recent_rate(db)
+
     def counts(self) -> dict[str, int]:
         """The archive at a glance: orders with a good response, good responses, runs, and unfinished ones."""
         sql = """SELECT (SELECT count(DISTINCT order_id) FROM responses WHERE good),
