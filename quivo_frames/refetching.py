@@ -125,7 +125,7 @@ class Run:
         told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
         again = " (resumed)" if self.resumed else ""
         twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
-        return f"Run {self.run}{again}: {self.asked:,} orders in {self.seconds:,.1f} s: {told}{twice}"
+        return f"Run {self.run}{again}: {_many(self.asked, 'order')} in {self.seconds:,.1f} s: {told}{twice}"
 
     __repr__ = __str__
 
