@@ -33,6 +33,7 @@ from quivo_frames.standin import (
     write_ndjson,
 )
 from quivo_frames.standin.chance import seconds
+from quivo_frames.standin.limits import Bucket
 from tests.caller import FIRST, Caller, calling
 
 DOCUMENTED = json.loads((Path(__file__).parent / "documented_order.json").read_text())
@@ -501,6 +502,27 @@ def test_a_burst_goes_at_once_and_the_limit_moves_while_it_serves(log_in):
         api.rate = 0.001
         api.burst = 3
         assert [caller.refetch(FIRST)[0] for _ in range(5)] == [200] * 3 + [429] * 2
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(0.001, 2), (15, 2), (40, 4)])
+def test_without_a_burst_what_comes_in_a_tenth_of_a_second_goes_at_once_and_at_least_two(rate, at_once, log_in):
+    bucket = Bucket(rate, None)
+    assert [bucket.takes(1.0) for _ in range(6)] == [True] * at_once + [False] * (6 - at_once)
+    with StandIn(5, rate=0.001) as api:
+        caller = log_in(api)
+        assert [caller.refetch(FIRST)[0] for _ in range(3)] == [200, 200, 429]
+
+
+def test_log_normal_latency_is_what_was_drawn_for_the_order(log_in):
+    latency = LogNormal(0.03, 1.0)
+    with StandIn(8, seed=3) as api:
+        caller = log_in(api)
+        api.latency = latency
+        for order_id in api.order_ids:
+            begun = time.monotonic()
+            assert caller.refetch(order_id)[0] == 200
+            drawn = seconds(latency, 3, "latency", order_id, 0)
+            assert drawn - 0.002 < time.monotonic() - begun < drawn + 0.5
 
 
 def test_log_normal_latency_has_its_median_and_repeats_itself():

@@ -485,6 +485,14 @@ def test_chaos_hits_as_often_as_it_says():
             Chaos(shares)
 
 
+def test_every_fault_can_come_by_chance():
+    every = every_fault()
+    chaos = Chaos.evenly(every.values(), 0.8)
+    drawn = {chaos.fault(1, order_id, 0) for order_id in range(5000)}
+    assert drawn == {*every.values(), Fault()}
+    assert len(set(every.values())) == len(every)
+
+
 def test_faults_of_an_order_come_before_chaos(log_in):
     with StandIn(5, faults={FIRST: [Fault.html()]}, chaos=Chaos({Fault.status(418): 1.0})) as api:
         caller = log_in(api)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Bucket:
     """A bucket of tokens: `rate` come in a second, a request takes one, and `burst` is how many it holds.
 
-    `rate` None is no limit. Without `burst` it holds what comes in a tenth of a second, and at least one. Both may be
-    changed by any thread while it is in use: from the next request on, what is new counts.
+    `rate` None is no limit. Without `burst` it holds what comes in a tenth of a second, and at least two: with a
+    single one, of evenly sent requests each that comes a moment early would be refused, which punishes the jitter of
+    the network and not the rate. Both may be changed by any thread while it is in use, and count from the next request.
     """
 
     def __init__(self, rate: float | None, burst: float | None) -> None:
@@ -29,7 +30,7 @@ class Bucket:
         if rate is None:
             self._left = math.inf
             return True
-        size = max(1.0, rate / 10) if self.burst is None else self.burst
+        size = max(2.0, rate / 10) if self.burst is None else self.burst
         self._left = min(size, self._left + (now - self._then) * rate)
         self._then = now
         if self._left < 1:

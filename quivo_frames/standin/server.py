@@ -66,7 +66,7 @@ class StandIn:
         orders: how many there are, from `first_id` on, drawn by `seed`.
         port: 0 is any free one.
         rate: requests a second over all callers; None is no limit.
-        burst: how many requests may go at once; None is those of a tenth of a second, and at least one.
+        burst: how many requests may go at once; None is those of a tenth of a second, and at least two.
         retry_after: what the 429 beyond the rate says: a text, a callable that gives one (`date_in`), or nothing.
         latency: seconds before every answer; drawn by seed, order and how often it was asked for if `LogNormal`.
         token_seconds: how long a token lives.
@@ -145,7 +145,7 @@ class StandIn:
 
     @property
     def burst(self) -> float | None:
-        """How many requests may go at once; None is those of a tenth of a second, and at least one."""
+        """How many requests may go at once; None is those of a tenth of a second, and at least two."""
         return self._bucket.burst
 
     @burst.setter
