@@ -34,7 +34,7 @@ def archived(path: Path, *answers: tuple[int, bytes, datetime]) -> Archive:
     archive = Archive(path)
     run, _ = archive.begin([order_id for order_id, *_ in answers])
     for order_id, content, at in answers:
-        archive.record(run, Answer(order_id, Outcome.FETCHED, at, 200, {}, content, 1, 0.1, ""))
+        archive.record(run, Answer(order_id, Outcome.FETCHED, at, 200, {}, content, 1, 0, 0.1, 0.1, ""))
     return archive
 
 

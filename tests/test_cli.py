@@ -301,7 +301,7 @@ def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn)
     before = api.served(100_001)
     again = run("refetch", "--failed-of", "1", env=settings)
     assert (again.returncode, api.served(100_001)) == (1, before)
-    assert again.stdout.startswith("Run 2: 1 orders in")
+    assert again.stdout.startswith("Run 2: 1 order in")
     assert run("refetch", "100001", env=settings).returncode == 0
     none = run("refetch", "--failed-of", "3", env=settings)
     assert (none.returncode, none.stdout) == (0, "0 order ids from the failures of run 3: nothing to refetch.\n")
