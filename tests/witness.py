@@ -1,0 +1,63 @@
+"""What is in an archive, read without quivo_frames: SQL, zstandard and SHA-256 alone, from the file as it lies there."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import zstandard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Response(NamedTuple):
+    """An answer that was kept; `sha256` is computed from the body, not read."""
+
+    order_id: int
+    run: int
+    good: bool
+    status: int | None
+    body: bytes
+    sha256: str
+
+
+class Attempt(NamedTuple):
+    """A line of the ledger."""
+
+    order_id: int
+    run: int
+    tries: int
+    outcome: str
+    status: int | None
+    message: str
+
+
+def responses(path: Path) -> list[Response]:
+    """All that were kept, as their bodies say; the hash beside each is that of its body."""
+    found = []
+    unpack = zstandard.ZstdDecompressor().decompress
+    sql = "SELECT order_id, run, good, http_status, size, sha256, body FROM responses ORDER BY response"
+    for order_id, run, good, status, size, told, packed in _rows(path, sql):
+        body = unpack(packed, max_output_size=size)
+        assert hashlib.sha256(body).digest() == told, f"order {order_id}: the hash is not that of the body"
+        found.append(Response(order_id, run, bool(good), status, body, told.hex()))
+    return found
+
+
+def attempts(path: Path) -> list[Attempt]:
+    """The ledger."""
+    sql = "SELECT order_id, run, tries, outcome, http_status, message FROM attempts ORDER BY attempt"
+    return [Attempt(*row) for row in _rows(path, sql)]
+
+
+def is_sound(path: Path) -> bool:
+    """Whether SQLite finds nothing wrong with the file."""
+    return _rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def _rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        return db.execute(sql).fetchall()
