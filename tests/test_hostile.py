@@ -335,9 +335,9 @@ def test_an_authority_is_trusted_only_when_it_is_named(
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     stranger.cert_pem.write_to_path(str(tmp_path / "other.pem"))
     with StandIn(ORDERS, tls=tls) as api, Archive(tmp_path / "a") as archive:
-        for bundle in (None, "other.pem"):
-            if bundle:
-                monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / bundle))
+        for bundle in ("", str(tmp_path / "other.pem")):
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+            monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
             with pytest.raises(Unreachable, match=r"certificate was not accepted .* REQUESTS_CA_BUNDLE"):
                 refetch(api.order_ids, connect(api, tries=1), archive)
             assert (api.requests, witness.attempts(tmp_path / "a")) == (0, [])
