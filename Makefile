@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench bench-fetch bench-all fuzz clean
+.PHONY: help demo test check format lab schemas bench bench-fetch bench-all fuzz chaos clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ COUNT ?= 100000
 SEED ?= $(shell date +%s)
 fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
 	$(RUN)python -m tests.fuzz --count $(COUNT) --seed $(SEED)
+
+chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed again and again (4 min)
+	$(RUN)python -m tests.chaos --seed $(SEED)
 
 clean:  ## Remove what was set up and made here
 	rm -rf .uv .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks
