@@ -53,12 +53,16 @@ class Crew:
         try:
             self._watch(most, meter)
         except KeyboardInterrupt:
-            self._stop.set()
-            under_way = sum(thread.is_alive() for thread in self._threads)
-            logger.warning("Stopping when what is under way is kept (%d requests); Ctrl-C again: at once.", under_way)
+            try:
+                self._stop.set()
+                under_way = sum(thread.is_alive() for thread in self._threads)
+                logger.warning("Stopping when what is under way is kept (%d orders); Ctrl-C again: at once.", under_way)
+                self._end()
+            except KeyboardInterrupt:
+                self._abandoned.set()
             raise
         finally:
-            self._end()
+            self._stop.set()
 
     def _watch(self, most: int, meter: Meter) -> None:
         self._breaker = _Breaker(most)
@@ -81,6 +85,7 @@ class Crew:
             except Exception as reason:  # noqa: BLE001 - raised when the answers under way are kept
                 self._stop.set()
                 error = error or reason
+        self._end()
         if error:
             raise error
 
@@ -90,13 +95,8 @@ class Crew:
         thread.start()
 
     def _end(self) -> None:
-        self._stop.set()
-        try:
-            for thread in self._threads:
-                thread.join()
-        except KeyboardInterrupt:
-            self._abandoned.set()
-            raise
+        for thread in self._threads:
+            thread.join()
 
     def _ask(self) -> None:
         try:

@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -26,6 +26,7 @@ from quivo_frames.errors import ConfigError, LoginError, QuivoError, UnexpectedR
 from quivo_frames.listing import changed_since, found
 from quivo_frames.login import Login
 from quivo_frames.pace import Gate, retry_after
+from quivo_frames.redacting import redactor
 from quivo_frames.reply import (
     CONGESTION,
     CURES,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 30.0
+OUTAGES = 2  # after which one request begins anew: one that brings Quivo down must not do it for ever
 PATIENCE = 120.0  # seconds without any answer, after there were some, until a run ends
 SAID_LENGTH = 200
 
@@ -216,20 +218,22 @@ class Client:
         raise errors.get(reply.outcome, UnexpectedResponse)(f"{reply.message} {cure}")
 
     def _call(self, request: _Request, stop: threading.Event | None = None) -> _Sent:
-        """How it ended after all tries. They begin anew after an outage, which is no request's fault."""
+        """How it ended after all tries. They begin anew after an outage, which is no request's fault, unless often."""
         stop = stop or threading.Event()
         tries = throttled = 0
-        while True:
+        for outages in count():
             began = time.monotonic()
             try:
                 sent = self._retried(partial(self._logged_in, request, stop), stop)
             except Unreachable:  # the login
-                if self._was_out(began, stop):
+                if outages < OUTAGES and self._was_out(began, stop):
                     continue
                 raise
             tries, throttled = tries + sent.tries, throttled + sent.throttled
-            if sent.reply.outcome is not Outcome.UNREACHABLE or not self._was_out(began, stop):
+            is_over = sent.reply.outcome is not Outcome.UNREACHABLE or outages == OUTAGES
+            if is_over or not self._was_out(began, stop):
                 return sent._replace(tries=tries, throttled=throttled)
+        raise AssertionError
 
     def _was_out(self, began: float, stop: threading.Event) -> bool:
         """Whether all of Quivo was out of reach at some time since `began`; if it is so now, wait for its return.
@@ -309,26 +313,23 @@ class Client:
             self._gate.congested(slot, retry_after(came.headers.get("Retry-After"), datetime.now(UTC)))
         elif came.status is not None:
             self._gate.good(slot)
+        credentials = (getattr(self._settings, name).get_secret_value() for name in CREDENTIALS)
+        redact = redactor((*credentials, token or "", self._login.last or ""))
         if came.status is None:
             message = f"No answer about {request.subject}: {came.flaw}."
             outcome, again = Outcome.UNREACHABLE, True
         elif came.status == OK:
             outcome, again, message = verdict_on_body(came.flaw or request.check(came.body), request.subject)
         else:
-            said = self._redacted(words(came.body, came.reason), token)
-            outcome, again, message = verdict(came.status, said, request.subject)
+            said = words(redact(came.body), redact(came.reason.encode()).decode(errors="replace"))
+            outcome, again, message = verdict(came.status, _in_short(said), request.subject)
         if again:
             logger.debug("%s", message)
-        reply = Reply(came.status, came.headers, came.body, outcome, again, message, came.seconds)
+        headers = {name: redact(value.encode()).decode(errors="replace") for name, value in came.headers.items()}
+        body = came.body if outcome is Outcome.FETCHED else redact(came.body)
+        reply = Reply(came.status, headers, body, outcome, again, message, came.seconds)
         self._reached = self._reached or _is_up(reply)
         return reply
-
-    def _redacted(self, text: str, token: str | None) -> str:
-        secrets = [getattr(self._settings, name).get_secret_value() for name in CREDENTIALS]
-        for secret in sorted((*secrets, token or ""), key=len, reverse=True):
-            text = text.replace(secret, "***") if secret else text
-        text = " ".join(text.split())
-        return text if len(text) <= SAID_LENGTH else text[: SAID_LENGTH - 1] + "…"
 
 
 class _Request(NamedTuple):
@@ -356,6 +357,11 @@ _PING = _Request("GET", "/ping", "the ping", no_flaw)
 def _is_up(reply: Reply) -> bool:
     """Whether somebody is there who could answer."""
     return reply.status is not None and reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _in_short(said: str) -> str:
+    text = " ".join(said.split())
+    return text if len(text) <= SAID_LENGTH else text[: SAID_LENGTH - 1] + "…"
 
 
 def _pace_file(base_url: str) -> Path:

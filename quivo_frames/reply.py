@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OK, NO_CONTENT, UNAUTHORIZED, NOT_FOUND, TOO_MANY, UNAVAILABLE = 200, 204, 401, 404, 429, 503
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 CONGESTION = frozenset({TOO_MANY, UNAVAILABLE})
 CURES = {
     Outcome.UNKNOWN: "Check the id, and the account that it belongs to.",

@@ -27,8 +27,9 @@ class Answer(NamedTuple):
     """The end of one refetch, good or not.
 
     `answered_at` is UTC; `status`, `headers` and `body` are those of the last try, None, {} and b"" where no answer
-    came; `body` is the entity as received, before anything read it; `throttled` counts the tries that Quivo answered
-    with 429; `seconds` spans all tries with their waits, `latency` the last one alone, None where no answer came.
+    came; `body` is the entity as received, before anything read it (of an answer that is not good, without the secrets
+    that it may repeat); `throttled` counts the tries that Quivo answered with 429; `seconds` spans all tries with their
+    waits, `latency` the last one alone, None where no answer came.
     """
 
     order_id: int

@@ -110,7 +110,6 @@ PASSES_AT_ONCE = {"401 expired", "401 unauthorized"}
 """What a new token helps."""
 WITHOUT_STATUS = {"stalled", "refused", "reset", "headers without end"}
 STALLING = {"stalled", "stalled within the body", "length too long", "body without end", "headers without end"}
-WRONG = {"408": "408 is taken as a refusal of the order, and not asked again"}
 REACHES_OTHERS = {"refused", "reset after the body", "length too short"}
 """What also hits requests under way, or the next one on the same connection: these are asked again."""
 
@@ -184,16 +183,11 @@ def patience(name: str) -> float:
     return 0.7 if name in STALLING else 10.0
 
 
-EVERY = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=WRONG[name]) if name in WRONG else ()) for name in ENDS
-]  # fmt: skip
-
-
 def test_the_table_of_ends_names_every_fault() -> None:
     assert set(ENDS) == set(faults())
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDS)
 def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
     name: str, connect: Connect, tmp_path: Path, elsewhere: Elsewhere
 ) -> None:
@@ -210,7 +204,7 @@ def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
     assert elsewhere.saw_nobody()
 
 
-@pytest.mark.parametrize("name", [param for param in EVERY if param.values != ("refused",)])
+@pytest.mark.parametrize("name", [name for name in ENDS if name != "refused"])
 def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
     name: str, connect: Connect, tmp_path: Path, elsewhere: Elsewhere
 ) -> None:
@@ -234,7 +228,6 @@ def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
     assert elsewhere.saw_nobody()
 
 
-@pytest.mark.xfail(reason="an order whose request itself brings all connections down is asked for without end")
 def test_an_order_that_takes_the_connections_down_is_not_asked_for_without_end(connect: Connect) -> None:
     with StandIn(ORDERS, faults={HIT: [Fault.refuse(0.05, times=None)]}) as api:
         client, stop = connect(api, tries=2), threading.Event()

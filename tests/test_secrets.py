@@ -216,9 +216,7 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
     "faults",
     [
         pytest.param(every_fault(seconds=0.02), id="as usual"),
-        pytest.param(
-            FAULTS, id="repeating", marks=pytest.mark.xfail(reason="what a refusal repeats is kept in the archive")
-        ),
+        pytest.param(FAULTS, id="repeating"),
         pytest.param(
             {
                 "header": replace(
@@ -231,7 +229,6 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
         pytest.param(
             {"header": replace(Fault.forbidden(times=None), reply=FORBIDDEN.saying("X-Echo", ECHO))},
             id="repeating in a header",
-            marks=pytest.mark.xfail(reason="only headers with a telling name are left out of the archive"),
         ),
     ],
 )
@@ -258,7 +255,6 @@ PIECES = {
 }
 
 
-@pytest.mark.xfail(reason="only whole secrets, as they are written, are taken out of what Quivo says")
 @pytest.mark.parametrize("said", PIECES.values(), ids=PIECES)
 def test_no_piece_of_a_secret_is_repeated(said: str) -> None:
     refusal = Fault(reply=message(403, said), times=None)

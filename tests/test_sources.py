@@ -35,7 +35,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     with Archive(tmp_path / "a.sqlite") as archive:
         run, _ = archive.begin(range(1, 13))
         for n in range(12, 0, -1):
-            archive.record(run, Answer(n, Outcome.FETCHED, NOON + timedelta(hours=n), 200, {}, body(n), 1, 0, 0.1, 0.1, ""))
+            archive.record(
+                run, Answer(n, Outcome.FETCHED, NOON + timedelta(hours=n), 200, {}, body(n), 1, 0, 0.1, 0.1, "")
+            )
     lines = tmp_path / "b.ndjson"
     lines.write_bytes(b"\n\r\n".join(body(n) for n in range(101, 121)) + b"\n")
     packed = tmp_path / "c.ndjson.gz"
