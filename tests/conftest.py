@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,12 @@ def _no_network() -> Iterator[None]:
     patch.setattr(socket, "getaddrinfo", look_up_here)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """Ctrl-C reaches the tests and the processes that they start, also where the shell started them in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
