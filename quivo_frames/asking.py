@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.1  # seconds
+TICK, QUICK_TICK = 0.1, 0.01  # seconds; quick while another thread may be needed before the next answer comes
 ENOUGH = 20  # orders that tell whether a run is worth going on with
 REFUSED_TO_ALL = frozenset({401, 403})  # says more of the account than of one order
 
@@ -73,7 +73,7 @@ class Crew:
             if len(self._threads) < most and not self._client.waiting and not self._stop.is_set():
                 self._begin_one()
             try:
-                news = self._news.get(timeout=TICK)
+                news = self._news.get(timeout=QUICK_TICK if len(self._threads) < most else TICK)
                 if news is None:
                     ended += 1
                 elif isinstance(news, BaseException):
