@@ -29,21 +29,26 @@ ENOUGH = 20  # orders that tell whether a run is worth going on with
 REFUSED_TO_ALL = frozenset({401, 403})  # says more of the account than of one order
 
 
-class Crew:
-    """The threads that ask for `ids` with `client`; `keep` has an answer on the disk when it returns."""
+class Askers:
+    """The threads that ask for `ids` with `client`, `most` of them at the most.
 
-    def __init__(self, ids: Iterator[int], client: Client, keep: Callable[[Answer], None]) -> None:
+    `keep` has an answer on the disk when it returns.
+    """
+
+    def __init__(self, ids: Iterator[int], client: Client, keep: Callable[[Answer], None], most: int) -> None:
         self._ids = ids
         self._client = client
         self._keep = keep
+        self._most = most
+        self._breaker = _Breaker(most)
         self._taking = threading.Lock()
         self._stop = threading.Event()
         self._abandoned = threading.Event()
         self._threads: list[threading.Thread] = []
         self._news: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()  # None: a thread has ended
 
-    def work(self, most: int, meter: Meter) -> None:
-        """Return when every id had its turn; with `most` threads at the most.
+    def work(self, meter: Meter) -> None:
+        """Return when every id had its turn.
 
         Raises:
             KeyboardInterrupt: after the answers under way were kept; at once, when it comes again.
@@ -51,7 +56,7 @@ class Crew:
             QuivoError: what else ended the run.
         """
         try:
-            self._watch(most, meter)
+            self._watch(meter)
         except KeyboardInterrupt:
             try:
                 self._stop.set()
@@ -64,30 +69,34 @@ class Crew:
         finally:
             self._stop.set()
 
-    def _watch(self, most: int, meter: Meter) -> None:
-        self._breaker = _Breaker(most)
-        error: BaseException | None = None
+    def _watch(self, meter: Meter) -> None:
+        error: Exception | None = None
         ended = 0
         self._begin_one()
         while ended < len(self._threads):
-            if len(self._threads) < most and not self._client.waiting and not self._stop.is_set():
+            if len(self._threads) < self._most and not self._client.waiting and not self._stop.is_set():
                 self._begin_one()
             try:
-                news = self._news.get(timeout=QUICK_TICK if len(self._threads) < most else TICK)
-                if news is None:
-                    ended += 1
-                elif isinstance(news, BaseException):
-                    raise news
-                else:
-                    meter.note(failed=news.outcome is not Outcome.FETCHED)
-            except queue.Empty:
-                meter.tick()
+                ended += self._hear(meter)
             except Exception as reason:  # noqa: BLE001 - raised when the answers under way are kept
                 self._stop.set()
                 error = error or reason
         self._end()
         if error:
             raise error
+
+    def _hear(self, meter: Meter) -> bool:
+        """Whether a thread has ended; counts an answer, and raises what went wrong."""
+        try:
+            news = self._news.get(timeout=QUICK_TICK if len(self._threads) < self._most else TICK)
+        except queue.Empty:
+            meter.tick()
+            return False
+        if isinstance(news, BaseException):
+            raise news
+        if news is not None:
+            meter.note(failed=news.outcome is not Outcome.FETCHED)
+        return news is None
 
     def _begin_one(self) -> None:
         thread = threading.Thread(target=self._ask, name=f"refetch-{len(self._threads)}", daemon=True)

@@ -13,7 +13,6 @@ import signal
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,11 @@ import click
 from quivo_frames.errors import ConfigError, QuivoError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from quivo_frames.archive import Archive
     from quivo_frames.ids import Ids
     from quivo_frames.progress import Progress
-    from quivo_frames.refetching import Run
 
 ASK_FROM = 100
 """From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
@@ -162,11 +162,11 @@ def refetch(
         if asks and not click.confirm(f"{plan}. Go on?", err=True):
             raise ConfigError("Nothing was asked.")
         with Client.from_env(rate=rate) as client:
-            tell = partial(_tell_event, "progress") if as_json else None
+            tell = _tell_progress if as_json else None
             run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=tell)
         failures = run.failures
         if as_json:
-            _tell_event("finished", run)
+            _tell_event("finished", run.facts())
         else:
             click.echo(str(run))
             _tell(
@@ -180,9 +180,12 @@ def refetch(
     sys.exit(1 if failures.height else 0)
 
 
-def _tell_event(name: str, told: Progress | Run) -> None:
-    facts = told._asdict() if isinstance(told, tuple) else told.facts()
+def _tell_event(name: str, facts: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"event": name, **facts}))
+
+
+def _tell_progress(now: Progress) -> None:
+    _tell_event("progress", now._asdict())
 
 
 def _given(

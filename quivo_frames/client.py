@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -220,20 +220,20 @@ class Client:
     def _call(self, request: _Request, stop: threading.Event | None = None) -> _Sent:
         """How it ended after all tries. They begin anew after an outage, which is no request's fault, unless often."""
         stop = stop or threading.Event()
-        tries = throttled = 0
-        for outages in count():
+        tries = throttled = outages = 0
+        while True:
             began = time.monotonic()
             try:
                 sent = self._retried(partial(self._logged_in, request, stop), stop)
             except Unreachable:  # the login
-                if outages < OUTAGES and self._was_out(began, stop):
-                    continue
-                raise
-            tries, throttled = tries + sent.tries, throttled + sent.throttled
-            is_over = sent.reply.outcome is not Outcome.UNREACHABLE or outages == OUTAGES
-            if is_over or not self._was_out(began, stop):
-                return sent._replace(tries=tries, throttled=throttled)
-        raise AssertionError
+                if outages == OUTAGES or not self._was_out(began, stop):
+                    raise
+            else:
+                tries, throttled = tries + sent.tries, throttled + sent.throttled
+                is_over = sent.reply.outcome is not Outcome.UNREACHABLE or outages == OUTAGES
+                if is_over or not self._was_out(began, stop):
+                    return sent._replace(tries=tries, throttled=throttled)
+            outages += 1
 
     def _was_out(self, began: float, stop: threading.Event) -> bool:
         """Whether all of Quivo was out of reach at some time since `began`; if it is so now, wait for its return.

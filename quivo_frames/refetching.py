@@ -10,7 +10,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from quivo_frames.asking import Crew
+from quivo_frames.asking import Askers
 from quivo_frames.errors import ConfigError
 from quivo_frames.ids import checked
 from quivo_frames.progress import metered
@@ -104,7 +104,7 @@ class Run:
 
     @property
     def failures(self) -> pl.DataFrame:
-        """The failed orders: order_id, run, at, tries, seconds, outcome, http_status, message."""
+        """The failed orders, with the columns of `Archive.attempts`."""
         return self.archive.failures(self.run)
 
     def facts(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def refetch(
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
     if batch.requests:
         with metered("refetch", batch.requests, progress) as meter:
-            Crew(archive.pending(run), client, partial(archive.record, run)).work(workers, meter)
+            Askers(archive.pending(run), client, partial(archive.record, run), workers).work(meter)
     archive.finish(run)
     resumed, seconds = batch.resumed is not None, time.monotonic() - began
     return Run(run, batch.asked, batch.duplicates, resumed, archive.outcomes(run), seconds, archive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from quivo_frames.client import Client
     from quivo_frames.standin import StandIn
+    from tests.caller import Caller
 
 
 def _is_here(address: Any) -> bool:
@@ -86,3 +88,18 @@ def connect() -> Iterator[Callable[..., Client]]:
 @pytest.fixture
 def client(standin: StandIn, connect: Callable[..., Client]) -> Client:
     return connect(standin)
+
+
+@pytest.fixture
+def log_in() -> Iterator[Callable[[StandIn], Caller]]:
+    """Makes a plain HTTP client of a stand-in that is logged in, and closed at the end."""
+    from tests.caller import Caller
+
+    with ExitStack() as closing:
+
+        def log_in(api: StandIn) -> Caller:
+            caller = Caller(api)
+            closing.callback(caller.wire.close)
+            return caller
+
+        yield log_in

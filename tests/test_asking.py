@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quivo_frames.asking import ENOUGH, Crew
+from quivo_frames.asking import ENOUGH, Askers
 from quivo_frames.errors import ArchiveError, Unreachable
 from quivo_frames.pace import Stopped
 from quivo_frames.progress import Meter, Progress
@@ -45,8 +45,8 @@ class Asked:
 
 def work(client: Asked, orders: int, most: int = 4, keep: Callable[[Answer], None] | None = None) -> list[Answer]:
     kept: list[Answer] = []
-    crew = Crew(iter(range(1, orders + 1)), client, keep or kept.append)  # type: ignore[arg-type]
-    crew.work(most, Meter(orders, lambda _: None))
+    askers = Askers(iter(range(1, orders + 1)), client, keep or kept.append, most)  # type: ignore[arg-type]
+    askers.work(Meter(orders, lambda _: None))
     return kept
 
 
@@ -116,6 +116,24 @@ def test_what_cannot_be_kept_ends_the_run_and_what_is_under_way_is_kept() -> Non
     assert len(set(kept)) == len(kept)
 
 
+def test_a_function_of_the_user_that_fails_ends_the_run_and_costs_no_answer() -> None:
+    class Failing(Meter):
+        def tick(self) -> None:
+            raise BrokenPipeError
+
+    begun: list[int] = []
+    kept: list[Answer] = []
+
+    def reply(order_id: int, _: threading.Event) -> Answer:
+        begun.append(order_id)
+        time.sleep(0.3)  # nothing comes meanwhile: it is told so
+        return answer(order_id)
+
+    with pytest.raises(BrokenPipeError):
+        Askers(iter(range(99)), Asked(reply), kept.append, 4).work(Failing(99, lambda _: None))  # type: ignore[arg-type]
+    assert sorted(given.order_id for given in kept) == sorted(begun)
+
+
 class Interrupting(Meter):
     """Ctrl-C at some order, as it reaches the thread that watches."""
 
@@ -139,7 +157,7 @@ def test_ctrl_c_keeps_what_is_under_way_and_says_so(caplog: pytest.LogCaptureFix
         return answer(order_id)
 
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
-        Crew(iter(range(1000)), Asked(reply), kept.append).work(4, Interrupting(5))  # type: ignore[arg-type]
+        Askers(iter(range(1000)), Asked(reply), kept.append, 4).work(Interrupting(5))  # type: ignore[arg-type]
     assert sorted(given.order_id for given in kept) == sorted(begun)
     assert len(begun) < 20
     assert "Ctrl-C again: at once" in caplog.text
@@ -155,7 +173,7 @@ def test_who_waits_for_a_turn_ends_at_once_when_told_to_stop() -> None:
     kept: list[Answer] = []
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        Crew(iter(range(1, 99)), Asked(reply), kept.append).work(4, Interrupting(2))  # type: ignore[arg-type]
+        Askers(iter(range(1, 99)), Asked(reply), kept.append, 4).work(Interrupting(2))  # type: ignore[arg-type]
     assert time.monotonic() - began < 5
     assert len(kept) == 2
 

@@ -46,18 +46,6 @@ def shared():
 
 
 @pytest.fixture
-def log_in():
-    with ExitStack() as closing:
-
-        def log_in(api: StandIn) -> Caller:
-            caller = Caller(api)
-            closing.callback(caller.wire.close)
-            return caller
-
-        yield log_in
-
-
-@pytest.fixture
 def caller(shared, log_in):
     return log_in(shared)
 

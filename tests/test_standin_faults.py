@@ -30,20 +30,7 @@ from quivo_frames.standin import (
     order_json,
 )
 from quivo_frames.standin.faults import SHAPES, THROTTLED, Way
-from tests.caller import FIRST, Caller, calling
-
-
-@pytest.fixture
-def log_in():
-    with ExitStack() as closing:
-
-        def log_in(api: StandIn) -> Caller:
-            caller = Caller(api)
-            closing.callback(caller.wire.close)
-            return caller
-
-        yield log_in
-
+from tests.caller import FIRST, calling
 
 # --- faults ---
 
