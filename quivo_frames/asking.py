@@ -62,7 +62,8 @@ class Askers:
                 self._stop.set()
                 under_way = sum(thread.is_alive() for thread in self._threads)
                 logger.warning("Stopping when what is under way is kept (%d orders); Ctrl-C again: at once.", under_way)
-                self._end()
+                for thread in self._threads:
+                    thread.join()
             except KeyboardInterrupt:
                 self._abandoned.set()
             raise
@@ -81,7 +82,6 @@ class Askers:
             except Exception as reason:  # noqa: BLE001 - raised when the answers under way are kept
                 self._stop.set()
                 error = error or reason
-        self._end()
         if error:
             raise error
 
@@ -102,10 +102,6 @@ class Askers:
         thread = threading.Thread(target=self._ask, name=f"refetch-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
-
-    def _end(self) -> None:
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self) -> None:
         try:

@@ -163,6 +163,33 @@ def test_ctrl_c_keeps_what_is_under_way_and_says_so(caplog: pytest.LogCaptureFix
     assert "Ctrl-C again: at once" in caplog.text
 
 
+def test_ctrl_c_again_waits_for_nobody_and_what_comes_later_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive may be closed by then, and be another's."""
+    over, later = threading.Event(), threading.Event()
+    kept: list[Answer] = []
+
+    def reply(order_id: int, _: threading.Event) -> Answer:
+        if order_id > 2:
+            over.wait(10)
+            later.set()
+        return answer(order_id)
+
+    def again(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(logging.getLogger("quivo_frames.asking"), "warning", again)
+    askers = Askers(iter(range(1, 99)), Asked(reply), kept.append, 4)  # type: ignore[arg-type]
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        askers.work(Interrupting(2))
+    assert time.monotonic() - began < 5
+    over.set()
+    assert later.wait(5)
+    for thread in askers._threads:
+        thread.join(5)
+    assert [given.order_id for given in kept] == [1, 2]
+
+
 def test_who_waits_for_a_turn_ends_at_once_when_told_to_stop() -> None:
     def reply(order_id: int, stop: threading.Event) -> Answer:
         if order_id < 3:
