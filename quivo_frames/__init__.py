@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quivo_frames.archive import Archive
+    from quivo_frames.auditing import Limits, audit
     from quivo_frames.building import build
     from quivo_frames.client import Client
     from quivo_frames.dataset import Dataset
@@ -55,11 +56,13 @@ _HOMES = {
     "Dataset": "dataset",
     "DatasetError": "errors",
     "Frames": "frames",
+    "Limits": "auditing",
     "LoginError": "errors",
     "QuivoError": "errors",
     "Settings": "settings",
     "UnexpectedResponse": "errors",
     "Unreachable": "errors",
+    "audit": "auditing",
     "build": "building",
     "flatten": "flattening",
     "plan": "refetching",
@@ -77,11 +80,13 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Frames",
+    "Limits",
     "LoginError",
     "QuivoError",
     "Settings",
     "UnexpectedResponse",
     "Unreachable",
+    "audit",
     "build",
     "flatten",
     "open",

@@ -317,7 +317,8 @@ def table(name: str) -> Table:
     return TABLES[name]
 
 
-def _report(name: str, grain: str, row: type) -> Table:
+def described_rows(name: str, grain: str, row: type) -> Table:
+    """The table whose columns are the annotated fields of a named tuple."""
     kinds = {str: Kind.TEXT, int: Kind.INT64}
     columns = []
     for column, hint in typing.get_type_hints(row, include_extras=True).items():
@@ -328,7 +329,7 @@ def _report(name: str, grain: str, row: type) -> Table:
 
 
 REPORTS: dict[str, Table] = {
-    "failures": _report("failures", "order that is in no table", Failure),
-    "notes": _report("notes", "kind of thing noticed at one place of the orders", Note),
+    "failures": described_rows("failures", "order that is in no table", Failure),
+    "notes": described_rows("notes", "kind of thing noticed at one place of the orders", Note),
 }
 """What a build tells beside the tables."""

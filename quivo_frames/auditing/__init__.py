@@ -1,0 +1,63 @@
+"""Verb: tables -> findings, what went wrong in fulfillment. Floor 5.
+
+    quantities   ordered, planned, shipped and packed pieces of a line
+    packing      handling units, SSCCs, weights
+    chronology   what came after what
+    service      promises to the customer: dates, tracking, proof of delivery, lots, serial numbers
+    money        amounts and currencies
+    data         what the data says about itself
+
+Each check is one small function. Where the fields it needs are missing it is silent, never wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from quivo_frames.auditing import limits as thresholds
+from quivo_frames.auditing import quantities
+from quivo_frames.auditing.check import Check
+from quivo_frames.auditing.findings import FINDINGS, Finding, Findings, worst_first
+from quivo_frames.auditing.limits import Limits
+from quivo_frames.books import Books, When
+from quivo_frames.errors import ConfigError
+
+__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "audit"]
+
+ROOMS = (quantities,)
+CHECKS: dict[str, Check] = {
+    found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Check)
+}
+"""All checks by name, room by room."""
+
+
+def audit(
+    tables: Mapping[str, pl.DataFrame], as_of: When | None = None, *,
+    only: Iterable[str] = (), skip: Iterable[str] = (),
+    limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
+) -> Findings:  # fmt: skip
+    """Findings: what is, or may be, wrong in a dataset or in frames, worst first.
+
+    `as_of` (an instant, or a day, which means its end; UTC) is when questions about time are asked, by default when the
+    last answer arrived. Of each order nothing is expected that is later than its own answer. `only` and `skip` name
+    checks; `limits` are `Limits` or a TOML file of them. No personal value is shown unless `personal`.
+
+    Raises:
+        ConfigError: a check or a threshold that does not exist, or a date that is none.
+    """
+    chosen = _chosen(list(only), list(skip))
+    with_limits = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
+    books = Books(tables, as_of)
+    found = pl.collect_all([check.findings(books, with_limits) for check in chosen])
+    nothing = FINDINGS.empty().with_columns(personal=pl.lit(None, pl.String))
+    return worst_first(pl.concat([nothing, *(frame.select(nothing.columns) for frame in found)]), personal=personal)
+
+
+def _chosen(only: list[str], skip: list[str]) -> list[Check]:
+    unknown = sorted({*only, *skip} - set(CHECKS))
+    if unknown:
+        raise ConfigError(f"There is no check {unknown[0]!r}. The checks are: {', '.join(CHECKS)}.")
+    return [check for name, check in CHECKS.items() if (not only or name in only) and name not in skip]

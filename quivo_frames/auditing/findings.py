@@ -1,0 +1,110 @@
+"""Noun: the findings of an audit, a frame with a face."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import polars as pl
+
+from quivo_frames.auditing.check import Severity
+from quivo_frames.errors import ConfigError
+from quivo_frames.tables import described_rows
+
+
+class Finding(NamedTuple):
+    """Something that is, or may be, wrong in one row: one row of the findings."""
+
+    check: Annotated[str, "The check that found it."]
+    severity: Annotated[str, "error: it went wrong; warning: it may have; info: worth knowing."]
+    order_id: Annotated[int, "The order."]
+    row_key: Annotated[str, "Key of the row in its table; of orders, the order's id."]
+    table: Annotated[str, "The table of the row."]
+    message: Annotated[str, "What was found, in plain words."]
+    evidence: Annotated[str | None, "The values that were compared, by name."]
+    reference: Annotated[str, "The rule or standard that the check follows."]
+
+
+FINDINGS = described_rows("findings", "thing that an audit found in a row", Finding)
+"""The columns of the findings."""
+
+
+class Findings(pl.DataFrame):
+    """The findings of an audit: a polars frame, worst first, that shows itself by check.
+
+    Columns: check, severity, order_id, row_key, table, message, evidence, reference.
+    """
+
+    def by_check(self) -> pl.DataFrame:
+        """One row a check, worst first: severity, check, findings, orders, and the message of one finding."""
+        counted = self.group_by("severity", "check", maintain_order=True).agg(
+            findings=pl.len(), orders=pl.col("order_id").n_unique(), example=pl.col("message").first()
+        )
+        return counted.sort(_rank(), "orders", descending=[False, True], maintain_order=True)
+
+    def counts(self) -> dict[Severity, int]:
+        """How many findings there are of each severity."""
+        found = dict(self.group_by("severity").len().iter_rows())
+        return {severity: found.get(str(severity), 0) for severity in Severity}
+
+    def filter(self, *predicates: Any, **constraints: Any) -> Findings:
+        """As of any frame; findings that are filtered are findings."""
+        return Findings(super().filter(*predicates, **constraints))
+
+    def write(self, file: str | os.PathLike[str]) -> None:
+        """Writes all findings to a .parquet, .csv or .ndjson file.
+
+        Raises:
+            ConfigError: the name ends otherwise, or the disk refuses.
+        """
+        path = Path(file)
+        ways: dict[str, Callable[[Path], None]] = {
+            ".parquet": self.write_parquet, ".csv": self.write_csv, ".ndjson": self.write_ndjson,
+        }  # fmt: skip
+        if path.suffix not in ways:
+            raise ConfigError(f"{path}: findings are written as {', '.join(ways)}. Give a name that ends so.")
+        try:
+            ways[path.suffix](path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise ConfigError(f"{path} cannot be written: {reason}.") from error
+
+    def headline(self) -> str:
+        """How many findings there are, in a sentence."""
+        if self.is_empty():
+            return "No findings"
+        names = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "info"}
+        counts = ", ".join(f"{n:,} {severity if n == 1 else names[severity]}" for severity, n in self.counts().items())
+        return f"{self.height:,} findings in {self['order_id'].n_unique():,} orders: {counts}"
+
+    def __repr__(self) -> str:
+        lines = [self.headline()]
+        for severity, check, findings, orders, example in self.by_check().iter_rows():
+            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {example}")
+        return "\n".join(lines)
+
+    __str__ = __repr__
+
+    def _repr_html_(self, *, _from_series: bool = False) -> str:
+        rows = "".join(
+            f"<tr><td>{severity}</td><td>{check}</td><td style='text-align:right'>{findings:,}</td>"
+            f"<td style='text-align:right'>{orders:,}</td><td style='text-align:left'>{html.escape(example)}</td></tr>"
+            for severity, check, findings, orders, example in self.by_check().iter_rows()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("severity", "check", "findings", "orders", "for example"))
+        return f"<p><b>{self.headline()}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _rank() -> pl.Expr:
+    return pl.col("severity").replace_strict([*map(str, Severity)], [*range(len(Severity))], return_dtype=pl.Int8)
+
+
+def worst_first(found: pl.DataFrame, *, personal: bool) -> Findings:
+    """What all checks found, worst first, then by check and order; personal values are in the evidence or gone."""
+    if personal:
+        found = found.with_columns(evidence=pl.concat_str("evidence", "personal", separator=", ", ignore_nulls=True))
+    ordered = found.sort(_rank(), "check", "order_id", "row_key", maintain_order=True)
+    return Findings(ordered.select(FINDINGS.schema.keys()))

@@ -1,0 +1,111 @@
+"""Noun: the tables as an auditor reads them, and what several questions need of them, worked out once. Floor 4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+
+import polars as pl
+
+from quivo_frames.dataset import Dataset
+from quivo_frames.errors import ConfigError
+from quivo_frames.matching import lines
+
+When = datetime | date | str
+
+
+class Books:
+    """The 18 tables as LazyFrames, `books["shipments"]`, with empty texts as null: the API may mean the same by both.
+
+    `as_of` is the instant at which questions about time are asked. By default it is when the last answer arrived, else
+    when an order was last modified, so that old data is not late by being old. A day means its end.
+
+    Raises:
+        ConfigError: `as_of` is no instant.
+    """
+
+    def __init__(self, tables: Mapping[str, pl.DataFrame], as_of: When | None = None) -> None:
+        self._tables = tables
+        self._as_of = None if as_of is None else instant(as_of)
+
+    def __getitem__(self, name: str) -> pl.LazyFrame:
+        rows = self._tables.lazy(name) if isinstance(self._tables, Dataset) else self._tables[name].lazy()
+        return rows.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+
+    @cached_property
+    def as_of(self) -> datetime:
+        """The instant at which questions about time are asked, UTC."""
+        if self._as_of is not None:
+            return self._as_of
+        newest = self["orders"].select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
+        return next((found for found in newest if found is not None), datetime.now(UTC))
+
+    @cached_property
+    def lines(self) -> pl.LazyFrame:
+        """One row a line: ordered, planned, shipped and packed pieces; see `matching.lines`."""
+        return lines(self.__getitem__).lazy()
+
+    @cached_property
+    def milestones(self) -> pl.LazyFrame:
+        """One row an order: who and where, what it promises, and when it came how far.
+
+        Columns of orders: order_id, seller_id, seller_name, warehouse_id, country (of delivery), created, order_date,
+        exported_at, cancel_requested_at, completed_at, earliest_ship_date, latest_ship_date, earliest_delivery_date,
+        latest_delivery_date. Worked out, instants in UTC:
+
+        - placed: order_date, else created
+        - known_at: until when something is known of it: when its answer arrived, but not after `as_of`
+        - planned: when its first fulfillment order was created
+        - fulfillment_orders, shipments: how many are neither cancelled nor reversed
+        - shipped_first, shipped_last: of these shipments
+        - delivered_last: when the last of them was delivered; null while one of them is not
+        - called_off: all its fulfillment orders are cancelled, or it was to be cancelled and nothing was shipped
+        """
+        held = self["fulfillment_orders"].group_by("order_id").agg(
+            planned=pl.col("fulfillment_order_created").min(),
+            fulfillment_orders=pl.col("cancelled").ne_missing(other=True).sum(),
+            cancelled=pl.col("cancelled").eq_missing(other=True).all(),
+        )  # fmt: skip
+        delivered = pl.col("delivery_date")
+        sent = self.shipments.group_by("order_id").agg(
+            shipments=pl.len(),
+            shipped_first=pl.col("ship_date").min(),
+            shipped_last=pl.col("ship_date").max(),
+            delivered_last=pl.when(delivered.null_count() == 0).then(delivered.max()),
+        )  # fmt: skip
+        counts = [pl.col(name).fill_null(0) for name in ("fulfillment_orders", "shipments")]
+        to_be_cancelled = pl.col("cancel_requested_at").is_not_null() & (pl.col("shipments") == 0)
+        frame = self["orders"].select(
+            "order_id", "seller_id", "seller_name", "warehouse_id", "created", "order_date", "exported_at",
+            "cancel_requested_at", "completed_at", "earliest_ship_date", "latest_ship_date", "earliest_delivery_date",
+            "latest_delivery_date", country="delivery_address_country", placed=pl.coalesce("order_date", "created"),
+            known_at=pl.min_horizontal("fetched_at", pl.lit(self.as_of)),
+        )  # fmt: skip
+        joined = frame.join(held, on="order_id", how="left").join(sent, on="order_id", how="left")
+        called_off = pl.col("cancelled").fill_null(value=False) | to_be_cancelled
+        return joined.with_columns(counts).with_columns(called_off=called_off).drop("cancelled").collect().lazy()
+
+    @cached_property
+    def shipments(self) -> pl.LazyFrame:
+        """The shipments that count: all but the reversed ones."""
+        return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+
+
+def instant(given: When) -> datetime:
+    """An instant in UTC from an instant, a day (its end) or the text of either; without a zone it is UTC.
+
+    Raises:
+        ConfigError: the text is neither.
+    """
+    found: datetime | date
+    if isinstance(given, str):
+        try:
+            found = date.fromisoformat(given) if len(given) <= len("2026-06-01") else datetime.fromisoformat(given)
+        except ValueError as error:
+            raise ConfigError(f"{given} is no day or instant. Write 2026-06-01 or 2026-06-01T12:00:00Z.") from error
+    else:
+        found = given
+    if not isinstance(found, datetime):
+        return datetime.combine(found, time(), UTC) + timedelta(days=1)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
