@@ -60,7 +60,7 @@ def many():
 
 def test_orders_are_the_same_bytes_everywhere():
     digest = hashlib.sha256(b"\n".join(order_json(FIRST + number, seed=7, visit=number % 3) for number in range(50)))
-    assert digest.hexdigest() == "3d4791aad54aa71a788242cbeb130759add23f89fa627388455e6af07ccb421e"
+    assert digest.hexdigest() == "8c13f968c08ac33b46ae2819990280866049a99ceb5f6731fcec56b53ab53cb9"
 
 
 def test_another_seed_gives_other_orders():
@@ -121,9 +121,13 @@ def test_handling_units_go_five_levels_deep_and_bear_valid_ssccs(many):
     ssccs = [unit["sscc"] for found in many for unit, _ in units(found) if unit.get("sscc")]
     assert max(depth for found in many for _, depth in units(found)) == 5
     assert len(ssccs) > 1000
-    for sscc in ssccs:
-        assert len(sscc) == 18
-        assert sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(sscc)) % 10 == 0
+    assert {len(sscc) for sscc in ssccs} == {18}
+    assert few([sum(int(digit) * (3, 1)[at % 2] for at, digit in enumerate(sscc)) % 10 == 0 for sscc in ssccs])
+
+
+def few(verdicts: list[bool], share: float = 0.02) -> bool:
+    """Whether it is so but for the few that are wrong on purpose."""
+    return 0 < verdicts.count(False) < share * len(verdicts)
 
 
 def quantities(lines: list[dict] | None, key: str) -> dict[str, int]:
@@ -173,8 +177,7 @@ def test_serial_numbers_are_as_many_as_pieces(many):
         for line in shipment.get("positions") or ()
         if line.get("serialNumbers") and line.get("quantity")
     ]
-    assert lines
-    assert all(len(set(line["serialNumbers"])) == line["quantity"] for line in lines)
+    assert few([len(set(line["serialNumbers"])) == line["quantity"] for line in lines])
 
 
 def test_orders_look_like_trade(many):
@@ -196,9 +199,10 @@ def test_orders_look_like_trade(many):
 def test_personal_data_is_gone_where_the_order_says_so(many):
     removed = [found for found in many if found.get("piiDataRemoved")]
     names = ("name1", "name2", "address1", "address2", "address3", "phone", "email", "latitude", "longitude")
-    for found in removed:
-        assert not any((found.get("deliveryAddress") or {}).get(name) for name in names)
-        assert not any(found.get(name) for name in ("customerIdentifier", "comment", "deliveryInstruction"))
+    kept = [any((found.get("deliveryAddress") or {}).get(name) for name in names) for found in removed]
+    assert few([not is_kept for is_kept in kept], share=0.15)
+    for found, is_kept in zip(removed, kept, strict=True):
+        assert is_kept or not any(found.get(name) for name in ("customerIdentifier", "comment", "deliveryInstruction"))
 
 
 def test_the_text_of_free_form_numbers_and_of_money_is_exact():

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from quivo_frames.auditing import data, money, quantities
 from quivo_frames.auditing import limits as thresholds
-from quivo_frames.auditing import quantities
 from quivo_frames.auditing.check import Check
 from quivo_frames.auditing.findings import FINDINGS, Finding, Findings, worst_first
 from quivo_frames.auditing.limits import Limits
@@ -27,7 +27,7 @@ from quivo_frames.errors import ConfigError
 
 __all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "audit"]
 
-ROOMS = (quantities,)
+ROOMS = (quantities, money, data)
 CHECKS: dict[str, Check] = {
     found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Check)
 }

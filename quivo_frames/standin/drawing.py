@@ -1,7 +1,7 @@
 """Orders that look like trade, the same bytes from the same id and seed on every machine.
 
 An order's life is drawn at once; a visit shows it as far as it has come, and a later visit may show more of it, never
-anything else ordered. About one order in thirty has quantities that do not add up, as an audit should find. What may be
+anything else ordered. About one order in twenty has something wrong on purpose, for an audit to find. What may be
 missing is missing, null or empty, order by order, and some orders lack a few fields altogether.
 A bundle is a position of its own, never shipped itself; its parts name its SKU in `bundledBy` (order) and `bundleSku`
 (fulfillment order). That reading, and every status but PROCESSING and PENDING, is invented: none is documented.
@@ -59,7 +59,7 @@ def _order(life: Life) -> Record:
     dice, seller = life.dice, life.seller
     ordered, positions, gross = _positions(life)
     dated = life.bulk or dice.chance(0.35)
-    cod = dice.chance(0.04)
+    cod = dice.chance(0.04) or life.flaw == "cash"
     shipping = trade.SHIPPING[3] if life.bulk else trade.SHIPPING[dice.upto(3)]
     delivery = _delivery_address(life)
     invoice = _address(life) if dice.chance(0.8) else None
@@ -97,14 +97,14 @@ def _order(life: Life) -> Record:
         "comment": dice.pick(trade.COMMENTS) if life.personal and dice.chance(0.2) else None,
         "transportInsuranceAmount": gross / 100 if dice.chance(0.06) else None,
         "cashOnDeliveryAmount": gross / 100 if cod else None,
-        "cashOnDeliveryCurrency": life.place.currency if cod else None,
+        "cashOnDeliveryCurrency": life.place.currency if cod and life.flaw != "cash" else None,
         "deliveryInstruction": dice.pick(trade.INSTRUCTIONS) if life.personal and dice.chance(0.15) else None,
         "shippingMethodIdentifier": shipping[0],
         "shippingMethodName": shipping[1],
         "tags": dice.pick(trade.TAGS) if dice.chance(0.25) else None,
         "earliestShipDate": life.day(life.ordered) if dated else None,
         "latestShipDate": life.day(life.ordered + 3 * DAY) if dated else None,
-        "piiDataRemoved": not life.personal,
+        "piiDataRemoved": life.removed,
         "paymentType": dice.pick(trade.PAYMENTS) if dice.chance(0.9) else None,
         "trackingEnabled": not dice.chance(0.1),
         "orderPriority": dice.upto(4) if dice.chance(0.5) else None,
@@ -145,7 +145,7 @@ def _address(life: Life) -> Record:
         "zip": place.postcode,
         "city": place.city,
         "state": place.state,
-        "country": place.country,
+        "country": {"GB": "UK"}.get(place.country, "EU") if life.flaw == "country" else place.country,
         "phone": f"{place.phone}{dice.upto(1000):03d}" if personal and dice.chance(0.6) else None,
         "email": f"customer{life.id}@mail.example" if personal and dice.chance(0.85) else None,
     })  # fmt: skip

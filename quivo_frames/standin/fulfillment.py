@@ -21,11 +21,17 @@ class Ordered(NamedTuple):
     bundle: str | None
     lot: str | None
     expires: str | None
+    instead: trade.Article | None = None
+
+    @property
+    def goods(self) -> trade.Article:
+        """What is shipped for it."""
+        return self.instead or self.article
 
     @property
     def warehouse_sku(self) -> str:
         """What the warehouse calls it."""
-        return f"W{self.article.number:03d}.{self.article.sku}"
+        return f"W{self.goods.number:03d}.{self.goods.sku}"
 
 
 class Fulfillment(NamedTuple):
@@ -52,6 +58,9 @@ def fulfill(life: Life, ordered: list[Ordered]) -> Fulfillment:
     """Everything that the warehouses did with the ordered lines, as far as the life has come."""
     if life.stage == Stage.NEW:
         return Fulfillment([], [], waiting=False)
+    if life.flaw == "substitute" and ordered and not ordered[0].bundle:
+        goods = trade.articles(life.seller)
+        ordered = [ordered[0]._replace(instead=goods[ordered[0].article.number - 1]), *ordered[1:]]
     parts = _split(life, ordered)
     lags = [int(life.behind and 0 < place == len(parts) - 1) for place in range(len(parts))]
     orders = [_fulfillment_order(life, place, lines, lags[place]) for place, lines in enumerate(parts)]
@@ -115,7 +124,7 @@ def _fulfillment_position(life: Life, line: Ordered, quantity: int) -> Record:
     return life.tell({
         "fulfillmentOrderPositionId": number,
         "orderedSku": line.bundle or article.sku,
-        "sku": article.sku,
+        "sku": line.goods.sku,
         "warehouseSku": line.warehouse_sku,
         "quantity": quantity,
         "lot": line.lot,
@@ -137,8 +146,9 @@ def _loads(life: Life, place: int, lines: Lines, lag: int, *, alone: bool) -> li
         loads = [(0, False, first), (int(life.behind), False, second)]
     if place == 0 and life.flaw in {"short", "over"}:
         loads[0] = (loads[0][0], False, _miscounted(loads[0][2], -1 if life.flaw == "short" else 1))
-    if comes_back:
+    if comes_back or life.flaw == "empty":
         loads.insert(0, (loads[0][0], True, loads[0][2]))
+        loads[1:] = loads[1:] if life.flaw != "empty" else []  # all of it came back, and nothing left again
     return [load for load in loads if load[2]]
 
 
@@ -159,17 +169,27 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
     carrier = dice.pick(trade.FREIGHT_CARRIERS if life.bulk and dice.chance(0.8) else trade.PARCEL_CARRIERS)
     untracked = dice.chance(0.05)
     count = 1 if untracked or dice.chance(0.85) else 2 + dice.upto(2)
-    numbers = None if untracked else [f"{carrier.tracking}{number * 10 + parcel}" for parcel in range(count)]
+    first = 77_000_000 if life.flaw == "same tracking" else number * 10
+    numbers = None if untracked else [f"{carrier.tracking}{first + parcel}" for parcel in range(count)]
+    if life.flaw == "untraced":
+        numbers = None
     links = numbers and [f"https://track.example/{carrier.provider.lower()}/{text}" for text in numbers]
-    labelled = life.bulk or dice.chance(0.06)
+    labelled = life.bulk or dice.chance(0.06) or life.flaw in {"unpacked", "sscc"}
     sscc = life.sscc() if labelled else None
     expected = life.times[Stage.SHIPPED + lag] // DAY * DAY + 3 * DAY
     rows = [row for line, quantity in lines for row in _rows(life, line, quantity)]
     grouped = dice.chance(0.4)
     measured = dice.chance(0.6)
+    grams = 150 + sum(line.goods.grams * quantity for line, quantity in lines)
+    delivered = life.when(Stage.DELIVERED, stage, lag)
+    if delivered and life.flaw == "backwards":
+        delivered = life.at(life.times[Stage.SHIPPED + lag] - DAY)
     documents = [_document(life, number, place) for place in range(1 + dice.upto(2))] if dice.chance(0.35) else None
     told = [_shipped(life, row) for row in rows]
     packed = _packed(life, rows, sscc, carrier, numbers[0] if numbers else None) if sscc else []
+    parcels = len(packed) or count
+    if life.flaw == "unlabelled":
+        sscc, packed = None, []
     return life.tell({
         "shipmentId": number,
         "shipmentIdentifier": f"SH-{number}",
@@ -186,9 +206,9 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
         "deliveryWindowStartTime": life.at(expected + 8 * HOUR) if life.bulk else None,
         "deliveryWindowEndTime": life.at(expected + 12 * HOUR) if life.bulk else None,
         "providerName": carrier.name,
-        "numberOfPallets": len(packed) if life.bulk else None,
-        "numberOfParcels": None if life.bulk else count,
-        "grossWeight": (150 + sum(line.article.grams * quantity for line, quantity in lines)) / 1000,
+        "numberOfPallets": parcels if life.bulk else None,
+        "numberOfParcels": None if life.bulk else parcels,
+        "grossWeight": grams / (20_000 if life.flaw == "light" else 1000),
         "width": _dimension(life, 40) if measured else None,
         "length": _dimension(life, 60) if measured else None,
         "height": _dimension(life, 30) if measured else None,
@@ -196,7 +216,7 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
         "reversed": reversed_,
         "bookedShipmentId": 5_000_000_000 + number if dice.chance(0.9) else None,
         "expectedDeliveryDate": life.at(expected + 17 * HOUR) if dice.chance(0.8) else None,
-        "deliveryDate": None if reversed_ else life.when(Stage.DELIVERED, stage, lag),
+        "deliveryDate": None if reversed_ else delivered,
         "podDate": None if reversed_ or not documents else life.when(Stage.PROVED, stage, lag),
         "groupedPositions": _grouped(life, rows, told) if grouped else None,
         "podDocuments": None if reversed_ or stage < Stage.PROVED else documents,
@@ -210,28 +230,34 @@ def _dimension(life: Life, centimetres: int) -> Record:
 
 def _rows(life: Life, line: Ordered, quantity: int) -> list[_Row]:
     """The line from one lot or two."""
+    if life.flaw == "expired":
+        return [_Row(line, quantity, life.lot(line.goods)[0], life.at(life.times[Stage.SHIPPED] - 9 * DAY))]
     if line.lot:
         return [_Row(line, quantity, line.lot, line.expires)]
     rest = quantity // 2 if life.seller.lots and quantity > 1 and life.dice.chance(0.2) else 0
-    rows = [_Row(line, quantity - rest, *life.lot(line.article))]
-    return [*rows, _Row(line, rest, *life.lot(line.article))] if rest else rows
+    rows = [_Row(line, quantity - rest, *life.lot(line.goods))]
+    return [*rows, _Row(line, rest, *life.lot(line.goods))] if rest else rows
 
 
 def _shipped(life: Life, row: _Row) -> Record:
     line, number = row.line, life.number()
-    numbered = life.seller.serials and line.article.number % 3 != 0
+    numbered = life.seller.serials and line.goods.number % 3 != 0 and row.quantity > (life.flaw == "serial")
     return life.tell({
         "shipmentPositionId": number,
-        "sku": line.article.sku,
+        "sku": line.goods.sku,
         "warehouseSku": line.warehouse_sku,
-        "sellerSku": line.article.sku,
+        "sellerSku": line.goods.sku,
         "quantity": row.quantity,
         "lot": row.lot,
         "location": f"P{life.dice.upto(9)}" if life.dice.chance(0.2) else None,
         "expirationDate": row.expires,
-        "serialNumbers": [f"SN{number * 100 + piece:X}" for piece in range(row.quantity)] if numbered else None,
+        "serialNumbers": _serials(number, row.quantity - (life.flaw == "serial")) if numbered else None,
         "positionIdentifier": line.identifier,
     })  # fmt: skip
+
+
+def _serials(number: int, count: int) -> list[str]:
+    return [f"SN{number * 100 + piece:X}" for piece in range(count)]
 
 
 def _grouped(life: Life, rows: list[_Row], told: list[Record]) -> list[Record]:
@@ -242,7 +268,7 @@ def _grouped(life: Life, rows: list[_Row], told: list[Record]) -> list[Record]:
     return [
         life.tell({
             "warehouseSku": sku,
-            "sellerSku": group[0][0].line.article.sku,
+            "sellerSku": group[0][0].line.goods.sku,
             "quantity": sum(row.quantity for row, _ in group),
             "lot": lot,
             "expirationDate": group[0][0].expires,
@@ -277,6 +303,8 @@ def _packed(life: Life, rows: list[_Row], sscc: str, carrier: trade.Carrier, tra
         size = 2 + dice.upto(3)
         units = [_Unit(life.sscc(), [], units[at : at + size]) for at in range(0, len(units), size)]
     units[:1] = [unit._replace(sscc=sscc) for unit in units[:1]]
+    if life.flaw == "sscc":
+        units = [unit._replace(sscc=f"{unit.sscc[:-1]}{(int(unit.sscc[-1]) + 5) % 10}") for unit in units]
     truck = f"TRUCK-{life.id % 97}" if life.bulk and dice.chance(0.5) else None
     return [_unit(life, unit, kinds, (carrier.name, tracking, truck)) for unit in units]
 
@@ -302,7 +330,7 @@ def _unit(
             life.tell({
                 "sscc": unit.sscc,
                 "positionIdentifier": line.identifier,
-                "sku": line.article.sku,
+                "sku": line.goods.sku,
                 "warehouseSku": line.warehouse_sku,
                 "quantity": quantity,
             })

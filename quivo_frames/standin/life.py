@@ -23,7 +23,12 @@ class Stage(IntEnum):
 HOUR, DAY = 3600, 86400
 
 _FIRST_STAGES = tuple(Stage(stage) for stage, share in enumerate((2, 4, 3, 9, 20, 62)) for _ in range(share))
-_FLAWS = ("short", "short", "over", "unplanned", "unpacked", "cent")
+_FLAWS = (
+    *("short", "short", "over", "unplanned", "substitute", "unpacked", "unlabelled", "sscc", "light"),
+    *("expired", "serial", "backwards", "untraced", "same tracking", "empty"),
+    *("cent", "cash", "country", "left"),
+)
+"""What goes wrong in an order, for an audit to find."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = int(datetime(2026, 10, 12, tzinfo=UTC).timestamp())  # when the newest orders are placed
 
@@ -84,9 +89,10 @@ class Life:
         self.form = dice.upto(32)
         self.silence = dice.pick(_SILENCES)
         self.gap = dice.upto(64) if dice.chance(0.04) else None
-        self.flaw = dice.pick(_FLAWS) if dice.chance(0.035) else ""
+        self.flaw = dice.pick(_FLAWS) if dice.chance(0.05) else ""
         self.bulk = dice.chance(0.17)
-        self.personal = not dice.chance(0.03)
+        self.removed = dice.chance(0.03) or self.flaw == "left"
+        self.personal = not self.removed or self.flaw == "left"
         self.stuck = dice.chance(0.03)
         self.centimetres = dice.chance(0.15)
         self._counter = 0
