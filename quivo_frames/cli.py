@@ -1,24 +1,24 @@
 """The command line: one function a command, no logic of its own. Floor 8.
 
-Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted); 2 wrong use or
-configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, everything else to stderr.
+Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), or a finding is an
+error; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import signal
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from quivo_frames.arguments import Duration, Instant
 from quivo_frames.errors import ConfigError, QuivoError
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 ASK_FROM = 100
 """From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class _Commands(click.Group):
@@ -49,33 +48,6 @@ class _Commands(click.Group):
             told = "What was done is kept; the same command goes on from here." if goes_on else "Nothing was changed."
             click.echo(f"\nInterrupted. {told}", err=True)
             ctx.exit(130)
-
-
-class _Duration(click.ParamType[timedelta]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        duration = _duration(str(value))
-        if duration is None:
-            self.fail(f"{value} is no duration. Write 90s, 30m, 12h or 7d.", param, ctx)
-        return duration
-
-
-class _Instant(click.ParamType[datetime]):
-    name = "instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            ago = _duration(str(value))
-            return datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago
-        except (ValueError, OverflowError):
-            ways = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
-            self.fail(f"{value} is no instant. {ways}", param, ctx)
-
-
-def _duration(text: str) -> timedelta | None:
-    found = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text, re.ASCII)
-    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
 
 
 _archive = click.option(
@@ -121,7 +93,7 @@ def demo(out: Path, orders: int) -> None:
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="At most so many requests at a time."
 )
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many requests a second.")
-@click.option("--max-age", type=_Duration(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
+@click.option("--max-age", type=Duration(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
 @click.option("--new-run", is_flag=True, help="Start over instead of going on with an unfinished run of these ids.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be asked.")
 @click.option("--yes", is_flag=True, help=f"Do not ask before {ASK_FROM} requests and more.")
@@ -226,7 +198,7 @@ def _tell(lines: list[str], most: int = 10) -> None:
 @click.option("--limit", type=click.IntRange(1), help="At most so many ids.")
 @click.option(
     "--since",
-    type=_Instant(),
+    type=Instant(),
     help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
 )
 def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
@@ -318,6 +290,49 @@ def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, a
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             _tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer came]")
+@click.option("--only", multiple=True, metavar="CHECK", help="This check alone; may be given several times.")
+@click.option("--skip", multiple=True, metavar="CHECK", help="All but this check; may be given several times.")
+@click.option("--limits", type=click.Path(path_type=Path), help="TOML file of thresholds, such as pod_days = 3.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a report that any browser shows, offline.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv or .ndjson.")
+@click.option("--personal", is_flag=True, help="Show personal values that findings are about.")
+@_as_json
+def audit(
+    folder: Path, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
+    html: Path | None, out: Path | None, personal: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error.
+
+    All checks, and how each is defined: schemas/checks.md of the project.
+
+    Example: quivo-frames audit tables --html report.html
+
+    Example: quivo-frames audit tables --only delivered_late --out late.csv
+    """
+    from quivo_frames.auditing import Severity
+    from quivo_frames.auditing import audit as audit_of
+    from quivo_frames.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    findings = audit_of(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
+    if out:
+        findings.write(out)
+    if html:
+        from quivo_frames.reporting import report
+
+        report(dataset, html, findings)
+    if as_json:
+        click.echo(json.dumps(findings.facts()))
+    else:
+        click.echo(str(findings))
+        for file in filter(None, (out, html)):
+            click.echo(f"Written: {file}")
+    sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Verb: the catalogue -> the texts of `schemas/`. Floor 2.
+"""Verb: the catalogue, the checks and their thresholds -> the texts of `schemas/`. Floor 6.
 
 `python -m quivo_frames.describing schemas` writes them; a test fails when they are stale.
 """
@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from quivo_frames.auditing import CHECKS, ROOMS
+from quivo_frames.auditing.limits import described as described_limits
 from quivo_frames.order import Kind, Order, Privacy, Record, Rows, Says
 from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Column, Table, described
 
@@ -20,6 +22,14 @@ Instants are UTC.
 Keys are addresses: `1001/0/2` is order 1001, fulfillment order 0, shipment 2, by their places in the API's lists, from
 0. Join tables on the key columns that they share. Privacy: *personal* may tell who somebody is, *secret* opens a
 document."""
+_ABOUT_CHECKS = """What `quivo-frames audit DIR` and `qf.audit(tables)` look for. A check is silent where the fields
+that it needs are missing. Questions of time are asked as of the last answer, or as of the date that is given; of no
+order anything is expected that is later than its own answer. Shipments that were reversed do not count, unless a check
+says otherwise. Ordered, planned, shipped and packed pieces of a line find each other by the order's
+`position_identifier`, else by SKU, else by SKU and lot; where that leaves a choice, the lines of a SKU are taken
+together."""
+_ABOUT_LIMITS = """Those that shall differ stand in a TOML file, `pod_days = 3`, for `quivo-frames audit DIR --limits
+FILE`. None of the defaults comes from Quivo or from a standard."""
 _JSON: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: {"type": ["string", "null"]},
     Kind.INT64: {"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**63 - 1},
@@ -51,6 +61,7 @@ def texts() -> dict[str, str]:
         "order.schema.json": _dumped(order_schema()),
         "dictionary.md": dictionary(),
         "erd.md": diagram(),
+        "checks.md": checks(),
         **contracts,
     }
 
@@ -201,6 +212,24 @@ def diagram() -> str:
                 lines.append(f"        {one.kind} {one.name}{key}")
         lines.append("    }")
     return "\n".join([*lines, "```", ""])
+
+
+def checks() -> str:
+    """The checks of an audit, how each is defined, and their thresholds, in Markdown."""
+    lines = ["# Checks", "", _ABOUT_CHECKS, "", "| check | severity | finds |", "|---|---|---|"]
+    lines += [f"| [{check.name}](#{check.name}) | {check.severity} | {check.title} |" for check in CHECKS.values()]
+    lines += ["", "## Thresholds", "", _ABOUT_LIMITS, "", "| threshold | default | meaning |", "|---|---|---|"]
+    lines += [f"| {limit.name} | {_value(limit.default)} | {limit.sentence} |" for limit in described_limits()]
+    for room in ROOMS:
+        lines += ["", f"## {room.__name__.rpartition('.')[2].capitalize()}"]
+        for check in (found for found in CHECKS.values() if found in vars(room).values()):
+            lines += ["", f"### {check.name}", "", check.title, "", check.definition, "", f"Limits: {check.limits}", ""]
+            lines += [f"*{check.severity}, in {check.table}. Follows: {check.reference}.*"]
+    return "\n".join(lines) + "\n"
+
+
+def _value(default: object) -> str:
+    return ", ".join(default) if isinstance(default, tuple) else f"{default}"
 
 
 def write(folder: Path) -> None:

@@ -26,6 +26,7 @@ from quivo_frames.frames import Frames
 from quivo_frames.order import Kind, Privacy
 from quivo_frames.tables import TABLES, Column, Table, key_of, singular
 from quivo_frames.unflattening import unflatten
+from quivo_frames.wording import plain
 
 LEVELS = 8
 """Handling units in each other that are drawn as one tree; what is deeper has no room left and begins a tree anew."""
@@ -77,7 +78,7 @@ def _seen(tables: Mapping[str, pl.DataFrame]) -> Rows:
 
 def _page(rows: Rows) -> Iterator[RenderableType]:
     order = rows["orders"][0]
-    yield Text.assemble(("Order ", "bold"), (_plain(order["order_id"]), "bold"))
+    yield Text.assemble(("Order ", "bold"), (plain(order["order_id"]), "bold"))
     yield _indented(_head(order, rows["fulfillment_orders"]))
     yield from _section("Timeline", _timeline(rows))
     yield from _section("Lines", *_lines(rows))
@@ -95,19 +96,9 @@ def _indented(part: RenderableType) -> RenderableType:
     return Padding(part, (0, 0, 0, 2))
 
 
-def _plain(value: object) -> str:
-    """A value as a text of one line that no terminal obeys."""
-    text = str(value)
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(sign: str) -> str:
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
-
-
 def _words(*values: object) -> str:
     """What is known of some values, with blanks between."""
-    return " ".join(_plain(value) for value in values if value is not None)
+    return " ".join(plain(value) for value in values if value is not None)
 
 
 # The head
@@ -346,11 +337,11 @@ def _unit(row: Row) -> Text:
     label = Text(_words(facts.pop("type")) or singular(table.name).replace("_", " "), style="bold")
     for name, fact in facts.items():
         if fact is not None:
-            label.append(f", {name.removeprefix('handling_unit_').replace('_', ' ')} {_plain(fact)}", style="not bold")
+            label.append(f", {name.removeprefix('handling_unit_').replace('_', ' ')} {plain(fact)}", style="not bold")
     return label
 
 
 def _content(row: Row) -> str:
     line = row["position_identifier"]
     quantity = "?" if row["quantity"] is None else row["quantity"]
-    return f"{quantity} × {_words(_sku(row)) or '(no SKU)'}" + (f", line {_plain(line)}" if line is not None else "")
+    return f"{quantity} × {_words(_sku(row)) or '(no SKU)'}" + (f", line {plain(line)}" if line is not None else "")

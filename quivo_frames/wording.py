@@ -122,6 +122,16 @@ def shown(value: object, privacy: Privacy) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def plain(value: object) -> str:
+    """A value as a text of one line that no terminal obeys."""
+    text = str(value)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+
+
 def at(path: str) -> tuple[Table, Column] | None:
     """The table and column that a JSON path leads to."""
     return _PLACES.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))

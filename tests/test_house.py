@@ -27,7 +27,8 @@ DOORS = {
     "nanoarrow": {"dataset"},
     "tqdm": {"progress"},
     "zstandard": {"archive", "files"},
-    "click": {"cli", "demo"},
+    "click": {"arguments", "cli", "demo"},
+    "pycountry": {"auditing"},
     "rich": {"showing"},
 }
 

@@ -19,13 +19,13 @@ import polars as pl
 
 from quivo_frames.auditing import data, money, quantities
 from quivo_frames.auditing import limits as thresholds
-from quivo_frames.auditing.check import Check
+from quivo_frames.auditing.check import Check, Severity
 from quivo_frames.auditing.findings import FINDINGS, Finding, Findings, worst_first
 from quivo_frames.auditing.limits import Limits
 from quivo_frames.books import Books, When
 from quivo_frames.errors import ConfigError
 
-__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "audit"]
+__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit"]
 
 ROOMS = (quantities, money, data)
 CHECKS: dict[str, Check] = {
@@ -53,7 +53,8 @@ def audit(
     books = Books(tables, as_of)
     found = pl.collect_all([check.findings(books, with_limits) for check in chosen])
     nothing = FINDINGS.empty().with_columns(personal=pl.lit(None, pl.String))
-    return worst_first(pl.concat([nothing, *(frame.select(nothing.columns) for frame in found)]), personal=personal)
+    every = pl.concat([nothing, *(frame.select(nothing.columns) for frame in found)])
+    return worst_first(every, books.as_of, personal=personal)
 
 
 def _chosen(only: list[str], skip: list[str]) -> list[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -13,6 +14,7 @@ import polars as pl
 from quivo_frames.auditing.check import Severity
 from quivo_frames.errors import ConfigError
 from quivo_frames.tables import described_rows
+from quivo_frames.wording import plain
 
 
 class Finding(NamedTuple):
@@ -35,8 +37,10 @@ FINDINGS = described_rows("findings", "thing that an audit found in a row", Find
 class Findings(pl.DataFrame):
     """The findings of an audit: a polars frame, worst first, that shows itself by check.
 
-    Columns: check, severity, order_id, row_key, table, message, evidence, reference.
+    Columns: check, severity, order_id, row_key, table, message, evidence, reference. `as_of` is when it was asked.
     """
+
+    as_of: datetime | None = None
 
     def by_check(self) -> pl.DataFrame:
         """One row a check, worst first: severity, check, findings, orders, and the message of one finding."""
@@ -52,7 +56,9 @@ class Findings(pl.DataFrame):
 
     def filter(self, *predicates: Any, **constraints: Any) -> Findings:
         """As of any frame; findings that are filtered are findings."""
-        return Findings(super().filter(*predicates, **constraints))
+        found = Findings(super().filter(*predicates, **constraints))
+        found.as_of = self.as_of
+        return found
 
     def write(self, file: str | os.PathLike[str]) -> None:
         """Writes all findings to a .parquet, .csv or .ndjson file.
@@ -72,18 +78,30 @@ class Findings(pl.DataFrame):
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise ConfigError(f"{path} cannot be written: {reason}.") from error
 
+    def facts(self) -> dict[str, Any]:
+        """The same in numbers, for programs: as_of, findings, orders, how many of each severity, and of each check."""
+        counts = {str(severity): count for severity, count in self.counts().items()}
+        return {
+            "as_of": None if self.as_of is None else self.as_of.isoformat(),
+            "findings": self.height,
+            "orders": self["order_id"].n_unique(),
+            **counts,
+            "checks": self.by_check().to_dicts(),
+        }
+
     def headline(self) -> str:
         """How many findings there are, in a sentence."""
+        as_of = f", as of {self.as_of:%Y-%m-%d %H:%M} UTC" if self.as_of else ""
         if self.is_empty():
-            return "No findings"
-        names = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "info"}
-        counts = ", ".join(f"{n:,} {severity if n == 1 else names[severity]}" for severity, n in self.counts().items())
-        return f"{self.height:,} findings in {self['order_id'].n_unique():,} orders: {counts}"
+            return f"No findings{as_of}"
+        of_each = ", ".join(_counted(count, str(severity)) for severity, count in self.counts().items())
+        orders = _counted(self["order_id"].n_unique(), "order")
+        return f"{_counted(self.height, 'finding')} in {orders}{as_of}: {of_each}"
 
     def __repr__(self) -> str:
         lines = [self.headline()]
         for severity, check, findings, orders, example in self.by_check().iter_rows():
-            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {example}")
+            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {plain(example)}")
         return "\n".join(lines)
 
     __str__ = __repr__
@@ -98,13 +116,19 @@ class Findings(pl.DataFrame):
         return f"<p><b>{self.headline()}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 or what == "info" else f"{count:,} {what}s"
+
+
 def _rank() -> pl.Expr:
     return pl.col("severity").replace_strict([*map(str, Severity)], [*range(len(Severity))], return_dtype=pl.Int8)
 
 
-def worst_first(found: pl.DataFrame, *, personal: bool) -> Findings:
+def worst_first(found: pl.DataFrame, as_of: datetime, *, personal: bool) -> Findings:
     """What all checks found, worst first, then by check and order; personal values are in the evidence or gone."""
     if personal:
         found = found.with_columns(evidence=pl.concat_str("evidence", "personal", separator=", ", ignore_nulls=True))
     ordered = found.sort(_rank(), "check", "order_id", "row_key", maintain_order=True)
-    return Findings(ordered.select(FINDINGS.schema.keys()))
+    findings = Findings(ordered.select(FINDINGS.schema.keys()))
+    findings.as_of = as_of
+    return findings

@@ -26,8 +26,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pod_days: Annotated[float, "Delivery is to be proven so long after it."] = 7
     expiry_days: Annotated[float, "A lot that expires so soon after shipping is worth a warning."] = 30
     weight_share: Annotated[float, "A shipment may be lighter than its lines by this share of their weight."] = 0.05
-    weight_factor: Annotated[float, "A shipment may be so many times as heavy as its lines, and"] = 3
-    weight_packaging: Annotated[float, "heavier by so much, in the unit of the weights."] = 5
+    weight_factor: Annotated[float, "A shipment may be so many times as heavy as its lines, beside its packaging."] = 3
+    weight_packaging: Annotated[float, "Packaging may weigh so much, in the unit of the weights."] = 5
     money: Annotated[float, "Amounts may differ by so much a piece: unit prices are rounded."] = 0.005
     countries: Annotated[tuple[str, ...], "Country codes that are fine although ISO 3166-1 lacks them."] = ("XK",)
     currencies: Annotated[tuple[str, ...], "Currency codes that are fine although ISO 4217 lacks them."] = ()
