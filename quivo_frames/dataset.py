@@ -29,6 +29,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.faces import face
 from quivo_frames.frames import Frames, report
 from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table, table
 
@@ -164,14 +165,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return f"{orders['in']:,} orders in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{grain}</td><td style='text-align:right'>{self.counts()[name]:,}</td></tr>"
-            for name, grain in ((name, f"one row per {t.grain}") for name, t in (TABLES | REPORTS).items())
-        )
-        return (
-            f"<p><b>{self.folder.name}</b>: {self._headline()}</p><table><thead><tr><th>table</th><th>grain</th>"
-            f"<th>rows</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
+        grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORTS).items())
+        rows = ((name, grain, self.counts()[name]) for name, grain in grains)
+        return face(f"{self.folder.name}: {self._headline()}", rows, ("table", "grain", "rows"))
 
 
 class Scan:

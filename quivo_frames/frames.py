@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from quivo_frames.errors import Failure, Note
+from quivo_frames.faces import face
 from quivo_frames.tables import REPORTS, TABLES, table
 
 
@@ -69,10 +70,7 @@ class Frames(Mapping[str, pl.DataFrame]):
         return "\n".join(f"{name:<24}{count:>12,}" for name, count in self.counts().items())
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}</td><td style='text-align:right'>{n:,}</td></tr>" for name, n in self.counts().items()
-        )
-        return f"<table><thead><tr><th>table</th><th>rows</th></tr></thead><tbody>{rows}</tbody></table>"
+        return face(f"{self['orders'].height:,} orders in {len(self)} tables", self.counts().items(), ("table", "rows"))
 
     def counts(self) -> dict[str, int]:
         """Rows of each table, then of failures and notes."""

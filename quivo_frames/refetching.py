@@ -7,11 +7,11 @@ import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from quivo_frames.asking import Askers
 from quivo_frames.errors import ConfigError
+from quivo_frames.faces import face
 from quivo_frames.ids import checked
 from quivo_frames.progress import metered
 from quivo_frames.response import Outcome
@@ -69,6 +69,8 @@ class Plan:
         why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
         took = f"; {times}{why}" if times else ""
         return f"{_many(self.requests, 'request')} for {_many(self.asked, 'order')} ({run}; {told}){took}"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,7 @@ class Run:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(outcome)}</th><td>{count:,}</td></tr>" for outcome, count in sorted(self.outcomes.items())
-        )
-        return f"<table><caption>{escape(str(self))}</caption>{rows}</table>"
+        return face(str(self), ((str(outcome), count) for outcome, count in sorted(self.outcomes.items())))
 
 
 def refetch(

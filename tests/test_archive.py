@@ -275,7 +275,7 @@ def test_the_ledger_comes_as_frames(path: Path) -> None:
     ]
     assert runs["finished_at"].null_count() == 0
     assert "2 orders, 2 responses, 2 runs, 0 unfinished" in repr(archive)
-    assert "<td>2</td>" in archive._repr_html_()
+    assert ">2</td>" in archive._repr_html_()
 
 
 def test_empty_frames_have_their_types(path: Path) -> None:

@@ -61,6 +61,6 @@ def test_orders_leave_all_tables_at_once() -> None:
 def test_frames_show_themselves_with_their_rows() -> None:
     frames = orders(1, 2)
     assert "order_tags" in repr(frames)
-    assert "<td>order_tags</td><td style='text-align:right'>4</td>" in frames._repr_html_()
+    assert ">order_tags</td><td style='text-align:right'>4</td>" in frames._repr_html_()
     assert frames.counts()["order_tags"] == 4
     assert frames.counts()["notes"] == 2

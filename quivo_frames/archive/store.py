@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +17,7 @@ from quivo_frames.archive.database import found_format, instant, to_read
 from quivo_frames.archive.ledger import DONE, LAST_OF_RUN
 from quivo_frames.archive.writing import Writer
 from quivo_frames.errors import ArchiveError, ConfigError
+from quivo_frames.faces import face
 from quivo_frames.response import Outcome, RawOrder
 
 if TYPE_CHECKING:
@@ -271,8 +271,7 @@ class Archive:
         return f"<Archive {self.path}: {told}>"
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{name}</th><td>{count:,}</td></tr>" for name, count in self.counts().items())
-        return f"<table><caption>Archive {html.escape(str(self.path))}</caption>{cells}</table>"
+        return face(f"Archive {self.path}", self.counts().items())
 
 
 def _stage(order_ids: Iterable[int], do: Callable[[Callable[[sqlite3.Connection], Any]], Any]) -> int:

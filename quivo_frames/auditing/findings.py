@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +12,7 @@ import polars as pl
 
 from quivo_frames.auditing.check import Severity
 from quivo_frames.errors import ConfigError
+from quivo_frames.faces import face
 from quivo_frames.tables import described_rows
 from quivo_frames.wording import plain
 
@@ -107,13 +107,9 @@ class Findings(pl.DataFrame):
     __str__ = __repr__
 
     def _repr_html_(self, *, _from_series: bool = False) -> str:
-        rows = "".join(
-            f"<tr><td>{severity}</td><td>{check}</td><td style='text-align:right'>{findings:,}</td>"
-            f"<td style='text-align:right'>{orders:,}</td><td style='text-align:left'>{html.escape(example)}</td></tr>"
-            for severity, check, findings, orders, example in self.by_check().iter_rows()
+        return face(
+            self.headline(), self.by_check().iter_rows(), ("severity", "check", "findings", "orders", "example")
         )
-        head = "".join(f"<th>{name}</th>" for name in ("severity", "check", "findings", "orders", "for example"))
-        return f"<p><b>{self.headline()}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _counted(count: int, what: str) -> str:

@@ -1,0 +1,25 @@
+"""Verb: a title and rows -> the HTML face of an object in Jupyter. Floor 0."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+
+def face(title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
+    """A table under its title: numbers to the right with thousands separators, words to the left, all escaped."""
+    heads = f"<thead><tr>{''.join(_cell('th', name, 'left') for name in head)}</tr></thead>" if head else ""
+    body = "".join(f"<tr>{''.join(map(_value, row))}</tr>" for row in rows)
+    return f"<p><b>{html.escape(title)}</b></p><table>{heads}<tbody>{body}</tbody></table>"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return _cell("td", "–", "right")
+    if isinstance(value, int | float):
+        return _cell("td", f"{value:,}" if isinstance(value, int) else f"{value:,.3g}", "right")
+    return _cell("td", str(value), "left")
+
+
+def _cell(tag: str, text: str, side: str) -> str:
+    return f"<{tag} style='text-align:{side}'>{html.escape(text)}</{tag}>"
