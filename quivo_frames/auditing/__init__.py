@@ -3,7 +3,8 @@
     quantities   ordered, planned, shipped and packed pieces of a line
     packing      handling units, SSCCs, weights
     chronology   what came after what
-    service      promises to the customer: dates, tracking, proof of delivery, lots, serial numbers
+    service      promises to the customer: days and windows
+    tracing      tracking, proof of delivery, lots, serial numbers
     money        amounts and currencies
     data         what the data says about itself
 
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from quivo_frames.auditing import data, money, quantities
+from quivo_frames.auditing import chronology, data, money, quantities, service, tracing
 from quivo_frames.auditing import limits as thresholds
 from quivo_frames.auditing.check import Check, Severity
 from quivo_frames.auditing.findings import FINDINGS, Finding, Findings, worst_first
@@ -27,7 +28,7 @@ from quivo_frames.errors import ConfigError
 
 __all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit"]
 
-ROOMS = (quantities, money, data)
+ROOMS = (quantities, chronology, service, tracing, money, data)
 CHECKS: dict[str, Check] = {
     found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Check)
 }
@@ -46,7 +47,7 @@ def audit(
     checks; `limits` are `Limits` or a TOML file of them. No personal value is shown unless `personal`.
 
     Raises:
-        ConfigError: a check or a threshold that does not exist, or a date that is none.
+        ConfigError: a check, a threshold or a time zone that does not exist, or a date that is none.
     """
     chosen = _chosen(list(only), list(skip))
     with_limits = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()

@@ -114,6 +114,12 @@ def days(value: pl.Expr) -> pl.Expr:
     return (value.dt.total_minutes() / 1440).round(1).cast(pl.String)
 
 
+def local_day(value: str | pl.Expr, limits: Limits) -> pl.Expr:
+    """The day of an instant in the zone in which the days of the orders are meant."""
+    instant = pl.col(value) if isinstance(value, str) else value
+    return instant.dt.convert_time_zone(limits.time_zone).dt.date()
+
+
 def joined(rows: pl.LazyFrame, books: Books, *columns: str) -> pl.LazyFrame:
     """The rows, with these columns of their order's milestones beside."""
     return rows.join(books.milestones.select("order_id", *columns), on="order_id", how="left")

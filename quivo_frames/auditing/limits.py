@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+import polars as pl
 
 from quivo_frames.errors import ConfigError
 
@@ -19,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     time_zone: Annotated[str, "Zone in which the days of the orders are meant, such as Europe/Vienna."] = "UTC"
     clock_minutes: Annotated[float, "Instants may be out of order by so much: clocks differ."] = 15
     future_hours: Annotated[float, "An instant may lie so far ahead."] = 24
-    late_hours: Annotated[float, "Late means later than promised by more than this."] = 0
+    late_hours: Annotated[float, "Late or early is what misses a promise by more than this."] = 0
     ship_days: Annotated[float, "An order is to be shipped so long after it was placed."] = 7
     settled_days: Annotated[float, "So long after an order's last shipment nothing more is on its way."] = 14
     complete_days: Annotated[float, "An order is to be completed so long after its last shipment."] = 14
@@ -31,6 +32,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     money: Annotated[float, "Amounts may differ by so much a piece: unit prices are rounded."] = 0.005
     countries: Annotated[tuple[str, ...], "Country codes that are fine although ISO 3166-1 lacks them."] = ("XK",)
     currencies: Annotated[tuple[str, ...], "Currency codes that are fine although ISO 4217 lacks them."] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses a time zone that does not exist, before anything is asked of it."""
+        try:
+            pl.Series([], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(self.time_zone or "?")
+        except pl.exceptions.PolarsError as error:
+            raise ConfigError(
+                f"There is no time zone {self.time_zone!r}. Write time_zone as in Europe/Vienna or UTC."
+            ) from error
 
 
 class Limit(NamedTuple):
