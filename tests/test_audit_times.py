@@ -1,0 +1,331 @@
+"""Where checks of time begin to speak: zones, tolerances, what was known when; and the same found by another way."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+
+import quivo_frames as qf
+from quivo_frames.auditing import Limits
+from quivo_frames.auditing.limits import read
+from quivo_frames.standin import order_json
+from tests.audit_cases import chronology, service, tracing
+from tests.fair_order import AS_OF, GONE, audited, changed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SHIPMENT = "fulfillmentOrders.0.shipments.0"
+CASES = chronology.CASES | service.CASES | tracing.CASES
+VIENNA = Limits(time_zone="Europe/Vienna")
+
+
+def speaks(check: str, changes: Any, **options: Any) -> bool:
+    """Whether the check finds something in the fair order with these changes."""
+    return not audited(changes, only=[check], **options).is_empty()
+
+
+def answered(changes: Any, fetched_at: datetime | None, **options: Any) -> set[str]:
+    """Names of the checks that speak if the answer arrived then."""
+    each = changes if isinstance(changes, list) else [changes]
+    tables = qf.flatten([json.dumps(changed(change, 1001 + n)).encode() for n, change in enumerate(each)])
+    orders = tables["orders"].with_columns(fetched_at=pl.lit(fetched_at, tables["orders"].schema["fetched_at"]))
+    return set(qf.audit({**tables, "orders": orders}, **options)["check"])
+
+
+@pytest.mark.parametrize(
+    ("check", "promise", "event", "day", "last_second"),
+    [
+        ("delivered_late", "latestDeliveryDate", "deliveryDate", "2026-09-05", "2026-09-05T21:59:59Z"),
+        ("shipped_late", "latestShipDate", "shipDate", "2026-09-05", "2026-09-05T21:59:59Z"),
+        ("delivered_late", "latestDeliveryDate", "deliveryDate", "2026-11-05", "2026-11-05T22:59:59Z"),  # winter time
+    ],
+)
+def test_a_day_ends_at_midnight_in_its_zone(check: str, promise: str, event: str, day: str, last_second: str) -> None:
+    first_of_next = (datetime.fromisoformat(last_second) + timedelta(seconds=1)).isoformat()
+    in_time, late = ({promise: day, f"{SHIPMENT}.{event}": instant} for instant in (last_second, first_of_next))
+    assert not speaks(check, in_time, limits=VIENNA)
+    assert speaks(check, late, limits=VIENNA)
+    assert not speaks(check, late)  # in UTC it is still that day
+
+
+@pytest.mark.parametrize(
+    ("check", "promise", "event"),
+    [
+        ("delivered_early", "earliestDeliveryDate", "deliveryDate"),
+        ("shipped_early", "earliestShipDate", "shipDate"),
+    ],
+)
+def test_a_day_begins_at_midnight_in_its_zone(check: str, promise: str, event: str) -> None:
+    day = {promise: "2026-09-05"}
+    early, in_time = (day | {f"{SHIPMENT}.{event}": f"2026-09-04T{time}Z"} for time in ("21:59:59", "22:00:00"))
+    assert speaks(check, early, limits=VIENNA)
+    assert not speaks(check, in_time, limits=VIENNA)
+    assert speaks(check, in_time)
+
+
+@pytest.mark.parametrize("check", ["delivery_overdue", "shipping_overdue"])
+def test_a_day_is_over_at_midnight_in_its_zone(check: str) -> None:
+    day = {"latestDeliveryDate": "2026-09-05", "latestShipDate": "2026-09-05"}
+    fires = service.CASES[check].fires
+    assert isinstance(fires, dict)
+    changes = fires | day
+    assert not speaks(check, changes, as_of="2026-09-05T21:59:59Z", limits=VIENNA)
+    assert speaks(check, changes, as_of="2026-09-05T22:00:00Z", limits=VIENNA)
+    assert not speaks(check, changes, as_of="2026-09-05T23:59:59Z")
+
+
+def test_the_message_tells_the_day_in_the_zone_and_the_evidence_the_instant() -> None:
+    changes = {f"{SHIPMENT}.deliveryDate": "2026-09-05T22:30:00Z"}
+    row = audited(changes, only=["delivered_late"], limits=VIENNA).row(0, named=True)
+    assert row["message"] == "Order 1001: delivered on 2026-09-06, but the last day for it was 2026-09-05."
+    assert row["evidence"] == (
+        "delivery_date=2026-09-05 22:30 UTC, latest_delivery_date=2026-09-05, time_zone=Europe/Vienna"
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "field", "just", "too_far"),
+    [
+        ("delivered_late", "deliveryDate", "2026-09-06T01:59:59Z", "2026-09-06T02:00:00Z"),
+        ("shipped_late", "shipDate", "2026-09-04T01:59:59Z", "2026-09-04T02:00:00Z"),
+        ("delivered_early", "deliveryDate", "2026-09-02T22:00:00Z", "2026-09-02T21:59:59Z"),
+        ("shipped_early", "shipDate", "2026-08-31T22:00:00Z", "2026-08-31T21:59:59Z"),
+        ("later_than_expected", "deliveryDate", "2026-09-04T19:00:00Z", "2026-09-04T19:00:01Z"),
+        ("outside_window", "deliveryDate", "2026-09-04T20:00:00Z", "2026-09-04T20:00:01Z"),
+        ("outside_window", "deliveryDate", "2026-09-04T06:00:00Z", "2026-09-04T05:59:59Z"),
+    ],
+)
+def test_a_promise_may_be_missed_by_late_hours(check: str, field: str, just: str, too_far: str) -> None:
+    two_hours = Limits(late_hours=2)
+    assert not speaks(check, {f"{SHIPMENT}.{field}": just}, limits=two_hours)
+    assert speaks(check, {f"{SHIPMENT}.{field}": just})
+    assert speaks(check, {f"{SHIPMENT}.{field}": too_far}, limits=two_hours)
+
+
+@pytest.mark.parametrize("end", [GONE, None])
+@pytest.mark.parametrize(
+    ("missing", "delivered", "words"),
+    [
+        ("Start", "2026-09-04T18:00:01Z", "after its window ended at 2026-09-04 18:00 UTC"),
+        ("End", "2026-09-04T07:59:59Z", "before its window began at 2026-09-04 08:00 UTC"),
+    ],
+)
+def test_one_end_of_a_window_is_enough(missing: str, delivered: str, words: str, end: object) -> None:
+    changes = {f"{SHIPMENT}.deliveryWindow{missing}Time": end, f"{SHIPMENT}.deliveryDate": delivered}
+    (message,) = audited(changes, only=["outside_window"])["message"]
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("check", "field", "follows"),
+    [
+        ("exported_before_ordered", "exportedAt", "2026-09-01T08:00:00Z"),
+        ("planned_before_exported", "fulfillmentOrders.0.fulfillmentOrderCreated", "2026-09-01T09:00:00Z"),
+        ("shipped_before_planned", f"{SHIPMENT}.shipDate", "2026-09-01T10:00:00Z"),
+        ("picked_up_before_planned", f"{SHIPMENT}.carrierPickUpDate", "2026-09-01T10:00:00Z"),
+        ("delivered_before_shipped", f"{SHIPMENT}.deliveryDate", "2026-09-02T12:00:00Z"),
+        ("delivered_before_pickup", f"{SHIPMENT}.deliveryDate", "2026-09-02T13:00:00Z"),
+        ("pod_before_delivery", f"{SHIPMENT}.podDate", "2026-09-04T10:00:00Z"),
+        ("completed_before_shipped", "completedAt", "2026-09-02T12:00:00Z"),
+    ],
+)
+def test_clocks_may_differ_by_clock_minutes(check: str, field: str, follows: str) -> None:
+    just = (datetime.fromisoformat(follows) - timedelta(minutes=15)).isoformat()
+    too_far = (datetime.fromisoformat(follows) - timedelta(minutes=15, seconds=1)).isoformat()
+    assert not speaks(check, {field: just})
+    assert speaks(check, {field: too_far})
+    assert not speaks(check, {field: follows}, limits=Limits(clock_minutes=0))
+    assert speaks(check, {field: just}, limits=Limits(clock_minutes=0.5))
+
+
+def test_what_was_shipped_just_before_it_was_cancelled_is_fine() -> None:
+    wish = {"cancelRequestedAt": "2026-09-02T11:45:00Z"}
+    assert not speaks("shipped_after_cancel_request", wish)
+    assert speaks("shipped_after_cancel_request", wish, limits=Limits(clock_minutes=14))
+
+
+WAITED = ["delivery_overdue", "shipping_overdue", "not_completed", "not_shipped", "pod_missing"]
+
+
+@pytest.mark.parametrize("check", WAITED)
+def test_an_old_answer_is_not_late_by_being_old(check: str) -> None:
+    changes = CASES[check].fires
+    assert answered(changes, AS_OF, as_of=AS_OF, only=[check]) == {check}
+    assert answered(changes, datetime(2026, 9, 3, tzinfo=UTC), as_of=AS_OF, only=[check]) == set()
+
+
+@pytest.mark.parametrize("check", WAITED)
+def test_nothing_is_late_before_its_time(check: str) -> None:
+    changes = CASES[check].fires
+    assert answered(changes, AS_OF, as_of="2026-09-02", only=[check]) == set()
+    assert answered(changes, None, as_of="2026-09-02", only=[check]) == set()
+
+
+@pytest.mark.parametrize(
+    ("check", "limits", "known_at"),
+    [
+        ("not_completed", Limits(complete_days=0.5), "2026-09-03T00:00:00Z"),
+        ("not_shipped", Limits(ship_days=0.5), "2026-09-01T20:00:00Z"),
+        ("pod_missing", Limits(pod_days=0.5), "2026-09-04T22:00:00Z"),
+    ],
+)
+def test_time_to_wait_is_counted_to_the_second(check: str, limits: Limits, known_at: str) -> None:
+    changes, just = CASES[check].fires, datetime.fromisoformat(known_at)
+    assert answered(changes, just, limits=limits, only=[check]) == set()
+    assert answered(changes, just + timedelta(seconds=1), limits=limits, only=[check]) == {check}
+
+
+@pytest.mark.parametrize("fetched_at", [None, datetime(2026, 9, 7, tzinfo=UTC)])
+def test_an_as_of_in_the_past_makes_nothing_the_future(fetched_at: datetime | None) -> None:
+    assert answered({}, fetched_at, as_of="2026-08-01") == set()
+    assert answered({"lastModified": GONE}, fetched_at, as_of="2026-08-01") == set()
+
+
+def test_the_future_is_named_field_by_field_in_each_table() -> None:
+    far = "2027-01-01T00:00:00Z"
+    paths = ["created", "completedAt", "fulfillmentOrders.0.fulfillmentOrderCreated", f"{SHIPMENT}.podDate"]
+    found = audited(dict.fromkeys(paths, far), only=["in_the_future"])
+    then = "2027-01-01 00:00 UTC"
+    assert dict(zip(found["table"], found["row_key"], strict=True)) == {
+        "orders": "1001", "fulfillment_orders": "1001/0", "shipments": "1001/0/0",
+    }  # fmt: skip
+    (message,) = found.filter(table="orders")["message"]
+    assert f"created {then}, completed_at {then}: later than 2026-10-12 00:00 UTC" in message
+
+
+def test_proof_without_a_delivery_date_is_not_overdue() -> None:
+    changes = {f"{SHIPMENT}.{name}": GONE for name in ("deliveryDate", "podDate")}
+    assert not speaks("delivery_overdue", changes)  # there is a document
+
+
+@pytest.mark.parametrize("zone", ["Mars", "", "../UTC"])
+def test_a_time_zone_that_does_not_exist_is_refused_first(zone: str, tmp_path: Path) -> None:
+    file = tmp_path / "limits.toml"
+    file.write_text(f'time_zone = "{zone}"')
+    ways: list[Callable[[], object]] = [lambda: Limits(time_zone=zone), lambda: read(file)]
+    for way in ways:
+        with pytest.raises(qf.ConfigError, match=r"There is no time zone .*\. Write time_zone as in Europe/Vienna"):
+            way()
+
+
+def test_a_tracking_number_is_told_once_a_shipment_and_only_to_those_who_ask() -> None:
+    both: dict[str, Any] = {f"{SHIPMENT}.trackingNumbers": ["T1001", "T1001", "SECOND"]}
+    changes = [both, both, {f"{SHIPMENT}.trackingNumber": "SECOND"}]
+    found = audited(changes, only=["tracking_twice"])
+    assert found["row_key"].to_list() == ["1002/0/0", "1003/0/0"]
+    assert found["evidence"].to_list() == ["other_shipment=1001/0/0"] * 2
+    assert not found["message"].str.contains("T1001|SECOND").any()
+    asked = audited(changes, only=["tracking_twice"], personal=True)
+    assert [text.partition(", ")[2] for text in asked["evidence"]] == [
+        "tracking_number=SECOND T1001", "tracking_number=SECOND",
+    ]  # fmt: skip
+
+
+def test_a_serial_number_twice_on_one_line_is_a_piece_less() -> None:
+    changes = {f"{SHIPMENT}.positions.0.serialNumbers": ["1", "1"]}
+    assert set(audited(changes, only=["serial_twice", "serials_differ"])["check"]) == {"serials_differ"}
+
+
+# The same once more, in plain Python over the JSON.
+
+LATE = timedelta(hours=1)
+
+
+def drawn() -> list[dict[str, Any]]:
+    """Stand-in orders, some of which take something over from the one before."""
+    orders = [json.loads(order_json(order_id)) for order_id in range(100001, 101501)]
+    for before, order in pairwise(orders):
+        theirs, own = (next((shipment for _, shipment in live(each)), {}) for each in (before, order))
+        if order["orderId"] % 10 == 0 and "trackingNumber" in own:
+            own["trackingNumber"] = theirs.get("trackingNumber")
+        if order["orderId"] % 10 == 1:
+            for line in own.get("positions") or ():
+                line["serialNumbers"] = (line.get("serialNumbers") or ["1", "2"])[1:]
+    return orders
+
+
+def live(order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Shipments that count, with their key."""
+    for f, held in enumerate(order.get("fulfillmentOrders") or ()):
+        for s, shipment in enumerate(held.get("shipments") or ()):
+            if not shipment.get("reversed"):
+                yield f"{order['orderId']}/{f}/{s}", shipment
+
+
+def instant(record: dict[str, Any], key: str) -> datetime | None:
+    return datetime.fromisoformat(record[key]) if record.get(key) else None
+
+
+def day(record: dict[str, Any], key: str) -> date | None:
+    return date.fromisoformat(record[key]) if record.get(key) else None
+
+
+def after_day(when: datetime | None, last: date | None) -> bool:
+    """Whether the instant is later than the last moment of the day in Vienna, and an hour."""
+    if when is None or last is None:
+        return False
+    next_day = last + timedelta(days=1)
+    midnight = datetime(next_day.year, next_day.month, next_day.day, tzinfo=ZoneInfo("Europe/Vienna"))
+    return when >= midnight.astimezone(UTC) + LATE
+
+
+def after(when: datetime | None, other: datetime | None) -> bool:
+    return when is not None and other is not None and when > other + LATE
+
+
+def walked(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Keys of the rows that each check should find."""
+    found: dict[str, set[str]] = defaultdict(set)
+    seen: set[str] = set()
+    for order in orders:
+        count = 0
+        for key, shipment in live(order):
+            count += 1
+            delivered, shipped = instant(shipment, "deliveryDate"), instant(shipment, "shipDate")
+            if after_day(delivered, day(order, "latestDeliveryDate")):
+                found["delivered_late"].add(key)
+            if after_day(shipped, day(order, "latestShipDate")):
+                found["shipped_late"].add(key)
+            if after(delivered, instant(shipment, "expectedDeliveryDate")):
+                found["later_than_expected"].add(key)
+            start, end = (instant(shipment, f"deliveryWindow{which}Time") for which in ("Start", "End"))
+            if after(delivered, end) or after(start, delivered):
+                found["outside_window"].add(key)
+            numbers = {shipment.get("trackingNumber"), *(shipment.get("trackingNumbers") or ())} - {None, ""}
+            if numbers & seen:
+                found["tracking_twice"].add(key)
+            seen |= numbers
+            for place, line in enumerate(shipment.get("positions") or ()):
+                serials, quantity = set(line.get("serialNumbers") or ()), line.get("quantity")
+                if serials and quantity is not None and len(serials) != quantity:
+                    found["serials_differ"].add(f"{key}/{place}")
+        held = order.get("fulfillmentOrders") or []
+        cancelled = bool(held) and all(each.get("cancelled") for each in held)
+        called_off = cancelled or bool(order.get("cancelRequestedAt"))
+        if order.get("completedAt") and order.get("positions") and not count and not called_off:
+            found["completed_without_shipment"].add(str(order["orderId"]))
+    return found
+
+
+def test_another_way_finds_the_same() -> None:
+    orders = drawn()
+    tables = qf.flatten([json.dumps(order).encode() for order in orders])
+    expected = walked(orders)
+    limits = Limits(time_zone="Europe/Vienna", late_hours=LATE / timedelta(hours=1))
+    found = qf.audit(tables, only=expected, limits=limits)
+    assert tables["orders"].height == len(orders)
+    assert {name: set(found.filter(check=name)["row_key"]) for name in expected} == expected
+    assert found.height == sum(map(len, expected.values()))
+    assert set(expected) == {
+        "delivered_late", "shipped_late", "later_than_expected", "outside_window", "tracking_twice", "serials_differ",
+        "completed_without_shipment",
+    }  # fmt: skip
