@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import quivo_frames as qf
-from quivo_frames.auditing import Limits
+from quivo_frames.auditing import CHECKS, Limits
 from quivo_frames.auditing.limits import read
 from quivo_frames.standin import order_json
 from tests.audit_cases import chronology, service, tracing
@@ -145,6 +145,24 @@ def test_clocks_may_differ_by_clock_minutes(check: str, field: str, follows: str
     assert speaks(check, {field: too_far})
     assert not speaks(check, {field: follows}, limits=Limits(clock_minutes=0))
     assert speaks(check, {field: just}, limits=Limits(clock_minutes=0.5))
+
+
+SHIPPED = {"shipments", "shipment_positions", "serial_numbers"}
+
+
+@pytest.mark.parametrize("check", [name for name in CASES if CHECKS[name].table in SHIPPED])
+def test_a_reversed_shipment_is_not_looked_at(check: str) -> None:
+    fires: Any = CASES[check].fires
+    *others, last = [fires] if isinstance(fires, dict) else fires
+    assert not speaks(check, [*others, last | {f"{SHIPMENT}.reversed": True}])
+
+
+def test_an_order_does_not_leave_with_a_reversed_shipment() -> None:
+    changes = {
+        "completedAt": "2026-09-02T11:00:00Z",
+        "fulfillmentOrders.0.shipments.1": {"shipDate": "2026-09-02T10:00:00Z", "reversed": True},
+    }
+    assert speaks("completed_before_shipped", changes)
 
 
 def test_what_was_shipped_just_before_it_was_cancelled_is_fine() -> None:
