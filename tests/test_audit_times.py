@@ -218,11 +218,46 @@ def test_the_future_is_named_field_by_field_in_each_table() -> None:
     }  # fmt: skip
     (message,) = found.filter(table="orders")["message"]
     assert f"created {then}, completed_at {then}: later than 2026-10-12 00:00 UTC" in message
+    assert not speaks("in_the_future", {f"{SHIPMENT}.podDate": far, f"{SHIPMENT}.reversed": True})
 
 
-def test_proof_without_a_delivery_date_is_not_overdue() -> None:
-    changes = {f"{SHIPMENT}.{name}": GONE for name in ("deliveryDate", "podDate")}
-    assert not speaks("delivery_overdue", changes)  # there is a document
+@pytest.mark.parametrize("known", ["deliveryDate", "podDate", "podDocuments"])
+def test_what_is_delivered_or_proven_is_not_overdue(known: str) -> None:
+    unknown = {f"{SHIPMENT}.{name}": GONE for name in ("deliveryDate", "podDate", "podDocuments") if name != known}
+    assert not speaks("delivery_overdue", {"latestDeliveryDate": "2026-09-03"} | unknown)
+
+
+@pytest.mark.parametrize("field", [f"{SHIPMENT}.shipDate", "latestDeliveryDate"])
+def test_what_may_not_have_left_is_not_overdue(field: str) -> None:
+    fires: Any = CASES["delivery_overdue"].fires
+    assert not speaks("delivery_overdue", fires | {field: GONE})
+
+
+def test_an_order_waits_to_be_completed_from_its_last_shipment_on() -> None:
+    changes: dict[str, Any] = {"completedAt": GONE}
+    assert speaks("not_completed", changes)
+    for last in ({"shipDate": "2026-10-10T12:00:00Z"}, {"provider": "DHL"}):
+        assert not speaks("not_completed", changes | {"fulfillmentOrders.0.shipments.1": last})
+
+
+@pytest.mark.parametrize("check", ["not_shipped", "shipping_overdue", "completed_without_shipment"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fulfillmentOrders.0.shipments": [{"provider": "DHL"}]},  # which may have left
+        {"fulfillmentOrders.0.cancelled": True},
+        {"cancelRequestedAt": "2026-09-01T11:00:00Z"},
+    ],
+)
+def test_what_left_or_was_called_off_is_not_waited_for(check: str, changes: dict[str, Any]) -> None:
+    fires: Any = CASES[check].fires
+    assert not speaks(check, fires | changes)
+
+
+@pytest.mark.parametrize("check", ["not_shipped", "shipping_overdue"])
+def test_what_is_completed_is_not_waited_for(check: str) -> None:
+    fires: Any = CASES[check].fires
+    assert not speaks(check, fires | {"completedAt": "2026-09-06T12:00:00Z"})
 
 
 @pytest.mark.parametrize("zone", ["Mars", "", "../UTC"])
