@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from quivo_frames.flattening import flatten
     from quivo_frames.frames import Frames
     from quivo_frames.ids import read_ids
+    from quivo_frames.joining import join
+    from quivo_frames.measuring import Kpis, kpis
     from quivo_frames.refetching import plan, refetch
     from quivo_frames.settings import Settings
     from quivo_frames.unflattening import unflatten
@@ -56,6 +58,7 @@ _HOMES = {
     "Dataset": "dataset",
     "DatasetError": "errors",
     "Frames": "frames",
+    "Kpis": "measuring",
     "Limits": "auditing",
     "LoginError": "errors",
     "QuivoError": "errors",
@@ -65,6 +68,8 @@ _HOMES = {
     "audit": "auditing",
     "build": "building",
     "flatten": "flattening",
+    "join": "joining",
+    "kpis": "measuring",
     "plan": "refetching",
     "read_ids": "ids",
     "refetch": "refetching",
@@ -80,6 +85,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Frames",
+    "Kpis",
     "Limits",
     "LoginError",
     "QuivoError",
@@ -89,6 +95,8 @@ __all__ = [
     "audit",
     "build",
     "flatten",
+    "join",
+    "kpis",
     "open",
     "plan",
     "read_ids",

@@ -14,6 +14,9 @@ from quivo_frames.matching import lines
 
 When = datetime | date | str
 
+SETTLED_DAYS = 14
+"""So long after an order's last shipment, by default, nothing more is on its way."""
+
 
 class Books:
     """The 18 tables as LazyFrames, `books["shipments"]`, with empty texts as null: the API may mean the same by both.
@@ -90,6 +93,12 @@ class Books:
     def shipments(self) -> pl.LazyFrame:
         """The shipments that count: all but the reversed ones."""
         return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+
+
+def done(settled_days: float = SETTLED_DAYS) -> pl.Expr:
+    """Of milestones, whether nothing more is on its way: the order is completed, or was last shipped long ago."""
+    waited = pl.col("known_at") - pl.col("shipped_last")
+    return pl.col("completed_at").is_not_null() | (waited > pl.duration(minutes=round(settled_days * 1440)))
 
 
 def instant(given: When) -> datetime:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import polars as pl
 
+from quivo_frames.books import SETTLED_DAYS
 from quivo_frames.errors import ConfigError
 
 
@@ -22,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     future_hours: Annotated[float, "An instant may lie so far ahead."] = 24
     late_hours: Annotated[float, "Late or early is what misses a promise by more than this."] = 0
     ship_days: Annotated[float, "An order is to be shipped so long after it was placed."] = 7
-    settled_days: Annotated[float, "So long after an order's last shipment nothing more is on its way."] = 14
+    settled_days: Annotated[float, "So long after an order's last shipment nothing more is on its way."] = SETTLED_DAYS
     complete_days: Annotated[float, "An order is to be completed so long after its last shipment."] = 14
     pod_days: Annotated[float, "Delivery is to be proven so long after it."] = 7
     expiry_days: Annotated[float, "A lot that expires so soon after shipping is worth a warning."] = 30

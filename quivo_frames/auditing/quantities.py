@@ -6,15 +6,14 @@ import polars as pl
 
 from quivo_frames.auditing.check import Severity, check, joined, told
 from quivo_frames.auditing.limits import Limits
-from quivo_frames.books import Books
+from quivo_frames.books import Books, done
 
 _IN_FULL = "SCOR RL.2.1, orders delivered in full"
 
 
 def _done(limits: Limits) -> pl.Expr:
     """Nothing more is on its way: completed, or last shipped long ago."""
-    waited = pl.col("known_at") - pl.col("shipped_last")
-    return pl.col("completed_at").is_not_null() | (waited > pl.duration(minutes=round(limits.settled_days * 1440)))
+    return done(limits.settled_days)
 
 
 @check(Severity.ERROR, "order_positions", _IN_FULL)

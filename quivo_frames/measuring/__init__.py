@@ -1,0 +1,78 @@
+"""Verb: tables -> KPIs, how well orders are fulfilled. Floor 5.
+
+    question    what is asked, and the orders and shipments that answer it
+    groups      month, seller, warehouse, carrier, country
+    promises    what "on time" means
+    past        the books as they stood at an earlier instant
+    service     volume, perfect orders, on time, fill rate, orders shipped complete
+    flow        cycle time, backlog, split shipments
+    shipping    carriers, delivery windows, proof of delivery
+
+Each KPI is one small function; its docstring is its definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+import polars as pl
+import polars.selectors as cs
+
+from quivo_frames.books import Books, When
+from quivo_frames.errors import ConfigError
+from quivo_frames.measuring import flow, service, shipping
+from quivo_frames.measuring.groups import GROUPS
+from quivo_frames.measuring.kpi import Definition, Kpi
+from quivo_frames.measuring.past import PastBooks
+from quivo_frames.measuring.promises import PROMISES
+from quivo_frames.measuring.question import Question
+from quivo_frames.measuring.result import UNTOLD, Kpis
+
+__all__ = ["GROUPS", "KPIS", "PROMISES", "UNTOLD", "Definition", "Kpi", "Kpis", "kpis"]
+
+ROOMS = (service, flow, shipping)
+KPIS: dict[str, Kpi] = {found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Kpi)}
+"""All KPIs by name, room by room."""
+
+
+def kpis(
+    tables: Mapping[str, pl.DataFrame], by: str | Iterable[str] | None = None, as_of: When | None = None, *,
+    on_time_against: str = "latest_delivery_date", tolerance: timedelta = timedelta(0), time_zone: str = "UTC",
+) -> Kpis:  # fmt: skip
+    """Key figures of a dataset or of frames: perfect orders, on time, fill rate, cycle time, backlog, carriers.
+
+    `by` is one or several of month (in which the order was placed), seller, warehouse, carrier and country. An order
+    that several warehouses or carriers served counts once in the group of each, so such groups can add up to more than
+    there are orders.
+
+    `as_of` (an instant, or a day, which means its end; UTC) tells the figures as they were then: what came later is
+    left out. By default all that is known counts, and what is overdue is so when the last answer arrived.
+
+    "On time" means by latest_delivery_date, expected_delivery_date, delivery_window_end_time or latest_ship_date, with
+    a tolerance; days are those of the time zone.
+
+    Raises:
+        ConfigError: a group, a promise or a time zone that does not exist, or a date that is none.
+    """
+    groups = tuple(dict.fromkeys([by] if isinstance(by, str) else by or ()))
+    for name in groups:
+        if name not in GROUPS:
+            raise ConfigError(f"KPIs cannot be told by {name!r}. They can by: {', '.join(GROUPS)}.")
+    if on_time_against not in PROMISES:
+        raise ConfigError(f"Nothing can be on time against {on_time_against!r}. The dates are: {', '.join(PROMISES)}.")
+    _check(time_zone)
+    books = Books(tables) if as_of is None else PastBooks(tables, as_of)
+    asked = Question(books, groups, on_time_against, tolerance, time_zone)
+    whole = cs.integer().cast(pl.Int64)
+    frames = {name: kpi.run(asked).with_columns(whole) for name, kpi in KPIS.items()}
+    counts = asked.orders.select(kpi.about.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
+    definitions = {name: kpi.definition for name, kpi in KPIS.items()}
+    return Kpis(frames, definitions, counts, books.as_of, groups, on_time_against)
+
+
+def _check(zone: str) -> None:
+    try:
+        pl.Series([0]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(f"There is no time zone {zone!r}. Write one such as Europe/Vienna, or UTC.") from error
