@@ -39,7 +39,7 @@ def cycle_time(asked: Question) -> pl.DataFrame:
     return asked.told_each("stage", frames)
 
 
-@kpi("WERC, backorders: orders held and not shipped", pl.col("outstanding"))
+@kpi("no standard", pl.col("outstanding"))
 def backlog(asked: Question) -> pl.DataFrame:
     """Backlog by age.
 

@@ -67,14 +67,21 @@ class Kpis(Mapping[str, pl.DataFrame]):
             yield name, f"{definition.title} ({self.about[name]:,} orders)"
 
     def __repr__(self) -> str:
-        with pl.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_cols=-1, float_precision=3):
+        with _shown():
             return "\n\n".join([self._headline(), *(f"{title}\n{self[name]}" for name, title in self._titles())])
 
     def _repr_html_(self) -> str:
-        with pl.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_cols=-1, float_precision=3):
+        with _shown():
             told = "".join(
                 f"<h4 title='{html.escape(self.definitions[name].text, quote=True)}'>{title}</h4>"
                 f"{self[name]._repr_html_()}"
                 for name, title in self._titles()
             )
         return f"<p><b>{self._headline()}</b></p>{told}"
+
+
+def _shown() -> pl.Config:
+    return pl.Config(
+        tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_cols=-1, tbl_rows=20, tbl_width_chars=120,
+        float_precision=3,
+    )  # fmt: skip

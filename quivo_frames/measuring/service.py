@@ -56,14 +56,14 @@ def perfect_order(asked: Question) -> pl.DataFrame:
     return counts.with_columns(rate=share(pl.col("perfect"), pl.col("orders")))
 
 
-@kpi("SCOR RL.2.2, delivery performance to customer commit date; WERC, on-time shipments (latest_ship_date)", _WANTED)
+@kpi("SCOR RL.2.2, delivery performance to customer commit date; WERC DC Measures, on-time shipments", _WANTED)
 def on_time(asked: Question) -> pl.DataFrame:
     """On time.
 
     Share of the orders that kept a promise, of those where that is known, for each promise that the data holds:
-    delivered by latest_delivery_date, expected_delivery_date or delivery_window_end_time, shipped by latest_ship_date.
-    An order is on time when all its shipments are, and late when one is, or when something is still to be shipped
-    or delivered and it is past due. The tolerance is added to the promise; days end at midnight of the time zone.
+    delivered by latest_delivery_date, expected_delivery_date or delivery_window_end_time (SCOR), shipped by
+    latest_ship_date (WERC). An order is on time when all its shipments are, and late when one is, or when something is
+    still to be shipped or delivered and it is past due. The tolerance is added to the promise; days end at midnight of the time zone.
 
     Limits: orders that were called off are left out. SCOR asks whether a complete order was on time; here that is two
     questions, and perfect orders are those with both answers. A shipment whose delivery nobody recorded looks late once
@@ -80,7 +80,7 @@ def _punctual(name: str) -> dict[str, pl.Expr]:
     }  # fmt: skip
 
 
-@kpi("WERC, fill rate by line and by unit", _SETTLED)
+@kpi("WERC DC Measures, fill rate by line", _SETTLED)
 def fill_rate(asked: Question) -> pl.DataFrame:
     """Fill rate.
 
@@ -88,7 +88,7 @@ def fill_rate(asked: Question) -> pl.DataFrame:
     line do not make up for too few of another. Looked at are orders that were not called off and of which nothing more
     is on its way.
 
-    Limits: lines whose ordered or shipped quantity is not known are left out.
+    Limits: all shipments count, not the first alone. Lines whose ordered or shipped quantity is not known are left out.
     """
     names = {"lines": "known_lines", "lines_filled": "filled_lines", "pieces": "known_pieces",
              "pieces_filled": "filled_pieces"}  # fmt: skip
@@ -98,7 +98,7 @@ def fill_rate(asked: Question) -> pl.DataFrame:
     return found.select(*asked.by, "lines", "lines_filled", "line_rate", "pieces", "pieces_filled", "piece_rate")
 
 
-@kpi("SCOR RL.2.1, orders delivered in full; WERC, orders shipped complete", _SETTLED)
+@kpi("SCOR RL.2.1, orders delivered in full; WERC DC Measures, percent of orders shipped complete", _SETTLED)
 def ship_complete(asked: Question) -> pl.DataFrame:
     """Orders shipped complete.
 
