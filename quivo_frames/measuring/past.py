@@ -17,7 +17,7 @@ _BEGAN = {
 
 
 class PastBooks(Books):
-    """The tables as of an instant: what came later had not happened yet.
+    """The tables as of an instant: what came then or later had not happened yet.
 
     Cancellations and reversals have no date, and are taken as they are now.
     """
@@ -26,8 +26,8 @@ class PastBooks(Books):
         rows = super().__getitem__(name)
         now = pl.lit(self.as_of)
         if name == "shipments":  # as if reversed: so its lines are not counted either
-            rows = rows.with_columns(reversed=pl.col("reversed") | (pl.col("ship_date") > now).fill_null(value=False))
+            rows = rows.with_columns(reversed=pl.col("reversed") | (pl.col("ship_date") >= now).fill_null(value=False))
         if name in _BEGAN:
-            rows = rows.filter(_BEGAN[name].is_null() | (_BEGAN[name] <= now))
+            rows = rows.filter(_BEGAN[name].is_null() | (_BEGAN[name] < now))
         happened = pl.col(_HAPPENED.get(name, ()))
-        return rows.with_columns(pl.when(happened <= now).then(happened)) if name in _HAPPENED else rows
+        return rows.with_columns(pl.when(happened < now).then(happened)) if name in _HAPPENED else rows

@@ -63,7 +63,8 @@ def on_time(asked: Question) -> pl.DataFrame:
     Share of the orders that kept a promise, of those where that is known, for each promise that the data holds:
     delivered by latest_delivery_date, expected_delivery_date or delivery_window_end_time (SCOR), shipped by
     latest_ship_date (WERC). An order is on time when all its shipments are, and late when one is, or when something is
-    still to be shipped or delivered and it is past due. The tolerance is added to the promise; days end at midnight of the time zone.
+    still to be shipped or delivered and it is past due. The tolerance is added to the promise; a day is one of the time
+    zone.
 
     Limits: orders that were called off are left out. SCOR asks whether a complete order was on time; here that is two
     questions, and perfect orders are those with both answers. A shipment whose delivery nobody recorded looks late once
