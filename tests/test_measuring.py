@@ -462,6 +462,8 @@ def test_an_order_counts_once_in_the_group_of_each_carrier_and_warehouse() -> No
     assert found["warehouse"].volume.select("warehouse", "orders", "shipments").rows() == [
         ("Wien (4)", 1, 1), ("Wien (5)", 1, 2),
     ]  # fmt: skip
+    shipped_though_cancelled = {"fulfillmentOrders.0.cancelled": True, "fulfillmentOrders.0.warehouseId": 5}
+    assert of(shipped_though_cancelled, by="warehouse").volume["warehouse"].to_list() == ["Wien"]
     assert found["carrier"].split_shipments.row(0) == ("DHL", 1, 1, 1.0, 3.0, 2.0)
 
 

@@ -79,7 +79,7 @@ class Question:
         return self.orders.drop(set(self.by) & set(self.orders.columns)).join(found, on="order_id")
 
     def told(self, rows: pl.DataFrame, by: Iterable[str] | None = None, /, **figures: pl.Expr) -> pl.DataFrame:
-        """Figures of the rows, by group; of no rows, if there are no groups."""
+        """Figures of the rows: one row a group, sorted; one row of all where nothing is grouped."""
         keys = list(self.by if by is None else by)
         if not keys:
             return rows.select(**figures)
