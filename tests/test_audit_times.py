@@ -199,6 +199,13 @@ def test_time_to_wait_is_counted_to_the_second(check: str, limits: Limits, known
     assert answered(changes, just + timedelta(seconds=1), limits=limits, only=[check]) == {check}
 
 
+def test_proof_is_expected_of_a_carrier_that_mostly_gives_it() -> None:
+    proven, unproven = CASES["pod_missing"].fires
+    assert audited([proven, unproven], only=["pod_missing"]).height == 1
+    assert audited([proven, unproven, unproven], only=["pod_missing"]).is_empty()
+    assert audited([proven, unproven, unproven], only=["pod_missing"], limits=Limits(pod_share=0.3)).height == 2
+
+
 @pytest.mark.parametrize("fetched_at", [None, datetime(2026, 9, 7, tzinfo=UTC)])
 def test_an_as_of_in_the_past_makes_nothing_the_future(fetched_at: datetime | None) -> None:
     assert answered({}, fetched_at, as_of="2026-08-01") == set()

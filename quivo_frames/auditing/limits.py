@@ -25,6 +25,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ship_days: Annotated[float, "An order is to be shipped so long after it was placed."] = 7
     settled_days: Annotated[float, "So long after an order's last shipment nothing more is on its way."] = SETTLED_DAYS
     complete_days: Annotated[float, "An order is to be completed so long after its last shipment."] = 14
+    pod_share: Annotated[float, "Proof is expected of a carrier that proves so large a share of its deliveries."] = 0.5
     pod_days: Annotated[float, "Delivery is to be proven so long after it."] = 7
     expiry_days: Annotated[float, "A lot that expires so soon after shipping is worth a warning."] = 30
     weight_share: Annotated[float, "A shipment may be lighter than its lines by this share of their weight."] = 0.05

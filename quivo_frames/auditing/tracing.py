@@ -88,18 +88,19 @@ def pod_missing(books: Books, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered, and its delivery is not proven.
 
     It was delivered more than `pod_days` before the answer arrived (or `as_of`, if that is earlier), and has neither
-    `pod_date` nor documents. Only shipments of carriers (`provider`) count that gave proof at least once in the tables.
+    `pod_date` nor documents. Proof is expected of carriers (`provider`) that prove at least `pod_share` of such
+    deliveries in the tables.
 
     Limits: reversed shipments are left out; proof may be agreed on for some shipments of a carrier alone.
     """
     documents = books["pod_documents"].select("shipment_key").unique().with_columns(documented=True)
     rows = joined(books.shipments, books, "known_at").join(documents, on="shipment_key", how="left")
     proven = pl.col("pod_date").is_not_null() | pl.col("documented").is_not_null()
-    carriers = rows.filter(proven).select("provider").unique()
     waited = pl.col("known_at") - pl.col("delivery_date")
-    late = rows.filter(~proven, waited > timedelta(days=limits.pod_days)).join(carriers, on="provider", how="semi")
+    due = rows.filter(waited > timedelta(days=limits.pod_days)).with_columns(proven=proven)
+    missing = due.filter(pl.col("proven").mean().over("provider") >= limits.pod_share, ~pl.col("proven"))
     return told(
-        late, "shipment_key", "delivered by {} {} days before {}, and not proven.", "provider", days(waited),
+        missing.filter(pl.col("provider").is_not_null()), "shipment_key", "delivered by {} {} days before {}, and not proven.", "provider", days(waited),
         at("known_at"), evidence={"delivery_date": at("delivery_date"), "known_at": at("known_at")},
     )  # fmt: skip
 

@@ -177,6 +177,7 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
     labelled = life.bulk or dice.chance(0.06) or life.flaw in {"unpacked", "sscc"}
     sscc = life.sscc() if labelled else None
     expected = life.times[Stage.SHIPPED + lag] // DAY * DAY + 3 * DAY
+    window = (life.times[Stage.SHIPPED + lag] + life.transit) // HOUR * HOUR - number % 7 * HOUR
     rows = [row for line, quantity in lines for row in _rows(life, line, quantity)]
     grouped = dice.chance(0.4)
     measured = dice.chance(0.6)
@@ -184,7 +185,8 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
     delivered = life.when(Stage.DELIVERED, stage, lag)
     if delivered and life.flaw == "backwards":
         delivered = life.at(life.times[Stage.SHIPPED + lag] - DAY)
-    documents = [_document(life, number, place) for place in range(1 + dice.upto(2))] if dice.chance(0.35) else None
+    documents: list[Record] | None = [_document(life, number, place) for place in range(1 + dice.upto(2))]
+    documents = documents if dice.chance(0.95 if carrier.proves else 0.05) else None
     told = [_shipped(life, row) for row in rows]
     packed = _packed(life, rows, sscc, carrier, numbers[0] if numbers else None) if sscc else []
     parcels = len(packed) or count
@@ -203,8 +205,8 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
         "sscc": sscc,
         "predatedShipment": life.day(expected - 2 * DAY) if dice.chance(0.05) else None,
         "carrierPickUpDate": life.at(life.times[Stage.SHIPPED + lag] + HOUR) if life.bulk else None,
-        "deliveryWindowStartTime": life.at(expected + 8 * HOUR) if life.bulk else None,
-        "deliveryWindowEndTime": life.at(expected + 12 * HOUR) if life.bulk else None,
+        "deliveryWindowStartTime": life.at(window) if life.bulk else None,
+        "deliveryWindowEndTime": life.at(window + 6 * HOUR) if life.bulk else None,
         "providerName": carrier.name,
         "numberOfPallets": parcels if life.bulk else None,
         "numberOfParcels": None if life.bulk else parcels,

@@ -22,7 +22,7 @@ class Stage(IntEnum):
 
 HOUR, DAY = 3600, 86400
 
-_FIRST_STAGES = tuple(Stage(stage) for stage, share in enumerate((2, 4, 3, 9, 20, 62)) for _ in range(share))
+_FIRST_STAGES = tuple(Stage(stage) for stage, share in enumerate((2, 3, 3, 6, 6, 80)) for _ in range(share))
 _FLAWS = (
     *("short", "short", "over", "unplanned", "substitute", "unpacked", "unlabelled", "sscc", "light"),
     *("expired", "serial", "backwards", "untraced", "same tracking", "empty"),
@@ -30,7 +30,9 @@ _FLAWS = (
 )
 """What goes wrong in an order, for an audit to find."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NOW = int(datetime(2026, 10, 12, tzinfo=UTC).timestamp())  # when the newest orders are placed
+TODAY = datetime(2026, 10, 12, tzinfo=UTC)
+"""The instant at which invented orders are as far as at the first visit: what is late is late by then."""
+NOW = int(TODAY.timestamp())
 
 # What stands in place of nothing: a key is left out (None), or has null, unless it is one of these.
 _LISTS: Record = {
@@ -108,19 +110,21 @@ class Life:
         self.stage = min(first, Stage.EXPORTED) if self.stuck else min(first + visit, Stage.PROVED)
         if cancelled and not too_late:
             self.stage = min(self.stage, Stage.EXPORTED)
-        youngest, oldest = (8, 180) if first >= Stage.DELIVERED else (0, 60) if self.stuck else (0, 5)
-        age = youngest + dice.random() * (oldest - youngest)
         late = dice.chance(0.06)
-        self.ordered = NOW - int(age * DAY)
-        created = self.ordered + 60 + dice.upto(HOUR)
+        created = 60 + dice.upto(HOUR)  # seconds after the order
         exported = created + 300 + dice.upto(HOUR)
         picked = exported + 2 * HOUR + dice.upto(DAY) + (3 * DAY if late else 0)
         shipped = picked + HOUR + dice.upto(11 * HOUR)
-        delivered = shipped + DAY + dice.upto(int(1.8 * DAY)) + (4 * DAY if late else 0)
+        self.transit = DAY + dice.upto(int(1.8 * DAY))
+        delivered = shipped + self.transit + (4 * DAY if late else 0)
         proved = delivered + HOUR + dice.upto(DAY)
-        self.times = (created, exported, picked, shipped, delivered, proved, proved + DAY)
+        times = (created, exported, picked, shipped, delivered, proved, proved + DAY)
+        youngest = times[Stage.EXPORTED if self.stuck else first]
+        oldest = 60 * DAY if self.stuck else 120 * DAY if first == Stage.PROVED else times[first + 1]
+        self.ordered = NOW - youngest - int(dice.random() * (oldest - youngest))
+        self.times = tuple(self.ordered + seconds for seconds in times)
         self.called_off = cancelled and not too_late
-        self.asked_to_cancel = created + 60 + dice.upto(240) if cancelled else None
+        self.asked_to_cancel = self.times[Stage.NEW] + 60 + dice.upto(240) if cancelled else None
 
     # What stands in the JSON.
 

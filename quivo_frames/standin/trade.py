@@ -39,11 +39,12 @@ class Article(NamedTuple):
 
 
 class Carrier(NamedTuple):
-    """Who brings it."""
+    """Who brings it, and whether delivery is mostly proven."""
 
     provider: str
     name: str
     tracking: str
+    proves: bool = False
 
 
 class Place(NamedTuple):
@@ -89,10 +90,10 @@ PARCEL_CARRIERS = (
     Carrier("DHL", "DHL Express", "JJD0002"),
     Carrier("UPS", "UPS Standard", "1Z999AA1"),
     Carrier("UPS", "UPS Saver", "1Z999AA2"),
-    Carrier("ROYAL_MAIL", "Royal Mail", "RM4400"),
+    Carrier("ROYAL_MAIL", "Royal Mail", "RM4400", proves=True),
     Carrier("MONDIAL_RELAY", "Mondial Relay", "MR77"),
 )
-FREIGHT_CARRIERS = (Carrier("PALLET", "Pallet transport", "PAL"), Carrier("PICKUP", "Pick-up", "PU"))
+FREIGHT_CARRIERS = (Carrier("PALLET", "Pallet transport", "PAL", proves=True), Carrier("PICKUP", "Pick-up", "PU"))
 
 _GERMAN = ("Anna Müller", "Jürgen Groß", "Zoë Weiß", "Max Schäfer", "Aylin Öztürk")
 _ENGLISH = ("Olivia O'Brien", "James Clarke", "Chloé Martin", "Amelia Hughes")
