@@ -1,4 +1,4 @@
-"""The tour: the whole way from ids to tables, on the stand-in API, with failures on purpose. Floor 7."""
+"""The tour: the whole way from ids to tables and a report, on the stand-in API, with failures on purpose. Floor 7."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from pathlib import Path
 import click
 
 from quivo_frames.archive import Archive
+from quivo_frames.auditing import audit
 from quivo_frames.building import build
 from quivo_frames.client import Client
 from quivo_frames.errors import ConfigError
 from quivo_frames.refetching import refetch
+from quivo_frames.reporting import report
 from quivo_frames.settings import Settings
 from quivo_frames.standin import Fault, StandIn
 from quivo_frames.tables import TABLES
+from quivo_frames.wording import plain
 
 _SEED = 7
 _MARK = ".quivo-frames-demo"
 
 
 def run(folder: Path, orders: int) -> None:
-    """Works in `folder`: the archive of the answers and the tables stay there."""
+    """Works in `folder`: the archive of the answers, the tables and the report stay there."""
     archive_file, tables = folder / "orders.sqlite", folder / "tables"
     _take(folder)
     for old in folder.glob("orders.sqlite*"):
@@ -64,6 +67,15 @@ def run(folder: Path, orders: int) -> None:
     _step("6. Go on from here in Python:")
     click.echo(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
     click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
+
+    page = folder / "report.html"
+    _step(f"7. Audit them (quivo-frames audit {tables} --html {page}):")
+    findings = audit(dataset)
+    report(dataset, page, findings)
+    click.echo(f"   {findings.headline()}. The most telling:")
+    for check, orders, example in findings.by_check().head(3).select("check", "orders", "example").iter_rows():
+        click.echo(f"   {check} ({orders:,} {'order' if orders == 1 else 'orders'}): {plain(example)}")
+    click.echo(f"   The report, for any browser: {page}")
 
 
 def _take(folder: Path) -> None:

@@ -100,7 +100,8 @@ def pod_missing(books: Books, limits: Limits) -> pl.LazyFrame:
     due = rows.filter(waited > timedelta(days=limits.pod_days)).with_columns(proven=proven)
     missing = due.filter(pl.col("proven").mean().over("provider") >= limits.pod_share, ~pl.col("proven"))
     return told(
-        missing.filter(pl.col("provider").is_not_null()), "shipment_key", "delivered by {} {} days before {}, and not proven.", "provider", days(waited),
+        missing.filter(pl.col("provider").is_not_null()), "shipment_key",
+        "delivered by {} {} days before {}, and not proven.", "provider", days(waited),
         at("known_at"), evidence={"delivery_date": at("delivery_date"), "known_at": at("known_at")},
     )  # fmt: skip
 
