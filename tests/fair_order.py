@@ -19,7 +19,7 @@ GONE = object()
 """In place of a value: the field is missing."""
 Change = "Mapping[str, Any]"
 """Paths such as positions.0.quantity, and what stands there instead."""
-SSCC, OTHER_SSCC, THIRD_SSCC = "340123450000000018", "340123450000000025", "340123450000000032"
+SSCC, OTHER_SSCC, THIRD_SSCC = "340123450000000017", "340123450000000024", "340123450000000031"
 
 
 class Case(NamedTuple):
