@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from quivo_frames.auditing import chronology, data, money, quantities, service, tracing
+from quivo_frames.auditing import chronology, data, money, packing, quantities, service, tracing
 from quivo_frames.auditing import limits as thresholds
 from quivo_frames.auditing.check import Check, Severity
 from quivo_frames.auditing.findings import FINDINGS, Finding, Findings, worst_first
@@ -28,7 +28,7 @@ from quivo_frames.errors import ConfigError
 
 __all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit"]
 
-ROOMS = (quantities, chronology, service, tracing, money, data)
+ROOMS = (quantities, packing, chronology, service, tracing, money, data)
 CHECKS: dict[str, Check] = {
     found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Check)
 }
