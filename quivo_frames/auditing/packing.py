@@ -6,8 +6,8 @@ import polars as pl
 
 from quivo_frames.auditing.check import Severity, amount, check, joined, told
 from quivo_frames.auditing.limits import Limits
-from quivo_frames.auditing.quantities import done, reversals, wholly_packed
-from quivo_frames.books import Books
+from quivo_frames.auditing.quantities import reversals, wholly_packed
+from quivo_frames.books import Books, done
 
 _SSCC = "GS1 General Specifications, SSCC (AI 00)"
 _CHECK_DIGIT = "GS1 General Specifications, check digit calculation"
@@ -215,7 +215,7 @@ def _declared_and_counted(books: Books, limits: Limits, declared: str) -> pl.Laz
         pl.when(number.null_count() == 0).then(number.sum()).alias("declared")
     )
     orders = joined(told_by_all.join(outer, on="order_id"), books, "completed_at", "known_at", "shipped_last")
-    inner = orders.filter(done(limits)).join(reversals(books), on="order_id", how="anti")
+    inner = orders.filter(done(limits.settled_days)).join(reversals(books), on="order_id", how="anti")
     return inner.join(wholly_packed(books), on="order_id", how="semi").join(
         all_pallets.unique().with_columns(any_pallet=True), on="order_id", how="left"
     )

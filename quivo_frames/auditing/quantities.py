@@ -204,9 +204,10 @@ def packed_not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     so are lines whose packed or shipped quantity is not known.
     """
     more = (pl.col("packed") > pl.col("shipped")) & (pl.col("shipments") > 0)
+    lines = lines_of_orders(books).filter(more, done(limits.settled_days))
     return told(
-        lines_of_orders(books).filter(more, done(limits.settled_days)).join(reversals(books), on="order_id", how="anti"),
-        "handling_position_key", "{} pieces of {} were packed, {} were shipped.", "packed", "sku", "shipped",
+        lines.join(reversals(books), on="order_id", how="anti"), "handling_position_key",
+        "{} pieces of {} were packed, {} were shipped.", "packed", "sku", "shipped",
         evidence={"packed": "packed", "shipped": "shipped"},
     )  # fmt: skip
 
