@@ -1,0 +1,176 @@
+"""Verb: tables and what was found in them -> the page."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from typing import NamedTuple
+
+import jinja2
+import polars as pl
+
+from quivo_frames.auditing import CHECKS, Check, Findings, Limits
+from quivo_frames.auditing import limits as thresholds
+from quivo_frames.auditing.check import Severity
+from quivo_frames.books import Books, When
+from quivo_frames.dataset import Dataset
+from quivo_frames.frames import Frames
+from quivo_frames.measuring import KPIS, Kpis, kpis
+from quivo_frames.measuring.groups import groups
+from quivo_frames.measuring.kpi import days
+from quivo_frames.measuring.past import PastBooks
+from quivo_frames.measuring.question import Question
+from quivo_frames.reporting import charts, found, performance
+from quivo_frames.reporting.charts import Picture
+from quivo_frames.reporting.sheets import Sheet, count, listed, minute, several, sheet
+
+FIRST_ROWS = 20
+"""Failures, or notes, of the build that are on the page."""
+
+
+class Asked(NamedTuple):
+    """What the report was asked for."""
+
+    as_of: When | None
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    limits: Limits
+    personal: bool
+    on_time_against: str
+
+    @property
+    def checks(self) -> list[Check]:
+        """The checks that were to look."""
+        return [c for name, c in CHECKS.items() if (not self.only or name in self.only) and name not in self.skip]
+
+    @property
+    def tolerance(self) -> timedelta:
+        """How much later than promised is not late yet."""
+        return timedelta(hours=self.limits.late_hours)
+
+
+def page(tables: Dataset | Frames, findings: Findings, asked: Asked) -> str:
+    """The report as HTML: one page, the same bytes for the same tables."""
+    whole = kpis(tables, None, asked.as_of, on_time_against=asked.on_time_against, tolerance=asked.tolerance,
+                 time_zone=asked.limits.time_zone)  # fmt: skip
+    books = Books(tables) if asked.as_of is None else PastBooks(tables, asked.as_of)
+    question = Question(books, (), asked.on_time_against, asked.tolerance, asked.limits.time_zone)
+    orders = tables["orders"]
+    return _template().render(
+        title=_title(orders, tables.failures.height, whole),
+        figures=performance.figures(orders.height, findings, whole),
+        telling=found.telling(findings, orders.height),
+        found=found.by_severity(findings),
+        quiet=found.quiet(findings, asked.checks),
+        by_warehouse=charts.by_warehouse(_by_warehouse(books, findings, asked)),
+        pictures=_pictures(question, whole),
+        sheets=[performance.rates(whole), performance.times(whole), performance.volume(whole)],
+        compared=[performance.compared(replace(question, by=(by,))) for by in performance.GROUPED],
+        failures=_first_rows(tables.failures, ["order_id", "source", "place", "message"], "Failures"),
+        notes=_first_rows(
+            tables.notes.sort("count", descending=True), ["message", "path", "count", "order_id"], "Notes"
+        ),
+        checks=CHECKS.values(),
+        left_out=[name for name, check in CHECKS.items() if check not in asked.checks],
+        limits=_limits(asked.limits),
+        kpis=whole,
+        ways=_Ways(tables, asked),
+        personal=asked.personal,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    world = jinja2.Environment(
+        loader=jinja2.PackageLoader("quivo_frames.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    world.filters |= {"count": count}
+    world.globals |= {"several": several}
+    return world.get_template("page.html")
+
+
+class _Title(NamedTuple):
+    """What the page is about."""
+
+    sellers: str
+    as_of: str
+    day: str
+    orders: str
+
+
+def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
+    sellers = orders.filter(pl.col("seller_name") != "").group_by("seller_name").len()
+    names = sellers.sort("len", "seller_name", descending=[True, False])["seller_name"]
+    placed = orders.select(pl.coalesce("order_date", "created")).to_series()
+    days_of = placed.drop_nulls().sort().dt.strftime("%Y-%m-%d").to_list()
+    between = f", placed {days_of[0]} to {days_of[-1]}" if days_of else ""
+    return _Title(
+        listed(names, 3, "other sellers") or "No seller is named",
+        minute(told.as_of),
+        f"{told.as_of:%Y-%m-%d}",
+        f"{several(orders.height, 'order')}{between}; {count(failed)} more failed in the build and are in no table"
+        if failed else f"{several(orders.height, 'order')}{between}; none failed in the build",
+    )  # fmt: skip
+
+
+def _pictures(asked: Question, whole: Kpis) -> list[Picture]:
+    by_month = replace(asked, by=("month",))
+    volume, on_time, splits = (KPIS[name].run(by_month) for name in ("volume", "on_time", "split_shipments"))
+    lateness = on_time.filter(reference=asked.against)
+    months = volume.join(lateness, on="month", how="left", nulls_equal=True)
+    arrived = asked.orders.filter(~pl.col("called_off"), ~pl.col("outstanding"))  # those of the KPI cycle_time
+    return [
+        charts.over_time(months),
+        charts.cycle_time(arrived.select(days("placed", "delivered_last")).to_series()),
+        charts.carriers(whole["carriers"]),
+        charts.backlog(whole["backlog"]),
+        charts.splits(splits),
+    ]
+
+
+def _by_warehouse(books: Books, findings: Findings, asked: Asked) -> pl.DataFrame:
+    """Orders of each warehouse and findings about them, by severity; one that several served counts in each."""
+    of = groups(books, ("warehouse",), asked.limits.time_zone).collect()
+    severity = pl.col("severity")
+    counted = of.join(findings, on="order_id").group_by("warehouse").agg(
+        (severity == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in Severity
+    )  # fmt: skip
+    orders = of.group_by("warehouse").agg(orders=pl.len().cast(pl.Int64))
+    joined = orders.join(counted, on="warehouse", how="left", nulls_equal=True)
+    return joined.with_columns(pl.col(list(Severity)).fill_null(0))
+
+
+def _first_rows(rows: pl.DataFrame, columns: list[str], caption: str) -> Sheet:
+    more = rows.height - FIRST_ROWS
+    shown = rows.head(FIRST_ROWS).select(columns).with_columns(pl.col("order_id").cast(pl.String))
+    heads = {"order_id": "Order", "message": "What happened", "count": "How often"}
+    return sheet(shown, caption, heads, f"{more:,} more." if more > 0 else "")
+
+
+def _limits(used: Limits) -> Sheet:
+    rows = [(limit.name, str(getattr(used, limit.name)), limit.sentence) for limit in thresholds.described()]
+    frame = pl.DataFrame(rows, schema=["threshold", "value", "sentence"], orient="row")
+    return sheet(frame, "Thresholds", {"sentence": "What it means"})
+
+
+class _Ways:
+    """How to come to all findings of a check, and to the failures and notes."""
+
+    def __init__(self, tables: Dataset | Frames, asked: Asked) -> None:
+        # The name alone: a whole path may tell who somebody is, and leads nowhere on another machine.
+        self.folder = shlex.quote(tables.folder.resolve().name) if isinstance(tables, Dataset) else ""
+        self._as_of = asked.as_of
+
+    def command(self, name: str) -> str:
+        """At the prompt."""
+        as_of = "" if self._as_of is None else f" --as-of {shlex.quote(str(self._as_of))}"
+        return f"quivo-frames audit {self.folder}{as_of} --only {name} --out findings.csv"
+
+    def python(self, name: str) -> str:
+        """In Python."""
+        tables = f"qf.open({self.folder!r})" if self.folder else "tables"
+        as_of = "" if self._as_of is None else f", as_of={str(self._as_of)!r}"
+        return f"qf.audit({tables}{as_of}, only=[{name!r}])"

@@ -1,0 +1,91 @@
+"""Noun: frames as tables to read, with words for headings and numbers as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import polars as pl
+
+UNKNOWN = "–"
+"""What stands for a value that is not known."""
+
+
+class Head(NamedTuple):
+    """The heading of a column, and whether numbers stand below it."""
+
+    words: str
+    is_number: bool
+
+
+class Sheet(NamedTuple):
+    """A table to read; the first cell of a row says what the row is about."""
+
+    caption: str
+    heads: list[Head]
+    rows: list[list[str]]
+    note: str = ""
+
+
+def count(number: int | None) -> str:
+    """12,345."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def percent(share: float | None) -> str:
+    """A share as 97.4 %, not to be broken; never 0.0 % or 100.0 % where it is only nearly so."""
+    if share is None:
+        return UNKNOWN
+    if 0 < share < 0.0005:
+        return "<\u00a00.1\u00a0%"
+    if 0.9995 <= share < 1:
+        return ">\u00a099.9\u00a0%"
+    return f"{100 * share:,.1f}\u00a0%"
+
+
+def days(number: float | None) -> str:
+    """3.4."""
+    return UNKNOWN if number is None else f"{number:,.1f}"
+
+
+def minute(instant: datetime | None) -> str:
+    """2026-06-01 12:00 UTC."""
+    return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def several(number: int, one: str, many: str = "") -> str:
+    """1 order, 2 orders."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(words: Iterable[str], most: int = 3, of: str = "others") -> str:
+    """A, B, C and 4 others."""
+    found = list(words)
+    if len(found) > most + 1:
+        return f"{', '.join(found[:most])} and {len(found) - most} {of}"
+    return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+
+
+def _written(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
+    if name.endswith(("rate", "share")):
+        return percent
+    if dtype.is_float():
+        return days
+    return count if dtype.is_integer() else lambda value: UNKNOWN if value is None else str(value)
+
+
+def sheet(frame: pl.DataFrame, caption: str, heads: Mapping[str, str] | None = None, note: str = "") -> Sheet:
+    """The frame as a table to read: columns that end in rate or share as percent, other fractions with one decimal.
+
+    `heads` are the headings of the columns that need other words than their name.
+    """
+    named = heads or {}
+    ways = [_written(name, dtype) for name, dtype in frame.schema.items()]
+    return Sheet(
+        caption,
+        [Head(named.get(name, name.replace("_", " ").capitalize()), dtype.is_numeric())
+         for name, dtype in frame.schema.items()],
+        [[way(value) for way, value in zip(ways, row, strict=True)] for row in frame.iter_rows()],
+        note,
+    )  # fmt: skip
