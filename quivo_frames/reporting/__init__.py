@@ -46,7 +46,8 @@ def report(
     path = Path(file)
     _look(path)
     read = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
-    asked = Asked(as_of, tuple(only), tuple(skip), read, personal, on_time_against)
+    limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
+    asked = Asked(as_of, tuple(only), tuple(skip), read, limits_file, personal, on_time_against)
     findings = audit(tables, as_of, only=asked.only, skip=asked.skip, limits=read, personal=personal)
     _write(path, page(tables, findings, asked))
     return findings

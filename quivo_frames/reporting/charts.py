@@ -9,11 +9,11 @@ import altair as alt
 import polars as pl
 from markupsafe import Markup
 
-from quivo_frames.auditing.check import Severity
+from quivo_frames.auditing import Severity
 from quivo_frames.reporting.drawing import Plot, draw
 from quivo_frames.reporting.sheets import Sheet, count, days, percent, several, sheet
 
-WIDE, NARROW = 600, 250
+WIDE, NARROW = 600, 240
 """Widths of the plots in pixels, without what stands beside them: for desks and paper, and for phones."""
 MOST_ROWS = 12
 """Carriers or warehouses in one chart."""
@@ -54,6 +54,11 @@ def _named(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).str.replace_all(r"[\p{Cc}\p{Cn}]", "\ufffd").fill_null("not known")
 
 
+def _beside(width: int) -> int:
+    """Width of a plot with names beside it."""
+    return width if width == WIDE else 180
+
+
 def _range(rows: pl.DataFrame, name: str, column: str, way: Callable[[float | None], str]) -> str:
     """The least and the greatest value, and whose they are."""
     least, most = (rows.drop_nulls(column).sort(column, name).row(place, named=True) for place in (0, -1))
@@ -67,7 +72,7 @@ def _total(rows: pl.DataFrame, column: str) -> int:
 
 def _names(column: str, width: int, names: pl.Series) -> alt.Y:
     """The axis on which names stand, in their order; with room for fonts wider than the one it is made with."""
-    most = 190 if width == WIDE else 90
+    most = 190 if width == WIDE else 150
     room = min(most * 1.15, 8 * max(map(len, names)))
     return alt.Y(f"{column}:N", title=None, sort=names.to_list(), axis=alt.Axis(labelLimit=most, minExtent=room))
 
@@ -114,7 +119,7 @@ def over_time(months: pl.DataFrame) -> Picture:
     def plot(width: int) -> Plot:
         x, size = _months(width, rows), alt.Step(width / max(rows.height, 6))
         orders = alt.Chart(_told(rows, lambda row: f"{row['month']}: {several(row['orders'], 'order')}")).encode(
-            x=x, y=_amount("orders", "Orders"), description="words:N"
+            x=x.axis(None), y=_amount("orders", "Orders"), description="words:N"
         )
         late_of = _told(
             rows.filter(pl.col("judged") > 0), lambda row: f"{row['month']}: {percent(row['late_share'])} late"
@@ -125,7 +130,7 @@ def over_time(months: pl.DataFrame) -> Picture:
         lines = late.mark_line(color="var(--error)", strokeWidth=2, aria=False)
         dots = late.mark_point(color="var(--error)", filled=True, size=50, opacity=1)
         bars = orders.mark_bar(color="var(--accent)").properties(width=size, height=170)
-        return alt.vconcat(bars, (lines + dots).properties(width=size, height=90), spacing=20)
+        return alt.vconcat(bars, (lines + dots).properties(width=size, height=90), spacing=14)
 
     return _picture(name, title, caption, data, plot)
 
@@ -150,7 +155,7 @@ def cycle_time(waits: pl.Series) -> Picture:
         told = _told(bars, lambda row: f"{row['days']} days: {several(row['orders'], 'order')}")
         drawn = alt.Chart(told).mark_bar(color="var(--accent)", binSpacing=1).encode(
             x=alt.X("begin:Q", bin="binned", title="Days", scale=alt.Scale(domainMin=0, nice=False),
-                    axis=alt.Axis(grid=False, tickCount=10, tickMinStep=1, format="d")),
+                    axis=alt.Axis(grid=False, tickCount=width // 50, tickMinStep=1, format="d")),
             x2="end:Q", y=_amount("orders", "Orders"), description="words:N",
         ).properties(width=width, height=190)  # fmt: skip
         layers: list[alt.Chart] = [drawn]
@@ -197,7 +202,7 @@ def carriers(found: pl.DataFrame) -> Picture:
     if drawn["on_time_rate"].count():
         caption += f"; on time are {_range(drawn, 'carrier', 'on_time_rate', percent)}"
     left_out = rows.height - drawn.height
-    caption += f". {several(left_out, 'carrier')} with few shipments in the table only." if left_out else "."
+    caption += f". {several(left_out, 'carrier')} with few shipments not drawn." if left_out else "."
 
     def plot(width: int) -> Plot:
         told = _told(drawn, lambda row: (
@@ -207,16 +212,16 @@ def carriers(found: pl.DataFrame) -> Picture:
         y, is_wide = _names("carrier", width, drawn["carrier"]), width == WIDE
         size = {"height": 26 * drawn.height}
         transit = alt.Chart(told).encode(y=y, description="words:N", x=alt.X(
-            "transit_p50:Q", title="Days in transit, half to 9 of 10 within", axis=alt.Axis(tickCount=6),
+            "transit_p50:Q", title="Days in transit, half to 9 of 10 within", axis=alt.Axis(tickCount=5),
             scale=alt.Scale(domainMin=0),
-        )).properties(width=round(width * 0.5) if is_wide else width, **size)  # fmt: skip
+        )).properties(width=round(width * 0.5) if is_wide else _beside(width), **size)  # fmt: skip
         spans = transit.mark_bar(color="var(--accent)", height=4).encode(x2="transit_p90:Q")
         dots = transit.mark_point(color="var(--accent)", filled=True, size=90, opacity=1)
         on_time = alt.Chart(told).mark_bar(color="var(--accent)", height=10).encode(
             y=y.axis(None) if is_wide else y, description="words:N",
             x=alt.X("on_time_rate:Q", title="On time", scale=alt.Scale(domain=[0, 1]),
                     axis=alt.Axis(format=".0%", values=[0, 0.5, 1])),
-        ).properties(width=round(width * 0.35) if is_wide else width, **size)  # fmt: skip
+        ).properties(width=round(width * 0.35) if is_wide else _beside(width), **size)  # fmt: skip
         return (alt.hconcat if is_wide else alt.vconcat)(spans + dots, on_time, spacing=30)
 
     return _picture(name, title, caption, data, plot)
@@ -238,8 +243,8 @@ def backlog(ages: pl.DataFrame) -> Picture:
         told = _told(rows, lambda row: f"{row['age']}: {several(row['orders'], 'order')}")
         bars: Plot = alt.Chart(told).mark_bar(color="var(--accent)").encode(
             y=_names("age", width, rows["age"]), description="words:N",
-            x=alt.X("orders:Q", title="Orders", axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
-        ).properties(width=width, height=26 * rows.height)  # fmt: skip
+            x=alt.X("orders:Q", title="Orders", axis=alt.Axis(format=",d", tickCount=3, tickMinStep=1)),
+        ).properties(width=_beside(width), height=26 * rows.height)  # fmt: skip
         return bars
 
     return _picture(name, title, caption, data, plot)
@@ -254,12 +259,8 @@ def splits(months: pl.DataFrame) -> Picture:
     if drawn.is_empty():
         return _nothing(name, title, "no shipped order says when it was placed.", data)
     split, orders = _total(drawn, "split"), _total(drawn, "orders")
-    least, most = (drawn.sort("rate", "month").row(place, named=True) for place in (0, -1))
     caption = f"{percent(split / orders)} of the shipped orders went in more than one shipment"
-    if drawn.height > 1:
-        caption += (
-            f": between {percent(least['rate'])} ({least['month']}) and {percent(most['rate'])} ({most['month']})"
-        )
+    caption += f"; by month {_range(drawn, 'month', 'rate', percent)}" if drawn.height > 1 else ""
 
     def plot(width: int) -> Plot:
         told = _told(drawn, lambda row: f"{row['month']}: {percent(row['rate'])}, {several(row['split'], 'order')}")
@@ -302,7 +303,7 @@ def by_warehouse(found: pl.DataFrame) -> Picture:
             y=_names("warehouse", width, drawn["warehouse"]), description="words:N", order="place:O",
             x=alt.X("findings:Q", title="Findings", axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
             color=alt.Color("severity:N", scale=colours),
-        ).properties(width=width, height=30 * drawn.height)  # fmt: skip
+        ).properties(width=_beside(width), height=30 * drawn.height)  # fmt: skip
         return bars
 
     return _picture(name, title, caption, data, plot)

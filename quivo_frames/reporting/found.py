@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames.auditing import CHECKS, Check, Findings
-from quivo_frames.auditing.check import Severity
+from quivo_frames.auditing import CHECKS, Check, Findings, Severity
 from quivo_frames.reporting.sheets import Sheet, percent, several, sheet
 
 FIRST_ROWS = 8
@@ -41,14 +40,26 @@ def _first_rows(findings: pl.DataFrame) -> Sheet:
     )
     number = findings.height
     caption = f"All {number:,}" if number <= FIRST_ROWS else f"The first {FIRST_ROWS} of {number:,}"
-    heads = {"order_id": "Order", "literal": "Row", "message": "What was found", "evidence": "Values compared"}
+    heads = {"order_id": "Order", "table": "Row", "message": "What was found", "evidence": "Values compared"}
     return sheet(rows, caption if number > 1 else "The only one", heads)
 
 
-def telling(findings: Findings, orders: int) -> list[tuple[Check, str]]:
-    """The checks that found the most, errors first, each with a sentence: what, how often, and of how many orders."""
+class Telling(NamedTuple):
+    """A check that found much, and how much."""
+
+    check: Check
+    orders: str
+    more: str
+
+
+def telling(findings: Findings, orders: int) -> list[Telling]:
+    """The checks that tell the most: errors first, those in the most orders first."""
     return [
-        (CHECKS[name], f"{several(number, 'time')}, in {several(wrong, 'order')} ({percent(wrong / orders)} of all).")
+        Telling(
+            CHECKS[name],
+            several(wrong, "order"),
+            f"({percent(wrong / orders)})" + (f", {number:,} times" if number > wrong else ""),
+        )
         for _, name, number, wrong, _ in findings.by_check().head(MOST_TELLING).iter_rows()
     ]
 

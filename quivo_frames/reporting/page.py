@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import NamedTuple
 
 import jinja2
 import polars as pl
+from markupsafe import Markup, escape
 
-from quivo_frames.auditing import CHECKS, Check, Findings, Limits
+from quivo_frames.auditing import CHECKS, Check, Findings, Limits, Severity
 from quivo_frames.auditing import limits as thresholds
-from quivo_frames.auditing.check import Severity
 from quivo_frames.books import Books, When
 from quivo_frames.dataset import Dataset
 from quivo_frames.frames import Frames
@@ -37,6 +38,8 @@ class Asked(NamedTuple):
     only: tuple[str, ...]
     skip: tuple[str, ...]
     limits: Limits
+    limits_file: str
+    """Name of the file that the limits are from, if they are from a file."""
     personal: bool
     on_time_against: str
 
@@ -87,9 +90,22 @@ def _template() -> jinja2.Template:
         loader=jinja2.PackageLoader("quivo_frames.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    world.filters |= {"count": count}
+    world.filters |= {"count": count, "kept": _kept, "coded": _coded}
     world.globals |= {"several": several}
     return world.get_template("page.html")
+
+
+_DAY = re.compile(r"\b\d{4}-\d\d(-\d\d)?\b")
+
+
+def _kept(text: str) -> Markup:
+    """The text with its days and months on one line each."""
+    return Markup(_DAY.sub(r'<span class="kept">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped here
+
+
+def _coded(text: str) -> Markup:
+    """The text with what stands in backticks as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped here
 
 
 class _Title(NamedTuple):
@@ -104,9 +120,9 @@ class _Title(NamedTuple):
 def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
     sellers = orders.filter(pl.col("seller_name") != "").group_by("seller_name").len()
     names = sellers.sort("len", "seller_name", descending=[True, False])["seller_name"]
-    placed = orders.select(pl.coalesce("order_date", "created")).to_series()
-    days_of = placed.drop_nulls().sort().dt.strftime("%Y-%m-%d").to_list()
-    between = f", placed {days_of[0]} to {days_of[-1]}" if days_of else ""
+    placed = pl.coalesce("order_date", "created")
+    span = orders.select(first=placed.min(), last=placed.max()).with_columns(pl.all().dt.strftime("%Y-%m-%d")).row(0)
+    between = f", placed {' to '.join(span)}" if all(span) else ""
     return _Title(
         listed(names, 3, "other sellers") or "No seller is named",
         minute(told.as_of),
@@ -157,20 +173,26 @@ def _limits(used: Limits) -> Sheet:
 
 
 class _Ways:
-    """How to come to all findings of a check, and to the failures and notes."""
+    """How to come to all findings of a check; files by their names alone, for a whole path may tell who somebody is."""
 
     def __init__(self, tables: Dataset | Frames, asked: Asked) -> None:
-        # The name alone: a whole path may tell who somebody is, and leads nowhere on another machine.
-        self.folder = shlex.quote(tables.folder.resolve().name) if isinstance(tables, Dataset) else ""
-        self._as_of = asked.as_of
+        self.folder = tables.folder.resolve().name if isinstance(tables, Dataset) else ""
+        self._asked = asked
 
     def command(self, name: str) -> str:
         """At the prompt."""
-        as_of = "" if self._as_of is None else f" --as-of {shlex.quote(str(self._as_of))}"
-        return f"quivo-frames audit {self.folder}{as_of} --only {name} --out findings.csv"
+        given = {"as-of": self._as_of, "limits": self._asked.limits_file, "only": name, "out": "findings.csv"}
+        options = [word for option, value in given.items() if value for word in (f"--{option}", value)]
+        return shlex.join(["quivo-frames", "audit", self.folder, *options])
 
     def python(self, name: str) -> str:
         """In Python."""
         tables = f"qf.open({self.folder!r})" if self.folder else "tables"
-        as_of = "" if self._as_of is None else f", as_of={str(self._as_of)!r}"
-        return f"qf.audit({tables}{as_of}, only=[{name!r}])"
+        given = {"as_of": self._as_of, "limits": self._asked.limits_file}
+        options = "".join(f", {option}={value!r}" for option, value in given.items() if value)
+        return f"qf.audit({tables}{options}, only=[{name!r}])"
+
+    @property
+    def _as_of(self) -> str:
+        as_of = self._asked.as_of
+        return as_of.isoformat() if isinstance(as_of, date) else as_of or ""

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from quivo_frames.auditing import Findings
-from quivo_frames.auditing.check import Severity
+from quivo_frames.auditing import Findings, Severity
 from quivo_frames.measuring import KPIS, Kpis
 from quivo_frames.measuring.question import Question
 from quivo_frames.reporting.sheets import UNKNOWN, Head, Sheet, count, days, percent, several, sheet
@@ -45,7 +44,10 @@ def figures(orders: int, findings: Findings, kpis: Kpis) -> list[Figure]:
     return [
         Figure("Orders", count(orders), "In the tables."),
         Figure("Errors", count(errors.height), "Findings of something that went wrong."),
-        Figure("Orders with errors", percent(wrong / orders if orders else None), f"{several(wrong, 'order')} of all."),
+        Figure(
+            "Orders with errors", percent(wrong / orders if orders else None),
+            f"{wrong:,} of {several(orders, 'order')}.",
+        ),
         Figure(
             "Perfect orders", percent(perfect["rate"]),
             f"In full and by {promise}, {_of(perfect['orders'], 'finished order')}.", "perfect_order",
