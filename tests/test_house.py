@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "quivo_frames"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 DOORS = {
+    "altair": {"reporting"},
+    "jinja2": {"reporting"},
+    "vl_convert": {"reporting"},
     "loky": {"crew"},
     "requests": {"connection"},
     "sqlite3": {"archive"},
