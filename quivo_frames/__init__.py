@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from quivo_frames.joining import join
     from quivo_frames.measuring import Kpis, kpis
     from quivo_frames.refetching import plan, refetch
+    from quivo_frames.reporting import report
     from quivo_frames.settings import Settings
     from quivo_frames.unflattening import unflatten
     from quivo_frames.validating import schema
@@ -73,6 +74,7 @@ _HOMES = {
     "plan": "refetching",
     "read_ids": "ids",
     "refetch": "refetching",
+    "report": "reporting",
     "schema": "validating",
     "unflatten": "unflattening",
 }
@@ -101,6 +103,7 @@ __all__ = [
     "plan",
     "read_ids",
     "refetch",
+    "report",
     "schema",
     "unflatten",
 ]

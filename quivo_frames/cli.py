@@ -299,12 +299,20 @@ def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, a
 @click.option("--skip", multiple=True, metavar="CHECK", help="All but this check; may be given several times.")
 @click.option("--limits", type=click.Path(path_type=Path), help="TOML file of thresholds, such as pod_days = 3.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a report that any browser shows, offline.")
+@click.option(
+    "--on-time-against",
+    "on_time",
+    default="latest_delivery_date",
+    show_default=True,
+    metavar="DATE",
+    help="Date of the orders that the report's figures take as promised.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv or .ndjson.")
 @click.option("--personal", is_flag=True, help="Show personal values that findings are about.")
 @_as_json
 def audit(
     folder: Path, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
-    html: Path | None, out: Path | None, personal: bool, as_json: bool,
+    html: Path | None, on_time: str, out: Path | None, personal: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error.
 
@@ -319,13 +327,16 @@ def audit(
     from quivo_frames.dataset import Dataset
 
     dataset = Dataset.open(folder)
-    findings = audit_of(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
-    if out:
-        findings.write(out)
     if html:
         from quivo_frames.reporting import report
 
-        report(dataset, html, findings)
+        findings = report(
+            dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, on_time_against=on_time
+        )
+    else:
+        findings = audit_of(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
+    if out:
+        findings.write(out)
     if as_json:
         click.echo(json.dumps(findings.facts()))
     else:

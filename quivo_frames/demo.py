@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from quivo_frames.archive import Archive
-from quivo_frames.auditing import audit
 from quivo_frames.building import build
 from quivo_frames.client import Client
 from quivo_frames.errors import ConfigError
 from quivo_frames.refetching import refetch
 from quivo_frames.reporting import report
 from quivo_frames.settings import Settings
-from quivo_frames.standin import Fault, StandIn
+from quivo_frames.standin import TODAY, Fault, StandIn
 from quivo_frames.tables import TABLES
 from quivo_frames.wording import plain
 
@@ -69,9 +68,9 @@ def run(folder: Path, orders: int) -> None:
     click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
 
     page = folder / "report.html"
-    _step(f"7. Audit them (quivo-frames audit {tables} --html {page}):")
-    findings = audit(dataset)
-    report(dataset, page, findings)
+    as_of = f"{TODAY:%Y-%m-%dT%H:%MZ}"  # up to when the made-up orders tell
+    _step(f"7. Audit them (quivo-frames audit {tables} --as-of {as_of} --html {page}):")
+    findings = report(dataset, page, TODAY, on_time_against="expected_delivery_date")
     click.echo(f"   {findings.headline()}. The most telling:")
     for check, orders, example in findings.by_check().head(3).select("check", "orders", "example").iter_rows():
         click.echo(f"   {check} ({orders:,} {'order' if orders == 1 else 'orders'}): {plain(example)}")

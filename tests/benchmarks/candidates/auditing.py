@@ -18,6 +18,6 @@ def run(file: Path, out: Path, *, dataset: str, ask: str) -> None:
     del file
     tables = Dataset.open(dataset)
     if ask == "report":
-        report(tables, out.with_suffix(".html"), audit(tables))
+        report(tables, out.with_suffix(".html"))
     else:
         {"audit": audit, "kpis": kpis}[ask](tables)
