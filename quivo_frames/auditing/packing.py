@@ -177,7 +177,7 @@ def unpacked_line(books: Books, _: Limits) -> pl.LazyFrame:
     return told(
         books.lines.filter(unpacked).join(others, on="order_id", how="semi").join(
             wholly_packed(books), on="order_id", how="semi"),
-        "order_position_key", "{} pieces of {} were shipped, but are in no handling unit.", "shipped", "sku",
+        "order_position_key", "{} was shipped (pieces: {}), but is in no handling unit.", "sku", "shipped",
         evidence={"shipped": "shipped", "packed": "packed"},
     )  # fmt: skip
 
@@ -199,8 +199,8 @@ def sscc_missing(books: Books, _: Limits) -> pl.LazyFrame:
     count = shipped.group_by("order_id").agg(pl.len().alias("shipments"))
     wanted = books["orders"].filter("sscc_label").join(count, on="order_id").join(borne, on="order_id", how="anti")
     return told(
-        wanted, "order_id", "SSCC labels are wanted, but {} shipments and their handling units have no SSCC.",
-        "shipments", evidence={"sscc_label": "sscc_label", "shipments": "shipments"},
+        wanted, "order_id", "SSCC labels are wanted, but what was shipped has no SSCC (shipments: {}).", "shipments",
+        evidence={"sscc_label": "sscc_label", "shipments": "shipments"},
     )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def pallets_differ(books: Books, limits: Limits) -> pl.LazyFrame:
     rows = _declared_and_counted(books, limits, "number_of_pallets")
     return told(
         rows.filter(pl.col("declared") != pl.col("pallets")), "order_id",
-        "{} pallets are declared, but {} are among the handling units.", "declared", "pallets",
+        "pallets: {} declared, {} among the handling units.", "declared", "pallets",
         evidence={"declared": "declared", "counted": "pallets"},
     )  # fmt: skip
 
@@ -252,7 +252,7 @@ def parcels_differ(books: Books, limits: Limits) -> pl.LazyFrame:
     rows = _declared_and_counted(books, limits, "number_of_parcels").filter(pl.col("any_pallet").is_null())
     return told(
         rows.filter(pl.col("declared") != pl.col("others")), "order_id",
-        "{} parcels are declared, but there are {} handling units.", "declared", "others",
+        "parcels: {} declared, {} among the handling units.", "declared", "others",
         evidence={"declared": "declared", "counted": "others"},
     )  # fmt: skip
 
@@ -261,7 +261,7 @@ def _weighed(books: Books) -> pl.LazyFrame:
     """The shipments with what the shipped pieces weigh, null where it is not known of all."""
     weight = pl.col("unit_weight")
     of_sku = books["order_positions"].group_by("order_id", "sku").agg(
-        pl.when((weight.min() == weight.max()) & (weight.min() > 0) & (weight.null_count() == 0)).then(weight.max())
+        pl.when((weight.min() == weight.max()) & (weight.min() > 0)).then(weight.max())
     )  # fmt: skip
     pieces = books["shipment_positions"].with_columns(sku=pl.coalesce("sku", "seller_sku"))
     each = pieces.join(of_sku, on=["order_id", "sku"], how="left").with_columns(weight=weight * pl.col("quantity"))

@@ -74,7 +74,7 @@ def never_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     never = (pl.col("shipped") == 0) & (pl.col("ordered") > 0) & (pl.col("shipments") > 0)
     return told(
         lines_of_orders(books).filter(never, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
-        "none of {} pieces of {} was shipped, while other lines were.", "ordered", "sku",
+        "{} was never shipped (ordered: {}), while other lines were.", "sku", "ordered",
         evidence={"ordered": "ordered", "shipped": "shipped"},
     )  # fmt: skip
 
@@ -92,7 +92,7 @@ def over_shipped(books: Books, _: Limits) -> pl.LazyFrame:
     certain = books.lines.join(_perhaps_gone(books, "shipments", "reversed"), on="order_id", how="anti")
     return told(
         certain.filter(over), "order_position_key",
-        "{} pieces of {} were shipped, {} were ordered.", "shipped", "sku", "ordered",
+        "more of {} was shipped than ordered: {} instead of {}.", "sku", "shipped", "ordered",
         evidence={"ordered": "ordered", "shipped": "shipped"},
     )  # fmt: skip
 
@@ -109,7 +109,7 @@ def not_ordered(books: Books, _: Limits) -> pl.LazyFrame:
     stranger = (pl.col("ordered") == 0) & (pl.col("planned") == 0) & pl.col("order_position_key").is_null()
     return told(
         books.lines.filter(stranger, pl.col("shipped") > 0), "shipment_position_key",
-        "{} pieces of {} were shipped, which the order does not ask for.", "shipped", "sku",
+        "{} was shipped (pieces: {}), but the order does not ask for it.", "sku", "shipped",
         evidence={"ordered": "ordered", "planned": "planned", "shipped": "shipped"},
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def short_planned(books: Books, limits: Limits) -> pl.LazyFrame:
     short = (pl.col("planned") < pl.col("ordered")) & (pl.col("fulfillment_orders") > 0)
     return told(
         lines_of_orders(books).filter(short, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
-        "{} of {} pieces of {} are in a fulfillment order.", "planned", "ordered", "sku",
+        "less of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
         evidence={"ordered": "ordered", "planned": "planned"},
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def over_planned(books: Books, _: Limits) -> pl.LazyFrame:
     certain = books.lines.join(_perhaps_gone(books, "fulfillment_orders", "cancelled"), on="order_id", how="anti")
     return told(
         certain.filter(over), "order_position_key",
-        "{} pieces of {} are in fulfillment orders, {} were ordered.", "planned", "sku", "ordered",
+        "more of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
         evidence={"ordered": "ordered", "planned": "planned"},
     )  # fmt: skip
 
@@ -207,7 +207,7 @@ def packed_not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     lines = lines_of_orders(books).filter(more, done(limits.settled_days))
     return told(
         lines.join(reversals(books), on="order_id", how="anti"), "handling_position_key",
-        "{} pieces of {} were packed, {} were shipped.", "packed", "sku", "shipped",
+        "more of {} was packed than shipped: {} against {}.", "sku", "packed", "shipped",
         evidence={"packed": "packed", "shipped": "shipped"},
     )  # fmt: skip
 
@@ -224,7 +224,7 @@ def shipped_not_packed(books: Books, _: Limits) -> pl.LazyFrame:
     fewer = (pl.col("packed") > 0) & (pl.col("packed") < pl.col("shipped")) & pl.col("order_position_key").is_not_null()
     return told(
         books.lines.filter(fewer).join(wholly_packed(books), on="order_id", how="semi"), "order_position_key",
-        "{} pieces of {} were shipped, {} are in handling units.", "shipped", "sku", "packed",
+        "more of {} was shipped than packed: {} against {}.", "sku", "shipped", "packed",
         evidence={"shipped": "shipped", "packed": "packed"},
     )  # fmt: skip
 
@@ -264,7 +264,7 @@ def grouped_differs(books: Books, _: Limits) -> pl.LazyFrame:
     return pl.concat(
         told(
             differing.filter(pl.col("grouped_key").is_null() == (key == "listed_key")), key,
-            "{} pieces of {} stand in the grouped lines of a shipment, {} in its lines.", "grouped", "sku", "listed",
+            "of {}, the grouped lines of a shipment have {}, its lines {}.", "sku", "grouped", "listed",
             evidence={"grouped": "grouped", "listed": "listed", "lot": "lot"}, table=table,
         )
         for table, key in (("grouped_positions", "grouped_key"), ("shipment_positions", "listed_key"))

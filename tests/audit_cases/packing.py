@@ -6,6 +6,7 @@ _FIRST = "fulfillmentOrders.0.shipments.0"
 _PACKED = "handlingUnits.0.handlingPositions"
 _CARTON = {"handlingUnits.0.type": "CARTON", f"{_FIRST}.numberOfPallets": GONE, f"{_FIRST}.numberOfParcels": 2}
 _B = {"sku": "B", "positionIdentifier": "L1", "quantity": 1}
+_OF_UNITS_AROUND = [{"sscc": SSCC}, {"sscc": OTHER_SSCC}, {"sscc": THIRD_SSCC}]
 _B_UNPACKED = {f"{_PACKED}.1": GONE}
 
 
@@ -52,11 +53,13 @@ CASES = {
         fires={f"{_PACKED}.0.sscc": OTHER_SSCC},
         row="1001/0/0",
         quiet={
-            "handlingUnits.0": {
-                "type": "PALLET",
-                "sscc": SSCC,
-                "childHandlingUnits": [{"sscc": THIRD_SSCC, "handlingPositions": [{"sscc": SSCC}, _B]}],
-            }
+            "handlingUnits.0.handlingPositions": GONE,
+            "handlingUnits.0.childHandlingUnits": [
+                {
+                    "sscc": OTHER_SSCC,
+                    "childHandlingUnits": [{"sscc": THIRD_SSCC, "handlingPositions": _OF_UNITS_AROUND}],
+                }
+            ],
         },
         missing={f"{_PACKED}.0.sscc": OTHER_SSCC, "handlingUnits.0.sscc": GONE},
     ),
