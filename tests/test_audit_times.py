@@ -287,6 +287,17 @@ def test_a_tracking_number_is_told_once_a_shipment_and_only_to_those_who_ask() -
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["podDate", "podDocuments"])
+def test_one_kind_of_proof_is_enough(kind: str) -> None:
+    only = {f"{SHIPMENT}.{name}": GONE for name in ("podDate", "podDocuments") if name != kind}
+    none = only | {f"{SHIPMENT}.{kind}": GONE}
+    assert audited([only, none], only=["pod_missing"])["row_key"].to_list() == ["1002/0/0"]
+
+
+def test_empty_texts_are_no_serial_numbers() -> None:
+    assert not speaks("serials_differ", {f"{SHIPMENT}.positions.0.serialNumbers": ["", None]})
+
+
 def test_a_serial_number_twice_on_one_line_is_a_piece_less() -> None:
     changes = {f"{SHIPMENT}.positions.0.serialNumbers": ["1", "1"]}
     assert set(audited(changes, only=["serial_twice", "serials_differ"])["check"]) == {"serials_differ"}
