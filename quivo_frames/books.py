@@ -14,6 +14,14 @@ from quivo_frames.matching import lines
 
 When = datetime | date | str
 
+_HAPPENED = {
+    "orders": ("exported_at", "cancel_requested_at", "completed_at"),
+    "shipments": ("carrier_pick_up_date", "ship_date", "delivery_date", "pod_date"),
+}
+_BEGAN = {
+    "orders": pl.coalesce("order_date", "created"),
+    "fulfillment_orders": pl.col("fulfillment_order_created"),
+}
 SETTLED_DAYS = 14
 """So long after an order's last shipment, by default, nothing more is on its way."""
 
@@ -21,8 +29,10 @@ SETTLED_DAYS = 14
 class Books:
     """The 18 tables as LazyFrames, `books["shipments"]`, with empty texts as null: the API may mean the same by both.
 
-    `as_of` is the instant at which questions about time are asked. By default it is when the last answer arrived, else
-    when an order was last modified, so that old data is not late by being old. A day means its end.
+    `as_of` is the instant as of which is asked; a day means its end. What came then or later had not happened yet: it
+    is not in the tables (`told` has it). Cancellations and reversals have no date, and are as they are now. Without
+    `as_of`, all that is known counts, and time is that of the last answer, else of the last change of an order: old
+    data is not late by being old.
 
     Raises:
         ConfigError: `as_of` is no instant.
@@ -33,15 +43,33 @@ class Books:
         self._as_of = None if as_of is None else instant(as_of)
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
+        return self.told(name) if self._as_of is None else self._until(self._as_of, name)
+
+    def told(self, name: str) -> pl.LazyFrame:
+        """A table with all that the answers tell, whatever the instant."""
         rows = self._tables.lazy(name) if isinstance(self._tables, Dataset) else self._tables[name].lazy()
         return rows.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+
+    def _until(self, now: datetime, name: str) -> pl.LazyFrame:
+        rows = self.told(name)
+        if name in _BEGAN:
+            rows = rows.filter(_BEGAN[name].is_null() | (_BEGAN[name] < now))
+        if name != "orders":
+            rows = rows.join(self["orders"].select("order_id"), on="order_id", how="semi")
+        if name == "fulfillment_positions":
+            holders = self["fulfillment_orders"].select("fulfillment_order_key")
+            rows = rows.join(holders, on="fulfillment_order_key", how="semi")
+        if name == "shipments":  # as if reversed: so its lines are not counted either
+            rows = rows.with_columns(reversed=pl.col("reversed") | (pl.col("ship_date") >= now).fill_null(value=False))
+        happened = pl.col(_HAPPENED.get(name, ()))
+        return rows.with_columns(pl.when(happened < now).then(happened)) if name in _HAPPENED else rows
 
     @cached_property
     def as_of(self) -> datetime:
         """The instant at which questions about time are asked, UTC."""
         if self._as_of is not None:
             return self._as_of
-        newest = self["orders"].select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
+        newest = self.told("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
         return next((found for found in newest if found is not None), datetime.now(UTC))
 
     @cached_property
@@ -99,6 +127,19 @@ def done(settled_days: float = SETTLED_DAYS) -> pl.Expr:
     """Of milestones, whether nothing more is on its way: the order is completed, or was last shipped long ago."""
     waited = pl.col("known_at") - pl.col("shipped_last")
     return pl.col("completed_at").is_not_null() | (waited > pl.duration(minutes=round(settled_days * 1440)))
+
+
+def time_zone(name: str) -> str:
+    """The time zone, which exists.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    try:
+        pl.Series([], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name or "?")
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(f"There is no time zone {name!r}. Write one such as Europe/Vienna, or UTC.") from error
+    return name
 
 
 def instant(given: When) -> datetime:

@@ -88,6 +88,7 @@ def walked(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
         held = order.get("fulfillmentOrders") or []
         cancelled = bool(held) and all(each.get("cancelled") for each in held)
         called_off = cancelled or bool(order.get("cancelRequestedAt"))
-        if order.get("completedAt") and order.get("positions") and not count and not called_off:
+        kept = [each for each in held if not each.get("cancelled")]
+        if order.get("completedAt") and order.get("positions") and kept and not count and not called_off:
             found["completed_without_shipment"].add(str(order["orderId"]))
     return found

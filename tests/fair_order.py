@@ -21,6 +21,14 @@ Change = "Mapping[str, Any]"
 """Paths such as positions.0.quantity, and what stands there instead."""
 SSCC, OTHER_SSCC, THIRD_SSCC = "340123450000000017", "340123450000000024", "340123450000000031"
 
+_SSCCS = (
+    "fulfillmentOrders.0.shipments.0.sscc",
+    "handlingUnits.0.sscc",
+    *(f"handlingUnits.0.handlingPositions.{place}.sscc" for place in (0, 1)),
+)
+OTHER_UNIT = dict.fromkeys(_SSCCS, OTHER_SSCC)
+"""Changes that let two orders not share a handling unit."""
+
 
 class Case(NamedTuple):
     """What makes one check speak, what is nearly the same and must not, and what leaves it nothing to judge."""

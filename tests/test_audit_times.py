@@ -14,7 +14,7 @@ from quivo_frames.auditing import CHECKS, Limits
 from quivo_frames.auditing.limits import read
 from tests.audit_cases import chronology, service, tracing
 from tests.audit_walk import LATE, drawn, walked
-from tests.fair_order import AS_OF, GONE, audited, changed
+from tests.fair_order import AS_OF, GONE, OTHER_UNIT, audited, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,9 +49,10 @@ def answered(changes: Any, fetched_at: datetime | None, **options: Any) -> set[s
 def test_a_day_ends_at_midnight_in_its_zone(check: str, promise: str, event: str, day: str, last_second: str) -> None:
     first_of_next = (datetime.fromisoformat(last_second) + timedelta(seconds=1)).isoformat()
     in_time, late = ({promise: day, f"{SHIPMENT}.{event}": instant} for instant in (last_second, first_of_next))
-    assert not speaks(check, in_time, limits=VIENNA)
-    assert speaks(check, late, limits=VIENNA)
-    assert not speaks(check, late)  # in UTC it is still that day
+    then: dict[str, Any] = {"as_of": "2026-12-01"}
+    assert not speaks(check, in_time, limits=VIENNA, **then)
+    assert speaks(check, late, limits=VIENNA, **then)
+    assert not speaks(check, late, **then)  # in UTC it is still that day
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,7 @@ def test_a_day_begins_at_midnight_in_its_zone(check: str, promise: str, event: s
 def test_a_day_is_over_at_midnight_in_its_zone(check: str) -> None:
     day = {"latestDeliveryDate": "2026-09-05", "latestShipDate": "2026-09-05"}
     fires = service.CASES[check].fires
-    assert isinstance(fires, dict)
-    changes = fires | day
+    changes = [change | day for change in (fires if isinstance(fires, list) else [fires])]
     assert not speaks(check, changes, as_of="2026-09-05T21:59:59Z", limits=VIENNA)
     assert speaks(check, changes, as_of="2026-09-05T22:00:00Z", limits=VIENNA)
     assert not speaks(check, changes, as_of="2026-09-05T23:59:59Z")
@@ -228,13 +228,14 @@ def test_the_future_is_named_field_by_field_in_each_table() -> None:
 @pytest.mark.parametrize("known", ["deliveryDate", "podDate", "podDocuments"])
 def test_what_is_delivered_or_proven_is_not_overdue(known: str) -> None:
     unknown = {f"{SHIPMENT}.{name}": GONE for name in ("deliveryDate", "podDate", "podDocuments") if name != known}
-    assert not speaks("delivery_overdue", {"latestDeliveryDate": "2026-09-03"} | unknown)
+    assert not speaks("delivery_overdue", [{}, OTHER_UNIT | {"latestDeliveryDate": "2026-09-03"} | unknown])
 
 
 @pytest.mark.parametrize("field", [f"{SHIPMENT}.shipDate", "latestDeliveryDate"])
 def test_what_may_not_have_left_is_not_overdue(field: str) -> None:
-    fires: Any = CASES["delivery_overdue"].fires
-    assert not speaks("delivery_overdue", fires | {field: GONE})
+    delivered, under_way = CASES["delivery_overdue"].fires
+    assert speaks("delivery_overdue", [delivered, under_way])
+    assert not speaks("delivery_overdue", [delivered, under_way | {field: GONE}])
 
 
 def test_an_order_waits_to_be_completed_from_its_last_shipment_on() -> None:
@@ -270,7 +271,7 @@ def test_a_time_zone_that_does_not_exist_is_refused_first(zone: str, tmp_path: P
     file.write_text(f'time_zone = "{zone}"')
     ways: list[Callable[[], object]] = [lambda: Limits(time_zone=zone), lambda: read(file)]
     for way in ways:
-        with pytest.raises(qf.ConfigError, match=r"There is no time zone .*\. Write time_zone as in Europe/Vienna"):
+        with pytest.raises(qf.ConfigError, match=r"There is no time zone .*\. Write one such as Europe/Vienna"):
             way()
 
 

@@ -42,8 +42,9 @@ def audit(
 ) -> Findings:  # fmt: skip
     """Findings: what is, or may be, wrong in a dataset or in frames, worst first.
 
-    `as_of` (an instant, or a day, which means its end; UTC) is when questions about time are asked, by default when the
-    last answer arrived. Of each order nothing is expected that is later than its own answer. `only` and `skip` name
+    `as_of` (an instant, or a day, which means its end; UTC) audits what had happened by then. By default all that is
+    known counts, and time is that of the last answer. Of each order nothing is expected that is later than its own
+    answer. `only` and `skip` name
     checks; `limits` are `Limits` or a TOML file of them. No personal value is shown unless `personal`.
 
     Raises:

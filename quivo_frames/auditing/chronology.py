@@ -172,8 +172,9 @@ def in_the_future(books: Books, limits: Limits) -> pl.LazyFrame:
     """
     answered = pl.coalesce("fetched_at", "last_modified")
     known = pl.when(answered.is_not_null()).then(pl.max_horizontal(answered, pl.lit(books.as_of)))
-    answers = books["orders"].select("order_id", known_at=known)
-    rows = {"orders": books["orders"], "fulfillment_orders": books["fulfillment_orders"], "shipments": books.shipments}
+    answers = books.told("orders").select("order_id", known_at=known)
+    rows = {table: books.told(table) for table in _HAPPENED}
+    rows["shipments"] = rows["shipments"].filter(pl.col("reversed").ne_missing(other=True))
     return pl.concat(_ahead(frame.join(answers, on="order_id"), table, limits) for table, frame in rows.items())
 
 
@@ -228,13 +229,15 @@ def shipped_after_cancel_request(books: Books, limits: Limits) -> pl.LazyFrame:
 def completed_without_shipment(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """An order is completed, and nothing of it was shipped.
 
-    It has `completed_at`, ordered lines, and no shipment that is not reversed; it was not called off.
+    It has `completed_at`, ordered lines, a fulfillment order that is not cancelled, and no shipment that is not
+    reversed; it was not called off.
 
     Limits: an answer that leaves out its shipments looks the same.
     """
-    nothing = (pl.col("shipments") == 0) & pl.col("completed_at").is_not_null() & ~pl.col("called_off")
+    planned = (pl.col("fulfillment_orders") > 0) & ~pl.col("called_off")
+    nothing = (pl.col("shipments") == 0) & pl.col("completed_at").is_not_null()
     return told(
-        books.milestones.filter(nothing).join(books["order_positions"], on="order_id", how="semi"), "order_id",
+        books.milestones.filter(nothing, planned).join(books["order_positions"], on="order_id", how="semi"), "order_id",
         "completed at {}, but nothing was shipped.", at("completed_at"),
         evidence={"completed_at": at("completed_at"), "shipments": "shipments"},
     )  # fmt: skip

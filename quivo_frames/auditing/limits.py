@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-import polars as pl
 
+from quivo_frames import books
 from quivo_frames.books import SETTLED_DAYS
 from quivo_frames.errors import ConfigError
+
+_MOST = 100_000
+"""The highest threshold: in days, longer ago than any order."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,13 +39,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     currencies: Annotated[tuple[str, ...], "Currency codes that are fine although ISO 4217 lacks them."] = ()
 
     def __post_init__(self) -> None:
-        """Refuses a time zone that does not exist, before anything is asked of it."""
-        try:
-            pl.Series([], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(self.time_zone or "?")
-        except pl.exceptions.PolarsError as error:
-            raise ConfigError(
-                f"There is no time zone {self.time_zone!r}. Write time_zone as in Europe/Vienna or UTC."
-            ) from error
+        """Refuses what no check can reckon with, before one does."""
+        books.time_zone(self.time_zone)
+        for name, value in msgspec.structs.asdict(self).items():
+            if isinstance(value, int | float) and not 0 <= value <= _MOST:
+                raise ConfigError(f"{name} is {value}. Write a number from 0 to {_MOST:,}.")
 
 
 class Limit(NamedTuple):

@@ -55,16 +55,18 @@ def delivery_overdue(books: Books, limits: Limits) -> pl.LazyFrame:
 
     It has a `ship_date`, but no `delivery_date` and no proof of delivery (`pod_date`, documents); the day on which the
     answer arrived (or `as_of`, if that is earlier) is later than the order's `latest_delivery_date`, also with
-    `late_hours` less.
+    `late_hours` less. Only shipments of carriers (`provider`) that reported a delivery at least once in the tables
+    count.
 
-    Limits: reversed shipments are left out, and those that travel untracked; a carrier that does not report deliveries
-    looks the same.
+    Limits: reversed shipments are left out, and those that travel untracked; a carrier may report some deliveries only.
     """
     unproven = books.shipments.join(books["pod_documents"], on="shipment_key", how="anti")
     rows = joined(unproven, books, "latest_delivery_date", "known_at")
     under_way = pl.col("ship_date").is_not_null() & pl.col("delivery_date").is_null() & pl.col("pod_date").is_null()
     tracked = pl.col("is_untracked").ne_missing(other=True)
+    reporting = books.shipments.filter(pl.col("delivery_date").is_not_null()).select("provider").unique()
     overdue = rows.filter(under_way, tracked, _late("known_at", "latest_delivery_date", limits))
+    overdue = overdue.join(reporting, on="provider", how="semi")
     message = "not delivered by {}, but the last day for it was {}."
     return _compared(overdue, "shipment_key", message, "known_at", "latest_delivery_date", limits)
 

@@ -3,7 +3,6 @@
     question    what is asked, and the orders and shipments that answer it
     groups      month, seller, warehouse, carrier, country
     promises    what "on time" means
-    past        the books as they stood at an earlier instant
     service     volume, perfect orders, on time, fill rate, orders shipped complete
     flow        cycle time, backlog, split shipments
     shipping    carriers, delivery windows, proof of delivery
@@ -20,11 +19,11 @@ import polars as pl
 import polars.selectors as cs
 
 from quivo_frames.books import Books, When
+from quivo_frames.books import time_zone as zone_of
 from quivo_frames.errors import ConfigError
 from quivo_frames.measuring import flow, service, shipping
 from quivo_frames.measuring.groups import GROUPS
 from quivo_frames.measuring.kpi import Definition, Kpi
-from quivo_frames.measuring.past import PastBooks
 from quivo_frames.measuring.promises import PROMISES
 from quivo_frames.measuring.question import Question
 from quivo_frames.measuring.result import UNTOLD, Kpis
@@ -61,18 +60,10 @@ def kpis(
             raise ConfigError(f"KPIs cannot be told by {name!r}. They can by: {', '.join(GROUPS)}.")
     if on_time_against not in PROMISES:
         raise ConfigError(f"Nothing can be on time against {on_time_against!r}. The dates are: {', '.join(PROMISES)}.")
-    _check(time_zone)
-    books = Books(tables) if as_of is None else PastBooks(tables, as_of)
-    asked = Question(books, groups, on_time_against, tolerance, time_zone)
+    books = Books(tables, as_of)
+    asked = Question(books, groups, on_time_against, tolerance, zone_of(time_zone))
     whole = cs.integer().cast(pl.Int64)
     frames = {name: kpi.run(asked).with_columns(whole) for name, kpi in KPIS.items()}
     counts = asked.orders.select(kpi.about.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
     definitions = {name: kpi.definition for name, kpi in KPIS.items()}
     return Kpis(frames, definitions, counts, books.as_of, groups, on_time_against)
-
-
-def _check(zone: str) -> None:
-    try:
-        pl.Series([0]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
-    except pl.exceptions.PolarsError as error:
-        raise ConfigError(f"There is no time zone {zone!r}. Write one such as Europe/Vienna, or UTC.") from error

@@ -21,7 +21,6 @@ from quivo_frames.frames import Frames
 from quivo_frames.measuring import KPIS, Kpis, kpis
 from quivo_frames.measuring.groups import groups
 from quivo_frames.measuring.kpi import days
-from quivo_frames.measuring.past import PastBooks
 from quivo_frames.measuring.question import Question
 from quivo_frames.reporting import charts, found, performance
 from quivo_frames.reporting.charts import Picture
@@ -58,7 +57,7 @@ def page(tables: Dataset | Frames, findings: Findings, asked: Asked) -> str:
     """The report as HTML: one page, the same bytes for the same tables."""
     whole = kpis(tables, None, asked.as_of, on_time_against=asked.on_time_against, tolerance=asked.tolerance,
                  time_zone=asked.limits.time_zone)  # fmt: skip
-    books = Books(tables) if asked.as_of is None else PastBooks(tables, asked.as_of)
+    books = Books(tables, asked.as_of)
     question = Question(books, (), asked.on_time_against, asked.tolerance, asked.limits.time_zone)
     orders = tables["orders"]
     return _template().render(

@@ -67,6 +67,7 @@ CASES = {
         row="1001",
         quiet={"completedAt": "2026-10-13T00:00:00Z"},
         missing={"completedAt": "2026-10-13T00:00:01Z", "lastModified": GONE},
+        also=frozenset({"not_completed"}),  # by then it was not
     ),
     "shipped_though_cancelled": Case(
         fires={f"{_PLAN}.cancelled": True},
@@ -84,7 +85,7 @@ CASES = {
         fires=_UNSHIPPED,
         row="1001",
         quiet=_UNSHIPPED | {"cancelRequestedAt": "2026-09-01T11:00:00Z"},  # called off in time
-        missing=_UNSHIPPED | {"positions": GONE},
+        missing={"fulfillmentOrders": GONE, "handlingUnits": GONE},
     ),
     "not_completed": Case(
         fires=_OPEN,

@@ -1,6 +1,6 @@
 """Cases of the checks of service."""
 
-from tests.fair_order import GONE, Case
+from tests.fair_order import GONE, OTHER_UNIT, Case
 
 _SHIPMENT = "fulfillmentOrders.0.shipments.0"
 _UNDELIVERED = {f"{_SHIPMENT}.{name}": GONE for name in ("deliveryDate", "podDate", "podDocuments")}
@@ -14,10 +14,10 @@ CASES = {
         missing={"latestDeliveryDate": "2026-09-03", f"{_SHIPMENT}.deliveryDate": GONE},
     ),
     "delivery_overdue": Case(
-        fires=_UNDELIVERED,
-        row="1001/0/0",
-        quiet=_UNDELIVERED | {f"{_SHIPMENT}.isUntracked": True},
-        missing=_UNDELIVERED | {"latestDeliveryDate": GONE},
+        fires=[{}, OTHER_UNIT | _UNDELIVERED],
+        row="1002/0/0",
+        quiet=[{}, OTHER_UNIT | _UNDELIVERED | {f"{_SHIPMENT}.provider": "POST"}],  # never reports a delivery
+        missing=[{}, OTHER_UNIT | _UNDELIVERED | {"latestDeliveryDate": GONE}],
     ),
     "later_than_expected": Case(
         fires={f"{_SHIPMENT}.expectedDeliveryDate": "2026-09-04T09:59:59Z"},

@@ -1,17 +1,14 @@
 """Cases of the checks of tracing."""
 
-from tests.fair_order import GONE, OTHER_SSCC, Case
+from tests.fair_order import GONE, OTHER_UNIT, Case
 
 _SHIPMENT = "fulfillmentOrders.0.shipments.0"
 _LINE, _GROUP = f"{_SHIPMENT}.positions.0", f"{_SHIPMENT}.groupedPositions.0"
 _UNNUMBERED = {f"{_SHIPMENT}.{name}": GONE for name in ("trackingNumber", "trackingNumbers")}
 _UNTRACKED = _UNNUMBERED | {f"{_SHIPMENT}.{name}": GONE for name in ("trackingLink", "trackingLinks")}
 _UNPROVEN = {f"{_SHIPMENT}.{name}": GONE for name in ("podDate", "podDocuments")}
-_UNIT = "handlingUnits.0"
-_SSCCS = (f"{_SHIPMENT}.sscc", f"{_UNIT}.sscc", *(f"{_UNIT}.handlingPositions.{place}.sscc" for place in (0, 1)))
-_OTHER_UNIT = dict.fromkeys(_SSCCS, OTHER_SSCC)
-_SAME_NUMBER = _OTHER_UNIT | {f"{_SHIPMENT}.trackingNumber": "T1001"}
-_SAME_SERIAL = _OTHER_UNIT | {f"{_LINE}.serialNumbers.0": "1001-A-0", f"{_GROUP}.serialNumbers.0": "1001-A-0"}
+_SAME_NUMBER = OTHER_UNIT | {f"{_SHIPMENT}.trackingNumber": "T1001"}
+_SAME_SERIAL = OTHER_UNIT | {f"{_LINE}.serialNumbers.0": "1001-A-0", f"{_GROUP}.serialNumbers.0": "1001-A-0"}
 
 CASES = {
     "tracking_missing": Case(
@@ -33,10 +30,10 @@ CASES = {
         missing=[_UNNUMBERED, _SAME_NUMBER],
     ),
     "pod_missing": Case(
-        fires=[{}, _OTHER_UNIT | _UNPROVEN],
+        fires=[{}, OTHER_UNIT | _UNPROVEN],
         row="1002/0/0",
-        quiet=[{}, _OTHER_UNIT | _UNPROVEN | {f"{_SHIPMENT}.provider": "POST"}],  # never gives proof
-        missing=[{}, _OTHER_UNIT | _UNPROVEN | {f"{_SHIPMENT}.deliveryDate": GONE}],
+        quiet=[{}, OTHER_UNIT | _UNPROVEN | {f"{_SHIPMENT}.provider": "POST"}],  # never gives proof
+        missing=[{}, OTHER_UNIT | _UNPROVEN | {f"{_SHIPMENT}.deliveryDate": GONE}],
     ),
     "pod_without_delivery": Case(
         fires={f"{_SHIPMENT}.deliveryDate": GONE},
