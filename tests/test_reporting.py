@@ -133,10 +133,16 @@ def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
 
 
 def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
-    tables = frames({}, LATE, LATE, {"cancelRequestedAt": "2026-09-01T09:30:00Z"}, short(0))
+    called_off = {"fulfillmentOrders.0.cancelled": True}
+    rest_to_come = short() | {
+        "completedAt": GONE, f"{SHIPMENT}.shipDate": "2026-10-08T12:00:00Z",
+        f"{SHIPMENT}.deliveryDate": "2026-10-09T12:00:00Z",
+    }  # fmt: skip
+    tables = frames({}, LATE, LATE, called_off, rest_to_come)
     page, _ = made(tables, tmp_path)
     taken = qf.kpis(tables, as_of=AS_OF).cycle_time.filter(stage="order to delivery").row(0, named=True)
     bars = page.tables["Orders by days from order to delivery"]
+    assert taken["orders"] == 3
     assert sum(int(number) for _, number in bars) == taken["orders"]
     assert f"Half of the {taken['orders']} delivered orders arrived within {taken['p50']:.1f} days" in page.text
 
