@@ -15,6 +15,7 @@ from quivo_frames.auditing import CHECKS
 from quivo_frames.errors import ConfigError
 from quivo_frames.order import Privacy
 from quivo_frames.reporting import report
+from quivo_frames.reporting.charts import by_warehouse
 from quivo_frames.reporting.found import FIRST_ROWS
 from quivo_frames.reporting.sheets import UNKNOWN, percent
 from quivo_frames.tables import TABLES
@@ -195,6 +196,18 @@ def test_what_comes_from_the_orders_is_text_only(tmp_path: Path) -> None:
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert f"Seller {NASTY}" in page.text
     assert "alert(1)" in "".join(re.findall("<svg.*?</svg>", (tmp_path / "report.html").read_text(), re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\0", "\b\f\n\r\t", "\x1e\x7f\x9b", "\u2028\u2029\ufeff", "\U0010ffff\uffff\ufdd0", "\ue000", "\u202eabc", "مرحبا", "日本語",
+     "\\", '"', "{}", "null", "]]>--&amp;", "'+datum+'", "a" * 3000, "😀👩\u200d🔬"],
+)  # fmt: skip
+def test_any_name_can_be_drawn(name: str) -> None:
+    found = pl.DataFrame({"warehouse": [name, None], "orders": 5, "error": [1, 2], "warning": [0, 1], "info": [3, 0]})
+    picture = by_warehouse(found)
+    assert len(picture.drawings) == 2
+    assert all(drawing.count("<title>") == 4 for drawing in picture.drawings)
 
 
 def test_no_script_no_address_and_a_policy_that_forbids_both(tmp_path: Path) -> None:

@@ -50,8 +50,11 @@ def _told(rows: pl.DataFrame, words: Callable[[Row], str]) -> pl.DataFrame:
 
 
 def _named(column: str) -> pl.Expr:
-    """Names that any SVG may hold; what is not known is told so."""
-    return pl.col(column).cast(pl.String).str.replace_all(r"[\p{Cc}\p{Cn}]", "\ufffd").fill_null("not known")
+    """Names as they can be drawn; what is not known is told so.
+
+    Without characters that nobody sees: some of them end the whole process inside Vega, or are no XML.
+    """
+    return pl.col(column).str.replace_all(r"[\p{C}\p{Zl}\p{Zp}]", "\ufffd").fill_null("not known")
 
 
 def _beside(width: int) -> int:
@@ -70,11 +73,14 @@ def _total(rows: pl.DataFrame, column: str) -> int:
     return int(rows[column].sum())
 
 
-def _names(column: str, width: int, names: pl.Series) -> alt.Y:
-    """The axis on which names stand, in their order; with room for fonts wider than the one it is made with."""
+def _names(column: str, width: int, rows: pl.DataFrame) -> alt.Y:
+    """The axis on which names stand, in the order of the rows; with room for fonts wider than the one of the drawing.
+
+    They are data alone: Vega writes what an axis or a scale is told into expressions that it runs.
+    """
     most = 190 if width == WIDE else 150
-    room = min(most * 1.15, 8 * max(map(len, names)))
-    return alt.Y(f"{column}:N", title=None, sort=names.to_list(), axis=alt.Axis(labelLimit=most, minExtent=room))
+    room = min(most * 1.15, 8 * max(map(len, rows[column])))
+    return alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=most, minExtent=room))
 
 
 def _months(width: int, rows: pl.DataFrame) -> alt.X:
@@ -209,7 +215,7 @@ def carriers(found: pl.DataFrame) -> Picture:
             f"{row['carrier']}: half within {days(row['transit_p50'])} days, "
             f"9 of 10 within {days(row['transit_p90'])}; on time {percent(row['on_time_rate'])}"
         ))  # fmt: skip
-        y, is_wide = _names("carrier", width, drawn["carrier"]), width == WIDE
+        y, is_wide = _names("carrier", width, drawn), width == WIDE
         size = {"height": 26 * drawn.height}
         transit = alt.Chart(told).encode(y=y, description="words:N", x=alt.X(
             "transit_p50:Q", title="Days in transit, half to 9 of 10 within", axis=alt.Axis(tickCount=5),
@@ -242,7 +248,7 @@ def backlog(ages: pl.DataFrame) -> Picture:
     def plot(width: int) -> Plot:
         told = _told(rows, lambda row: f"{row['age']}: {several(row['orders'], 'order')}")
         bars: Plot = alt.Chart(told).mark_bar(color="var(--accent)").encode(
-            y=_names("age", width, rows["age"]), description="words:N",
+            y=_names("age", width, rows), description="words:N",
             x=alt.X("orders:Q", title="Orders", axis=alt.Axis(format=",d", tickCount=3, tickMinStep=1)),
         ).properties(width=_beside(width), height=26 * rows.height)  # fmt: skip
         return bars
@@ -292,16 +298,18 @@ def by_warehouse(found: pl.DataFrame) -> Picture:
         caption += f" For every 100 orders there are {_range(known, 'warehouse', 'per_100_orders', days)}."
 
     def plot(width: int) -> Plot:
-        long = drawn.drop("findings").unpivot(
-            severities, index="warehouse", variable_name="severity", value_name="findings"
+        ranked = drawn.with_row_index("row").unpivot(severities, index=["row", "warehouse"], variable_name="severity")
+        ranked = ranked.filter(pl.col("value") > 0).with_columns(
+            rank=pl.col("severity").replace_strict(severities, [*range(len(severities))], return_dtype=pl.Int64)
         )
-        told = _told(long.filter(pl.col("findings") > 0).with_columns(
-            place=pl.col("severity").replace_strict(severities, [*range(len(severities))], return_dtype=pl.Int64)
-        ), lambda row: f"{row['warehouse']}, {row['severity']}: {several(row['findings'], 'finding')}")  # fmt: skip
+        told = _told(
+            ranked.sort("row", "rank"),
+            lambda row: f"{row['warehouse']}, {row['severity']}: {several(row['value'], 'finding')}",
+        )
         colours = alt.Scale(domain=severities, range=[f"var(--{severity})" for severity in severities])
         bars: Plot = alt.Chart(told).mark_bar(stroke="var(--paper)", strokeWidth=1).encode(
-            y=_names("warehouse", width, drawn["warehouse"]), description="words:N", order="place:O",
-            x=alt.X("findings:Q", title="Findings", axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
+            y=_names("warehouse", width, drawn), description="words:N", order="rank:O",
+            x=alt.X("value:Q", title="Findings", axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
             color=alt.Color("severity:N", scale=colours),
         ).properties(width=_beside(width), height=30 * drawn.height)  # fmt: skip
         return bars
