@@ -59,7 +59,7 @@ def _named(column: str) -> pl.Expr:
 
 def _beside(width: int) -> int:
     """Width of a plot with names beside it."""
-    return width if width == WIDE else 180
+    return width - 60
 
 
 def _range(rows: pl.DataFrame, name: str, column: str, way: Callable[[float | None], str]) -> str:
