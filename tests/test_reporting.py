@@ -284,11 +284,11 @@ def test_of_an_order_that_says_nothing_but_its_id_nothing_is_made_up(tmp_path: P
     page, _ = made(qf.flatten([b'{"orderId": 1}']), tmp_path, as_of=None)
     assert page.figures["Orders"] == "1"
     assert page.figures["Perfect orders"] == UNKNOWN
-    assert "No seller is named" in page.text
+    assert "Orders without a named seller" in page.text
 
 
-def test_nothing_found_in_fair_orders(tmp_path: Path) -> None:
-    page, _ = made(frames({}, {}), tmp_path)
+def test_nothing_found_in_a_fair_order(tmp_path: Path) -> None:
+    page, _ = made(frames({}), tmp_path)
     assert "The most telling findings" not in page.text
     assert page.figures["Perfect orders"] == percent(1.0)
     assert "svg" in page.tags

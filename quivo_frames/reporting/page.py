@@ -123,7 +123,7 @@ def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
     span = orders.select(first=placed.min(), last=placed.max()).with_columns(pl.all().dt.strftime("%Y-%m-%d")).row(0)
     between = f", placed {' to '.join(span)}" if all(span) else ""
     return _Title(
-        listed(names, 3, "other sellers") or "No seller is named",
+        listed(names, 3, "other sellers") or "Orders without a named seller",
         minute(told.as_of),
         f"{told.as_of:%Y-%m-%d}",
         f"{several(orders.height, 'order')}{between}; {count(failed)} more failed in the build and are in no table"
