@@ -42,6 +42,11 @@ class Books:
         self._tables = tables
         self._as_of = None if as_of is None else instant(as_of)
 
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame] | Books, as_of: When | None = None) -> Books:
+        """The books of some tables; books that were opened already are kept, with what was worked out in them."""
+        return tables if isinstance(tables, Books) else cls(tables, as_of)
+
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.told(name) if self._as_of is None else self._until(self._as_of, name)
 

@@ -94,7 +94,10 @@ def plan(read: Read) -> pl.LazyFrame:
     bundles = pl.concat(frame.select("order_id", "ordered_sku") for frame in (of_several, ordered_too)).unique()
     of_bundle = pl.col("bundle").is_not_null() & pl.col("ordered_sku").eq_missing(pl.col("bundle"))
     return (
-        rows.join(bundles.with_columns(perhaps="ordered_sku"), on=["order_id", "ordered_sku"], how="left")
+        rows.join(
+            bundles.with_columns(perhaps="ordered_sku"),
+            on=["order_id", "ordered_sku"], how="left", maintain_order="left",
+        )
         .with_columns(bundle=pl.coalesce("bundle_sku", pl.when(another).then("perhaps")))
         .with_columns(bundle=pl.when(pl.col("bundle").ne_missing(pl.col("sku"))).then("bundle"))
         .select(
@@ -175,7 +178,7 @@ def _led(rows: pl.DataFrame, ways: Ways, *steps: tuple[str, ...]) -> tuple[pl.Da
     """The rows with the line they lead to, step by step, and those that lead to none or to several."""
     found = []
     for by in steps:
-        rows = rows.join(ways[by], on=["order_id", *by], how="left")
+        rows = rows.join(ways[by], on=["order_id", *by], how="left", maintain_order="left")
         found.append(rows.filter(pl.col("line").is_not_null()))
         rows = rows.filter(pl.col("line").is_null()).drop("line")
     return pl.concat(found), rows
@@ -198,7 +201,7 @@ class _Names:
         """The rows with what the order calls their SKU, or the warehouse's."""
         for name in ("sku", "warehouse_sku"):
             meant = self.meant.select("order_id", pl.col("name").alias(name), pl.col("sku").alias(f"meant_by_{name}"))
-            rows = rows.join(meant, on=["order_id", name], how="left")
+            rows = rows.join(meant, on=["order_id", name], how="left", maintain_order="left")
         return rows.with_columns(sku=pl.coalesce("meant_by_sku", "meant_by_warehouse_sku", "sku")).drop("^meant_by_.*$")
 
     def doubtful(self, lost: pl.DataFrame) -> pl.DataFrame:
@@ -214,11 +217,11 @@ class _Names:
 
 def _at_home(rows: pl.DataFrame, pools: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
     """The rows, each on its line: on the first of those that are taken together, or on one of its own."""
-    pooled = rows.join(pools.select("line", "pool"), on="line", how="left").with_columns(
-        line=pl.coalesce("pool", "line")
-    )
+    pooled = rows.join(pools.select("line", "pool"), on="line", how="left", maintain_order="left")
+    pooled = pooled.with_columns(line=pl.coalesce("pool", "line"))
     there = pl.col("line").is_not_null()
-    moved = pooled.filter(~there).drop("line").join(homes, on=_SKU, how="left", nulls_equal=True)
+    moved = pooled.filter(~there).drop("line")
+    moved = moved.join(homes, on=_SKU, how="left", nulls_equal=True, maintain_order="left")
     return pl.concat([pooled.filter(there), moved.select(pooled.columns)])
 
 
@@ -240,9 +243,8 @@ def _side_by_side(lines: pl.DataFrame, counted: list[pl.DataFrame], unknown: lis
     there = pl.any_horizontal(pl.col(key).is_not_null() for key in _KEYS.values())  # of a pool only the first is
     pieces = {}
     for (what, key), orders in zip(_KEYS.items(), unknown, strict=True):
-        nothing = (
-            pl.col(key).is_null() & pl.col("sku").is_not_null()
-        )  # a line without SKU may have rows that do not say
+        # A line without SKU may have rows that do not say so.
+        nothing = pl.col(key).is_null() & pl.col("sku").is_not_null()
         counted_here = pl.when(nothing).then(0).otherwise(what)
         pieces[what] = pl.when(~pl.col("order_id").is_in(orders["order_id"].implode())).then(counted_here)
     unordered_parts = pl.col("adds_parts").fill_null(value=False) & ~pl.col("as_part").fill_null(value=False)

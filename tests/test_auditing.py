@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import quivo_frames as qf
 from quivo_frames.auditing import CHECKS
+from quivo_frames.standin.drawing import lines
 from tests.fair_order import Case, audited
 
 ROOMS = sorted(path.stem for path in (Path(__file__).parent / "audit_cases").glob("[a-z]*.py"))
@@ -52,10 +54,15 @@ def test_a_check_is_silent_without_the_fields_that_it_needs(name: str) -> None:
     assert audited(CASES[name].missing, only=[name]).to_dicts() == []
 
 
+def test_the_same_tables_have_the_same_findings_in_the_same_order() -> None:
+    tables = qf.flatten(list(lines(2_000, seed=6)))
+    first, *others = (qf.audit(tables) for _ in range(4))
+    assert first["check"].n_unique() > 25
+    assert all(first.equals(other) for other in others)
+
+
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_is_silent_where_an_order_says_nothing_but_its_id(name: str) -> None:
-    import quivo_frames as qf
-
     assert qf.audit(qf.flatten([b'{"orderId": 1}']), only=[name]).is_empty()
 
 

@@ -36,7 +36,7 @@ CHECKS: dict[str, Check] = {
 
 
 def audit(
-    tables: Mapping[str, pl.DataFrame], as_of: When | None = None, *,
+    tables: Mapping[str, pl.DataFrame] | Books, as_of: When | None = None, *,
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
 ) -> Findings:  # fmt: skip
@@ -52,7 +52,7 @@ def audit(
     """
     chosen = _chosen(list(only), list(skip))
     with_limits = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
-    books = Books(tables, as_of)
+    books = Books.of(tables, as_of)
     found = pl.collect_all([check.findings(books, with_limits) for check in chosen])
     nothing = FINDINGS.empty().with_columns(personal=pl.lit(None, pl.String))
     every = pl.concat([nothing, *(frame.select(nothing.columns) for frame in found)])

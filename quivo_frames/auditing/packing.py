@@ -116,8 +116,8 @@ def sscc_on_two_orders(books: Books, _: Limits) -> pl.LazyFrame:
         first=pl.col("order_id").min(), order_id=pl.col("order_id").max(), orders=pl.col("order_id").n_unique()
     ).filter(pl.col("orders") > 1)  # fmt: skip
     return _told_once(
-        orders.join(ssccs, on=["order_id", "sscc"], how="inner"), "its SSCC {} stands in {} orders, as in {}.",
-        "sscc", "orders", "first", evidence={"sscc": "sscc", "orders": "orders", "first_order": "first"},
+        ssccs.join(orders, on=["order_id", "sscc"], maintain_order="left"),
+        "its SSCC {} stands in {} orders, as in {}.", "sscc", "orders", "first", evidence={"sscc": "sscc", "orders": "orders", "first_order": "first"},
     )  # fmt: skip
 
 
@@ -133,11 +133,12 @@ def sscc_disagrees(books: Books, _: Limits) -> pl.LazyFrame:
         "handling_unit_key", "parent_handling_unit_key", "root_handling_unit_key", unit_sscc="sscc"
     )
     around = {f"{level}_handling_unit_key": f"{level}_sscc" for level in ("parent", "root")}
-    lines = books["handling_positions"].drop_nulls("sscc").join(units, on="handling_unit_key")
+    lines = books["handling_positions"].drop_nulls("sscc")
+    lines = lines.join(units, on="handling_unit_key", maintain_order="left")
     lines = lines.filter(pl.col("sscc") != pl.col("unit_sscc"))
     for key, sscc in around.items():
         lines = lines.join(units.select(pl.col("handling_unit_key").alias(key), pl.col("unit_sscc").alias(sscc)),
-                           on=key, how="left")  # fmt: skip
+                           on=key, how="left", maintain_order="left")  # fmt: skip
     others = [pl.col("sscc").ne_missing(pl.col(sscc)) for sscc in around.values()]
     return told(
         lines.filter(others).unique(["handling_unit_key", "sscc"], keep="first", maintain_order=True),

@@ -245,13 +245,14 @@ def grouped_differs(books: Books, _: Limits) -> pl.LazyFrame:
         for table in ("shipment_positions", "grouped_positions")
     )
     both = pl.concat([
-        lines.join(groups, on="shipment_key", how="semi").with_columns(grouped=False),
-        groups.join(lines, on="shipment_key", how="semi").with_columns(grouped=True),
+        lines.join(groups, on="shipment_key", how="semi", maintain_order="left").with_columns(grouped=False),
+        groups.join(lines, on="shipment_key", how="semi", maintain_order="left").with_columns(grouped=True),
     ])  # fmt: skip
     more = pl.when("grouped").then(pl.col("quantity")).otherwise(-pl.col("quantity"))
     unlike = both.group_by("shipment_key", *_SKUS, "lot").agg(more.sum().alias("more")).filter(pl.col("more") != 0)
     known = [pl.when(pl.col(sku).null_count().over("shipment_key") == 0).then(sku) for sku in _SKUS]
-    rows = both.join(unlike, on="shipment_key", how="semi").with_columns(sku=pl.coalesce(known)).drop_nulls("sku")
+    rows = both.join(unlike, on="shipment_key", how="semi", maintain_order="left")
+    rows = rows.with_columns(sku=pl.coalesce(known)).drop_nulls("sku")
     lots = pl.col("lot").null_count().over("shipment_key", "sku")
     sides = {"grouped": pl.col("grouped"), "listed": ~pl.col("grouped")}
     rows = rows.with_columns(lot=pl.when(lots == 0).then("lot"))

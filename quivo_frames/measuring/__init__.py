@@ -19,8 +19,6 @@ import polars as pl
 import polars.selectors as cs
 
 from quivo_frames.books import Books, When
-from quivo_frames.books import time_zone as zone_of
-from quivo_frames.errors import ConfigError
 from quivo_frames.measuring import flow, service, shipping
 from quivo_frames.measuring.groups import GROUPS
 from quivo_frames.measuring.kpi import Definition, Kpi
@@ -28,7 +26,7 @@ from quivo_frames.measuring.promises import PROMISES
 from quivo_frames.measuring.question import Question
 from quivo_frames.measuring.result import UNTOLD, Kpis
 
-__all__ = ["GROUPS", "KPIS", "PROMISES", "UNTOLD", "Definition", "Kpi", "Kpis", "kpis"]
+__all__ = ["GROUPS", "KPIS", "PROMISES", "UNTOLD", "Definition", "Kpi", "Kpis", "answered", "kpis"]
 
 ROOMS = (service, flow, shipping)
 KPIS: dict[str, Kpi] = {found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Kpi)}
@@ -55,15 +53,14 @@ def kpis(
         ConfigError: a group, a promise or a time zone that does not exist, or a date that is none.
     """
     groups = tuple(dict.fromkeys([by] if isinstance(by, str) else by or ()))
-    for name in groups:
-        if name not in GROUPS:
-            raise ConfigError(f"KPIs cannot be told by {name!r}. They can by: {', '.join(GROUPS)}.")
-    if on_time_against not in PROMISES:
-        raise ConfigError(f"Nothing can be on time against {on_time_against!r}. The dates are: {', '.join(PROMISES)}.")
-    books = Books(tables, as_of)
-    asked = Question(books, groups, on_time_against, tolerance, zone_of(time_zone))
+    asked = Question(Books(tables, as_of), groups, on_time_against, tolerance, time_zone)
+    return answered(asked)
+
+
+def answered(asked: Question) -> Kpis:
+    """All KPIs that answer a question."""
     whole = cs.integer().cast(pl.Int64)
     frames = {name: kpi.run(asked).with_columns(whole) for name, kpi in KPIS.items()}
     counts = asked.orders.select(kpi.about.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
     definitions = {name: kpi.definition for name, kpi in KPIS.items()}
-    return Kpis(frames, definitions, counts, books.as_of, groups, on_time_against)
+    return Kpis(frames, definitions, counts, asked.books.as_of, asked.by, asked.against)

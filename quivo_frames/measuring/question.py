@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 
 import polars as pl
 import polars.selectors as cs
 
-from quivo_frames.books import Books, done
-from quivo_frames.measuring.groups import groups, of_shipments
+from quivo_frames.books import Books, done, time_zone
+from quivo_frames.errors import ConfigError
+from quivo_frames.measuring.groups import GROUPS, groups, of_shipments
 from quivo_frames.measuring.promises import PROMISES
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which books are asked, by which groups the answer is told, and what "on time" means."""
+    """Which books are asked, by which groups the answer is told, and what "on time" means.
+
+    Raises:
+        ConfigError: a group, a promise or a time zone that does not exist.
+    """
 
     books: Books
     by: tuple[str, ...]
     against: str
     tolerance: timedelta
     zone: str
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be asked."""
+        for name in self.by:
+            if name not in GROUPS:
+                raise ConfigError(f"KPIs cannot be told by {name!r}. They can by: {', '.join(GROUPS)}.")
+        if self.against not in PROMISES:
+            raise ConfigError(f"Nothing can be on time against {self.against!r}. The dates are: {', '.join(PROMISES)}.")
+        time_zone(self.zone)
 
     @cached_property
     def orders(self) -> pl.DataFrame:
@@ -69,6 +83,12 @@ class Question:
             rows = rows.with_columns((pl.col(told) | pl.col("more").fill_null(value=False)).alias(told)).drop("more")
         judged = {f"on_time_{name}": promise.judged(self.tolerance, self.zone) for name, promise in PROMISES.items()}
         return rows.with_columns(**judged).collect()
+
+    def grouped(self, *by: str) -> Question:
+        """The same question by other groups; what was worked out for it is kept."""
+        other = replace(self, by=by)
+        vars(other).update({name: found for name, found in vars(self).items() if name in ("orders", "shipments")})
+        return other
 
     @cached_property
     def orders_by_group(self) -> pl.DataFrame:

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 
 from quivo_frames.auditing import Findings, Limits, audit
 from quivo_frames.auditing import limits as thresholds
-from quivo_frames.books import When
+from quivo_frames.books import Books, When
 from quivo_frames.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.frames import Frames
+from quivo_frames.measuring.question import Question
 from quivo_frames.reporting.page import Asked, page
 
 __all__ = ["page", "report"]
@@ -47,9 +49,10 @@ def report(
     _look(path)
     read = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
-    asked = Asked(as_of, tuple(only), tuple(skip), read, limits_file, personal, on_time_against)
-    findings = audit(tables, as_of, only=asked.only, skip=asked.skip, limits=read, personal=personal)
-    _write(path, page(tables, findings, asked))
+    asked = Asked(as_of, tuple(only), tuple(skip), read, limits_file, personal)
+    question = Question(Books(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
+    findings = audit(question.books, only=asked.only, skip=asked.skip, limits=read, personal=personal)
+    _write(path, page(tables, question, findings, asked))
     return findings
 
 

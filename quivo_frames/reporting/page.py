@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from quivo_frames.auditing import limits as thresholds
 from quivo_frames.books import Books, When
 from quivo_frames.dataset import Dataset
 from quivo_frames.frames import Frames
-from quivo_frames.measuring import KPIS, Kpis, kpis
+from quivo_frames.measuring import KPIS, Kpis, answered
 from quivo_frames.measuring.groups import groups
 from quivo_frames.measuring.kpi import days
 from quivo_frames.measuring.question import Question
@@ -40,26 +39,17 @@ class Asked(NamedTuple):
     limits_file: str
     """Name of the file that the limits are from, if they are from a file."""
     personal: bool
-    on_time_against: str
 
     @property
     def checks(self) -> list[Check]:
         """The checks that were to look."""
         return [c for name, c in CHECKS.items() if (not self.only or name in self.only) and name not in self.skip]
 
-    @property
-    def tolerance(self) -> timedelta:
-        """How much later than promised is not late yet."""
-        return timedelta(hours=self.limits.late_hours)
 
-
-def page(tables: Dataset | Frames, findings: Findings, asked: Asked) -> str:
-    """The report as HTML: one page, the same bytes for the same tables."""
-    whole = kpis(tables, None, asked.as_of, on_time_against=asked.on_time_against, tolerance=asked.tolerance,
-                 time_zone=asked.limits.time_zone)  # fmt: skip
-    books = Books(tables, asked.as_of)
-    question = Question(books, (), asked.on_time_against, asked.tolerance, asked.limits.time_zone)
-    orders = tables["orders"]
+def page(tables: Dataset | Frames, question: Question, findings: Findings, asked: Asked) -> str:
+    """The report as HTML: one page, the same bytes for the same tables; the question is asked of their books."""
+    books, whole = question.books, answered(question)
+    orders = books["orders"].select("seller_name", "order_date", "created").collect()
     return _template().render(
         title=_title(orders, tables.failures.height, whole),
         figures=performance.figures(orders.height, findings, whole),
@@ -69,7 +59,7 @@ def page(tables: Dataset | Frames, findings: Findings, asked: Asked) -> str:
         by_warehouse=charts.by_warehouse(_by_warehouse(books, findings, asked)),
         pictures=_pictures(question, whole),
         sheets=[performance.rates(whole), performance.times(whole), performance.volume(whole)],
-        compared=[performance.compared(replace(question, by=(by,))) for by in performance.GROUPED],
+        compared=[performance.compared(question.grouped(by)) for by in performance.GROUPED],
         failures=_first_rows(tables.failures, ["order_id", "source", "place", "message"], "Failures"),
         notes=_first_rows(
             tables.notes.sort("count", descending=True), ["message", "path", "count", "order_id"], "Notes"
@@ -117,7 +107,7 @@ class _Title(NamedTuple):
 
 
 def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
-    sellers = orders.filter(pl.col("seller_name") != "").group_by("seller_name").len()
+    sellers = orders.drop_nulls("seller_name").group_by("seller_name").len()
     names = sellers.sort("len", "seller_name", descending=[True, False])["seller_name"]
     placed = pl.coalesce("order_date", "created")
     span = orders.select(first=placed.min(), last=placed.max()).with_columns(pl.all().dt.strftime("%Y-%m-%d")).row(0)
@@ -132,7 +122,7 @@ def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
 
 
 def _pictures(asked: Question, whole: Kpis) -> list[Picture]:
-    by_month = replace(asked, by=("month",))
+    by_month = asked.grouped("month")
     volume, on_time, splits = (KPIS[name].run(by_month) for name in ("volume", "on_time", "split_shipments"))
     lateness = on_time.filter(reference=asked.against)
     months = volume.join(lateness, on="month", how="left", nulls_equal=True)

@@ -23,6 +23,7 @@ _COMPARED = {
     ("backlog", "orders"): "Open orders",
 }  # fmt: skip
 """What groups are compared by: KPI and column, and the heading."""
+_ON_TIME = ("reference", "rate", "on_time", "judged")
 
 
 class Figure(NamedTuple):
@@ -87,8 +88,8 @@ def rates(kpis: Kpis) -> Sheet:
     split, window, proven = one["split_shipments"], one["delivery_window"], one["pod_lag"]
     rows = [
         ("Perfect orders", perfect["rate"], perfect["perfect"], perfect["orders"], "orders"),
-        *((f"On time against {row['reference']}", row["rate"], row["on_time"], row["judged"], "orders")
-          for row in kpis["on_time"].iter_rows(named=True)),
+        *((f"On time against {reference.replace('_', ' ')}", rate, kept, judged, "orders")
+          for reference, rate, kept, judged in kpis["on_time"].select(_ON_TIME).iter_rows()),
         ("Lines filled", fill["line_rate"], fill["lines_filled"], fill["lines"], "lines"),
         ("Pieces filled", fill["piece_rate"], fill["pieces_filled"], fill["pieces"], "pieces"),
         ("Orders shipped complete", complete["rate"], complete["complete"], complete["orders"], "orders"),
