@@ -46,10 +46,12 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(surroundings) -> None:
 
 def test_the_commands_of_the_readme_run_one_after_another(surroundings) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
-    assert len(commands) == 5
+    assert len(commands) == 7
     for command in commands:
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **surroundings)
-        assert done.returncode == 0, (command, done.stderr)
+        fine = {0, 1} if command.startswith("quivo-frames audit") else {0}  # 1: it found something
+        assert done.returncode in fine, (command, done.stderr)
+        assert "Traceback" not in done.stderr
 
 
 def test_the_readme_lists_the_tables_of_the_catalogue() -> None:

@@ -43,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         books.time_zone(self.time_zone)
         for name, value in msgspec.structs.asdict(self).items():
             if isinstance(value, int | float) and not 0 <= value <= _MOST:
-                raise ConfigError(f"{name} is {value}. Write a number from 0 to {_MOST:,}.")
+                raise ConfigError(f"{name} is {value:g}. Write a number from 0 to {_MOST:,}.")
 
 
 class Limit(NamedTuple):
@@ -73,5 +73,7 @@ def read(file: str | os.PathLike[str]) -> Limits:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is no TOML: {error}. Write lines such as pod_days = 3.") from error
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
     except msgspec.ValidationError as error:
         raise ConfigError(f"{file}: {error}. The thresholds are: {', '.join(Limits.__struct_fields__)}.") from error

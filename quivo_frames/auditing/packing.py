@@ -117,7 +117,8 @@ def sscc_on_two_orders(books: Books, _: Limits) -> pl.LazyFrame:
     ).filter(pl.col("orders") > 1)  # fmt: skip
     return _told_once(
         ssccs.join(orders, on=["order_id", "sscc"], maintain_order="left"),
-        "its SSCC {} stands in {} orders, as in {}.", "sscc", "orders", "first", evidence={"sscc": "sscc", "orders": "orders", "first_order": "first"},
+        "its SSCC {} stands in {} orders, as in {}.", "sscc", "orders", "first",
+        evidence={"sscc": "sscc", "orders": "orders", "first_order": "first"},
     )  # fmt: skip
 
 
