@@ -26,7 +26,8 @@ demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a m
 	$(RUN)quivo-frames demo --out data/demo
 
 test: .venv/.dev  ## Run the tests
-	$(RUN)pytest
+	$(RUN)pytest -n auto --dist loadfile -m "not alone"
+	$(RUN)pytest -m alone
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check

@@ -11,7 +11,6 @@ from quivo_frames.building import build
 from quivo_frames.client import Client
 from quivo_frames.errors import ConfigError
 from quivo_frames.refetching import refetch
-from quivo_frames.reporting import report
 from quivo_frames.settings import Settings
 from quivo_frames.standin import TODAY, Fault, StandIn
 from quivo_frames.tables import TABLES
@@ -66,6 +65,8 @@ def run(folder: Path, orders: int) -> None:
     _step("6. Go on from here in Python:")
     click.echo(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
     click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
+
+    from quivo_frames.reporting import report  # late: charts take their time to load
 
     page = folder / "report.html"
     as_of = f"{TODAY:%Y-%m-%dT%H:%MZ}"  # up to when the made-up orders tell

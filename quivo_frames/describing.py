@@ -1,4 +1,4 @@
-"""Verb: the catalogue, the checks and their thresholds -> the texts of `schemas/`. Floor 6.
+"""Verb: the catalogue, the checks, the KPIs -> the texts of `schemas/`. Floor 6.
 
 `python -m quivo_frames.describing schemas` writes them; a test fails when they are stale.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 from quivo_frames.auditing import CHECKS, ROOMS
 from quivo_frames.auditing.limits import described as described_limits
+from quivo_frames.measuring import GROUPS, KPIS, PROMISES, UNTOLD
 from quivo_frames.order import Kind, Order, Privacy, Record, Rows, Says
 from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Column, Table, described
 
@@ -28,6 +29,8 @@ order anything is expected that is later than its own answer. Shipments that wer
 says otherwise. Ordered, planned, shipped and packed pieces of a line find each other by the order's
 `position_identifier`, else by SKU, else by SKU and lot; where that leaves a choice, the lines of a SKU are taken
 together."""
+_ABOUT_KPIS = """What `qf.kpis(tables)` tells, as a frame each, and the report of `quivo-frames audit DIR --html FILE`.
+Rates are 0 to 1, and null where there is nothing to judge; durations are days."""
 _ABOUT_LIMITS = """Those that shall differ stand in a TOML file, `pod_days = 3`, for `quivo-frames audit DIR --limits
 FILE`. None of the defaults comes from Quivo or from a standard."""
 _JSON: dict[Kind, dict[str, Any]] = {
@@ -62,6 +65,7 @@ def texts() -> dict[str, str]:
         "dictionary.md": dictionary(),
         "erd.md": diagram(),
         "checks.md": checks(),
+        "kpis.md": kpis(),
         **contracts,
     }
 
@@ -225,6 +229,17 @@ def checks() -> str:
         for check in (found for found in CHECKS.values() if found in vars(room).values()):
             lines += ["", f"### {check.name}", "", check.title, "", check.definition, "", f"Limits: {check.limits}", ""]
             lines += [f"*{check.severity}, in {check.table}. Follows: {check.reference}.*"]
+    return "\n".join(lines) + "\n"
+
+
+def kpis() -> str:
+    """The KPIs, how each is defined, and what the data cannot tell, in Markdown."""
+    lines = ["# KPIs", "", _ABOUT_KPIS, "", f"- By: {', '.join(GROUPS)}.", f"- On time against: {', '.join(PROMISES)}."]
+    for name, kpi in KPIS.items():
+        told = kpi.definition
+        lines += ["", f"## {name}", "", f"{told.title}. {told.text}", "", f"Limits: {told.limits}", ""]
+        lines += [f"*Follows: {told.reference}.*"]
+    lines += ["", "## What the data cannot tell", "", *(f"- {name}: {why}" for name, why in UNTOLD.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,8 @@ from quivo_frames.response import Answer, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.alone
+
 NOW = datetime(2026, 3, 5, tzinfo=UTC)
 
 

@@ -61,9 +61,8 @@ def test_the_same_tables_have_the_same_findings_in_the_same_order() -> None:
     assert all(first.equals(other) for other in others)
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_a_check_is_silent_where_an_order_says_nothing_but_its_id(name: str) -> None:
-    assert qf.audit(qf.flatten([b'{"orderId": 1}']), only=[name]).is_empty()
+def test_nothing_is_found_where_an_order_says_nothing_but_its_id() -> None:
+    assert qf.audit(qf.flatten([b'{"orderId": 1}'])).to_dicts() == []
 
 
 @pytest.mark.parametrize("name", CHECKS)

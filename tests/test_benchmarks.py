@@ -24,6 +24,8 @@ from tests.benchmarks.timeline import Timeline
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 HERE = ("duckdb", "pyarrow+polars", "polars")
 ORDERS = 50
 

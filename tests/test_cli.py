@@ -208,6 +208,7 @@ def test_demo_runs_offline_and_leaves_tables(run, tmp_path: Path) -> None:
     assert run("demo", "--orders", "40").returncode == 0
 
 
+@pytest.mark.alone
 def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path: Path, api: StandIn, run) -> None:
     ids = [str(n) for n in range(100_008, 100_031)]
     command = [sys.executable, "-m", "quivo_frames.cli", "refetch", *ids, "--rate", "8"]
@@ -228,6 +229,7 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path:
     assert max(api.served(int(n)) for n in ids) == 1
 
 
+@pytest.mark.alone
 def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-u", "-m", "quivo_frames.cli", "serve", "--orders", "3"],
@@ -242,6 +244,7 @@ def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+@pytest.mark.alone
 def test_an_interrupted_build_says_that_nothing_was_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

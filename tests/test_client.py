@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Connect = Callable[..., Client]
 
+pytestmark = pytest.mark.alone
+
 ID, OTHER = 100001, 100002
 
 

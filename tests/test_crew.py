@@ -15,6 +15,8 @@ import pytest
 from quivo_frames.crew import Crew
 from quivo_frames.errors import ConfigError, LostWorker
 
+pytestmark = pytest.mark.alone
+
 
 def square(number: int) -> tuple[int, int]:
     time.sleep(0.02)

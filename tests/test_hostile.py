@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     Connect = Callable[..., Client]
 
+pytestmark = pytest.mark.alone
+
 ORDERS = 12
 HIT = 100006
 

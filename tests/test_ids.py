@@ -287,6 +287,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="what the system counts differs")
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".ndjson", ".parquet"])
 def test_ids_are_read_in_little_memory(tmp_path: Path, suffix: str) -> None:

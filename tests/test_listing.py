@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from quivo_frames.client import Client
     from quivo_frames.standin import StandIn
 
+pytestmark = pytest.mark.alone
+
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 Page = list[dict[str, msgspec.Raw]]
 

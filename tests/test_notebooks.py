@@ -51,6 +51,7 @@ def cell(client: BlockingKernelClient, code: str) -> str:
                 return shown
 
 
+@pytest.mark.alone
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_stop_button_keeps_what_came_and_the_same_cell_goes_on(tmp_path: Path) -> None:
     with StandIn(orders=60, latency=0.05) as api:

@@ -17,6 +17,8 @@ from quivo_frames.pace import LONGEST_PAUSE, Gate, Slot, Stopped, retry_after
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 NEVER = threading.Event()
 
 

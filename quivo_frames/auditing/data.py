@@ -6,7 +6,7 @@ from functools import cache
 
 import polars as pl
 
-from quivo_frames.auditing.check import Severity, check, told
+from quivo_frames.auditing.check import Severity, amount, check, told
 from quivo_frames.auditing.limits import Limits
 from quivo_frames.books import Books
 from quivo_frames.order import Privacy
@@ -73,6 +73,26 @@ def _currencies() -> tuple[str, ...]:
     import pycountry
 
     return tuple(currency.alpha_3 for currency in pycountry.currencies)
+
+
+@check(Severity.INFO, "order_positions", "arithmetic of the order's own weights")
+def weight_total_differs(books: Books, limits: Limits) -> pl.LazyFrame:
+    """The weight of a line is not its quantity times the weight of one piece.
+
+    They differ by more than `weight_share` of the larger one.
+
+    Limits: a line of which the weight of one piece or of all is 0 is left out: nobody weighed it.
+    """
+    weighed = pl.col("quantity") * pl.col("unit_weight")
+    larger = pl.max_horizontal(weighed, "total_weight")
+    known = (weighed > 0) & (pl.col("total_weight") > 0)
+    off = (weighed - pl.col("total_weight")).abs() > larger * limits.weight_share
+    return told(
+        books["order_positions"].filter(known, off), "order_position_key",
+        "{} pieces of {} weigh {} each, but {} together.", "quantity", "sku", amount("unit_weight"),
+        amount("total_weight"),
+        evidence={"quantity": "quantity", "unit_weight": amount("unit_weight"), "total_weight": amount("total_weight")},
+    )  # fmt: skip
 
 
 @check(Severity.ERROR, "orders", "piiDataRemoved of the API; GDPR, article 17")

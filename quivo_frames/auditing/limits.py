@@ -31,7 +31,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pod_share: Annotated[float, "Proof is expected of a carrier that proves so large a share of its deliveries."] = 0.5
     pod_days: Annotated[float, "Delivery is to be proven so long after it."] = 7
     expiry_days: Annotated[float, "A lot that expires so soon after shipping is worth a warning."] = 30
-    weight_share: Annotated[float, "A shipment may be lighter than its lines by this share of their weight."] = 0.05
+    weight_share: Annotated[
+        float, "Weights that should be the same may differ by this share: a shipment is no lighter than its lines."
+    ] = 0.05
     weight_factor: Annotated[float, "A shipment may be so many times as heavy as its lines, beside its packaging."] = 3
     weight_packaging: Annotated[float, "Packaging may weigh so much, in the unit of the weights."] = 5
     money: Annotated[float, "Amounts may differ by so much a piece: unit prices are rounded."] = 0.005

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
+from quivo_frames.faces import face
 from quivo_frames.measuring.kpi import Definition
 
 UNTOLD: Mapping[str, str] = {
@@ -71,13 +72,8 @@ class Kpis(Mapping[str, pl.DataFrame]):
             return "\n\n".join([self._headline(), *(f"{title}\n{self[name]}" for name, title in self._titles())])
 
     def _repr_html_(self) -> str:
-        with _shown():
-            told = "".join(
-                f"<h4 title='{html.escape(self.definitions[name].text, quote=True)}'>{title}</h4>"
-                f"{self[name]._repr_html_()}"
-                for name, title in self._titles()
-            )
-        return f"<p><b>{self._headline()}</b></p>{told}"
+        told = (face(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles())
+        return f"<p>{html.escape(self._headline())}</p>{''.join(told)}"
 
 
 def _shown() -> pl.Config:

@@ -45,7 +45,7 @@ def perfect_order(asked: Question) -> pl.DataFrame:
     were not called off and of which nothing more is on its way: completed, or last shipped 14 days ago.
 
     Limits: SCOR also asks for complete documents and perfect condition, and for what was received; the data tells
-    neither. So the rate is at best the true one, never below it. In full means at least what was ordered.
+    neither. So the true rate may be lower, never higher. In full means at least what was ordered.
     """
     on_time = pl.col(f"on_time_{asked.against}")
     judged = _SETTLED & _IN_FULL.is_not_null() & on_time.is_not_null()

@@ -24,6 +24,12 @@ CASES = {
         quiet={"currency": "jpy"},
         missing={"currency": None},
     ),
+    "weight_total_differs": Case(
+        fires={"positions.0.totalWeight": 1.5},
+        row="1001/0",
+        quiet={"positions.0.totalWeight": 3.1},
+        missing={"positions.0.totalWeight": 1.5, "positions.0.unitWeight": GONE},
+    ),
     "personal_data_left": Case(
         fires=_MASKED | {"invoiceAddress.name1": "Anna"},
         row="1001",
