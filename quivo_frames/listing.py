@@ -74,6 +74,8 @@ def _found(ask: Ask, query: str, sort: str, limit: int | None) -> Iterator[int]:
         elements = {_order_id(element): element for element in reversed(page)}  # the first of each id is kept
         page_ids = [*reversed(elements)]
         new = [order_id for order_id in page_ids if seen.add(order_id)]
+        if new and way.in_doubt:  # the server gives less than was asked for, and may have passed over orders
+            raise way.ties()
         yield from new[: None if limit is None else limit + len(new) - len(seen)]
         if limit is not None and len(seen) >= limit:
             return
@@ -104,8 +106,6 @@ class _Way:
 
     def after(self, keys: Mapping[int, list[Any]], new: set[int], count: int) -> str | None:
         """The cursor behind a page of `count` elements, from the sort values of its orders; None: there is no more."""
-        if self.in_doubt and new:
-            raise self._ties()
         standing = {order_id: key for order_id, key in keys.items() if self._stands(order_id, key, new)} or keys
         values = list(standing.values())
         last = values[-1]
@@ -114,7 +114,7 @@ class _Way:
         else:
             before = next((value for value in reversed(values) if value != last), None)
             if before is None and count >= (self._most or self._size):
-                raise self._ties() if new or len(standing) == len(keys) else _stuck()
+                raise self.ties() if new or len(standing) == len(keys) else _stuck()
             self.in_doubt |= before is None and not self._most
             key = before or last
             self._known.update((order_id, hash(_text(value))) for order_id, value in keys.items())
@@ -136,7 +136,8 @@ class _Way:
             return True
         return order_id in self._known and self._known[order_id] != hash(_text(key))
 
-    def _ties(self) -> UnexpectedResponse:
+    def ties(self) -> UnexpectedResponse:
+        """The message for pages that may pass over orders."""
         return UnexpectedResponse(
             f"A whole page of the list has one and the same value of {self._sort}, or does not show it, and the next "
             "page might pass over orders: sort by orderId:asc."

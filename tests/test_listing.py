@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quivo_frames import listing
@@ -78,6 +78,7 @@ SORTS = ["orderId:asc", "orderId:desc", "seen:asc", "seen:desc", "seen:asc,selle
 
 
 @settings(max_examples=1000, deadline=None)
+@example([(3, None, 0), (1, 1, 0), (2, 1, 0)], "seen:asc", 2, 1, False, 2)  # a server that gives less than is asked for
 @given(
     ORDERS,
     st.sampled_from(SORTS),
