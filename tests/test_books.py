@@ -49,6 +49,23 @@ def test_what_was_not_planned_or_shipped_yet_is_not_counted() -> None:
     ]
 
 
+def test_an_order_is_delivered_when_all_its_shipments_are() -> None:
+    second = {"fulfillmentOrders.0.shipments.1": {"shipDate": "2026-09-02T12:00:00Z"}}
+    gone = {"fulfillmentOrders.0.shipments.1": {"shipDate": "2026-09-02T12:00:00Z", "reversed": True}}
+    orders = (
+        Books(frames(changed({}), changed(second, 1002), changed(gone, 1003))).milestones.collect().sort("order_id")
+    )
+    assert orders["delivered_last"].is_null().to_list() == [False, True, False]
+
+
+def test_an_order_is_called_off_when_it_was_to_be_cancelled_in_time_or_all_of_it_is_cancelled() -> None:
+    asked = {"cancelRequestedAt": "2026-09-01T10:30:00Z"}
+    unshipped = {"fulfillmentOrders.0.shipments": []}
+    cases = [asked, asked | unshipped, unshipped, {"fulfillmentOrders.0.cancelled": True}]
+    orders = frames(*(changed(case, 1001 + place) for place, case in enumerate(cases)))
+    assert Books(orders).milestones.collect().sort("order_id")["called_off"].to_list() == [False, True, False, True]
+
+
 def test_empty_texts_are_null() -> None:
     books = Books(frames(changed({"currency": "", "orderReference": ""})))
     assert books["orders"].collect().select("currency", "order_reference").row(0) == (None, None)

@@ -12,32 +12,33 @@ from tests.fair_order import OTHER_UNIT, audited
 
 WRONG: list[dict[str, Any]] = [
     {"currency": "EURO"},
-    OTHER_UNIT | {"latestDeliveryDate": "2026-09-03", "positions.0.totalWeight": 1.5},
+    OTHER_UNIT
+    | {"latestShipDate": "2026-09-01", "fulfillmentOrders.0.shipments.0.deliveryDate": "2026-09-02T18:00:00Z"},
     OTHER_UNIT | {"currency": "EURO", "cashOnDeliveryAmount": 5},
 ]
 """A warning; an error and an info; a warning and an error."""
 
 
 def found() -> Findings:
-    only = ("unknown_currency", "delivered_late", "weight_total_differs", "cash_without_currency", "sscc_twice")
+    only = ("unknown_currency", "shipped_late", "delivered_early", "cash_without_currency", "sscc_twice")
     return audited(WRONG, only=only)
 
 
 def test_the_worst_stand_first_and_then_by_check_and_order() -> None:
     assert found().select("severity", "check", "order_id").rows() == [
         ("error", "cash_without_currency", 1003),
-        ("error", "delivered_late", 1002),
+        ("error", "shipped_late", 1002),
         ("warning", "unknown_currency", 1001),
         ("warning", "unknown_currency", 1003),
-        ("info", "weight_total_differs", 1002),
+        ("info", "delivered_early", 1002),
     ]
 
 
 def test_by_check_counts_and_gives_an_example_the_most_orders_of_a_severity_first() -> None:
-    more = [*WRONG, OTHER_UNIT | {"latestDeliveryDate": "2026-09-03"}]
-    counted = audited(more, only=["delivered_late", "cash_without_currency", "unknown_currency"]).by_check()
+    more = [*WRONG, OTHER_UNIT | {"latestShipDate": "2026-09-01"}]
+    counted = audited(more, only=["shipped_late", "cash_without_currency", "unknown_currency"]).by_check()
     assert counted.select("check", "findings", "orders").rows() == [
-        ("delivered_late", 2, 2), ("cash_without_currency", 1, 1), ("unknown_currency", 2, 2),
+        ("shipped_late", 2, 2), ("cash_without_currency", 1, 1), ("unknown_currency", 2, 2),
     ]  # fmt: skip
     assert counted["example"][2] == "Order 1001: EURO is no code of a currency."
 
