@@ -149,6 +149,13 @@ def test_personal_values_are_shown_only_when_they_are_asked_for(audit: Callable[
         assert ("Anna" in (tmp_path / "all.csv").read_text()) is shown
 
 
+def test_files_with_personal_values_are_for_their_owner_alone(audit: Callable[..., Result], tmp_path: Path) -> None:
+    files = [tmp_path / "all.csv", tmp_path / "report.html"]
+    for options, others in (((), True), (("--personal",), False)):
+        audit("--out", str(files[0]), "--html", str(files[1]), *options, orders=(LATE,))
+        assert [bool(file.stat().st_mode & 0o077) for file in files] == [others, others]
+
+
 def test_a_terminal_obeys_nothing_in_the_data(audit: Callable[..., Result]) -> None:
     sku = "\x1b[2J"
     orders = (

@@ -41,6 +41,8 @@ class Findings(pl.DataFrame):
     """
 
     as_of: datetime | None = None
+    personal: bool = False
+    """Whether personal values are among the evidence."""
 
     def by_check(self) -> pl.DataFrame:
         """One row a check, worst first: severity, check, findings, orders, and the message of one finding."""
@@ -57,11 +59,11 @@ class Findings(pl.DataFrame):
     def filter(self, *predicates: Any, **constraints: Any) -> Findings:
         """As of any frame; findings that are filtered are findings."""
         found = Findings(super().filter(*predicates, **constraints))
-        found.as_of = self.as_of
+        found.as_of, found.personal = self.as_of, self.personal
         return found
 
     def write(self, file: str | os.PathLike[str]) -> None:
-        """Writes all findings to a .parquet, .csv or .ndjson file.
+        """Writes all findings to a .parquet, .csv or .ndjson file, for its owner alone if personal values are in it.
 
         Raises:
             ConfigError: the name ends otherwise, or the disk refuses.
@@ -73,6 +75,9 @@ class Findings(pl.DataFrame):
         if path.suffix not in ways:
             raise ConfigError(f"{path}: findings are written as {', '.join(ways)}. Give a name that ends so.")
         try:
+            if self.personal:
+                path.touch(mode=0o600)
+                path.chmod(0o600)
             ways[path.suffix](path)
         except (OSError, pl.exceptions.PolarsError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -126,5 +131,5 @@ def worst_first(found: pl.DataFrame, as_of: datetime, *, personal: bool) -> Find
         found = found.with_columns(evidence=pl.concat_str("evidence", "personal", separator=", ", ignore_nulls=True))
     ordered = found.sort(_rank(), "check", "order_id", "row_key", maintain_order=True)
     findings = Findings(ordered.select(FINDINGS.schema.keys()))
-    findings.as_of = as_of
+    findings.as_of, findings.personal = as_of, personal
     return findings

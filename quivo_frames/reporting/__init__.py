@@ -40,7 +40,7 @@ def report(
 
     `as_of`, `only`, `skip`, `limits` and `personal` are those of `audit`, `on_time_against` is that of `kpis`; for
     KPIs, too, days are those of the limits' time zone, and late is what is later by more than their `late_hours`.
-    No personal value is in the file unless `personal`.
+    No personal value is in the file unless `personal`; then it is for its owner alone.
 
     Raises:
         ConfigError: a check, a threshold, a date or a promise that does not exist, or the file cannot be written.
@@ -52,7 +52,7 @@ def report(
     asked = Asked(as_of, tuple(only), tuple(skip), read, limits_file, personal)
     question = Question(Books(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
     findings = audit(question.books, only=asked.only, skip=asked.skip, limits=read, personal=personal)
-    _write(path, page(tables, question, findings, asked))
+    _write(path, page(tables, question, findings, asked), private=personal)
     return findings
 
 
@@ -64,10 +64,11 @@ def _look(path: Path) -> None:
         raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or give another.")
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, *, private: bool) -> None:
     """Puts the text in its place when all of it is on the disk: a reader never meets half a page."""
     beside = path.with_name(f".{path.name}.{token_hex(4)}")
     try:
+        beside.touch(mode=0o600 if private else 0o666)
         beside.write_text(text, encoding="utf-8", newline="\n")
         beside.replace(path)
     except OSError as error:
