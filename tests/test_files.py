@@ -45,14 +45,14 @@ def places(tmp_path: Path) -> Callable[[str, bytes], list[str]]:
         ("orders.jsonl", LINES + b"\n"),
         ("ORDERS.NDJSON", LINES),
         ("orders.v2.ndjson", LINES),
-        ("orders.ndjson.gz", gzip.compress(LINES)),
+        ("orders.ndjson.gz", gzip.compress(LINES, mtime=0)),
         ("orders.jsonl.zst", zstandard.compress(LINES)),
-        ("two-members.ndjson.gz", gzip.compress(ORDERS[0] + b"\n") + gzip.compress(b"\n".join(ORDERS[1:]))),
+        ("two-members.ndjson.gz", gzip.compress(ORDERS[0] + b"\n", mtime=0) + gzip.compress(b"\n".join(ORDERS[1:]))),
         ("two-frames.ndjson.zst", zstandard.compress(ORDERS[0] + b"\n") + zstandard.compress(b"\n".join(ORDERS[1:]))),
         ("crlf.ndjson", b"\r\n".join(ORDERS) + b"\r\n"),
         ("bom.ndjson", b"\xef\xbb\xbf" + LINES),
         ("lines.json", LINES),
-        ("lines.json.gz", gzip.compress(LINES)),
+        ("lines.json.gz", gzip.compress(LINES, mtime=0)),
     ],
 )
 def test_an_order_a_line_is_read_with_its_line(places: Callable[..., list[str]], name: str, content: bytes) -> None:
@@ -67,7 +67,7 @@ def test_blank_lines_are_no_orders_but_count_as_lines(places: Callable[..., list
     ("name", "content"),
     [
         ("orders.json", ARRAY),
-        ("orders.json.gz", gzip.compress(ARRAY)),
+        ("orders.json.gz", gzip.compress(ARRAY, mtime=0)),
         ("orders.json.zst", zstandard.compress(ARRAY)),
         ("pretty.json", b"\xef\xbb\xbf\r\n[\n  " + b" ,\n  ".join(ORDERS) + b"\n]\n"),
     ],
@@ -86,7 +86,10 @@ def test_a_single_order_is_the_whole_file(places: Callable[..., list[str]], tmp_
 def test_a_large_packed_file_is_read_in_full(tmp_path: Path) -> None:
     lines = b"".join(order_json(n) + b"\n" for n in range(1, 401))
     assert len(lines) > 2**21  # more than any buffer on the way
-    for name, packed in (("a.ndjson.zst", zstandard.compress(lines)), ("a.ndjson.gz", gzip.compress(lines, 1))):
+    for name, packed in (
+        ("a.ndjson.zst", zstandard.compress(lines)),
+        ("a.ndjson.gz", gzip.compress(lines, 1, mtime=0)),
+    ):
         (tmp_path / name).write_bytes(packed)
         assert b"".join(raw.body + b"\n" for raw in files.read(tmp_path / name)) == lines
 
@@ -162,7 +165,7 @@ def test_files_without_orders_give_none(tmp_path: Path) -> None:
         ("a.ndjson", b""),
         ("b.json", b"[]"),
         ("c.jsonl", b"\n\n"),
-        ("d.ndjson.gz", gzip.compress(b"")),
+        ("d.ndjson.gz", gzip.compress(b"", mtime=0)),
         ("e.ndjson.zst", zstandard.compress(b"")),
     ):
         (tmp_path / name).write_bytes(content)
@@ -172,8 +175,8 @@ def test_files_without_orders_give_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("cut.ndjson.gz", gzip.compress(LINES)[:-9]),
-        ("damaged.ndjson.gz", gzip.compress(LINES)[:-8] + b"00000000"),
+        ("cut.ndjson.gz", gzip.compress(LINES, mtime=0)[:-9]),
+        ("damaged.ndjson.gz", gzip.compress(LINES, mtime=0)[:-8] + b"00000000"),
         ("plain.ndjson.gz", LINES),
         ("cut.ndjson.zst", zstandard.compress(LINES)[:-3]),
         ("header.ndjson.zst", zstandard.compress(LINES)[:3]),
