@@ -14,7 +14,7 @@ Each check is one small function. Where the fields it needs are missing it is si
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import polars as pl
 
@@ -26,7 +26,7 @@ from quivo_frames.auditing.limits import Limits
 from quivo_frames.books import Books, When
 from quivo_frames.errors import ConfigError
 
-__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit"]
+__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit", "chosen"]
 
 ROOMS = (quantities, packing, chronology, service, tracing, money, data)
 CHECKS: dict[str, Check] = {
@@ -44,22 +44,27 @@ def audit(
 
     `as_of` (an instant, or a day, which means its end; UTC) audits what had happened by then. By default all that is
     known counts, and time is that of the last answer. Of each order nothing is expected that is later than its own
-    answer. `only` and `skip` name
-    checks; `limits` are `Limits` or a TOML file of them. No personal value is shown unless `personal`.
+    answer. `only` and `skip` name checks; `limits` are `Limits` or a TOML file of them. No personal value is shown
+    unless `personal`.
 
     Raises:
         ConfigError: a check, a threshold or a time zone that does not exist, or a date that is none.
     """
-    chosen = _chosen(list(only), list(skip))
+    checks = chosen(tuple(only), tuple(skip))
     with_limits = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
     books = Books.of(tables, as_of)
-    found = pl.collect_all([check.findings(books, with_limits) for check in chosen])
+    found = pl.collect_all([check.findings(books, with_limits) for check in checks])
     nothing = FINDINGS.empty().with_columns(personal=pl.lit(None, pl.String))
     every = pl.concat([nothing, *(frame.select(nothing.columns) for frame in found)])
     return worst_first(every, books.as_of, personal=personal)
 
 
-def _chosen(only: list[str], skip: list[str]) -> list[Check]:
+def chosen(only: Collection[str], skip: Collection[str]) -> list[Check]:
+    """The checks that these names leave; all of them without names.
+
+    Raises:
+        ConfigError: there is no such check.
+    """
     unknown = sorted({*only, *skip} - set(CHECKS))
     if unknown:
         raise ConfigError(f"There is no check {unknown[0]!r}. The checks are: {', '.join(CHECKS)}.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +10,7 @@ import polars as pl
 
 from quivo_frames.auditing.limits import Limits
 from quivo_frames.books import Books
+from quivo_frames.docstrings import defined
 
 
 class Severity(StrEnum):
@@ -39,17 +38,17 @@ class Check:
     @property
     def title(self) -> str:
         """What it finds, in a sentence."""
-        return self._paragraphs()[0]
+        return defined(self.run).title
 
     @property
     def definition(self) -> str:
         """How exactly it is defined."""
-        return "\n\n".join(text for text in self._paragraphs()[1:] if not text.startswith("Limits: "))
+        return defined(self.run).text
 
     @property
     def limits(self) -> str:
         """What it cannot see."""
-        return "\n\n".join(text.removeprefix("Limits: ") for text in self._paragraphs() if text.startswith("Limits: "))
+        return defined(self.run).limits
 
     def findings(self, books: Books, limits: Limits) -> pl.LazyFrame:
         """The rows that break the rule, as findings (with the column `personal` beside)."""
@@ -57,9 +56,6 @@ class Check:
             check=pl.lit(self.name), severity=pl.lit(str(self.severity)), reference=pl.lit(self.reference),
             table=pl.coalesce("table", pl.lit(self.table)),
         )  # fmt: skip
-
-    def _paragraphs(self) -> list[str]:
-        return [re.sub(r"\s+", " ", text) for text in (inspect.getdoc(self.run) or "").split("\n\n")]
 
 
 def check(severity: Severity, table: str, reference: str) -> Callable[[Run], Check]:

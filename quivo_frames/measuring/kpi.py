@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import polars as pl
 
+from quivo_frames.docstrings import defined
 from quivo_frames.measuring.question import Question
 
 
@@ -38,10 +37,8 @@ class Kpi:
     @property
     def definition(self) -> Definition:
         """Its definition, from the docstring of the function that computes it."""
-        title, *texts = (re.sub(r"\s+", " ", text) for text in (inspect.getdoc(self.run) or "").split("\n\n"))
-        limits = [text.removeprefix("Limits: ") for text in texts if text.startswith("Limits: ")]
-        text = " ".join(text for text in texts if not text.startswith("Limits: "))
-        return Definition(title.removesuffix("."), text, self.reference, " ".join(limits))
+        title, text, limits = defined(self.run)
+        return Definition(title.removesuffix("."), text, self.reference, limits)
 
 
 def kpi(reference: str, about: pl.Expr) -> Callable[[Run], Kpi]:

@@ -12,7 +12,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup, escape
 
-from quivo_frames.auditing import CHECKS, Check, Findings, Limits, Severity
+from quivo_frames.auditing import CHECKS, Check, Findings, Limits, Severity, chosen
 from quivo_frames.auditing import limits as thresholds
 from quivo_frames.books import Books, When
 from quivo_frames.dataset import Dataset
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
     @property
     def checks(self) -> list[Check]:
         """The checks that were to look."""
-        return [c for name, c in CHECKS.items() if (not self.only or name in self.only) and name not in self.skip]
+        return chosen(self.only, self.skip)
 
 
 def page(tables: Dataset | Frames, question: Question, findings: Findings, asked: Asked) -> str:
