@@ -1,14 +1,8 @@
-"""The command line: one function a command, no logic of its own. Floor 8.
-
-Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), or a finding is an
-error; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
-"""
+"""Commands that ask the API, and what became of it: refetch, find, status, and serve for the stand-in."""
 
 from __future__ import annotations
 
-import io
 import json
-import signal
 import sys
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -19,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quivo_frames.arguments import Duration, Instant
-from quivo_frames.errors import ConfigError, QuivoError
+from quivo_frames.cli.options import archive_option, as_json, tell
+from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,53 +27,7 @@ ASK_FROM = 100
 """From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
 
 
-class _Commands(click.Group):
-    """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with suppress(ValueError):  # not the main thread: somebody else's process
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside is as clean as Ctrl-C
-        try:
-            return super().invoke(ctx)
-        except QuivoError as error:
-            click.echo(f"quivo-frames: {error}", err=True)
-            ctx.exit(error.exit_status)
-        except KeyboardInterrupt:
-            goes_on = ctx.invoked_subcommand == "refetch"  # the others begin anew, and change nothing before they end
-            told = "What was done is kept; the same command goes on from here." if goes_on else "Nothing was changed."
-            click.echo(f"\nInterrupted. {told}", err=True)
-            ctx.exit(130)
-
-
-_archive = click.option(
-    "--archive", default="orders.sqlite", show_default=True, type=click.Path(path_type=Path), help="The archive file."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="quivo_frames")
-def main() -> None:
-    """Refetch batches of Quivo orders, keep every answer, and build validated tables.
-
-    Begin with `quivo-frames demo`: it needs no account and no network.
-    """
-
-
-@main.command()
-@click.option("--out", default="quivo-demo", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
-@click.option("--orders", default=300, show_default=True, type=click.IntRange(20, 10_000), help="How many orders.")
-def demo(out: Path, orders: int) -> None:
-    """Show everything on the stand-in API, offline, in under a minute.
-
-    Example: quivo-frames demo
-    """
-    from quivo_frames.demo import run
-
-    run(out, orders)
-
-
-@main.command()
+@click.command()
 @click.argument("ids", nargs=-1)
 @click.option(
     "--ids",
@@ -88,7 +37,7 @@ def demo(out: Path, orders: int) -> None:
 )
 @click.option("--column", help="Column of the ids.  [default: one such as order_id, orderId, Order ID, id]")
 @click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="The failed orders of a run, and no others.")
-@_archive
+@archive_option
 @click.option(
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="At most so many requests at a time."
 )
@@ -97,7 +46,7 @@ def demo(out: Path, orders: int) -> None:
 @click.option("--new-run", is_flag=True, help="Start over instead of going on with an unfinished run of these ids.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be asked.")
 @click.option("--yes", is_flag=True, help=f"Do not ask before {ASK_FROM} requests and more.")
-@_as_json
+@as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
     rate: float | None, max_age: timedelta | None, new_run: bool, dry_run: bool, yes: bool, as_json: bool,
@@ -134,16 +83,14 @@ def refetch(
         if asks and not click.confirm(f"{plan}. Go on?", err=True):
             raise ConfigError("Nothing was asked.")
         with Client.from_env(rate=rate) as client:
-            tell = _tell_progress if as_json else None
-            run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=tell)
+            each = _tell_progress if as_json else None
+            run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=each)
         failures = run.failures
         if as_json:
             _tell_event("finished", run.facts())
         else:
             click.echo(str(run))
-            _tell(
-                [f"Order {order_id}: {text}" for order_id, text in failures.select("order_id", "message").iter_rows()]
-            )
+            tell([f"Order {order_id}: {text}" for order_id, text in failures.select("order_id", "message").iter_rows()])
             if failures.height:
                 click.echo(
                     f"`quivo-frames refetch --failed-of {run.run} --archive {archive}` asks for these again; "
@@ -183,14 +130,7 @@ def _given(
     return Ids(chain(named, read), f"{read.source} and the command line") if ids else read
 
 
-def _tell(lines: list[str], most: int = 10) -> None:
-    for line in lines[:most]:
-        click.echo(f"  {line}")
-    if len(lines) > most:
-        click.echo(f"  … and {len(lines) - most:,} more")
-
-
-@main.command()
+@click.command()
 @click.argument("query", default="")
 @click.option(
     "--sort", default="orderId:asc", show_default=True, help="Field and direction, such as lastModified:desc."
@@ -221,9 +161,9 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
             click.echo(order_id)
 
 
-@main.command()
-@_archive
-@_as_json
+@click.command()
+@archive_option
+@as_json
 def status(archive: Path, as_json: bool) -> None:
     """Tell what was asked, what came, what failed and why.
 
@@ -258,117 +198,10 @@ def status(archive: Path, as_json: bool) -> None:
     if failures.height:
         click.echo(f"Orders without a good answer: {failures.height:,}")
         rows = failures.select("order_id", "outcome", "message").iter_rows()
-        _tell([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
+        tell([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
 
 
-@main.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
-)
-@click.option("--strict", is_flag=True, help="Exit with 1 if anything was noted, not only if orders failed.")
-@_as_json
-def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, as_json: bool) -> None:
-    """Build the tables from archives, from files of orders (.ndjson, .json, also .gz or .zst), or from folders of them.
-
-    Example: quivo-frames build orders.sqlite --out tables
-    """
-    from quivo_frames.building import build as build_of
-
-    dataset = build_of(list(inputs), out, jobs=jobs)
-    failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
-    if as_json:
-        click.echo(json.dumps(dataset.manifest))
-    else:
-        click.echo(repr(dataset))
-        if failed:
-            click.echo(f"{failed:,} orders are in no table; {out / 'failures.parquet'} says why:")
-            _tell(dataset.failures["message"].to_list())
-        if noted:
-            click.echo(f"{noted:,} things were noticed; {out / 'notes.parquet'} has them all:")
-            rows = dataset.notes.select("count", "path", "message").iter_rows()
-            _tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
-    sys.exit(1 if failed or (strict and noted) else 0)
-
-
-@main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer came]")
-@click.option("--only", multiple=True, metavar="CHECK", help="This check alone; may be given several times.")
-@click.option("--skip", multiple=True, metavar="CHECK", help="All but this check; may be given several times.")
-@click.option("--limits", type=click.Path(path_type=Path), help="TOML file of thresholds, such as pod_days = 3.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a report that any browser shows, offline.")
-@click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    metavar="DATE",
-    help="Date of the orders that the report's figures take as promised.",
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv or .ndjson.")
-@click.option("--personal", is_flag=True, help="Show personal values that findings are about.")
-@_as_json
-def audit(
-    folder: Path, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
-    html: Path | None, on_time: str, out: Path | None, personal: bool, as_json: bool,
-) -> None:  # fmt: skip
-    """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error.
-
-    All checks, and how each is defined: schemas/checks.md of the project.
-
-    Example: quivo-frames audit tables --html report.html
-
-    Example: quivo-frames audit tables --only delivered_late --out late.csv
-    """
-    from quivo_frames.auditing import Severity
-    from quivo_frames.auditing import audit as audit_of
-    from quivo_frames.dataset import Dataset
-
-    dataset = Dataset.open(folder)
-    if html:
-        from quivo_frames.reporting import report
-
-        findings = report(
-            dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, on_time_against=on_time
-        )
-    else:
-        findings = audit_of(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
-    if out:
-        findings.write(out)
-    if as_json:
-        click.echo(json.dumps(findings.facts()))
-    else:
-        click.echo(str(findings))
-        for file in filter(None, (out, html)):
-            click.echo(f"Written: {file}")
-    sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
-
-
-@main.command()
-@click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
-@click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the tables.")
-@_as_json
-def show(order_id: int, folder: Path, as_json: bool) -> None:
-    """Show one order: what happened when, its lines, and how they are packed. Without personal data, but for --json.
-
-    Example: quivo-frames show 100017 --from tables
-    """
-    from quivo_frames.dataset import Dataset
-    from quivo_frames.showing import document, found
-    from quivo_frames.showing import show as page_of
-
-    tables = found(Dataset.open(folder), order_id)
-    if as_json:
-        click.echo(document(tables))
-        return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
-    page_of(tables)
-
-
-@main.command()
+@click.command()
 @click.option(
     "--port", default=0, show_default="a free one", type=click.IntRange(0, 65535), help="Port on this machine."
 )
@@ -388,7 +221,3 @@ def serve(port: int, orders: int, seed: int, rate: float | None, latency: float)
         click.echo(f"export QUIVO_BASE_URL={api.base_url}")
         click.echo(f"export QUIVO_API_KEY={api.api_key} QUIVO_USERNAME={api.username} QUIVO_PASSWORD={api.password}")
         api.wait()
-
-
-if __name__ == "__main__":
-    main()

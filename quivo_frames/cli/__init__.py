@@ -1,0 +1,65 @@
+"""The command line: one function a command, no logic of its own. Floor 8.
+
+Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), or a finding is an
+error; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
+
+Its rooms: fetching and tables (the commands, by what they are about), options (what they share).
+"""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from quivo_frames.cli import fetching, tables
+from quivo_frames.errors import QuivoError
+
+
+class _Commands(click.Group):
+    """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with suppress(ValueError):  # not the main thread: somebody else's process
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside is as clean as Ctrl-C
+        try:
+            return super().invoke(ctx)
+        except QuivoError as error:
+            click.echo(f"quivo-frames: {error}", err=True)
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            goes_on = ctx.invoked_subcommand == "refetch"  # the others begin anew, and change nothing before they end
+            told = "What was done is kept; the same command goes on from here." if goes_on else "Nothing was changed."
+            click.echo(f"\nInterrupted. {told}", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="quivo_frames")
+def main() -> None:
+    """Refetch batches of Quivo orders, keep every answer, and build validated tables.
+
+    Begin with `quivo-frames demo`: it needs no account and no network.
+    """
+
+
+@main.command()
+@click.option("--out", default="quivo-demo", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
+@click.option("--orders", default=300, show_default=True, type=click.IntRange(20, 10_000), help="How many orders.")
+def demo(out: Path, orders: int) -> None:
+    """Show everything on the stand-in API, offline, in under a minute.
+
+    Example: quivo-frames demo
+    """
+    from quivo_frames.demo import run
+
+    run(out, orders)
+
+
+for _room in (fetching, tables):
+    for _command in vars(_room).values():
+        if isinstance(_command, click.Command):
+            main.add_command(_command)

@@ -1,0 +1,119 @@
+"""Commands about tables: build, audit, show."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from quivo_frames.cli.options import as_json, tell
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything was noted, not only if orders failed.")
+@as_json
+def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, as_json: bool) -> None:
+    """Build the tables from archives, from files of orders (.ndjson, .json, also .gz or .zst), or from folders of them.
+
+    Example: quivo-frames build orders.sqlite --out tables
+    """
+    from quivo_frames.building import build as build_of
+
+    dataset = build_of(list(inputs), out, jobs=jobs)
+    failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
+    if as_json:
+        click.echo(json.dumps(dataset.manifest))
+    else:
+        click.echo(repr(dataset))
+        if failed:
+            click.echo(f"{failed:,} orders are in no table; {out / 'failures.parquet'} says why:")
+            tell(dataset.failures["message"].to_list())
+        if noted:
+            click.echo(f"{noted:,} things were noticed; {out / 'notes.parquet'} has them all:")
+            rows = dataset.notes.select("count", "path", "message").iter_rows()
+            tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
+    sys.exit(1 if failed or (strict and noted) else 0)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer came]")
+@click.option("--only", multiple=True, metavar="CHECK", help="This check alone; may be given several times.")
+@click.option("--skip", multiple=True, metavar="CHECK", help="All but this check; may be given several times.")
+@click.option("--limits", type=click.Path(path_type=Path), help="TOML file of thresholds, such as pod_days = 3.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a report that any browser shows, offline.")
+@click.option(
+    "--on-time-against",
+    "on_time",
+    default="latest_delivery_date",
+    show_default=True,
+    metavar="DATE",
+    help="Date of the orders that the report's figures take as promised.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv or .ndjson.")
+@click.option("--personal", is_flag=True, help="Show personal values that findings are about.")
+@as_json
+def audit(
+    folder: Path, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
+    html: Path | None, on_time: str, out: Path | None, personal: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error.
+
+    All checks, and how each is defined: schemas/checks.md of the project.
+
+    Example: quivo-frames audit tables --html report.html
+
+    Example: quivo-frames audit tables --only delivered_late --out late.csv
+    """
+    from quivo_frames.auditing import Severity
+    from quivo_frames.auditing import audit as audit_of
+    from quivo_frames.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    if html:
+        from quivo_frames.reporting import report
+
+        findings = report(
+            dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, on_time_against=on_time
+        )
+    else:
+        findings = audit_of(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
+    if out:
+        findings.write(out)
+    if as_json:
+        click.echo(json.dumps(findings.facts()))
+    else:
+        click.echo(str(findings))
+        for file in filter(None, (out, html)):
+            click.echo(f"Written: {file}")
+    sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
+
+
+@click.command()
+@click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
+@click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the tables.")
+@as_json
+def show(order_id: int, folder: Path, as_json: bool) -> None:
+    """Show one order: what happened when, its lines, and how they are packed. Without personal data, but for --json.
+
+    Example: quivo-frames show 100017 --from tables
+    """
+    from quivo_frames.dataset import Dataset
+    from quivo_frames.showing import document, found
+    from quivo_frames.showing import show as page_of
+
+    tables = found(Dataset.open(folder), order_id)
+    if as_json:
+        click.echo(document(tables))
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
+    page_of(tables)
