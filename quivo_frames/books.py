@@ -1,4 +1,4 @@
-"""Noun: the tables as an auditor reads them, and what several questions need of them, worked out once. Floor 4."""
+"""Noun: the tables as an auditor reads them, and what several questions need of them, worked out once. Floor 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noun: tables <-> a folder of parquet files with a manifest. Only here: the files of a dataset. Floor 3.
+"""Noun: tables <-> a folder of parquet files with a manifest. Only here: the files of a dataset. Floor 4.
 
     DIR/<table>.parquet      one file a table; sentence, unit and privacy class in the field metadata
     DIR/failures.parquet     orders that are in no table, and why
@@ -24,10 +24,10 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
-import nanoarrow as na
 import polars as pl
 from filelock import FileLock, Timeout
 
+from quivo_frames.arrow import arrow_schema
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.faces import face
 from quivo_frames.frames import Frames, report
@@ -44,21 +44,6 @@ ASIDE_BATCH = 1_024
 
 Share = Callable[[Callable[[str], tuple[str, dict[str, Any]]], Sequence[str]], Iterable[tuple[str, dict[str, Any]]]]
 """Applies a function to each of some names, in any order."""
-
-
-def arrow_schema(described: Table) -> Any:
-    """The Arrow schema of a table: sentence, unit and privacy class as metadata of its fields, keys not nullable."""
-    plain = na.c_schema(pl.Schema(described.schema))
-    fields = []
-    for column, field in zip(described.columns, plain.children, strict=True):
-        facts = {"description": column.sentence, "privacy": str(column.privacy)}
-        if column.unit:
-            facts["unit"] = column.unit
-        # large_string, not string_view: readers older than 2024 do not know the latter.
-        form = "U" if field.format == "vu" else field.format
-        fields.append(field.modify(format=form, metadata=facts, nullable=not column.required))
-    facts = {"description": f"One row per {described.grain}.", "schema_version": str(SCHEMA_VERSION)}
-    return plain.modify(children=fields, metadata=facts)
 
 
 class Dataset(Mapping[str, pl.DataFrame]):

@@ -1,4 +1,4 @@
-"""The tour: the whole way from ids to tables and a report, on the stand-in API, with failures on purpose. Floor 7."""
+"""The tour: the whole way from ids to tables and a report, on the stand-in API, with failures on purpose. Floor 8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verb: the catalogue, the checks, the KPIs -> the texts of `schemas/`. Floor 6.
+"""Verb: the catalogue, the checks, the KPIs -> the texts of `schemas/`. Floor 7.
 
 `python -m quivo_frames.describing schemas` writes them; a test fails when they are stale.
 """

@@ -1,4 +1,4 @@
-"""Verb: the tables of one order -> a page to read. Only here: rich. Floor 4.
+"""Verb: the tables of one order -> a page to read. Only here: rich. Floor 5.
 
 The page leaves out every column that may be personal or secret, before anything else looks at the rows. What stands in
 the data is shown as plain text: it is no markup, and its control characters are escaped.

@@ -27,7 +27,7 @@ DOORS = {
     "pandera": {"validating"},
     "pydantic_settings": {"settings"},
     "keyring": {"settings"},
-    "nanoarrow": {"dataset"},
+    "nanoarrow": {"arrow"},
     "tqdm": {"progress"},
     "zstandard": {"archive", "files"},
     "click": {"arguments", "cli", "demo"},

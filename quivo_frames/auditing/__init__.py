@@ -1,4 +1,4 @@
-"""Verb: tables -> findings, what went wrong in fulfillment. Floor 5.
+"""Verb: tables -> findings, what went wrong in fulfillment. Floor 6.
 
     quantities   ordered, planned, shipped and packed pieces of a line
     packing      handling units, SSCCs, weights

@@ -1,4 +1,4 @@
-"""The command line: one function a command, no logic of its own. Floor 8.
+"""The command line: one function a command, no logic of its own. Floor 9.
 
 Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), or a finding is an
 error; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.

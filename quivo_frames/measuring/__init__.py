@@ -1,4 +1,4 @@
-"""Verb: tables -> KPIs, how well orders are fulfilled. Floor 5.
+"""Verb: tables -> KPIs, how well orders are fulfilled. Floor 6.
 
     question    what is asked, and the orders and shipments that answer it
     groups      month, seller, warehouse, carrier, country

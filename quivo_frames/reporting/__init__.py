@@ -1,4 +1,4 @@
-"""Verb: tables -> the report of an audit, one page of HTML. Floor 6.
+"""Verb: tables -> the report of an audit, one page of HTML. Floor 7.
 
     page          everything on the page; page.html and page.css are its form
     found         what was found: the most telling in words, each check with its first rows
