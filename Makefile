@@ -22,10 +22,15 @@ $(UV):
 	$(UV) sync --quiet --frozen --inexact --all-extras --python .uv/bin/python
 	@touch $@ .venv/.core
 
+# What others read exports with, in an environment of its own: where pandas is installed, pandera loads it.
+.venv-readers/.made: $(UV) pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv-readers $(UV) sync --quiet --frozen --no-install-project --only-group readers --python .uv/bin/python
+	@touch $@
+
 demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a minute
 	$(RUN)quivo-frames demo --out data/demo
 
-test: .venv/.dev  ## Run the tests
+test: .venv/.dev .venv-readers/.made  ## Run the tests
 	$(RUN)pytest -n auto --dist loadfile -m "not alone"
 	$(RUN)pytest -m alone
 
@@ -72,4 +77,4 @@ chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed
 	$(RUN)python -m tests.chaos --seed $(SEED)
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks
+	rm -rf .uv .venv .venv-bench .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks

@@ -4,6 +4,7 @@
     DIR/failures.parquet     orders that are in no table, and why
     DIR/notes.parquet        readings that needed a decision, and fields that nobody knows
     DIR/manifest.json        written last: version, inputs, counts, rows, size and sha256 of each file
+    DIR/exports.json         where the tables were exported to, so that orders can be erased there as well
 
 A dataset is written beside the one it replaces, in a hidden folder, and moved over it file by file when all of it is on
 the disk. The manifest goes first and comes last, so that a reader meets the old dataset, the new one, or a message.
@@ -22,18 +23,22 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import polars as pl
 from filelock import FileLock, Timeout
 
 from quivo_frames.arrow import arrow_schema
+from quivo_frames.concealing import Concealer, Level, concealer
+from quivo_frames.disk import new_file
 from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.exporting import Exported, Form, Outgoing, form_of, write
 from quivo_frames.faces import face
 from quivo_frames.frames import Frames, report
 from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table, table
 
 MANIFEST = "manifest.json"
+EXPORTS = "exports.json"
 ROW_GROUP = 30_720
 """Rows a row group at the most, a multiple of the 2,048 that DuckDB reads at a time; a merge holds as many of them."""
 _BUILDING = ".building"
@@ -44,6 +49,15 @@ ASIDE_BATCH = 1_024
 
 Share = Callable[[Callable[[str], tuple[str, dict[str, Any]]], Sequence[str]], Iterable[tuple[str, dict[str, Any]]]]
 """Applies a function to each of some names, in any order."""
+
+
+class Export(NamedTuple):
+    """One place that the tables were written to, and how."""
+
+    form: Form
+    out: str
+    privacy: Level
+    by_month: bool
 
 
 class Dataset(Mapping[str, pl.DataFrame]):
@@ -106,6 +120,77 @@ class Dataset(Mapping[str, pl.DataFrame]):
         names = [*TABLES, "failures"]
         *tables, failures = pl.collect_all([self.lazy(name).filter(wanted) for name in names])
         return Frames(dict(zip(TABLES, tables, strict=True)), failures, report("notes", ()))
+
+    def export(
+        self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False
+    ) -> Exported:
+        """The tables, written to `out` as `to` says: parquet, delta, duckdb, excel or csv.
+
+        `out` is a file or a folder, for parquet and delta also an address of an object store. What an earlier export
+        left there is replaced; in Delta the rows of these orders are, and other orders stay. `privacy` is full,
+        pseudonym or none, not less than the tables have already; None: as they are. `by_month` (parquet) gives each
+        month of the order date a folder. The dataset remembers its exports, so that orders can be erased from them.
+
+        Raises:
+            ConfigError: the place holds something else, or a setting or a library is missing.
+            ExportError: the place cannot be written; what it held is untouched.
+        """
+        return self.write_out(Export(form_of(to), _absolute(out), self.concealed_as(privacy), by_month))
+
+    def concealed_as(self, privacy: str | None) -> Level:
+        """The level of privacy of an export: what was asked for, or what the tables have.
+
+        Raises:
+            ConfigError: the tables do not have any more what it would show.
+        """
+        levels = list(Level)
+        if privacy is not None and privacy not in levels:
+            raise ConfigError(f"There is no level of privacy {privacy!r}. The levels are: {', '.join(levels)}.")
+        asked = self.level if privacy is None else Level(privacy)
+        if levels.index(asked) < levels.index(self.level):
+            raise ConfigError(
+                f"The tables of {self.folder} were built with --privacy {self.level}: there is nothing in them for "
+                f"--privacy {asked}. Build them so first."
+            )
+        return asked
+
+    @property
+    def level(self) -> Level:
+        """How much of the personal values the tables hold."""
+        return Level(self.manifest.get("privacy", {}).get("level", Level.FULL))
+
+    def write_out(self, export: Export, erased: Sequence[int] = ()) -> Exported:
+        """The tables, written as an export says, and remembered; nothing of the orders `erased` stays behind.
+
+        Raises:
+            ConfigError, ExportError: as for `export`.
+        """
+        conceals = concealer(export.privacy) if export.privacy is not self.level else Concealer()
+        described = {name: Concealer(export.privacy).described(table) for name, table in TABLES.items()}
+        tables = {name: self.lazy(name).select(conceals.select(TABLES[name])) for name in TABLES}
+        outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased)
+        exported = write(outgoing, export.form, export.out, by_month=export.by_month)
+        same = (export.form, export.out)
+        self._remember([*(known for known in self.exports() if (known.form, known.out) != same), export])
+        return exported
+
+    @property
+    def name(self) -> str:
+        """What tells this state of the tables from another: the same tables have the same name."""
+        digests = [facts["sha256"] for name, facts in self.manifest["tables"].items() if name in TABLES]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+    def exports(self) -> list[Export]:
+        """The exports that were written from the tables of this folder, in order of time."""
+        try:
+            known = json.loads((self.folder / EXPORTS).read_bytes())
+        except FileNotFoundError:
+            return []
+        return [Export(Form(one["form"]), one["out"], Level(one["privacy"]), one["by_month"]) for one in known]
+
+    def _remember(self, exports: Sequence[Export]) -> None:
+        with new_file(self.folder / EXPORTS, is_ours=Path.is_file) as file:
+            file.write_text(json.dumps([export._asdict() for export in exports], indent=2), encoding="utf-8")
 
     @property
     def failures(self) -> pl.DataFrame:
@@ -288,6 +373,12 @@ def _write(aside: Path, described: Table, rows: pl.DataFrame | pl.LazyFrame) -> 
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     count = rows.height if isinstance(rows, pl.DataFrame) else pl.scan_parquet(file).select(pl.len()).collect().item()
     return {"file": file.name, "rows": count, "bytes": file.stat().st_size, "sha256": digest}
+
+
+def _absolute(out: str | os.PathLike[str]) -> str:
+    """Where an export goes, so that it is found again from any folder."""
+    place = os.fspath(out)
+    return place if "://" in place else str(Path(place).absolute())
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:

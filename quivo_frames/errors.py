@@ -9,6 +9,7 @@ Errors end a run; failures describe one order, and the run goes on.
     ├── UnexpectedResponse   an answer that nobody documented                         exit 3
     ├── ArchiveError         the archive cannot be written or read (disk, lock)       exit 3
     ├── DatasetError         the dataset cannot be written or read (disk, half-built) exit 3
+    ├── ExportError          the place of an export cannot be written (disk, rights)    exit 3
     ├── LostWorker           a process that worked beside this one was ended           exit 3
     └── Fault                quivo_frames itself is wrong, and says so                exit 3
 """
@@ -48,6 +49,10 @@ class ArchiveError(QuivoError):
 
 class DatasetError(QuivoError):
     """The dataset cannot be written or read."""
+
+
+class ExportError(QuivoError):
+    """The place of an export cannot be written or read."""
 
 
 class LostWorker(QuivoError):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KEYRING_SERVICE = "quivo_frames"
 CREDENTIALS = ("api_key", "username", "password")
+SHORTEST_KEY = 32
+"""Characters of a key for pseudonyms: what is shorter could be guessed, and with it who is behind them."""
 
 
 class Settings(BaseSettings):
@@ -165,15 +167,41 @@ class _Keyring(PydanticBaseSettingsSource):
         missing = [name for name in CREDENTIALS if not self.current_state.get(name)]
         if not missing:
             return {}
-        import keyring  # late: it looks for its backends when imported
-        from keyring.errors import KeyringError
-
         found = {}
         for name in missing:
-            try:
-                value = keyring.get_password(KEYRING_SERVICE, name)
-            except (KeyringError, RuntimeError):  # no backend, or locked: as good as empty
-                break
-            if value:
+            if value := _from_keyring(name):
                 found[name] = value
         return found
+
+
+def _from_keyring(name: str) -> str | None:
+    import keyring  # late: it looks for its backends when imported
+    from keyring.errors import KeyringError
+
+    try:
+        return keyring.get_password(KEYRING_SERVICE, name)
+    except (KeyringError, RuntimeError):  # no backend, or locked: as good as empty
+        return None
+
+
+class _PseudonymKey(BaseSettings):
+    model_config = Settings.model_config
+
+    pseudonym_key: SecretStr = SecretStr("")
+
+
+def pseudonym_key() -> bytes:
+    """The key that pseudonyms are made with: QUIVO_PSEUDONYM_KEY of the environment or .env, else of the keyring.
+
+    Raises:
+        ConfigError: there is none, or it is too short to be safe.
+    """
+    key = _PseudonymKey().pseudonym_key.get_secret_value().strip() or _from_keyring("pseudonym_key") or ""
+    if len(key) < SHORTEST_KEY:
+        told = "is too short to be safe" if key else "is missing: pseudonyms are made with it"
+        raise ConfigError(
+            f"QUIVO_PSEUDONYM_KEY {told}. Make one with `python -c 'import secrets; print(secrets.token_hex(32))'`, "
+            "keep it apart from the tables, and set it in the environment, in a file .env in this folder, or with "
+            f"`keyring set {KEYRING_SERVICE} pseudonym_key`. Under another key, all pseudonyms are others."
+        )
+    return key.encode()

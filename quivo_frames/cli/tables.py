@@ -1,4 +1,4 @@
-"""Commands about tables: build, audit, show."""
+"""Commands about tables: build, audit, show, export."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 import click
 
 from quivo_frames.cli.options import as_json, tell
+
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # as in exporting, which loads polars
+LEVELS = ("full", "pseudonym", "none")
 
 
 @click.command()
@@ -117,3 +120,27 @@ def show(order_id: int, folder: Path, as_json: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
     page_of(tables)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=click.Choice(FORMS), help="What to write.")
+@click.argument("out", metavar="OUT")
+@click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as the tables have them]")
+@click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
+@as_json
+def export(folder: Path, to: str, out: str, privacy: str | None, by_month: bool, as_json: bool) -> None:
+    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file.
+
+    What an earlier export left at OUT is replaced; in Delta the rows of these orders are, and other orders stay. For
+    parquet and Delta, OUT may be an address such as s3://bucket/orders; who you are there is taken from where the
+    store's own tools take it (environment, profile).
+
+    Example: quivo-frames export tables --to duckdb orders.duckdb
+
+    Example: quivo-frames export tables --to excel orders.xlsx --privacy none
+    """
+    from quivo_frames.dataset import Dataset
+
+    exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
+    click.echo(json.dumps(exported._asdict()) if as_json else str(exported))
