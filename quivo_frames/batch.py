@@ -6,7 +6,7 @@ steps. Nothing is done for a row that can be done for a column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from typing import NamedTuple
 import polars as pl
 
 from quivo_frames import free_form, second_look
-from quivo_frames.errors import Failure, Note
+from quivo_frames.errors import Failure
+from quivo_frames.frames import report
 from quivo_frames.gathering import Gathered, Gathering
 from quivo_frames.order import Kind
 from quivo_frames.reading import read_columns, wrong_integer
@@ -192,27 +193,35 @@ class Batch:
             for at, why in repeated.items()
         }
 
-    def notes(self, lost: set[int]) -> list[Note]:
-        """What was noticed in the orders that are not lost."""
-        found: list[tuple[str, str, list[int]]] = [
-            (kind, table.json_path(column), self._order_ids(table.name, places))
-            for table, column, kind, places, _ in self._noted
-        ]
-        kept = [(kind, path, [n for n in ids if n not in lost]) for kind, path, ids in found]
-        odd = [note("unknown_field", path, 1, n) for path, n in self._odd if n not in lost]
-        return [note(kind, path, len(ids), ids[0]) for kind, path, ids in kept if ids] + [*self._unknown(lost), *odd]
-
-    def _unknown(self, lost: set[int]) -> Iterator[Note]:
-        """Notes about learned fields, with an example of what stands in each."""
+    def noticed(self, lost: set[int]) -> pl.DataFrame:
+        """What was noticed in the orders that are not lost: rows of `notes`, one an order, kind and path."""
+        odd = [note("unknown_field", path, 1, order_id) for path, order_id in self._odd]
+        found = [report("notes", odd)]
+        for table, column, kind, places, _ in self._noted:
+            found.append(_by_order(kind, table.json_path(column), self._order_ids(table.name, places)))
         for name, rows in self._gathering.tables.items():
             for path, (places, raws) in rows.unknown.items():
-                order_ids = self._order_ids(name, places)
-                kept = [at for at, order_id in enumerate(order_ids) if order_id not in lost]
-                if kept:
-                    yield note("unknown_field", path, len(kept), order_ids[kept[0]], kind_of(raws[kept[0]]))
+                found.append(_by_order("unknown_field", path, self._order_ids(name, places), list(map(kind_of, raws))))
+        kept = [order_id for order_id, _ in self._decoded if order_id not in lost]
+        orders = pl.DataFrame({ORDER_ID.name: kept}, schema={ORDER_ID.name: ORDER_ID.dtype})
+        noticed = pl.concat(found)
+        return orders.join(noticed, on=ORDER_ID.name, maintain_order="left_right").select(noticed.columns)
 
-    def _order_ids(self, table: str, places: list[int]) -> list[int]:
-        return self.tables[table][ORDER_ID.name].gather(places).to_list()
+    def _order_ids(self, table: str, places: list[int]) -> pl.Series:
+        return self.tables[table][ORDER_ID.name].gather(places)
+
+
+def _by_order(kind: str, path: str, order_ids: pl.Series, got: Sequence[str] = ()) -> pl.DataFrame:
+    """Notes of one kind and path, a row an order; `got` is what stands at each place, if that can be told."""
+    places = pl.DataFrame({ORDER_ID.name: order_ids, "got": got or [""] * len(order_ids)})
+    counted = places.group_by(ORDER_ID.name, maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("count"), pl.col("got").first()
+    )
+    messages = {text: note(kind, path, 0, None, text).message for text in counted["got"].unique()}
+    return counted.select(
+        pl.lit(kind).alias("kind"), pl.lit(path).alias("path"), "count", ORDER_ID.name,
+        pl.col("got").replace_strict(messages, return_dtype=pl.String).alias("message"),
+    )  # fmt: skip
 
 
 def _order_id(value: float, body: bytes) -> int:

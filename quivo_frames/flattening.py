@@ -61,8 +61,8 @@ class Flattener:
             batch.make()
         refused = batch.refused()
         lost = set(refused)
-        frames = Frames.of(batch.tables, [*batch.undecoded, *refused.values()], batch.notes(lost))
-        return Frames(frames.without(lost), frames.failures, frames.notes) if lost else frames
+        frames = Frames.of(batch.tables, [*batch.undecoded, *refused.values()])
+        return Frames(frames.without(lost) if lost else frames, frames.failures, batch.noticed(lost))
 
 
 @contextmanager

@@ -17,10 +17,11 @@ class Frames(Mapping[str, pl.DataFrame]):
     `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
     """
 
-    def __init__(self, tables: Mapping[str, pl.DataFrame], failures: pl.DataFrame, notes: pl.DataFrame) -> None:
+    def __init__(self, tables: Mapping[str, pl.DataFrame], failures: pl.DataFrame, noticed: pl.DataFrame) -> None:
         self._tables = dict(tables)
         self.failures = failures
-        self.notes = notes
+        self.noticed = noticed
+        """The notes of each order by itself, a row an order, kind and path."""
 
     @classmethod
     def of(
@@ -37,8 +38,15 @@ class Frames(Mapping[str, pl.DataFrame]):
         if len(found) == 1:
             return found[0]
         tables = {name: pl.concat([part[name] for part in found]) for name in TABLES}
-        notes = add_up(pl.concat([part.notes for part in found]))
-        return cls(tables, pl.concat([part.failures for part in found]), notes)
+        failures, noticed = (
+            pl.concat(frames) for frames in zip(*((p.failures, p.noticed) for p in found), strict=True)
+        )
+        return cls(tables, failures, noticed)
+
+    @property
+    def notes(self) -> pl.DataFrame:
+        """What was noticed, with one row for each kind and path."""
+        return add_up(self.noticed)
 
     def without(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
         """The tables without some orders."""
@@ -84,6 +92,7 @@ def report(name: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
 
 
 def add_up(notes: pl.DataFrame) -> pl.DataFrame:
-    """Notes with one row for each kind and path, their counts added, the first example kept."""
+    """Notes with one row for each kind and path, in this order, their counts added, the first example kept."""
     grouped = notes.group_by("kind", "path", maintain_order=True)
-    return grouped.agg(pl.col("count").sum(), pl.col("order_id", "message").first()).select(notes.columns)
+    added = grouped.agg(pl.col("count").sum(), pl.col("order_id", "message").first())
+    return added.sort("kind", "path").select(notes.columns)

@@ -142,4 +142,4 @@ def validate(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:
     if not found:
         return frames
     failures = Frames.of({}, found.values()).failures
-    return Frames(frames.without(found), pl.concat([frames.failures, failures]), frames.notes)
+    return Frames(frames.without(found), pl.concat([frames.failures, failures]), frames.noticed)
