@@ -15,7 +15,7 @@ import polars as pl
 
 from quivo_frames import free_form, second_look
 from quivo_frames.errors import Failure
-from quivo_frames.frames import report
+from quivo_frames.frames import add_up, report
 from quivo_frames.gathering import Gathered, Gathering
 from quivo_frames.order import Kind
 from quivo_frames.reading import read_columns, wrong_integer
@@ -204,7 +204,7 @@ class Batch:
                 found.append(_by_order("unknown_field", path, self._order_ids(name, places), list(map(kind_of, raws))))
         kept = [order_id for order_id, _ in self._decoded if order_id not in lost]
         orders = pl.DataFrame({ORDER_ID.name: kept}, schema={ORDER_ID.name: ORDER_ID.dtype})
-        noticed = pl.concat(found)
+        noticed = add_up(pl.concat(found), ORDER_ID.name)
         return orders.join(noticed, on=ORDER_ID.name, maintain_order="left_right").select(noticed.columns)
 
     def _order_ids(self, table: str, places: list[int]) -> pl.Series:

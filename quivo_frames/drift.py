@@ -6,7 +6,7 @@ had and none has now, and a new value where the values are those of a short list
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -38,6 +38,26 @@ def _codes(frame: pl.DataFrame, column: str) -> dict[str, list[int]] | None:
     values = frame.select(column, ORDER_ID.name).drop_nulls(column).group_by(column, maintain_order=True)
     found = values.agg(pl.len(), pl.col(ORDER_ID.name).first().alias("example"))
     return {value: counts for value, *counts in found.iter_rows()} if found.height <= SHORT else None
+
+
+def renewed(
+    before: Profile, gone: Mapping[str, pl.DataFrame], new: Profile, now: Callable[[str], pl.LazyFrame]
+) -> Profile:
+    """The profile of the tables `now`, from the one before, the rows that are gone, and the profile of the new ones."""
+    return {name: _renewed(TABLES[name], before[name], _of_table(TABLES[name], gone[name]), new[name], now)
+            for name in TABLES}  # fmt: skip
+
+
+def _renewed(
+    table: Table, before: dict[str, Any], gone: dict[str, Any], new: dict[str, Any], now: Callable[[str], pl.LazyFrame]
+) -> dict[str, Any]:
+    filled = {name: count - gone["filled"][name] + new["filled"][name] for name, count in before["filled"].items()}
+    columns = [column.name for column in table.values if column.code]
+    codes = before["codes"]
+    if columns and (gone["rows"] or new["rows"]):
+        frame = now(table.name).select(*columns, ORDER_ID.name).collect()
+        codes = {column: _codes(frame, column) for column in columns}
+    return {"rows": before["rows"] - gone["rows"] + new["rows"], "filled": filled, "codes": codes}
 
 
 def merged(profiles: Iterable[Profile]) -> Profile:

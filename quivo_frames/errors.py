@@ -16,6 +16,7 @@ Errors end a run; failures describe one order, and the run goes on.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, ClassVar, NamedTuple
 
 
@@ -82,6 +83,14 @@ class Failure(NamedTuple):
     path: Annotated[str, "JSON path inside the order."]
     rule: Annotated[str, "The rule that was broken, a fixed word to count by."]
     message: Annotated[str, "What happened and what to do, in plain words."]
+
+
+class Lineage(NamedTuple):
+    """The answer that one order of a dataset was made from: one row of the lineage."""
+
+    order_id: Annotated[int, "The order."]
+    fetched_at: Annotated[datetime, "When the answer arrived."]
+    fingerprint: Annotated[int, "The first 8 bytes of the sha256 of its body."]
 
 
 class Note(NamedTuple):

@@ -91,8 +91,12 @@ def report(name: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=REPORTS[name].schema, orient="row")
 
 
-def add_up(notes: pl.DataFrame) -> pl.DataFrame:
-    """Notes with one row for each kind and path, in this order, their counts added, the first example kept."""
-    grouped = notes.group_by("kind", "path", maintain_order=True)
-    added = grouped.agg(pl.col("count").sum(), pl.col("order_id", "message").first())
-    return added.sort("kind", "path").select(notes.columns)
+def add_up(notes: pl.DataFrame, *within: str) -> pl.DataFrame:
+    """Notes with one row for each kind and path, in this order, their counts added, the first example kept.
+
+    `within` are columns that tell apart what is not to be added.
+    """
+    names = ["kind", "path", *within]
+    grouped = notes.group_by(names, maintain_order=True)
+    added = grouped.agg(pl.col("count").sum(), pl.exclude("count").first())
+    return added.sort("kind", "path", maintain_order=True).select(notes.columns)

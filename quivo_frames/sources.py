@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import polars as pl
 
 from quivo_frames import files
-from quivo_frames.archive import Archive
+from quivo_frames.archive import LARGEST, Archive
 from quivo_frames.errors import ConfigError
 from quivo_frames.response import RawOrder
 from quivo_frames.superseding import indexed, superseded
@@ -38,12 +38,17 @@ Look = Callable[[bytes], Peek]
 
 
 class Entry(NamedTuple):
-    """What the first look sees of an order; `mark` is where reading can begin with it, None for most."""
+    """What the first look sees of an order.
+
+    `fingerprint` tells its body from any other, None in files, where that would mean to read them twice; `mark` is
+    where reading can begin with it, None for most.
+    """
 
     order_id: int | None
     fetched_at: datetime | None
     last_modified: str | None
     size: int
+    fingerprint: int | None
     mark: object
 
 
@@ -61,6 +66,9 @@ class Source(Protocol):
     def read(self, mark: object) -> Iterator[RawOrder]:
         """The orders from a mark on; from the first for None."""
 
+    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        """Some orders alone, by id."""
+
 
 class _File:
     def __init__(self, path: Path) -> None:
@@ -72,48 +80,57 @@ class _File:
     def index(self, look: Look) -> Iterator[Entry]:
         for spot, raw in files.spots(self.path):
             found = look(raw.body)
-            yield Entry(found.order_id, None, found.last_modified, len(raw.body), spot)
+            yield Entry(found.order_id, None, found.last_modified, len(raw.body), None, spot)
 
     def read(self, mark: object) -> Iterator[RawOrder]:
         return (raw for _, raw in files.spots(self.path, mark if isinstance(mark, files.Spot) else None))
 
+    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        raise NotImplementedError("files have no orders that can be found by their ids")
+
 
 class _Archived:
-    def __init__(self, archive: Archive) -> None:
-        self.path, self.name = archive.path, str(archive.path)
+    def __init__(self, archive: Archive, as_of: datetime | None) -> None:
+        self.path, self.name, self.as_of = archive.path, str(archive.path), as_of
         self.last = archive.last()  # a refetch may go on while we read
 
     def size(self) -> int:
         return self.path.stat().st_size * _PACKED
 
     def index(self, look: Look) -> Iterator[Entry]:  # noqa: ARG002 - the archive knows
-        found = Archive(self.path).index(last=self.last)
-        return (Entry(order_id, at, None, size, order_id) for order_id, at, size in found)
+        found = Archive(self.path).index(self.as_of, last=self.last)
+        return (Entry(order_id, at, None, size, _fingerprint(sha), order_id) for order_id, at, size, sha in found)
 
     def read(self, mark: object) -> Iterator[RawOrder]:
-        archive = Archive(self.path)
-        return (
-            archive.newest(last=self.last, first_order=mark)
-            if isinstance(mark, int)
-            else archive.newest(last=self.last)
-        )
+        first = mark if isinstance(mark, int) else -LARGEST
+        return Archive(self.path).newest(self.as_of, last=self.last, first_order=first)
+
+    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        return Archive(self.path).newest(self.as_of, last=self.last, order_ids=order_ids)
 
 
-def sources(given: Sequence[Input]) -> list[Source]:
-    """The sources that some inputs mean.
+def _fingerprint(sha256: bytes) -> int:
+    """The first 8 bytes: an order has few answers, and they are compared with each other alone."""
+    return int.from_bytes(sha256[:8], "big", signed=True)
+
+
+def sources(given: Sequence[Input], as_of: datetime | None = None) -> list[Source]:
+    """The sources that some inputs mean; `as_of` leaves out answers of archives that came later.
 
     Raises:
-        ConfigError: one of them is neither.
+        ConfigError: one of them is neither, or does not tell when its answers came.
     """
-    return [source for one in given for source in _sources(one)]
+    return [source for one in given for source in _sources(one, as_of)]
 
 
-def _sources(one: Input) -> list[Source]:
+def _sources(one: Input, as_of: datetime | None) -> list[Source]:
     if isinstance(one, Archive):
-        return [_Archived(one)]
+        return [_Archived(one, as_of)]
     path = Path(one)
     if path.is_file() and (path.suffix.lower() in _ARCHIVES or _is_sqlite(path)):
-        return [_Archived(Archive(path))]
+        return [_Archived(Archive(path), as_of)]
+    if as_of is not None:
+        raise ConfigError(f"{path} does not say when its orders were fetched. As of an instant, give archives alone.")
     return [_File(file) for file in files.find(path)]
 
 
@@ -143,18 +160,29 @@ class Part(NamedTuple):
     losers: frozenset[int]
 
 
+class Pick(NamedTuple):
+    """Some orders of one source, which are built in one go."""
+
+    number: int
+    source: int
+    order_ids: Sequence[int]
+
+
 class Reader(NamedTuple):
     """Reads any part; small enough to be sent to another process."""
 
     sources: Sequence[Source]
     marks: Sequence[Mark]
 
-    def read(self, part: Part) -> Iterator[RawOrder]:
+    def read(self, part: Part | Pick) -> Iterator[RawOrder]:
         """The orders of a part that no newer answer replaces.
 
         Raises:
             ConfigError: a source has fewer orders than before.
         """
+        if isinstance(part, Pick):
+            yield from self.sources[part.source].pick(part.order_ids)
+            return
         place = part.start
         while place < part.stop:
             at = bisect_right(self.marks, place, key=lambda mark: mark.place) - 1
@@ -169,6 +197,23 @@ class Reader(NamedTuple):
                 place += 1
             if place < stop:
                 raise ConfigError(f"{source.name} was changed while it was read. Build again when it is complete.")
+
+
+ANSWERS = {
+    "order_id": pl.Int64(),
+    "fetched_at": pl.Datetime("us", "UTC"),
+    "fingerprint": pl.Int64(),
+    "source": pl.UInt16(),
+    "size": pl.Int64(),
+}
+"""What tells an answer from any other about the same order, which source has it, and its bytes of JSON."""
+
+
+def _seen(source: int, entries: Sequence[Entry]) -> pl.DataFrame:
+    """What the first look saw of some orders of a source, a row each."""
+    facts = {"fingerprint": [entry.fingerprint for entry in entries], "size": [entry.size for entry in entries]}
+    beside = pl.DataFrame(facts, schema={name: ANSWERS[name] for name in facts})
+    return indexed([entry[:3] for entry in entries]).hstack(beside).with_columns(source=pl.lit(source, pl.UInt16))
 
 
 class Inputs:
@@ -188,24 +233,32 @@ class Inputs:
         self._found = index.height
         self.taken = index.height - len(self.losers)
         """How many are left."""
+        self.answers = self._answers(index)
+        """Those that are left, if all of them come from archives: a row of ANSWERS each, by place; else None."""
         self.reader = Reader(found, self._marks)
 
     def _index(self, look: Look) -> pl.DataFrame:
         self._size, self._marks = 0, []
-        chunks = [indexed([])]
+        chunks = [_seen(0, [])]
         place = 0
         for number, source in enumerate(self._sources):
             start = place
             entries = source.index(look)
             while chunk := list(islice(entries, CHUNK)):
-                for _, _, _, size, mark in chunk:
+                for _, _, _, size, _, mark in chunk:
                     if place == start or (mark is not None and self._is_due(place)):
                         self._marks.append(Mark(place, number, mark, self._size))
                     self._size += size
                     place += 1
-                chunks.append(indexed([entry[:3] for entry in chunk]))
+                chunks.append(_seen(number, chunk))
             self.counts[source.name] = place - start
         return pl.concat(chunks, rechunk=True)
+
+    def _answers(self, index: pl.DataFrame) -> pl.DataFrame | None:
+        if index["fingerprint"].null_count() or not self._found:
+            return None
+        losers = pl.Series(list(self.losers), dtype=pl.UInt32).implode()
+        return index.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(losers)).select(list(ANSWERS))
 
     def _is_due(self, place: int) -> bool:
         last = self._marks[-1]
@@ -228,3 +281,12 @@ class Inputs:
             Part(n, start, stop, frozenset(losers[bisect_left(losers, start) : bisect_left(losers, stop)]))
             for n, (start, stop) in enumerate(zip(bounds, [*bounds[1:], self._found], strict=True))
         ]
+
+    def picks(self, wanted: pl.DataFrame, orders: int, size: int) -> list[Pick]:
+        """Some rows of `answers`, as orders to be built in one go: about so many, of so many bytes, at the most."""
+        found: list[Pick] = []
+        for (source,), rows in wanted.partition_by("source", as_dict=True, maintain_order=True).items():
+            share = (pl.int_range(pl.len()) // orders).alias("count"), (pl.col("size").cum_sum() // size).alias("bytes")
+            for part in rows.with_columns(share).partition_by("count", "bytes", maintain_order=True):
+                found.append(Pick(len(found), source, part["order_id"].to_list()))
+        return found

@@ -15,12 +15,13 @@ import re
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import polars as pl
 from msgspec.structs import fields as struct_fields
 
-from quivo_frames.errors import ConfigError, Failure, Note
+from quivo_frames.errors import ConfigError, Failure, Lineage, Note
 from quivo_frames.order import Kind, Order, Privacy, Record, Rows, Says
 
 DTYPES: dict[Kind, pl.DataType] = {
@@ -319,7 +320,7 @@ def table(name: str) -> Table:
 
 def described_rows(name: str, grain: str, row: type) -> Table:
     """The table whose columns are the annotated fields of a named tuple."""
-    kinds = {str: Kind.TEXT, int: Kind.INT64}
+    kinds = {str: Kind.TEXT, int: Kind.INT64, datetime: Kind.INSTANT}
     columns = []
     for column, hint in typing.get_type_hints(row, include_extras=True).items():
         types_of = typing.get_args(typing.get_args(hint)[0]) or (typing.get_args(hint)[0],)
@@ -333,3 +334,9 @@ REPORTS: dict[str, Table] = {
     "notes": described_rows("notes", "kind of thing noticed at one place of the orders", Note),
 }
 """What a build tells beside the tables."""
+
+LINEAGES: dict[str, Table] = {
+    "answers": described_rows("answers", "order that was read", Lineage),
+    "noticed": replace(REPORTS["notes"], name="noticed", grain="order, kind of thing noticed, and place"),
+}
+"""What a build keeps for itself, so that the next one makes only that anew which changed."""

@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from quivo_frames import building, dataset
+from quivo_frames import building
 from quivo_frames.building import build
-from quivo_frames.dataset import Dataset, DatasetWriter
+from quivo_frames.dataset import Dataset, DatasetWriter, writing
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.flattening import flatten
 from quivo_frames.standin import order_json, write_ndjson
@@ -109,7 +109,7 @@ def test_a_build_that_fails_leaves_the_earlier_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(dataset, "_write", full)
+    monkeypatch.setattr(writing, "_write", full)
     with pytest.raises(DatasetError, match="disk is full"):
         build(orders, tmp_path / "out")
     assert Dataset.open(tmp_path / "out").orders.equals(before)

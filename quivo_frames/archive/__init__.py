@@ -10,6 +10,6 @@ writes), ledger (runs and attempts as frames), store (the `Archive`).
 
 from __future__ import annotations
 
-from quivo_frames.archive.store import Archive, Batch
+from quivo_frames.archive.store import LARGEST, Archive, Batch
 
-__all__ = ["Archive", "Batch"]
+__all__ = ["LARGEST", "Archive", "Batch"]

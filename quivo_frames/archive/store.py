@@ -23,7 +23,7 @@ from quivo_frames.response import Outcome, RawOrder
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -50,14 +50,6 @@ VALUES (:order_id, :run, :at, :tries, :throttled, :seconds, :latency, :outcome, 
 _INSERT_RESPONSE = """
 INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, size, sha256, body)
 VALUES (:order_id, :run, :fetched_at, :http_status, :headers, :good, :size, :sha256, :body)
-"""
-_NEWEST = """
-FROM responses r
-WHERE good AND order_id >= :first_order AND response = (
-    SELECT response FROM responses n
-    WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of AND n.response <= :last
-    ORDER BY fetched_at DESC, response DESC LIMIT 1)
-ORDER BY order_id
 """
 
 
@@ -188,20 +180,27 @@ class Archive:
             (last,) = db.execute("SELECT ifnull(max(response), 0) FROM responses").fetchone()
             return int(last)
 
-    def index(self, *, last: int = LARGEST) -> Iterator[tuple[int, datetime, int]]:
-        """Order id, fetched_at and size in bytes of what `newest` yields, without reading the bodies."""
-        limits = {"as_of": "9999", "last": last, "first_order": -LARGEST}
+    def index(
+        self, as_of: datetime | None = None, *, last: int = LARGEST
+    ) -> Iterator[tuple[int, datetime, int, bytes]]:
+        """Order id, fetched_at, size in bytes and sha256 of what `newest` yields, without reading the bodies."""
+        limits = {"as_of": _until(as_of), "last": last, "first_order": -LARGEST}
         with to_read(self.path) as db:
-            found = db.execute(f"SELECT order_id, fetched_at, size {_NEWEST}", limits)
-            yield from ((order_id, datetime.fromisoformat(at), size) for order_id, at, size in found)
+            found = db.execute(f"SELECT order_id, fetched_at, size, sha256 {_newest()}", limits)
+            yield from ((order_id, datetime.fromisoformat(at), size, sha) for order_id, at, size, sha in found)
 
     def newest(
-        self, as_of: datetime | None = None, *, last: int = LARGEST, first_order: int = -LARGEST
+        self,
+        as_of: datetime | None = None,
+        *,
+        last: int = LARGEST,
+        first_order: int = -LARGEST,
+        order_ids: Sequence[int] | None = None,
     ) -> Iterator[RawOrder]:
         """The newest good response of each order, by order id, in flat memory.
 
         `as_of` leaves out responses that were fetched later, `last` those with a higher number; `first_order` is the id
-        to begin with.
+        to begin with; `order_ids` are the only orders wanted.
 
         Raises:
             ConfigError: there is no such file.
@@ -209,8 +208,10 @@ class Archive:
         """
         decompressor = zstandard.ZstdDecompressor()
         with to_read(self.path) as db:
-            limits = {"as_of": instant(as_of) if as_of else "9999", "last": last, "first_order": first_order}
-            rows = db.execute(f"SELECT response, order_id, fetched_at, size, sha256, body {_NEWEST}", limits)
+            limits: dict[str, Any] = {"as_of": _until(as_of), "last": last, "first_order": first_order}
+            among = "" if order_ids is None else "AND order_id IN (SELECT value FROM json_each(:order_ids))"
+            limits |= {} if order_ids is None else {"order_ids": json.dumps(list(order_ids))}
+            rows = db.execute(f"SELECT response, order_id, fetched_at, size, sha256, body {_newest(among)}", limits)
             for response, order_id, fetched_at, size, sha256, packed in rows:
                 try:
                     body = decompressor.decompress(packed, max_output_size=size)
@@ -320,6 +321,21 @@ def _packed(run: int, at: str, answer: Answer) -> dict[str, Any]:
         "sha256": hashlib.sha256(answer.body).digest(),
         "body": zstandard.compress(answer.body),
     }
+
+
+def _newest(among: str = "") -> str:
+    """The newest good response of each order, or of some."""
+    return f"""
+        FROM responses r
+        WHERE good AND order_id >= :first_order {among} AND response = (
+            SELECT response FROM responses n
+            WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of AND n.response <= :last
+            ORDER BY fetched_at DESC, response DESC LIMIT 1)
+        ORDER BY order_id"""  # noqa: S608
+
+
+def _until(moment: datetime | None) -> str:
+    return instant(moment) if moment else "9999"  # later than anything
 
 
 def _since(moment: datetime | None) -> str:
