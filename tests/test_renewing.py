@@ -122,8 +122,9 @@ def test_where_nothing_changed_no_table_is_written_again(archive: Archive, tmp_p
 def test_a_table_without_a_change_keeps_its_file(archive: Archive, tmp_path: Path) -> None:
     folder = build(archive, tmp_path / "out").folder
     before = {name: (folder / f"{name}.parquet").stat().st_ino for name in TABLES}
-    status = json.loads(order_json(100_003))["orderStatus"].encode()
-    keep(archive, {100_003: order_json(100_003).replace(status, b"ODD", 1)}, NOON + timedelta(days=1))
+    old, new = b'"orderStatus":"COMPLETED"', b'"orderStatus":"ODD"'
+    order_id = next(order_id for order_id in IDS if old in order_json(order_id))
+    keep(archive, {order_id: order_json(order_id).replace(old, new)}, NOON + timedelta(days=1))
     assert both(archive, tmp_path / "out").manifest["made"] == 1
     assert [n for n in TABLES if (folder / f"{n}.parquet").stat().st_ino != before[n]] == ["orders"]
 
