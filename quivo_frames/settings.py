@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -12,9 +12,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
     from pydantic.fields import FieldInfo
+
+S = TypeVar("S", bound=BaseSettings)
 
 KEYRING_SERVICE = "quivo_frames"
 CREDENTIALS = ("api_key", "username", "password")
@@ -78,15 +81,7 @@ class Settings(BaseSettings):
             "allow_http": allow_http,
         }
         arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        try:
-            return cls(**arguments)
-        except ValidationError as error:
-            names = ", ".join(str(flaw["loc"][0]) for flaw in error.errors(include_input=False) if flaw["loc"])
-            raise ConfigError(f"These settings have the wrong type: {names}.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"The file .env cannot be read ({type(error).__name__}): save it as UTF-8 text."
-            ) from None  # the error would show a piece of the file
+        return _loaded(cls, arguments)
 
     @classmethod
     def settings_customise_sources(
@@ -174,6 +169,18 @@ class _Keyring(PydanticBaseSettingsSource):
         return found
 
 
+def _loaded(settings: type[S], arguments: Mapping[str, Any]) -> S:
+    try:
+        return settings(**arguments)
+    except ValidationError as error:
+        names = ", ".join(str(flaw["loc"][0]) for flaw in error.errors(include_input=False) if flaw["loc"])
+        raise ConfigError(f"These settings have the wrong type: {names}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The file .env cannot be read ({type(error).__name__}): save it as UTF-8 text."
+        ) from None  # the error would show a piece of the file
+
+
 def _from_keyring(name: str) -> str | None:
     import keyring  # late: it looks for its backends when imported
     from keyring.errors import KeyringError
@@ -196,7 +203,7 @@ def pseudonym_key() -> bytes:
     Raises:
         ConfigError: there is none, or it is too short to be safe.
     """
-    key = _PseudonymKey().pseudonym_key.get_secret_value().strip() or _from_keyring("pseudonym_key") or ""
+    key = _loaded(_PseudonymKey, {}).pseudonym_key.get_secret_value().strip() or _from_keyring("pseudonym_key") or ""
     if len(key) < SHORTEST_KEY:
         told = "is too short to be safe" if key else "is missing: pseudonyms are made with it"
         raise ConfigError(

@@ -21,21 +21,35 @@ LEVELS = ("full", "pseudonym", "none")
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
 )
+@click.option("--full", is_flag=True, help="Make all orders anew, not only those whose answer is another now.")
+@click.option("--as-of", metavar="DATE", help="Only answers until this day (its end) or instant, UTC; archives alone.")
+@click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything was noted, not only if orders failed.")
 @as_json
-def build(inputs: tuple[Path, ...], out: Path, jobs: int | None, strict: bool, as_json: bool) -> None:
+def build(
+    inputs: tuple[Path, ...], out: Path, jobs: int | None, full: bool, as_of: str | None, privacy: str, strict: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Build the tables from archives, from files of orders (.ndjson, .json, also .gz or .zst), or from folders of them.
 
+    Built again from the same archives, only the orders are made anew whose answer is another now; the tables are the
+    same as if all were. --privacy pseudonym puts a pseudonym in the place of each personal text, made with the key
+    QUIVO_PSEUDONYM_KEY; none leaves personal values out.
+
     Example: quivo-frames build orders.sqlite --out tables
+
+    Example: quivo-frames build orders.sqlite --out tables-in-june --as-of 2026-06-30 --privacy none
     """
     from quivo_frames.building import build as build_of
 
-    dataset = build_of(list(inputs), out, jobs=jobs)
+    dataset = build_of(list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs)
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
         click.echo(json.dumps(dataset.manifest))
     else:
         click.echo(repr(dataset))
+        if (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
+            click.echo(f"{made:,} orders were made anew; the answers of the others are the same. --full makes all.")
         if failed:
             click.echo(f"{failed:,} orders are in no table; {out / 'failures.parquet'} says why:")
             tell(dataset.failures["message"].to_list())
