@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from quivo_frames.auditing import Limits, audit
     from quivo_frames.building import build
     from quivo_frames.client import Client
+    from quivo_frames.comparing import changes, history, transitions
     from quivo_frames.dataset import Dataset
     from quivo_frames.errors import (
         ArchiveError,
@@ -68,7 +69,9 @@ _HOMES = {
     "Unreachable": "errors",
     "audit": "auditing",
     "build": "building",
+    "changes": "comparing",
     "flatten": "flattening",
+    "history": "comparing",
     "join": "joining",
     "kpis": "measuring",
     "plan": "refetching",
@@ -76,6 +79,7 @@ _HOMES = {
     "refetch": "refetching",
     "report": "reporting",
     "schema": "validating",
+    "transitions": "comparing",
     "unflatten": "unflattening",
 }
 
@@ -96,7 +100,9 @@ __all__ = [
     "Unreachable",
     "audit",
     "build",
+    "changes",
     "flatten",
+    "history",
     "join",
     "kpis",
     "open",
@@ -105,6 +111,7 @@ __all__ = [
     "refetch",
     "report",
     "schema",
+    "transitions",
     "unflatten",
 ]
 

@@ -20,7 +20,7 @@ BATCH = 2_000
 """Orders made at a time: the texts of so many fit into memory, whatever the number of orders."""
 
 _ESCAPES = {sign: json.dumps(sign)[1:-1] for sign in map(chr, (*range(32), ord('"'), ord("\\")))}
-_TEXTS: dict[Kind, Callable[[pl.Expr], pl.Expr]] = {
+TEXTS: dict[Kind, Callable[[pl.Expr], pl.Expr]] = {
     Kind.TEXT: lambda value: '"' + value.str.replace_many(_ESCAPES) + '"',
     Kind.INT64: lambda value: value.cast(pl.String),
     Kind.INT32: lambda value: value.cast(pl.String),
@@ -147,29 +147,37 @@ def _list_column(path: tuple[str, ...]) -> str:
     return f"{_TEXT}.{'.'.join(path)}"
 
 
-def _text(table: Table) -> pl.Expr:
+def _text(table: Table, *, with_lists: bool = True) -> pl.Expr:
     """The JSON text of each row of a table."""
     if table.record is None:
         value = table.columns[-1]
-        return _TEXTS[value.kind](pl.col(value.name)).fill_null("null")
+        return TEXTS[value.kind](pl.col(value.name)).fill_null("null")
     columns = {column.path: column for column in table.columns if column.path}
-    return "{" + _fields(table, table.record, (), columns) + "}"
+    return "{" + _fields(table, table.record, (), columns, with_lists=with_lists) + "}"
+
+
+def own_text(table: Table) -> pl.Expr:
+    """The JSON text of each row of a table, without the lists that belong to it."""
+    return _text(table, with_lists=False)
 
 
 def _fields(
-    table: Table, record: type[Record], path: tuple[str, ...], columns: Mapping[tuple[str, ...], Column]
-) -> pl.Expr:
+    table: Table, record: type[Record], path: tuple[str, ...], columns: Mapping[tuple[str, ...], Column], *,
+    with_lists: bool,
+) -> pl.Expr:  # fmt: skip
     """The fields of an object that have a value, with commas between them; an empty text if none has."""
     fields = []
     for name, json_name, inner, *_ in described(record):
         here = (*path, name)
         if here in table.lists:
+            if not with_lists:
+                continue
             value = pl.col(_list_column(here))
         elif here in columns:
-            value = _TEXTS[columns[here].kind](pl.col(columns[here].name))
+            value = TEXTS[columns[here].kind](pl.col(columns[here].name))
         else:
             assert inner is not None
-            own = _fields(table, inner, here, columns)
+            own = _fields(table, inner, here, columns, with_lists=with_lists)
             value = pl.when(own != "").then("{" + own + "}")
         fields.append(f'"{json_name}":' + value)
     return pl.concat_str(fields, separator=",", ignore_nulls=True)

@@ -5,7 +5,7 @@ writes, in groups, and `record` returns only when the group is committed to the 
 own and may read at any time, in other processes too.
 
 Its rooms: database (the file: its layout, how it is opened, what its troubles mean), writing (the one thread that
-writes), ledger (runs and attempts as frames), store (the `Archive`).
+writes), ledger (runs and attempts as frames), answers (what is read of the responses), store (the `Archive`).
 """
 
 from __future__ import annotations

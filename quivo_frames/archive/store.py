@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zstandard
 
-from quivo_frames.archive import ledger
+from quivo_frames.archive import answers, ledger
+from quivo_frames.archive.answers import LARGEST
 from quivo_frames.archive.database import found_format, instant, to_read
 from quivo_frames.archive.ledger import DONE, LAST_OF_RUN
 from quivo_frames.archive.writing import Writer
-from quivo_frames.errors import ArchiveError, ConfigError
+from quivo_frames.errors import ConfigError
 from quivo_frames.faces import face
-from quivo_frames.response import Outcome, RawOrder
+from quivo_frames.response import Outcome
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
     import polars as pl
 
-    from quivo_frames.response import Answer
+    from quivo_frames.response import Answer, RawOrder
 
-LARGEST = 2**63 - 1
 CHUNK = 1000  # ids read or written at a time
 SECRET_HEADERS = ("authorization", "cookie", "token", "api-key")
 
@@ -184,10 +184,8 @@ class Archive:
         self, as_of: datetime | None = None, *, last: int = LARGEST
     ) -> Iterator[tuple[int, datetime, int, bytes]]:
         """Order id, fetched_at, size in bytes and sha256 of what `newest` yields, without reading the bodies."""
-        limits = {"as_of": _until(as_of), "last": last, "first_order": -LARGEST}
         with to_read(self.path) as db:
-            found = db.execute(f"SELECT order_id, fetched_at, size, sha256 {_newest()}", limits)
-            yield from ((order_id, datetime.fromisoformat(at), size, sha) for order_id, at, size, sha in found)
+            yield from answers.index(db, as_of, last)
 
     def newest(
         self,
@@ -195,7 +193,7 @@ class Archive:
         *,
         last: int = LARGEST,
         first_order: int = -LARGEST,
-        order_ids: Sequence[int] | None = None,
+        order_ids: Iterable[int] | None = None,
     ) -> Iterator[RawOrder]:
         """The newest good response of each order, by order id, in flat memory.
 
@@ -206,24 +204,25 @@ class Archive:
             ConfigError: there is no such file.
             ArchiveError: a response is not what was once written.
         """
-        decompressor = zstandard.ZstdDecompressor()
         with to_read(self.path) as db:
-            limits: dict[str, Any] = {"as_of": _until(as_of), "last": last, "first_order": first_order}
-            among = "" if order_ids is None else "AND order_id IN (SELECT value FROM json_each(:order_ids))"
-            limits |= {} if order_ids is None else {"order_ids": json.dumps(list(order_ids))}
-            rows = db.execute(f"SELECT response, order_id, fetched_at, size, sha256, body {_newest(among)}", limits)
-            for response, order_id, fetched_at, size, sha256, packed in rows:
-                try:
-                    body = decompressor.decompress(packed, max_output_size=size)
-                except zstandard.ZstdError:
-                    body = b""
-                if hashlib.sha256(body).digest() != sha256:
-                    raise ArchiveError(
-                        f"{self.path}: response {response} (order {order_id}) was damaged on the disk. Take the "
-                        f"archive from a backup, or fetch the order again with `quivo-frames refetch {order_id}`."
-                    )
-                at = datetime.fromisoformat(fetched_at)
-                yield RawOrder(body, order_id, at, self.path.name, f"response {response}")
+            if order_ids is not None:
+                _stage(order_ids, lambda job: job(db))
+            yield from answers.newest(db, self.path, as_of, last, first_order, of_ids=order_ids is not None)
+
+    def responses(self, order_ids: Iterable[int] | None = None, since: datetime | None = None) -> Iterator[RawOrder]:
+        """All good responses of some orders, None: of all, by order id and time, in flat memory.
+
+        `since` leaves out those that arrived before it, but for the last one of each order that has a later one: what
+        arrived can be compared with it.
+
+        Raises:
+            ConfigError: there is no such file.
+            ArchiveError: a response is not what was once written.
+        """
+        with to_read(self.path) as db:
+            if order_ids is not None:
+                _stage(order_ids, lambda job: job(db))
+            yield from answers.since(db, self.path, since, of_ids=order_ids is not None)
 
     def attempts(self) -> pl.DataFrame:
         """The ledger, a row an attempt, which is one order asked for in one run, with all its tries.
@@ -321,21 +320,6 @@ def _packed(run: int, at: str, answer: Answer) -> dict[str, Any]:
         "sha256": hashlib.sha256(answer.body).digest(),
         "body": zstandard.compress(answer.body),
     }
-
-
-def _newest(among: str = "") -> str:
-    """The newest good response of each order, or of some."""
-    return f"""
-        FROM responses r
-        WHERE good AND order_id >= :first_order {among} AND response = (
-            SELECT response FROM responses n
-            WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of AND n.response <= :last
-            ORDER BY fetched_at DESC, response DESC LIMIT 1)
-        ORDER BY order_id"""  # noqa: S608
-
-
-def _until(moment: datetime | None) -> str:
-    return instant(moment) if moment else "9999"  # later than anything
 
 
 def _since(moment: datetime | None) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import polars as pl
 
 from quivo_frames.auditing.check import Severity
-from quivo_frames.errors import ConfigError
 from quivo_frames.faces import face
+from quivo_frames.saving import save
 from quivo_frames.tables import described_rows
 from quivo_frames.wording import plain
 
@@ -68,20 +66,7 @@ class Findings(pl.DataFrame):
         Raises:
             ConfigError: the name ends otherwise, or the disk refuses.
         """
-        path = Path(file)
-        ways: dict[str, Callable[[Path], None]] = {
-            ".parquet": self.write_parquet, ".csv": self.write_csv, ".ndjson": self.write_ndjson,
-        }  # fmt: skip
-        if path.suffix not in ways:
-            raise ConfigError(f"{path}: findings are written as {', '.join(ways)}. Give a name that ends so.")
-        try:
-            if self.personal:
-                path.touch(mode=0o600)
-                path.chmod(0o600)
-            ways[path.suffix](path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise ConfigError(f"{path} cannot be written: {reason}.") from error
+        save(self, file, "findings", personal=self.personal)
 
     def facts(self) -> dict[str, Any]:
         """The same in numbers, for programs: as_of, findings, orders, how many of each severity, and of each check."""

@@ -1,0 +1,83 @@
+"""Verb: the good responses of an archive -> raw orders, checked, in flat memory. No writing."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import zstandard
+
+from quivo_frames.archive.database import instant
+from quivo_frames.errors import ArchiveError
+from quivo_frames.response import RawOrder
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LARGEST = 2**63 - 1
+
+_NEWEST = """
+WHERE r.good AND r.order_id >= :first_order AND r.response = (
+    SELECT response FROM responses n
+    WHERE n.good AND n.order_id = r.order_id AND n.fetched_at <= :as_of AND n.response <= :last
+    ORDER BY fetched_at DESC, response DESC LIMIT 1)
+"""
+_SINCE = """
+WHERE r.good AND (r.fetched_at >= :since OR (
+    EXISTS (SELECT 1 FROM responses n WHERE n.good AND n.order_id = r.order_id AND n.fetched_at >= :since)
+    AND r.response = (
+        SELECT response FROM responses b
+        WHERE b.good AND b.order_id = r.order_id AND b.fetched_at < :since
+        ORDER BY fetched_at DESC, response DESC LIMIT 1)))
+"""
+_ALL, _IDS = "FROM responses r", "FROM temp.ids i CROSS JOIN responses r ON r.order_id = i.order_id"
+_BY_ID = "ORDER BY r.order_id, r.fetched_at, r.response"
+
+
+def index(db: sqlite3.Connection, as_of: datetime | None, last: int) -> Iterator[tuple[int, datetime, int, bytes]]:
+    """Order id, fetched_at, size in bytes and sha256 of what `newest` yields, without reading the bodies."""
+    limits = {"as_of": _until(as_of), "last": last, "first_order": -LARGEST}
+    found = db.execute(f"SELECT r.order_id, r.fetched_at, r.size, r.sha256 {_ALL} {_NEWEST} {_BY_ID}", limits)
+    return ((order_id, datetime.fromisoformat(at), size, sha256) for order_id, at, size, sha256 in found)
+
+
+def newest(
+    db: sqlite3.Connection, path: Path, as_of: datetime | None, last: int, first_order: int, *, of_ids: bool
+) -> Iterator[RawOrder]:
+    """The newest good response of each order, of the ids in temp.ids or of all, by id; `path` is for messages."""
+    limits: dict[str, object] = {"as_of": _until(as_of), "last": last, "first_order": first_order}
+    return _checked(db, path, f"{_IDS if of_ids else _ALL} {_NEWEST} {_BY_ID}", limits)
+
+
+def since(db: sqlite3.Connection, path: Path, moment: datetime | None, *, of_ids: bool) -> Iterator[RawOrder]:
+    """The good responses since a moment and the one before each, of the ids in temp.ids or of all, by id and time."""
+    limits: dict[str, object] = {"since": instant(moment) if moment else ""}
+    return _checked(db, path, f"{_IDS if of_ids else _ALL} {_SINCE} {_BY_ID}", limits)
+
+
+def _until(moment: datetime | None) -> str:
+    return instant(moment) if moment else "9999"  # later than anything
+
+
+def _checked(db: sqlite3.Connection, path: Path, which: str, limits: dict[str, object]) -> Iterator[RawOrder]:
+    """The responses that a query finds, each compared with the digest of what was once received.
+
+    Raises:
+        ArchiveError: one is not what was once written.
+    """
+    decompressor = zstandard.ZstdDecompressor()
+    rows = db.execute(f"SELECT r.response, r.order_id, r.fetched_at, r.size, r.sha256, r.body {which}", limits)
+    for response, order_id, fetched_at, size, sha256, packed in rows:
+        try:
+            body = decompressor.decompress(packed, max_output_size=size)
+        except zstandard.ZstdError:
+            body = b""
+        if hashlib.sha256(body).digest() != sha256:
+            raise ArchiveError(
+                f"{path}: response {response} (order {order_id}) was damaged on the disk. Take the archive from a "
+                f"backup, or fetch the order again with `quivo-frames refetch {order_id}`."
+            )
+        yield RawOrder(body, order_id, datetime.fromisoformat(fetched_at), path.name, f"response {response}")

@@ -1,0 +1,56 @@
+"""Verb: free-form values as received -> texts that are equal for equal values."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import polars as pl
+
+
+def canonical(texts: pl.Series) -> pl.Series:
+    """JSON without the spelling of its numbers and texts, its spaces, and the order of the fields of its objects."""
+    given = texts.drop_nulls().unique()
+    return texts.replace_strict(given, [_canonical(text) for text in given], default=None, return_dtype=pl.String)
+
+
+def is_open(texts: pl.Series) -> pl.Series:
+    """Whether `custom_attributes` has all that a free-form value says: an object, no key of it twice; or nothing."""
+    given = texts.drop_nulls().unique()
+    opened = [_is_open(text) for text in given]
+    return texts.replace_strict(given, opened, default=None, return_dtype=pl.Boolean).fill_null(value=True)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text, parse_int=_number, parse_float=_number, object_pairs_hook=_sorted))
+    except RecursionError:  # nested about 1,000 deep: as it is
+        return text
+
+
+def _is_open(text: str) -> bool:
+    try:
+        pairs = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_Pairs)
+    except RecursionError:
+        return False
+    return isinstance(pairs, _Pairs) and len(dict(pairs)) == len(pairs)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as the pairs that it is written with."""
+
+
+def _sorted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {"fields": sorted(pairs, key=lambda pair: pair[0])}
+
+
+def _number(text: str) -> dict[str, str]:
+    try:
+        sign, digits, power = Decimal(text).as_tuple()
+    except InvalidOperation:  # beyond all numbers that Decimal knows
+        return {"number": text}
+    shown = "".join(map(str, digits)).lstrip("0")
+    kept = shown.rstrip("0")
+    assert isinstance(power, int)  # JSON has neither NaN nor Infinity
+    return {"number": f"{'-' * sign}{kept}E{power + len(shown) - len(kept)}" if kept else "0"}
