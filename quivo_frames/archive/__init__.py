@@ -10,6 +10,7 @@ writes), ledger (runs and attempts as frames), answers (what is read of the resp
 
 from __future__ import annotations
 
-from quivo_frames.archive.store import LARGEST, Archive, Batch
+from quivo_frames.archive.answers import LARGEST
+from quivo_frames.archive.store import Archive, Batch
 
 __all__ = ["LARGEST", "Archive", "Batch"]
