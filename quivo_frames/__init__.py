@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from quivo_frames.ids import read_ids
     from quivo_frames.joining import join
     from quivo_frames.measuring import Kpis, kpis
+    from quivo_frames.readers import check_for
     from quivo_frames.refetching import plan, refetch
     from quivo_frames.reporting import report
     from quivo_frames.settings import Settings
@@ -70,6 +71,7 @@ _HOMES = {
     "audit": "auditing",
     "build": "building",
     "changes": "comparing",
+    "check_for": "readers",
     "flatten": "flattening",
     "history": "comparing",
     "join": "joining",
@@ -101,6 +103,7 @@ __all__ = [
     "audit",
     "build",
     "changes",
+    "check_for",
     "flatten",
     "history",
     "join",

@@ -6,13 +6,19 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from quivo_frames.cli.options import as_json, tell
+from quivo_frames.errors import ConfigError
+
+if TYPE_CHECKING:
+    from quivo_frames.dataset import Dataset
 
 FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # as in exporting, which loads polars
 LEVELS = ("full", "pseudonym", "none")
+READERS = ("powerbi", "tableau", "excel", "snowflake", "bigquery", "spark")  # as in readers
 
 
 @click.command()
@@ -138,23 +144,51 @@ def show(order_id: int, folder: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--to", required=True, type=click.Choice(FORMS), help="What to write.")
-@click.argument("out", metavar="OUT")
+@click.option("--to", type=click.Choice(FORMS), help="What to write to OUT.")
+@click.argument("out", metavar="[OUT]", required=False)
+@click.option(
+    "--check", "reader", type=click.Choice(READERS), help="Write nothing; tell what this reader would change."
+)
 @click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as the tables have them]")
 @click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
 @as_json
-def export(folder: Path, to: str, out: str, privacy: str | None, by_month: bool, as_json: bool) -> None:
+def export(
+    folder: Path, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file.
 
     What an earlier export left at OUT is replaced; in Delta the rows of these orders are, and other orders stay. For
     parquet and Delta, OUT may be an address such as s3://bucket/orders; who you are there is taken from where the
     store's own tools take it (environment, profile).
 
+    With --check nothing is written: it tells what a reader would change in these tables, or refuse, by its documents.
+    Exit status 1 if it would refuse anything.
+
     Example: quivo-frames export tables --to duckdb orders.duckdb
 
     Example: quivo-frames export tables --to excel orders.xlsx --privacy none
+
+    Example: quivo-frames export tables --check powerbi
     """
     from quivo_frames.dataset import Dataset
 
-    exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
-    click.echo(json.dumps(exported._asdict()) if as_json else str(exported))
+    if reader:
+        if to or out or privacy or by_month:
+            raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
+        _check(Dataset.open(folder), reader, as_json)
+    elif to and out:
+        exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
+        click.echo(json.dumps(exported._asdict()) if as_json else str(exported))
+    else:
+        raise ConfigError(
+            "Say what to write, and where (--to duckdb orders.duckdb), or for whom to check (--check excel)."
+        )
+
+
+def _check(tables: Dataset, reader: str, as_json: bool) -> None:
+    from quivo_frames.readers import Effect, check_for, told
+
+    found = check_for(tables, reader)
+    click.echo(json.dumps(found.to_dicts()) if as_json else told(found, reader))
+    sys.exit(1 if (found["effect"] == Effect.REFUSES).any() else 0)
