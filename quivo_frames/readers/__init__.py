@@ -66,19 +66,20 @@ def met(
     limits: Sequence[Limit], table: Table, rows: pl.LazyFrame
 ) -> Iterator[tuple[Limit, Place, int | None, str | None]]:
     """The limits that a table meets: where, how many rows, and the key of one of them."""
-    places = [(limit, place) for limit in limits for place in limit.places(table)]
     key = pl.col(table.key).cast(pl.String)
-    counts = _counts([place.broken for _, place in places if place.broken is not None], key, rows)
-    for limit, place in places:
-        if place.broken is not None:
-            count, one = next(counts)
-        elif place.alike is not None and place.column is not None:
-            count, one = _alike(place.column, place.alike, key, rows)
-        else:
-            yield limit, place, None, None
-            continue
-        if count:
-            yield limit, place, count, one
+    for limit in limits:  # a pass each: what is held then are the columns of one limit, and only while they stream
+        places = list(limit.places(table))
+        counts = _counts([place.broken for place in places if place.broken is not None], key, rows)
+        for place in places:
+            if place.broken is not None:
+                count, one = next(counts)
+            elif place.alike is not None and place.column is not None:
+                count, one = _alike(place.column, place.alike, key, rows)
+            else:
+                yield limit, place, None, None
+                continue
+            if count:
+                yield limit, place, count, one
 
 
 def _counts(tests: Sequence[pl.Expr], key: pl.Expr, rows: pl.LazyFrame) -> Iterator[tuple[int, str | None]]:

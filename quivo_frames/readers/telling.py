@@ -17,9 +17,9 @@ UNTOLD = (
     "which types the parquet connector of Power Query gives to DECIMAL and to instants in UTC",
     "whether Tableau takes texts that differ in case, or in spaces at the end, for the same",
     "whether Tableau keeps microseconds, and the digits of whole numbers above 2^53",
-    "what Excel does with control characters in texts",
+    "what Excel shows of control characters in texts",
     "what Snowflake makes of parquet's DECIMAL without USE_LOGICAL_TYPE",
-    "what BigQuery and Spark do with NUL characters in texts",
+    "what BigQuery does with NUL characters in texts",
 )
 """What was looked for in the documents of the readers, and not found."""
 
