@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import zstandard
 
-from quivo_frames.archive import answers, ledger
+from quivo_frames.archive import answers, care, ledger
 from quivo_frames.archive.answers import LARGEST
 from quivo_frames.archive.database import found_format, instant, to_read
 from quivo_frames.archive.ledger import DONE, LAST_OF_RUN
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from quivo_frames.archive.care import Erased, Flaw
     from quivo_frames.response import Answer, RawOrder
+
+T = TypeVar("T")
 
 CHUNK = 1000  # ids read or written at a time
 SECRET_HEADERS = ("authorization", "cookie", "token", "api-key")
@@ -142,7 +145,40 @@ class Archive:
         now = instant(datetime.now(UTC))
         self._writer.write(lambda db: db.execute("UPDATE runs SET finished_at = ? WHERE run = ?", (now, run)).rowcount)
 
+    def erase(self, order_ids: Iterable[int]) -> Erased:
+        """Erase all answers of some orders and their lines in the ledger; nothing of them stays in the file.
+
+        Raises:
+            ArchiveError: also when another process is reading: then they are erased, but not yet from the file.
+        """
+        return self._cleared(order_ids, care.erase)
+
+    def blank(self, order_ids: Iterable[int]) -> int:
+        """Take the personal values out of all but the newest good answer of some orders; how many answers had any.
+
+        Raises:
+            ArchiveError: as for `erase`.
+        """
+        return self._cleared(order_ids, care.blank)
+
+    def _cleared(self, order_ids: Iterable[int], job: Callable[[sqlite3.Connection], T]) -> T:
+        with to_read(self.path):  # an archive that is not there is not made for this
+            _stage(order_ids, self._writer.write)
+        done = self._writer.write(job)
+        self._writer.alone(lambda db: care.compact(db, self.path))
+        return done
+
     # Reading
+
+    def flaws(self) -> Iterator[Flaw]:
+        """What is not as it was written: in the file, in the body of a response, in the ledger.
+
+        Raises:
+            ConfigError: there is no such file.
+            ArchiveError: the file is damaged so that it cannot be read to its end.
+        """
+        with to_read(self.path) as db:
+            yield from care.flaws(db)
 
     def survey(self, order_ids: Iterable[int], *, fresh_since: datetime | None = None, new_run: bool = False) -> Batch:
         """The batch as `begin` would find it; nothing is written."""

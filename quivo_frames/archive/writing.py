@@ -49,6 +49,21 @@ class Writer:
             self._jobs.put((job, future))
         return future.result()
 
+    def alone(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """What the job returns; it works outside of any transaction, when all that waited is written.
+
+        Raises:
+            ArchiveError, ConfigError: as for `write`.
+        """
+        self.close()
+        with self._guard, closing(self._open()) as db:
+            try:
+                return job(db)
+            except sqlite3.Error as error:
+                raise trouble(self._path, error) from error
+            finally:
+                self._lock.release()
+
     def close(self) -> None:
         """Finish what is being written, and let another process write."""
         with self._guard:

@@ -3,7 +3,7 @@
 Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), or a finding is an
 error; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
 
-Its rooms: fetching and tables (the commands, by what they are about), options (what they share).
+Its rooms: fetching, tables and care (the commands, by what they are about), options (what they share).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from quivo_frames.cli import fetching, tables
+from quivo_frames.cli import care, fetching, tables
 from quivo_frames.errors import QuivoError
 
 
@@ -59,7 +59,7 @@ def demo(out: Path, orders: int) -> None:
     run(out, orders)
 
 
-for _room in (fetching, tables):
+for _room in (fetching, tables, care):
     for _command in vars(_room).values():
         if isinstance(_command, click.Command):
             main.add_command(_command)

@@ -1,0 +1,277 @@
+"""Orders that are to be forgotten are in no byte of any file afterwards, and all others are as they were."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import zstandard
+from click.testing import CliRunner
+
+from quivo_frames.archive import Archive
+from quivo_frames.building import build
+from quivo_frames.checking import check
+from quivo_frames.cli import main
+from quivo_frames.dataset import Dataset
+from quivo_frames.errors import ArchiveError, ConfigError
+from quivo_frames.forgetting import forget, honour_removed
+from quivo_frames.order import Privacy
+from quivo_frames.standin import order_json
+from quivo_frames.tables import TABLES
+from tests.test_renewing import NOON, both, keep
+
+IDS = range(100_001, 100_041)
+GONE = [100_005, 100_017, 100_018]
+WHO = "Ida-Lund-of-Harbour-Road"
+
+
+def marked(order_id: int, mark: str, **more: object) -> bytes:
+    """A stand-in order whose personal texts all begin with a mark that stands nowhere else."""
+    order = json.loads(order_json(order_id))
+    order |= {"comment": f"{mark} comment", "customerIdentifier": f"{mark} customer", "novelty": f"{mark} novelty"}
+    order["deliveryAddress"] = {"name1": f"{mark} name", "city": "Vienna", "country": "AT"}
+    order["customAttributes"] = {"note": f"{mark} note"}
+    order |= {"orderIdentifier": f"shop-{order_id}", "piiDataRemoved": False}
+    return json.dumps(order | more).encode()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with Archive(tmp_path / "orders.sqlite") as made:
+        answers = {order_id: marked(order_id, f"{WHO}-{order_id}") for order_id in IDS}
+        answers[100_018] = marked(100_018, f"{WHO}-100018", sellerId="bad")
+        keep(made, answers, NOON)
+        keep(made, {100_017: marked(100_017, f"{WHO}-100017-late")}, NOON + timedelta(days=1))
+        yield made
+
+
+def packed(archive: Path, order_ids: list[int]) -> list[bytes]:
+    """Bodies of responses as they stand in the file, in pieces that fit into one page each."""
+    among = ",".join(map(str, order_ids))
+    with sqlite3.connect(archive) as db:
+        bodies = [body for (body,) in db.execute(f"SELECT body FROM responses WHERE order_id IN ({among})")]
+    db.close()
+    return [body[at : at + 48] for body in bodies for at in range(100, len(body) - 48, 200)]
+
+
+def around(archive: Path) -> bytes:
+    """All bytes of an archive's files."""
+    return b"".join(file.read_bytes() for file in archive.parent.glob(f"{archive.name}*"))
+
+
+def bytes_of(folder: Path) -> bytes:
+    """All bytes of a folder's files, and those of its parquet files without compression."""
+    found = []
+    for file in folder.rglob("*"):
+        if file.is_file():
+            found.append(file.read_bytes())
+            if file.suffix == ".parquet":
+                for name, column in pl.read_parquet(file).to_dict().items():
+                    found.append(name.encode() + "\n".join(map(str, column.to_list())).encode())
+    return b"".join(found)
+
+
+def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Archive) -> None:
+    archive.close()
+    pieces, others = packed(archive.path, GONE), packed(archive.path, [100_006])
+    before = around(archive.path)
+    assert all(piece in before for piece in [*pieces, *others])
+    receipt = forget(GONE, archive)
+    after = around(archive.path)
+    assert not [piece for piece in pieces if piece in after]
+    assert all(piece in after for piece in others)
+    assert (receipt.responses, receipt.attempts) == (4, 4)
+    assert not set(GONE) & {raw.order_id for raw in archive.newest()}
+    assert not set(GONE) & set(archive.attempts()["order_id"])
+    assert archive.counts()["orders"] == len(IDS) - len(GONE)
+    assert archive.runs().select("asked", "fetched", "left").rows() == [(37, 37, 0), (0, 0, 0)]
+    assert check(archive.path).flaws.is_empty()
+    keep(archive, {100_006: order_json(100_006)}, NOON + timedelta(days=2))  # and it can still be written to
+
+
+def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    before = {name: tables[name] for name in TABLES}
+    assert f"{WHO}-100017".encode() in bytes_of(tables.folder)
+    receipt = forget(GONE, archive, [tables.folder])
+    after = Dataset.open(tables.folder)
+    content = bytes_of(tables.folder)
+    assert f"{WHO}-100006".encode() in content
+    assert not [order_id for order_id in GONE if f"{WHO}-{order_id}".encode() in content]
+    assert not [order_id for order_id in GONE if f"shop-{order_id}".encode() in content]
+    for name in TABLES:
+        assert after[name].equals(before[name].filter(~pl.col("order_id").is_in(GONE)))
+    assert set(GONE).isdisjoint(after.failures["order_id"])
+    assert set(GONE).isdisjoint(after.notes["order_id"])
+    assert after.manifest["orders"] == {"in": 37, "out": 37, "failed": 0, "superseded": 0}
+    assert receipt.rows[str(tables.folder)] > 10
+    assert check(tables.folder).flaws.is_empty()
+    frames = {name: after[name] for name in TABLES}
+    renewed = both(archive, tables.folder)
+    assert renewed.manifest["made"] == 0
+    assert all(renewed[name].equals(frames[name]) for name in TABLES)
+
+
+def test_tables_made_from_files_lose_them_too(tmp_path: Path) -> None:
+    bodies = [marked(order_id, f"{WHO}-{order_id}") for order_id in reversed(IDS)]  # not by their ids
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
+    tables = build(tmp_path / "orders.ndjson", tmp_path / "tables")
+    before = {name: tables[name] for name in TABLES}
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        keep(archive, {100_001: order_json(100_001)}, NOON)
+        forget([100_005], archive, [tables.folder])
+    after = Dataset.open(tables.folder)
+    for name in TABLES:
+        assert after[name].equals(before[name].filter(pl.col("order_id") != 100_005))
+    assert f"{WHO}-100005".encode() not in bytes_of(tables.folder)
+
+
+@pytest.mark.parametrize("level", ["pseudonym", "none"])
+def test_concealed_tables_stay_concealed(
+    archive: Archive, tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    tables = build(archive, tmp_path / "tables", privacy=level)
+    kept = tables.orders.filter(~pl.col("order_id").is_in(GONE))
+    monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")  # no key is needed to forget
+    forget(GONE, archive, [tables.folder])
+    after = Dataset.open(tables.folder)
+    assert after.level == level
+    assert after.orders.equals(kept)
+    assert check(tables.folder).flaws.is_empty()
+
+
+def test_a_second_time_finds_nothing_and_harms_nothing(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    forget(GONE, archive, [tables.folder])
+    before = {name: Dataset.open(tables.folder)[name] for name in (*TABLES,)}
+    again = forget(GONE, archive, [tables.folder])
+    assert (again.responses, again.attempts, again.rows) == (0, 0, {str(tables.folder): 0})
+    assert all(Dataset.open(tables.folder)[name].equals(before[name]) for name in TABLES)
+
+
+def test_the_receipt_tells_which_orders_and_no_personal_data(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    archive.close()
+    command = ["forget", "100005", "100017", "--archive", str(archive.path), "--tables", str(tables.folder), "--yes"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    file = archive.path.with_name("orders.sqlite.forgotten.ndjson")
+    told = json.loads(file.read_text())
+    assert told["order_ids"] == [100_005, 100_017]
+    assert told["responses"] == 3
+    assert told["reason"] == "erased"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert WHO not in file.read_text() + done.output
+    assert "A later refetch brings an order back" in done.output
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert len(file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Give either orders"),
+        (["100005", "--honour-removed", "--yes"], "Give either orders"),
+        (["100005"], "say --yes where nobody can be asked"),
+        (["x", "--yes"], "x"),
+        (["100005", "--yes", "--tables", "nowhere"], "nowhere is not a dataset"),
+    ],
+)
+def test_wrong_use_is_told_and_erases_nothing(archive: Archive, arguments: list[str], told: str) -> None:
+    archive.close()
+    done = CliRunner().invoke(main, ["forget", *arguments, "--archive", str(archive.path)])
+    assert done.exit_code == 2
+    assert told in done.output
+    assert archive.counts()["responses"] == len(IDS) + 1
+
+
+def test_an_archive_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    for job in (lambda: forget([1], tmp_path / "no.sqlite"), lambda: honour_removed(tmp_path / "no.sqlite")):
+        with pytest.raises(ConfigError, match="There is no archive"):
+            job()
+    assert not list(tmp_path.glob("no.sqlite*"))
+
+
+def test_a_reader_that_keeps_old_pages_is_told(archive: Archive) -> None:
+    archive.close()
+    with sqlite3.connect(archive.path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM responses").fetchall()
+        with pytest.raises(ArchiveError, match="being read by another process"):
+            Archive(archive.path).erase(GONE)
+    reader.close()
+    pieces = packed(archive.path, [100_006])
+    Archive(archive.path).erase([*GONE, 100_006])
+    assert not [piece for piece in pieces if piece in around(archive.path)]
+
+
+def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Archive, tmp_path: Path) -> None:
+    clean = {"comment": None, "customerIdentifier": None, "deliveryAddress": None, "customAttributes": None}
+    removed = {order_id: marked(order_id, "", piiDataRemoved=True, novelty=None, **clean) for order_id in GONE}
+    keep(archive, removed, NOON + timedelta(days=3))
+    kept = {**removed, 100_017: removed[100_017]}
+    archive.close()
+    pieces, others = packed(archive.path, [100_005]), packed(archive.path, [100_006])
+    newest = {raw.order_id: raw.body for raw in archive.newest()}
+    receipt = honour_removed(archive.path)
+    assert receipt.order_ids == GONE
+    assert receipt.responses == 4
+    after = around(archive.path)
+    assert [piece for piece in pieces if piece in after] == [
+        piece for piece in packed(archive.path, [100_005]) if piece in pieces
+    ]  # nothing but the newest answer, which stays as it is
+    assert all(piece in after for piece in others)
+    for raw in archive.responses():
+        if raw.order_id in GONE:
+            assert WHO.encode() not in raw.body
+            assert b"Vienna" in raw.body or raw.body in kept.values()
+        else:
+            assert WHO.encode() in raw.body
+    assert {raw.order_id: raw.body for raw in archive.newest()} == newest
+    assert check(archive.path).flaws.is_empty()
+    assert honour_removed(archive.path).responses == 0
+    then = build(archive.path, tmp_path / "then", as_of=NOON)
+    personal = [column.name for column in TABLES["orders"].columns if column.privacy is not Privacy.NONE]
+    of_gone = then.orders.filter(pl.col("order_id").is_in(GONE))
+    assert of_gone.height == 2  # the third cannot be flattened
+    assert of_gone.select(pl.all_horizontal(pl.col(personal).is_null())).to_series().all()
+    assert then.orders["delivery_address_city"].drop_nulls().unique().to_list() == ["Vienna"]
+
+
+def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
+    keep(archive, {100_005: marked(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
+    page = f"<html>{WHO}</html>".encode()
+
+    def insert(db: sqlite3.Connection) -> None:
+        db.execute(
+            "INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, size, sha256, body) "
+            "VALUES (100005, 1, '2026-10-09', 500, '{}', 0, ?, x'', ?)",
+            (len(page), zstandard.compress(page)),
+        )
+
+    archive._writer.write(insert)
+    assert honour_removed(archive).responses == 2
+    with sqlite3.connect(archive.path) as db:
+        assert db.execute("SELECT size FROM responses WHERE NOT good").fetchall() == [(0,)]
+    db.close()
+    assert check(archive.path).flaws.is_empty()
+
+
+def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.LazyFrame, "sink_parquet", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space")))
+        with pytest.raises(Exception, match="disk is full"):
+            forget(GONE, archive, [tables.folder])
+    assert Dataset.open(tables.folder).orders.height == tables.manifest["orders"]["out"]
+    forget(GONE, archive, [tables.folder])
+    assert not set(GONE) & set(Dataset.open(tables.folder).orders["order_id"])
