@@ -28,6 +28,7 @@ DOORS = {
     "pydantic_settings": {"settings"},
     "keyring": {"settings"},
     "nanoarrow": {"arrow"},
+    "deltalake": {"exporting"},
     "tqdm": {"progress"},
     "zstandard": {"archive", "files"},
     "click": {"arguments", "cli", "demo"},

@@ -151,7 +151,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
         conceals = concealer(export.privacy) if export.privacy is not self.level else Concealer()
         described = {name: Concealer(export.privacy).described(table) for name, table in TABLES.items()}
         tables = {name: self.lazy(name).select(conceals.select(TABLES[name])) for name in TABLES}
-        outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased)
+        facts = self.manifest.get("privacy", conceals.facts()) if export.privacy is self.level else conceals.facts()
+        outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased, " ".join(facts.values()))
         exported = write(outgoing, export.form, export.out, by_month=export.by_month)
         same = (export.form, export.out)
         self._remember([*(known for known in self.exports() if (known.form, known.out) != same), export])

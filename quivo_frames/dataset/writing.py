@@ -16,7 +16,7 @@ from typing import Any, Self
 import polars as pl
 from filelock import FileLock, Timeout
 
-from quivo_frames.arrow import arrow_schema
+from quivo_frames.arrow import sink
 from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import manifest as manifests
 from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST
@@ -26,8 +26,6 @@ from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.frames import Frames
 from quivo_frames.tables import LINEAGES, ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table
 
-ROW_GROUP = 30_720
-"""Rows a row group at the most, a multiple of the 2,048 that DuckDB reads at a time; a merge holds as many of them."""
 ASIDE_BATCH = 1_024
 """Rows of a part that are read back at a time: what a merge holds grows with it, too."""
 _PART_SUFFIX = ".arrow"
@@ -238,12 +236,10 @@ def _put_together(aside: Path, described: Mapping[str, Table], name: str) -> tup
 
 
 def _write(file: Path, described: Table, rows: pl.LazyFrame) -> dict[str, Any]:
-    # Level 1 takes a tenth of the time off, and adds a twentieth to the size.
-    rows.sink_parquet(file, row_group_size=ROW_GROUP, arrow_schema=arrow_schema(described), compression_level=1)
+    count = sink(rows, file, described)
     file.chmod(OWNER)
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
-    count = pl.scan_parquet(file).select(pl.len()).collect().item()
     return {"file": file.name, "rows": count, "bytes": file.stat().st_size, "sha256": digest(file)}
 
 

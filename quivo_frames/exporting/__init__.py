@@ -1,6 +1,7 @@
 """Nouns: the places where tables land: folders of parquet or CSV, Delta Lake, DuckDB, Excel. Floor 3.
 
-Its rooms: parquet, delta, duckdb, excel and csv, each of which writes all tables to one place, whole or not at all.
+Its rooms: parquet, delta, duckdb, excel and csv, each of which writes all tables to one place, whole or not at all;
+stores (what the two that write to object stores share).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Outgoing(NamedTuple):
 
     `tables` has the columns of `described`, in its order. `name` tells one state of a dataset from another: the same
     tables have the same name. `erased` are orders of which nothing may stay behind at the place that is written to.
+    `privacy` tells how personal values were concealed: the level, and of pseudonyms what tells their key from others.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -41,6 +43,7 @@ class Outgoing(NamedTuple):
     name: str
     version: str
     erased: Sequence[int] = ()
+    privacy: str = "full"
 
 
 class Exported(NamedTuple):

@@ -1,0 +1,239 @@
+"""An export to Delta Lake: OUT/<table> is a Delta table each, in a folder or an object store. Only here: deltalake.
+
+The rows of the orders that are written replace those that the target has of these orders; other orders stay. Nothing
+commits several tables at once: children come first and `orders` last, and the name of the tables is the application
+transaction of each commit. An export that was cut off goes on, when repeated, with the tables that have no such commit
+yet; of two at a time Delta Lake refuses one, since both are transactions of one application.
+
+The log of a Delta table repeats the least and greatest values of columns: here those of order ids and times alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from quivo_frames.arrow import ROW_GROUP, ZSTD_LEVEL, arrow_schema
+from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.exporting import Exported, Form, Outgoing, stores
+from quivo_frames.order import Kind, Privacy
+from quivo_frames.tables import ORDER_ID, SCHEMA_VERSION, Table
+
+APPLICATION = "quivo_frames"
+FEW = 1_000
+"""Up to so many orders, Delta Lake finds their rows by the ids; from there on, to write all that stays is quicker."""
+CHUNK = 10_000
+"""Rows handed over at a time."""
+VERSION, PRIVACY = "quivo_frames.schema_version", "quivo_frames.privacy"
+"""Properties of a table."""
+_STATISTICS, _LOG_KEPT = "delta.dataSkippingStatsColumns", "delta.logRetentionDuration"
+_AT_ONCE, _DEFAULT = "interval 0 days", "interval 30 days"
+_WRITER = WriterProperties(compression="ZSTD", compression_level=ZSTD_LEVEL, max_row_group_size=ROW_GROUP)
+_AFTER = "Tables that were written already stay so; the same export again completes it."
+
+
+class _Commit(NamedTuple):
+    """What the commits of an export say of themselves."""
+
+    name: str
+    version: str
+    rows: Mapping[str, int]
+
+    @property
+    def number(self) -> int:
+        """The name as a number, for a transaction has no other."""
+        return int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8]) >> 1
+
+    def facts(self, table: str) -> dict[str, str]:
+        """What the history of a table shows, in Spark, too."""
+        facts = {"by": APPLICATION, "version": self.version, "tables": self.name, "rows": self.rows[table]}
+        return {"userMetadata": json.dumps(facts)}
+
+    def is_last_of(self, table: str, target: DeltaTable) -> bool:
+        """Whether the target has this commit, and nobody changed it since."""
+        last: Mapping[str, Any] = target.history(1)[0]
+        return target.transaction_version(APPLICATION) == self.number and self.facts(table).items() <= last.items()
+
+    def properties(self, table: str) -> CommitProperties:
+        """For a commit that leaves the table as the export says."""
+        return CommitProperties(self.facts(table), app_transactions=[Transaction(APPLICATION, self.number)])
+
+
+def write(outgoing: Outgoing, out: str) -> Exported:
+    """The tables as Delta tables; what they hold of other orders stays.
+
+    Raises:
+        ConfigError: a table there is of another shape, version or privacy, or the place holds something else. Nothing
+            was changed then.
+        ExportError: the place cannot be written, or another job changed a table at the same time.
+    """
+    place = _place(out)
+    with stores.told(out, _AFTER):
+        found = {name: _found(f"{place}/{name}") for name in outgoing.described}
+        for name, table in found.items():
+            if table is not None:
+                _refuse_other(table, f"{out.rstrip('/')}/{name}", outgoing.described[name], outgoing.privacy)
+        counts = pl.collect_all([rows.select(pl.len()) for rows in outgoing.tables.values()])
+        rows = {name: count.item() for name, count in zip(outgoing.tables, counts, strict=True)}
+        commit = _Commit(f"{outgoing.name} {outgoing.privacy}", outgoing.version, rows)
+        replaced = _replaced(outgoing)
+        written = False
+        for name in reversed(list(outgoing.described)):
+            try:
+                table = found[name] or _create(f"{place}/{name}", outgoing.described[name], outgoing.privacy)
+                if outgoing.erased or not commit.is_last_of(name, table):
+                    _replace(table, outgoing.tables[name], replaced, commit.properties(name))
+                    written = True
+                if outgoing.erased:
+                    _clear(table, commit.facts(name))
+            except CommitFailedError as error:
+                raise ExportError(
+                    f"Another job changed the table {name} of {out} at the same time, and was first. "
+                    f"Export again. {_AFTER}"
+                ) from error
+    told = [] if written else ["All of them were there already: nothing was written."]
+    if outgoing.erased:
+        told = ["Earlier versions of the tables are gone, with all that they held of the erased orders."]
+    return Exported(Form.DELTA, out, rows, told)
+
+
+def _place(out: str) -> str:
+    """Where the tables go.
+
+    Raises:
+        ConfigError: it is a file, or a folder with something else than Delta tables in it.
+    """
+    if stores.is_remote(out):
+        return stores.address(out)
+    folder = Path(out).resolve()
+    if folder.is_file():
+        raise ConfigError(f"{out} is a file. Give a folder for the Delta tables.")
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    for entry in (entry for entry in entries if not entry.name.startswith((".", "_"))):
+        if not (entry / "_delta_log").is_dir() and (entry.is_file() or any(entry.iterdir())):
+            raise ConfigError(
+                f"The folder {out} holds something else than Delta tables ({entry.name}, for one). "
+                "Nothing was written. Give an empty or a new folder."
+            )
+    return str(folder)
+
+
+def _found(place: str) -> DeltaTable | None:
+    try:
+        return DeltaTable(place)
+    except TableNotFoundError:
+        if stores.is_remote(place) and stores.holds_parquet(place):
+            raise ConfigError(
+                f"There are parquet files in {place} that are no Delta table. Nothing was written. "
+                "Give an empty or a new place."
+            ) from None
+        return None
+
+
+def _refuse_other(table: DeltaTable, place: str, described: Table, privacy: str) -> None:
+    """Refuses a target that these rows do not fit into."""
+    there = {field.name: _type(field) for field in table.schema().fields}
+    ours = {field.name: _type(field) for field in _schema(described).fields}
+    for column in there | ours:
+        if there.get(column) != ours.get(column):
+            told = [f"is {types[column]}" if column in types else "is not" for types in (there, ours)]
+            raise ConfigError(
+                f"The Delta table {place} is of another shape: its column {column} {told[0]} there, and {told[1]} in "
+                "these tables. Nothing was written. Give a new place, or build and export with the version of then."
+            )
+    properties = table.metadata().configuration
+    if PRIVACY not in properties:
+        raise ConfigError(f"quivo_frames did not write the Delta table {place}. Nothing was written. Give a new place.")
+    if properties.get(VERSION) != str(SCHEMA_VERSION):
+        raise ConfigError(
+            f"The Delta table {place} is of version {properties.get(VERSION)} of the tables, these are of version "
+            f"{SCHEMA_VERSION}. Nothing was written. Give a new place."
+        )
+    if properties[PRIVACY] != privacy:
+        raise ConfigError(
+            f"The Delta table {place} holds orders with --privacy {properties[PRIVACY]}, these have --privacy "
+            f"{privacy}, and the two do not mix. Nothing was written. Give a place for each."
+        )
+
+
+def _type(field: Field) -> str:
+    return str(getattr(field.type, "type", field.type))
+
+
+def _schema(described: Table) -> Schema:
+    """The schema of a Delta table; `comment` is what Spark and Databricks show beside a column."""
+    plain = Schema.from_arrow(arrow_schema(described))
+    return Schema(
+        [
+            Field(field.name, field.type, nullable=field.nullable, metadata=_with_comment(field.metadata))
+            for field in plain.fields
+        ]
+    )
+
+
+def _with_comment(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"comment" if name == "description" else name: fact for name, fact in facts.items()}
+
+
+def _create(place: str, described: Table, privacy: str) -> DeltaTable:
+    """A Delta table without rows."""
+    if not stores.is_remote(place):
+        Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return DeltaTable.create(
+        place,
+        _schema(described),
+        name=described.name,
+        description=f"One row per {described.grain}.",
+        configuration={VERSION: str(SCHEMA_VERSION), PRIVACY: privacy, _STATISTICS: ",".join(_in_log(described))},
+        raise_if_key_not_exists=False,
+    )
+
+
+def _in_log(described: Table) -> list[str]:
+    """Columns by whose least and greatest values readers pass over files: ids of orders and times, nothing personal."""
+    times = [column for column in described.columns if column.kind in (Kind.INSTANT, Kind.DAY)]
+    return [ORDER_ID.name, *(column.name for column in times if column.privacy is Privacy.NONE)]
+
+
+def _replaced(outgoing: Outgoing) -> pl.DataFrame:
+    """The ids of the orders whose rows in the target go: those that are written, and those that are erased."""
+    orders = outgoing.tables["orders"].select(ORDER_ID.name).collect()
+    return pl.concat([orders, pl.DataFrame({ORDER_ID.name: outgoing.erased}, schema=orders.schema)]).unique()
+
+
+def _replace(table: DeltaTable, rows: pl.LazyFrame, replaced: pl.DataFrame, properties: CommitProperties) -> None:
+    """Puts rows in the place of those of the orders replaced, in one commit."""
+    staying = pl.scan_delta(table).join(replaced.lazy(), on=ORDER_ID.name, how="anti")
+    predicate = None
+    if staying.select(pl.len()).collect().item():
+        if replaced.height <= FEW:
+            predicate = f"{ORDER_ID.name} IN ({', '.join(map(str, replaced.to_series()))})"
+        else:
+            rows = pl.concat([staying, rows])
+    write_deltalake(
+        table,
+        rows.collect_batches(chunk_size=CHUNK, lazy=True),
+        mode="overwrite",
+        predicate=predicate,
+        writer_properties=_WRITER,
+        commit_properties=properties,
+    )
+
+
+def _clear(table: DeltaTable, facts: dict[str, str]) -> None:
+    """Removes the files and the log of all earlier versions of a table."""
+    properties = CommitProperties(facts)
+    table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True, commit_properties=properties)
+    kept = table.metadata().configuration.get(_LOG_KEPT, _DEFAULT)
+    table.alter.set_table_properties({_LOG_KEPT: _AT_ONCE}, commit_properties=properties)
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    kept = _DEFAULT if kept == _AT_ONCE else kept  # a clearing that was cut off left it so
+    table.alter.set_table_properties({_LOG_KEPT: kept}, commit_properties=properties)
