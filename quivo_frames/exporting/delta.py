@@ -84,6 +84,8 @@ def write(outgoing: Outgoing, out: str) -> Exported:
         rows = {name: count.item() for name, count in zip(outgoing.tables, counts, strict=True)}
         commit = _Commit(f"{outgoing.name} {outgoing.privacy}", outgoing.version, rows)
         replaced = _replaced(outgoing)
+        if not stores.is_remote(out):
+            Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)  # what Delta Lake writes, all may read
         written = False
         for name in reversed(list(outgoing.described)):
             try:
@@ -184,8 +186,6 @@ def _with_comment(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _create(place: str, described: Table, privacy: str) -> DeltaTable:
     """A Delta table without rows."""
-    if not stores.is_remote(place):
-        Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
     return DeltaTable.create(
         place,
         _schema(described),
