@@ -60,25 +60,35 @@ _LAGS = [
 ]
 
 
-def _pieces(table: str, more: str = "") -> str:
-    """How many pieces the rows of a table are, an order each; null where one of them does not say it."""
+def _pieces(rows: str) -> str:
+    """How many pieces some rows are, an order each; null where one of them does not say it."""
     return f"""SELECT order_id, count(*) AS lines,
-               CASE WHEN count(*) = count(quantity) THEN TRY_CAST(sum(quantity) AS BIGINT) END AS pieces
-        FROM {table}{more} GROUP BY order_id"""
+           CASE WHEN count(*) = count(quantity) THEN TRY_CAST(sum(quantity) AS BIGINT) END AS pieces
+    FROM {rows}
+    GROUP BY order_id"""
 
 
-_BETWEEN = ",\n       "
-_PLANNED = " JOIN fulfillment_orders f USING (order_id, fulfillment_order_key) WHERE f.cancelled IS DISTINCT FROM true"
-_SHIPPED = " JOIN shipments s USING (order_id, shipment_key) WHERE s.reversed IS DISTINCT FROM true"
+_COUNTED = {
+    "ordered": "order_positions",
+    "planned": """fulfillment_positions JOIN fulfillment_orders f USING (order_id, fulfillment_order_key)
+    WHERE f.cancelled IS DISTINCT FROM true""",
+    "shipped": """shipment_positions JOIN shipments s USING (order_id, shipment_key)
+    WHERE s.reversed IS DISTINCT FROM true""",
+    "packed": "handling_positions",
+}
+"""Where the lines are of which an order is counted."""
+_COLUMNS, _QUERIES = ",\n       ", ",\n"
 
 VIEWS: dict[str, View] = {
     "line_matches": View(
         """One row per pair of a planned, shipped or packed line and the line of the order that it belongs to.
 It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line.
-The SKU of a substitute, of a bundle's part or of the warehouse is that of the line which the plan names for it. Where
-that leaves a choice, the lines of an SKU are taken together: all their rows belong to each of them, and line_count
-tells how many they are. Lines that lead to no line of the order are not here; nor are those of cancelled fulfillment
-orders and of reversed shipments. A bundle keeps its line beside those of its parts.""",
+A substitute, a bundle's part or the warehouse's own SKU goes by the SKU of the order's line that it is planned for.
+Where that leaves a choice, the lines of an SKU are taken together: all their rows belong to each of them, and
+line_count tells how many they are. What leads to no line of the order is not here, nor is what cancelled fulfillment
+orders plan and reversed shipments ship.
+An audit goes by the same rule, but weighs what may be a bundle as a whole order; here a bundle keeps its line
+beside those of its parts, and an SKU that is ordered itself goes by itself, even if planned in place of another.""",
         """WITH ordered AS (
     SELECT order_id, order_position_key, nullif(position_identifier, '') AS position_identifier,
            nullif(sku, '') AS sku, nullif(lot, '') AS lot
@@ -93,7 +103,7 @@ plan AS (
 ),
 planned AS (
     SELECT p.order_id, fulfillment_position_key, p.sku AS goods, warehouse_sku, lot,
-           coalesce(CASE WHEN bundle_sku IS NOT NULL THEN goods.sku END, asked.sku, goods.sku, bundle.sku,
+           coalesce(CASE WHEN ordered_sku <> bundle_sku THEN asked.sku END, goods.sku, asked.sku, bundle.sku,
                     ordered_sku, p.sku) AS sku
     FROM plan p
     LEFT JOIN skus asked ON asked.order_id = p.order_id AND asked.sku = p.ordered_sku
@@ -104,7 +114,7 @@ names AS (
     SELECT order_id, name, min(sku) AS sku
     FROM (SELECT order_id, goods AS name, sku FROM planned
           UNION SELECT order_id, warehouse_sku, sku FROM planned) other
-    WHERE NOT EXISTS (FROM skus WHERE skus.order_id = other.order_id AND skus.sku = other.name)
+    WHERE name <> sku AND NOT EXISTS (FROM skus WHERE skus.order_id = other.order_id AND skus.sku = other.name)
     GROUP BY order_id, name HAVING count(DISTINCT sku) = 1
     UNION ALL SELECT order_id, sku, sku FROM skus
 ),
@@ -219,7 +229,7 @@ shipped AS (
 SELECT o.order_id, l.order_position_key, l.position_identifier, l.sku, l.name, l.quantity,
        o.created, o.order_date, o.exported_at, first_fulfillment_order_created, first_ship_date, last_ship_date,
        first_carrier_pick_up_date, last_delivery_date, last_pod_date, o.completed_at, o.cancel_requested_at,
-       {_BETWEEN.join(lag.sql() for lag in _LAGS)}
+       {_COLUMNS.join(lag.sql() for lag in _LAGS)}
 FROM order_positions l
 JOIN orders o USING (order_id)
 LEFT JOIN planned USING (order_position_key)
@@ -257,10 +267,7 @@ units AS (
     SELECT order_id, count(*) AS handling_units, count(*) FILTER (depth = 0) AS outer_handling_units
     FROM handling_units GROUP BY order_id
 ),
-ordered AS ({_pieces("order_positions")}),
-planned AS ({_pieces("fulfillment_positions p", _PLANNED)}),
-shipped AS ({_pieces("shipment_positions p", _SHIPPED)}),
-packed AS ({_pieces("handling_positions")})
+{_QUERIES.join(f"{what} AS ({_pieces(rows)})" for what, rows in _COUNTED.items())}
 SELECT o.order_id, o.order_identifier, o.order_status, o.seller_id, o.seller_name, o.shop_id, o.warehouse_id,
        o.delivery_address_country, o.created, o.order_date, o.exported_at, first_fulfillment_order_created,
        first_ship_date, last_ship_date, last_delivery_date, o.completed_at, o.cancel_requested_at,
@@ -269,22 +276,31 @@ SELECT o.order_id, o.order_identifier, o.order_status, o.seller_id, o.seller_nam
        coalesce(sent.shipments, 0) AS shipments, coalesce(reversed_shipments, 0) AS reversed_shipments,
        coalesce(units.handling_units, 0) AS handling_units,
        coalesce(outer_handling_units, 0) AS outer_handling_units,
-       coalesce(ordered.lines, 0) AS ordered_lines, coalesce(planned.lines, 0) AS planned_lines,
-       coalesce(shipped.lines, 0) AS shipped_lines, coalesce(packed.lines, 0) AS packed_lines,
-       CASE WHEN ordered.lines IS NULL THEN 0 ELSE ordered.pieces END AS ordered_pieces,
-       CASE WHEN planned.lines IS NULL THEN 0 ELSE planned.pieces END AS planned_pieces,
-       CASE WHEN shipped.lines IS NULL THEN 0 ELSE shipped.pieces END AS shipped_pieces,
-       CASE WHEN packed.lines IS NULL THEN 0 ELSE packed.pieces END AS packed_pieces
+       {_COLUMNS.join(f"coalesce({what}.lines, 0) AS {what}_lines" for what in _COUNTED)},
+       {
+            _COLUMNS.join(
+                f"CASE WHEN {what}.lines IS NULL THEN 0 ELSE {what}.pieces END AS {what}_pieces" for what in _COUNTED
+            )
+        }
 FROM orders o
 LEFT JOIN held USING (order_id) LEFT JOIN sent USING (order_id) LEFT JOIN units USING (order_id)
-LEFT JOIN ordered USING (order_id) LEFT JOIN planned USING (order_id)
-LEFT JOIN shipped USING (order_id) LEFT JOIN packed USING (order_id)""",
+{" ".join(f"LEFT JOIN {what} USING (order_id)" for what in _COUNTED)}""",
         {
             "first_fulfillment_order_created": "When its first fulfillment order was created. Unit: UTC.",
             "first_ship_date": "When the first of it was shipped. Unit: UTC.",
             "last_ship_date": "When the last of it that was shipped was shipped. Unit: UTC.",
             "last_delivery_date": "When its last shipment was delivered; null while one is not. Unit: UTC.",
+            "fulfillment_orders": "Fulfillment orders that are not cancelled.",
+            "cancelled_fulfillment_orders": "Fulfillment orders that are cancelled.",
+            "shipments": "Shipments that are not reversed.",
+            "reversed_shipments": "Shipments that are reversed.",
+            "handling_units": "Handling units, at any depth.",
             "outer_handling_units": "Handling units that are in no other.",
+            **{f"{what}_lines": f"How many lines were {what}." for what in _COUNTED},
+            **{
+                f"{what}_pieces": f"How many pieces were {what}; null where not known. Unit: pieces."
+                for what in _COUNTED
+            },
         },
     ),
     "packed_lines": View(
