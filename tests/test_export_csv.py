@@ -107,9 +107,7 @@ def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path
 
 
 # To shrink an order of this size takes minutes, and tells little more than the rows that differ.
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate)
-)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(several_orders())
 def test_duckdb_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "out"
@@ -209,7 +207,7 @@ def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
 
 
-@pytest.mark.parametrize("mark", [None, "[]", "{", '{"written_by":"quivo_frames","form":"parquet"}'])
+@pytest.mark.parametrize("mark", [None, "[]", "{", '{"export":"quivo_frames parquet"}'])
 def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, mark: str | None) -> None:
     (tmp_path / "orders.csv").write_text("mine")
     if mark is not None:
@@ -245,3 +243,10 @@ def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Pa
     tmp_path.chmod(0o500)
     with pytest.raises(ExportError, match="Permission denied"):
         dataset.export("csv", tmp_path / "out")
+
+
+def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExportError, match="cannot be written to"):
+        dataset.export("csv", tmp_path / "file" / "out")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -22,6 +22,7 @@ from quivo_frames.tables import SCHEMA_VERSION
 MARK = "export.json"
 """The file by which a folder is known to be an export."""
 GUARD = "'"
+_KIND = "quivo_frames csv"
 _RISKY = r"^['=+\-@\t\r\n\x00]"
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
@@ -39,11 +40,10 @@ def write(outgoing: Outgoing, out: str) -> Exported:
             rows[name], changed = _write_table(frame, folder / f"{name}.csv")
             guarded += changed
         facts = {
-            "written_by": "quivo_frames",
+            "export": _KIND,
+            "tables": outgoing.name,
             "version": outgoing.version,
             "schema_version": SCHEMA_VERSION,
-            "form": Form.CSV,
-            "name": outgoing.name,
             "rows": rows,
         }
         (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -69,8 +69,8 @@ def _told(guarded: int) -> list[str]:
     told = ["Excel takes CSV for another encoding, and ids for numbers: for Excel, export to excel."]
     if guarded:
         told.append(
-            f"{guarded:,} texts that begin with one of = + - @ ' or a control character have an apostrophe in front, so "
-            "that no spreadsheet takes them for formulas. To undo it, take one from each text that begins with one."
+            f"{guarded:,} texts that begin with one of = + - @ ' or a control character have an apostrophe in front, "
+            "so that no spreadsheet takes them for formulas. To undo it, take one from each text that begins with one."
         )
     return told
 
@@ -80,4 +80,4 @@ def _is_ours(folder: Path) -> bool:
         facts = json.loads((folder / MARK).read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(facts, dict) and (facts.get("written_by"), facts.get("form")) == ("quivo_frames", Form.CSV)
+    return isinstance(facts, dict) and facts.get("export") == _KIND
