@@ -34,6 +34,8 @@ DOORS = {
     "click": {"arguments", "cli", "demo"},
     "pycountry": {"auditing"},
     "rich": {"showing"},
+    "duckdb": {"exporting"},
+    "xlsxwriter": {"exporting"},
 }
 
 
