@@ -1,9 +1,9 @@
 """The command line: one function a command, no logic of its own. Floor 9.
 
-Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), or a finding is an
-error; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
+Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), a finding is an error,
+a reader would refuse something, a check found a flaw, or something could not be erased; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
 
-Its rooms: fetching, tables and care (the commands, by what they are about), options (what they share).
+Its rooms: fetching, history, tables and care (the commands, by what they are about), options (what they share).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from quivo_frames.cli import care, fetching, tables
+from quivo_frames.cli import care, fetching, history, tables
 from quivo_frames.errors import QuivoError
 
 
@@ -59,7 +59,7 @@ def demo(out: Path, orders: int) -> None:
     run(out, orders)
 
 
-for _room in (fetching, tables, care):
+for _room in (fetching, history, tables, care):
     for _command in vars(_room).values():
         if isinstance(_command, click.Command):
             main.add_command(_command)

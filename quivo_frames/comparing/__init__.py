@@ -1,7 +1,7 @@
 """Verb: the answers of an archive -> what changed in the orders from one refetch to the next. Floor 6.
 
 Its rooms: sightings (answers, flattened), identity (which row is which), free_values (free-form values that are equal),
-differences (rows of changes), statuses (transitions).
+differences (rows of changes), statuses (transitions), telling (lines to read).
 
 What changed is what the tables say: how an answer is spelled, the order of its fields and lists, and whether a field
 without a value is missing, null or empty, is no change.
@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 import polars as pl
 
 from quivo_frames.archive import Archive
-from quivo_frames.comparing import statuses
-from quivo_frames.comparing.differences import CHANGES, FIRST, KEY_BEFORE, MOVED, STATUSES, differences
-from quivo_frames.comparing.sightings import sightings, windows
+from quivo_frames.comparing import differences, sightings, statuses
+from quivo_frames.comparing.differences import CHANGES, FIRST, KEY_BEFORE, MOVED, STATUSES, UNREADABLE
+from quivo_frames.comparing.telling import lines
 from quivo_frames.errors import ConfigError
 
-__all__ = ["CHANGES", "changes", "history", "transitions"]
+__all__ = ["CHANGES", "UNREADABLE", "changes", "history", "lines", "transitions"]
 
 Given = Archive | str | os.PathLike[str]
 
@@ -127,8 +127,8 @@ _NOTHING = pl.DataFrame(schema=CHANGES)
 def _compared(
     archive: Archive, since: datetime | None, order_ids: Iterable[int] | None, *, personal: bool
 ) -> Iterator[pl.DataFrame]:
-    for window in windows(sightings(archive.responses(order_ids, since))):
-        yield differences(window, personal=personal)
+    for window in sightings.windows(sightings.sighted(archive.responses(order_ids, since))):
+        yield differences.between(window, personal=personal)
 
 
 def _opened(archive: Given) -> Archive:

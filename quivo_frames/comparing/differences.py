@@ -67,7 +67,7 @@ _FOUND = {
 }
 
 
-def differences(window: Window, *, personal: bool) -> pl.DataFrame:
+def between(window: Window, *, personal: bool) -> pl.DataFrame:
     """What changed from each answer of a window to the next readable one of its order.
 
     The columns are those of CHANGES, and KEY_BEFORE; the kinds are also `first`, a row for the first readable answer

@@ -107,7 +107,7 @@ class Side:
             table = TABLES[name]
             own = self[name].select(
                 pl.col(column.name).map_batches(canonical, pl.String) if column.kind is Kind.JSON else column.name
-                for column in table.values
+                for column in table.values or table.columns  # attributes have none: their keys tell them apart
             )
             parts = [own.hash_rows(), *(self._inside(name, inner) for inner in table.lists.values() if inner != name)]
             found = pl.DataFrame([part.alias(str(place)) for place, part in enumerate(parts)])

@@ -49,7 +49,7 @@ class Window(NamedTuple):
     """Whether the first one was in the window before, too, and is there for the next to be compared with."""
 
 
-def sightings(responses: Iterable[RawOrder]) -> Iterator[Sighting]:
+def sighted(responses: Iterable[RawOrder]) -> Iterator[Sighting]:
     """Responses by order and time, equal ones one after the other taken together."""
     held: Sighting | None = None
     for raw in responses:

@@ -1,0 +1,80 @@
+"""Commands about what changed from one refetch to the next: history and changes."""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from quivo_frames.arguments import Instant
+from quivo_frames.cli.options import archive_option, as_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST = 200
+"""Changes that are told of many orders; a file has them all."""
+
+personal_option = click.option("--personal", is_flag=True, help="Show personal values.")
+
+
+@click.command()
+@click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
+@archive_option
+@personal_option
+@as_json
+def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None:
+    """Tell what changed in one order from each refetch to the next. Exit status 1 if an answer cannot be read.
+
+    Lists that were only sorted otherwise have not changed. What happened in between was not seen.
+
+    Example: quivo-frames history 100017 --archive orders.sqlite
+    """
+    from quivo_frames.comparing import history as history_of
+
+    _tell(history_of(archive, order_id, personal=personal), None, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--since",
+    type=Instant(),
+    help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
+)
+@archive_option
+@click.option("--out", type=click.Path(path_type=Path), help="Write all changes: .parquet, .csv or .ndjson.")
+@personal_option
+@as_json
+def changes(since: datetime | None, archive: Path, out: Path | None, personal: bool, as_json: bool) -> None:
+    """Tell what changed in the orders of an archive. Exit status 1 if an answer cannot be read.
+
+    Example: quivo-frames changes --since 24h
+
+    Example: quivo-frames changes --since 2026-06-01 --out changes.csv
+    """
+    from quivo_frames.comparing import changes as changes_of
+    from quivo_frames.saving import save
+
+    found = changes_of(archive, since, personal=personal)
+    if out:
+        save(found, out, "changes", personal=personal)
+    _tell(found, MOST, as_json=as_json, written=out)
+
+
+def _tell(found: pl.DataFrame, most: int | None, *, as_json: bool, written: Path | None = None) -> None:
+    from quivo_frames.comparing import UNREADABLE, lines
+
+    if as_json:
+        click.echo(found.write_ndjson().encode(), nl=False)
+    else:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
+        for line in lines(found, most):
+            click.echo(line)
+        if written:
+            click.echo(f"Written: {written}")
+    sys.exit(1 if UNREADABLE in found["kind"] else 0)

@@ -1,0 +1,147 @@
+"""What changed between two orders, told by plain Python on their JSON: it shares nothing with the package.
+
+An order is as `test_unflattening.read` gives it: nothing that means nothing is left, numbers and times are values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+SKU = [["sku", "lot"], ["sku"]]
+IDS: dict[str, tuple[list[str], list[list[str]]]] = {
+    "deliveryAddress.additionalIdentifiers": (["identifier"], [["type"]]),
+    "positions": (["positionId", "positionIdentifier"], SKU),
+    "fulfillmentOrders": (["fulfillmentOrderId", "fulfillmentOrderIdentifier"], [["warehouseId"]]),
+    "fulfillmentOrders.positions": (["fulfillmentOrderPositionId", "fulfillmentOrderPositionIdentifier"], SKU),
+    "fulfillmentOrders.shipments": (["shipmentId", "shipmentIdentifier", "sscc"], [["trackingNumber"]]),
+    "fulfillmentOrders.shipments.positions": (
+        ["shipmentPositionId"], [["positionIdentifier", "lot"], ["positionIdentifier"], *SKU],
+    ),
+    "fulfillmentOrders.shipments.groupedPositions": (
+        [], [["warehouseSku", "lot"], ["sellerSku", "lot"], ["warehouseSku"], ["sellerSku"]],
+    ),
+    "fulfillmentOrders.shipments.podDocuments": (["fileKey"], [["fileName"]]),
+    "handlingUnits": (["sscc", "handlingUnitIdentifier"], [["tracking"]]),
+    "handlingUnits.handlingPositions": ([], [["positionIdentifier"], ["sku"], ["warehouseSku"]]),
+    "entityErrors": ([], [["errorCode"]]),
+}  # fmt: skip
+"""By list: ids of its entries, and what does for lack of them. Lists that are not here hold plain values."""
+
+Change = tuple[str, str, Any, Any]  # kind, path, before, after; values of whole entries are not told
+
+
+def diff(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    return list(_objects(old, new, ("$", "$"), ""))
+
+
+Paths = tuple[str, str]  # in the older document and in the newer one
+
+
+def _objects(old: dict[str, Any], new: dict[str, Any], paths: Paths, name: str) -> Iterator[Change]:
+    for key in {**old, **new}:
+        before, after = old.get(key), new.get(key)
+        here, inner = (f"{paths[0]}.{key}", f"{paths[1]}.{key}"), _inner(name, key)
+        if key == "customAttributes":
+            yield from _attributes(before, after, here)
+        elif isinstance(before, list) or isinstance(after, list):
+            yield from _lists(before or [], after or [], here, inner)
+        elif isinstance(before, dict) or isinstance(after, dict):
+            yield from _objects(before or {}, after or {}, here, inner)
+        elif before != after:
+            yield "changed", here[1], before, after
+
+
+def _inner(name: str, key: str) -> str:
+    return "handlingUnits" if key == "childHandlingUnits" else f"{name}.{key}".lstrip(".")
+
+
+def _lists(old: list[Any], new: list[Any], paths: Paths, name: str) -> Iterator[Change]:
+    pairs = _paired(old, new, name)
+    for here, there in pairs:
+        if name in IDS:
+            yield from _objects(old[here], new[there], (f"{paths[0]}[{here}]", f"{paths[1]}[{there}]"), name)
+    for here in {n for n, entry in enumerate(old) if entry is not None} - {here for here, _ in pairs}:
+        yield from _whole("removed", old[here], f"{paths[0]}[{here}]", name)
+    for there in {n for n, entry in enumerate(new) if entry is not None} - {there for _, there in pairs}:
+        yield from _whole("added", new[there], f"{paths[1]}[{there}]", name)
+
+
+def _whole(kind: str, entry: Any, path: str, name: str) -> Iterator[Change]:
+    yield kind, path, None, None
+    if isinstance(entry, dict):
+        sides = (entry, {}) if kind == "removed" else ({}, entry)
+        found = _objects(*sides, (path, path), name)
+        yield from (change for change in found if change[0] != "changed")
+
+
+def _attributes(before: str | None, after: str | None, paths: Paths) -> Iterator[Change]:
+    told = [_free(text) for text in (before, after)]
+    if told[0] != told[1] and any(isinstance(value, str) for value in told):
+        yield "changed", paths[1], None, None  # some write the object as a text, which is not the same
+    old, new = (_opened(value) if isinstance(value, str) else value for value in told)
+    for key in {**old, **new}:
+        here = f"{paths[key in new]}[{json.dumps(key, ensure_ascii=False)}]"
+        if key not in new:
+            yield "removed", here, None, None
+        elif key not in old:
+            yield "added", here, None, None
+        elif old[key] != new[key]:
+            yield "changed", here, old[key], new[key]
+
+
+def _free(text: str | None) -> Any:
+    return json.loads(text or "{}", parse_float=Decimal, parse_int=Decimal)
+
+
+def _opened(text: str) -> dict[str, Any]:
+    try:
+        return dict(_free(text))
+    except ValueError:  # a text that is no object has no attributes
+        return {}
+
+
+def _paired(old: list[Any], new: list[Any], name: str) -> list[tuple[int, int]]:
+    left = {n: entry for n, entry in enumerate(old) if entry is not None}
+    right = {n: entry for n, entry in enumerate(new) if entry is not None}
+    own, else_by = IDS.get(name, ([], []))
+    pairs: list[tuple[int, int]] = []
+
+    def pair(found: list[tuple[int, int]]) -> None:
+        for here, there in found:
+            del left[here], right[there]
+        pairs.extend(found)
+
+    for way in [[key] for key in own] + else_by:
+        sides = [{n: [entry.get(key) for key in way] for n, entry in side.items()} for side in (left, right)]
+        pair([
+            (here, there) for here, value in sides[0].items() for there, other in sides[1].items()
+            if value == other and None not in value
+            and list(sides[0].values()).count(value) == list(sides[1].values()).count(value) == 1
+        ])  # fmt: skip
+    for here, entry in list(left.items()):
+        same = next((there for there, other in right.items() if _content(other) == _content(entry)), None)
+        if same is not None:
+            pair([(here, same)])
+    if name in IDS:
+        pair([(n, n) for n in left if n in right and not _are_two(left[n], right[n], own)])
+    return pairs
+
+
+def _are_two(old: dict[str, Any], new: dict[str, Any], own: list[str]) -> bool:
+    both = next((key for key in own if old.get(key) is not None and new.get(key) is not None), None)
+    return both is not None and old[both] != new[both]
+
+
+def _content(value: Any, key: str = "") -> Any:
+    """The same for equal content, whatever the order of lists."""
+    if isinstance(value, dict):
+        return sorted((name, _content(inner, name)) for name, inner in value.items())
+    if isinstance(value, list):
+        return sorted((_content(inner) for inner in value if inner is not None), key=repr)
+    if key == "customAttributes":
+        told = _free(value)
+        return repr(sorted(told.items()) if isinstance(told, dict) else told)
+    return repr(value)
