@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 import zstandard
@@ -275,3 +277,88 @@ def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
     assert Dataset.open(tables.folder).orders.height == tables.manifest["orders"]["out"]
     forget(GONE, archive, [tables.folder])
     assert not set(GONE) & set(Dataset.open(tables.folder).orders["order_id"])
+
+
+EXPORTS = {
+    "parquet": "parquet",
+    "by month": "by-month",
+    "delta": "delta",
+    "duckdb": "orders.duckdb",
+    "excel": "orders.xlsx",
+    "csv": "csv",
+}
+
+
+def exported(tables: Dataset, folder: Path, way: str) -> Path:
+    """An export of each form, and where it is."""
+    tables.export("parquet" if way == "by month" else way, folder / EXPORTS[way], by_month=way == "by month")
+    return folder / EXPORTS[way]
+
+
+def bytes_at(place: Path) -> bytes:
+    """All bytes of an export, also as they are without compression."""
+    if place.suffix == ".xlsx":
+        with zipfile.ZipFile(place) as book:
+            return b"".join(map(book.read, book.namelist())) + place.read_bytes()
+    if place.suffix == ".duckdb":
+        with duckdb.connect(place, read_only=True) as db:
+            tables = [name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+            rows = [str(db.execute(f'SELECT COLUMNS(*)::VARCHAR FROM "{name}"').fetchall()).encode() for name in tables]
+        return b"".join(rows) + place.read_bytes()
+    return bytes_of(place)
+
+
+@pytest.mark.parametrize("way", EXPORTS)
+def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archive, tmp_path: Path, way: str) -> None:
+    tables = build(archive, tmp_path / "tables")
+    place = exported(tables, tmp_path, way)
+    keep(archive, {100_005: marked(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
+    exported(build(archive, tables.folder), tmp_path, way)
+    before = bytes_at(place)
+    for mark in (f"{WHO}-100005", f"{WHO}-100006", "shop-100017"):
+        assert mark.encode() in before, mark
+    receipt = forget(GONE, archive, [tables.folder])
+    after = bytes_at(place)
+    assert f"{WHO}-100006".encode() in after
+    assert not [order_id for order_id in GONE if f"{WHO}-{order_id}".encode() in after]
+    assert not [order_id for order_id in GONE if f"shop-{order_id}".encode() in after]
+    assert receipt.exports == [f"{place} ({'parquet' if way == 'by month' else way})"]
+    assert not receipt.left
+
+
+def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    for way in ("csv", "parquet", "duckdb"):
+        exported(tables, tmp_path, way)
+    (tmp_path / "csv").rename(tmp_path / "moved")
+    (tmp_path / "orders.duckdb").write_bytes(b"something else")
+    receipt = forget(GONE, archive, [tables.folder])
+    assert receipt.exports == [f"{tmp_path / 'parquet'} (parquet)"]
+    assert len(receipt.left) == 2
+    assert "csv (csv) is not there any more" in receipt.left[0]
+    assert "was not written by quivo_frames" in receipt.left[1]
+    archive.close()
+    command = ["forget", "100005", "--archive", str(archive.path), "--tables", str(tables.folder), "--yes"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert "LEFT, to be erased by hand" in done.output
+    (tmp_path / "moved").rename(tmp_path / "csv")
+    (tmp_path / "orders.duckdb").unlink()
+    assert any("csv" in told for told in forget(GONE, archive, [tables.folder]).exports)
+    assert WHO.encode() in bytes_of(tmp_path / "csv")
+    assert f"{WHO}-100005".encode() not in bytes_of(tmp_path / "csv")
+
+
+def test_exports_keep_the_privacy_that_they_had(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    tables = build(archive, tmp_path / "tables")
+    for level in ("none", "pseudonym"):
+        tables.export("parquet", tmp_path / level, privacy=level)
+    before = {level: pl.read_parquet(tmp_path / level / "orders.parquet") for level in ("none", "pseudonym")}
+    forget(GONE, archive, [tables.folder])
+    for level, frame in before.items():
+        after = pl.read_parquet(tmp_path / level / "orders.parquet")
+        assert after.equals(frame.filter(~pl.col("order_id").is_in(GONE)))
+        assert WHO.encode() not in bytes_of(tmp_path / level)

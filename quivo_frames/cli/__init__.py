@@ -1,7 +1,8 @@
 """The command line: one function a command, no logic of its own. Floor 9.
 
 Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), a finding is an error,
-a reader would refuse something, a check found a flaw, or something could not be erased; 2 wrong use or configuration; 3 cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
+a reader would refuse something, a check found a flaw, or something could not be erased; 2 wrong use or configuration; 3
+cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
 
 Its rooms: fetching, history, tables and care (the commands, by what they are about), options (what they share).
 """
