@@ -64,9 +64,9 @@ bench: .venv-bench/.made  ## Measure build beside what others would write, and t
 bench-fetch: .venv-bench/.made  ## Measure refetch against limits of the stand-in, beside what others would write (25 min)
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch
 
-bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, a short bench-fetch
+bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, renewed builds, a short bench-fetch
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch --quick
-	@for part in profile cores memory audit; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
+	@for part in profile cores memory audit renew; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
 
 COUNT ?= 100000
 SEED ?= $(shell date +%s)

@@ -136,7 +136,7 @@ class Client:
         return Answer(
             order_id=order_id,
             outcome=reply.outcome,
-            answered_at=datetime.now(UTC),
+            answered_at=_now(),
             status=reply.status,
             headers=reply.headers,
             body=reply.body,
@@ -367,3 +367,9 @@ def _in_short(said: str) -> str:
 def _pace_file(base_url: str) -> Path:
     name = hashlib.sha256(base_url.encode()).hexdigest()[:16]
     return platformdirs.user_cache_path("quivo_frames") / f"pace-{name}"
+
+
+def _now() -> datetime:
+    """To the millisecond, for that is as far as spreadsheets keep it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -23,7 +23,7 @@ def run(orders: int, rounds: int) -> dict[str, object]:
         if missing:
             print("\n".join(f"{who}: {why}" for who, why in missing.items()))
             return {"missing": missing}
-        differing = _differing(Path(name) / ONE.name, Path(name) / TWO.name)
+        differs = differing(Path(name) / ONE.name, Path(name) / TWO.name)
     wall, cpu = (ratios(costs[ONE.name], costs[TWO.name], what) for what in ("wall", "cpu"))
     print(f"{orders:,} orders, {rounds} rounds in turn, on {os.cpu_count()} cores.")
     print(f"2 jobs are {middle(wall):.2f} times as fast as 1 (rounds: {min(wall):.2f} to {max(wall):.2f})")
@@ -32,11 +32,11 @@ def run(orders: int, rounds: int) -> dict[str, object]:
         print(
             f"peak memory of {who}: {middle([cost.peak_mb for cost in spent]):.0f} MB{' at the most' if who == TWO.name else ''}"
         )
-    print("Their tables are the same, row by row." if not differing else f"THEIR TABLES DIFFER: {', '.join(differing)}")
-    return {"costs": costs, "differing": differing}
+    print("Their tables are the same, row by row." if not differs else f"THEIR TABLES DIFFER: {', '.join(differs)}")
+    return {"costs": costs, "differing": differs}
 
 
-def _differing(one: Path, other: Path) -> list[str]:
+def differing(one: Path, other: Path) -> list[str]:
     """Tables, failures and notes that two datasets do not share."""
     from quivo_frames import Dataset
 
