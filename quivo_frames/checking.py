@@ -15,7 +15,7 @@ from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import Dataset
 from quivo_frames.errors import ArchiveError, DatasetError
 from quivo_frames.faces import face
-from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table, described_rows
+from quivo_frames.tables import ORDER_ID, REPORTS, TABLES, Table, described_rows
 from quivo_frames.wire import glance
 
 _REBUILD = "Build the tables again with --full."
@@ -105,20 +105,13 @@ def _dataset(folder: Path) -> tuple[dict[str, int], list[Flaw]]:
     try:
         dataset = Dataset.open(folder)
     except DatasetError as error:
-        return {}, [Flaw("incomplete", folder.name, None, 1, str(error))]
+        return {}, [Flaw("dataset", folder.name, None, 1, str(error))]
     damaged = [
         Flaw("file", file.name, None, 1, f"{file} is not any more what was written. {_REBUILD}")
         for file in dataset.damaged()
     ]
     looked = {"tables": len(TABLES), "orders": dataset.counts()["orders"], "rows": sum(dataset.counts().values())}
-    return looked, [*_versions(dataset), *(damaged or _content(dataset))]  # a damaged file may not even be readable
-
-
-def _versions(dataset: Dataset) -> Iterator[Flaw]:
-    version = dataset.manifest["schema_version"]
-    if version < SCHEMA_VERSION:
-        told = f"The tables have schema version {version}, this quivo_frames has {SCHEMA_VERSION}. {_REBUILD}"
-        yield Flaw("schema_version", "manifest.json", None, 1, told)
+    return looked, damaged or list(_content(dataset))  # a damaged file may not even be readable
 
 
 def _content(dataset: Dataset) -> Iterator[Flaw]:

@@ -102,12 +102,13 @@ def test_one_changed_byte_of_any_file_is_found(folder: Path, name: str) -> None:
 def test_half_written_and_older_tables_are_told(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 0}))
-    assert whats(folder) == {("schema_version", "manifest.json")}
+    assert whats(folder) == {("dataset", "tables")}
+    assert "earlier version" in check(folder).flaws["message"][0]
     (folder / "shipments.parquet").unlink()
-    assert whats(folder) == {("incomplete", "tables")}
+    assert whats(folder) == {("dataset", "tables")}
     (folder / "manifest.json").unlink()
     (folder / ".building").mkdir()
-    assert whats(folder) == {("incomplete", "tables")}
+    assert whats(folder) == {("dataset", "tables")}
 
 
 def edited(archive: Path, sql: str, *values: object) -> None:

@@ -47,7 +47,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
         Raises:
             ConfigError: there is no dataset.
-            DatasetError: it is incomplete, or of a later version.
+            DatasetError: it is incomplete, or of another version.
         """
         path = Path(folder)
         manifest = manifests.read(path)
@@ -57,6 +57,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
             raise ConfigError(f"{path} is not a dataset of quivo_frames: there is no {MANIFEST} in it.")
         if manifest["schema_version"] > SCHEMA_VERSION:
             raise DatasetError(f"{path} was built by a later version of quivo_frames. Install it, or build again.")
+        if manifest["schema_version"] < SCHEMA_VERSION:
+            raise DatasetError(f"{path} was built by an earlier version of quivo_frames. Build it again.")
         for name, facts in manifest["tables"].items():
             file = path / facts["file"]
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
