@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,6 @@ import boto3
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from moto.server import ThreadedMotoServer
 
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.exporting import Form, delta, stores, write
@@ -28,13 +28,25 @@ def frames() -> Frames:
     return some_orders(range(1, 31))
 
 
+SERVER = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+api = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+api.start()
+print("http://{}:{}".format(*api.get_host_and_port()), flush=True)
+sys.stdin.read()
+api.stop()
+"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    api = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    api.start()
-    yield "http://{}:{}".format(*api.get_host_and_port())
-    api.stop()
+    """Runs in a process of its own: deltalake lets no other thread run while it waits for an answer."""
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
 
 
 @pytest.fixture
@@ -54,7 +66,8 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def post(server: str, what: str, body: bytes = b"") -> None:
-    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/{what}", data=body, method="POST")).close()
+    headers = {"Content-Type": "text/plain"}
+    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/{what}", body, headers)).close()
 
 
 def names(s3: Any) -> set[str]:
