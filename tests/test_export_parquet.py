@@ -8,8 +8,6 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -127,7 +125,7 @@ def test_each_month_has_a_folder_and_the_file_has_the_month_too(frames: Frames, 
     for name in TABLES:
         for file in (tmp_path / "out" / name).rglob("*.parquet"):
             alone = pq.ParquetFile(file).read()
-            told = file.parent.name.removeprefix("order_month=")
+            told = file.parent.name.removeprefix("month=")
             assert file.name == f"{name}.parquet"
             assert set(alone["order_month"].to_pylist()) <= {None if told == parquet.NO_MONTH else told}
             assert {months[number] for number in alone["order_id"].to_pylist()} <= set(alone["order_month"].to_pylist())
@@ -137,10 +135,25 @@ def test_by_month_all_engines_read_the_same_rows_and_months(frames: Frames, tmp_
     out = tmp_path / "out"
     exported = write(going_out(frames), Form.PARQUET, str(out), by_month=True)
     assert exported.rows == {name: frame.height for name, frame in frames.items()}
-    equal({name: pl.read_parquet(out / name).drop("order_month") for name in TABLES}, frames)
+    equal({name: pl.read_parquet(out / name).drop("order_month", "month") for name in TABLES}, frames)
     equal(by_duckdb(out, "{}/**/*.parquet"), frames)
-    read = {name: pl.DataFrame(pq.read_table(out / name, partitioning=None)) for name in TABLES}
+    read = {name: pl.DataFrame(pq.read_table(out / name)) for name in TABLES}
     equal({name: frame.select(*TABLES[name].schema) for name, frame in read.items()}, frames)
+
+
+def test_by_month_pandas_reads_a_folder_as_it_is(frames: Frames, tmp_path: Path) -> None:
+    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    code = """
+import json, sys
+import pandas as pd
+frame = pd.read_parquet(sys.argv[1])
+print(json.dumps(sorted(zip(frame.order_id.tolist(), frame.order_month.tolist(), frame.month.astype(str).tolist()))))
+"""
+    month = pl.col("order_date").dt.strftime("%Y-%m")
+    wanted = frames.orders.filter(month.is_not_null()).select("order_id", month.alias("a"), month.alias("b"))
+    found = elsewhere(code, tmp_path / "out" / "orders")
+    assert [row for row in map(tuple, found) if row[1]] == sorted(wanted.iter_rows())
+    assert len(found) == frames.orders.height
 
 
 def test_orders_without_a_date_have_a_null_month_for_every_engine(tmp_path: Path) -> None:
@@ -155,21 +168,18 @@ def test_orders_without_a_date_have_a_null_month_for_every_engine(tmp_path: Path
         for hive in ("true", "false"):
             files = f"read_parquet('{out}/{name}/**/*.parquet', hive_partitioning={hive})"
             assert duckdb.sql(f"SELECT order_id, order_month FROM {files} ORDER BY 1").fetchall() == wanted
-        plain = pq.read_table(out / name, partitioning=None)
-        assert (
-            sorted(zip(*(plain[column].to_pylist() for column in ("order_id", "order_month")), strict=True)) == wanted
-        )
-        folders = ds.dataset(
-            out / name, partitioning="hive", schema=pa.schema({"order_id": pa.int64(), "order_month": pa.string()})
-        )
-        assert sorted(map(tuple, map(dict.values, folders.to_table().to_pylist()))) == wanted
+        for column in ("order_month", "month"):
+            read = pq.read_table(out / name)
+            assert sorted(zip(read["order_id"].to_pylist(), read[column].to_pylist(), strict=True)) == wanted
 
 
 @pytest.mark.parametrize("by_month", [False, True], ids=["flat", "by_month"])
 def test_a_table_without_rows_is_there_with_its_columns(tmp_path: Path, by_month: bool) -> None:
     write(going_out(flatten([b'{"orderId":1}'])), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
     for name, table in TABLES.items():
-        frame = pl.read_parquet(tmp_path / "out" / (name if by_month else f"{name}.parquet"))
+        frame = pl.read_parquet(
+            tmp_path / "out" / name / "**/*.parquet" if by_month else tmp_path / "out" / f"{name}.parquet"
+        )
         assert dict(frame.schema) == table.schema | ({"order_month": pl.String()} if by_month else {})
     no_order = {name: table.empty() for name, table in TABLES.items()}
     write(going_out(no_order), Form.PARQUET, str(tmp_path / "none"), by_month=by_month)

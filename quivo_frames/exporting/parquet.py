@@ -1,9 +1,12 @@
 """An export as parquet: a file a table, or a file a table and month, in a folder or an object store.
 
     OUT/<table>.parquet                                         a table
-    OUT/<table>/order_month=2026-06/<table>.parquet             by month: its rows of the orders of a month
-    OUT/<table>/order_month=__HIVE_DEFAULT_PARTITION__/...      of orders without a date; read as null
-    OUT/export.json                                             last: what the files are, and that they are ours
+    OUT/<table>/month=2026-06/<table>.parquet             by month: its rows of the orders of a month
+    OUT/<table>/month=__HIVE_DEFAULT_PARTITION__/...      of orders without a date; read as null
+    OUT/export.json                                       last: what the files are, and that they are ours
+
+The files have the month too, as order_month: another name, for pyarrow refuses a column that is a text in the files and
+a category in their folders.
 
 A folder appears as a whole. In an object store, where nothing can be moved, the files are overwritten one by one, and
 until the last one is there export.json says that they are not complete.
@@ -28,6 +31,7 @@ from quivo_frames.tables import ORDER_ID, Column
 
 MARKER = "export.json"
 MONTH = Column("order_month", Kind.TEXT, "Month of the order's date in UTC, as 2026-06; null for orders without one.")
+FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 """What Hive, and all that reads its folders, calls null."""
 _KIND = "quivo_frames parquet"
@@ -50,8 +54,7 @@ def write(outgoing: Outgoing, out: str, by_month: bool = False) -> Exported:
     with new_folder(Path(out), _is_ours) as folder:
         rows = (_by_month if by_month else _flat)(outgoing, folder)
         (folder / MARKER).write_text(json.dumps(_facts(outgoing, rows)), encoding="utf-8")
-    told = ["pandas and pyarrow read it with partitioning=None: the months are in the files."] if by_month else []
-    return Exported(Form.PARQUET, out, rows, told)
+    return Exported(Form.PARQUET, out, rows)
 
 
 def _flat(outgoing: Outgoing, place: Path | str) -> dict[str, int]:
@@ -87,7 +90,7 @@ def _months_of(name: str, folder: Path) -> pl.PartitionBy:
 
 
 def _file(name: str, month: str | None) -> str:
-    return f"{name}/{MONTH.name}={month or NO_MONTH}/{name}.parquet"
+    return f"{name}/{FOLDER}={month or NO_MONTH}/{name}.parquet"
 
 
 def _facts(outgoing: Outgoing, rows: Mapping[str, int] | None) -> dict[str, Any]:
