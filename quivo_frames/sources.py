@@ -20,7 +20,7 @@ from quivo_frames import files
 from quivo_frames.archive import LARGEST, Archive
 from quivo_frames.errors import ConfigError
 from quivo_frames.response import RawOrder
-from quivo_frames.superseding import indexed, superseded
+from quivo_frames.superseding import INDEX, indexed, superseded
 from quivo_frames.wire import Peek, glance, peek
 
 Input = str | os.PathLike[str] | Archive
@@ -37,19 +37,15 @@ _ARCHIVES = (".sqlite", ".db")
 Look = Callable[[bytes], Peek]
 
 
-class Entry(NamedTuple):
-    """What the first look sees of an order.
+class Seen(NamedTuple):
+    """What the first look sees of some orders: a row of INDEX each, with fingerprint and size.
 
-    `fingerprint` tells its body from any other, None in files, where that would mean to read them twice; `mark` is
-    where reading can begin with it, None for most.
+    The fingerprint tells a body from any other, null in files, where that would mean to read them twice; `marks` are
+    where reading can begin with each, None for most.
     """
 
-    order_id: int | None
-    fetched_at: datetime | None
-    last_modified: str | None
-    size: int
-    fingerprint: int | None
-    mark: object
+    orders: pl.DataFrame
+    marks: Sequence[object]
 
 
 class Source(Protocol):
@@ -60,7 +56,7 @@ class Source(Protocol):
     def size(self) -> int:
         """Bytes of JSON, about."""
 
-    def index(self, look: Look) -> Iterator[Entry]:
+    def index(self, look: Look) -> Iterator[Seen]:
         """All orders, without what `read` needs to decode them."""
 
     def read(self, mark: object) -> Iterator[RawOrder]:
@@ -77,10 +73,14 @@ class _File:
     def size(self) -> int:
         return self.path.stat().st_size * (_PACKED if self.path.suffix.lower() in files.PACKED else 1)
 
-    def index(self, look: Look) -> Iterator[Entry]:
-        for spot, raw in files.spots(self.path):
-            found = look(raw.body)
-            yield Entry(found.order_id, None, found.last_modified, len(raw.body), None, spot)
+    def index(self, look: Look) -> Iterator[Seen]:
+        spots = files.spots(self.path)
+        while chunk := list(islice(spots, CHUNK)):
+            looks = [look(raw.body) for _, raw in chunk]
+            sizes = pl.Series("size", [len(raw.body) for _, raw in chunk], dtype=pl.Int64)
+            orders = indexed([(found.order_id, None, found.last_modified) for found in looks])
+            orders = orders.with_columns(sizes, pl.lit(None, pl.Int64).alias("fingerprint"))
+            yield Seen(orders, [spot for spot, _ in chunk])
 
     def read(self, mark: object) -> Iterator[RawOrder]:
         return (raw for _, raw in files.spots(self.path, mark if isinstance(mark, files.Spot) else None))
@@ -97,9 +97,10 @@ class _Archived:
     def size(self) -> int:
         return self.path.stat().st_size * _PACKED
 
-    def index(self, look: Look) -> Iterator[Entry]:  # noqa: ARG002 - the archive knows
-        found = Archive(self.path).index(self.as_of, last=self.last)
-        return (Entry(order_id, at, None, size, _fingerprint(sha), order_id) for order_id, at, size, sha in found)
+    def index(self, look: Look) -> Iterator[Seen]:  # noqa: ARG002 - the archive knows
+        for orders in Archive(self.path).index(self.as_of, last=self.last):
+            nothing = pl.lit(None, INDEX["last_modified"]).alias("last_modified")
+            yield Seen(orders.with_columns(nothing), orders["order_id"].to_list())
 
     def read(self, mark: object) -> Iterator[RawOrder]:
         first = mark if isinstance(mark, int) else -LARGEST
@@ -107,11 +108,6 @@ class _Archived:
 
     def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
         return Archive(self.path).newest(self.as_of, last=self.last, order_ids=order_ids)
-
-
-def _fingerprint(sha256: bytes) -> int:
-    """The first 8 bytes: an order has few answers, and they are compared with each other alone."""
-    return int.from_bytes(sha256[:8], "big", signed=True)
 
 
 def sources(given: Sequence[Input], as_of: datetime | None = None) -> list[Source]:
@@ -207,13 +203,7 @@ ANSWERS = {
     "size": pl.Int64(),
 }
 """What tells an answer from any other about the same order, which source has it, and its bytes of JSON."""
-
-
-def _seen(source: int, entries: Sequence[Entry]) -> pl.DataFrame:
-    """What the first look saw of some orders of a source, a row each."""
-    facts = {"fingerprint": [entry.fingerprint for entry in entries], "size": [entry.size for entry in entries]}
-    beside = pl.DataFrame(facts, schema={name: ANSWERS[name] for name in facts})
-    return indexed([entry[:3] for entry in entries]).hstack(beside).with_columns(source=pl.lit(source, pl.UInt16))
+_SEEN = {**INDEX, **ANSWERS}
 
 
 class Inputs:
@@ -239,18 +229,17 @@ class Inputs:
 
     def _index(self, look: Look) -> pl.DataFrame:
         self._size, self._marks = 0, []
-        chunks = [_seen(0, [])]
+        chunks = [pl.DataFrame(schema=_SEEN)]
         place = 0
         for number, source in enumerate(self._sources):
             start = place
-            entries = source.index(look)
-            while chunk := list(islice(entries, CHUNK)):
-                for _, _, _, size, _, mark in chunk:
+            for orders, marks in source.index(look):
+                for size, mark in zip(orders["size"].to_list(), marks, strict=True):
                     if place == start or (mark is not None and self._is_due(place)):
                         self._marks.append(Mark(place, number, mark, self._size))
                     self._size += size
                     place += 1
-                chunks.append(_seen(number, chunk))
+                chunks.append(orders.with_columns(source=pl.lit(number, pl.UInt16)).select(list(_SEEN)))
             self.counts[source.name] = place - start
         return pl.concat(chunks, rechunk=True)
 

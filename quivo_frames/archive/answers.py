@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import polars as pl
+
 LARGEST = 2**63 - 1
+CHUNK = 10_000  # rows that stand as Python objects at a time
 
 _NEWEST = """
 WHERE r.good AND r.order_id >= :first_order AND r.response = (
@@ -37,11 +40,23 @@ _ALL, _IDS = "FROM responses r", "FROM temp.ids i CROSS JOIN responses r ON r.or
 _BY_ID = "ORDER BY r.order_id, r.fetched_at, r.response"
 
 
-def index(db: sqlite3.Connection, as_of: datetime | None, last: int) -> Iterator[tuple[int, datetime, int, bytes]]:
-    """Order id, fetched_at, size in bytes and sha256 of what `newest` yields, without reading the bodies."""
+def index(db: sqlite3.Connection, as_of: datetime | None, last: int) -> Iterator[pl.DataFrame]:
+    """What `newest` yields, without the bodies: order_id, fetched_at, size in bytes, and a fingerprint of the body.
+
+    The fingerprint is the first 8 bytes of the sha256: an order has few answers, and they are compared with each other
+    alone.
+    """
+    import polars as pl
+
     limits = {"as_of": _until(as_of), "last": last, "first_order": -LARGEST}
-    found = db.execute(f"SELECT r.order_id, r.fetched_at, r.size, r.sha256 {_ALL} {_NEWEST} {_BY_ID}", limits)
-    return ((order_id, datetime.fromisoformat(at), size, sha256) for order_id, at, size, sha256 in found)
+    columns = "r.order_id, r.fetched_at, r.size, substr(r.sha256, 1, 8) AS fingerprint"
+    rows = db.execute(f"SELECT {columns} {_ALL} {_NEWEST} {_BY_ID}", limits)
+    schema = {"order_id": pl.Int64, "fetched_at": pl.String, "size": pl.Int64, "fingerprint": pl.Binary}
+    while chunk := rows.fetchmany(CHUNK):
+        yield pl.DataFrame(chunk, schema=schema, orient="row").with_columns(
+            pl.col("fetched_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC"),
+            pl.col("fingerprint").bin.reinterpret(dtype=pl.Int64, endianness="big"),
+        )
 
 
 def newest(

@@ -216,10 +216,8 @@ class Archive:
             (last,) = db.execute("SELECT ifnull(max(response), 0) FROM responses").fetchone()
             return int(last)
 
-    def index(
-        self, as_of: datetime | None = None, *, last: int = LARGEST
-    ) -> Iterator[tuple[int, datetime, int, bytes]]:
-        """Order id, fetched_at, size in bytes and sha256 of what `newest` yields, without reading the bodies."""
+    def index(self, as_of: datetime | None = None, *, last: int = LARGEST) -> Iterator[pl.DataFrame]:
+        """What `newest` yields, without the bodies, in frames: order_id, fetched_at, size in bytes, fingerprint."""
         with to_read(self.path) as db:
             yield from answers.index(db, as_of, last)
 
