@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.cli import main
+from quivo_frames.response import Answer, Outcome
 from quivo_frames.standin import Fault, StandIn, write_ndjson
 
 HIGHEST = "9223372036854775808"
@@ -140,6 +143,10 @@ WRONG_USE = {
     "no folder to show from": (["show", "1"], "--from"),
     "an order of no dataset": (["show", "1", "--from", "mine"], "mine is not a dataset"),
     "an order of a file": (["show", "1", "--from", "text.txt", "--json"], "text.txt is not a dataset"),
+    "a history of no archive": (["history", "1"], "no archive orders.sqlite"),
+    "a history of no order": (["history", "x"], "x"),
+    "changes of no archive": (["changes", "--archive", "text.txt"], "text.txt is not an archive"),
+    "changes since no instant": (["changes", "--since", "yesterday"], "yesterday is no instant"),
     "an unknown command": (["rebuild"], "rebuild"),
 }
 
@@ -362,3 +369,54 @@ def test_progress_and_result_are_lines_for_programs(run, settings: dict[str, str
     again = run("refetch", "--failed-of", "1", "--dry-run", env=settings).stdout
     assert again.startswith("1 request for 1 order (a new run; none left out); 0:00:00 at ")
     assert again.endswith(" a second, as reached lately\n")
+
+
+@pytest.fixture
+def refetched(tmp_path: Path) -> str:
+    """An archive of an order that changed, and of one whose last answer cannot be read."""
+    at = datetime(2026, 3, 5, 12, tzinfo=UTC)
+    bodies = [
+        (1, b'{"orderId":1,"comment":"canary"}'),
+        (2, b'{"orderId":2}'),
+        (1, b'{"orderId":1,"orderStatus":"\xc3\xa4"}'),
+    ]
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        run, _ = archive.begin([1, 2])
+        for hours, (order_id, body) in enumerate([*bodies, (2, b"{")]):
+            when = at + timedelta(hours=hours)
+            archive.record(run, Answer(order_id, Outcome.FETCHED, when, 200, {}, body, 1, 0, 0.1, 0.1, ""))
+    return "orders.sqlite"
+
+
+def test_history_tells_what_changed_and_no_personal_value_unless_asked(run, refetched: str) -> None:
+    for encoding, status in (("utf-8", "ä"), ("ascii", "\\xe4")):
+        done = run("history", "1", env={"PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "2 changes in 1 order",
+            "Order 1, seen 2026-03-05 14:00 UTC, before 2026-03-05 12:00",
+            f"  ~ orders.order_status: nothing -> {status}",
+            "  ~ orders.comment: (personal) -> nothing",
+        ]
+    assert "canary -> nothing" in run("history", "1", "--personal", "--archive", refetched).stdout
+    told = [json.loads(line) for line in run("history", "1", "--json").stdout.splitlines()]
+    assert [(row["column"], row["before"], row["after"]) for row in told] == [
+        ("order_status", None, "ä"), ("comment", "(personal)", None),
+    ]  # fmt: skip
+
+
+def test_changes_are_told_of_all_orders_and_an_unreadable_answer_is_status_1(
+    run, refetched: str, tmp_path: Path
+) -> None:
+    done = run("changes", "--since", "2026-03-05T14:00:00Z", "--out", "changes.parquet")
+    assert done.returncode == 1
+    assert done.stdout.startswith("3 changes in 2 orders\n")
+    assert "  ! Order 2 (orders.sqlite, response 4): The JSON is broken" in done.stdout
+    assert done.stdout.endswith("Written: changes.parquet\n")
+    assert pl.read_parquet(tmp_path / "changes.parquet").height == 3
+    assert "canary" not in str(pl.read_parquet(tmp_path / "changes.parquet").rows())
+    none = run("changes", "--since", "1s")
+    assert (none.returncode, none.stdout) == (0, "No changes\n")
+    assert run("changes", "--json").stdout.count("\n") == 3
+    assert run("changes", "--out", "changes.csv", "--personal").returncode == 1
+    assert (tmp_path / "changes.csv").stat().st_mode & 0o777 == 0o600
