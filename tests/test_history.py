@@ -438,7 +438,7 @@ def test_neither_windows_nor_the_bytes_of_answers_change_what_is_told(
             *((n, order_json(n, 0, visit) if n % 9 or visit % 2 else b"[", NOON + visit * HOUR) for n in range(1, 17)),
         )
     whole, moves = qf.changes(path), qf.transitions(path)
-    assert whole.height > 20
+    assert whole.height > 15
     for name, size in (("WINDOW", 1), ("WINDOW", 7), ("WINDOW_BYTES", 9000)):
         monkeypatch.setattr(sightings, name, size)
         assert qf.changes(path).equals(whole)
