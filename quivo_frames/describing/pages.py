@@ -1,22 +1,14 @@
-"""Verb: the catalogue, the checks, the KPIs -> the texts of `schemas/`. Floor 7.
-
-`python -m quivo_frames.describing schemas` writes them; a test fails when they are stale.
-"""
+"""The pages that people read: data dictionary, diagram, checks, KPIs, in Markdown."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-from typing import Any
-
 from quivo_frames.auditing import CHECKS, ROOMS
 from quivo_frames.auditing.limits import described as described_limits
+from quivo_frames.describing.order_schema import SOURCE
 from quivo_frames.measuring import GROUPS, KPIS, PROMISES, UNTOLD
-from quivo_frames.order import Kind, Order, Privacy, Record, Rows, Says
-from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Column, Table, described
+from quivo_frames.order import Kind, Privacy
+from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Column
 
-_SOURCE = "https://api-docs.quivo.co/connector-api-reference/orders/refresh-data"
 _ABOUT = """Every table and column of quivo_frames, schema version {version}. Source of the fields: <{source}>.
 Instants are UTC.
 
@@ -33,126 +25,6 @@ _ABOUT_KPIS = """What `qf.kpis(tables)` tells, as a frame each, and the report o
 Rates are 0 to 1, and null where there is nothing to judge; durations are days."""
 _ABOUT_LIMITS = """Those that shall differ stand in a TOML file, `pod_days = 3`, for `quivo-frames audit DIR --limits
 FILE`. None of the defaults comes from Quivo or from a standard."""
-_JSON: dict[Kind, dict[str, Any]] = {
-    Kind.TEXT: {"type": ["string", "null"]},
-    Kind.INT64: {"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**63 - 1},
-    Kind.INT32: {"type": ["integer", "null"], "minimum": -(2**31), "maximum": 2**31 - 1},
-    Kind.FLAG: {"type": ["boolean", "null"]},
-    Kind.INSTANT: {"type": ["string", "null"], "format": "date-time"},
-    Kind.DAY: {"type": ["string", "null"], "format": "date"},
-    Kind.MONEY: {"type": ["number", "null"]},
-    Kind.MEASURE: {"type": ["number", "null"]},
-    Kind.JSON: {},
-}
-_FRICTIONLESS = {
-    Kind.TEXT: "string",
-    Kind.INT64: "integer",
-    Kind.INT32: "integer",
-    Kind.FLAG: "boolean",
-    Kind.INSTANT: "datetime",
-    Kind.DAY: "date",
-    Kind.MONEY: "number",
-    Kind.MEASURE: "number",
-    Kind.JSON: "string",
-}
-
-
-def texts() -> dict[str, str]:
-    """The files of `schemas/`: path inside the folder -> content."""
-    contracts = {f"tables/{name}.json": _dumped(contract(table)) for name, table in (TABLES | REPORTS).items()}
-    return {
-        "order.schema.json": _dumped(order_schema()),
-        "dictionary.md": dictionary(),
-        "erd.md": diagram(),
-        "checks.md": checks(),
-        "kpis.md": kpis(),
-        **contracts,
-    }
-
-
-def _dumped(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def order_schema() -> dict[str, Any]:
-    """What an order looks like, as JSON Schema 2020-12."""
-    found: dict[str, Any] = {}
-    _define(Order, found)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Order",
-        "$comment": f"Derived from {_SOURCE}, which marks no field as required but orderId by its path.",
-        "$ref": "#/$defs/Order",
-        "$defs": found,
-    }
-
-
-def _define(record: type[Record], found: dict[str, Any]) -> dict[str, Any]:
-    name = record.__name__
-    if name not in found:
-        found[name] = {}  # a place for recursion
-        properties = {json_name: _property(inner, kind, says, found)
-                      for _, json_name, inner, kind, says in described(record)}  # fmt: skip
-        found[name] = {"description": record.__doc__, "type": "object", "properties": properties}
-        if record is Order:
-            properties["orderId"]["type"] = "integer"
-            found[name]["required"] = ["orderId"]
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _property(
-    inner: type[Record] | None, kind: Kind | None, says: Says | Rows | None, found: dict[str, Any]
-) -> dict[str, Any]:
-    if isinstance(says, Rows):
-        entry = _define(inner, found) if inner else {"type": "string"}
-        items = {"anyOf": [entry, {"type": "null"}]}
-        return {"description": f"A row of {says.table} each.", "type": ["array", "null"], "items": items}
-    if inner is not None:
-        return {"anyOf": [_define(inner, found), {"type": "null"}]}
-    assert isinstance(says, Says)
-    assert kind is not None
-    facts = {"description": says.sentence, **_JSON[kind]}
-    if says.unit:
-        facts["x-unit"] = says.unit
-    if says.privacy is not Privacy.NONE:
-        facts["x-privacy"] = str(says.privacy)
-    return facts
-
-
-def contract(table: Table) -> dict[str, Any]:
-    """The contract of a table, as a Frictionless Table Schema with dtype, unit, privacy class and JSON path added."""
-    keys = {"primaryKey": table.key} if table.key else {}
-    references = [
-        {"fields": column, "reference": {"resource": "" if to == table.name else to, "fields": to_column}}
-        for column, to, to_column in table.references
-    ]
-    return {
-        "$schema": "https://datapackage.org/profiles/2.0/tableschema.json",
-        "name": table.name,
-        "description": f"One row per {table.grain}.",
-        "schemaVersion": SCHEMA_VERSION,
-        "source": table.source,
-        "fields": [_field(table, column) for column in table.columns],
-        **keys,
-        **({"foreignKeys": references} if references else {}),
-    }
-
-
-def _field(table: Table, column: Column) -> dict[str, Any]:
-    constraints = {"required": True} if column.required else {}
-    if column.name == table.key:
-        constraints["unique"] = True
-    facts = {
-        "name": column.name,
-        "type": _FRICTIONLESS[column.kind],
-        "description": column.sentence,
-        "dtype": str(column.dtype),
-        "unit": column.unit,
-        "privacy": str(column.privacy),
-        "jsonPath": table.json_path(column) if column.json_path else None,
-        "constraints": constraints,
-    }
-    return {name: fact for name, fact in facts.items() if fact}
 
 
 def overview() -> str:
@@ -166,7 +38,7 @@ def dictionary() -> str:
     lines = [
         "# Data dictionary",
         "",
-        _ABOUT.format(version=SCHEMA_VERSION, source=_SOURCE),
+        _ABOUT.format(version=SCHEMA_VERSION, source=SOURCE),
         "",
         "| table | one row per | from |",
         "|---|---|---|",
@@ -245,18 +117,3 @@ def kpis() -> str:
 
 def _value(default: object) -> str:
     return ", ".join(default) if isinstance(default, tuple) else f"{default}"
-
-
-def write(folder: Path) -> None:
-    """Writes the files of `schemas/`, and removes those that are no longer among them."""
-    wanted = texts()
-    for old in folder.rglob("*"):
-        if old.is_file() and old.relative_to(folder).as_posix() not in wanted:
-            old.unlink()
-    for name, text in wanted.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

@@ -1,0 +1,61 @@
+"""Verb: the catalogue, the checks, the KPIs -> the texts of `schemas/`. Floor 7.
+
+`python -m quivo_frames.describing schemas` writes them; a test fails when they are stale. Its rooms: order_schema,
+pages, contracts, and versions, which refuses what would break readers of the tables until SCHEMA_VERSION is raised.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quivo_frames.ddl import Dialect, tables_sql
+from quivo_frames.ddl.views import views_sql
+from quivo_frames.describing.contracts import contract, data_contract, data_package, dbt_sources
+from quivo_frames.describing.order_schema import order_schema
+from quivo_frames.describing.pages import checks, diagram, dictionary, kpis, overview
+from quivo_frames.describing.versions import check, file_of, record
+from quivo_frames.describing.writing import as_json, as_yaml
+from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES
+
+__all__ = ["contract", "diagram", "order_schema", "overview", "texts", "write"]
+
+
+def texts() -> dict[str, str]:
+    """The files of `schemas/`: path inside the folder -> content; the records of older versions are not among them."""
+    contracts = {f"tables/{name}.json": as_json(contract(table)) for name, table in (TABLES | REPORTS).items()}
+    return {
+        "order.schema.json": as_json(order_schema()),
+        "dictionary.md": dictionary(),
+        "erd.md": diagram(),
+        "checks.md": checks(),
+        "kpis.md": kpis(),
+        **contracts,
+        "datapackage.json": as_json(data_package()),
+        "datacontract.yaml": as_yaml(data_contract()),
+        "dbt/sources.yml": as_yaml(dbt_sources()),
+        "duckdb.sql": tables_sql(Dialect.DUCKDB),
+        "postgres.sql": tables_sql(Dialect.POSTGRES),
+        "views.sql": views_sql(),
+        file_of(SCHEMA_VERSION): as_json(record()),
+    }
+
+
+def older() -> set[str]:
+    """The records of older versions, which are kept."""
+    return {file_of(version) for version in range(1, SCHEMA_VERSION)}
+
+
+def write(folder: Path) -> None:
+    """Writes the files of `schemas/`, and removes those that are no longer among them.
+
+    Raises:
+        ConfigError: the tables would break those who read their version, and it was not raised. Nothing is written.
+    """
+    check(folder)
+    wanted = texts()
+    for old in folder.rglob("*"):
+        if old.is_file() and old.relative_to(folder).as_posix() not in wanted.keys() | older():
+            old.unlink()
+    for name, text in wanted.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
