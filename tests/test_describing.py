@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from quivo_frames.describing import contract, diagram, order_schema, texts
+from quivo_frames.describing import contract, diagram, order_schema, texts, versions
 from quivo_frames.standin import order_json
 from quivo_frames.tables import TABLES
 
@@ -18,7 +18,8 @@ EXAMPLE = json.loads((Path(__file__).parent / "documented_order.json").read_byte
 
 def test_schemas_are_up_to_date() -> None:
     on_disk = {path.relative_to(SCHEMAS).as_posix(): path.read_text("utf-8") for path in SCHEMAS.rglob("*.*")}
-    assert on_disk == texts(), "schemas/ is stale: run `make schemas`"
+    kept = {name: on_disk[name] for name in versions.older_files()}
+    assert on_disk == texts() | kept, "schemas/ is stale: run `make schemas`"
 
 
 def test_the_schema_of_an_order_takes_the_documented_example_and_orders_of_trade() -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from quivo_frames.ddl import Dialect, tables_sql
 from quivo_frames.ddl.views import views_sql
+from quivo_frames.describing import versions
 from quivo_frames.describing.contracts import contract, data_contract, data_package, dbt_sources
 from quivo_frames.describing.order_schema import order_schema
 from quivo_frames.describing.pages import checks, diagram, dictionary, kpis, overview
-from quivo_frames.describing.versions import check, file_of, record
 from quivo_frames.describing.writing import as_json, as_yaml
-from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES
+from quivo_frames.tables import REPORTS, TABLES
 
-__all__ = ["contract", "diagram", "order_schema", "overview", "texts", "write"]
+__all__ = ["contract", "data_contract", "diagram", "order_schema", "overview", "texts", "versions", "write"]
 
 
 def texts() -> dict[str, str]:
@@ -36,13 +36,8 @@ def texts() -> dict[str, str]:
         "duckdb.sql": tables_sql(Dialect.DUCKDB),
         "postgres.sql": tables_sql(Dialect.POSTGRES),
         "views.sql": views_sql(),
-        file_of(SCHEMA_VERSION): as_json(record()),
+        versions.own_file(): as_json(versions.record()),
     }
-
-
-def older() -> set[str]:
-    """The records of older versions, which are kept."""
-    return {file_of(version) for version in range(1, SCHEMA_VERSION)}
 
 
 def write(folder: Path) -> None:
@@ -51,10 +46,10 @@ def write(folder: Path) -> None:
     Raises:
         ConfigError: the tables would break those who read their version, and it was not raised. Nothing is written.
     """
-    check(folder)
+    versions.check(folder)
     wanted = texts()
     for old in folder.rglob("*"):
-        if old.is_file() and old.relative_to(folder).as_posix() not in wanted.keys() | older():
+        if old.is_file() and old.relative_to(folder).as_posix() not in wanted.keys() | versions.older_files():
             old.unlink()
     for name, text in wanted.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

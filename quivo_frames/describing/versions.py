@@ -16,18 +16,24 @@ from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES, Table
 
 Record = Mapping[str, Any]
 
-FOLDER = "versions"
-"""Where the records are, one a version; those of older versions stay for good."""
+
+def own_file() -> str:
+    """Path of the present version's record inside the folder of schemas."""
+    return _file(SCHEMA_VERSION)
 
 
-def file_of(version: int) -> str:
-    """Path of a version's record inside the folder of schemas."""
-    return f"{FOLDER}/{version}.json"
+def older_files() -> set[str]:
+    """Those of the versions before it, which stay for good."""
+    return {_file(version) for version in range(1, SCHEMA_VERSION)}
 
 
-def record(tables: Mapping[str, Table] = TABLES | REPORTS, version: int = SCHEMA_VERSION) -> dict[str, Any]:
+def _file(version: int) -> str:
+    return f"versions/{version}.json"
+
+
+def record(tables: Mapping[str, Table] = TABLES | REPORTS) -> dict[str, Any]:
     """Tables, columns, types, what is never null, and keys: what is compared, and nothing else."""
-    return {"version": version, "tables": {name: _promised(table) for name, table in tables.items()}}
+    return {"version": SCHEMA_VERSION, "tables": {name: _promised(table) for name, table in tables.items()}}
 
 
 def _promised(table: Table) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def check(folder: Path) -> None:
     Raises:
         ConfigError: something would break those who read the tables of this version.
     """
-    file = folder / file_of(SCHEMA_VERSION)
+    file = folder / own_file()
     if file.is_file() and (found := broken(json.loads(file.read_bytes()), record())):
         raise ConfigError(
             f"Who reads tables of schema version {SCHEMA_VERSION} would break. Raise SCHEMA_VERSION in tables.py, or "
