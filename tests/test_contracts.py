@@ -28,8 +28,7 @@ import yaml
 
 import quivo_frames as qf
 from quivo_frames.ddl import Dialect, sql_type
-from quivo_frames.describing import data_contract, versions, write
-from quivo_frames.describing.writing import as_yaml
+from quivo_frames.describing import as_yaml, data_contract, versions, write
 from quivo_frames.errors import ConfigError
 from quivo_frames.order import Kind
 from quivo_frames.standin import write_ndjson
@@ -455,18 +454,3 @@ def test_additions_go_on_record_without_a_raise(schemas: Path) -> None:
     write(schemas)
     assert json.loads((schemas / versions.own_file()).read_bytes()) == versions.record()
     assert not (schemas / "stale.md").exists()
-
-
-# YAML
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {}, [], "", "yes", "No", "null", "~", "1", "1.0", "- a", "a: b", "# a", "it's \"so\"", "µs", "a\nb", " a ", "$x",
-        None, True, 7, 1.5, {"a": []}, {"a": {}}, {"a": [{"b": 1, "c": [1, {"d": None}]}, [], {}, [[1], 2]]}, {"on": {"y": "n"}},
-        {"a b": "{{ var('x') }}"}, {"list": ["a", "b"], "of": {"deep": {"deeper": ["x"]}}},
-    ],
-)  # fmt: skip
-def test_yaml_is_read_as_it_was_meant(value: Any) -> None:
-    assert yaml.safe_load(as_yaml(value)) == value

@@ -30,6 +30,7 @@ DOORS = {
     "nanoarrow": {"arrow"},
     "deltalake": {"exporting"},
     "tqdm": {"progress"},
+    "yaml": {"describing"},
     "zstandard": {"archive", "files"},
     "click": {"arguments", "cli", "demo"},
     "pycountry": {"auditing"},

@@ -6,7 +6,11 @@ pages, contracts, and versions, which refuses what would break readers of the ta
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from quivo_frames.ddl import Dialect, tables_sql
 from quivo_frames.ddl.views import views_sql
@@ -14,7 +18,7 @@ from quivo_frames.describing import versions
 from quivo_frames.describing.contracts import contract, data_contract, data_package, dbt_sources
 from quivo_frames.describing.order_schema import order_schema
 from quivo_frames.describing.pages import checks, diagram, dictionary, kpis, overview
-from quivo_frames.describing.writing import as_json, as_yaml
+from quivo_frames.readers import LIMITS, page
 from quivo_frames.tables import REPORTS, TABLES
 
 __all__ = ["contract", "data_contract", "diagram", "order_schema", "overview", "texts", "versions", "write"]
@@ -29,6 +33,7 @@ def texts() -> dict[str, str]:
         "erd.md": diagram(),
         "checks.md": checks(),
         "kpis.md": kpis(),
+        "readers.md": page(LIMITS),
         **contracts,
         "datapackage.json": as_json(data_package()),
         "datacontract.yaml": as_yaml(data_contract()),
@@ -38,6 +43,16 @@ def texts() -> dict[str, str]:
         "views.sql": views_sql(),
         versions.own_file(): as_json(versions.record()),
     }
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON, indented."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_yaml(value: Any) -> str:
+    """A value as YAML, in its order."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
 
 
 def write(folder: Path) -> None:
