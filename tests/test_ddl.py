@@ -272,6 +272,7 @@ def test_lines_that_cannot_be_told_apart_are_taken_together_as_in_an_audit() -> 
     dice = random.Random(7)
     orders = [damaged(json.loads(order_json(700_000 + number, seed=5)), dice) for number in range(800)]
     connection, lines = matching(json.dumps(order).encode() for order in orders)
+    check_rows(connection)
     for what in FOUND_IN:
         rows = compared(connection, lines, what)
         assert rows.filter(pl.col("line_count") > 1).height > 100
