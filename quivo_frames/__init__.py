@@ -6,6 +6,9 @@
         run = qf.refetch(order_ids, client, archive)    # safe to repeat; run.failures is a frame
     tables = qf.build("orders.sqlite", "tables/")       # or qf.flatten(list_of_bytes), in memory
     tables.shipments                                    # a polars DataFrame; tables.scan.shipments is lazy
+    qf.audit(tables)                                    # what went wrong, as a frame of findings
+    tables.export("duckdb", "orders.duckdb")            # or parquet, delta, excel, csv
+    qf.changes("orders.sqlite")                         # what changed from one refetch to the next
     qf.schema("shipments")                              # the pandera schema of a table, for one's own frames
 
 From the ids of orders to tables:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from quivo_frames.archive import Archive
     from quivo_frames.auditing import Limits, audit
     from quivo_frames.building import build
+    from quivo_frames.checking import check
     from quivo_frames.client import Client
     from quivo_frames.comparing import changes, history, transitions
     from quivo_frames.dataset import Dataset
@@ -34,12 +38,14 @@ if TYPE_CHECKING:
         ArchiveError,
         ConfigError,
         DatasetError,
+        ExportError,
         LoginError,
         QuivoError,
         UnexpectedResponse,
         Unreachable,
     )
     from quivo_frames.flattening import flatten
+    from quivo_frames.forgetting import forget
     from quivo_frames.frames import Frames
     from quivo_frames.ids import read_ids
     from quivo_frames.joining import join
@@ -60,6 +66,7 @@ _HOMES = {
     "ConfigError": "errors",
     "Dataset": "dataset",
     "DatasetError": "errors",
+    "ExportError": "errors",
     "Frames": "frames",
     "Kpis": "measuring",
     "Limits": "auditing",
@@ -71,8 +78,10 @@ _HOMES = {
     "audit": "auditing",
     "build": "building",
     "changes": "comparing",
+    "check": "checking",
     "check_for": "readers",
     "flatten": "flattening",
+    "forget": "forgetting",
     "history": "comparing",
     "join": "joining",
     "kpis": "measuring",
@@ -92,6 +101,7 @@ __all__ = [
     "ConfigError",
     "Dataset",
     "DatasetError",
+    "ExportError",
     "Frames",
     "Kpis",
     "Limits",
@@ -103,8 +113,10 @@ __all__ = [
     "audit",
     "build",
     "changes",
+    "check",
     "check_for",
     "flatten",
+    "forget",
     "history",
     "join",
     "kpis",
