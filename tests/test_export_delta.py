@@ -192,6 +192,28 @@ def test_lines_that_vanished_vanish(frames: Frames, out: str, few: int, monkeypa
     equal(found, merged(frames, bare))
 
 
+@pytest.mark.parametrize("few", [0, 1_000])
+@pytest.mark.parametrize("name", ["aus gabe", "Lager München", "50%"])
+def test_a_place_may_be_called_anything(
+    frames: Frames, tmp_path: Path, name: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "FEW", few)
+    out = str(tmp_path / name)
+    export(frames, out)
+    below, above = frames.without(range(1, 11)), frames.without(range(11, 61))
+    export(below, out, *range(1, 11))
+    equal(read(out), below)
+    export(above, out)
+    equal(read(out), frames)
+
+
+@pytest.mark.parametrize("name", ["a%20b", "[x]", "a#b", "a?b"])
+def test_a_name_that_delta_lake_cannot_write_to_is_refused(frames: Frames, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="Give another name"):
+        export(frames, str(tmp_path / name))
+    assert not list(tmp_path.iterdir())
+
+
 def test_orders_that_are_only_in_the_target_stay(frames: Frames, out: str) -> None:
     export(frames, out)
     export(Frames.of(frames.without(frames.orders["order_id"][5:])), out)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
@@ -36,6 +38,8 @@ VERSION, PRIVACY = "quivo_frames.schema_version", "quivo_frames.privacy"
 _STATISTICS, _LOG_KEPT = "delta.dataSkippingStatsColumns", "delta.logRetentionDuration"
 _AT_ONCE, _DEFAULT = "interval 0 days", "interval 30 days"
 _WRITER = WriterProperties(compression="ZSTD", compression_level=ZSTD_LEVEL, max_row_group_size=ROW_GROUP)
+_UNFIT = r"%[0-9A-Fa-f]{2}|[\[\]#?]"
+"""What delta-rs (1.6) takes for a part of an address, or fails at, in a path."""
 _AFTER = "Tables that were written already stay so; the same export again completes it."
 
 
@@ -110,13 +114,15 @@ def _place(out: str) -> str:
     """Where the tables go.
 
     Raises:
-        ConfigError: it is a file, or a folder with something else than Delta tables in it.
+        ConfigError: it is a file, a folder with something else than Delta tables in it, or of a name that does not do.
     """
     if stores.is_remote(out):
         return stores.address(out)
     folder = Path(out).resolve()
     if folder.is_file():
         raise ConfigError(f"{out} is a file. Give a folder for the Delta tables.")
+    if found := re.search(_UNFIT, str(folder)):
+        raise ConfigError(f"Delta Lake cannot write to {out}, for it reads {found[0]} otherwise. Give another name.")
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     for entry in (entry for entry in entries if not entry.name.startswith((".", "_"))):
         if not (entry / "_delta_log").is_dir() and (entry.is_file() or any(entry.iterdir())):
@@ -210,7 +216,7 @@ def _replaced(outgoing: Outgoing) -> pl.DataFrame:
 
 def _replace(table: DeltaTable, rows: pl.LazyFrame, replaced: pl.DataFrame, properties: CommitProperties) -> None:
     """Puts rows in the place of those of the orders replaced, in one commit."""
-    staying = pl.scan_delta(table).join(replaced.lazy(), on=ORDER_ID.name, how="anti")
+    staying = _rows(table).join(replaced.lazy(), on=ORDER_ID.name, how="anti")
     predicate = None
     if staying.select(pl.len()).collect().item():
         if replaced.height <= FEW:
@@ -225,6 +231,14 @@ def _replace(table: DeltaTable, rows: pl.LazyFrame, replaced: pl.DataFrame, prop
         writer_properties=_WRITER,
         commit_properties=properties,
     )
+
+
+def _rows(table: DeltaTable) -> pl.LazyFrame:
+    """The rows of a table; polars (2.1) does not find its files where a name has a space, an umlaut or a %."""
+    files = table.file_uris()
+    if stores.is_remote(files[0] if files else "") or not any("%" in file for file in files):
+        return pl.scan_delta(table)
+    return pl.scan_parquet([unquote(file) for file in files], glob=False)
 
 
 def _clear(table: DeltaTable, facts: dict[str, str]) -> None:
