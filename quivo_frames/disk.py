@@ -27,10 +27,13 @@ OWNER = 0o600
 PATIENCE = 1.0
 """Seconds to wait for another that writes to the same place: a small file takes it no longer."""
 
+FULL = "No space left"
+"""What every library says somewhere of a full disk."""
+
 
 def reason(error: Exception) -> str:
     """Why the disk refused, in plain words."""
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+    if getattr(error, "errno", None) == errno.ENOSPC or FULL in str(error):
         return "the disk is full"
     return getattr(error, "strerror", None) or str(error).splitlines()[0]
 

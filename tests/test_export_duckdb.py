@@ -230,6 +230,11 @@ except qf.QuivoError as error:
     assert [path.name for path in tmp_path.iterdir()] == ["orders.duckdb"]
 
 
+def test_a_full_disk_is_told_also_where_the_commit_finds_it(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="the disk is full"), room._database(tmp_path / "orders.duckdb", "OUT"):
+        raise duckdb.TransactionException("Failed to commit: Could not write file: No space left on device")
+
+
 def test_what_duckdb_says_of_a_value_is_not_passed_on(tmp_path: Path) -> None:
     frames = qf.flatten([b'{"orderId":1,"tags":["secret"]}'])
     twice = pl.concat([frames["order_tags"], frames["order_tags"]])

@@ -19,7 +19,7 @@ import polars as pl
 
 from quivo_frames.ddl import Dialect, quoted, tables_sql
 from quivo_frames.ddl.views import views_sql
-from quivo_frames.disk import new_file, reason
+from quivo_frames.disk import FULL, new_file, reason
 from quivo_frames.errors import ExportError
 from quivo_frames.exporting import Exported, Form, Outgoing
 from quivo_frames.tables import SCHEMA_VERSION
@@ -66,9 +66,8 @@ def _database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
             db.execute("CHECKPOINT")
     except duckdb.Error as error:
         # What DuckDB says of a value holds the value.
-        told = (
-            reason(error) if isinstance(error, duckdb.IOException) else f"DuckDB refused them ({type(error).__name__})"
-        )
+        of_the_disk = isinstance(error, duckdb.IOException) or FULL in str(error)  # a commit may fail for it, too
+        told = reason(error) if of_the_disk else f"DuckDB refused them ({type(error).__name__})"
         raise ExportError(
             f"The tables cannot be written to {out}: {told}. What was there before is untouched. Make room or give "
             "another place, and export again."
