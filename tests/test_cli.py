@@ -252,17 +252,36 @@ def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-def test_an_interrupted_build_says_that_nothing_was_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("job", "command", "told"),
+    [
+        ("building.build", ["build", "orders.sqlite", "--out", "tables"], "Nothing was changed."),
+        (
+            "forgetting.forget",
+            ["forget", "1", "--yes"],
+            "What was erased stays erased; the same command again erases the rest.",
+        ),
+        (
+            "dataset.Dataset.open",
+            ["export", "tables", "--to", "delta", "lake"],
+            "The same command again completes it.",
+        ),
+    ],
+    ids=["build", "forget", "export"],
+)
+def test_an_interrupted_command_says_what_that_leaves_behind(
+    job: str, command: list[str], told: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("quivo_frames.building.build", interrupted)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"quivo_frames.{job}", interrupted)
     with pytest.raises(SystemExit) as end:
-        main(["build", "orders.sqlite", "--out", str(tmp_path / "tables")])
+        main(command)
     assert end.value.code == 130
-    assert capsys.readouterr().err == "\nInterrupted. Nothing was changed.\n"
+    assert capsys.readouterr().err == f"\nInterrupted. {told}\n"
 
 
 def test_build_strict_exits_with_1_when_something_was_noted(tmp_path: Path, run) -> None:

@@ -19,6 +19,13 @@ import click
 from quivo_frames.cli import care, fetching, history, tables
 from quivo_frames.errors import QuivoError
 
+_INTERRUPTED = {
+    "refetch": "What was done is kept; the same command goes on from here.",
+    "forget": "What was erased stays erased; the same command again erases the rest.",
+    "export": "The same command again completes it.",  # of Delta tables, some may be written already
+}
+"""What that leaves behind; the other commands begin anew, and change nothing before they end."""
+
 
 class _Commands(click.Group):
     """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
@@ -32,8 +39,7 @@ class _Commands(click.Group):
             click.echo(f"quivo-frames: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
-            goes_on = ctx.invoked_subcommand == "refetch"  # the others begin anew, and change nothing before they end
-            told = "What was done is kept; the same command goes on from here." if goes_on else "Nothing was changed."
+            told = _INTERRUPTED.get(ctx.invoked_subcommand or "", "Nothing was changed.")
             click.echo(f"\nInterrupted. {told}", err=True)
             ctx.exit(130)
 
