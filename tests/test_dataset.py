@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ import pytest
 from quivo_frames import building
 from quivo_frames.building import build
 from quivo_frames.dataset import Dataset, DatasetWriter, writing
-from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.flattening import flatten
 from quivo_frames.standin import order_json, write_ndjson
 from quivo_frames.tables import REPORTS, TABLES
@@ -120,6 +121,7 @@ def test_a_build_that_dies_while_it_moves_files_is_no_dataset(orders: Path, tmp_
     build(orders, tmp_path / "out")
     code = f"""
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from quivo_frames.building import build
 moved = []
@@ -206,6 +208,45 @@ def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, cha
         )
     with pytest.raises(DatasetError, match=r"shipments|(later|earlier) version"):
         Dataset.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ('{"dataset": "quivo_frames"}', "is not as it was written"),
+        ('{"dataset": "quivo_frames", "schema_version": "1", "tables": {}}', "is not as it was written"),
+        ('{"dataset": "quiv', "the manifest.json in it is not one"),
+    ],
+    ids=["empty", "text for a number", "cut"],
+)
+def test_a_damaged_manifest_is_told(orders: Path, tmp_path: Path, manifest: str, told: str) -> None:
+    tables = build(orders, tmp_path / "tables")
+    (tables.folder / "manifest.json").write_text(manifest)
+    with pytest.raises(QuivoError, match=told):
+        Dataset.open(tables.folder)
+
+
+def test_an_export_that_cannot_be_remembered_is_told(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = build(orders, tmp_path / "tables")
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("quivo_frames.dataset.opened.new_file", refused)
+    exported = tables.export("csv", tmp_path / "csv")
+    assert "`forget` will not find this export" in exported.told[-1]
+    assert (tmp_path / "csv" / "orders.csv").exists()
+    monkeypatch.undo()
+    assert tables.exports() == []
+
+
+def test_exports_that_end_at_the_same_time_are_all_remembered(orders: Path, tmp_path: Path) -> None:
+    tables = build(orders, tmp_path / "tables")
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(lambda number: tables.export("csv", tmp_path / str(number)), range(4)))
+    assert {export.out for export in tables.exports()} == {str(tmp_path / str(number)) for number in range(4)}
 
 
 def test_the_manifest_tells_rows_sizes_and_hashes(orders: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 from quivo_frames.concealing import Concealer, Level, concealer
 from quivo_frames.dataset import manifest as manifests
 from quivo_frames.dataset.manifest import BUILDING, EXPORTS, MANIFEST
-from quivo_frames.disk import new_file
+from quivo_frames.disk import new_file, reason
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.exporting import Exported, Form, Outgoing, form_of, write
 from quivo_frames.faces import face
@@ -54,12 +54,16 @@ class Dataset(Mapping[str, pl.DataFrame]):
         if manifest is None:
             if (path / BUILDING).exists():
                 raise DatasetError(f"{path} is being built, or a build of it was cut off. Wait, or build it again.")
-            raise ConfigError(f"{path} is not a dataset of quivo_frames: there is no {MANIFEST} in it.")
-        if manifest["schema_version"] > SCHEMA_VERSION:
+            told = f"the {MANIFEST} in it is not one" if (path / MANIFEST).exists() else f"there is no {MANIFEST} in it"
+            raise ConfigError(f"{path} is not a dataset of quivo_frames: {told}.")
+        version, tables = manifest.get("schema_version"), manifest.get("tables")
+        if not isinstance(version, int) or not isinstance(tables, dict):
+            raise DatasetError(f"{path / MANIFEST} is not as it was written. Build the tables again.")
+        if version > SCHEMA_VERSION:
             raise DatasetError(f"{path} was built by a later version of quivo_frames. Install it, or build again.")
-        if manifest["schema_version"] < SCHEMA_VERSION:
+        if version < SCHEMA_VERSION:
             raise DatasetError(f"{path} was built by an earlier version of quivo_frames. Build it again.")
-        for name, facts in manifest["tables"].items():
+        for name, facts in tables.items():
             file = path / facts["file"]
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
                 raise DatasetError(f"{file} is missing or not the file of {name} that was built. Build it again.")
@@ -155,10 +159,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
         tables = {name: self.lazy(name).select(conceals.select(TABLES[name])) for name in TABLES}
         facts = self.manifest.get("privacy", conceals.facts()) if export.privacy is self.level else conceals.facts()
         outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased, " ".join(facts.values()))
+        self.exports()  # whether it can be remembered, before anything is written
         exported = write(outgoing, export.form, export.out, by_month=export.by_month)
-        same = (export.form, export.out)
-        self._remember([*(known for known in self.exports() if (known.form, known.out) != same), export])
-        return exported
+        return exported._replace(told=[*exported.told, *self._remember(export)])
 
     @property
     def name(self) -> str:
@@ -167,16 +170,33 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
     def exports(self) -> list[Export]:
-        """The exports that were written from the tables of this folder, in order of time."""
+        """The exports that were written from the tables of this folder, in order of time.
+
+        Raises:
+            DatasetError: the list of them is damaged.
+        """
+        file = self.folder / EXPORTS
         try:
-            known = json.loads((self.folder / EXPORTS).read_bytes())
+            known = json.loads(file.read_bytes())
+            return [Export(Form(one["form"]), one["out"], Level(one["privacy"]), one["by_month"]) for one in known]
         except FileNotFoundError:
             return []
-        return [Export(Form(one["form"]), one["out"], Level(one["privacy"]), one["by_month"]) for one in known]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"{file} is damaged: it lists where these tables were exported to, so that orders can be erased there. "
+                "Take it from a backup, or delete it, and export again."
+            ) from error
 
-    def _remember(self, exports: Sequence[Export]) -> None:
-        with new_file(self.folder / EXPORTS, is_ours=Path.is_file) as file:
-            file.write_text(json.dumps([export._asdict() for export in exports], indent=2), encoding="utf-8")
+    def _remember(self, export: Export) -> list[str]:
+        """Adds an export to those that are known; a sentence if it cannot."""
+        file = self.folder / EXPORTS
+        try:
+            with new_file(file, is_ours=Path.is_file) as new:  # read again: another export may have just ended
+                others = [known for known in self.exports() if (known.form, known.out) != (export.form, export.out)]
+                new.write_text(json.dumps([one._asdict() for one in (*others, export)], indent=2), encoding="utf-8")
+        except OSError as error:
+            return [f"{file} cannot be written ({reason(error)}): `forget` will not find this export. Keep it in mind."]
+        return []
 
     @property
     def failures(self) -> pl.DataFrame:
