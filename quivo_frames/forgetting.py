@@ -17,7 +17,7 @@ from quivo_frames import drift
 from quivo_frames.archive import Archive
 from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import Dataset, DatasetWriter, Export, Kept
-from quivo_frames.errors import QuivoError
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.frames import Frames
 from quivo_frames.tables import ORDER_ID
 
@@ -50,6 +50,16 @@ class Receipt:
         lines += [f"LEFT, to be erased by hand: {told}" for told in self.left]
         return "\n".join([f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY])
 
+    @staticmethod
+    def expect(file: Path) -> None:
+        """Sees to it that a receipt can be written to a file, before anything is erased.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise ConfigError(f"The receipt cannot be written to {file}. Nothing was erased. Give another --receipt.")
+
     def write(self, file: Path) -> None:
         """Adds the receipt to a file, a line of JSON each, for its owner alone."""
         with open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as out:  # noqa: PTH123
@@ -68,14 +78,20 @@ def forget(
 
     Raises:
         ConfigError: there is no such archive, or no tables; nothing was erased.
-        ArchiveError, DatasetError: a file cannot be written.
+        DatasetError: tables are damaged; nothing was erased.
+        ArchiveError: the archive cannot be written.
     """
-    datasets = [Dataset.open(folder) for folder in tables]  # whether all are there, before anything is erased
+    folders = {Path(folder).resolve(): folder for folder in tables}
+    datasets = [_whole(folder) for folder in folders.values()]  # whether all are there, before anything is erased
     opened = archive if isinstance(archive, Archive) else Archive(archive)
     receipt = Receipt("erased", sorted(set(order_ids)), archive=str(opened.path))
     receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
     for dataset in datasets:
-        receipt.rows[str(dataset.folder)] = _without(dataset, receipt.order_ids)
+        try:
+            receipt.rows[str(dataset.folder)] = _without(dataset, receipt.order_ids)
+        except QuivoError as error:
+            receipt.left.append(f"{dataset.folder} and its exports: {error}")
+            continue
         for export in dataset.exports():
             _from_export(Dataset.open(dataset.folder), export, receipt)
     return receipt
@@ -112,6 +128,15 @@ def _removed(archive: Archive) -> Iterator[int]:
             continue
         if flagged:
             yield raw.order_id
+
+
+def _whole(folder: str | os.PathLike[str]) -> Dataset:
+    """The dataset of a folder, if all of it can be read."""
+    dataset = Dataset.open(folder)
+    dataset.exports()
+    for file in dataset.damaged():
+        raise DatasetError(f"{file} is damaged. Nothing was erased. Build the tables again with --full first.")
+    return dataset
 
 
 def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:

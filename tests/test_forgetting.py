@@ -20,8 +20,8 @@ from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.checking import check
 from quivo_frames.cli import main
-from quivo_frames.dataset import Dataset
-from quivo_frames.errors import ArchiveError, ConfigError
+from quivo_frames.dataset import Dataset, DatasetWriter
+from quivo_frames.errors import ArchiveError, ConfigError, DatasetError
 from quivo_frames.forgetting import forget, honour_removed
 from quivo_frames.order import Privacy
 from quivo_frames.standin import order_json
@@ -272,11 +272,53 @@ def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
     tables = build(archive, tmp_path / "tables")
     with monkeypatch.context() as patch:
         patch.setattr(pl.LazyFrame, "sink_parquet", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space")))
-        with pytest.raises(Exception, match="disk is full"):
-            forget(GONE, archive, [tables.folder])
+        receipt = forget(GONE, archive, [tables.folder])
+    assert "the disk is full" in receipt.left[0]
+    assert receipt.responses == 4
     assert Dataset.open(tables.folder).orders.height == tables.manifest["orders"]["out"]
     forget(GONE, archive, [tables.folder])
     assert not set(GONE) & set(Dataset.open(tables.folder).orders["order_id"])
+
+
+def test_tables_that_are_being_built_are_told_and_what_was_erased_has_its_receipt(
+    archive: Archive, tmp_path: Path
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    others = build(archive, tmp_path / "others")
+    with DatasetWriter(tables.folder):
+        receipt = forget(GONE, archive, [tables.folder, others.folder])
+    assert receipt.responses == 4
+    assert list(receipt.rows) == [str(others.folder)]
+    assert "Another build is writing" in receipt.left[0]
+    again = forget(GONE, archive, [tables.folder, others.folder])
+    assert not again.left
+    assert again.rows[str(tables.folder)] > 10
+
+
+def test_a_folder_that_is_named_twice_is_one(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    receipt = forget(GONE, archive, [tables.folder, tables.folder / ".." / "tables"])
+    assert (len(receipt.rows), receipt.left) == (1, [])
+
+
+@pytest.mark.parametrize("file", ["orders.parquet", ".lineage/answers.parquet", "exports.json"])
+def test_damaged_tables_are_told_before_anything_is_erased(archive: Archive, tmp_path: Path, file: str) -> None:
+    tables = build(archive, tmp_path / "tables")
+    tables.export("csv", tmp_path / "csv")
+    damaged = tables.folder / file
+    damaged.write_bytes(bytes(damaged.stat().st_size))
+    with pytest.raises(DatasetError, match=f"{file} is damaged"):
+        forget(GONE, archive, [tables.folder])
+    assert archive.counts()["responses"] == len(IDS) + 1
+
+
+@pytest.mark.parametrize("receipt", ["nowhere/receipt.ndjson", "."])
+def test_without_a_place_for_the_receipt_nothing_is_erased(archive: Archive, tmp_path: Path, receipt: str) -> None:
+    archive.close()
+    command = ["forget", "100005", "--archive", str(archive.path), "--yes", "--receipt", str(tmp_path / receipt)]
+    done = CliRunner().invoke(main, command)
+    assert (done.exit_code, "The receipt cannot be written" in done.output) == (2, True)
+    assert archive.counts()["responses"] == len(IDS) + 1
 
 
 EXPORTS = {

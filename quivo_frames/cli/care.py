@@ -59,6 +59,7 @@ def forget(
 
     Example: quivo-frames forget --honour-removed --yes
     """
+    from quivo_frames.forgetting import Receipt
     from quivo_frames.forgetting import forget as forget_of
     from quivo_frames.forgetting import honour_removed as honour
     from quivo_frames.ids import checked
@@ -71,7 +72,10 @@ def forget(
             raise ConfigError(f"This erases {what}: say --yes where nobody can be asked.")
         if not click.confirm(f"This erases {what}. Go on?", err=True):
             raise ConfigError("Nothing was erased.")
-    done = honour(archive) if honour_removed else forget_of(checked(ids), archive, tables)
-    done.write(receipt or archive.with_name(f"{archive.name}.forgotten.ndjson"))
+    receipt = receipt or archive.with_name(f"{archive.name}.forgotten.ndjson")
+    order_ids = checked(ids) if ids else []
+    Receipt.expect(receipt)
+    done = honour(archive) if honour_removed else forget_of(order_ids, archive, tables)
+    done.write(receipt)
     click.echo(json.dumps(done.facts()) if as_json else str(done))
     sys.exit(1 if done.left else 0)
