@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quivo_frames.dataset import Dataset, Kept
-from quivo_frames.tables import SCHEMA_VERSION
 
 MOST = 50_000
 """Orders that are made anew beside others that stay; of more, or of more than half, all are: it takes no longer."""
@@ -27,9 +26,8 @@ def renewable(before: Dataset, recipe: Mapping[str, Any]) -> bool:
 
     They are, if they were made so, by the same version, and nobody has changed their files.
     """
-    manifest = before.manifest
-    as_asked = all(manifest.get(name) == asked for name, asked in recipe.items())
-    return as_asked and manifest["schema_version"] == SCHEMA_VERSION and not any(before.damaged())
+    as_asked = all(before.manifest.get(name) == asked for name, asked in recipe.items())
+    return as_asked and not any(before.damaged())
 
 
 def renewal(before: Dataset, answers: pl.DataFrame | None, *, by_id: bool) -> Renewal | None:
@@ -43,7 +41,7 @@ def renewal(before: Dataset, answers: pl.DataFrame | None, *, by_id: bool) -> Re
         return None
     made = known.collect()
     wanted = answers.join(made, on=_SAME, how="anti", maintain_order="left")
-    replaced = made.join(answers, on=_SAME, how="anti", maintain_order="left")["order_id"]
+    replaced = made.join(answers, on=_SAME, how="anti")["order_id"]
     if max(wanted.height, len(replaced)) > min(MOST, answers.height // 2):
         return None
     order = None if by_id else answers.select("order_id").with_row_index("place")

@@ -66,6 +66,17 @@ def test_the_newest_good_answer_wins_and_no_other_is_lost(path: Path) -> None:
         assert db.execute("SELECT count(*) FROM responses").fetchone() == (5,)
 
 
+def test_what_came_last_is_the_newest_whenever_it_was_written_and_of_one_instant_what_was_written_last(
+    path: Path,
+) -> None:
+    hour = timedelta(hours=1)
+    fill(path, answer(1, b"late", NOON + hour), answer(2, b"first"))
+    fill(path, answer(1, b"early"), answer(2, b"second"))
+    archive = Archive(path)
+    assert [raw.body for raw in archive.newest()] == [b"late", b"second"]
+    assert [size for frame in archive.index() for size in frame["size"]] == [4, 6]
+
+
 def test_an_answer_is_on_the_disk_when_record_returns(path: Path) -> None:
     with Archive(path) as archive:
         run, _ = archive.begin([1])

@@ -123,7 +123,9 @@ def edited(archive: Path, sql: str, *values: object) -> None:
         ("UPDATE responses SET body = ? WHERE response = 3", [zstandard.compress(b"{}")], "response", 100_003),
         ("UPDATE responses SET body = ? WHERE response = 4", [b"not zstd"], "response", 100_004),
         ("UPDATE responses SET order_id = 7 WHERE response = 5", [], "response", 7),
+        ("UPDATE responses SET size = size + 1 WHERE response = 6", [], "response", 100_006),
         ("DELETE FROM responses WHERE order_id = 100006", [], "ledger", 100_006),
+        ("DELETE FROM responses WHERE order_id = 100001 AND run = 2", [], "ledger", 100_001),
     ],
 )
 def test_each_flaw_of_an_archive_is_found(
@@ -143,6 +145,19 @@ def test_a_broken_file_is_a_flaw_and_no_traceback(archive: Path) -> None:
     assert not check(archive).flaws.is_empty()
     archive.write_bytes(content[: len(content) // 2])
     assert not check(archive).flaws.is_empty()
+
+
+def test_what_sqlite_itself_finds_is_told(archive: Path) -> None:
+    content = bytearray(archive.read_bytes())
+    content[36:40] = (7).to_bytes(4)  # how many pages are said to be free
+    archive.write_bytes(content)
+    assert whats(archive) == {("file", "orders.sqlite")}
+
+
+def test_an_answer_without_a_readable_id_is_as_it_was_written(archive: Path) -> None:
+    with Archive(archive) as opened:
+        keep(opened, {100_003: b'{"orderId": '}, NOON.replace(day=3))
+    assert check(archive).flaws.is_empty()
 
 
 def test_nothing_is_changed_by_looking(archive: Path, folder: Path) -> None:

@@ -18,6 +18,7 @@ from quivo_frames.concealing import Concealer, Level, concealer
 from quivo_frames.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.order import Kind, Privacy
+from quivo_frames.settings import KEYRING_SERVICE, SHORTEST_KEY
 from quivo_frames.standin import write_ndjson
 from quivo_frames.tables import TABLES, Column, Table
 from quivo_frames.unflattening import unflatten
@@ -157,6 +158,28 @@ def test_a_key_that_is_missing_or_short_is_told_without_it(orders: Path, tmp_pat
     manifest = (tmp_path / "out" / "manifest.json").read_text()
     assert json.loads(manifest)["privacy"]["level"] == "pseudonym"
     assert KEY not in manifest + good.stdout + good.stderr
+
+
+def test_spaces_around_a_key_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f" {KEY}\n")
+    assert concealer("pseudonym").key == KEY.encode()
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f"short{' ' * 64}")
+    with pytest.raises(ConfigError, match="too short"):
+        concealer("pseudonym")
+
+
+def test_without_the_variable_the_key_of_the_keyring_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortest = "s" * SHORTEST_KEY
+    monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
+    monkeypatch.setattr(
+        "keyring.get_password", lambda *asked: {(KEYRING_SERVICE, "pseudonym_key"): shortest}.get(asked)
+    )
+    assert concealer("pseudonym").key == shortest.encode()
+
+
+def test_what_is_required_stays_so_under_pseudonyms() -> None:
+    for table in TABLES.values():
+        assert Concealer(Level.PSEUDONYM, KEY.encode()).described(table) == table
 
 
 def test_levels_that_do_not_exist_are_told() -> None:

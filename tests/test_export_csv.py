@@ -182,6 +182,7 @@ def test_a_text_that_could_be_a_formula_gets_an_apostrophe_and_no_other(tmp_path
     with (tmp_path / "out" / "order_tags.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream))[1][-1] == ("'" + text if text in RISKY else text)
     assert any("1 texts that begin with" in sentence for sentence in told.told) is (text in RISKY)
+    assert len(told.told) == 1 + (text in RISKY)
 
 
 def test_numbers_below_zero_stay_numbers(tmp_path: Path) -> None:
@@ -205,6 +206,12 @@ def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path
     assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
     assert pl.read_csv(tmp_path / "out" / "orders.csv").height == 1
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
+
+
+def test_by_month_is_for_parquet_alone(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="By month is a way of parquet exports"):
+        dataset.export("csv", tmp_path / "out", by_month=True)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mark", [None, "[]", "{", '{"export":"quivo_frames parquet"}'])

@@ -539,6 +539,12 @@ def test_unknown_fields_are_noted_where_they_stand_and_disturb_no_other() -> Non
         assert frames[name].equals(plain[name])
 
 
+def test_a_note_tells_the_first_of_the_values_that_an_order_has_there() -> None:
+    (note,) = flatten([one(positions=[{"colour": 1}, {"colour": "red"}])]).notes.iter_rows(named=True)
+    (alone,) = flatten([one(positions=[{"colour": 1}])]).notes.iter_rows(named=True)
+    assert (note["count"], note["message"]) == (2, alone["message"])
+
+
 ODD_NAMES = [
     'a"b', "a\\b", "a\nb", "a`b", "a.b", "a[0]", "", "é", "日本", "a\0b", "unknown_0", "order_id", "Order_", "class",
     "a - at `$.x`", "x`, got `y", "$",

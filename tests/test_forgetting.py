@@ -49,7 +49,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         answers = {order_id: marked(order_id, f"{WHO}-{order_id}") for order_id in IDS}
         answers[100_018] = marked(100_018, f"{WHO}-100018", sellerId="bad")
         keep(made, answers, NOON)
-        keep(made, {100_017: marked(100_017, f"{WHO}-100017-late")}, NOON + timedelta(days=1))
+        keep(made, {100_017: marked(100_017, f"{WHO}-100017-late", strange=1)}, NOON + timedelta(days=1))
         yield made
 
 
@@ -101,6 +101,7 @@ def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_
     tables = build(archive, tmp_path / "tables")
     before = {name: tables[name] for name in TABLES}
     assert f"{WHO}-100017".encode() in bytes_of(tables.folder)
+    assert 100_017 in tables.notes["order_id"]
     receipt = forget(GONE, archive, [tables.folder])
     after = Dataset.open(tables.folder)
     content = bytes_of(tables.folder)
@@ -153,7 +154,8 @@ def test_a_second_time_finds_nothing_and_harms_nothing(archive: Archive, tmp_pat
     tables = build(archive, tmp_path / "tables")
     forget(GONE, archive, [tables.folder])
     before = {name: Dataset.open(tables.folder)[name] for name in (*TABLES,)}
-    again = forget(GONE, archive, [tables.folder])
+    again = forget(reversed([*GONE, *GONE]), archive, [tables.folder])
+    assert again.order_ids == GONE
     assert (again.responses, again.attempts, again.rows) == (0, 0, {str(tables.folder): 0})
     assert all(Dataset.open(tables.folder)[name].equals(before[name]) for name in TABLES)
 
@@ -212,6 +214,19 @@ def test_a_reader_that_keeps_old_pages_is_told(archive: Archive) -> None:
     pieces = packed(archive.path, [100_006])
     Archive(archive.path).erase([*GONE, 100_006])
     assert not [piece for piece in pieces if piece in around(archive.path)]
+
+
+def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("quivo_frames.archive.care.compact", full)
+        with pytest.raises(ArchiveError, match="cannot be read or written"):
+            archive.erase(GONE)
+    assert archive.erase(GONE) == (0, 0)
 
 
 def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Archive, tmp_path: Path) -> None:

@@ -47,8 +47,10 @@ def test_no_part_at_all_is_18_empty_tables() -> None:
 
 def test_equal_notes_are_added_up_and_keep_their_first_example() -> None:
     notes = [Note("k", "$.a", 2, 7, "x"), Note("k", "$.b", 1, 8, "x")]
-    frames = Frames.concat([Frames.of({}, notes=notes), Frames.of({}, notes=notes[1:] + notes[:1])])
+    later = [Note("k", "$.b", 1, 9, "y"), Note("k", "$.a", 2, 6, "y")]
+    frames = Frames.concat([Frames.of({}, notes=notes), Frames.of({}, notes=later)])
     assert frames.notes.select("path", "count", "order_id").rows() == [("$.a", 4, 7), ("$.b", 2, 8)]
+    assert frames.notes["message"].to_list() == ["x", "x"]
 
 
 def test_orders_leave_all_tables_at_once() -> None:

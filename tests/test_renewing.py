@@ -17,6 +17,7 @@ from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.dataset import Dataset
 from quivo_frames.errors import ConfigError
+from quivo_frames.forgetting import honour_removed
 from quivo_frames.response import Answer, Outcome
 from quivo_frames.standin import order_json
 from quivo_frames.tables import REPORTS, TABLES
@@ -145,6 +146,28 @@ def test_more_than_half_of_the_orders_are_made_by_making_all(archive: Archive, t
     assert both(archive, tmp_path / "out").manifest["made"] == len(IDS)
     keep(archive, {order_id: order_json(order_id) for order_id in IDS[:30]}, NOON + timedelta(days=2))
     assert both(archive, tmp_path / "out").manifest["made"] == 30
+
+
+def test_more_gone_than_half_of_what_is_left_is_made_by_making_all(archive: Archive, tmp_path: Path) -> None:
+    build(archive, tmp_path / "out")
+    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100035").rowcount)
+    assert both(archive, tmp_path / "out").manifest["made"] == 35
+    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100024").rowcount)
+    assert both(archive, tmp_path / "out").manifest["made"] == 0
+
+
+def test_an_answer_that_was_blanked_since_is_made_anew(archive: Archive, tmp_path: Path) -> None:
+    build(archive, tmp_path / "out")
+    removed = order_json(100_003)[:-1] + b', "piiDataRemoved": true}'
+    keep(archive, {100_003: removed}, NOON + timedelta(days=1))
+    honour_removed(archive)  # the older answer is another now, of the same instant
+    then = both(archive, tmp_path / "out", as_of=NOON)
+    assert then.manifest["made"] == 1
+
+
+def test_tables_without_orders_are_followed_by_whatever_comes(archive: Archive, tmp_path: Path) -> None:
+    build(archive, tmp_path / "out", as_of=NOON - timedelta(days=1))
+    assert both(archive, tmp_path / "out").manifest["made"] == len(IDS)
 
 
 @pytest.mark.parametrize("change", ["version", "file", "lineage", "other archive", "privacy", "no manifest"])

@@ -87,6 +87,24 @@ def test_large_orders_make_small_parts(tmp_path: Path, monkeypatch: pytest.Monke
     assert [json.loads(raw.body)["orderId"] for part in parts for raw in inputs.reader.read(part)] == list(range(100))
 
 
+@pytest.mark.parametrize(("orders", "size"), [(4, 10**9), (10**9, 1000), (3, 700), (1, 1)])
+def test_picks_hold_so_many_orders_and_bytes_and_each_order_once(tmp_path: Path, orders: int, size: int) -> None:
+    for name, ids in (("a", range(1, 13)), ("b", range(101, 110))):
+        with Archive(tmp_path / f"{name}.sqlite") as archive:
+            run, _ = archive.begin(ids)
+            for n in ids:
+                answer = Answer(n, Outcome.FETCHED, NOON, 200, {}, body(n, 200 if n < 7 else 0), 1, 0, 0.1, 0.1, "")
+                archive.record(run, answer)
+    inputs = Inputs(sources([tmp_path / "a.sqlite", tmp_path / "b.sqlite"]))
+    assert inputs.answers is not None
+    picks = inputs.picks(inputs.answers, orders, size)
+    assert [pick.number for pick in picks] == list(range(len(picks)))
+    parts = [list(inputs.reader.read(pick)) for pick in picks]
+    assert all(len(raws) <= orders for raws in parts)
+    assert all(sum(len(raw.body) for raw in raws) < size + 300 for raws in parts)
+    assert [raw.order_id for raws in parts for raw in raws] == [*range(1, 13), *range(101, 110)]
+
+
 def test_a_file_that_lost_orders_since_the_first_look_is_told(tmp_path: Path) -> None:
     file = tmp_path / "o.ndjson"
     file.write_bytes(b"\n".join(body(n) for n in range(30)))

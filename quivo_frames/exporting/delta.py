@@ -211,7 +211,7 @@ def _in_log(described: Table) -> list[str]:
 def _replaced(outgoing: Outgoing) -> pl.DataFrame:
     """The ids of the orders whose rows in the target go: those that are written, and those that are erased."""
     orders = outgoing.tables["orders"].select(ORDER_ID.name).collect()
-    return pl.concat([orders, pl.DataFrame({ORDER_ID.name: outgoing.erased}, schema=orders.schema)]).unique()
+    return pl.concat([orders, pl.DataFrame({ORDER_ID.name: outgoing.erased}, schema=orders.schema)])
 
 
 def _replace(table: DeltaTable, rows: pl.LazyFrame, replaced: pl.DataFrame, properties: CommitProperties) -> None:
