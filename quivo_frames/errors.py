@@ -91,6 +91,7 @@ class Lineage(NamedTuple):
     order_id: Annotated[int, "The order."]
     fetched_at: Annotated[datetime, "When the answer arrived."]
     fingerprint: Annotated[int, "The first 8 bytes of the sha256 of its body."]
+    source: Annotated[int, "The archive that has it, by its place among the inputs, counted from 0."]
 
 
 class Note(NamedTuple):

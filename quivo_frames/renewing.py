@@ -11,7 +11,8 @@ from quivo_frames.dataset import Dataset, Kept
 
 MOST = 50_000
 """Orders that are made anew beside others that stay; of more, or of more than half, all are: it takes no longer."""
-_SAME = ["order_id", "fetched_at", "fingerprint"]
+_SAME = ["order_id", "fetched_at", "fingerprint", "source"]
+"""By what an answer is known: of another archive, the same one stands at another place, and failures tell which."""
 
 
 class Renewal(NamedTuple):
@@ -34,7 +35,7 @@ def renewal(before: Dataset, answers: pl.DataFrame | None, *, by_id: bool) -> Re
     """What differs between a dataset and the answers that there are now; None if all is better made anew.
 
     `answers` has a row an order, in the order of the rows of the new dataset: `order_id`, `fetched_at`, `fingerprint`,
-    and whatever leads to it. `by_id` says that this is the order of the ids.
+    `source`, and whatever leads to it. `by_id` says that this is the order of the ids.
     """
     known = before.lineage("answers")
     if answers is None or known is None:

@@ -199,7 +199,7 @@ ANSWERS = {
     "order_id": pl.Int64(),
     "fetched_at": pl.Datetime("us", "UTC"),
     "fingerprint": pl.Int64(),
-    "source": pl.UInt16(),
+    "source": pl.Int64(),
     "size": pl.Int64(),
 }
 """What tells an answer from any other about the same order, which source has it, and its bytes of JSON."""
@@ -239,7 +239,7 @@ class Inputs:
                         self._marks.append(Mark(place, number, mark, self._size))
                     self._size += size
                     place += 1
-                chunks.append(orders.with_columns(source=pl.lit(number, pl.UInt16)).select(list(_SEEN)))
+                chunks.append(orders.with_columns(source=pl.lit(number, pl.Int64)).select(list(_SEEN)))
             self.counts[source.name] = place - start
         return pl.concat(chunks, rechunk=True)
 

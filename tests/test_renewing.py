@@ -140,6 +140,17 @@ def test_of_several_archives_each_order_stands_where_it_would(archive: Archive, 
         assert both([archive, other], tmp_path / "out").manifest["made"] == 0
 
 
+def test_the_same_answer_of_another_archive_stands_where_that_one_stands(archive: Archive, tmp_path: Path) -> None:
+    with Archive(tmp_path / "other.sqlite") as other:
+        bad = b'{"orderId": 100007, "sellerId": "bad"}'
+        keep(other, {100_007: bad, **{order_id: order_json(order_id) for order_id in range(100_050, 100_070)}}, NOON)
+        build([archive, other], tmp_path / "out")
+        other.erase([100_007, 100_055])
+        renewed = both([archive, other], tmp_path / "out")
+    assert renewed.manifest["made"] == 2
+    assert renewed.failures["source"].to_list() == [archive.path.name]
+
+
 def test_more_than_half_of_the_orders_are_made_by_making_all(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     keep(archive, {order_id: order_json(order_id) for order_id in IDS[:31]}, NOON + timedelta(days=1))
