@@ -87,6 +87,7 @@ def test_what_is_not_personal_stays_as_it_was_written() -> None:
         (b'["Ida"]', b""),
         (b'"Ida"', b""),
         (b'{"orderId":1,"comment":"\xff"}', b'{"orderId":1,"comment":null}'),
+        (b'{"orderId":1,"\xff":"Ida"}', b""),
         (b"", b""),
         (b'{"orderId":' + b"[" * 100_000, b""),
     ],

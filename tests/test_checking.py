@@ -79,6 +79,7 @@ CHANGES: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], dict[str, 
     "rows": ("serial_numbers", lambda f: f, {"rows": 7}, ("rows", "serial_numbers")),
     "type": ("orders", lambda f: f.with_columns(pl.col("seller_id").cast(pl.String)), {}, ("columns", "orders")),
     "column": ("shipments", lambda f: f.drop("sscc"), {}, ("columns", "shipments")),
+    "column of a key": ("fulfillment_orders", lambda f: f.drop("fulfillment_order_key"), {}, ("columns", "fulfillment_orders")),
     "both": ("failures", lambda f: f.with_columns(order_id=pl.lit(100_003, pl.Int64)), {}, ("balance", "failures")),
 }  # fmt: skip
 

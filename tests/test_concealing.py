@@ -182,6 +182,17 @@ def test_what_is_required_stays_so_under_pseudonyms() -> None:
         assert Concealer(Level.PSEUDONYM, KEY.encode()).described(table) == table
 
 
+def test_what_is_concealed_is_exported_as_it_is_without_a_key(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+    monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
+    concealed.export("parquet", tmp_path / "export")
+    assert pl.read_parquet(tmp_path / "export" / "orders.parquet").equals(concealed.orders)
+    told = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert told["privacy"] == " ".join(concealed.manifest["privacy"].values()) != "pseudonym"
+
+
 def test_levels_that_do_not_exist_are_told() -> None:
     with pytest.raises(ConfigError, match="full, pseudonym, none"):
         concealer("some")

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from quivo_frames.archive import Archive
+from quivo_frames.archive import Archive, database
 from quivo_frames.building import build
 from quivo_frames.checking import check
 from quivo_frames.cli import main
@@ -183,6 +183,7 @@ def test_the_receipt_tells_which_orders_and_no_personal_data(archive: Archive, t
     [
         ([], "Give either orders"),
         (["100005", "--honour-removed", "--yes"], "Give either orders"),
+        (["--honour-removed", "--yes", "--tables", "nowhere"], "Give either orders"),
         (["100005"], "say --yes where nobody can be asked"),
         (["x", "--yes"], "x"),
         (["100005", "--yes", "--tables", "nowhere"], "nowhere is not a dataset"),
@@ -196,6 +197,17 @@ def test_wrong_use_is_told_and_erases_nothing(archive: Archive, arguments: list[
     assert archive.counts()["responses"] == len(IDS) + 1
 
 
+@pytest.mark.parametrize(("said", "left"), [("n\n", len(IDS) + 1), ("y\n", len(IDS))])
+def test_who_is_asked_and_says_no_erases_nothing(
+    archive: Archive, said: str, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.close()
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    done = CliRunner().invoke(main, ["forget", "100005", "--archive", str(archive.path)], input=said)
+    assert ("Nothing was erased." in done.output, done.exit_code) == ((True, 2) if said == "n\n" else (False, 0))
+    assert archive.counts()["responses"] == left
+
+
 def test_an_archive_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     for job in (lambda: forget([1], tmp_path / "no.sqlite"), lambda: honour_removed(tmp_path / "no.sqlite")):
         with pytest.raises(ConfigError, match="There is no archive"):
@@ -203,7 +215,8 @@ def test_an_archive_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("no.sqlite*"))
 
 
-def test_a_reader_that_keeps_old_pages_is_told(archive: Archive) -> None:
+def test_a_reader_that_keeps_old_pages_is_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
     archive.close()
     with sqlite3.connect(archive.path) as reader:
         reader.execute("BEGIN")
