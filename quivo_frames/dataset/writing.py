@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -91,13 +92,14 @@ class DatasetWriter:
         """
         with _disk(self.folder):
             if self._only is not None or kept is not None:
-                self._written = dict(self._renewed(name, kept) for name in TABLES)
+                with ThreadPoolExecutor(2) as pool:  # one waits for the disk while another packs
+                    self._written = dict(pool.map(partial(self._renewed, kept), TABLES))
             else:
                 # The largest first: whoever is free takes the next one, and all end at about the same time.
                 names = sorted(TABLES, key=lambda name: -sum(part.stat().st_size for part in _parts(self.aside, name)))
                 self._written = dict(share(partial(_put_together, self.aside, self._described), names))
 
-    def _renewed(self, name: str, kept: Kept | None) -> tuple[str, dict[str, Any]]:
+    def _renewed(self, kept: Kept | None, name: str) -> tuple[str, dict[str, Any]]:
         """Writes a table from the only part and from what stays; where the same rows come back, its file stays."""
         rows = self._rows(name)
         if kept is None:
