@@ -9,19 +9,22 @@ import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
 import zstandard
 from click.testing import CliRunner
+from deltalake import DeltaTable
 
 from quivo_frames.archive import Archive, database
 from quivo_frames.building import build
 from quivo_frames.checking import check
 from quivo_frames.cli import main
 from quivo_frames.dataset import Dataset, DatasetWriter
-from quivo_frames.errors import ArchiveError, ConfigError, DatasetError
+from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, ExportError
+from quivo_frames.exporting import delta
 from quivo_frames.forgetting import forget, honour_removed
 from quivo_frames.order import Privacy
 from quivo_frames.standin import order_json
@@ -417,6 +420,37 @@ def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: 
     assert any("csv" in told for told in forget(GONE, archive, [tables.folder]).exports)
     assert WHO.encode() in bytes_of(tmp_path / "csv")
     assert f"{WHO}-100005".encode() not in bytes_of(tmp_path / "csv")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")], ids=["stop", "disk"])
+def test_orders_are_erased_also_from_an_export_that_was_cut_off(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | OSError
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    written, write_table = [], delta._replace
+
+    def cut_off(table: DeltaTable, *rest: Any) -> None:
+        if "/orders" in table.table_uri:
+            raise error
+        written.append(table)
+        write_table(table, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delta, "_replace", cut_off)
+        with pytest.raises((KeyboardInterrupt, ExportError)):
+            tables.export("delta", tmp_path / "lake")
+    assert written
+    assert f"{WHO}-100005".encode() in bytes_of(tmp_path / "lake")
+    receipt = forget(GONE, archive, [tables.folder])
+    assert receipt.exports == [f"{tmp_path / 'lake'} (delta)"]
+    assert f"{WHO}-100005".encode() not in bytes_of(tmp_path / "lake")
+
+
+def test_an_export_that_was_refused_is_not_remembered(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    with pytest.raises(ConfigError):
+        tables.export("delta", tmp_path)
+    assert tables.exports() == []
 
 
 def test_exports_keep_the_privacy_that_they_had(

@@ -160,7 +160,14 @@ class Dataset(Mapping[str, pl.DataFrame]):
         facts = self.manifest.get("privacy", conceals.facts()) if export.privacy is self.level else conceals.facts()
         outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased, " ".join(facts.values()))
         self.exports()  # whether it can be remembered, before anything is written
-        exported = write(outgoing, export.form, export.out, by_month=export.by_month)
+        try:
+            exported = write(outgoing, export.form, export.out, by_month=export.by_month)
+        except ConfigError:
+            raise
+        except BaseException:
+            if "://" in export.out or (export.form is Form.DELTA and Path(export.out).exists()):
+                self._remember(export)  # what was written before it was cut off stays there
+            raise
         return exported._replace(told=[*exported.told, *self._remember(export)])
 
     @property
