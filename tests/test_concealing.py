@@ -15,8 +15,9 @@ import pytest
 
 from quivo_frames.building import build
 from quivo_frames.concealing import Concealer, Level, concealer
-from quivo_frames.dataset import Dataset
+from quivo_frames.dataset import Dataset, Export
 from quivo_frames.errors import ConfigError
+from quivo_frames.exporting import Form
 from quivo_frames.order import Kind, Privacy
 from quivo_frames.settings import KEYRING_SERVICE, SHORTEST_KEY
 from quivo_frames.standin import write_ndjson
@@ -193,9 +194,26 @@ def test_what_is_concealed_is_exported_as_it_is_without_a_key(
     assert told["privacy"] == " ".join(concealed.manifest["privacy"].values()) != "pseudonym"
 
 
-def test_levels_that_do_not_exist_are_told() -> None:
+def test_fields_that_were_concealed_did_not_vanish(orders: Path, tmp_path: Path) -> None:
+    before = build(orders, tmp_path / "out").notes
+    assert build(orders, tmp_path / "out", privacy="none").notes.equals(before)
+
+
+def test_levels_that_do_not_exist_are_told(plain: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="full, pseudonym, none"):
         concealer("some")
+    with pytest.raises(ConfigError, match="full, pseudonym, none"):
+        plain.export("csv", tmp_path / "out", privacy="some")
+
+
+def test_an_export_is_remembered_once_and_found_again_from_any_folder(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = build(orders, tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    for privacy in ("none", "full"):
+        tables.export("csv", "export", privacy=privacy)
+    assert tables.exports() == [Export(Form.CSV, str(tmp_path / "export"), Level.FULL, by_month=False)]
 
 
 def test_tables_that_have_less_are_not_exported_as_more(orders: Path, tmp_path: Path) -> None:

@@ -291,10 +291,14 @@ def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
 
     archive._writer.write(insert)
     assert honour_removed(archive).responses == 2
+    assert not honour_removed(archive).responses
     with sqlite3.connect(archive.path) as db:
         assert db.execute("SELECT size FROM responses WHERE NOT good").fetchall() == [(0,)]
     db.close()
     assert check(archive.path).flaws.is_empty()
+    archive._writer.write(insert)
+    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id = 100005 AND good").rowcount)
+    assert archive.blank([100_005]) == 1  # also where no answer is good
 
 
 def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(

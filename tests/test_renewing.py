@@ -215,6 +215,14 @@ def test_a_dataset_of_files_is_built_as_a_whole(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / ".lineage").exists()
 
 
+def test_failures_stand_by_their_orders_and_those_of_no_known_order_last(tmp_path: Path) -> None:
+    bad = b'{"orderId": %d, "sellerId": "bad"}'
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join([b"{", bad % 7, b"[]", bad % 3]))
+    failures = build(tmp_path / "orders.ndjson", tmp_path / "out").failures
+    assert failures["order_id"].to_list() == [3, 7, None, None]
+    assert failures["place"].to_list() == ["line 4", "line 2", "line 1", "line 3"]
+
+
 def test_only_what_is_new_is_read(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(archive, tmp_path / "out")
     keep(archive, {100_003: order_json(100_003)}, NOON + timedelta(days=1))
