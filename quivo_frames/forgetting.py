@@ -16,7 +16,7 @@ import polars as pl
 from quivo_frames import drift
 from quivo_frames.archive import Archive
 from quivo_frames.concealing import Concealer
-from quivo_frames.dataset import Dataset, DatasetWriter, Export, Kept
+from quivo_frames.dataset import EXPORTS, Dataset, DatasetWriter, Export, Kept
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.frames import Frames
 from quivo_frames.tables import ORDER_ID
@@ -161,7 +161,10 @@ def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:
 
 def _from_export(dataset: Dataset, export: Export, receipt: Receipt) -> None:
     if "://" not in export.out and not Path(export.out).exists():
-        receipt.left.append(f"{export.out} ({export.form}) is not there any more. Was it moved?")
+        receipt.left.append(
+            f"{export.out} ({export.form}) is not there any more. If it was moved, erase it there; if it was deleted, "
+            f"delete its entry from {dataset.folder / EXPORTS}."
+        )
         return
     try:
         dataset.write_out(export, receipt.order_ids)

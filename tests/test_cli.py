@@ -439,3 +439,16 @@ def test_changes_are_told_of_all_orders_and_an_unreadable_answer_is_status_1(
     assert run("changes", "--json").stdout.count("\n") == 3
     assert run("changes", "--out", "changes.csv", "--personal").returncode == 1
     assert (tmp_path / "changes.csv").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("command", [["audit"], ["export", "--check", "excel"], ["export", "--to", "csv", "out"]])
+def test_tables_that_cannot_be_read_are_told_without_a_traceback(run, tmp_path: Path, command: list[str]) -> None:
+    write_ndjson(tmp_path / "orders.ndjson", 20)
+    folder = build(tmp_path / "orders.ndjson", tmp_path / "tables").folder
+    content = bytearray((folder / "orders.parquet").read_bytes())
+    content[4:-8] = b"\xff" * (len(content) - 12)
+    (folder / "orders.parquet").write_bytes(content)
+    done = run(command[0], str(folder), *command[1:])
+    assert done.returncode == 3
+    assert "quivo-frames check" in done.stderr
+    assert "Traceback" not in done.stderr

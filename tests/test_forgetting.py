@@ -470,3 +470,27 @@ def test_exports_keep_the_privacy_that_they_had(
         after = pl.read_parquet(tmp_path / level / "orders.parquet")
         assert after.equals(frame.filter(~pl.col("order_id").is_in(GONE)))
         assert WHO.encode() not in bytes_of(tmp_path / level)
+
+
+def test_pseudonyms_of_an_export_are_not_changed_by_forgetting(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    tables = build(archive, tmp_path / "tables")
+    tables.export("csv", tmp_path / "csv", privacy="pseudonym")
+    before = (tmp_path / "csv" / "orders.csv").read_bytes()
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "o" * 64)
+    receipt = forget([100_005], archive, [tables.folder])
+    assert "under another QUIVO_PSEUDONYM_KEY" in receipt.left[0]
+    assert (tmp_path / "csv" / "orders.csv").read_bytes() == before
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    assert forget([100_005], archive, [tables.folder]).exports
+    assert (tmp_path / "csv" / "orders.csv").read_bytes() != before
+
+
+def test_an_export_is_not_emptied_by_tables_that_have_less(archive: Archive, tmp_path: Path) -> None:
+    build(archive, tmp_path / "tables").export("csv", tmp_path / "csv")
+    build(archive, tmp_path / "tables", privacy="none")
+    receipt = forget([100_005], archive, [tmp_path / "tables"])
+    assert "were built with --privacy none" in receipt.left[0]
+    assert f"{WHO}-100006".encode() in bytes_of(tmp_path / "csv")

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from quivo_frames.cli import care, fetching, history, tables
-from quivo_frames.errors import QuivoError
+from quivo_frames.errors import DatasetError, QuivoError
 
 _INTERRUPTED = {
     "refetch": "What was done is kept; the same command goes on from here.",
@@ -38,6 +38,13 @@ class _Commands(click.Group):
         except QuivoError as error:
             click.echo(f"quivo-frames: {error}", err=True)
             ctx.exit(error.exit_status)
+        except Exception as error:
+            if not type(error).__module__.startswith("polars"):
+                raise
+            told = f"The tables cannot be read ({type(error).__name__})."  # without its text, which may hold a value
+            cure = "`quivo-frames check DIR` tells which file is damaged. If it finds none, please report this."
+            click.echo(f"quivo-frames: {told} {cure}", err=True)
+            ctx.exit(DatasetError.exit_status)
         except KeyboardInterrupt:
             told = _INTERRUPTED.get(ctx.invoked_subcommand or "", "Nothing was changed.")
             click.echo(f"\nInterrupted. {told}", err=True)

@@ -15,7 +15,8 @@ Its rooms: manifest (the file and its names), opened (the `Dataset`), writing (t
 
 from __future__ import annotations
 
+from quivo_frames.dataset.manifest import EXPORTS
 from quivo_frames.dataset.opened import Dataset, Export
 from quivo_frames.dataset.writing import DatasetWriter, Kept, put_aside
 
-__all__ = ["Dataset", "DatasetWriter", "Export", "Kept", "put_aside"]
+__all__ = ["EXPORTS", "Dataset", "DatasetWriter", "Export", "Kept", "put_aside"]

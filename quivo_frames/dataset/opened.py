@@ -23,12 +23,13 @@ from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, table
 
 
 class Export(NamedTuple):
-    """One place that the tables were written to, and how."""
+    """One place that the tables were written to, and how; `key` tells the key of its pseudonyms from others."""
 
     form: Form
     out: str
     privacy: Level
     by_month: bool
+    key: str
 
 
 class Dataset(Mapping[str, pl.DataFrame]):
@@ -124,7 +125,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: the place holds something else, or a setting or a library is missing.
             ExportError: the place cannot be written; what it held is untouched.
         """
-        return self.write_out(Export(form_of(to), _absolute(out), self.concealed_as(privacy), by_month))
+        form, level = form_of(to), self.concealed_as(privacy)
+        _, facts = self._conceals(level)
+        return self.write_out(Export(form, _absolute(out), level, by_month, facts.get("key", "")))
 
     def concealed_as(self, privacy: str | None) -> Level:
         """The level of privacy of an export: what was asked for, or what the tables have.
@@ -152,12 +155,13 @@ class Dataset(Mapping[str, pl.DataFrame]):
         """The tables, written as an export says, and remembered; nothing of the orders `erased` stays behind.
 
         Raises:
-            ConfigError, ExportError: as for `export`.
+            ConfigError, ExportError: as for `export`; also if the key of its pseudonyms is another one now.
         """
-        conceals = concealer(export.privacy) if export.privacy is not self.level else Concealer()
+        conceals, facts = self._conceals(self.concealed_as(export.privacy))
+        if facts.get("key", "") != export.key:
+            raise ConfigError("Its pseudonyms were made under another QUIVO_PSEUDONYM_KEY. Give that one.")
         described = {name: Concealer(export.privacy).described(table) for name, table in TABLES.items()}
         tables = {name: self.lazy(name).select(conceals.select(TABLES[name])) for name in TABLES}
-        facts = self.manifest.get("privacy", conceals.facts()) if export.privacy is self.level else conceals.facts()
         outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased, " ".join(facts.values()))
         self.exports()  # whether it can be remembered, before anything is written
         try:
@@ -169,6 +173,13 @@ class Dataset(Mapping[str, pl.DataFrame]):
                 self._remember(export)  # what was written before it was cut off stays there
             raise
         return exported._replace(told=[*exported.told, *self._remember(export)])
+
+    def _conceals(self, level: Level) -> tuple[Concealer, Mapping[str, str]]:
+        """What conceals the tables to a level, and how they are concealed then."""
+        if level is self.level:
+            return Concealer(), self.manifest.get("privacy", Concealer().facts())
+        conceals = concealer(level)
+        return conceals, conceals.facts()
 
     @property
     def name(self) -> str:
@@ -185,7 +196,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         file = self.folder / EXPORTS
         try:
             known = json.loads(file.read_bytes())
-            return [Export(Form(one["form"]), one["out"], Level(one["privacy"]), one["by_month"]) for one in known]
+            return [Export(**{**one, "form": Form(one["form"]), "privacy": Level(one["privacy"])}) for one in known]
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError) as error:

@@ -95,9 +95,16 @@ def write(outgoing: Outgoing, form: Form, out: str, *, by_month: bool = False) -
         exported: Exported = room.write(outgoing, out, **options)
     except QuivoError:
         raise
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except OSError as error:
         raise ExportError(
             f"The tables cannot be written to {out}: {reason(error)}. What was there before is untouched. "
             "Make room or give another place, and export again."
+        ) from error
+    except pl.exceptions.PolarsError as error:  # its text may hold a value
+        full = "No space left" in str(error)
+        told = reason(error) if full else f"they cannot be read or written ({type(error).__name__})"
+        raise ExportError(
+            f"The tables were not exported to {out}: {told}. What was there before is untouched. Make room, or look "
+            "with `quivo-frames check` whether the tables are damaged, and export again."
         ) from error
     return exported
