@@ -50,7 +50,7 @@ def new_file(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
     """
     path = path.resolve()
     if path.is_dir() or (path.exists() and not is_ours(path)):
-        raise ConfigError(f"{path} is there already, and was not written by quivo_frames. Give another name.")
+        raise ConfigError(f"{path} is there already, and is no earlier export of this form. Give another name.")
     with _beside(path) as (new, _):
         yield new
         _settle(new)
@@ -69,7 +69,9 @@ def new_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
     """
     path = path.resolve()
     if path.is_file() or (path.is_dir() and any(path.iterdir()) and not is_ours(path)):
-        raise ConfigError(f"{path} is there already, and was not written by quivo_frames. Give an empty or new folder.")
+        raise ConfigError(
+            f"{path} is there already, and is no earlier export of this form. Give an empty or new folder."
+        )
     with _beside(path) as (new, before):
         new.mkdir(mode=0o700)
         yield new

@@ -158,7 +158,7 @@ def _numbers(
         more = f" and {wrong - SHOWN:,} more" if wrong > SHOWN else ""
         raise ConfigError(
             f"{wrong:,} of the ids{where} cannot be order ids: {', '.join(shown)}{more}. "
-            f"An order id is a whole number from 1 to {LARGEST_ID}.{hint} Nothing was asked."
+            f"An order id is a whole number from 1 to {LARGEST_ID}.{hint} Nothing was done."
         )
 
 

@@ -119,7 +119,7 @@ def test_a_parent_that_refuses_is_an_error_of_the_disk(tmp_path: Path, new: New)
 def test_what_is_not_ours_is_left_alone(tmp_path: Path, kind: str, new: New) -> None:
     fill(tmp_path / "out", kind, "theirs") if kind == "file" else (tmp_path / "out").mkdir()
     (tmp_path / "out" / "stranger").touch() if kind == "folder" else None
-    with pytest.raises(ConfigError, match=r"out is there already, and was not written by quivo_frames"):
+    with pytest.raises(ConfigError, match=r"out is there already, and is no earlier export of this form"):
         new(tmp_path / "out", theirs).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -148,7 +148,7 @@ def test_invalid_ids_are_counted_and_five_are_shown_with_their_places() -> None:
 
 
 WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
-    "a word": ("ids.txt", b"1\n# two\n\n3 canary,4", None, "1 of the ids in ids.txt cannot be order ids: a text of 6 characters, not shown (line 4). An order id is a whole number from 1 to 9223372036854775807. If this is a table, tell the column of the ids: column, --column. Nothing was asked."),
+    "a word": ("ids.txt", b"1\n# two\n\n3 canary,4", None, "1 of the ids in ids.txt cannot be order ids: a text of 6 characters, not shown (line 4). An order id is a whole number from 1 to 9223372036854775807. If this is a table, tell the column of the ids: column, --column. Nothing was done."),
     "a fraction": ("ids.txt", b"1\n1.5", None, "'1.5' (line 2)"),
     "too high": ("ids.txt", b"9223372036854775808", None, "'9223372036854775808' (line 1)"),
     "a cell": ("ids.csv", b'id,n\n1,"a\nb"\n-2,c', None, "1 of the ids in the column id of ids.csv cannot be order ids: '-2' (line 4)."),

@@ -85,7 +85,7 @@ def test_ids_may_be_numbers_or_their_digits_and_are_asked_once(
 def test_an_invalid_id_stops_everything_before_the_first_request(
     standin: StandIn, client: Client, archive: Archive, wrong: Any
 ) -> None:
-    with pytest.raises(ConfigError, match=r"^1 of the ids cannot be order ids: .*Nothing was asked"):
+    with pytest.raises(ConfigError, match=r"^1 of the ids cannot be order ids: .*Nothing was done"):
         refetch([100001, wrong, 100002], client, archive)
     assert standin.requests == 0
     assert archive.runs().height == 0
