@@ -219,7 +219,7 @@ def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Pat
     (tmp_path / "orders.csv").write_text("mine")
     if mark is not None:
         (tmp_path / MARK).write_text(mark)
-    with pytest.raises(ConfigError, match="not written by quivo_frames"):
+    with pytest.raises(ConfigError, match="no earlier export of this form"):
         dataset.export("csv", tmp_path)
     assert (tmp_path / "orders.csv").read_text() == "mine"
 

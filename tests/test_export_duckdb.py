@@ -183,7 +183,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
         with duckdb.connect(out) as db:
             db.execute("CREATE TABLE about (x INTEGER)" if content != "database" else "CREATE TABLE orders (x INTEGER)")
     before = out.read_bytes() if out.is_file() else None
-    with pytest.raises(ConfigError, match="not written by quivo_frames"):
+    with pytest.raises(ConfigError, match="no earlier export of this form"):
         dataset.export("duckdb", out)
     assert (out.read_bytes() if out.is_file() else None) == before
     assert [path.name for path in tmp_path.iterdir()] == ["mine.duckdb"]

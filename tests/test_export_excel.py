@@ -357,7 +357,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
     else:
         elsewhere("import openpyxl, sys; b = openpyxl.Workbook(); b.save(sys.argv[1]); print(0)", out)
     before = out.read_bytes() if out.is_file() else None
-    with pytest.raises(ConfigError, match="not written by quivo_frames"):
+    with pytest.raises(ConfigError, match="no earlier export of this form"):
         dataset.export("excel", out)
     assert (out.read_bytes() if out.is_file() else None) == before
 
