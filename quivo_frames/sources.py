@@ -74,13 +74,13 @@ class _File:
         return self.path.stat().st_size * (_PACKED if self.path.suffix.lower() in files.PACKED else 1)
 
     def index(self, look: Look) -> Iterator[Seen]:
-        spots = files.spots(self.path)
-        while chunk := list(islice(spots, CHUNK)):
-            looks = [look(raw.body) for _, raw in chunk]
-            sizes = pl.Series("size", [len(raw.body) for _, raw in chunk], dtype=pl.Int64)
-            orders = indexed([(found.order_id, None, found.last_modified) for found in looks])
+        # Without the bodies: of a chunk they would take more memory than all the rest.
+        seen = ((look(raw.body), len(raw.body), spot) for spot, raw in files.spots(self.path))
+        while chunk := list(islice(seen, CHUNK)):
+            orders = indexed([(found.order_id, None, found.last_modified) for found, _, _ in chunk])
+            sizes = pl.Series("size", [size for _, size, _ in chunk], dtype=pl.Int64)
             orders = orders.with_columns(sizes, pl.lit(None, pl.Int64).alias("fingerprint"))
-            yield Seen(orders, [spot for spot, _ in chunk])
+            yield Seen(orders, [spot for *_, spot in chunk])
 
     def read(self, mark: object) -> Iterator[RawOrder]:
         return (raw for _, raw in files.spots(self.path, mark if isinstance(mark, files.Spot) else None))
