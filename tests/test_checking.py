@@ -92,6 +92,13 @@ def test_each_flaw_of_the_content_is_found_though_the_hashes_fit(folder: Path, c
     assert "--full" in check(folder).flaws["message"][0]
 
 
+def test_an_order_too_few_in_the_tables_is_found_where_a_failure_is_too_many(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["orders"] |= {"out": 30, "failed": 0}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert whats(folder) == {("balance", "manifest.json")}
+
+
 @pytest.mark.parametrize("name", [*(f"{name}.parquet" for name in TABLES), ".lineage/answers.parquet"])
 def test_one_changed_byte_of_any_file_is_found(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())

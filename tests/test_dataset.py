@@ -78,6 +78,15 @@ def test_the_same_input_gives_the_same_bytes(orders: Path, tmp_path: Path) -> No
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
+def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Path, tmp_path: Path) -> None:
+    one = build(orders, tmp_path / "one").name
+    (tmp_path / "other.ndjson").write_bytes(b'{"orderId": 1, "orderStatus": "ODD"}')
+    assert build(tmp_path / "other.ndjson", tmp_path / "two").name != one
+    two = build(orders, tmp_path / "two")
+    assert "new_value" in two.notes["kind"]
+    assert two.name == one
+
+
 def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = build(orders, tmp_path / "one")
     monkeypatch.setattr(building, "PART", 7)

@@ -97,6 +97,11 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Arc
     assert archive.counts()["orders"] == len(IDS) - len(GONE)
     assert archive.runs().select("asked", "fetched", "left").rows() == [(37, 37, 0), (0, 0, 0)]
     assert check(archive.path).flaws.is_empty()
+    with sqlite3.connect(archive.path) as db:
+        assert db.execute("PRAGMA freelist_count").fetchone() == (0,)  # no pages are left that once held something
+        for table in ("responses", "attempts", "asked"):
+            assert not {order_id for (order_id,) in db.execute(f"SELECT order_id FROM {table}")} & set(GONE)
+    db.close()
     keep(archive, {100_006: order_json(100_006)}, NOON + timedelta(days=2))  # and it can still be written to
 
 
@@ -280,7 +285,7 @@ def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Arc
 
 def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
     keep(archive, {100_005: marked(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
-    page = f"<html>{WHO}</html>".encode()
+    page = marked(100_006, WHO)  # an order, but not the one that was asked for
 
     def insert(db: sqlite3.Connection) -> None:
         db.execute(

@@ -105,6 +105,20 @@ def test_picks_hold_so_many_orders_and_bytes_and_each_order_once(tmp_path: Path,
     assert [raw.order_id for raws in parts for raw in raws] == [*range(1, 13), *range(101, 110)]
 
 
+def test_what_is_refetched_during_a_build_waits_for_the_next(given: list[Path]) -> None:
+    inputs = Inputs(sources(given[:1]))
+    assert inputs.answers is not None
+    with Archive(given[0]) as archive:
+        run, _ = archive.begin([3, 13])
+        for n in (3, 13):
+            archive.record(
+                run, Answer(n, Outcome.FETCHED, NOON + timedelta(days=9), 200, {}, body(n, 7), 1, 0, 0.1, 0.1, "")
+            )
+    (pick,) = inputs.picks(inputs.answers, 100, 10**9)
+    expected = [body(n) for n in range(1, 13)]
+    assert [raw.body for raw in read(inputs, 100)] == [raw.body for raw in inputs.reader.read(pick)] == expected
+
+
 def test_a_file_that_lost_orders_since_the_first_look_is_told(tmp_path: Path) -> None:
     file = tmp_path / "o.ndjson"
     file.write_bytes(b"\n".join(body(n) for n in range(30)))
