@@ -98,11 +98,19 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Arc
     assert archive.runs().select("asked", "fetched", "left").rows() == [(37, 37, 0), (0, 0, 0)]
     assert check(archive.path).flaws.is_empty()
     with sqlite3.connect(archive.path) as db:
-        assert db.execute("PRAGMA freelist_count").fetchone() == (0,)  # no pages are left that once held something
         for table in ("responses", "attempts", "asked"):
             assert not {order_id for (order_id,) in db.execute(f"SELECT order_id FROM {table}")} & set(GONE)
     db.close()
     keep(archive, {100_006: order_json(100_006)}, NOON + timedelta(days=2))  # and it can still be written to
+
+
+def test_no_page_is_left_that_once_held_a_forgotten_order(archive: Archive) -> None:
+    archive.erase(
+        IDS[:30]
+    )  # some systems build SQLite so that it overwrites what is deleted: here, nobody relies on it
+    with sqlite3.connect(archive.path) as db:
+        assert db.execute("PRAGMA freelist_count").fetchone() == (0,)
+    db.close()
 
 
 def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_path: Path) -> None:
