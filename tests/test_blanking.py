@@ -26,7 +26,7 @@ def texts(value: Any) -> set[str]:
 
 
 @given(orders())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_blanked_orders_have_the_tables_of_orders_without_personal_values(order: str) -> None:
     before, after = flatten([order]), flatten([blanked(order.encode())])
     if before.failures.height:
