@@ -213,7 +213,7 @@ def test_an_export_is_remembered_once_and_found_again_from_any_folder(
     monkeypatch.chdir(tmp_path)
     for privacy in ("none", "full"):
         tables.export("csv", "export", privacy=privacy)
-    assert tables.exports() == [Export(Form.CSV, str(tmp_path / "export"), Level.FULL, by_month=False)]
+    assert tables.exports() == [Export(Form.CSV, str(tmp_path / "export"), Level.FULL, by_month=False, key="")]
 
 
 def test_tables_that_have_less_are_not_exported_as_more(orders: Path, tmp_path: Path) -> None:
