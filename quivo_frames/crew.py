@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from quivo_frames.errors import LostWorker
 
@@ -26,6 +26,20 @@ R = TypeVar("R")
 
 _ENVIRONMENT = {"POLARS_MAX_THREADS": "1"}
 """Each process keeps one core busy: more threads would only wait for it."""
+
+
+class Workers(Protocol):
+    """Processes, here or elsewhere, that share work: `size` of them, about."""
+
+    size: int
+
+    def share(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """What `work` makes of each item, as it comes; both can be pickled, and what is made twice is the same.
+
+        Raises:
+            LostWorker: one was ended from outside, and the others could not make up for it.
+            ConfigError: they cannot do this work.
+        """
 
 
 class Crew:

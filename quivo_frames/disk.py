@@ -53,7 +53,7 @@ def new_file(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
         raise ConfigError(f"{path} is there already, and is no earlier export of this form. Give another name.")
     with _beside(path) as (new, _):
         yield new
-        _settle(new)
+        settle(new)
         new.replace(path)
 
 
@@ -76,7 +76,7 @@ def new_folder(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
         new.mkdir(mode=0o700)
         yield new
         for file in filter(Path.is_file, new.rglob("*")):
-            _settle(file)
+            settle(file)
         if path.exists():
             path.rename(before)
         try:
@@ -116,7 +116,7 @@ def _clear(*left: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _settle(file: Path) -> None:
+def settle(file: Path) -> None:
     """Gives a file to its owner alone, and sees to it that all of it is on the disk."""
     file.chmod(OWNER)
     with file.open("rb") as stream:

@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from quivo_frames import stores
 from quivo_frames.errors import ConfigError, ExportError
-from quivo_frames.exporting import Form, delta, stores, write
+from quivo_frames.exporting import Form, delta, write
 from quivo_frames.frames import Frames
 from quivo_frames.tables import TABLES
 from tests.going_out import equal, going_out, some_orders

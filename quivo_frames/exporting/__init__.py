@@ -1,7 +1,6 @@
 """Nouns: the places where tables land: folders of parquet or CSV, Delta Lake, DuckDB, Excel. Floor 3.
 
-Its rooms: parquet, delta, duckdb, excel and csv, each of which writes all tables to one place, whole or not at all;
-stores (what the two that write to object stores share).
+Its rooms: parquet, delta, duckdb, excel and csv, each of which writes all tables to one place, whole or not at all.
 """
 
 from __future__ import annotations

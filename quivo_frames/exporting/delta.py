@@ -22,9 +22,10 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
+from quivo_frames import stores
 from quivo_frames.arrow import ROW_GROUP, ZSTD_LEVEL, arrow_schema
 from quivo_frames.errors import ConfigError, ExportError
-from quivo_frames.exporting import Exported, Form, Outgoing, stores
+from quivo_frames.exporting import Exported, Form, Outgoing
 from quivo_frames.order import Kind, Privacy
 from quivo_frames.tables import ORDER_ID, SCHEMA_VERSION, Table
 

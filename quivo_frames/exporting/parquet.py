@@ -22,10 +22,11 @@ from typing import Any
 
 import polars as pl
 
+from quivo_frames import stores
 from quivo_frames.arrow import sink
 from quivo_frames.disk import new_folder
 from quivo_frames.errors import ConfigError
-from quivo_frames.exporting import Exported, Form, Outgoing, stores
+from quivo_frames.exporting import Exported, Form, Outgoing
 from quivo_frames.order import Kind
 from quivo_frames.tables import ORDER_ID, Column
 

@@ -1,4 +1,4 @@
-"""Verbs about object stores (s3://, gs://, az://): whether an address is one, and what their refusals mean.
+"""Verbs about object stores (s3://, gs://, az://): whether an address is one, and what their refusals mean. Floor 1.
 
 Credentials, region and endpoint come from the environment, as the libraries of the stores name them: AWS_ACCESS_KEY_ID
 and its like, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY. What polars and
