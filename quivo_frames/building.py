@@ -28,7 +28,7 @@ from quivo_frames.frames import Frames, add_up, report
 from quivo_frames.progress import bar
 from quivo_frames.renewing import Renewal, renewable, renewal
 from quivo_frames.response import RawOrder
-from quivo_frames.sources import Input, Inputs, Part, Pick, Reader, Source, sources
+from quivo_frames.sources import Input, Inputs, Part, Source, sources
 from quivo_frames.superseding import repeated
 from quivo_frames.tables import LINEAGES, ORDER_ID, TABLES
 from quivo_frames.validating import validate
@@ -121,14 +121,13 @@ def _made(
     orders: Inputs, renewed: Renewal | None, writer: DatasetWriter, conceals: Concealer, crew: Crew
 ) -> Iterable[Receipt]:
     """Makes all parts, and gives their receipts as they come."""
-    parts: Sequence[Part | Pick]
     if renewed is None:
         parts = orders.parts(PART, PART_BYTES, crew.size)
     else:
         parts = orders.picks(renewed.wanted, PART, PART_BYTES)
     if len(parts) == 1:
-        return [_make(orders.reader, conceals, lambda _, frames: writer.keep(frames), parts[0])]
-    return crew.share(partial(_make, orders.reader, conceals, partial(put_aside, writer.aside)), parts)
+        return [_make(conceals, lambda _, frames: writer.keep(frames), parts[0])]
+    return crew.share(partial(_make, conceals, partial(put_aside, writer.aside)), parts)
 
 
 def _finished(
@@ -178,7 +177,7 @@ def _facts(
     }
 
 
-def _make(reader: Reader, conceals: Concealer, keep: Callable[[int, Frames], object], part: Part | Pick) -> Receipt:
+def _make(conceals: Concealer, keep: Callable[[int, Frames], object], part: Part) -> Receipt:
     """Flattens and checks a part, conceals what shall be concealed, and hands over its tables."""
     flattener = Flattener()
     batches: list[Frames] = []
@@ -186,7 +185,7 @@ def _make(reader: Reader, conceals: Concealer, keep: Callable[[int, Frames], obj
     sample: dict[int, bytes] = {}
     came = 0
     with without_collection():
-        for batch in _batches(reader.read(part)):
+        for batch in _batches(part.read()):
             batches.append(flattener.flatten(batch, origins))
             sample |= conserving.sample(batch, first=part.number == came == 0)
             came += len(batch)

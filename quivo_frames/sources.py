@@ -7,10 +7,10 @@ replaces, and leaves marks, so that any range of places can be read without read
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -147,52 +147,55 @@ class Mark(NamedTuple):
     size: int
 
 
-class Part(NamedTuple):
-    """A range of places that is built in one go; `losers` are those in it that a newer answer replaces."""
+class Slice(NamedTuple):
+    """`orders` consecutive orders of one source, from a mark on; `losers` are those that a newer answer replaces."""
 
-    number: int
-    start: int
-    stop: int
+    source: Source
+    mark: object
+    orders: int
     losers: frozenset[int]
+    """By their places, counted from 0 at the mark."""
+
+    def read(self) -> Iterator[RawOrder]:
+        """The orders that no newer answer replaces.
+
+        Raises:
+            ConfigError: the source has fewer orders than before.
+        """
+        seen = 0
+        for raw in islice(self.source.read(self.mark), self.orders):
+            if seen not in self.losers:
+                yield raw
+            seen += 1
+        if seen < self.orders:
+            raise ConfigError(f"{self.source.name} was changed while it was read. Build again when it is complete.")
 
 
 class Pick(NamedTuple):
-    """Some orders of one source, which are built in one go."""
+    """Some orders of one source, by id."""
 
-    number: int
-    source: int
+    source: Source
     order_ids: Sequence[int]
 
+    def read(self) -> Iterator[RawOrder]:
+        """These orders."""
+        return self.source.pick(self.order_ids)
 
-class Reader(NamedTuple):
-    """Reads any part; small enough to be sent to another process."""
 
-    sources: Sequence[Source]
-    marks: Sequence[Mark]
+class Part(NamedTuple):
+    """Orders that are built in one go, wherever that is: a part knows all that it takes to read them."""
 
-    def read(self, part: Part | Pick) -> Iterator[RawOrder]:
-        """The orders of a part that no newer answer replaces.
+    number: int
+    pieces: Sequence[Slice | Pick]
+
+    def read(self) -> Iterator[RawOrder]:
+        """The orders of the part.
 
         Raises:
             ConfigError: a source has fewer orders than before.
+            ArchiveError: an answer is damaged.
         """
-        if isinstance(part, Pick):
-            yield from self.sources[part.source].pick(part.order_ids)
-            return
-        place = part.start
-        while place < part.stop:
-            at = bisect_right(self.marks, place, key=lambda mark: mark.place) - 1
-            mark = self.marks[at]
-            source = self.sources[mark.source]
-            stop = min(
-                part.stop, next((next_.place for next_ in self.marks[at:] if next_.source > mark.source), part.stop)
-            )
-            for raw in islice(source.read(mark.mark), place - mark.place, stop - mark.place):
-                if place not in part.losers:
-                    yield raw
-                place += 1
-            if place < stop:
-                raise ConfigError(f"{source.name} was changed while it was read. Build again when it is complete.")
+        return chain.from_iterable(piece.read() for piece in self.pieces)
 
 
 ANSWERS = {
@@ -225,7 +228,6 @@ class Inputs:
         """How many are left."""
         self.answers = self._answers(index)
         """Those that are left, if all of them come from archives: a row of ANSWERS each, by place; else None."""
-        self.reader = Reader(found, self._marks)
 
     def _index(self, look: Look) -> pl.DataFrame:
         self._size, self._marks = 0, []
@@ -254,28 +256,38 @@ class Inputs:
         return place - last.place >= STEP or self._size - last.size >= STEP_BYTES
 
     def parts(self, orders: int, size: int, shares: int) -> list[Part]:
-        """Ranges of places with about `orders` orders at the most, fewer if that makes `size` bytes.
+        """All orders in parts of about `orders` orders at the most, fewer if that makes `size` bytes.
 
         There are enough of them for `shares` to be even.
         """
         count = -(-self._found // orders)
-        count = max(-(-count // shares) * shares, 1)
-        bounds, before = [0], 0
+        most = self._found / max(-(-count // shares) * shares, 1)
+        begins: list[list[Mark]] = [[]]
+        """Where the slices of each part begin."""
         for mark in self._marks:
-            if mark.place - bounds[-1] >= self._found / count or mark.size - before >= size:
-                bounds.append(mark.place)
-                before = mark.size
+            first = begins[-1][0] if begins[-1] else mark
+            if mark.place - first.place >= most or mark.size - first.size >= size:
+                begins.append([mark])
+            elif mark is first or mark.source != begins[-1][-1].source:
+                begins[-1].append(mark)
+        stops = iter([*(mark.place for part in begins for mark in part), self._found])
+        next(stops, None)
         losers = sorted(self.losers)
         return [
-            Part(n, start, stop, frozenset(losers[bisect_left(losers, start) : bisect_left(losers, stop)]))
-            for n, (start, stop) in enumerate(zip(bounds, [*bounds[1:], self._found], strict=True))
+            Part(number, [self._slice(mark, next(stops), losers) for mark in part])
+            for number, part in enumerate(begins)
         ]
 
-    def picks(self, wanted: pl.DataFrame, orders: int, size: int) -> list[Pick]:
-        """Some rows of `answers`, as orders to be built in one go: about so many, of so many bytes, at the most."""
-        found: list[Pick] = []
+    def _slice(self, mark: Mark, stop: int, losers: Sequence[int]) -> Slice:
+        start = mark.place
+        among = losers[bisect_left(losers, start) : bisect_left(losers, stop)]
+        return Slice(self._sources[mark.source], mark.mark, stop - start, frozenset(place - start for place in among))
+
+    def picks(self, wanted: pl.DataFrame, orders: int, size: int) -> list[Part]:
+        """Some rows of `answers`, in parts of about so many orders, of so many bytes, at the most."""
+        found: list[Part] = []
         for (source,), rows in wanted.partition_by("source", as_dict=True, maintain_order=True).items():
             share = (pl.int_range(pl.len()) // orders).alias("count"), (pl.col("size").cum_sum() // size).alias("bytes")
             for part in rows.with_columns(share).partition_by("count", "bytes", maintain_order=True):
-                found.append(Pick(len(found), source, part["order_id"].to_list()))
+                found.append(Part(len(found), [Pick(self._sources[source], part["order_id"].to_list())]))
         return found
