@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.stores_here import s3, server  # noqa: F401  # fixtures
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

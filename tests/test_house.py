@@ -37,6 +37,7 @@ DOORS = {
     "rich": {"showing"},
     "duckdb": {"exporting"},
     "xlsxwriter": {"exporting"},
+    "obstore": {"places"},
 }
 
 

@@ -80,7 +80,7 @@ def write(outgoing: Outgoing, out: str) -> Exported:
         ExportError: the place cannot be written, or another job changed a table at the same time.
     """
     place = _place(out)
-    with stores.told(out, _AFTER):
+    with stores.told(f"The tables cannot be written to {out}", "export again", _AFTER):
         found = {name: _found(f"{place}/{name}") for name in outgoing.described}
         for name, table in found.items():
             if table is not None:

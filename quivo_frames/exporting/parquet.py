@@ -36,6 +36,7 @@ FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 """What Hive, and all that reads its folders, calls null."""
 _KIND = "quivo_frames parquet"
+_AFTER = "Files that were written already stay; the same export again replaces all of them."
 
 
 def write(outgoing: Outgoing, out: str, by_month: bool = False) -> Exported:
@@ -110,7 +111,7 @@ def _is_ours(folder: Path) -> bool:
 
 def _to_store(outgoing: Outgoing, out: str) -> Exported:
     place = stores.address(out)
-    with stores.told(out, "Files that were written already stay; the same export again replaces all of them."):
+    with stores.told(f"The tables cannot be written to {out}", "export again", _AFTER):
         if not _is_marked(place) and stores.holds_parquet(place):
             raise ConfigError(
                 f"There are parquet files in {out} that quivo_frames did not write. Nothing was written. "
