@@ -107,7 +107,7 @@ def _dataset(folder: Path) -> tuple[dict[str, int], list[Flaw]]:
     except DatasetError as error:
         return {}, [Flaw("dataset", folder.name, None, 1, str(error))]
     damaged = [
-        Flaw("file", file.name, None, 1, f"{file} is not any more what was written. {_REBUILD}")
+        Flaw("file", Path(file).name, None, 1, f"{file} is not any more what was written. {_REBUILD}")
         for file in dataset.damaged()
     ]
     looked = {"tables": len(TABLES), "orders": dataset.counts()["orders"], "rows": sum(dataset.counts().values())}

@@ -88,12 +88,12 @@ def forget(
     receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
     for dataset in datasets:
         try:
-            receipt.rows[str(dataset.folder)] = _without(dataset, receipt.order_ids)
+            receipt.rows[dataset.address] = _without(dataset, receipt.order_ids)
         except QuivoError as error:
-            receipt.left.append(f"{dataset.folder} and its exports: {error}")
+            receipt.left.append(f"{dataset.address} and its exports: {error}")
             continue
         for export in dataset.exports():
-            _from_export(Dataset.open(dataset.folder), export, receipt)
+            _from_export(Dataset.open(dataset.address), export, receipt)
     return receipt
 
 
@@ -141,7 +141,7 @@ def _whole(folder: str | os.PathLike[str]) -> Dataset:
 
 def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:
     """Takes orders out of the tables of a folder; how many rows there were of them."""
-    with DatasetWriter(dataset.folder, Concealer(dataset.level)) as writer:
+    with DatasetWriter(dataset.address, Concealer(dataset.level)) as writer:
         order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
         kept = Kept(dataset, order_ids, order)
         writer.keep(Frames.of({}))
@@ -163,7 +163,7 @@ def _from_export(dataset: Dataset, export: Export, receipt: Receipt) -> None:
     if "://" not in export.out and not Path(export.out).exists():
         receipt.left.append(
             f"{export.out} ({export.form}) is not there any more. If it was moved, erase it there; if it was deleted, "
-            f"delete its entry from {dataset.folder / EXPORTS}."
+            f"delete its entry from {dataset.place.uri(EXPORTS)}."
         )
         return
     try:

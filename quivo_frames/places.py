@@ -6,6 +6,7 @@ takes the place of the file, not of its bytes. Only here: obstore.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -58,6 +59,9 @@ class Place(Protocol):
     def read(self, name: str) -> bytes | None:
         """The bytes of a file; None if there is none."""
 
+    def digest(self, name: str) -> str | None:
+        """The sha256 of a file; None if there is none."""
+
     def write(self, name: str, data: bytes) -> None:
         """Writes a file, in the place of what is there under this name."""
 
@@ -75,8 +79,7 @@ class Folder:
     """A folder of this machine, or one that several machines share."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
-        self.address = str(self.path)
+        self.path, self.address = path.absolute(), str(path)
 
     def uri(self, name: str) -> str:
         """The path of a file."""
@@ -86,7 +89,15 @@ class Folder:
         """The bytes of a file; None if there is none."""
         try:
             return (self.path / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def digest(self, name: str) -> str | None:
+        """The sha256 of a file; None if there is none."""
+        try:
+            with (self.path / name).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, data: bytes) -> None:
@@ -105,11 +116,12 @@ class Folder:
         """Writes a file if what is there is still `before`."""
         file = self.path / name
         self._make(file.parent)
-        with FileLock(file.with_name(f"{_LOCK}{file.name}"), mode=OWNER):
-            if self.read(name) != before:
-                return False
-            self.write(name, data)
-        return True
+        locked = file.with_name(f"{_LOCK}{file.name}")
+        with FileLock(locked, mode=OWNER):
+            if same := self.read(name) == before:
+                self.write(name, data)
+            locked.unlink()
+        return same
 
     def entries(self, under: str = "") -> Iterator[Entry]:
         """The files below a name, those too that a killed process left unfinished."""
@@ -167,6 +179,16 @@ class Bucket:
         """The bytes of a file; None if there is none."""
         found = self._get(name)
         return None if found is None else bytes(found.bytes())
+
+    def digest(self, name: str) -> str | None:
+        """The sha256 of a file; None if there is none."""
+        found = self._get(name)
+        if found is None:
+            return None
+        digest = hashlib.sha256()
+        for chunk in found.stream():
+            digest.update(chunk)
+        return digest.hexdigest()
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file in one request: of one in pieces, which was cut off, the pieces would stay there unseen."""

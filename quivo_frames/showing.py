@@ -46,10 +46,10 @@ def found(dataset: Dataset, order_id: int) -> Frames:
     """
     tables = dataset.only([order_id])
     if tables.failures.height:
-        raise ConfigError(f"Order {order_id} is in no table of {dataset.folder}. {tables.failures['message'][0]}")
+        raise ConfigError(f"Order {order_id} is in no table of {dataset.address}. {tables.failures['message'][0]}")
     if tables.orders.is_empty():
         raise ConfigError(
-            f"Order {order_id} is not among the {dataset.manifest['orders']['in']:,} orders of {dataset.folder}. "
+            f"Order {order_id} is not among the {dataset.manifest['orders']['in']:,} orders of {dataset.address}. "
             "Refetch it, and build the tables again."
         )
     return tables

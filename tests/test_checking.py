@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.checking import check
 from quivo_frames.cli import main
-from quivo_frames.dataset.opened import digest
 from quivo_frames.errors import ConfigError
 from quivo_frames.standin import order_json
 from quivo_frames.tables import TABLES
@@ -64,8 +64,8 @@ def rewrite(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFra
     frame = change(pl.read_parquet(file))
     frame.write_parquet(file)
     manifest = json.loads((folder / "manifest.json").read_text())
-    told = {"rows": frame.height, "bytes": file.stat().st_size, "sha256": digest(file)}
-    manifest["tables"][name] |= {**told, **facts}
+    told = {"rows": frame.height, "bytes": file.stat().st_size, "sha256": sha256(file.read_bytes()).hexdigest()}
+    manifest["tables"][name] = {"rows": frame.height, "files": [{"file": file.name, **told}], **facts}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -115,7 +115,7 @@ def test_half_written_and_older_tables_are_told(folder: Path) -> None:
     (folder / "shipments.parquet").unlink()
     assert whats(folder) == {("dataset", "tables")}
     (folder / "manifest.json").unlink()
-    (folder / ".building").mkdir()
+    (folder / ".lock").touch()  # as what was cut off leaves it
     assert whats(folder) == {("dataset", "tables")}
 
 

@@ -19,6 +19,7 @@ from quivo_frames.building import build
 from quivo_frames.dataset import Dataset, DatasetWriter, writing
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.flattening import flatten
+from quivo_frames.places import Folder
 from quivo_frames.standin import order_json, write_ndjson
 from quivo_frames.tables import REPORTS, TABLES
 
@@ -243,7 +244,7 @@ def test_an_export_that_cannot_be_remembered_is_told(
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("quivo_frames.dataset.opened.new_file", refused)
+    monkeypatch.setattr(Folder, "swap", refused)
     exported = tables.export("csv", tmp_path / "csv")
     assert "`forget` will not find this export" in exported.told[-1]
     assert (tmp_path / "csv" / "orders.csv").exists()
@@ -263,7 +264,9 @@ def test_the_manifest_tells_rows_sizes_and_hashes(orders: Path, tmp_path: Path) 
 
     built = build(orders, tmp_path / "out")
     assert built.manifest["orders"] == {"in": 40, "out": 38, "failed": 2, "superseded": 0}
-    for facts in built.manifest["tables"].values():
+    for table in built.manifest["tables"].values():
+        (facts,) = table["files"]
+        assert facts["rows"] == table["rows"]
         content = (tmp_path / "out" / facts["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])
         assert pl.read_parquet(content).height == facts["rows"]

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from quivo_frames import stores
 from quivo_frames.concealing import Concealer, Level, concealer
 from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import BUILDING, EXPORTS, MANIFEST
-from quivo_frames.disk import new_file, reason
-from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.dataset.manifest import BUILDING, EXPORTS, LOCK, MANIFEST
+from quivo_frames.disk import reason
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.exporting import Exported, Form, Outgoing, form_of, write
 from quivo_frames.faces import face
 from quivo_frames.frames import Frames, report
+from quivo_frames.places import Place, place
 from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, table
 
 
@@ -38,8 +40,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
     `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
-        self.folder = folder
+    def __init__(self, place: Place, manifest: Mapping[str, Any]) -> None:
+        self.place = place
         self.manifest = manifest
 
     @classmethod
@@ -50,25 +52,41 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: there is no dataset.
             DatasetError: it is incomplete, or of another version.
         """
-        path = Path(folder)
-        manifest = manifests.read(path)
-        if manifest is None:
-            if (path / BUILDING).exists():
-                raise DatasetError(f"{path} is being built, or a build of it was cut off. Wait, or build it again.")
-            told = f"the {MANIFEST} in it is not one" if (path / MANIFEST).exists() else f"there is no {MANIFEST} in it"
-            raise ConfigError(f"{path} is not a dataset of quivo_frames: {told}.")
-        version, tables = manifest.get("schema_version"), manifest.get("tables")
-        if not isinstance(version, int) or not isinstance(tables, dict):
-            raise DatasetError(f"{path / MANIFEST} is not as it was written. Build the tables again.")
+        where = place(folder)
+        with stores.told(f"The tables in {folder} cannot be read", "open them again", failing=DatasetError):
+            manifest = manifests.read(where)
+            if manifest is None:
+                raise _no_dataset(where)
+            sizes = {entry.name: entry.size for entry in where.entries()}
+        version, tables = manifest.get("schema_version"), manifest.get("tables") or {}
+        if not isinstance(version, int) or not tables or not all("files" in facts for facts in tables.values()):
+            raise DatasetError(f"{where.uri(MANIFEST)} is not as it was written. Build the tables again.")
         if version > SCHEMA_VERSION:
-            raise DatasetError(f"{path} was built by a later version of quivo_frames. Install it, or build again.")
+            raise DatasetError(f"{folder} was built by a later version of quivo_frames. Install it, or build again.")
         if version < SCHEMA_VERSION:
-            raise DatasetError(f"{path} was built by an earlier version of quivo_frames. Build it again.")
+            raise DatasetError(f"{folder} was built by an earlier version of quivo_frames. Build it again.")
         for name, facts in tables.items():
-            file = path / facts["file"]
-            if not file.is_file() or file.stat().st_size != facts["bytes"]:
-                raise DatasetError(f"{file} is missing or not the file of {name} that was built. Build it again.")
-        return cls(path, manifest)
+            for file in manifests.files(facts):
+                if sizes.get(file.file) != file.bytes:
+                    told = f"{where.uri(file.file)} is missing or not the file of {name} that was built."
+                    raise DatasetError(f"{told} Build it again.")
+        return cls(where, manifest)
+
+    @property
+    def address(self) -> str:
+        """The folder of the tables, or their address in an object store."""
+        return self.place.address
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the tables.
+
+        Raises:
+            ConfigError: they are in an object store.
+        """
+        if stores.is_remote(self.address):
+            raise ConfigError(f"The tables are at {self.address}, and in no folder of this machine.")
+        return Path(self.address)
 
     def lazy(self, name: str) -> pl.LazyFrame:
         """A table, `failures` or `notes` as a LazyFrame.
@@ -79,21 +97,23 @@ class Dataset(Mapping[str, pl.DataFrame]):
         """
         if name not in REPORTS:
             table(name)
-        if manifests.read(self.folder) != self.manifest:
-            raise DatasetError(f"{self.folder} was built anew since it was opened. Open it again.")
-        return pl.scan_parquet(self.folder / self.manifest["tables"][name]["file"])
+        if manifests.read(self.place) != self.manifest:
+            raise DatasetError(f"{self.address} was built anew since it was opened. Open it again.")
+        return self._scan(self.manifest["tables"][name])
 
     def lineage(self, name: str) -> pl.LazyFrame | None:
         """Which answer each order was made from (`answers`), or the notes of each (`noticed`); None if nobody knows."""
         facts = self.manifest.get("lineage", {}).get(name)
-        return pl.scan_parquet(self.folder / facts["file"]) if facts else None
+        return self._scan(facts) if facts else None
 
-    def damaged(self) -> Iterator[Path]:
+    def _scan(self, facts: Mapping[str, Any]) -> pl.LazyFrame:
+        return pl.scan_parquet([self.place.uri(file.file) for file in manifests.files(facts)], glob=False)
+
+    def damaged(self) -> Iterator[str]:
         """The files that are not any more what was written, by their sha256."""
-        for facts in (*self.manifest["tables"].values(), *self.manifest.get("lineage", {}).values()):
-            file = self.folder / facts["file"]
-            if not file.is_file() or digest(file) != facts["sha256"]:
-                yield file
+        for file in manifests.named(self.manifest):
+            if self.place.digest(file.file) != file.sha256:
+                yield self.place.uri(file.file)
 
     @property
     def scan(self) -> Scan:
@@ -141,7 +161,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         asked = self.level if privacy is None else Level(privacy)
         if levels.index(asked) < levels.index(self.level):
             raise ConfigError(
-                f"The tables of {self.folder} were built with --privacy {self.level}: there is nothing in them for "
+                f"The tables of {self.address} were built with --privacy {self.level}: there is nothing in them for "
                 f"--privacy {asked}. Build them so first."
             )
         return asked
@@ -184,7 +204,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
     @property
     def name(self) -> str:
         """What tells this state of the tables from another: the same tables have the same name."""
-        digests = [facts["sha256"] for name, facts in self.manifest["tables"].items() if name in TABLES]
+        tables = self.manifest["tables"]
+        digests = [file.sha256 for name in TABLES for file in manifests.files(tables[name])]
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
     def exports(self) -> list[Export]:
@@ -193,28 +214,34 @@ class Dataset(Mapping[str, pl.DataFrame]):
         Raises:
             DatasetError: the list of them is damaged.
         """
-        file = self.folder / EXPORTS
-        try:
-            known = json.loads(file.read_bytes())
-            return [Export(**{**one, "form": Form(one["form"]), "privacy": Level(one["privacy"])}) for one in known]
-        except FileNotFoundError:
+        return self._exports(self.place.read(EXPORTS))
+
+    def _exports(self, text: bytes | None) -> list[Export]:
+        if text is None:
             return []
+        try:
+            known = json.loads(text)
+            return [Export(**{**one, "form": Form(one["form"]), "privacy": Level(one["privacy"])}) for one in known]
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(
-                f"{file} is damaged: it lists where these tables were exported to, so that orders can be erased there. "
-                "Take it from a backup, or delete it, and export again."
+                f"{self.place.uri(EXPORTS)} is damaged: it lists where these tables were exported to, so that orders "
+                "can be erased there. Take it from a backup, or delete it, and export again."
             ) from error
 
     def _remember(self, export: Export) -> list[str]:
         """Adds an export to those that are known; a sentence if it cannot."""
-        file = self.folder / EXPORTS
+        file = self.place.uri(EXPORTS)
         try:
-            with new_file(file, is_ours=Path.is_file) as new:  # read again: another export may have just ended
-                others = [known for known in self.exports() if (known.form, known.out) != (export.form, export.out)]
-                new.write_text(json.dumps([one._asdict() for one in (*others, export)], indent=2), encoding="utf-8")
-        except OSError as error:
-            return [f"{file} cannot be written ({reason(error)}): `forget` will not find this export. Keep it in mind."]
-        return []
+            with stores.told(f"{file} cannot be written", "export again", failing=DatasetError):
+                while True:  # until no other export ends at the same moment
+                    before = self.place.read(EXPORTS)
+                    others = [one for one in self._exports(before) if (one.form, one.out) != (export.form, export.out)]
+                    known = json.dumps([one._asdict() for one in (*others, export)], indent=2).encode()
+                    if self.place.swap(EXPORTS, known, before):
+                        return []
+        except (OSError, QuivoError) as error:
+            told = reason(error) if isinstance(error, OSError) else str(error)
+            return [f"{file} cannot be written ({told}): `forget` will not find this export. Keep it in mind."]
 
     @property
     def failures(self) -> pl.DataFrame:
@@ -252,7 +279,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     def __repr__(self) -> str:
         rows = "\n".join(f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
-        return f"{self.folder}: {self._headline()}\n{rows}"
+        return f"{self.address}: {self._headline()}\n{rows}"
 
     def _headline(self) -> str:
         orders = self.manifest["orders"]
@@ -261,7 +288,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
     def _repr_html_(self) -> str:
         grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORTS).items())
         rows = ((name, grain, self.counts()[name]) for name, grain in grains)
-        return face(f"{self.folder.name}: {self._headline()}", rows, ("table", "grain", "rows"))
+        return face(f"{Path(self.address).name}: {self._headline()}", rows, ("table", "grain", "rows"))
 
 
 class Scan:
@@ -279,10 +306,13 @@ class Scan:
         return [*TABLES, *REPORTS]
 
 
-def digest(file: Path) -> str:
-    """The sha256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _no_dataset(where: Place) -> QuivoError:
+    """Why there is no dataset in a place."""
+    if where.read(LOCK) is not None or any(True for _ in where.entries(f"{BUILDING}/")):
+        return DatasetError(f"{where.address} is being built, or a build of it was cut off. Wait, or build it again.")
+    there = where.read(MANIFEST) is not None
+    told = f"the {MANIFEST} in it is not one" if there else f"there is no {MANIFEST} in it"
+    return ConfigError(f"{where.address} is not a dataset of quivo_frames: {told}.")
 
 
 def _absolute(out: str | os.PathLike[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,12 +19,13 @@ from filelock import FileLock, Timeout
 from quivo_frames.arrow import sink
 from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST
-from quivo_frames.dataset.opened import Dataset, digest
-from quivo_frames.disk import OWNER, reason
+from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST, Files, Written
+from quivo_frames.dataset.opened import Dataset
+from quivo_frames.disk import OWNER, reason, settle
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.frames import Frames
-from quivo_frames.tables import LINEAGES, ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, Table
+from quivo_frames.places import place
+from quivo_frames.tables import LINEAGES, ORDER_ID, REPORTS, TABLES, Table
 
 ASIDE_BATCH = 1_024
 """Rows of a part that are read back at a time: what a merge holds grows with it, too."""
@@ -33,7 +33,7 @@ _PART_SUFFIX = ".arrow"
 NOTICED = "noticed"
 _DESCRIBED = {**TABLES, **LINEAGES}
 
-Share = Callable[[Callable[[str], tuple[str, dict[str, Any]]], Sequence[str]], Iterable[tuple[str, dict[str, Any]]]]
+Share = Callable[[Callable[[str], tuple[str, Written]], Sequence[str]], Iterable[tuple[str, Written]]]
 """Applies a function to each of some names, in any order."""
 
 
@@ -51,10 +51,10 @@ class DatasetWriter:
         self._building = self.folder / BUILDING
         self.aside = self._building / token_hex(4)  # of this build alone: a lost process of another finds no place
         """Where parts are put aside, and files wait until all are there."""
-        self.before = manifests.read(self.folder) or {}
+        self.before = manifests.read(place(folder)) or {}
         """The manifest of the dataset that is replaced."""
         self._only: Frames | None = None
-        self._written: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, Files] = {}
         self._moving = False
         self._lock = FileLock(self.folder / LOCK, mode=0o600)
 
@@ -97,17 +97,17 @@ class DatasetWriter:
             else:
                 # The largest first: whoever is free takes the next one, and all end at about the same time.
                 names = sorted(TABLES, key=lambda name: -sum(part.stat().st_size for part in _parts(self.aside, name)))
-                self._written = dict(share(partial(_put_together, self.aside, self._described), names))
+                written = share(partial(_put_together, self.aside, self._described), names)
+                self._written = {name: [file] for name, file in written}
 
-    def _renewed(self, kept: Kept | None, name: str) -> tuple[str, dict[str, Any]]:
-        """Writes a table from the only part and from what stays; where the same rows come back, its file stays."""
+    def _renewed(self, kept: Kept | None, name: str) -> tuple[str, Files]:
+        """Writes a table from the only part and from what stays; where the same rows come back, its files stay."""
         rows = self._rows(name)
-        if kept is None:
-            return name, _write(self.aside / f"{name}.parquet", self._described[name], rows)
-        facts: dict[str, Any] = kept.before.manifest["tables"][name]
-        if kept.order is None and rows.collect().equals(kept.gone[name]):
-            return name, facts
-        return name, _write(self.aside / f"{name}.parquet", self._described[name], kept.merged(name, rows))
+        if kept is not None:
+            if kept.order is None and rows.collect().equals(kept.gone[name]):
+                return name, manifests.files(kept.before.manifest["tables"][name])
+            rows = kept.merged(name, rows)
+        return name, [_write(self.aside / f"{name}.parquet", self._described[name], rows)]
 
     def _rows(self, name: str) -> pl.LazyFrame:
         """The rows of a table, or of `noticed`, that were kept or put aside."""
@@ -125,13 +125,12 @@ class DatasetWriter:
 
     def rows(self, name: str) -> int:
         """How many rows a table has that was put together."""
-        return int(self._written[name]["rows"])
+        return manifests.rows(self._written[name])
 
     def lazy(self, name: str) -> pl.LazyFrame:
         """A table that was put together."""
-        file = self._written[name]["file"]
-        aside = self.aside / file
-        return pl.scan_parquet(aside if aside.exists() else self.folder / file)
+        places = ((self.aside / file.file, self.folder / file.file) for file in self._written[name])
+        return pl.scan_parquet([new if new.exists() else old for new, old in places], glob=False)
 
     def noticed(self, kept: Kept | None = None) -> pl.DataFrame:
         """The notes of each order by itself, of those that were made and those that stay."""
@@ -152,28 +151,28 @@ class DatasetWriter:
         with _disk(self.folder):
             tables = {name: self._written[name] for name in TABLES}
             for name, frame in {"failures": failures, "notes": notes}.items():
-                tables[name] = _write(self.aside / f"{name}.parquet", REPORTS[name], frame.lazy())
-            files = {name: f"{LINEAGE}/{name}.parquet" for name in lineage}
+                tables[name] = [_write(self.aside / f"{name}.parquet", REPORTS[name], frame.lazy())]
+            known = {name: f"{LINEAGE}/{name}.parquet" for name in lineage}
             (self.aside / LINEAGE).mkdir(mode=0o700)
-            known = {name: _write(self.aside / files[name], _DESCRIBED[name], lineage[name].lazy()) for name in lineage}
-            known = {name: {**told, "file": files[name]} for name, told in known.items()}
-            begin = {"dataset": "quivo_frames", "schema_version": SCHEMA_VERSION}
-            self._move({**begin, **facts, "tables": tables, "lineage": known})
+            of_lineage = {
+                name: [_write(self.aside / file, _DESCRIBED[name], lineage[name].lazy())._replace(file=file)]
+                for name, file in known.items()
+            }
+            self._move(manifests.text(facts, tables, of_lineage))
         return Dataset.open(self.folder)
 
-    def _move(self, manifest: Mapping[str, Any]) -> None:
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    def _move(self, manifest: bytes) -> None:
         new = self.aside / MANIFEST
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(manifest)
         new.chmod(OWNER)
         self._moving = True
         (self.folder / MANIFEST).unlink(missing_ok=True)
-        (self.folder / LINEAGE).mkdir(mode=0o700, exist_ok=True)
-        files = [facts["file"] for facts in (*manifest["tables"].values(), *manifest["lineage"].values())]
-        for name in (*(file for file in files if (self.aside / file).exists()), MANIFEST):
+        names = [file.file for file in manifests.named(manifests.parsed(manifest))]
+        for name in (*(name for name in names if (self.aside / name).exists()), MANIFEST):
+            (self.folder / name).parent.mkdir(mode=0o700, exist_ok=True)
             (self.aside / name).replace(self.folder / name)
-        if not manifest["lineage"]:
-            shutil.rmtree(self.folder / LINEAGE)
+        gone = {file.file for file in manifests.named(self.before)} - set(names)
+        place(self.folder).remove(gone)
         self._moving = False
 
 
@@ -227,28 +226,28 @@ def _parts(aside: Path, name: str) -> list[Path]:
     return sorted((aside / name).glob(f"*{_PART_SUFFIX}"))
 
 
-def _put_together(aside: Path, described: Mapping[str, Table], name: str) -> tuple[str, dict[str, Any]]:
-    """Writes a table from its parts; its name, and what the manifest says of its file."""
+def _put_together(aside: Path, described: Mapping[str, Table], name: str) -> tuple[str, Written]:
+    """Writes a table from its parts; its name, and its file."""
     parts = _parts(aside, name)
     rows = pl.scan_ipc(parts) if parts else TABLES[name].empty().lazy()
     with _disk(aside.parent.parent):
-        facts = _write(aside / f"{name}.parquet", described[name], rows)
+        file = _write(aside / f"{name}.parquet", described[name], rows)
         shutil.rmtree(aside / name, ignore_errors=True)
-    return name, facts
+    return name, file
 
 
-def _write(file: Path, described: Table, rows: pl.LazyFrame) -> dict[str, Any]:
+def _write(file: Path, described: Table, rows: pl.LazyFrame) -> Written:
     count = sink(rows, file, described)
-    file.chmod(OWNER)
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
-    return {"file": file.name, "rows": count, "bytes": file.stat().st_size, "sha256": digest(file)}
+    settle(file)
+    digest = place(file.parent).digest(file.name)
+    assert digest is not None
+    return Written(file.name, count, file.stat().st_size, digest)
 
 
 def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file. Give a folder for the tables.")
-    if not folder.is_dir() or manifests.read(folder) is not None or (folder / BUILDING).exists():
+    if not folder.is_dir() or manifests.read(place(folder)) is not None or (folder / BUILDING).exists():
         return
     strangers = sorted(entry.name for entry in folder.iterdir() if entry.name != LOCK)
     if strangers:
@@ -264,7 +263,7 @@ def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
-        kept = " The earlier tables are still there." if manifests.read(folder) else ""
+        kept = " The earlier tables are still there." if manifests.read(place(folder)) else ""
         raise DatasetError(
             f"The tables cannot be written to {folder}: {reason(error)}.{kept} "
             "Make room or give another folder, and build again."

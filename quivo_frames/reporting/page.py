@@ -6,6 +6,7 @@ import re
 import shlex
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
@@ -165,7 +166,7 @@ class _Ways:
     """How to come to all findings of a check; files by their names alone, for a whole path may tell who somebody is."""
 
     def __init__(self, tables: Dataset | Frames, asked: Asked) -> None:
-        self.folder = tables.folder.resolve().name if isinstance(tables, Dataset) else ""
+        self.folder = Path(tables.address).resolve().name if isinstance(tables, Dataset) else ""
         self._asked = asked
 
     def command(self, name: str) -> str:
