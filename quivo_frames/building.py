@@ -1,4 +1,4 @@
-"""The second step of the work: archives and files of orders -> a dataset. Floor 6.
+"""The second step of the work: archives and files of orders -> a dataset. Floor 7.
 
 Orders are built in parts: a part is flattened, checked and put aside by whichever process is free, and tells in a
 receipt what became of it. Then each table is put together from the parts, in their order. So memory stays flat for any
@@ -7,49 +7,42 @@ number of orders, and the dataset is the same however many processes made it.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
-from quivo_frames import conserving, drift
+from quivo_frames import drift
 from quivo_frames.archive import Archive
 from quivo_frames.books import When, instant
 from quivo_frames.concealing import Concealer, Level, concealer
 from quivo_frames.crew import Crew
-from quivo_frames.dataset import Dataset, DatasetWriter, Kept, put_aside
-from quivo_frames.errors import REPORT_IT, Fault
-from quivo_frames.flattening import BATCH, Flattener, without_collection
-from quivo_frames.frames import Frames, add_up, report
+from quivo_frames.dataset import DELTA, PARQUET, Dataset, DatasetWriter, Deliveries, Kept, put_aside
+from quivo_frames.engines import workers
+from quivo_frames.errors import REPORT_IT, ConfigError, Fault
+from quivo_frames.frames import add_up, report
+from quivo_frames.making import Receipt, deliver, make, merged, nothing
 from quivo_frames.progress import bar
 from quivo_frames.renewing import Renewal, renewable, renewal
-from quivo_frames.response import RawOrder
 from quivo_frames.sources import Input, Inputs, Part, Source, sources
+from quivo_frames.stores import is_remote
 from quivo_frames.superseding import repeated
-from quivo_frames.tables import LINEAGES, ORDER_ID, TABLES
-from quivo_frames.validating import validate
+from quivo_frames.tables import LINEAGES, ORDER_ID
 
 PART = 10_000
 """Orders that are checked and put aside at a time: the knee of speed against memory."""
-PART_BYTES, BATCH_BYTES = 128 * 2**20, 32 * 2**20
-"""Bytes of JSON in a part and in a batch, at the most but for one order: large orders come in smaller ones."""
+PART_BYTES = 128 * 2**20
+"""Bytes of JSON in a part, at the most but for one order: large orders come in smaller ones."""
+TOGETHER = 10
+"""Parts that are delivered as one file a table, at the most: fewer and larger files for those who read them."""
 WORTH_A_PROCESS = 48 * 2**20
 """Bytes of JSON for which another process is worth its start of half a second."""
-
-
-class Receipt(NamedTuple):
-    """What became of a part: how many orders came in and went into the tables, and which failed."""
-
-    number: int
-    came: int
-    written: int
-    failures: pl.DataFrame
-    tally: conserving.Tally
-    profile: drift.Profile
 
 
 def build(
@@ -60,9 +53,11 @@ def build(
     as_of: When | None = None,
     privacy: str = Level.FULL,
     jobs: int | None = None,
+    executor: object = None,
+    form: str = PARQUET,
     progress: bool | None = None,
 ) -> Dataset:
-    """The dataset in the folder `out`, made from archives, files of orders and folders of them.
+    """The dataset in the folder `out`, made from archives, raw exports of them, files of orders and folders of these.
 
     Of an order that is there more than once the newest good answer is taken: the newest fetched_at, for files without
     it the newest last_modified, else the later one. Orders that the tables cannot hold are told in `failures`; no older
@@ -76,31 +71,77 @@ def build(
     None: as many as the machine has cores; the tables are the same for any number. `progress` shows a bar on stderr;
     None: on a terminal and in a notebook.
 
+    `executor` (a Dask client, a SparkSession, or anything with the `map` of concurrent.futures) shares the work instead
+    of `jobs`. It must be able to read the inputs and to write to `out`, which may be an address of an object store
+    (s3://, gs://, az://). Tables that are made so have several files each; made of the very same answers as those that
+    are there, they are left as they are. `form` is parquet, or delta: then each table is a Delta table as well.
+
     Raises:
         ConfigError: an input cannot be read, a setting is wrong or missing, or `out` holds something else.
         ArchiveError: an answer in an archive is damaged.
-        DatasetError: the tables cannot be written.
+        DatasetError: the tables cannot be written, or another build into `out` was first.
         LostWorker: another process was ended from outside.
         Fault: the tables would not hold what the orders say; quivo_frames is to blame.
     """
     given = [inputs] if isinstance(inputs, str | os.PathLike | Archive) else list(inputs)
     conceals = concealer(privacy)
+    if form not in (PARQUET, DELTA):
+        raise ConfigError(f"Tables are not built as {form!r}. Build them as {PARQUET} or {DELTA}, and export from there.")
+    if executor is not None and jobs is not None:
+        raise ConfigError("Either an executor shares the work, or processes of this machine: leave out one of the two.")
     found = sources(given, None if as_of is None else instant(as_of))
     recipe = {"version": version("quivo_frames"), "privacy": conceals.facts()}
+    if executor is None and form == PARQUET and not is_remote(os.fspath(out)):
+        return _here(found, out, conceals, recipe, full=full, jobs=jobs, progress=progress)
+    with Deliveries(os.fspath(out), conceals, form) as deliveries:
+        return _anywhere(found, deliveries, conceals, recipe, executor, full=full, jobs=jobs, progress=progress)
+
+
+def _here(
+    found: Sequence[Source], out: str | os.PathLike[str], conceals: Concealer, recipe: Mapping[str, Any], *,
+    full: bool, jobs: int | None, progress: bool | None,
+) -> Dataset:  # fmt: skip
+    """Builds with processes of this machine into a folder of its disk: one file a table."""
     with DatasetWriter(out, conceals) as writer:
         orders, renewed = _renewal(writer, found, recipe, full=full)
-        size = sum(source.size() for source in found) if renewed is None else int(renewed.wanted["size"].sum())
+        size = _size(found) if renewed is None else int(renewed.wanted["size"].sum())
         with Crew(jobs, most=1 + size // WORTH_A_PROCESS, module=__name__) as crew:
             orders = orders or Inputs(found)
             kept = renewed and renewed.kept
             with bar("build", renewed.wanted.height if renewed else orders.taken, progress) as progress_bar:
-                receipts = [_nothing()]
+                receipts = [nothing()]
                 for receipt in _made(orders, renewed, writer, conceals, crew):
                     receipts.append(receipt)
                     progress_bar.update(receipt.came)
             writer.put_together(crew.share, kept)
-        receipts.sort(key=lambda receipt: receipt.number)
         return _finished(writer, orders, kept, receipts, recipe)
+
+
+def _anywhere(
+    found: Sequence[Source], deliveries: Deliveries, conceals: Concealer, recipe: Mapping[str, Any], executor: object, *,
+    full: bool, jobs: int | None, progress: bool | None,
+) -> Dataset:  # fmt: skip
+    """Builds with workers that may be on other machines: parts are delivered, and committed together."""
+    most = 1 + _size(found) // WORTH_A_PROCESS
+    with Crew(jobs, most, __name__) if executor is None else nullcontext(workers(executor)) as crew:
+        orders = Inputs(found)
+        of = orders.digest(json.dumps(recipe))
+        if not full and (same := deliveries.standing(of)):
+            return same
+        parts = orders.parts(PART, PART_BYTES, crew.size)
+        together = min(TOGETHER, -(-len(parts) // crew.size))
+        shares = [parts[start : start + together] for start in range(0, len(parts), together)]
+        receipts = [nothing()]
+        with bar("build", orders.taken, progress) as progress_bar:
+            for receipt, delivered in crew.share(partial(deliver, conceals, deliveries.destination(of)), shares):
+                receipts.append(receipt)
+                deliveries.take(delivered)
+                progress_bar.update(receipt.came)
+    return _finished(deliveries, orders, None, receipts, {**recipe, "of": of})
+
+
+def _size(found: Sequence[Source]) -> int:
+    return sum(source.size() for source in found)
 
 
 def _renewal(
@@ -126,16 +167,20 @@ def _made(
     else:
         parts = orders.picks(renewed.wanted, PART, PART_BYTES)
     if len(parts) == 1:
-        return [_make(conceals, lambda _, frames: writer.keep(frames), parts[0])]
-    return crew.share(partial(_make, conceals, partial(put_aside, writer.aside)), parts)
+        return [make(conceals, lambda _, frames: writer.keep(frames), parts[0])]
+    return crew.share(partial(make, conceals, partial(put_aside, writer.aside)), parts)
 
 
 def _finished(
-    writer: DatasetWriter, orders: Inputs, kept: Kept | None, receipts: Sequence[Receipt], recipe: Mapping[str, Any]
+    writer: DatasetWriter | Deliveries,
+    orders: Inputs,
+    kept: Kept | None,
+    receipts: Sequence[Receipt],
+    recipe: Mapping[str, Any],
 ) -> Dataset:
     """The dataset in its place, when its tables are put together."""
-    failures = pl.concat([receipt.failures for receipt in receipts])
-    profile = drift.merged(receipt.profile for receipt in receipts)
+    made = merged(sorted(receipts, key=lambda receipt: receipt.number))
+    failures, profile = made.failures, made.profile
     if kept is not None:
         failures = pl.concat([kept.rows("failures").collect(), failures])
         profile = drift.renewed(kept.before.manifest["profile"], kept.gone, profile, writer.lazy)
@@ -147,71 +192,28 @@ def _finished(
     told = [add_up(noticed), report("notes", repeated(orders.losers)), report("notes", changes)]
     answers = None if orders.answers is None else orders.answers.select(list(LINEAGES["answers"].schema))
     lineage = {} if answers is None else {"answers": answers, "noticed": noticed}
-    facts = {**recipe, **_facts(writer, orders, receipts, failures), "profile": profile}
+    facts = {**recipe, **_facts(writer, orders, made, failures), "profile": profile}
     return writer.finish(facts, failures, pl.concat(told), lineage)
 
 
 def _facts(
-    writer: DatasetWriter, orders: Inputs, receipts: Sequence[Receipt], failures: pl.DataFrame
+    writer: DatasetWriter | Deliveries, orders: Inputs, made: Receipt, failures: pl.DataFrame
 ) -> dict[str, Any]:
     """What the manifest says of a build.
 
     Raises:
         Fault: orders got lost, or came from nowhere.
     """
-    made = [(receipt.came, receipt.written, receipt.failures.height) for receipt in receipts]
-    came, written, failed = (sum(counts) for counts in zip(*made, strict=True))
-    there = writer.rows("orders")
-    if came != written + failed or orders.taken != there + failures.height:
+    there, failed = writer.rows("orders"), made.failures.height
+    if made.came != made.written + failed or orders.taken != there + failures.height:
         raise Fault(
-            f"{came} of {orders.taken} orders were read, {written} made and {failed} failed, but {there} are in the "
-            f"tables and {failures.height} in the failures. {REPORT_IT}"
+            f"{made.came} of {orders.taken} orders were read, {made.written} made and {failed} failed, but {there} are "
+            f"in the tables and {failures.height} in the failures. {REPORT_IT}"
         )
-    tallies = zip(*(receipt.tally for receipt in receipts), strict=True)
     return {
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs": [{"name": name, "orders": count} for name, count in orders.counts.items()],
         "orders": {"in": orders.taken, "out": there, "failed": failures.height, "superseded": len(orders.losers)},
-        "made": came,
-        "counted": {name: sum(counts) for name, counts in zip(conserving.Tally._fields, tallies, strict=True)},
+        "made": made.came,
+        "counted": made.tally._asdict(),
     }
-
-
-def _make(conceals: Concealer, keep: Callable[[int, Frames], object], part: Part) -> Receipt:
-    """Flattens and checks a part, conceals what shall be concealed, and hands over its tables."""
-    flattener = Flattener()
-    batches: list[Frames] = []
-    origins: dict[int, RawOrder] = {}
-    sample: dict[int, bytes] = {}
-    came = 0
-    with without_collection():
-        for batch in _batches(part.read()):
-            batches.append(flattener.flatten(batch, origins))
-            sample |= conserving.sample(batch, first=part.number == came == 0)
-            came += len(batch)
-    frames = validate(Frames.concat(batches), origins)
-    tally = conserving.count(sample, frames)
-    if conceals.level is not Level.FULL:
-        concealed = {name: frame.select(conceals.select(TABLES[name])) for name, frame in frames.items()}
-        frames = Frames(concealed, frames.failures, frames.noticed)
-    keep(part.number, frames)
-    return Receipt(part.number, came, frames.orders.height, frames.failures, tally, drift.profile(frames))
-
-
-def _nothing() -> Receipt:
-    """The receipt of no part: what others are added to."""
-    none = Frames.of({})
-    return Receipt(-1, 0, 0, none.failures, conserving.Tally(0, 0, 0), drift.profile(none))
-
-
-def _batches(orders: Iterator[RawOrder]) -> Iterator[list[RawOrder]]:
-    batch: list[RawOrder] = []
-    size = 0
-    for order in orders:
-        batch.append(order)
-        size += len(order.body)
-        if len(batch) == BATCH or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -6,6 +6,8 @@ replaces, and leaves marks, so that any range of places can be read without read
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -250,6 +252,16 @@ class Inputs:
             return None
         losers = pl.Series(list(self.losers), dtype=pl.UInt32).implode()
         return index.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(losers)).select(list(ANSWERS))
+
+    def digest(self, recipe: str) -> str | None:
+        """What tells these very answers, made into tables by this recipe, from any others; None for files of orders."""
+        if self.answers is None:
+            return None
+        digest = hashlib.sha256(f"{recipe} {list(self.counts)}".encode())
+        for rows in self.answers.iter_slices(CHUNK * 100):
+            rows.write_ipc(found := io.BytesIO(), compression="uncompressed")
+            digest.update(found.getbuffer())
+        return digest.hexdigest()
 
     def _is_due(self, place: int) -> bool:
         last = self._marks[-1]

@@ -97,7 +97,7 @@ class DatasetWriter:
             else:
                 # The largest first: whoever is free takes the next one, and all end at about the same time.
                 names = sorted(TABLES, key=lambda name: -sum(part.stat().st_size for part in _parts(self.aside, name)))
-                written = share(partial(_put_together, self.aside, self._described), names)
+                written = share(partial(put_together, self.aside, self._described), names)
                 self._written = {name: [file] for name, file in written}
 
     def _renewed(self, kept: Kept | None, name: str) -> tuple[str, Files]:
@@ -107,14 +107,13 @@ class DatasetWriter:
             if kept.order is None and rows.collect().equals(kept.gone[name]):
                 return name, manifests.files(kept.before.manifest["tables"][name])
             rows = kept.merged(name, rows)
-        return name, [_write(self.aside / f"{name}.parquet", self._described[name], rows)]
+        return name, [write(self.aside / f"{name}.parquet", self._described[name], rows)]
 
     def _rows(self, name: str) -> pl.LazyFrame:
         """The rows of a table, or of `noticed`, that were kept or put aside."""
         if self._only is not None:
             return (self._only.noticed if name == NOTICED else self._only[name]).lazy()
-        parts = _parts(self.aside, name)
-        return pl.scan_ipc(parts) if parts else _DESCRIBED[name].empty().lazy()
+        return rows_aside(self.aside, name)
 
     def dataset(self) -> Dataset | None:
         """The dataset that is replaced, if it is whole."""
@@ -151,11 +150,11 @@ class DatasetWriter:
         with _disk(self.folder):
             tables = {name: self._written[name] for name in TABLES}
             for name, frame in {"failures": failures, "notes": notes}.items():
-                tables[name] = [_write(self.aside / f"{name}.parquet", REPORTS[name], frame.lazy())]
+                tables[name] = [write(self.aside / f"{name}.parquet", REPORTS[name], frame.lazy())]
             known = {name: f"{LINEAGE}/{name}.parquet" for name in lineage}
             (self.aside / LINEAGE).mkdir(mode=0o700)
             of_lineage = {
-                name: [_write(self.aside / file, _DESCRIBED[name], lineage[name].lazy())._replace(file=file)]
+                name: [write(self.aside / file, _DESCRIBED[name], lineage[name].lazy())._replace(file=file)]
                 for name, file in known.items()
             }
             self._move(manifests.text(facts, tables, of_lineage))
@@ -226,17 +225,22 @@ def _parts(aside: Path, name: str) -> list[Path]:
     return sorted((aside / name).glob(f"*{_PART_SUFFIX}"))
 
 
-def _put_together(aside: Path, described: Mapping[str, Table], name: str) -> tuple[str, Written]:
-    """Writes a table from its parts; its name, and its file."""
+def rows_aside(aside: Path, name: str) -> pl.LazyFrame:
+    """The rows of a table, or of `noticed`, that were put aside."""
     parts = _parts(aside, name)
-    rows = pl.scan_ipc(parts) if parts else TABLES[name].empty().lazy()
+    return pl.scan_ipc(parts) if parts else _DESCRIBED[name].empty().lazy()
+
+
+def put_together(aside: Path, described: Mapping[str, Table], name: str) -> tuple[str, Written]:
+    """Writes a table from its parts; its name, and its file."""
     with _disk(aside.parent.parent):
-        file = _write(aside / f"{name}.parquet", described[name], rows)
+        file = write(aside / f"{name}.parquet", described[name], rows_aside(aside, name))
         shutil.rmtree(aside / name, ignore_errors=True)
     return name, file
 
 
-def _write(file: Path, described: Table, rows: pl.LazyFrame) -> Written:
+def write(file: Path, described: Table, rows: pl.LazyFrame) -> Written:
+    """Writes a table to a file of the disk, for its owner alone."""
     count = sink(rows, file, described)
     settle(file)
     digest = place(file.parent).digest(file.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 
 import polars as pl
@@ -69,6 +70,20 @@ def form_of(name: str) -> Form:
     return Form(name)
 
 
+def room_of(form: Form) -> ModuleType:
+    """The module that writes a form.
+
+    Raises:
+        ConfigError: its library is missing.
+    """
+    try:
+        return import_module(f"{__name__}.{form}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{form} needs {error.name}. Install it: pip install 'quivo-frames[{_EXTRA}]'."
+        ) from error
+
+
 def write(outgoing: Outgoing, form: Form, out: str, *, by_month: bool = False) -> Exported:
     """Writes tables to a place, which then holds them whole, or is as it was before.
 
@@ -83,12 +98,7 @@ def write(outgoing: Outgoing, form: Form, out: str, *, by_month: bool = False) -
         raise ConfigError("By month is a way of parquet exports. Leave it out, or export to parquet.")
     if "://" in out and form not in (Form.PARQUET, Form.DELTA):
         raise ConfigError(f"{form} is written to this machine's disk alone. For {out}, export to parquet or delta.")
-    try:
-        room = import_module(f"{__name__}.{form}")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"An export to {form} needs {error.name}. Install it: pip install 'quivo-frames[{_EXTRA}]'."
-        ) from error
+    room = room_of(form)
     options = {"by_month": True} if by_month else {}
     try:
         exported: Exported = room.write(outgoing, out, **options)

@@ -13,13 +13,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
+from deltalake.transaction import AddAction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from quivo_frames import stores
@@ -111,11 +113,87 @@ def write(outgoing: Outgoing, out: str) -> Exported:
     return Exported(Form.DELTA, out, rows, told)
 
 
+class Added(NamedTuple):
+    """A parquet file that is in the folder of its table already: its name there, its rows and its bytes."""
+
+    name: str
+    rows: int
+    bytes: int
+
+    def action(self) -> AddAction:
+        """What the log says of it."""
+        now = int(time.time() * 1000)
+        return AddAction(self.name, self.bytes, {}, now, data_change=True, stats=json.dumps({"numRecords": self.rows}))
+
+
+def targets(out: str, described: Mapping[str, Table], privacy: str) -> dict[str, DeltaTable | None]:
+    """The Delta tables that are there, by name.
+
+    Raises:
+        ConfigError: one is of another shape, version or privacy, or was written by somebody else; or Delta Lake cannot
+            write there.
+    """
+    found = {}
+    for name, table in described.items():
+        place = f"{_address(out)}/{name}"
+        try:
+            found[name] = DeltaTable(place)
+        except TableNotFoundError:
+            found[name] = None
+        else:
+            _refuse_other(found[name], f"{out.rstrip('/')}/{name}", table, privacy)
+    return found
+
+
+def commit(
+    out: str, described: Mapping[str, Table], files: Mapping[str, Sequence[Added]], version: str, privacy: str
+) -> None:
+    """Makes files that are in their folders already the rows of each table: one commit a table, `orders` last.
+
+    A table that has this very commit already is left as it is: so what was cut off is completed by the same again.
+
+    Raises:
+        ConfigError: as for `targets`.
+        CommitFailedError: another job changed a table since this began.
+    """
+    found = targets(out, described, privacy)  # as they are now: who changes one from here on makes the commit fail
+    content = hashlib.sha256(json.dumps([files[name] for name in described]).encode()).hexdigest()
+    rows = {name: sum(file.rows for file in files[name]) for name in described}
+    commit = _Commit(f"{content} {privacy}", version, rows)
+    for name in reversed(list(described)):
+        table = found[name] or _create(f"{_address(out)}/{name}", described[name], privacy)
+        if not commit.is_last_of(name, table):
+            actions = [file.action() for file in files[name]]
+            table.create_write_transaction(
+                actions, "overwrite", table.schema(), commit_properties=commit.properties(name)
+            )
+
+
 def _place(out: str) -> str:
     """Where the tables go.
 
     Raises:
         ConfigError: it is a file, a folder with something else than Delta tables in it, or of a name that does not do.
+    """
+    place = _address(out)
+    if stores.is_remote(out):
+        return place
+    folder = Path(place)
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    for entry in (entry for entry in entries if not entry.name.startswith((".", "_"))):
+        if not (entry / "_delta_log").is_dir() and (entry.is_file() or any(entry.iterdir())):
+            raise ConfigError(
+                f"The folder {out} holds something else than Delta tables ({entry.name}, for one). "
+                "Nothing was written. Give an empty or a new folder."
+            )
+    return place
+
+
+def _address(out: str) -> str:
+    """A folder or an address as Delta Lake takes it.
+
+    Raises:
+        ConfigError: it takes no such name, or it is a file.
     """
     if stores.is_remote(out):
         return stores.address(out)
@@ -124,13 +202,6 @@ def _place(out: str) -> str:
         raise ConfigError(f"{out} is a file. Give a folder for the Delta tables.")
     if found := re.search(_UNFIT, str(folder)):
         raise ConfigError(f"Delta Lake cannot write to {out}, for it reads {found[0]} otherwise. Give another name.")
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    for entry in (entry for entry in entries if not entry.name.startswith((".", "_"))):
-        if not (entry / "_delta_log").is_dir() and (entry.is_file() or any(entry.iterdir())):
-            raise ConfigError(
-                f"The folder {out} holds something else than Delta tables ({entry.name}, for one). "
-                "Nothing was written. Give an empty or a new folder."
-            )
     return str(folder)
 
 

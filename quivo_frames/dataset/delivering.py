@@ -1,0 +1,221 @@
+"""Noun: a dataset whose files are delivered from anywhere: named by content and place, and there once committed.
+
+    OUT/<table>/<run>-<number>-<digest>.parquet    the rows of one part
+    OUT/manifest.json                              written last, if nobody else wrote it meanwhile: it names the files
+
+A part that is delivered twice is the same file. What no manifest names is never read; the next commit removes it, if it
+is older than that run: a younger one may be of a run that is still under way. As Delta Lake, each table has its log in
+addition, one commit a run, children first and `orders` last: nothing commits several tables at once. The manifest comes
+after them, and until then says that the tables before are the ones that are whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import polars as pl
+
+from quivo_frames import stores
+from quivo_frames.concealing import Concealer
+from quivo_frames.dataset import manifest as manifests
+from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST, Files, Written
+from quivo_frames.dataset.opened import Dataset
+from quivo_frames.dataset.writing import NOTICED, put_together, rows_aside, write
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.exporting import Form, room_of
+from quivo_frames.frames import add_up
+from quivo_frames.places import Place, place
+from quivo_frames.tables import LINEAGES, REPORTS, TABLES
+
+PARQUET, DELTA = "parquet", "delta"
+_NAMES = "|".join((*TABLES, *REPORTS))
+_OURS = re.compile(
+    rf"(?:{_NAMES})/(?:[0-9a-f]+-\d+-[0-9a-f]+\.parquet|_delta_log/.*)|(?:{_NAMES})\.parquet"
+    rf"|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*|{re.escape(LOCK)}"
+)
+"""What this and the other way of writing a dataset leave in a place."""
+_LOG = "/_delta_log/"
+
+
+class Delivered(NamedTuple):
+    """What was delivered of a part: its file of each table that it has rows of, and its notes, added up."""
+
+    number: int
+    files: Mapping[str, Written]
+    noticed: pl.DataFrame
+
+
+class Destination(NamedTuple):
+    """Where the parts of a run are delivered; small enough to be sent along with each."""
+
+    place: Place
+    run: str
+
+    def deliver(self, number: int, aside: Path, conceals: Concealer) -> Delivered:
+        """Writes what was put aside in a folder as one file a table; the first part has one of each table.
+
+        Raises:
+            ConfigError: access to the place was refused.
+            DatasetError: it cannot be written.
+        """
+        noticed = add_up(rows_aside(aside, NOTICED).collect())
+        described = {name: conceals.described(table) for name, table in TABLES.items()}
+        filled = [name for name in TABLES if number == 0 or (aside / name).exists()]
+        written = dict(put_together(aside, described, name) for name in filled)
+        return Delivered(number, {name: self._put(name, number, aside, written[name]) for name in filled}, noticed)
+
+    def _put(self, table: str, number: int, aside: Path, file: Written) -> Written:
+        name = f"{table}/{self.run}-{number:06d}-{file.sha256[:16]}.parquet"
+        with _told(self.place):
+            self.place.write(name, (aside / file.file).read_bytes())
+        return file._replace(file=name)
+
+    def put(self, table: str, frame: pl.DataFrame) -> Written:
+        """Writes `failures` or `notes`."""
+        with TemporaryDirectory(prefix="quivo-frames-") as folder:
+            file = write(Path(folder, "rows.parquet"), REPORTS[table], frame.lazy())
+            return self._put(table, 0, Path(folder), file)
+
+
+class Deliveries:
+    """Puts a dataset together from what was delivered, and commits it.
+
+    Raises:
+        ConfigError: the place holds something that is not a dataset, or cannot be written by whom we are.
+        DatasetError: it cannot be written, or another build was first.
+    """
+
+    def __init__(self, out: str, conceals: Concealer, form: str) -> None:
+        self.place = place(out)
+        self._form = form
+        self._described = {name: conceals.described(table) for name, table in TABLES.items()}
+        self._privacy = " ".join(conceals.facts().values())
+        self._claim = f"{BUILDING}/{token_hex(8)}"
+        self._delivered: list[Delivered] = []
+
+    def __enter__(self) -> Self:
+        with _told(self.place):
+            self._standing = self.place.read(MANIFEST)
+            self.before = manifests.parsed(self._standing) or {}
+            """The manifest of the dataset that is replaced."""
+            if not self.before:
+                _refuse_foreign(self.place)
+            if self._form == DELTA:
+                room_of(Form.DELTA).targets(self.place.address, self._described, self._privacy)
+            self.place.write(self._claim, b"")
+            self._began = self._claimed()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(Exception):  # it is in nobody's way
+            self.place.remove([self._claim])
+
+    def _claimed(self) -> datetime:
+        """When this run began, by the clock of the place."""
+        return next(entry.modified for entry in self.place.entries(f"{BUILDING}/") if entry.name == self._claim)
+
+    def standing(self, of: str | None) -> Dataset | None:
+        """The dataset that is there, if it was made in this form of the very answers `of`, and is whole."""
+        if of is None or self.before.get("of") != of or self.before.get("form") != self._form:
+            return None
+        try:
+            return Dataset.open(self.place.address)
+        except QuivoError:
+            return None
+
+    def destination(self, of: str | None) -> Destination:
+        """Where to deliver a run; the same input beside the same standing dataset has the same names there."""
+        name = f"{of or token_hex(8)} {self._form} {hashlib.sha256(self._standing or b'').hexdigest()}"
+        self._to = Destination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
+        return self._to
+
+    def take(self, delivered: Delivered) -> None:
+        """Takes note of a part."""
+        self._delivered.append(delivered)
+
+    def _files(self, name: str) -> Files:
+        in_order = sorted(self._delivered, key=lambda part: part.number)
+        return [part.files[name] for part in in_order if name in part.files]
+
+    def rows(self, name: str) -> int:
+        """How many rows a table has that was delivered."""
+        return manifests.rows(self._files(name))
+
+    def noticed(self, kept: None = None) -> pl.DataFrame:  # noqa: ARG002 - nothing is kept here
+        """The notes of the parts, each added up."""
+        in_order = sorted(self._delivered, key=lambda part: part.number)
+        return pl.concat([LINEAGES[NOTICED].empty(), *(part.noticed for part in in_order)])
+
+    def finish(
+        self,
+        facts: Mapping[str, Any],
+        failures: pl.DataFrame,
+        notes: pl.DataFrame,
+        lineage: Mapping[str, pl.DataFrame],  # noqa: ARG002 - no build renews these
+    ) -> Dataset:
+        """Commits the dataset: it takes the place of the one before, unless that is gone already."""
+        tables = {name: self._files(name) for name in TABLES}
+        tables |= {name: [self._to.put(name, frame)] for name, frame in {"failures": failures, "notes": notes}.items()}
+        manifest = manifests.text({**facts, "form": self._form}, tables, {})
+        with _told(self.place):
+            left = [entry.name for entry in self.place.entries() if self._is_left(entry.name, entry.modified)]
+            if self._form == DELTA:
+                self._commit_logs(facts, tables)
+            if not self.place.swap(MANIFEST, manifest, self._standing):
+                raise self._late()
+            named = {file.file for file in manifests.named(manifests.parsed(manifest))}
+            self.place.remove([name for name in left if name not in named])
+        return Dataset.open(self.place.address)
+
+    def _is_left(self, name: str, modified: datetime) -> bool:
+        """Whether a file is of no run that may still be under way. As Delta Lake, all stays for its time travel."""
+        if name.startswith(f"{BUILDING}/") or self._form != DELTA:
+            return modified < self._began and bool(_OURS.fullmatch(name)) and _LOG not in name
+        return False
+
+    def _commit_logs(self, facts: Mapping[str, Any], tables: Mapping[str, Files]) -> None:
+        """Commits each table to its log.
+
+        Before the first, it is written down in the manifest that stands which run is about to: of two, one can.
+        """
+        announced = json.dumps({**self.before, "committing": self._to.run}, indent=2).encode()
+        if not self.place.swap(MANIFEST, announced, self._standing):
+            raise self._late()
+        self._standing = announced
+        delta = room_of(Form.DELTA)
+        files = {
+            name: [delta.Added(Path(file.file).name, file.rows, file.bytes) for file in tables[name]] for name in TABLES
+        }
+        delta.commit(self.place.address, self._described, files, facts["version"], self._privacy)
+
+    def _late(self) -> DatasetError:
+        return DatasetError(
+            f"Another build into {self.place.address} ended first, and its tables stand. What this one wrote beside "
+            "them is never read. Build again if these inputs are the newer ones."
+        )
+
+
+def _refuse_foreign(where: Place) -> None:
+    for entry in where.entries():
+        if not _OURS.fullmatch(entry.name):
+            raise ConfigError(
+                f"{where.address} is not empty and holds no dataset (there is {entry.name}, for one). "
+                "Nothing was written. Give an empty or a new place."
+            )
+
+
+def _told(where: Place) -> Any:
+    after = "The earlier tables are still there, if there were any."
+    return stores.told(f"The tables cannot be written to {where.address}", "build again", after, DatasetError)
