@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench bench-fetch bench-all fuzz chaos clean
+.PHONY: help demo test check format lab schemas bench bench-fetch bench-all fuzz chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,13 +18,23 @@ $(UV):
 	$(UV) sync --quiet --frozen --inexact --no-default-groups --python .uv/bin/python
 	@touch $@
 
+# Every extra but spark, which brings 456 MB and pandas: it has an environment of its own below.
 .venv/.dev: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --inexact --all-extras --python .uv/bin/python
+	$(UV) sync --quiet --frozen --inexact --extra lab --extra export --extra stores --extra dask --python .uv/bin/python
 	@touch $@ .venv/.core
 
 # What others read exports with, in an environment of its own: where pandas is installed, pandera loads it.
 .venv-readers/.made: $(UV) pyproject.toml uv.lock
 	UV_PROJECT_ENVIRONMENT=.venv-readers $(UV) sync --quiet --frozen --no-install-project --only-group readers --python .uv/bin/python
+	@touch $@
+
+# Existing engines and what they run on: Spark needs Java 17 or later.
+.venv-engines/.made: $(UV) pyproject.toml uv.lock
+	@java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])' || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -qq --no-install-recommends openjdk-17-jre-headless > /dev/null; \
+	  else echo "Spark needs Java 17 or later. On Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; fi; }
+	UV_PROJECT_ENVIRONMENT=.venv-engines $(UV) sync --quiet --frozen --no-default-groups --group engines --extra stores --extra export --extra dask --extra spark --python .uv/bin/python
 	@touch $@
 
 demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a minute
@@ -76,5 +86,8 @@ fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
 chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed again and again (4 min)
 	$(RUN)python -m tests.chaos --seed $(SEED)
 
+engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machine, with workers killed (3 min)
+	.venv-engines/bin/pytest tests/engines
+
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks

@@ -35,6 +35,8 @@ DOORS = {
     "click": {"arguments", "cli", "demo"},
     "pycountry": {"auditing"},
     "rich": {"showing"},
+    "distributed": {"engines"},
+    "pyspark": {"engines"},
     "duckdb": {"exporting"},
     "xlsxwriter": {"exporting"},
     "obstore": {"places"},
