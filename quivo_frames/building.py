@@ -22,15 +22,15 @@ from quivo_frames import drift
 from quivo_frames.archive import Archive
 from quivo_frames.books import When, instant
 from quivo_frames.concealing import Concealer, Level, concealer
-from quivo_frames.crew import Crew
-from quivo_frames.dataset import DELTA, PARQUET, Dataset, DatasetWriter, Deliveries, Kept, put_aside
+from quivo_frames.crew import Crew, Workers
+from quivo_frames.dataset import DELTA, PARQUET, Dataset, DatasetWriter, Deliveries, put_aside
 from quivo_frames.engines import workers
 from quivo_frames.errors import REPORT_IT, ConfigError, Fault
 from quivo_frames.frames import add_up, report
 from quivo_frames.making import Receipt, deliver, make, merged, nothing
 from quivo_frames.progress import bar
 from quivo_frames.renewing import Renewal, renewable, renewal
-from quivo_frames.sources import Input, Inputs, Part, Source, sources
+from quivo_frames.sources import Input, Inputs, Source, sources
 from quivo_frames.stores import is_remote
 from quivo_frames.superseding import repeated
 from quivo_frames.tables import LINEAGES, ORDER_ID
@@ -41,6 +41,8 @@ PART_BYTES = 128 * 2**20
 """Bytes of JSON in a part, at the most but for one order: large orders come in smaller ones."""
 TOGETHER = 10
 """Parts that are delivered as one file a table, at the most: fewer and larger files for those who read them."""
+_MAKING = "quivo_frames.making"
+"""What other processes begin with."""
 WORTH_A_PROCESS = 48 * 2**20
 """Bytes of JSON for which another process is worth its start of half a second."""
 
@@ -86,15 +88,18 @@ def build(
     given = [inputs] if isinstance(inputs, str | os.PathLike | Archive) else list(inputs)
     conceals = concealer(privacy)
     if form not in (PARQUET, DELTA):
-        raise ConfigError(f"Tables are not built as {form!r}. Build them as {PARQUET} or {DELTA}, and export from there.")
+        raise ConfigError(
+            f"Tables are not built as {form!r}. Build them as {PARQUET} or {DELTA}, and export from there."
+        )
     if executor is not None and jobs is not None:
-        raise ConfigError("Either an executor shares the work, or processes of this machine: leave out one of the two.")
+        raise ConfigError("An executor shares the work, or processes of this machine: leave out one of the two.")
     found = sources(given, None if as_of is None else instant(as_of))
     recipe = {"version": version("quivo_frames"), "privacy": conceals.facts()}
     if executor is None and form == PARQUET and not is_remote(os.fspath(out)):
         return _here(found, out, conceals, recipe, full=full, jobs=jobs, progress=progress)
-    with Deliveries(os.fspath(out), conceals, form) as deliveries:
-        return _anywhere(found, deliveries, conceals, recipe, executor, full=full, jobs=jobs, progress=progress)
+    crew = Crew(jobs, 1 + _size(found) // WORTH_A_PROCESS, _MAKING) if executor is None else None
+    with Deliveries(os.fspath(out), conceals, form) as deliveries, crew or nullcontext(workers(executor)) as sharing:
+        return _anywhere(found, deliveries, conceals, recipe, sharing, full=full, progress=progress)
 
 
 def _here(
@@ -105,7 +110,7 @@ def _here(
     with DatasetWriter(out, conceals) as writer:
         orders, renewed = _renewal(writer, found, recipe, full=full)
         size = _size(found) if renewed is None else int(renewed.wanted["size"].sum())
-        with Crew(jobs, most=1 + size // WORTH_A_PROCESS, module=__name__) as crew:
+        with Crew(jobs, most=1 + size // WORTH_A_PROCESS, module=_MAKING) as crew:
             orders = orders or Inputs(found)
             kept = renewed and renewed.kept
             with bar("build", renewed.wanted.height if renewed else orders.taken, progress) as progress_bar:
@@ -114,30 +119,40 @@ def _here(
                     receipts.append(receipt)
                     progress_bar.update(receipt.came)
             writer.put_together(crew.share, kept)
-        return _finished(writer, orders, kept, receipts, recipe)
+        made = merged(sorted(receipts, key=lambda receipt: receipt.number))
+        failures, profile = made.failures, made.profile
+        if kept is not None:
+            failures = pl.concat([kept.rows("failures").collect(), failures])
+            profile = drift.renewed(kept.before.manifest["profile"], kept.gone, profile, writer.lazy)
+        noticed = writer.noticed(kept)
+        answers = None if orders.answers is None else orders.answers.select(list(LINEAGES["answers"].schema))
+        lineage = {} if answers is None else {"answers": answers, "noticed": noticed}
+        summed_up = _summed_up(writer, orders, recipe, made, failures, profile, noticed)
+        return writer.finish(*summed_up, lineage)
 
 
 def _anywhere(
-    found: Sequence[Source], deliveries: Deliveries, conceals: Concealer, recipe: Mapping[str, Any], executor: object, *,
-    full: bool, jobs: int | None, progress: bool | None,
+    found: Sequence[Source], deliveries: Deliveries, conceals: Concealer, recipe: Mapping[str, Any], sharing: Workers,
+    *, full: bool, progress: bool | None,
 ) -> Dataset:  # fmt: skip
     """Builds with workers that may be on other machines: parts are delivered, and committed together."""
-    most = 1 + _size(found) // WORTH_A_PROCESS
-    with Crew(jobs, most, __name__) if executor is None else nullcontext(workers(executor)) as crew:
-        orders = Inputs(found)
-        of = orders.digest(json.dumps(recipe))
-        if not full and (same := deliveries.standing(of)):
-            return same
-        parts = orders.parts(PART, PART_BYTES, crew.size)
-        together = min(TOGETHER, -(-len(parts) // crew.size))
-        shares = [parts[start : start + together] for start in range(0, len(parts), together)]
-        receipts = [nothing()]
-        with bar("build", orders.taken, progress) as progress_bar:
-            for receipt, delivered in crew.share(partial(deliver, conceals, deliveries.destination(of)), shares):
-                receipts.append(receipt)
-                deliveries.take(delivered)
-                progress_bar.update(receipt.came)
-    return _finished(deliveries, orders, None, receipts, {**recipe, "of": of})
+    orders = Inputs(found)
+    of = orders.digest(json.dumps(recipe))
+    if not full and (same := deliveries.standing(of)):
+        return same
+    parts = orders.parts(PART, PART_BYTES, sharing.size)
+    together = min(TOGETHER, -(-len(parts) // sharing.size))
+    shares = [parts[start : start + together] for start in range(0, len(parts), together)]
+    receipts = [nothing()]
+    with bar("build", orders.taken, progress) as progress_bar:
+        for receipt, delivered in sharing.share(partial(deliver, conceals, deliveries.destination(of)), shares):
+            receipts.append(receipt)
+            deliveries.take(delivered)
+            progress_bar.update(receipt.came)
+    made = merged(sorted(receipts, key=lambda receipt: receipt.number))
+    noticed = deliveries.noticed()
+    summed_up = _summed_up(deliveries, orders, {**recipe, "of": of}, made, made.failures, made.profile, noticed)
+    return deliveries.finish(*summed_up)
 
 
 def _size(found: Sequence[Source]) -> int:
@@ -171,34 +186,20 @@ def _made(
     return crew.share(partial(make, conceals, partial(put_aside, writer.aside)), parts)
 
 
-def _finished(
-    writer: DatasetWriter | Deliveries,
-    orders: Inputs,
-    kept: Kept | None,
-    receipts: Sequence[Receipt],
-    recipe: Mapping[str, Any],
-) -> Dataset:
-    """The dataset in its place, when its tables are put together."""
-    made = merged(sorted(receipts, key=lambda receipt: receipt.number))
-    failures, profile = made.failures, made.profile
-    if kept is not None:
-        failures = pl.concat([kept.rows("failures").collect(), failures])
-        profile = drift.renewed(kept.before.manifest["profile"], kept.gone, profile, writer.lazy)
-    failures = failures.sort(ORDER_ID.name, nulls_last=True, maintain_order=True)
-    noticed = writer.noticed(kept)
+def _summed_up(
+    writer: DatasetWriter | Deliveries, orders: Inputs, recipe: Mapping[str, Any], made: Receipt,
+    failures: pl.DataFrame, profile: drift.Profile, noticed: pl.DataFrame,
+) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """What the manifest says of a build, the failures and the notes; `failures` and so on are of all orders."""
     # Between levels of privacy, a column may be empty because that was asked for.
     same = writer.before.get("privacy", {"level": Level.FULL}) == recipe["privacy"]
     changes = drift.changes(writer.before.get("profile", {}) if same else {}, profile)
-    told = [add_up(noticed), report("notes", repeated(orders.losers)), report("notes", changes)]
-    answers = None if orders.answers is None else orders.answers.select(list(LINEAGES["answers"].schema))
-    lineage = {} if answers is None else {"answers": answers, "noticed": noticed}
+    notes = [add_up(noticed), report("notes", repeated(orders.losers)), report("notes", changes)]
     facts = {**recipe, **_facts(writer, orders, made, failures), "profile": profile}
-    return writer.finish(facts, failures, pl.concat(told), lineage)
+    return facts, failures.sort(ORDER_ID.name, nulls_last=True, maintain_order=True), pl.concat(notes)
 
 
-def _facts(
-    writer: DatasetWriter | Deliveries, orders: Inputs, made: Receipt, failures: pl.DataFrame
-) -> dict[str, Any]:
+def _facts(writer: DatasetWriter | Deliveries, orders: Inputs, made: Receipt, failures: pl.DataFrame) -> dict[str, Any]:
     """What the manifest says of a build.
 
     Raises:

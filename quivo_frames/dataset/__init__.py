@@ -10,13 +10,13 @@
 A dataset is written beside the one it replaces, in a hidden folder, and moved over it file by file when all of it is on
 the disk. The manifest goes first and comes last, so that a reader meets the old dataset, the new one, or a message.
 
-Its rooms: manifest (the file and its names), opened (the `Dataset`), writing (the `DatasetWriter`), delivering (the same
-for tables that come in many files, from any machine and to any place: `Deliveries`).
+Its rooms: manifest (the file and its names), opened (the `Dataset`), writing (the `DatasetWriter`), delivering (the
+same for tables that come in many files, from any machine and to any place: `Deliveries`).
 """
 
 from __future__ import annotations
 
-from quivo_frames.dataset.delivering import DELTA, PARQUET, Deliveries, Delivered, Destination
+from quivo_frames.dataset.delivering import DELTA, PARQUET, Delivered, Deliveries, Destination
 from quivo_frames.dataset.manifest import EXPORTS
 from quivo_frames.dataset.opened import Dataset, Export
 from quivo_frames.dataset.writing import DatasetWriter, Kept, put_aside

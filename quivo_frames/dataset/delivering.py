@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -153,18 +153,12 @@ class Deliveries:
         """How many rows a table has that was delivered."""
         return manifests.rows(self._files(name))
 
-    def noticed(self, kept: None = None) -> pl.DataFrame:  # noqa: ARG002 - nothing is kept here
+    def noticed(self) -> pl.DataFrame:
         """The notes of the parts, each added up."""
         in_order = sorted(self._delivered, key=lambda part: part.number)
         return pl.concat([LINEAGES[NOTICED].empty(), *(part.noticed for part in in_order)])
 
-    def finish(
-        self,
-        facts: Mapping[str, Any],
-        failures: pl.DataFrame,
-        notes: pl.DataFrame,
-        lineage: Mapping[str, pl.DataFrame],  # noqa: ARG002 - no build renews these
-    ) -> Dataset:
+    def finish(self, facts: Mapping[str, Any], failures: pl.DataFrame, notes: pl.DataFrame) -> Dataset:
         """Commits the dataset: it takes the place of the one before, unless that is gone already."""
         tables = {name: self._files(name) for name in TABLES}
         tables |= {name: [self._to.put(name, frame)] for name, frame in {"failures": failures, "notes": notes}.items()}

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from quivo_frames.engines.errand import errand, gave_up, opened, packed, versions
+from quivo_frames.errors import ConfigError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,7 +36,17 @@ class FuturesWorkers:
 
 
 def workers(executor: Executor) -> FuturesWorkers:
-    """The workers of an executor."""
+    """The workers of an executor.
+
+    Raises:
+        ConfigError: its processes are forks of this one, in which polars waits for threads that are not there.
+    """
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        raise ConfigError(
+            "The processes of this executor are forks of this one, and polars stands still in those. Give "
+            'ProcessPoolExecutor(..., mp_context=multiprocessing.get_context("spawn")), or jobs=N instead.'
+        )
     return FuturesWorkers(executor)
 
 

@@ -79,9 +79,7 @@ def room_of(form: Form) -> ModuleType:
     try:
         return import_module(f"{__name__}.{form}")
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{form} needs {error.name}. Install it: pip install 'quivo-frames[{_EXTRA}]'."
-        ) from error
+        raise ConfigError(f"{form} needs {error.name}. Install it: pip install 'quivo-frames[{_EXTRA}]'.") from error
 
 
 def write(outgoing: Outgoing, form: Form, out: str, *, by_month: bool = False) -> Exported:

@@ -21,8 +21,8 @@ from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
-from deltalake.transaction import AddAction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 
 from quivo_frames import stores
 from quivo_frames.arrow import ROW_GROUP, ZSTD_LEVEL, arrow_schema
@@ -133,15 +133,16 @@ def targets(out: str, described: Mapping[str, Table], privacy: str) -> dict[str,
         ConfigError: one is of another shape, version or privacy, or was written by somebody else; or Delta Lake cannot
             write there.
     """
-    found = {}
+    found: dict[str, DeltaTable | None] = {}
     for name, table in described.items():
         place = f"{_address(out)}/{name}"
         try:
-            found[name] = DeltaTable(place)
+            there = DeltaTable(place)
         except TableNotFoundError:
             found[name] = None
         else:
-            _refuse_other(found[name], f"{out.rstrip('/')}/{name}", table, privacy)
+            _refuse_other(there, f"{out.rstrip('/')}/{name}", table, privacy)
+            found[name] = there
     return found
 
 
@@ -163,7 +164,7 @@ def commit(
     for name in reversed(list(described)):
         table = found[name] or _create(f"{_address(out)}/{name}", described[name], privacy)
         if not commit.is_last_of(name, table):
-            actions = [file.action() for file in files[name]]
+            actions: list[AddAction | RemoveAction] = [file.action() for file in files[name]]
             table.create_write_transaction(
                 actions, "overwrite", table.schema(), commit_properties=commit.properties(name)
             )
