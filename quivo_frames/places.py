@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -229,7 +229,7 @@ class Bucket:
                 self._store.delete(batch)
             except FileNotFoundError:  # S3 alone does not mind
                 for name in batch:
-                    with suppress(FileNotFoundError):
+                    with _if_there():
                         self._store.delete(name)
 
     @cached_property
@@ -255,12 +255,9 @@ class Bucket:
         return store
 
     def _get(self, name: str) -> GetResult | None:
-        try:
+        with _if_there():
             return self._store.get(name)
-        except FileNotFoundError as error:
-            if re.search(stores.NO_BUCKET, str(error)):
-                raise
-            return None
+        return None
 
     @cached_property
     def _keeps_conditions(self) -> bool:
@@ -293,6 +290,16 @@ class Bucket:
             f"The store of {self.address} cannot write a file on a condition, and so cannot tell two that write there "
             "at a time apart. Give a place in a store with conditional writes, as S3, Google's and Azure's have them."
         )
+
+
+@contextmanager
+def _if_there() -> Iterator[None]:
+    """Passes over a file that is not there, but not over a bucket."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if re.search(stores.NO_BUCKET, str(error)):
+            raise
 
 
 def _version(found: GetResult) -> UpdateVersion:
