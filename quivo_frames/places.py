@@ -6,6 +6,7 @@ takes the place of the file, not of its bytes. Only here: obstore.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -32,6 +33,8 @@ PATIENCE = timedelta(minutes=5)
 """For a request to a store, with all that it sends or fetches."""
 BATCH = 1_000
 """Files removed at a time."""
+TRIES = 100
+"""How often a folder is made before a file is in it: who removes the last file of a folder takes the folder along."""
 _UNFINISHED, _LOCK = ".new-", ".lock."
 _KINDS = {"s3": ("S3Store", "AWS"), "gs": ("GCSStore", "GOOGLE"), "az": ("AzureStore", "AZURE")}
 _SWAP = "swap"
@@ -145,16 +148,18 @@ class Folder:
 
     def _begin(self, new: Path) -> None:
         """Makes an empty file, its owner's alone before anything is in it."""
-        while True:
-            with suppress(FileNotFoundError):  # who removes the last file of a folder takes the folder along
+        for _ in range(TRIES):
+            with suppress(FileNotFoundError):
                 self._make(new.parent)
                 return new.touch(OWNER)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(new.parent))
 
     def _make(self, folder: Path) -> None:
         """Makes a folder and those above it: what makes parents by itself lets others look into them."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in (*reversed(folder.relative_to(self.path).parents), folder):
-            (self.path / part).mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):  # mkdir's exist_ok fails where a folder is gone again when it looks
+                (self.path / part).mkdir(mode=0o700)
 
 
 class Bucket:
