@@ -22,6 +22,7 @@ from quivo_frames.frames import Frames
 from quivo_frames.tables import ORDER_ID
 
 _KEEP_AWAY = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
+_RAW = "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Receipt:
         lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
         lines += [f"Erased from {export}" for export in self.exports]
         lines += [f"LEFT, to be erased by hand: {told}" for told in self.left]
-        return "\n".join([f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY])
+        return "\n".join([f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY, _RAW])
 
     @staticmethod
     def expect(file: Path) -> None:
@@ -74,7 +75,8 @@ def forget(
     """Erases orders from an archive, from folders of tables, and from what these were exported to.
 
     Nothing of them is left in any of these files afterwards; the receipt is. What cannot be reached now is told in
-    `left`, and the same again erases it. Not reached are backups, copies, and the free space of a disk.
+    `left`, and the same again erases it. Not reached are backups, copies, the free space of a disk, and what
+    `Archive.export` wrote: done again, it replaces that.
 
     Raises:
         ConfigError: there is no such archive, or no tables; nothing was erased.

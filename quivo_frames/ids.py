@@ -1,4 +1,4 @@
-"""Noun: where order ids come from: anything with ids in it, files, a pipe, the failures of a run. Floor 4.
+"""Noun: where order ids come from: anything with ids in it, files, a pipe, the failures of a run. Floor 5.
 
 Every source ends in numbers that can be order ids; if one cannot, nothing is asked, and the message says where it
 stands. What stands in a file beside ids may be personal data: of wrong values only those are shown that are made of

@@ -1,4 +1,4 @@
-"""The first step of the work: order ids -> answers in the archive. Floor 5."""
+"""The first step of the work: order ids -> answers in the archive. Floor 6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noun: what a build reads orders from: archives, files and folders of them, from any place on. Floor 4.
+"""Noun: what a build reads orders from: archives, what was exported from them, files and folders of them. Floor 5.
 
 Orders have places, counted from 0 through all sources. A first look takes their ids, finds those that a newer answer
 replaces, and leaves marks, so that any range of places can be read without reading what stands before it.
@@ -21,7 +21,10 @@ import polars as pl
 from quivo_frames import files
 from quivo_frames.archive import LARGEST, Archive
 from quivo_frames.errors import ConfigError
+from quivo_frames.places import place
 from quivo_frames.response import RawOrder
+from quivo_frames.segments import MARKER, Segments, Spot
+from quivo_frames.stores import is_remote
 from quivo_frames.superseding import INDEX, indexed, superseded
 from quivo_frames.wire import Peek, glance, peek
 
@@ -112,6 +115,25 @@ class _Archived:
         return Archive(self.path).newest(self.as_of, last=self.last, order_ids=order_ids)
 
 
+class _Exported:
+    def __init__(self, segments: Segments, as_of: datetime | None) -> None:
+        self.segments, self.name, self.as_of = segments, segments.address, as_of
+
+    def size(self) -> int:
+        return self.segments.size
+
+    def index(self, look: Look) -> Iterator[Seen]:  # noqa: ARG002 - the segments know
+        for orders in self.segments.index(self.as_of):
+            nothing = pl.lit(None, INDEX["last_modified"]).alias("last_modified")
+            yield Seen(orders.with_columns(nothing), list(map(Spot._make, orders.select(Spot._fields).iter_rows())))
+
+    def read(self, mark: object) -> Iterator[RawOrder]:
+        return self.segments.read(mark if isinstance(mark, Spot) else None, self.as_of)
+
+    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        return self.segments.pick(order_ids, self.as_of)
+
+
 def sources(given: Sequence[Input], as_of: datetime | None = None) -> list[Source]:
     """The sources that some inputs mean; `as_of` leaves out answers of archives that came later.
 
@@ -125,8 +147,12 @@ def _sources(one: Input, as_of: datetime | None) -> list[Source]:
     if isinstance(one, Archive):
         return [_Archived(one, as_of)]
     path = Path(one)
+    if is_remote(os.fspath(one)) or (path / MARKER).exists():
+        return [_Exported(Segments.open(place(one)), as_of)]
     if path.is_file() and (path.suffix.lower() in _ARCHIVES or _is_sqlite(path)):
         return [_Archived(Archive(path), as_of)]
+    if inside := next(path.rglob(MARKER), None):
+        raise ConfigError(f"{path} holds exports in folders of it, such as {inside.parent}. Name each of them.")
     if as_of is not None:
         raise ConfigError(f"{path} does not say when its orders were fetched. As of an instant, give archives alone.")
     return [_File(file) for file in files.find(path)]

@@ -1,4 +1,4 @@
-"""Every answer as it was received, and the ledger of what was asked. Floor 3. Only here: sqlite3.
+"""Every answer as it was received, and the ledger of what was asked. Floor 4. Only here: sqlite3.
 
 One SQLite file. Nothing in it is ever overwritten: a second refetch of an order is a second response. What is to be
 forgotten is erased from the whole file. One thread writes, in groups, and `record` returns only when the group is

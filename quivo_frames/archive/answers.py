@@ -14,10 +14,12 @@ from quivo_frames.response import RawOrder
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import polars as pl
+
+    from quivo_frames.segments import Row
 
 LARGEST = 2**63 - 1
 CHUNK = 10_000  # rows that stand as Python objects at a time
@@ -38,6 +40,11 @@ WHERE r.good AND (r.fetched_at >= :since OR (
 """
 _ALL, _IDS = "FROM responses r", "FROM temp.ids i CROSS JOIN responses r ON r.order_id = i.order_id"
 _BY_ID = "ORDER BY r.order_id, r.fetched_at, r.response"
+_LEAVING = "SELECT response, order_id, fetched_at, good, http_status, size, sha256, body FROM responses"
+_EVERY = f"""
+{_LEAVING} WHERE good AND response <= :last UNION ALL
+{_LEAVING} WHERE NOT good AND size > 0 AND response <= :last ORDER BY order_id, fetched_at, response
+"""  # the good ones come sorted by their index, with their bodies; the others are few
 
 
 def index(db: sqlite3.Connection, as_of: datetime | None, last: int) -> Iterator[pl.DataFrame]:
@@ -73,6 +80,20 @@ def since(db: sqlite3.Connection, path: Path, moment: datetime | None, *, of_ids
     return _checked(db, path, f"{_IDS if of_ids else _ALL} {_SINCE} {_BY_ID}", limits)
 
 
+def every(db: sqlite3.Connection, path: Path, last: int) -> Iterator[Row]:
+    """All responses that have a body, good or not, by id and time, in flat memory; `path` is for messages."""
+    from quivo_frames.segments import Row
+
+    unpack = zstandard.ZstdDecompressor().decompress
+    rows = db.execute(_EVERY, {"last": last})
+    for response, order_id, fetched_at, good, http_status, size, sha256, packed in rows:
+        body = _unpacked(unpack, packed, size, sha256)
+        if body is None:
+            raise _damaged(path, response, order_id)
+        moment = datetime.fromisoformat(fetched_at)
+        yield Row(order_id, moment, response, bool(good), http_status, size, sha256, body)
+
+
 def _until(moment: datetime | None) -> str:
     return instant(moment) if moment else "9999"  # later than anything
 
@@ -83,16 +104,26 @@ def _checked(db: sqlite3.Connection, path: Path, which: str, limits: dict[str, o
     Raises:
         ArchiveError: one is not what was once written.
     """
-    decompressor = zstandard.ZstdDecompressor()
+    unpack = zstandard.ZstdDecompressor().decompress
     rows = db.execute(f"SELECT r.response, r.order_id, r.fetched_at, r.size, r.sha256, r.body {which}", limits)
     for response, order_id, fetched_at, size, sha256, packed in rows:
-        try:
-            body = decompressor.decompress(packed, max_output_size=size)
-        except zstandard.ZstdError:
-            body = b""
-        if hashlib.sha256(body).digest() != sha256:
-            raise ArchiveError(
-                f"{path}: response {response} (order {order_id}) was damaged on the disk. Take the archive from a "
-                f"backup, or fetch the order again with `quivo-frames refetch {order_id}`."
-            )
+        body = _unpacked(unpack, packed, size, sha256)
+        if body is None:
+            raise _damaged(path, response, order_id)
         yield RawOrder(body, order_id, datetime.fromisoformat(fetched_at), path.name, f"response {response}")
+
+
+def _unpacked(unpack: Callable[..., bytes], packed: bytes, size: int, sha256: bytes) -> bytes | None:
+    """The body, if it is what was once received."""
+    try:
+        body = unpack(packed, max_output_size=size)
+    except zstandard.ZstdError:
+        return None
+    return body if hashlib.sha256(body).digest() == sha256 else None
+
+
+def _damaged(path: Path, response: int, order_id: int) -> ArchiveError:
+    return ArchiveError(
+        f"{path}: response {response} (order {order_id}) was damaged on the disk. Take the archive from a backup, or "
+        f"fetch the order again with `quivo-frames refetch {order_id}`."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -19,12 +20,13 @@ from quivo_frames.archive.ledger import DONE, LAST_OF_RUN
 from quivo_frames.archive.writing import Writer
 from quivo_frames.errors import ConfigError
 from quivo_frames.faces import face
+from quivo_frames.progress import bar
 from quivo_frames.response import Outcome
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from quivo_frames.archive.care import Erased, Flaw
     from quivo_frames.response import Answer, RawOrder
+    from quivo_frames.segments import RawExport, Row
 
 T = TypeVar("T")
 
@@ -257,6 +260,30 @@ class Archive:
             if order_ids is not None:
                 _stage(order_ids, lambda job: job(db))
             yield from answers.since(db, self.path, since, of_ids=order_ids is not None)
+
+    def export(self, address: str | os.PathLike[str], *, progress: bool | None = None) -> RawExport:
+        """Write all answers that have a body, good or not, as parquet to a folder or an address (s3://, gs://, az://).
+
+        A build reads them there as it reads the archive, on any machine. They replace what an earlier export of this
+        archive left there; what is the same is not written again. Answers that come meanwhile wait for the next export.
+        Headers, runs and the ledger stay in the archive alone, and what is erased from the archive later stays in an
+        export until the next one. `progress` shows a bar on stderr; None: on a terminal and in a notebook.
+
+        Raises:
+            ConfigError: there is no such file, or the place holds something else.
+            ArchiveError: a response is not what was once written, or another export to the place was first.
+            ExportError: the place cannot be written.
+        """
+        from quivo_frames import segments
+        from quivo_frames.places import place
+
+        last = self.last()
+        with bar("export", last, progress) as shown, closing(self._every(last)) as rows:
+            return segments.write(place(address), rows, self.path.name, last, shown.update)
+
+    def _every(self, last: int) -> Generator[Row]:
+        with to_read(self.path) as db:
+            yield from answers.every(db, self.path, last)
 
     def attempts(self) -> pl.DataFrame:
         """The ledger, a row an attempt, which is one order asked for in one run, with all its tries.

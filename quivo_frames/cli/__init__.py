@@ -21,6 +21,7 @@ from quivo_frames.errors import DatasetError, QuivoError
 
 _INTERRUPTED = {
     "refetch": "What was done is kept; the same command goes on from here.",
+    "export-raw": "What was exported earlier is still there; the same command again goes on.",
     "forget": "What was erased stays erased; the same command again erases the rest.",
     "export": "The same command again completes it.",  # of Delta tables, some may be written already
 }

@@ -1,4 +1,4 @@
-"""Commands that look after archives and tables: check, forget."""
+"""Commands that look after archives and tables: check, forget, export-raw."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def forget(
     """Erase orders for good: from the archive, from folders of tables, and from what these were exported to.
 
     What is left is a receipt: which orders, when, where, and how much. Exit status 1 if something could not be
-    reached: the receipt names it, and the same command again erases it there.
+    reached: the receipt names it, and the same command again erases it there. What was written by export-raw is not
+    reached: export there again, which replaces it.
 
     With --honour-removed, orders whose newest answer says piiDataRemoved lose their personal values in the older
     answers of the archive; all else in these stays.
@@ -79,3 +80,22 @@ def forget(
     done.write(receipt)
     click.echo(json.dumps(done.facts()) if as_json else str(done))
     sys.exit(1 if done.left else 0)
+
+
+@click.command()
+@archive_option
+@click.argument("address", metavar="DIR|ADDRESS")
+@as_json
+def export_raw(archive: Path, address: str, as_json: bool) -> None:
+    """Write all answers of an archive as parquet to a folder, or an address (s3://, gs://, az://).
+
+    There `build` reads them as it reads the archive, from any machine. Done again, it replaces what was there, and
+    writes only what is new. Headers, runs and the ledger stay in the archive.
+
+    Example: quivo-frames export-raw --archive orders.sqlite s3://lake/quivo/orders
+    """
+    from quivo_frames.archive import Archive
+
+    with Archive(archive) as opened:
+        done = opened.export(address)
+    click.echo(json.dumps(done.facts()) if as_json else str(done))
