@@ -82,7 +82,7 @@ def deliver(conceals: Concealer, to: Destination, parts: list[Part]) -> tuple[Re
                 return receipt, to.deliver(parts[0].number, Path(folder), conceals)
         except QuivoError as error:
             raise type(error)(f"{told} cannot be made. {error}") from error
-        except Exception as error:
+        except (Exception, pl.exceptions.PanicException) as error:
             tries -= 1
             if not tries:
                 raise DatasetError(
