@@ -16,9 +16,10 @@ import polars as pl
 from quivo_frames import drift
 from quivo_frames.archive import Archive
 from quivo_frames.concealing import Concealer
-from quivo_frames.dataset import EXPORTS, Dataset, DatasetWriter, Export, Kept
+from quivo_frames.dataset import DELTA, EXPORTS, Dataset, DatasetWriter, Export, Kept
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.frames import Frames
+from quivo_frames.stores import is_remote
 from quivo_frames.tables import ORDER_ID
 
 _KEEP_AWAY = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
@@ -83,7 +84,7 @@ def forget(
         DatasetError: tables are damaged; nothing was erased.
         ArchiveError: the archive cannot be written.
     """
-    folders = {Path(folder).resolve(): folder for folder in tables}
+    folders = {folder if is_remote(os.fspath(folder)) else Path(folder).resolve(): folder for folder in tables}
     datasets = [_whole(folder) for folder in folders.values()]  # whether all are there, before anything is erased
     opened = archive if isinstance(archive, Archive) else Archive(archive)
     receipt = Receipt("erased", sorted(set(order_ids)), archive=str(opened.path))
@@ -142,7 +143,16 @@ def _whole(folder: str | os.PathLike[str]) -> Dataset:
 
 
 def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:
-    """Takes orders out of the tables of a folder; how many rows there were of them."""
+    """Takes orders out of the tables of a folder; how many rows there were of them.
+
+    Raises:
+        DatasetError: they are in an object store, or Delta tables: then they are built anew.
+    """
+    if is_remote(dataset.address) or dataset.manifest.get("form") == DELTA:
+        raise DatasetError(
+            "build these tables again, from the archive or from a raw export that is made after this; where they are "
+            "Delta tables, VACUUM them then, for their earlier versions. Export again what was exported from them."
+        )
     with DatasetWriter(dataset.address, Concealer(dataset.level)) as writer:
         order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
         kept = Kept(dataset, order_ids, order)

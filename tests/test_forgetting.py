@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -507,3 +508,15 @@ def test_an_export_is_not_emptied_by_tables_that_have_less(archive: Archive, tmp
     receipt = forget([100_005], archive, [tmp_path / "tables"])
     assert "were built with --privacy none" in receipt.left[0]
     assert f"{WHO}-100006".encode() in bytes_of(tmp_path / "csv")
+
+
+def test_tables_that_were_delivered_are_erased_in_a_folder_and_else_told(tmp_path: Path, archive: Archive) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        tables = build(archive, tmp_path / "delivered", executor=executor)
+    delta = build(archive, tmp_path / "delta", form="delta")
+    receipt = forget(GONE, archive, [tables.folder, delta.folder])
+    assert not bytes_of(tables.folder).count(f"{WHO}-{GONE[0]}".encode())
+    assert check(tables.folder).flaws.is_empty()
+    assert [told.partition(" ")[0] for told in receipt.left] == [str(delta.folder)]
+    assert "VACUUM" in receipt.left[0]
+    assert set(build(archive, tmp_path / "delta", form="delta").orders["order_id"]).isdisjoint(GONE)

@@ -13,9 +13,9 @@ from quivo_frames.errors import ConfigError
 
 
 @click.command()
-@click.argument("place", metavar="DIR|ARCHIVE", type=click.Path(path_type=Path))
+@click.argument("place", metavar="DIR|ARCHIVE")
 @as_json
-def check(place: Path, as_json: bool) -> None:
+def check(place: str, as_json: bool) -> None:
     """Check that tables or an archive are as they were written. Exit status 1 if they are not. Changes nothing.
 
     Example: quivo-frames check tables
@@ -33,9 +33,7 @@ def check(place: Path, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ORDER]...")
 @click.option("--honour-removed", is_flag=True, help="Orders whose personal data was removed at Quivo, see above.")
 @archive_option
-@click.option(
-    "--tables", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder of tables; as many as are."
-)
+@click.option("--tables", multiple=True, metavar="DIR", help="Folder of tables; as many as are.")
 @click.option(
     "--receipt",
     type=click.Path(path_type=Path),
@@ -44,7 +42,7 @@ def check(place: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before erasing.")
 @as_json
 def forget(
-    ids: tuple[str, ...], honour_removed: bool, archive: Path, tables: tuple[Path, ...], receipt: Path | None,
+    ids: tuple[str, ...], honour_removed: bool, archive: Path, tables: tuple[str, ...], receipt: Path | None,
     yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Erase orders for good: from the archive, from folders of tables, and from what these were exported to.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,25 @@ READERS = ("powerbi", "tableau", "excel", "snowflake", "bigquery", "spark")  # a
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the tables.")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--out", required=True, metavar="DIR|ADDRESS", help="Where to put the tables.")
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
+)
+@click.option(
+    "--on",
+    default="local",
+    show_default=True,
+    metavar="ENGINE",
+    help="Who shares the work: local, dask://HOST:PORT, spark://HOST:PORT, or sc://HOST:PORT (Spark Connect).",
+)
+@click.option(
+    "--format",
+    "form",
+    default="parquet",
+    show_default=True,
+    type=click.Choice(("parquet", "delta")),
+    help="delta: each table is a Delta table as well.",
 )
 @click.option("--full", is_flag=True, help="Make all orders anew, not only those whose answer is another now.")
 @click.option("--as-of", metavar="DATE", help="Only answers until this day (its end) or instant, UTC; archives alone.")
@@ -33,22 +49,34 @@ READERS = ("powerbi", "tableau", "excel", "snowflake", "bigquery", "spark")  # a
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything was noted, not only if orders failed.")
 @as_json
 def build(
-    inputs: tuple[Path, ...], out: Path, jobs: int | None, full: bool, as_of: str | None, privacy: str, strict: bool,
-    as_json: bool,
+    inputs: tuple[str, ...], out: str, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
+    privacy: str, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Build the tables from archives, from files of orders (.ndjson, .json, also .gz or .zst), or from folders of them.
+    """Build the tables from archives, their raw exports, files of orders, or folders of such files.
+
+    Files of orders are .ndjson or .json, also as .gz or .zst; raw exports are what `export-raw` wrote, in a folder or
+    at an address such as s3://lake/quivo/orders.
 
     Built again from the same archives, only the orders are made anew whose answer is another now; the tables are the
     same as if all were. --privacy pseudonym puts a pseudonym in the place of each personal text, made with the key
     QUIVO_PSEUDONYM_KEY; none leaves personal values out.
 
+    With --on, an engine that runs already shares the work; it must be able to read the inputs and to write to --out.
+    Tables that are made so, or at an address, or as delta, have several files each.
+
     Example: quivo-frames build orders.sqlite --out tables
 
     Example: quivo-frames build orders.sqlite --out tables-in-june --as-of 2026-06-30 --privacy none
+
+    Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
     from quivo_frames.building import build as build_of
+    from quivo_frames.engines import connect
 
-    dataset = build_of(list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs)
+    with nullcontext() if on == "local" else connect(on) as executor:
+        dataset = build_of(
+            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form
+        )
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
         click.echo(json.dumps(dataset.manifest))
@@ -57,17 +85,17 @@ def build(
         if (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
             click.echo(f"{made:,} orders were made anew; the answers of the others are the same. --full makes all.")
         if failed:
-            click.echo(f"{failed:,} orders are in no table; {out / 'failures.parquet'} says why:")
+            click.echo(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")
             tell(dataset.failures["message"].to_list())
         if noted:
-            click.echo(f"{noted:,} things were noticed; {out / 'notes.parquet'} has them all:")
+            click.echo(f"{noted:,} things were noticed; {dataset.files('notes')[0]} has them all:")
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR")
 @click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer came]")
 @click.option("--only", multiple=True, metavar="CHECK", help="This check alone; may be given several times.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="All but this check; may be given several times.")
@@ -85,7 +113,7 @@ def build(
 @click.option("--personal", is_flag=True, help="Show personal values that findings are about.")
 @as_json
 def audit(
-    folder: Path, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
+    folder: str, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
     html: Path | None, on_time: str, out: Path | None, personal: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error.
@@ -122,9 +150,9 @@ def audit(
 
 @click.command()
 @click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
-@click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the tables.")
+@click.option("--from", "folder", required=True, metavar="DIR", help="Folder of the tables.")
 @as_json
-def show(order_id: int, folder: Path, as_json: bool) -> None:
+def show(order_id: int, folder: str, as_json: bool) -> None:
     """Show one order: what happened when, its lines, and how they are packed. Without personal data, but for --json.
 
     Example: quivo-frames show 100017 --from tables
@@ -143,7 +171,7 @@ def show(order_id: int, folder: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR")
 @click.option("--to", type=click.Choice(FORMS), help="What to write to OUT.")
 @click.argument("out", metavar="[OUT]", required=False)
 @click.option(
@@ -153,7 +181,7 @@ def show(order_id: int, folder: Path, as_json: bool) -> None:
 @click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
 @as_json
 def export(
-    folder: Path, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
+    folder: str, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file.

@@ -106,8 +106,15 @@ class Dataset(Mapping[str, pl.DataFrame]):
         facts = self.manifest.get("lineage", {}).get(name)
         return self._scan(facts) if facts else None
 
+    def files(self, name: str) -> list[str]:
+        """The parquet files of a table, of `failures` or of `notes`, in the order of its rows: for any other tool."""
+        return self._files(self.manifest["tables"][name])
+
+    def _files(self, facts: Mapping[str, Any]) -> list[str]:
+        return [self.place.uri(file.file) for file in manifests.files(facts)]
+
     def _scan(self, facts: Mapping[str, Any]) -> pl.LazyFrame:
-        return pl.scan_parquet([self.place.uri(file.file) for file in manifests.files(facts)], glob=False)
+        return pl.scan_parquet(self._files(facts), glob=False)
 
     def damaged(self) -> Iterator[str]:
         """The files that are not any more what was written, by their sha256."""
