@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench bench-fetch bench-all fuzz chaos engines clean
+.PHONY: help demo test check format lab schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,9 @@ fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
 
 chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed again and again (4 min)
 	$(RUN)python -m tests.chaos --seed $(SEED)
+
+bench-engines: .venv-engines/.made  ## Measure builds on Dask and Spark beside processes of this machine (15 min)
+	.venv-engines/bin/python -m tests.benchmarks engines
 
 engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machine, with workers killed (3 min)
 	.venv-engines/bin/pytest tests/engines

@@ -25,7 +25,7 @@ from quivo_frames.places import place
 from quivo_frames.response import RawOrder
 from quivo_frames.segments import MARKER, Segments, Spot
 from quivo_frames.stores import is_remote
-from quivo_frames.superseding import INDEX, indexed, superseded
+from quivo_frames.superseding import INDEX, indexed, repeats, superseded
 from quivo_frames.wire import Peek, glance, peek
 
 Input = str | os.PathLike[str] | Archive
@@ -247,7 +247,7 @@ class Inputs:
         self._marks: list[Mark] = []
         self._size = 0
         index = self._index(glance)
-        if index["order_id"].drop_nulls().is_duplicated().any():  # then it matters what exactly they are
+        if repeats(index["order_id"]):  # then it matters what exactly they are
             index = self._index(peek)
         self.losers = superseded(index)
         """Places of the orders that a newer answer replaces, with their ids."""
@@ -271,11 +271,13 @@ class Inputs:
                     place += 1
                 chunks.append(orders.with_columns(source=pl.lit(number, pl.Int64)).select(list(_SEEN)))
             self.counts[source.name] = place - start
-        return pl.concat(chunks, rechunk=True)
+        return pl.concat(chunks)
 
     def _answers(self, index: pl.DataFrame) -> pl.DataFrame | None:
         if index["fingerprint"].null_count() or not self._found:
             return None
+        if not self.losers:
+            return index.select(list(ANSWERS))
         losers = pl.Series(list(self.losers), dtype=pl.UInt32).implode()
         return index.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(losers)).select(list(ANSWERS))
 

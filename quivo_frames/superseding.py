@@ -23,17 +23,25 @@ def indexed(entries: Sequence[tuple[int | None, datetime | None, str | None]]) -
     return pl.DataFrame({"order_id": order_ids, "fetched_at": fetched, "last_modified": instants}, schema=INDEX)
 
 
+def repeats(order_ids: pl.Series) -> bool:
+    """Whether an id comes more than once; null is none."""
+    ids = order_ids.drop_nulls()
+    if ids.is_sorted():  # as those of one archive: neighbours tell, and no table of all ids is made
+        return bool((ids.diff() == 0).any())
+    return bool(ids.is_duplicated().any())
+
+
 def superseded(index: pl.DataFrame) -> dict[int, int]:
     """Places of the answers that a newer answer about the same order replaces, with the orders' ids.
 
     `index` has the columns of INDEX and a row an answer. Of each order wins the newest fetched_at, then the newest
     last_modified, then the later place. Answers without a readable id replace nothing.
     """
-    frame = index.with_row_index("place")
-    repeats = frame.filter(pl.col("order_id").is_not_null() & pl.col("order_id").is_duplicated())
-    if repeats.is_empty():
+    if not repeats(index["order_id"]):
         return {}
-    ranked = repeats.sort("fetched_at", "last_modified", "place")
+    frame = index.with_row_index("place")
+    again = frame.filter(pl.col("order_id").is_not_null() & pl.col("order_id").is_duplicated())
+    ranked = again.sort("fetched_at", "last_modified", "place")
     losers = ranked.filter(pl.col("place") != pl.col("place").last().over("order_id")).sort("place")
     return dict(losers.select("place", "order_id").iter_rows())
 

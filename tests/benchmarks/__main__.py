@@ -1,11 +1,11 @@
-"""python -m tests.benchmarks PART: build, start, profile, memory, cores, audit, renew or fetch; what a part prints says how to read it."""
+"""python -m tests.benchmarks PART: build, start, profile, memory, cores, audit, renew, engines or fetch; what a part prints says how to read it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from tests.benchmarks import audit, build, cores, fetch, measure, memory, profiling, renew, start
+from tests.benchmarks import audit, build, cores, engines, fetch, measure, memory, profiling, renew, start
 
 
 def main() -> None:
@@ -35,6 +35,10 @@ def main() -> None:
     part = parts.add_parser("renew", help="a build after few orders changed, beside a build of all")
     part.add_argument("--orders", type=int, default=renew.ORDERS)
     part.add_argument("--rounds", type=int, default=5)
+    part = parts.add_parser("engines", help="builds on engines beside processes of this machine (make bench-engines)")
+    part.add_argument("--orders", type=int, nargs="+", default=list(engines.SIZES), dest="sizes")
+    part.add_argument("--rounds", type=int, default=3)
+    part.add_argument("--way", action="append", default=[], choices=engines.WAYS, dest="ways")
     part = parts.add_parser("fetch", help="refetch beside what others would write, against limits of a stand-in API")
     part.add_argument("--quick", action="store_true", help="six short scenarios in about four minutes")
     part.add_argument("--rounds", type=int, default=1)
@@ -46,7 +50,7 @@ def main() -> None:
     name = given.pop("part")
     modules = {
         "build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores, "audit": audit,
-        "renew": renew, "fetch": fetch,
+        "renew": renew, "engines": engines, "fetch": fetch,
     }  # fmt: skip
     run = modules[name].run
     measure.keep(name, run(**given))
