@@ -122,7 +122,7 @@ sys.stdout.buffer.write(run(item))
 @pytest.mark.parametrize(
     ("there", "told"),
     [
-        ("0.0.9", r"^A worker has quivo-frames 0\.0\.9, polars 0\.0\.9\. Install quivo-frames=="),
+        ("0.0.9", r"^A worker has quivo-frames 0\.0\.9 and polars 0\.0\.9\. Install quivo-frames=="),
         ("", "^A worker cannot import quivo_frames. Install quivo-frames=="),
     ],
 )

@@ -79,7 +79,8 @@ def opened(answer: bytes) -> Any:
         raise refusal
     if kind == "other":
         wanted = versions()
-        has = ", ".join(f"{name} {there or '(none)'}" for name, there in content.items() if there != wanted[name])
+        other = {name: there for name, there in content.items() if there != wanted[name]}
+        has = " and ".join(f"{name} {there}" if there else f"no {name}" for name, there in other.items())
         needs = " and ".join(f"{name}=={number}" for name, number in wanted.items())
         raise ConfigError(f"A worker has {has}. Install {needs}, as here, for the Python of every worker.")
     if kind == "lacks":
@@ -103,7 +104,7 @@ def gave_up(engine: str, error: BaseException) -> NoReturn:
         LostWorker: always.
     """
     raise LostWorker(
-        f"{engine} ended the work ({type(error).__name__}): workers were lost again and again, as happens when memory "
-        "is short, or it was stopped. Nothing was changed. Give each worker more memory or fewer cores, look at its "
-        "logs, and build again."
+        f"{engine} ended the work ({type(error).__name__}). Most often workers were lost again and again because "
+        "memory was short, or it was stopped. Nothing was changed. Give each worker more memory or fewer cores, and "
+        "build again."
     ) from None

@@ -14,8 +14,6 @@ from typing import Any, NoReturn, TypeVar
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-from pyspark.sql.functions import max as largest
-from pyspark.sql.functions import spark_partition_id
 
 from quivo_frames.engines.errand import errand, gave_up, lacks, opened, packed, versions
 from quivo_frames.errors import ConfigError
@@ -34,10 +32,9 @@ class SparkWorkers:
     def __init__(self, session: SparkSession) -> None:
         self._session = session
         try:
-            found = session.range(1 << 20).select(largest(spark_partition_id())).collect()
+            self.size: int = session.range(1 << 20).selectExpr("spark_partition_id()").distinct().count()
         except _errors() as error:
             _meaning(error)
-        self.size = int(found[0][0]) + 1
 
     def share(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """What `work` makes of each item, job by job."""
