@@ -46,7 +46,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(surroundings) -> None:
 
 def test_the_commands_of_the_readme_run_one_after_another(surroundings) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
-    assert len(commands) == 14
+    assert len(commands) == 16
     for command in commands:
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **surroundings)
         fine = {0, 1} if command.startswith("quivo-frames audit") else {0}  # 1: it found something
