@@ -15,6 +15,7 @@ from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import Dataset
 from quivo_frames.errors import ArchiveError, DatasetError
 from quivo_frames.faces import face
+from quivo_frames.stores import is_remote
 from quivo_frames.tables import ORDER_ID, REPORTS, TABLES, Table, described_rows
 from quivo_frames.wire import glance
 
@@ -39,7 +40,7 @@ FLAWS: Table = described_rows("flaws", "thing that is not as it was written", Fl
 class Checkup:
     """What was found in a place: `looked` counts what was looked at, `flaws` is a frame with a row a flaw."""
 
-    place: Path
+    place: str
     looked: Mapping[str, int]
     flaws: pl.DataFrame
 
@@ -56,11 +57,11 @@ class Checkup:
 
     def facts(self) -> dict[str, Any]:
         """For programs: what was looked at, and the flaws."""
-        return {"place": str(self.place), "looked": dict(self.looked), "flaws": self.flaws.to_dicts()}
+        return {"place": self.place, "looked": dict(self.looked), "flaws": self.flaws.to_dicts()}
 
 
 def check(place: str | os.PathLike[str]) -> Checkup:
-    """What in a folder of tables, or in an archive, is not as it was written.
+    """What in tables, or in an archive, is not as it was written.
 
     Of tables: the sha256 of each file, the version of the schema, columns and types, numbers of rows, nulls, unique
     keys, references between tables, and whether orders in = out + failed. Of an archive: SQLite's own check, the sha256
@@ -69,9 +70,9 @@ def check(place: str | os.PathLike[str]) -> Checkup:
     Raises:
         ConfigError: there is neither.
     """
-    path = Path(place)
-    looked, found = _dataset(path) if path.is_dir() else _archive(path)
-    return Checkup(path, looked, pl.DataFrame(found, schema=FLAWS.schema, orient="row"))
+    where = os.fspath(place)
+    looked, found = _dataset(where) if is_remote(where) or Path(where).is_dir() else _archive(Path(where))
+    return Checkup(where, looked, pl.DataFrame(found, schema=FLAWS.schema, orient="row"))
 
 
 def _archive(path: Path) -> tuple[dict[str, int], list[Flaw]]:
@@ -101,11 +102,11 @@ def _astray(archive: Archive) -> Iterator[Flaw]:
             yield Flaw("response", archive.path.name, raw.order_id, 1, told)
 
 
-def _dataset(folder: Path) -> tuple[dict[str, int], list[Flaw]]:
+def _dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
     try:
         dataset = Dataset.open(folder)
     except DatasetError as error:
-        return {}, [Flaw("dataset", folder.name, None, 1, str(error))]
+        return {}, [Flaw("dataset", Path(folder).name, None, 1, str(error))]
     damaged = [
         Flaw("file", Path(file).name, None, 1, f"{file} is not any more what was written. {_REBUILD}")
         for file in dataset.damaged()

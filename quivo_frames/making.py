@@ -16,7 +16,7 @@ import polars as pl
 
 from quivo_frames import conserving, drift
 from quivo_frames.concealing import Concealer, Level
-from quivo_frames.dataset import Delivered, Destination, put_aside
+from quivo_frames.dataset import BUILDING, Delivered, Destination, put_aside
 from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.flattening import BATCH, Flattener, without_collection
 from quivo_frames.frames import Frames
@@ -77,9 +77,10 @@ def deliver(conceals: Concealer, to: Destination, parts: list[Part]) -> tuple[Re
     while True:
         try:
             with TemporaryDirectory(prefix="quivo-frames-") as folder:  # of a worker that is killed it may stay
-                keep = partial(put_aside, Path(folder))
-                receipt = merged(make(conceals, keep, part) for part in parts)
-                return receipt, to.deliver(parts[0].number, Path(folder), conceals)
+                aside = Path(folder, BUILDING, "parts")
+                aside.mkdir(parents=True)
+                receipt = merged(make(conceals, partial(put_aside, aside), part) for part in parts)
+                return receipt, to.deliver(parts[0].number, aside, conceals)
         except QuivoError as error:
             raise type(error)(f"{told} cannot be made. {error}") from error
         except (Exception, pl.exceptions.PanicException) as error:

@@ -3,20 +3,23 @@
     OUT/<table>/<run>-<number>-<digest>.parquet    the rows of one part
     OUT/manifest.json                              written last, if nobody else wrote it meanwhile: it names the files
 
-A part that is delivered twice is the same file. What no manifest names is never read; the next commit removes it, if it
-is older than that run: a younger one may be of a run that is still under way. As Delta Lake, each table has its log in
-addition, one commit a run, children first and `orders` last: nothing commits several tables at once. The manifest comes
-after them, and until then says that the tables before are the ones that are whole.
+A part that is delivered twice is the same file. What no manifest names is never read, and the next commit removes it.
+Of two runs at a time, the one that commits first wins: the other finds another manifest than it began with, and gives
+up. So of all that was there before a commit, nothing can be named by a later one: a run that may still commit has read
+the new manifest first, and its files have names that nobody had before.
+
+As Delta Lake, each table has its log in addition, one commit a run, children first and `orders` last: nothing commits
+several tables at once. The manifest comes after them, and until then says that the tables before are the ones that are
+whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import datetime
+from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -28,23 +31,16 @@ import polars as pl
 from quivo_frames import stores
 from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST, Files, Written
+from quivo_frames.dataset.manifest import MANIFEST, Files, Written
 from quivo_frames.dataset.opened import Dataset
-from quivo_frames.dataset.writing import NOTICED, put_together, rows_aside, write
-from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.dataset.writing import NOTICED, alone, put_together, refuse_stranger, rows_aside, write
+from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.exporting import Form, room_of
 from quivo_frames.frames import add_up
-from quivo_frames.places import Place, place
+from quivo_frames.places import Folder, Place, place
 from quivo_frames.tables import LINEAGES, REPORTS, TABLES
 
 PARQUET, DELTA = "parquet", "delta"
-_NAMES = "|".join((*TABLES, *REPORTS))
-_OURS = re.compile(
-    rf"(?:{_NAMES})/(?:[0-9a-f]+-\d+-[0-9a-f]+\.parquet|_delta_log/.*)|(?:{_NAMES})\.parquet"
-    rf"|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*|{re.escape(LOCK)}"
-)
-"""What this and the other way of writing a dataset leave in a place."""
-_LOG = "/_delta_log/"
 
 
 class Delivered(NamedTuple):
@@ -100,38 +96,40 @@ class Deliveries:
         self._form = form
         self._described = {name: conceals.described(table) for name, table in TABLES.items()}
         self._privacy = " ".join(conceals.facts().values())
-        self._claim = f"{BUILDING}/{token_hex(8)}"
+        self._entered = ExitStack()
         self._delivered: list[Delivered] = []
 
     def __enter__(self) -> Self:
-        with _told(self.place):
-            self._standing = self.place.read(MANIFEST)
-            self.before = manifests.parsed(self._standing) or {}
-            """The manifest of the dataset that is replaced."""
-            if not self.before:
-                _refuse_foreign(self.place)
+        with _told(self.place), ExitStack() as entered:
+            self._look()  # before anything is written
+            if isinstance(self.place, Folder):
+                entered.enter_context(alone(self.place.path))
+                self._look()
             if self._form == DELTA:
                 room_of(Form.DELTA).targets(self.place.address, self._described, self._privacy)
-            self.place.write(self._claim, b"")
-            self._began = self._claimed()
+            self._entered = entered.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(Exception):  # it is in nobody's way
-            self.place.remove([self._claim])
+        self._entered.close()
 
-    def _claimed(self) -> datetime:
-        """When this run began, by the clock of the place."""
-        return next(entry.modified for entry in self.place.entries(f"{BUILDING}/") if entry.name == self._claim)
+    def _look(self) -> None:
+        self._standing = self.place.read(MANIFEST)
+        self.before = manifests.parsed(self._standing) or {}
+        """The manifest of the dataset that is replaced."""
+        if not self.before:
+            refuse_stranger(self.place)
 
     def standing(self, of: str | None) -> Dataset | None:
         """The dataset that is there, if it was made in this form of the very answers `of`, and is whole."""
         if of is None or self.before.get("of") != of or self.before.get("form") != self._form:
             return None
         try:
-            return Dataset.open(self.place.address)
+            with _told(self.place):
+                found = Dataset.open(self.place.address)
+                return found if found.manifest == self.before and not any(found.damaged()) else None
         except QuivoError:
             return None
 
@@ -164,20 +162,25 @@ class Deliveries:
         tables |= {name: [self._to.put(name, frame)] for name, frame in {"failures": failures, "notes": notes}.items()}
         manifest = manifests.text({**facts, "form": self._form}, tables, {})
         with _told(self.place):
-            left = [entry.name for entry in self.place.entries() if self._is_left(entry.name, entry.modified)]
+            there = [entry.name for entry in self.place.entries()]  # what comes after the swap may be of the next run
             if self._form == DELTA:
                 self._commit_logs(facts, tables)
             if not self.place.swap(MANIFEST, manifest, self._standing):
                 raise self._late()
             named = {file.file for file in manifests.named(manifests.parsed(manifest))}
-            self.place.remove([name for name in left if name not in named])
+            self.place.remove([name for name in there if name not in named and self._is_left(name)])
         return Dataset.open(self.place.address)
 
-    def _is_left(self, name: str, modified: datetime) -> bool:
-        """Whether a file is of no run that may still be under way. As Delta Lake, all stays for its time travel."""
-        if name.startswith(f"{BUILDING}/") or self._form != DELTA:
-            return modified < self._began and bool(_OURS.fullmatch(name)) and _LOG not in name
-        return False
+    def _is_left(self, name: str) -> bool:
+        """Whether a file is of no use that the manifest does not name: a log of Delta Lake may name it."""
+        if self._form == DELTA and name.partition("/")[0] in TABLES:
+            return name in self._unlogged
+        return manifests.is_ours(name)
+
+    @cached_property
+    def _unlogged(self) -> set[str]:
+        """The files of the dataset before, if it was none of Delta tables."""
+        return set() if self.before.get("form") == DELTA else {file.file for file in manifests.named(self.before)}
 
     def _commit_logs(self, facts: Mapping[str, Any], tables: Mapping[str, Files]) -> None:
         """Commits each table to its log.
@@ -199,15 +202,6 @@ class Deliveries:
             f"Another build into {self.place.address} ended first, and its tables stand. What this one wrote beside "
             "them is never read. Build again if these inputs are the newer ones."
         )
-
-
-def _refuse_foreign(where: Place) -> None:
-    for entry in where.entries():
-        if not _OURS.fullmatch(entry.name):
-            raise ConfigError(
-                f"{where.address} is not empty and holds no dataset (there is {entry.name}, for one). "
-                "Nothing was written. Give an empty or a new place."
-            )
 
 
 def _told(where: Place) -> Any:

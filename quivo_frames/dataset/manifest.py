@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from quivo_frames.places import Place
-from quivo_frames.tables import SCHEMA_VERSION
+from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES
 
 MANIFEST = "manifest.json"
 EXPORTS = "exports.json"
 LINEAGE = ".lineage"
 BUILDING = ".building"
 LOCK = ".lock"
+_NAMES = "|".join((*TABLES, *REPORTS))
+_UNFINISHED = r"\.[^/\s]+-"
+"""How the name begins of a file that a killed process left half written."""
+_DELIVERED = rf"(?:{_NAMES})/(?:{_UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
+_BESIDE = rf"{_UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
+_AT_ONCE = rf"(?:{_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
+_OURS = re.compile(f"{_DELIVERED}|{_BESIDE}|{_AT_ONCE}")
+_BEGUN = re.compile(f"{_DELIVERED}|{_BESIDE}|{re.escape(LOCK)}")
 
 Files = Sequence["Written"]
 """The files of a table, in the order of its rows."""
@@ -48,12 +57,7 @@ def parsed(text: bytes | None) -> dict[str, Any] | None:
 def text(facts: Mapping[str, Any], tables: Mapping[str, Files], lineage: Mapping[str, Files]) -> bytes:
     """A manifest: facts of the build, and which files hold each table."""
     begin = {"dataset": "quivo_frames", "schema_version": SCHEMA_VERSION}
-    of_files = {
-        kind: {
-            name: {"rows": rows(files), "files": [file._asdict() for file in files]} for name, files in known.items()
-        }
-        for kind, known in {"tables": tables, "lineage": lineage}.items()
-    }
+    of_files = {"tables": _listed(tables), "lineage": _listed(lineage)}
     return json.dumps({**begin, **facts, **of_files}, indent=2, ensure_ascii=False).encode()
 
 
@@ -76,3 +80,22 @@ def named(manifest: Mapping[str, Any] | None) -> Iterator[Written]:
     known = manifest or {}
     for facts in (*known.get("tables", {}).values(), *known.get("lineage", {}).values()):
         yield from files(facts)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file is of a dataset, in whatever way it was written: what no manifest names is of no use then."""
+    return _OURS.fullmatch(name) is not None
+
+
+def is_begun(place: Place) -> bool:
+    """Whether there is something of a build that did not end, or not yet."""
+    names = [entry.name for entry in place.entries()]
+    return any(_BEGUN.fullmatch(name) or name.startswith(f"{BUILDING}/") for name in names)
+
+
+def stranger(place: Place) -> str | None:
+    """The name of a file that no build wrote, in a place without a manifest."""
+    names = [entry.name for entry in place.entries()]
+    if any(name.startswith(f"{BUILDING}/") for name in names):  # a build was cut off while it moved its files
+        return None
+    return next((name for name in names if not _BEGUN.fullmatch(name)), None)

@@ -14,7 +14,7 @@ import polars as pl
 from quivo_frames import stores
 from quivo_frames.concealing import Concealer, Level, concealer
 from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import BUILDING, EXPORTS, LOCK, MANIFEST
+from quivo_frames.dataset.manifest import EXPORTS, MANIFEST
 from quivo_frames.disk import reason
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.exporting import Exported, Form, Outgoing, form_of, write
@@ -315,7 +315,7 @@ class Scan:
 
 def _no_dataset(where: Place) -> QuivoError:
     """Why there is no dataset in a place."""
-    if where.read(LOCK) is not None or any(True for _ in where.entries(f"{BUILDING}/")):
+    if manifests.is_begun(where):
         return DatasetError(f"{where.address} is being built, or a build of it was cut off. Wait, or build it again.")
     there = where.read(MANIFEST) is not None
     told = f"the {MANIFEST} in it is not one" if there else f"there is no {MANIFEST} in it"

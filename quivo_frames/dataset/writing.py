@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -24,7 +24,7 @@ from quivo_frames.dataset.opened import Dataset
 from quivo_frames.disk import OWNER, reason, settle
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.frames import Frames
-from quivo_frames.places import place
+from quivo_frames.places import Place, place
 from quivo_frames.tables import LINEAGES, ORDER_ID, REPORTS, TABLES, Table
 
 ASIDE_BATCH = 1_024
@@ -56,16 +56,12 @@ class DatasetWriter:
         self._only: Frames | None = None
         self._written: dict[str, Files] = {}
         self._moving = False
-        self._lock = FileLock(self.folder / LOCK, mode=0o600)
+        self._entered = ExitStack()
 
     def __enter__(self) -> Self:
         with _disk(self.folder):
             _refuse_foreign(self.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout as error:
-                raise DatasetError(f"Another build is writing to {self.folder}. Wait until it has ended.") from error
+            self._entered.enter_context(alone(self.folder))
             shutil.rmtree(self._building, ignore_errors=True)
             self._building.mkdir(mode=0o700)
             self.aside.mkdir(mode=0o700)
@@ -76,10 +72,7 @@ class DatasetWriter:
     ) -> None:
         if not self._moving:  # else it stays, and says of a folder without a manifest that a build was cut off
             shutil.rmtree(self._building, ignore_errors=True)
-        (self.folder / LOCK).unlink(missing_ok=True)
-        self._lock.release()
-        if kind is not None and self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        self._entered.close()
 
     def keep(self, only: Frames) -> None:
         """Takes the only part there is: nothing needs to be put aside for it."""
@@ -170,8 +163,8 @@ class DatasetWriter:
         for name in (*(name for name in names if (self.aside / name).exists()), MANIFEST):
             (self.folder / name).parent.mkdir(mode=0o700, exist_ok=True)
             (self.aside / name).replace(self.folder / name)
-        gone = {file.file for file in manifests.named(self.before)} - set(names)
-        place(self.folder).remove(gone)
+        left = {entry.name for entry in place(self.folder).entries() if manifests.is_ours(entry.name)} - set(names)
+        place(self.folder).remove(name for name in left if not name.startswith(f"{BUILDING}/"))
         self._moving = False
 
 
@@ -253,12 +246,42 @@ def _refuse_foreign(folder: Path) -> None:
         raise ConfigError(f"{folder} is a file. Give a folder for the tables.")
     if not folder.is_dir() or manifests.read(place(folder)) is not None or (folder / BUILDING).exists():
         return
-    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name != LOCK)
-    if strangers:
+    refuse_stranger(place(folder))
+
+
+def refuse_stranger(where: Place) -> None:
+    """Leaves alone a place without a manifest that somebody else has put files into.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if (name := manifests.stranger(where)) is not None:
         raise ConfigError(
-            f"The folder {folder} is not empty and holds no dataset (there is {strangers[0]}, for one). "
-            "Nothing was written. Give an empty or a new folder."
+            f"{where.address} is not empty and holds no dataset (there is {name}, for one). "
+            "Nothing was written. Give an empty or a new place."
         )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Only one build at a time works on a folder of this machine.
+
+    Raises:
+        DatasetError: another one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, mode=OWNER)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise DatasetError(f"Another build is writing to {folder}. Wait until it has ended.") from error
+    try:
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):  # it stays, unless it is empty
+            folder.rmdir()
 
 
 @contextmanager
