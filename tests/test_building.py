@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quivo_frames import building, conserving, sources
+from quivo_frames import building, conserving, making, sources
 from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.dataset import Dataset
@@ -112,7 +112,7 @@ def test_nothing_is_built_when_one_input_is_missing(tmp_path: Path) -> None:
 def test_broken_orders_cost_no_other_in_whatever_batch_and_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "BATCH", 4)
+    monkeypatch.setattr(making, "BATCH", 4)
     monkeypatch.setattr(building, "PART", 10)
     monkeypatch.setattr(sources, "STEP", 3)
     bodies = [body(n, "ok") for n in range(1, 31)]
@@ -201,7 +201,7 @@ def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
         loses = frames.shipments.with_columns(sscc=pl.lit(None, pl.String))
         return Frames({**frames, "shipments": loses}, frames.failures, frames.notes)
 
-    monkeypatch.setattr(building, "validate", forgetful)
+    monkeypatch.setattr(making, "validate", forgetful)
     with pytest.raises(Fault, match=r"at \$\.fulfillmentOrders\[\]\.shipments\[\]\.sscc but 0 in sscc of shipments"):
         build(file, tmp_path / "out", jobs=jobs)
     assert Dataset.open(tmp_path / "out").manifest == before
@@ -218,7 +218,7 @@ def test_a_build_counts_a_sample_both_ways_and_says_so(tmp_path: Path) -> None:
 
 
 def test_large_orders_come_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "BATCH_BYTES", 3000)
+    monkeypatch.setattr(making, "BATCH_BYTES", 3000)
     sizes: list[int] = []
     flatten = Flattener.flatten
 

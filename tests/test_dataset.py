@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from quivo_frames import building
+from quivo_frames import building, making
 from quivo_frames.building import build
 from quivo_frames.dataset import Dataset, DatasetWriter, writing
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
@@ -91,7 +91,7 @@ def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Pa
 def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = build(orders, tmp_path / "one")
     monkeypatch.setattr(building, "PART", 7)
-    monkeypatch.setattr(building, "BATCH", 3)
+    monkeypatch.setattr(making, "BATCH", 3)
     two = build(orders, tmp_path / "two")
     assert all(one[name].equals(two[name]) for name in TABLES)
     assert one.failures.equals(two.failures)
@@ -120,7 +120,7 @@ def test_a_build_that_fails_leaves_the_earlier_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing, "_write", full)
+    monkeypatch.setattr(writing, "write", full)
     with pytest.raises(DatasetError, match="disk is full"):
         build(orders, tmp_path / "out")
     assert Dataset.open(tmp_path / "out").orders.equals(before)
