@@ -160,12 +160,23 @@ class Again(ThreadPoolExecutor):
                 yield self.submit(fn, *item).result()
 
 
-def test_parts_that_run_twice_are_there_once(given: dict[str, Any], tmp_path: Path) -> None:
+def test_parts_that_run_twice_are_there_once(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = build(given["segments"], tmp_path / "here", jobs=1)
+    write, names = Folder.write, []
+
+    def seen(self: Folder, name: str, data: bytes) -> None:
+        names.append(name)
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", seen)
     with Twice(4) as executor:
         made = build(given["segments"], tmp_path / "anywhere", executor=executor)
     assert_same(here, made)
     assert_whole(made)
+    assert set(names) == named(made)
+    assert all(names.count(name) == 2 for table in TABLES for name in names if name.startswith(f"{table}/"))
 
 
 def test_what_a_worker_left_that_died_is_no_more_than_that(
