@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any, ClassVar
 
 import duckdb
@@ -406,7 +406,8 @@ def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
 def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
     shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(given["files"], shared, executor=pool)
+    """Here of one of the very answers whose earlier files are about to be removed."""
+    build(given["segments"], shared, executor=pool)
     later: list[Dataset] = []
     owner = Bucket if "://" in shared else Folder
     remove = owner.remove
@@ -415,14 +416,40 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
         names = list(names)
         if not later and any(name.startswith("orders/") for name in names):
             later.append(Dataset.open(shared))
-            later[0] = build(given["segments"], shared, executor=pool, full=True)
+            later[0] = build(given["segments"], shared, executor=pool)
         remove(self, names)  # type: ignore[arg-type]
 
     monkeypatch.setattr(owner, "remove", late)
-    build(given["segments"], shared, executor=pool)
+    build(given["many"], shared, executor=pool)
     assert later
     assert Dataset.open(shared).manifest == later[0].manifest
     assert_whole(later[0])
+
+
+def test_the_sweep_takes_nothing_of_one_that_is_under_way(
+    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins after the commit of the first, has delivered all when this sweeps, and commits then."""
+    owner = Bucket if "://" in shared else Folder
+    swap, delivered, swept = owner.swap, Event(), Event()
+    second: list[Future[Dataset]] = []
+
+    def held(self: Place, name: str, data: bytes, before: bytes | None) -> bool:
+        if second:
+            delivered.set()
+            assert swept.wait(60)
+            return swap(self, name, data, before)  # type: ignore[arg-type]
+        won = swap(self, name, data, before)  # type: ignore[arg-type]
+        second.append(thread.submit(build, given["segments"], shared, executor=pool))
+        assert delivered.wait(60)
+        return won
+
+    monkeypatch.setattr(owner, "swap", held)
+    with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(2) as own:
+            build(given["files"], shared, executor=own)
+        swept.set()
+        assert_whole(second[0].result())
 
 
 def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: dict[str, Any]) -> None:
