@@ -99,7 +99,6 @@ def build(
         return _here(found, out, conceals, recipe, full=full, jobs=jobs, progress=progress)
     crew = Crew(jobs, 1 + _size(found) // WORTH_A_PROCESS, _MAKING) if executor is None else None
     with Deliveries(os.fspath(out), conceals, form) as deliveries, crew or nullcontext(workers(executor)) as sharing:
-        _refuse_delta(deliveries.before, out, form)
         return _anywhere(found, deliveries, conceals, recipe, sharing, full=full, progress=progress)
 
 
@@ -109,7 +108,6 @@ def _here(
 ) -> Dataset:  # fmt: skip
     """Builds with processes of this machine into a folder of its disk: one file a table."""
     with DatasetWriter(out, conceals) as writer:
-        _refuse_delta(writer.before, out, PARQUET)
         orders, renewed = _renewal(writer, found, recipe, full=full)
         size = _size(found) if renewed is None else int(renewed.wanted["size"].sum())
         with Crew(jobs, most=1 + size // WORTH_A_PROCESS, module=_MAKING) as crew:
@@ -155,18 +153,6 @@ def _anywhere(
     noticed = deliveries.noticed()
     summed_up = _summed_up(deliveries, orders, {**recipe, "of": of}, made, made.failures, made.profile, noticed)
     return deliveries.finish(*summed_up)
-
-
-def _refuse_delta(before: Mapping[str, Any], out: str | os.PathLike[str], form: str) -> None:
-    """Keeps Delta tables: their earlier versions and their readers need what another form would remove.
-
-    Raises:
-        ConfigError: another form is asked for.
-    """
-    if before.get("form") == DELTA and form != DELTA:
-        raise ConfigError(
-            f"{out} holds Delta tables. Nothing was written. Build as {DELTA} again, or give another place."
-        )
 
 
 def _size(found: Sequence[Source]) -> int:

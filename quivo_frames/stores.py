@@ -45,7 +45,8 @@ _CONFIG = {
 _PLACE = {
     r"No space left|os error 28\b|Disk quota": "the disk is full. Make room",
     r"NoSuchKey|BlobNotFound|No such object": "a file that belongs there is gone. Look who removed it",
-    r"PreconditionError|AlreadyExistsError": "another job wrote there at the same time. Wait until it has ended",
+    r"PreconditionError|AlreadyExistsError|CommitFailedError": "another job wrote there at the same time. Wait until "
+    "it has ended",
     r"SlowDown|status\D{0,9}(429|50[0234])\b": "the store is overloaded or out of order. Wait a while",
     r"[Cc]onnect|timed out|timeout|dns|sending request|[Rr]esolv": "the store gives no answer. Look at the network "
     "and at the endpoint, such as AWS_ENDPOINT_URL",

@@ -16,8 +16,8 @@ same for tables that come in many files, from any machine and to any place: `Del
 
 from __future__ import annotations
 
-from quivo_frames.dataset.delivering import DELTA, PARQUET, Delivered, Deliveries, Destination
-from quivo_frames.dataset.manifest import BUILDING, EXPORTS
+from quivo_frames.dataset.delivering import Delivered, Deliveries, Destination
+from quivo_frames.dataset.manifest import BUILDING, DELTA, EXPORTS, PARQUET
 from quivo_frames.dataset.opened import Dataset, Export
 from quivo_frames.dataset.writing import DatasetWriter, Kept, put_aside
 

@@ -19,7 +19,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -31,24 +31,33 @@ import polars as pl
 from quivo_frames import stores
 from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import MANIFEST, Files, Written
+from quivo_frames.dataset.manifest import DELTA, MANIFEST, Files, Written
 from quivo_frames.dataset.opened import Dataset
 from quivo_frames.dataset.writing import NOTICED, alone, put_together, refuse_stranger, rows_aside, write
 from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.exporting import Form, room_of
 from quivo_frames.frames import add_up
 from quivo_frames.places import Folder, Place, place
-from quivo_frames.tables import LINEAGES, REPORTS, TABLES
+from quivo_frames.tables import LINEAGES, ORDER_ID, REPORTS, TABLES
 
-PARQUET, DELTA = "parquet", "delta"
+_SPAN = (pl.col(ORDER_ID.name).min(), pl.col(ORDER_ID.name).max().alias("greatest"))
 
 
 class Delivered(NamedTuple):
-    """What was delivered of a part: its file of each table that it has rows of, and its notes, added up."""
+    """What was delivered of a part: its file of each table that it has rows of, and its notes, added up.
+
+    `ids` are the least and the greatest id of an order in each file.
+    """
 
     number: int
     files: Mapping[str, Written]
     noticed: pl.DataFrame
+    ids: Mapping[str, tuple[int | None, int | None]]
+
+    def logged(self, table: str) -> tuple[str, int, int, tuple[int | None, int | None]]:
+        """What the log of a table says of its file: the name in the folder of the table, rows, bytes and ids."""
+        file = self.files[table]
+        return Path(file.file).name, file.rows, file.bytes, self.ids[table]
 
 
 class Destination(NamedTuple):
@@ -68,7 +77,10 @@ class Destination(NamedTuple):
         described = {name: conceals.described(table) for name, table in TABLES.items()}
         filled = [name for name in TABLES if number == 0 or (aside / name).exists()]
         written = dict(put_together(aside, described, name) for name in filled)
-        return Delivered(number, {name: self._put(name, number, aside, written[name]) for name in filled}, noticed)
+        files = [pl.scan_parquet(aside / file.file, glob=False) for file in written.values()]
+        ids = [frame.row(0) for frame in pl.collect_all([rows.select(*_SPAN) for rows in files])]
+        put = {name: self._put(name, number, aside, written[name]) for name in filled}
+        return Delivered(number, put, noticed, dict(zip(written, ids, strict=True)))
 
     def _put(self, table: str, number: int, aside: Path, file: Written) -> Written:
         name = f"{table}/{self.run}-{number:06d}-{file.sha256[:16]}.parquet"
@@ -119,12 +131,14 @@ class Deliveries:
         self._standing = self.place.read(MANIFEST)
         self.before = manifests.parsed(self._standing) or {}
         """The manifest of the dataset that is replaced."""
-        if not self.before:
+        if self.before:
+            manifests.refuse_other_form(self.before, self._form, self.place.address)
+        else:
             refuse_stranger(self.place)
 
     def standing(self, of: str | None) -> Dataset | None:
         """The dataset that is there, if it was made in this form of the very answers `of`, and is whole."""
-        if of is None or self.before.get("of") != of or self.before.get("form") != self._form:
+        if of is None or self.before.get("of") != of or manifests.is_announced(self._standing):
             return None
         try:
             with _told(self.place):
@@ -134,8 +148,8 @@ class Deliveries:
             return None
 
     def destination(self, of: str | None) -> Destination:
-        """Where to deliver a run; the same input beside the same standing dataset has the same names there."""
-        name = f"{of or token_hex(8)} {self._form} {hashlib.sha256(self._standing or b'').hexdigest()}"
+        """Where to deliver a run; the same input beside the same standing tables has the same names there."""
+        name = f"{of or token_hex(8)} {self._form} {json.dumps(self.before.get('tables'))}"
         self._to = Destination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
         return self._to
 
@@ -143,9 +157,12 @@ class Deliveries:
         """Takes note of a part."""
         self._delivered.append(delivered)
 
-    def _files(self, name: str) -> Files:
+    def _parts(self, name: str) -> list[Delivered]:
         in_order = sorted(self._delivered, key=lambda part: part.number)
-        return [part.files[name] for part in in_order if name in part.files]
+        return [part for part in in_order if name in part.files]
+
+    def _files(self, name: str) -> Files:
+        return [part.files[name] for part in self._parts(name)]
 
     def rows(self, name: str) -> int:
         """How many rows a table has that was delivered."""
@@ -164,7 +181,7 @@ class Deliveries:
         with _told(self.place):
             there = [entry.name for entry in self.place.entries()]  # what comes after the swap may be of the next run
             if self._form == DELTA:
-                self._commit_logs(facts, tables)
+                self._commit_logs(facts["version"])
             if not self.place.swap(MANIFEST, manifest, self._standing):
                 raise self._late()
             named = {file.file for file in manifests.named(manifests.parsed(manifest))}
@@ -173,33 +190,34 @@ class Deliveries:
 
     def _is_left(self, name: str) -> bool:
         """Whether a file is of no use that the manifest does not name: a log of Delta Lake may name it."""
-        if self._form == DELTA and name.partition("/")[0] in TABLES:
-            return name in self._unlogged
-        return manifests.is_ours(name)
+        return manifests.is_ours(name) and not (self._form == DELTA and name.partition("/")[0] in TABLES)
 
-    @cached_property
-    def _unlogged(self) -> set[str]:
-        """The files of the dataset before, if it was none of Delta tables."""
-        return set() if self.before.get("form") == DELTA else {file.file for file in manifests.named(self.before)}
-
-    def _commit_logs(self, facts: Mapping[str, Any], tables: Mapping[str, Files]) -> None:
+    def _commit_logs(self, version: str) -> None:
         """Commits each table to its log.
 
-        Before the first, it is written down in the manifest that stands which run is about to: of two, one can.
+        Before the first, the manifest that stands is told which run is about to: of those that saw the same one, one
+        can. A later run may do so as well, for this one may be dead: from then on, none but that goes on.
         """
-        announced = json.dumps({**self.before, "committing": self._to.run}, indent=2).encode()
+        delta = room_of(Form.DELTA)
+        logs = delta.opened(self.place.address, self._described, self._privacy)  # before others can be about to
+        announced = manifests.announced(self._standing, self._form, self._to.run)
         if not self.place.swap(MANIFEST, announced, self._standing):
             raise self._late()
         self._standing = announced
-        delta = room_of(Form.DELTA)
-        files = {
-            name: [delta.Added(Path(file.file).name, file.rows, file.bytes) for file in tables[name]] for name in TABLES
-        }
-        delta.commit(self.place.address, self._described, files, facts["version"], self._privacy)
+        files = {name: [delta.Added(*part.logged(name)) for part in self._parts(name)] for name in TABLES}
+        still = partial(self._stands, announced)
+        if not delta.commit(logs, files, version, self._privacy, still):
+            raise self._late()
+
+    def _stands(self, manifest: bytes) -> bool:
+        return self.place.read(MANIFEST) == manifest
 
     def _late(self) -> DatasetError:
+        what = "ended first, and its tables stand"
+        if manifests.is_announced(self.place.read(MANIFEST)):
+            what = "was first to commit its tables; they stand when it has ended, or when it was cut off and done again"
         return DatasetError(
-            f"Another build into {self.place.address} ended first, and its tables stand. What this one wrote beside "
+            f"Another build into {self.place.address} {what}. What this one wrote beside "
             "them is never read. Build again if these inputs are the newer ones."
         )
 

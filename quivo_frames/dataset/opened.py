@@ -55,7 +55,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         where = place(folder)
         with stores.told(f"The tables in {folder} cannot be read", "open them again", failing=DatasetError):
             manifest = manifests.read(where)
-            if manifest is None:
+            if manifest is None or ("form" in manifest and "tables" not in manifest):
                 raise _no_dataset(where)
             sizes = {entry.name: entry.size for entry in where.entries()}
         version, tables = manifest.get("schema_version"), manifest.get("tables") or {}
@@ -315,10 +315,10 @@ class Scan:
 
 def _no_dataset(where: Place) -> QuivoError:
     """Why there is no dataset in a place."""
-    if manifests.is_begun(where):
+    there = where.read(MANIFEST)
+    if manifests.is_announced(there) or manifests.is_begun(where):
         return DatasetError(f"{where.address} is being built, or a build of it was cut off. Wait, or build it again.")
-    there = where.read(MANIFEST) is not None
-    told = f"the {MANIFEST} in it is not one" if there else f"there is no {MANIFEST} in it"
+    told = f"there is no {MANIFEST} in it" if there is None else f"the {MANIFEST} in it is not one"
     return ConfigError(f"{where.address} is not a dataset of quivo_frames: {told}.")
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from quivo_frames.arrow import sink
 from quivo_frames.concealing import Concealer
 from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST, Files, Written
+from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST, PARQUET, Files, Written
 from quivo_frames.dataset.opened import Dataset
 from quivo_frames.disk import OWNER, reason, settle
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
@@ -61,6 +61,7 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         with _disk(self.folder):
             _refuse_foreign(self.folder)
+            manifests.refuse_other_form(self.before, PARQUET, str(self.folder))
             self._entered.enter_context(alone(self.folder))
             shutil.rmtree(self._building, ignore_errors=True)
             self._building.mkdir(mode=0o700)

@@ -14,14 +14,14 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from quivo_frames import stores
@@ -36,6 +36,8 @@ FEW = 1_000
 """Up to so many orders, Delta Lake finds their rows by the ids; from there on, to write all that stays is quicker."""
 CHUNK = 10_000
 """Rows handed over at a time."""
+TRIES = 10
+"""How often a table is looked at anew that others change while it is committed to."""
 VERSION, PRIVACY = "quivo_frames.schema_version", "quivo_frames.privacy"
 """Properties of a table."""
 _STATISTICS, _LOG_KEPT = "delta.dataSkippingStatsColumns", "delta.logRetentionDuration"
@@ -68,9 +70,13 @@ class _Commit(NamedTuple):
         last: Mapping[str, Any] = target.history(1)[0]
         return target.transaction_version(APPLICATION) == self.number and self.facts(table).items() <= last.items()
 
-    def properties(self, table: str) -> CommitProperties:
-        """For a commit that leaves the table as the export says."""
-        return CommitProperties(self.facts(table), app_transactions=[Transaction(APPLICATION, self.number)])
+    def properties(self, table: str, retries: int | None = None) -> CommitProperties:
+        """For a commit that leaves the table as the export says.
+
+        Without retries, nobody may have changed the table since it was looked at. With them, Delta Lake lets pass what
+        it takes for harmless: rows that somebody added stay, and of a table that was made compact they are there twice.
+        """
+        return CommitProperties(self.facts(table), retries, [Transaction(APPLICATION, self.number)])
 
 
 def write(outgoing: Outgoing, out: str) -> Exported:
@@ -114,16 +120,20 @@ def write(outgoing: Outgoing, out: str) -> Exported:
 
 
 class Added(NamedTuple):
-    """A parquet file that is in the folder of its table already: its name there, its rows and its bytes."""
+    """A parquet file that is in the folder of its table already: its name there, rows, bytes, least and greatest id."""
 
     name: str
     rows: int
     bytes: int
+    ids: tuple[int | None, int | None]
 
     def action(self) -> AddAction:
-        """What the log says of it."""
-        now = int(time.time() * 1000)
-        return AddAction(self.name, self.bytes, {}, now, data_change=True, stats=json.dumps({"numRecords": self.rows}))
+        """What the log says of it: readers pass over files by the ids of orders."""
+        stats: dict[str, Any] = {"numRecords": self.rows}
+        if self.rows:
+            of_ids = zip(("minValues", "maxValues", "nullCount"), (*self.ids, 0), strict=True)
+            stats |= {kind: {ORDER_ID.name: value} for kind, value in of_ids}
+        return AddAction(self.name, self.bytes, {}, int(time.time() * 1000), data_change=True, stats=json.dumps(stats))
 
 
 def targets(out: str, described: Mapping[str, Table], privacy: str) -> dict[str, DeltaTable | None]:
@@ -133,41 +143,76 @@ def targets(out: str, described: Mapping[str, Table], privacy: str) -> dict[str,
         ConfigError: one is of another shape, version or privacy, or was written by somebody else; or Delta Lake cannot
             write there.
     """
-    found: dict[str, DeltaTable | None] = {}
+    return {name: _target(out, table, privacy) for name, table in described.items()}
+
+
+def opened(out: str, described: Mapping[str, Table], privacy: str) -> dict[str, DeltaTable]:
+    """The Delta tables as they are now, by name; those that are not there are made, without rows.
+
+    Raises:
+        ConfigError: as for `targets`.
+    """
+    found: dict[str, DeltaTable] = {}
     for name, table in described.items():
-        place = f"{_address(out)}/{name}"
-        try:
-            there = DeltaTable(place)
-        except TableNotFoundError:
-            found[name] = None
-        else:
-            _refuse_other(there, f"{out.rstrip('/')}/{name}", table, privacy)
-            found[name] = there
+        there = _target(out, table, privacy)
+        if there is None:
+            try:
+                there = _create(f"{_address(out)}/{name}", table, privacy)
+            except DeltaError:  # another made it meanwhile
+                if (there := _target(out, table, privacy)) is None:
+                    raise
+        found[name] = there
     return found
 
 
 def commit(
-    out: str, described: Mapping[str, Table], files: Mapping[str, Sequence[Added]], version: str, privacy: str
-) -> None:
+    tables: Mapping[str, DeltaTable],
+    files: Mapping[str, Sequence[Added]],
+    version: str,
+    privacy: str,
+    still: Callable[[], bool],
+) -> bool:
     """Makes files that are in their folders already the rows of each table: one commit a table, `orders` last.
 
     A table that has this very commit already is left as it is: so what was cut off is completed by the same again.
+    `still` tells whether nobody else is about to commit to these tables: `tables` must be as they were before this
+    became true, and each is looked at anew before `still` is asked again. So who comes too late is never the last.
+
+    Returns:
+        Whether all is committed; else somebody else is about to.
 
     Raises:
-        ConfigError: as for `targets`.
-        CommitFailedError: another job changed a table since this began.
+        CommitFailedError: a table was changed each time that this was tried.
     """
-    found = targets(out, described, privacy)  # as they are now: who changes one from here on makes the commit fail
-    content = hashlib.sha256(json.dumps([files[name] for name in described]).encode()).hexdigest()
-    rows = {name: sum(file.rows for file in files[name]) for name in described}
+    content = hashlib.sha256(json.dumps([files[name] for name in tables]).encode()).hexdigest()
+    rows = {name: sum(file.rows for file in files[name]) for name in tables}
     commit = _Commit(f"{content} {privacy}", version, rows)
-    for name in reversed(list(described)):
-        table = found[name] or _create(f"{_address(out)}/{name}", described[name], privacy)
-        if not commit.is_last_of(name, table):
-            actions: list[AddAction | RemoveAction] = [file.action() for file in files[name]]
-            table.create_write_transaction(
-                actions, "overwrite", table.schema(), commit_properties=commit.properties(name)
-            )
+    for name, table in reversed(list(tables.items())):
+        actions: list[AddAction | RemoveAction] = [file.action() for file in files[name]]
+        tries = TRIES
+        while not commit.is_last_of(name, table):
+            try:
+                table.create_write_transaction(
+                    actions, "overwrite", table.schema(), commit_properties=commit.properties(name, retries=0)
+                )
+                break
+            except CommitFailedError:
+                tries -= 1
+                if not tries:
+                    raise
+                table.update_incremental()
+                if not still():
+                    return False
+    return True
+
+
+def _target(out: str, described: Table, privacy: str) -> DeltaTable | None:
+    try:
+        there = DeltaTable(f"{_address(out)}/{described.name}")
+    except TableNotFoundError:
+        return None
+    _refuse_other(there, f"{out.rstrip('/')}/{described.name}", described, privacy)
+    return there
 
 
 def _place(out: str) -> str:
