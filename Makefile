@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help demo test check format lab schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
+.PHONY: help demo test long check format lab schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,8 +41,11 @@ demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a m
 	$(RUN)quivo-frames demo --out data/demo
 
 test: .venv/.dev .venv-readers/.made  ## Run the tests
-	$(RUN)pytest -n auto --dist loadfile -m "not alone"
+	$(RUN)pytest -n auto --dist loadfile -m "not alone and not long"
 	$(RUN)pytest -m alone
+
+long: .venv/.dev  ## Run the tests that take longer: builds in object stores, and drivers that die (2 min)
+	$(RUN)pytest -n auto -m long
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check

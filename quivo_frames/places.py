@@ -92,7 +92,7 @@ class Folder:
         """The bytes of a file; None if there is none."""
         try:
             return (self.path / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
 
     def digest(self, name: str) -> str | None:
@@ -100,7 +100,7 @@ class Folder:
         try:
             with (self.path / name).open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes) -> None:

@@ -210,6 +210,7 @@ def test_the_same_input_again_is_recognised(inputs: Sequence[Path], out: str) ->
     assert commits(out) == all_of(1)
 
 
+@pytest.mark.long
 def test_another_input_replaces_all_rows_in_one_commit_a_table_and_earlier_versions_stay(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str
 ) -> None:
@@ -302,6 +303,7 @@ def test_a_build_that_died_is_completed_by_the_same_again(
     assert b"committing" not in Path(lake, "manifest.json").read_bytes()
 
 
+@pytest.mark.long
 def test_a_build_that_was_killed_is_completed_by_the_same_again(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
@@ -313,6 +315,7 @@ def test_a_build_that_was_killed_is_completed_by_the_same_again(
     assert commits(lake) == all_of(2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before it is announced", "announced", "9"])
 def test_the_first_build_that_died_is_completed_by_the_same_again(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, when: str
@@ -368,6 +371,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, kind: Any, name: str, number: int
     monkeypatch.setattr(kind, name, wrapped)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_no_lock")
 @pytest.mark.parametrize(("number", "first"), [(1, True), (9, True), (1, False), (2, False), (len(TABLES), False)])
 def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tables_are_all_of_the_other(
@@ -604,6 +608,7 @@ def test_forms_do_not_mix(
 # In an object store
 
 
+@pytest.mark.long
 def test_a_store_holds_the_same_also_after_a_death(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], s3: Any
 ) -> None:
@@ -620,6 +625,7 @@ def test_a_store_holds_the_same_also_after_a_death(
     equal(read(out, 1), wanted[0])
 
 
+@pytest.mark.long
 def test_two_that_write_to_a_store_do_not_mix(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -630,6 +636,7 @@ def test_two_that_write_to_a_store_do_not_mix(
     equal(read(out), wanted[2])
 
 
+@pytest.mark.long
 def test_what_a_store_refuses_is_a_sentence(inputs: Sequence[Path], s3: Any, server: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be written to s3://nowhere/out: there is no such bucket"):
         build(inputs[0], "s3://nowhere/out")

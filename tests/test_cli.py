@@ -18,7 +18,8 @@ from quivo_frames.archive import Archive
 from quivo_frames.building import build
 from quivo_frames.cli import main
 from quivo_frames.response import Answer, Outcome
-from quivo_frames.standin import Fault, StandIn, write_ndjson
+from quivo_frames.standin import Fault, StandIn, order_json, write_ndjson
+from tests.test_renewing import NOON, keep
 
 HIGHEST = "9223372036854775808"
 
@@ -452,3 +453,20 @@ def test_tables_that_cannot_be_read_are_told_without_a_traceback(run, tmp_path: 
     assert done.returncode == 3
     assert "quivo-frames check" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_same_answers_again_leave_tables_of_several_files_as_they_are(run, tmp_path: Path) -> None:
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        keep(archive, {n: order_json(n) for n in range(100_001, 100_006)}, NOON)
+    assert run("export-raw", "raw").returncode == 0
+    assert run("build", "raw", "--out", "lake", "--format", "delta", "--jobs", "1").returncode == 0
+    file = tmp_path / "lake" / "manifest.json"
+    manifest = json.loads(file.read_text()) | {"built_at": "2026-01-02T03:04:05+00:00"}
+    file.write_text(json.dumps(manifest))
+    again = run("build", "raw", "--out", "lake", "--format", "delta")
+    assert "Nothing has changed since 2026-01-02 03:04 UTC" in again.stdout
+    full = run("build", "raw", "--out", "lake", "--format", "delta", "--full", "--jobs", "1")
+    assert "Nothing has changed" not in full.stdout
+    lost = run("build", "raw", "--out", "other", "--on", "dask://127.0.0.1:9", "--jobs", "1")
+    assert lost.returncode == 2
+    assert "127.0.0.1:9" in lost.stderr

@@ -199,6 +199,7 @@ def test_what_a_worker_left_that_died_is_no_more_than_that(
     assert_whole(made)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize("out", ["", "s3://lake/tables"])
 def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
@@ -263,6 +264,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_again_ends_it(
     given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
@@ -311,6 +313,7 @@ def state(folder: str) -> dict[str, tuple[int, int]]:
     return {str(file): (file.stat().st_mtime_ns, file.stat().st_ino) for file in found}
 
 
+@pytest.mark.long
 def test_the_same_again_writes_nothing_and_anything_else_builds(
     given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
@@ -403,6 +406,7 @@ def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
     assert_whole(made)
 
 
+@pytest.mark.long
 def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
     shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +430,7 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
     assert_whole(later[0])
 
 
+@pytest.mark.long
 def test_the_sweep_takes_nothing_of_one_that_is_under_way(
     shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -452,6 +457,7 @@ def test_the_sweep_takes_nothing_of_one_that_is_under_way(
         assert_whole(second[0].result())
 
 
+@pytest.mark.long
 def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: dict[str, Any]) -> None:
     together = Barrier(3)
 
@@ -497,9 +503,7 @@ def test_delta_tables_are_not_replaced_by_others(
     given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     pytest.importorskip("deltalake")
-    build(given["files"], tmp_path / "out", jobs=1)
     build(given["segments"], tmp_path / "out", jobs=1, form="delta")
-    assert not [name for name in there(tmp_path / "out") if name.endswith(".parquet") and "/" not in name]
     before = state(str(tmp_path / "out"))
     for way in ({"executor": pool}, {"jobs": 1}):
         with pytest.raises(ConfigError, match=r"holds Delta tables\. Nothing was written"):
@@ -621,6 +625,7 @@ def test_a_broken_segment_is_told_by_name(
         build(raw, standing.address, executor=pool)
 
 
+@pytest.mark.long
 def test_a_dataset_in_a_store_is_like_one_in_a_folder(
     s3: Any, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,7 @@ def build(
     from quivo_frames.building import build as build_of
     from quivo_frames.engines import connect
 
+    began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect(on) as executor:
         dataset = build_of(
             list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form
@@ -82,7 +84,9 @@ def build(
         click.echo(json.dumps(dataset.manifest))
     else:
         click.echo(repr(dataset))
-        if (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
+        if (built_at := datetime.fromisoformat(dataset.manifest["built_at"])) < began:
+            click.echo(f"Nothing has changed since {built_at:%Y-%m-%d %H:%M} UTC: the tables are left as they are.")
+        elif (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
             click.echo(f"{made:,} orders were made anew; the answers of the others are the same. --full makes all.")
         if failed:
             click.echo(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")

@@ -20,7 +20,7 @@ from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.exporting import Exported, Form, Outgoing, form_of, write
 from quivo_frames.faces import face
 from quivo_frames.frames import Frames, report
-from quivo_frames.places import Place, place
+from quivo_frames.places import Folder, Place, place
 from quivo_frames.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, table
 
 
@@ -53,6 +53,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
             DatasetError: it is incomplete, or of another version.
         """
         where = place(folder)
+        if isinstance(where, Folder) and where.path.is_file():
+            raise ConfigError(f"{folder} is not a dataset of quivo_frames: it is a file.")
         with stores.told(f"The tables in {folder} cannot be read", "open them again", failing=DatasetError):
             manifest = manifests.read(where)
             if manifest is None or ("form" in manifest and "tables" not in manifest):
