@@ -35,7 +35,7 @@ class DaskWorkers:
                 future.release()  # nothing of it stays on a worker
                 yield opened(answer)
         except (KilledWorker, CancelledError) as error:
-            gave_up("Dask", error)
+            raise gave_up("Dask", error) from None
         finally:
             self._client.cancel(list(left))
 

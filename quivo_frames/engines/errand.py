@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import Any
 
 from quivo_frames.errors import REPORT_IT, ConfigError, Fault, LostWorker, QuivoError
 
@@ -97,14 +97,10 @@ def lacks(module: str) -> ConfigError:
     )
 
 
-def gave_up(engine: str, error: BaseException) -> NoReturn:
-    """Tells of an engine that ended the work, but not what it said: that may hold values and addresses.
-
-    Raises:
-        LostWorker: always.
-    """
-    raise LostWorker(
+def gave_up(engine: str, error: BaseException) -> LostWorker:
+    """The error for an engine that ended the work, without what it said: that may hold values and addresses."""
+    return LostWorker(
         f"{engine} ended the work ({type(error).__name__}). Most often workers were lost again and again because "
         "memory was short, or it was stopped. Nothing was changed. Give each worker more memory or fewer cores, and "
         "build again."
-    ) from None
+    )

@@ -32,7 +32,7 @@ class FuturesWorkers:
             finally:
                 getattr(answers, "close", lambda: None)()
         except (BrokenExecutor, RuntimeError) as error:
-            gave_up("The executor", error)
+            raise gave_up("The executor", error) from None
 
 
 def workers(executor: Executor) -> FuturesWorkers:

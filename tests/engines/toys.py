@@ -52,6 +52,13 @@ def leave(number: int) -> int:
     raise Panic("Anna Example")
 
 
+def needy(number: int) -> int:
+    """Needs a library that quivo_frames needs."""
+    import msgspec
+
+    return int(msgspec.json.decode(str(number)))
+
+
 def die(number: int) -> int:
     """Ends the process that works on three."""
     if number == 3:
