@@ -143,6 +143,7 @@ def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
     assert len(DeltaTable(f"{out}/orders").file_uris()) == PARTS
 
 
+@pytest.mark.long
 def test_a_table_says_what_it_is_and_its_history_which_build_wrote_it(inputs: Sequence[Path], out: str) -> None:
     dataset = build(inputs[0], out)
     told = set()
@@ -162,6 +163,7 @@ def test_a_table_says_what_it_is_and_its_history_which_build_wrote_it(inputs: Se
     assert len(told) == 1
 
 
+@pytest.mark.long
 def test_the_log_tells_rows_and_ids_of_orders_so_that_readers_pass_over_files_and_nothing_else(first: str) -> None:
     for name in TABLES:
         table = DeltaTable(f"{first}/{name}")
@@ -177,6 +179,7 @@ def test_the_log_tells_rows_and_ids_of_orders_so_that_readers_pass_over_files_an
     assert logged.sort("min.order_id").select((pl.col("max.order_id") < pl.col("min.order_id").shift(-1)).all()).item()
 
 
+@pytest.mark.long
 def test_types_and_protocol_are_those_that_spark_reads_without_a_setting(first: str) -> None:
     kinds = set()
     for name in TABLES:
@@ -195,6 +198,7 @@ def test_types_and_protocol_are_those_that_spark_reads_without_a_setting(first: 
     assert kinds == {kind for kind, *_ in PHYSICAL}
 
 
+@pytest.mark.long
 def test_privacy_is_that_of_the_build(inputs: Sequence[Path], out: str) -> None:
     build(inputs[0], out, privacy="none")
     table = DeltaTable(f"{out}/orders")
@@ -224,6 +228,7 @@ def test_another_input_replaces_all_rows_in_one_commit_a_table_and_earlier_versi
     assert len(list(Path(out, "failures").iterdir())) == 1  # no log needs those of before
 
 
+@pytest.mark.long
 def test_full_makes_all_anew(inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str) -> None:
     write_deltalake(f"{lake}/order_tags", pl.read_delta(f"{lake}/order_tags"), mode="append")
     build(inputs[0], lake, full=True)
@@ -328,6 +333,7 @@ def test_the_first_build_that_died_is_completed_by_the_same_again(
     assert commits(out) == all_of(1)
 
 
+@pytest.mark.long
 def test_of_files_of_orders_the_same_again_commits_once_more_and_no_row_is_there_twice(
     tmp_path: Path, out: str
 ) -> None:
@@ -340,6 +346,7 @@ def test_of_files_of_orders_the_same_again_commits_once_more_and_no_row_is_there
     assert read(out)["orders"].height == ORDERS
 
 
+@pytest.mark.long
 def test_after_a_death_another_input_replaces_all(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
@@ -348,6 +355,7 @@ def test_after_a_death_another_input_replaces_all(
     equal(read(lake), wanted[2])
 
 
+@pytest.mark.long
 def test_after_a_death_the_input_of_before_replaces_all(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
@@ -387,6 +395,7 @@ def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tabl
     equal(of_dataset(qf.open(out)), wanted[2])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_no_lock")
 def test_a_build_that_ended_before_another_announced_itself_stands(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
@@ -398,6 +407,7 @@ def test_a_build_that_ended_before_another_announced_itself_stands(
     assert commits(out) == all_of(1)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_no_lock")
 def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_after_it_was_overtaken(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
@@ -409,6 +419,7 @@ def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_afte
     equal(of_dataset(qf.open(out)), wanted[2])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_no_lock")
 def test_a_build_whose_tables_were_committed_goes_when_another_begins_to_commit(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
@@ -420,6 +431,7 @@ def test_a_build_whose_tables_were_committed_goes_when_another_begins_to_commit(
     equal(read(out), wanted[2])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_no_lock")
 @pytest.mark.parametrize("same", [True, False], ids=["the_same_input", "two_inputs"])
 def test_of_builds_at_the_same_time_one_ends_and_the_tables_are_all_of_it(
@@ -467,6 +479,7 @@ def vacuum(table: DeltaTable) -> None:
 CHANGES = [append, replace, compact, vacuum]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_somebody_else_did_to_a_table_between_two_builds_is_replaced(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, change: Callable[..., None]
@@ -476,6 +489,7 @@ def test_what_somebody_else_did_to_a_table_between_two_builds_is_replaced(
     equal(read(lake), wanted[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [append, replace, compact])
 def test_what_somebody_else_does_to_a_table_while_it_is_committed_to_is_replaced(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, change: Callable[..., None],
@@ -486,6 +500,7 @@ def test_what_somebody_else_does_to_a_table_while_it_is_committed_to_is_replaced
     equal(read(lake), wanted[1])
 
 
+@pytest.mark.long
 def test_a_compact_table_is_read_by_the_dataset_until_its_files_are_removed_and_built_again_then(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
@@ -500,6 +515,7 @@ def test_a_compact_table_is_read_by_the_dataset_until_its_files_are_removed_and_
     equal(read(lake), wanted[0])
 
 
+@pytest.mark.long
 def test_a_table_that_is_changed_without_end_is_told(
     inputs: Sequence[Path], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -526,6 +542,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return forbid
 
 
+@pytest.mark.long
 def test_tables_of_another_shape_or_of_somebody_else_are_refused_first(
     inputs: Sequence[Path], lake: str, no_work: Callable[[], None]
 ) -> None:
@@ -541,6 +558,7 @@ def test_tables_of_another_shape_or_of_somebody_else_are_refused_first(
         build(inputs[1], lake)
 
 
+@pytest.mark.long
 def test_tables_of_another_version_are_refused_first(
     inputs: Sequence[Path], lake: str, no_work: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -550,6 +568,7 @@ def test_tables_of_another_version_are_refused_first(
         build(inputs[1], lake)
 
 
+@pytest.mark.long
 def test_tables_that_an_export_wrote_are_refused_first(
     inputs: Sequence[Path], out: str, tmp_path: Path, no_work: Callable[[], None]
 ) -> None:
@@ -560,6 +579,7 @@ def test_tables_that_an_export_wrote_are_refused_first(
     assert commits(out) == all_of(1)
 
 
+@pytest.mark.long
 def test_without_deltalake_it_is_told_what_to_install(
     inputs: Sequence[Path], out: str, no_work: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -571,6 +591,7 @@ def test_without_deltalake_it_is_told_what_to_install(
     assert not Path(out).exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a%20b", "[x]", "a#b"])
 def test_a_name_that_delta_lake_does_not_take_is_refused_first(
     inputs: Sequence[Path], tmp_path: Path, name: str, no_work: Callable[[], None]
@@ -581,6 +602,7 @@ def test_a_name_that_delta_lake_does_not_take_is_refused_first(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["Lager München", "50%"])
 def test_a_place_may_be_called_anything_else(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], tmp_path: Path, name: str
@@ -590,6 +612,7 @@ def test_a_place_may_be_called_anything_else(
     equal(read(out), wanted[0])
 
 
+@pytest.mark.long
 def test_forms_do_not_mix(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from quivo_frames.engines import connect, errand, workers
-from quivo_frames.errors import ConfigError, Fault, LostWorker
+from quivo_frames.errors import ArchiveError, ConfigError, Fault, LostWorker
 from tests.engines.toys import die, leak, leave, refuse, slow_refuse, square
 
 ROOT = Path(__file__).parent.parent
@@ -196,3 +197,19 @@ def test_knowing_an_engine_loads_no_other() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=os.environ)
     assert done.stdout == "[1]\n[]\n", done.stderr
+
+
+def test_an_answer_of_a_worker_holds_nothing_of_what_led_to_an_error() -> None:
+    import distributed  # noqa: F401 - from then on, errors are pickled with their causes
+
+    answer = errand.errand(partial(failing, ArchiveError), errand.versions())(pickle.dumps(1))
+    assert b"Secret" not in answer
+    with pytest.raises(ArchiveError, match="^a sentence$"):
+        errand.opened(answer)
+
+
+def failing(kind: type[Exception], _: object) -> None:
+    try:
+        raise ValueError("Ms Secret")
+    except ValueError as error:
+        raise kind("a sentence") from error

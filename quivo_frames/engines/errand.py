@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from quivo_frames.errors import REPORT_IT, ConfigError, Fault, LostWorker, QuivoError
+from quivo_frames.errors import REPORT_IT, ConfigError, Fault, LostWorker
 
 
 def versions() -> dict[str, str]:
@@ -46,7 +46,7 @@ def errand(work: Callable[[Any], Any], here: dict[str, str]) -> Callable[[bytes]
             try:
                 answer = ("done", pickle.dumps(pickle.loads(to_do)(pickle.loads(item))))
             except QuivoError as error:
-                answer = ("refused", pickle.dumps(error))
+                answer = ("refused", pickle.dumps((type(error), error.args)))  # no cause: it may hold values
         except (KeyboardInterrupt, SystemExit):
             raise
         except ImportError as error:
@@ -75,8 +75,8 @@ def opened(answer: bytes) -> Any:
     if kind == "done":
         return pickle.loads(content)
     if kind == "refused":
-        refusal: QuivoError = pickle.loads(content)
-        raise refusal
+        refusal, said = pickle.loads(content)
+        raise refusal(*said)
     if kind == "other":
         wanted = versions()
         other = {name: there for name, there in content.items() if there != wanted[name]}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -22,7 +25,7 @@ from quivo_frames.engines import workers
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError
 from quivo_frames.standin import order_json
 from quivo_frames.tables import REPORTS, TABLES
-from tests.engines.clusters import Cluster, wait_for
+from tests.engines.clusters import ROOT, Cluster, wait_for
 from tests.test_renewing import NOON, keep
 
 IDS = range(100_001, 104_001)
@@ -194,3 +197,18 @@ def exhausted(conceals: Any, to: Any, parts: Any) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(making, "make", fails)
         return making.deliver(conceals, to, parts)
+
+
+@pytest.mark.parametrize("engine", ["dask", "spark"])
+def test_the_lines_of_the_readme_build(
+    engine: str, raw: list[Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    cluster = request.getfixturevalue(f"{engine}_cluster")
+    blocks = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = (block for block in blocks if {"dask": "Client(", "spark": "spark://"}[engine] in block)
+    code = code.replace("tcp://scheduler:8786", cluster.address.replace("dask", "tcp"))
+    code = code.replace("spark://master:7077", cluster.address)
+    code = code.replace("s3://lake/raw", str(raw[1])).replace("s3://lake/tables", str(tmp_path / "tables"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=150)
+    assert done.returncode == 0, done.stderr
+    assert_same(build(raw[1], tmp_path / "here", jobs=1), Dataset.open(tmp_path / "tables"))
