@@ -204,7 +204,7 @@ def test_an_answer_of_a_worker_holds_nothing_of_what_led_to_an_error() -> None:
 
     answer = errand.errand(partial(failing, ArchiveError), errand.versions())(pickle.dumps(1))
     assert b"Secret" not in answer
-    with pytest.raises(ArchiveError, match="^a sentence$"):
+    with pytest.raises(ArchiveError, match=r"^a sentence$"):
         errand.opened(answer)
 
 
