@@ -20,6 +20,7 @@ import polars as pl
 
 from quivo_frames import files
 from quivo_frames.archive import LARGEST, Archive
+from quivo_frames.dataset import manifest
 from quivo_frames.errors import ConfigError
 from quivo_frames.places import place
 from quivo_frames.response import RawOrder
@@ -151,6 +152,8 @@ def _sources(one: Input, as_of: datetime | None) -> list[Source]:
         return [_Exported(Segments.open(place(one)), as_of)]
     if path.is_file() and (path.suffix.lower() in _ARCHIVES or _is_sqlite(path)):
         return [_Archived(Archive(path), as_of)]
+    if path.is_dir() and manifest.read(place(path)) is not None:
+        raise ConfigError(f"{path} holds tables that were built. Give what they were built from.")
     if inside := next(path.rglob(MARKER), None):
         raise ConfigError(f"{path} holds exports in folders of it, such as {inside.parent}. Name each of them.")
     if as_of is not None:

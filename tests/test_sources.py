@@ -13,6 +13,7 @@ import pytest
 
 from quivo_frames import sources as sources_module
 from quivo_frames.archive import Archive
+from quivo_frames.building import build
 from quivo_frames.errors import ConfigError
 from quivo_frames.response import Answer, Outcome
 from quivo_frames.sources import Inputs, Part, Slice, sources
@@ -153,3 +154,10 @@ def test_a_broken_answer_replaces_no_good_one(tmp_path: Path) -> None:
 )
 def test_a_glance_sees_what_a_closer_look_sees(text: bytes, seen: tuple[int | None, str | None]) -> None:
     assert glance(text) == peek(text) == Peek(*seen)
+
+
+def test_tables_are_no_orders(tmp_path: Path) -> None:
+    (tmp_path / "o.ndjson").write_bytes(body(1))
+    build(tmp_path / "o.ndjson", tmp_path / "tables")
+    with pytest.raises(ConfigError, match="holds tables that were built"):
+        sources([tmp_path / "tables"])

@@ -54,7 +54,8 @@ class RawExport(NamedTuple):
 
     def __str__(self) -> str:
         what = f"{self.answers:,} answers about {self.orders:,} orders of {self.archive}"
-        held = f"{what} are in {self.address}: {self.segments:,} segments, {self.bytes / 1e6:,.1f} MB"
+        segments = f"{self.segments:,} segment{'' if self.segments == 1 else 's'}"
+        held = f"{what} are in {self.address}: {segments}, {self.bytes / 1e6:,.1f} MB"
         there = self.segments - self.written
         done = (
             f"{self.written:,} written, {there:,} were there already" if self.written else "nothing was to be written"
