@@ -134,7 +134,7 @@ class DaskCluster:
         self.address = f"dask://{HERE}:{port}"
         self._workers: list[subprocess.Popen[bytes]] = []
         self._client: Any = None
-        self._start("scheduler", "--host", HERE, "--port", str(port), "--no-show", "--no-dashboard")
+        self._start("scheduler", "--host", HERE, "--port", str(port), "--no-show", "--dashboard-address", f"{HERE}:0")
         wait_for(lambda: listens(port))
         self.mend()
 
@@ -146,7 +146,7 @@ class DaskCluster:
         """One more, in an environment of its own."""
         self._workers.append(
             self._start(
-                "worker", self._scheduler, "--host", HERE, "--no-nanny", "--nthreads", "1", "--no-dashboard",
+                "worker", self._scheduler, "--host", HERE, "--no-nanny", "--nthreads", "1", "--dashboard-address", f"{HERE}:0",
                 "--memory-limit", "0", "--local-directory", str(self._processes.folder), **environment,
             )
         )  # fmt: skip
