@@ -92,7 +92,7 @@ chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed
 bench-engines: .venv-engines/.made  ## Measure builds on Dask and Spark beside processes of this machine (15 min)
 	.venv-engines/bin/python -m tests.benchmarks engines
 
-engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machine, with workers killed (10 min)
+engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machine, with workers killed (15 min)
 	.venv-engines/bin/pytest tests/engines
 
 clean:  ## Remove what was set up and made here
