@@ -60,7 +60,7 @@ lab: .venv/.dev  ## Open the notebooks in JupyterLab
 	$(RUN)jupyter lab notebooks
 
 schemas: .venv/.dev  ## Generate schemas/ from the description in order.py
-	$(RUN)python -m quivo_frames.describing schemas
+	$(RUN)python -m schemas.generator schemas
 
 # Environments of their own: what users have, and what quivo_frames is compared with. Where pandas or hypothesis is
 # installed, pandera loads it.
@@ -84,16 +84,16 @@ bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, a
 COUNT ?= 100000
 SEED ?= $(shell date +%s)
 fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
-	$(RUN)python -m tests.fuzz --count $(COUNT) --seed $(SEED)
+	$(RUN)python -m tests.support.fuzz --count $(COUNT) --seed $(SEED)
 
 chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed again and again (4 min)
-	$(RUN)python -m tests.chaos --seed $(SEED)
+	$(RUN)python -m tests.support.chaos --seed $(SEED)
 
 bench-engines: .venv-engines/.made  ## Measure builds on Dask and Spark beside processes of this machine (15 min)
 	.venv-engines/bin/python -m tests.benchmarks engines
 
 engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machine, with workers killed (15 min)
-	.venv-engines/bin/pytest tests/engines
+	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
 	rm -rf .uv .venv .venv-bench .venv-engines .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks

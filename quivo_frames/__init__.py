@@ -27,13 +27,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quivo_frames.archive import Archive
-    from quivo_frames.auditing import Limits, audit
-    from quivo_frames.building import build
-    from quivo_frames.checking import check
-    from quivo_frames.client import Client
-    from quivo_frames.comparing import changes, history, transitions
-    from quivo_frames.dataset import Dataset
+    from quivo_frames.analysis.changes.changes import changes, history, transitions
+    from quivo_frames.analysis.checks.audit import audit
+    from quivo_frames.analysis.checks.limits import Limits
+    from quivo_frames.analysis.joins import join
+    from quivo_frames.analysis.kpi.kpis import kpis
+    from quivo_frames.analysis.kpi.result import Kpis
+    from quivo_frames.analysis.report.report import report
+    from quivo_frames.archive.archive import Archive
+    from quivo_frames.builder.build import build
+    from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.errors import (
         ArchiveError,
         ConfigError,
@@ -44,54 +47,53 @@ if TYPE_CHECKING:
         UnexpectedResponse,
         Unreachable,
     )
-    from quivo_frames.flattening import flatten
-    from quivo_frames.forgetting import forget
-    from quivo_frames.frames import Frames
-    from quivo_frames.ids import read_ids
-    from quivo_frames.joining import join
-    from quivo_frames.measuring import Kpis, kpis
-    from quivo_frames.readers import check_for
-    from quivo_frames.refetching import plan, refetch
-    from quivo_frames.reporting import report
+    from quivo_frames.export.compatibility.check import check_for
+    from quivo_frames.fetch.client import Client
+    from quivo_frames.fetch.order_ids import read_ids
+    from quivo_frames.fetch.run import plan, refetch
+    from quivo_frames.flattening.flatten import flatten
+    from quivo_frames.flattening.unflatten import unflatten
+    from quivo_frames.flattening.validate import schema
+    from quivo_frames.maintenance.erasure import forget
+    from quivo_frames.maintenance.integrity import check
+    from quivo_frames.model.frames import Frames
     from quivo_frames.settings import Settings
-    from quivo_frames.unflattening import unflatten
-    from quivo_frames.validating import schema
 
     open = Dataset.open  # noqa: A001 - qf.open reads as it should
 
 _HOMES = {
-    "Archive": "archive",
+    "Archive": "archive.archive",
     "ArchiveError": "errors",
-    "Client": "client",
+    "Client": "fetch.client",
     "ConfigError": "errors",
-    "Dataset": "dataset",
+    "Dataset": "dataset.dataset",
     "DatasetError": "errors",
     "ExportError": "errors",
-    "Frames": "frames",
-    "Kpis": "measuring",
-    "Limits": "auditing",
+    "Frames": "model.frames",
+    "Kpis": "analysis.kpi.result",
+    "Limits": "analysis.checks.limits",
     "LoginError": "errors",
     "QuivoError": "errors",
     "Settings": "settings",
     "UnexpectedResponse": "errors",
     "Unreachable": "errors",
-    "audit": "auditing",
-    "build": "building",
-    "changes": "comparing",
-    "check": "checking",
-    "check_for": "readers",
-    "flatten": "flattening",
-    "forget": "forgetting",
-    "history": "comparing",
-    "join": "joining",
-    "kpis": "measuring",
-    "plan": "refetching",
-    "read_ids": "ids",
-    "refetch": "refetching",
-    "report": "reporting",
-    "schema": "validating",
-    "transitions": "comparing",
-    "unflatten": "unflattening",
+    "audit": "analysis.checks.audit",
+    "build": "builder.build",
+    "changes": "analysis.changes.changes",
+    "check": "maintenance.integrity",
+    "check_for": "export.compatibility.check",
+    "flatten": "flattening.flatten",
+    "forget": "maintenance.erasure",
+    "history": "analysis.changes.changes",
+    "join": "analysis.joins",
+    "kpis": "analysis.kpi.kpis",
+    "plan": "fetch.run",
+    "read_ids": "fetch.order_ids",
+    "refetch": "fetch.run",
+    "report": "analysis.report.report",
+    "schema": "flattening.validate",
+    "transitions": "analysis.changes.changes",
+    "unflatten": "flattening.unflatten",
 }
 
 __all__ = [
@@ -134,7 +136,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Loads what a name needs when it is first used: polars and pandera take their half second only then."""
     if name == "open":
-        return import_module("quivo_frames.dataset").Dataset.open
+        return import_module("quivo_frames.dataset.dataset").Dataset.open
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"quivo_frames.{_HOMES[name]}"), name)

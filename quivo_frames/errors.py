@@ -16,8 +16,7 @@ Errors end a run; failures describe one order, and the run goes on.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, ClassVar, NamedTuple
+from typing import ClassVar
 
 
 class QuivoError(Exception):
@@ -69,36 +68,3 @@ REPORT_IT = (
     "with the version (quivo-frames --version); it holds no value of an order."
 )
 """The cure of a Fault."""
-
-
-class Failure(NamedTuple):
-    """Why one order is in no table: one row of `failures`."""
-
-    stage: Annotated[str, "Where it failed: decode, flatten or validate."]
-    order_id: Annotated[int | None, "The order; null where the answer does not tell it."]
-    source: Annotated[str, "The archive or file that the order was read from."]
-    place: Annotated[str, "The place in it: response, line or element."]
-    table: Annotated[str | None, "The table that could not take the order; null where it was not read so far."]
-    column: Annotated[str | None, "The column that could not take the value."]
-    path: Annotated[str, "JSON path inside the order."]
-    rule: Annotated[str, "The rule that was broken, a fixed word to count by."]
-    message: Annotated[str, "What happened and what to do, in plain words."]
-
-
-class Lineage(NamedTuple):
-    """The answer that one order of a dataset was made from: one row of the lineage."""
-
-    order_id: Annotated[int, "The order."]
-    fetched_at: Annotated[datetime, "When the answer arrived."]
-    fingerprint: Annotated[int, "The first 8 bytes of the sha256 of its body."]
-    source: Annotated[int, "The archive that has it, by its place among the inputs, counted from 0."]
-
-
-class Note(NamedTuple):
-    """A reading that needed a decision, or a field that nobody knows: one row of `notes`."""
-
-    kind: Annotated[str, "What was noticed, a fixed word to count by."]
-    path: Annotated[str, "JSON path inside the orders; [] is any place of a list."]
-    count: Annotated[int, "How many values."]  # type: ignore[assignment]  # hides tuple.count
-    order_id: Annotated[int | None, "One order as an example."]
-    message: Annotated[str, "What was decided, in plain words."]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stores_here import s3, server  # noqa: F401  # fixtures
+from tests.support.local_stores import s3, server  # noqa: F401  # fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from quivo_frames.client import Client
-    from quivo_frames.standin import StandIn
-    from tests.caller import Caller
+    from quivo_frames.fetch.client import Client
+    from quivo_frames.standin.server import StandIn
+    from tests.support.command_caller import Caller
 
 
 def _is_here(address: Any) -> bool:
@@ -64,7 +64,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def standin() -> Iterator[StandIn]:
-    from quivo_frames.standin import StandIn
+    from quivo_frames.standin.server import StandIn
 
     with StandIn(orders=300) as api:
         yield api
@@ -73,7 +73,7 @@ def standin() -> Iterator[StandIn]:
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Client]]:
     """Makes a client of a stand-in: quick, and closed at the end; options as for Client and Settings."""
-    from quivo_frames.client import Client
+    from quivo_frames.fetch.client import Client
 
     made: list[Client] = []
 
@@ -95,7 +95,7 @@ def client(standin: StandIn, connect: Callable[..., Client]) -> Client:
 @pytest.fixture
 def log_in() -> Iterator[Callable[[StandIn], Caller]]:
     """Makes a plain HTTP client of a stand-in that is logged in, and closed at the end."""
-    from tests.caller import Caller
+    from tests.support.command_caller import Caller
 
     with ExitStack() as closing:
 

@@ -14,12 +14,13 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
-from quivo_frames.standin import StandIn
+from quivo_frames.standin.server import StandIn
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from jupyter_client.blocking import BlockingKernelClient
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:

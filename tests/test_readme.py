@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from quivo_frames.describing import overview
-from quivo_frames.standin import StandIn
+from quivo_frames.standin.server import StandIn
+from schemas.generator.pages import overview
+from tests.support.paths import ROOT
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -62,4 +63,4 @@ def test_the_readme_lists_the_tables_of_the_catalogue() -> None:
 
 def test_every_file_that_the_readme_names_is_there() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (Path(__file__).parent.parent / target).exists(), target
+        assert (ROOT / target).exists(), target

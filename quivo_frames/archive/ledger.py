@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
-from quivo_frames.response import Outcome
+from quivo_frames.model.records import Outcome
 
 if TYPE_CHECKING:
     import sqlite3

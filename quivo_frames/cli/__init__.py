@@ -69,7 +69,7 @@ def demo(out: Path, orders: int) -> None:
 
     Example: quivo-frames demo
     """
-    from quivo_frames.demo import run
+    from quivo_frames.cli.demo import run
 
     run(out, orders)
 

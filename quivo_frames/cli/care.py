@@ -22,7 +22,7 @@ def check(place: str, as_json: bool) -> None:
 
     Example: quivo-frames check orders.sqlite
     """
-    from quivo_frames.checking import check as check_of
+    from quivo_frames.maintenance.integrity import check as check_of
 
     found = check_of(place)
     click.echo(json.dumps(found.facts()) if as_json else str(found))
@@ -58,10 +58,10 @@ def forget(
 
     Example: quivo-frames forget --honour-removed --yes
     """
-    from quivo_frames.forgetting import Receipt
-    from quivo_frames.forgetting import forget as forget_of
-    from quivo_frames.forgetting import honour_removed as honour
-    from quivo_frames.ids import checked
+    from quivo_frames.fetch.order_ids import checked
+    from quivo_frames.maintenance.erasure import Receipt
+    from quivo_frames.maintenance.erasure import forget as forget_of
+    from quivo_frames.maintenance.erasure import honour_removed as honour
 
     if honour_removed == bool(ids) or (honour_removed and tables):
         raise ConfigError("Give either orders, with --tables where there are any, or --honour-removed.")
@@ -92,7 +92,7 @@ def export_raw(archive: Path, address: str, as_json: bool) -> None:
 
     Example: quivo-frames export-raw --archive orders.sqlite s3://lake/quivo/orders
     """
-    from quivo_frames.archive import Archive
+    from quivo_frames.archive.archive import Archive
 
     with Archive(archive) as opened:
         done = opened.export(address)

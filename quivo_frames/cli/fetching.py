@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.arguments import Duration, Instant
 from quivo_frames.cli.options import archive_option, as_json, tell
+from quivo_frames.cli.params import Duration, Instant
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from quivo_frames.archive import Archive
-    from quivo_frames.ids import Ids
-    from quivo_frames.progress import Progress
+    from quivo_frames.archive.archive import Archive
+    from quivo_frames.display.progress import Progress
+    from quivo_frames.fetch.order_ids import Ids
 
 ASK_FROM = 100
 """From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
@@ -61,10 +61,10 @@ def refetch(
 
     Example: quivo-frames refetch --failed-of 3
     """
-    from quivo_frames.archive import Archive
-    from quivo_frames.client import Client
-    from quivo_frames.refetching import plan as plan_of
-    from quivo_frames.refetching import refetch as run_of
+    from quivo_frames.archive.archive import Archive
+    from quivo_frames.fetch.client import Client
+    from quivo_frames.fetch.run import plan as plan_of
+    from quivo_frames.fetch.run import refetch as run_of
 
     with Archive(archive) as opened:
         given = _given(ids, ids_file, column, failed_of, opened)
@@ -110,8 +110,8 @@ def _tell_progress(now: Progress) -> None:
 def _given(
     ids: tuple[str, ...], file: Path | None, column: str | None, failed_of: int | None, archive: Archive
 ) -> Ids:  # fmt: skip
-    from quivo_frames.ids import Ids, checked, read_ids
-    from quivo_frames.ids import failed_of as failures_of
+    from quivo_frames.fetch.order_ids import Ids, checked, read_ids
+    from quivo_frames.fetch.order_ids import failed_of as failures_of
 
     if failed_of is not None:
         if ids or file or column:
@@ -154,7 +154,7 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
 
     Example: quivo-frames find 'sellerId:1882 OR sellerId:1883' --since 24h > ids.txt
     """
-    from quivo_frames.client import Client
+    from quivo_frames.fetch.client import Client
 
     with Client.from_env() as client:
         for order_id in client.find(query, sort=sort, limit=limit, since=since):
@@ -169,7 +169,7 @@ def status(archive: Path, as_json: bool) -> None:
 
     Example: quivo-frames status --archive orders.sqlite
     """
-    from quivo_frames.archive import Archive
+    from quivo_frames.archive.archive import Archive
     from quivo_frames.archive.ledger import PERCENTILES
 
     with Archive(archive) as opened:
@@ -214,7 +214,7 @@ def serve(port: int, orders: int, seed: int, rate: float | None, latency: float)
 
     Example: quivo-frames serve --port 8080 --orders 1000
     """
-    from quivo_frames.standin import StandIn
+    from quivo_frames.standin.server import StandIn
 
     with StandIn(orders, seed=seed, port=port, rate=rate, latency=latency) as api, suppress(KeyboardInterrupt):
         click.echo(f"Serving orders {api.order_ids[0]} to {api.order_ids[-1]}. Ctrl-C ends it.", err=True)

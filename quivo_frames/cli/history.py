@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quivo_frames.arguments import Instant
 from quivo_frames.cli.options import archive_option, as_json
+from quivo_frames.cli.params import Instant
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +34,7 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
 
     Example: quivo-frames history 100017 --archive orders.sqlite
     """
-    from quivo_frames.comparing import history as history_of
+    from quivo_frames.analysis.changes.changes import history as history_of
 
     _tell(history_of(archive, order_id, personal=personal), None, as_json=as_json)
 
@@ -56,8 +56,8 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
 
     Example: quivo-frames changes --since 2026-06-01 --out changes.csv
     """
-    from quivo_frames.comparing import changes as changes_of
-    from quivo_frames.saving import save
+    from quivo_frames.analysis.changes.changes import changes as changes_of
+    from quivo_frames.storage.frame_file import save
 
     found = changes_of(archive, since, personal=personal)
     if out:
@@ -66,7 +66,8 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
 
 
 def _tell(found: pl.DataFrame, most: int | None, *, as_json: bool, written: Path | None = None) -> None:
-    from quivo_frames.comparing import UNREADABLE, lines
+    from quivo_frames.analysis.changes.differences import UNREADABLE
+    from quivo_frames.analysis.changes.sentences import lines
 
     if as_json:
         click.echo(found.write_ndjson().encode(), nl=False)

@@ -16,7 +16,7 @@ from quivo_frames.cli.options import as_json, tell
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
-    from quivo_frames.dataset import Dataset
+    from quivo_frames.dataset.dataset import Dataset
 
 FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # as in exporting, which loads polars
 LEVELS = ("full", "pseudonym", "none")
@@ -71,8 +71,8 @@ def build(
 
     Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
-    from quivo_frames.building import build as build_of
-    from quivo_frames.engines import connect
+    from quivo_frames.builder.build import build as build_of
+    from quivo_frames.builder.executors.connect import connect
 
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect(on) as executor:
@@ -128,13 +128,13 @@ def audit(
 
     Example: quivo-frames audit tables --only delivered_late --out late.csv
     """
-    from quivo_frames.auditing import Severity
-    from quivo_frames.auditing import audit as audit_of
-    from quivo_frames.dataset import Dataset
+    from quivo_frames.analysis.checks.audit import audit as audit_of
+    from quivo_frames.analysis.checks.check import Severity
+    from quivo_frames.dataset.dataset import Dataset
 
     dataset = Dataset.open(folder)
     if html:
-        from quivo_frames.reporting import report
+        from quivo_frames.analysis.report.report import report
 
         findings = report(
             dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, on_time_against=on_time
@@ -161,9 +161,9 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 
     Example: quivo-frames show 100017 --from tables
     """
-    from quivo_frames.dataset import Dataset
-    from quivo_frames.showing import document, found
-    from quivo_frames.showing import show as page_of
+    from quivo_frames.analysis.order_page import document, found
+    from quivo_frames.analysis.order_page import show as page_of
+    from quivo_frames.dataset.dataset import Dataset
 
     tables = found(Dataset.open(folder), order_id)
     if as_json:
@@ -203,7 +203,7 @@ def export(
 
     Example: quivo-frames export tables --check powerbi
     """
-    from quivo_frames.dataset import Dataset
+    from quivo_frames.dataset.dataset import Dataset
 
     if reader:
         if to or out or privacy or by_month:
@@ -219,7 +219,9 @@ def export(
 
 
 def _check(tables: Dataset, reader: str, as_json: bool) -> None:
-    from quivo_frames.readers import Effect, check_for, told
+    from quivo_frames.export.compatibility.check import check_for
+    from quivo_frames.export.compatibility.limit import Effect
+    from quivo_frames.export.compatibility.page import told
 
     found = check_for(tables, reader)
     click.echo(json.dumps(found.to_dicts()) if as_json else told(found, reader))

@@ -13,25 +13,3 @@ the disk. The manifest goes first and comes last, so that a reader meets the old
 Its rooms: manifest (the file and its names), opened (the `Dataset`), writing (the `DatasetWriter`), delivering (the
 same for tables that come in many files, from any machine and to any place: `Deliveries`).
 """
-
-from __future__ import annotations
-
-from quivo_frames.dataset.delivering import Delivered, Deliveries, Destination
-from quivo_frames.dataset.manifest import BUILDING, DELTA, EXPORTS, PARQUET
-from quivo_frames.dataset.opened import Dataset, Export
-from quivo_frames.dataset.writing import DatasetWriter, Kept, put_aside
-
-__all__ = [
-    "BUILDING",
-    "DELTA",
-    "EXPORTS",
-    "PARQUET",
-    "Dataset",
-    "DatasetWriter",
-    "Delivered",
-    "Deliveries",
-    "Destination",
-    "Export",
-    "Kept",
-    "put_aside",
-]

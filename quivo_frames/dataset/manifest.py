@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.places import Place
-from quivo_frames.tables import REPORTS, SCHEMA_VERSION, TABLES
+from quivo_frames.model.tables import REPORTS, SCHEMA_VERSION, TABLES
+from quivo_frames.storage.place import Place
 
 MANIFEST = "manifest.json"
 EXPORTS = "exports.json"

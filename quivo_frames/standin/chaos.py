@@ -7,8 +7,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Self
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.standin.chance import LogNormal, draw
 from quivo_frames.standin.faults import NO_FAULT, SHAPES, Fault, Text, date_in
+from quivo_frames.standin.random import LogNormal, draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

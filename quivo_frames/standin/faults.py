@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from quivo_frames.standin.chance import LogNormal
+from quivo_frames.standin.random import LogNormal
 
 JSON = "application/json"
 TEXT = "text/plain;charset=UTF-8"

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from quivo_frames.standin import trade
-from quivo_frames.standin.life import DAY, HOUR, Life, Record, Stage
+from quivo_frames.standin import world
+from quivo_frames.standin.order_state import DAY, HOUR, Life, Record, Stage
 
 
 class Ordered(NamedTuple):
     """One line to ship; `bundle` is the SKU of the bundle that it is a part of."""
 
     identifier: str
-    article: trade.Article
+    article: world.Article
     quantity: int
     bundle: str | None
     lot: str | None
     expires: str | None
-    instead: trade.Article | None = None
+    instead: world.Article | None = None
 
     @property
-    def goods(self) -> trade.Article:
+    def goods(self) -> world.Article:
         """What is shipped for it."""
         return self.instead or self.article
 
@@ -59,7 +59,7 @@ def fulfill(life: Life, ordered: list[Ordered]) -> Fulfillment:
     if life.stage == Stage.NEW:
         return Fulfillment([], [], waiting=False)
     if life.flaw == "substitute" and ordered and not ordered[0].bundle:
-        goods = trade.articles(life.seller)
+        goods = world.articles(life.seller)
         ordered = [ordered[0]._replace(instead=goods[ordered[0].article.number - 1]), *ordered[1:]]
     parts = _split(life, ordered)
     lags = [int(life.behind and 0 < place == len(parts) - 1) for place in range(len(parts))]
@@ -99,16 +99,16 @@ def _split(life: Life, ordered: list[Ordered]) -> list[Lines]:
 
 def _fulfillment_order(life: Life, place: int, lines: Lines, lag: int) -> Record:
     dice = life.dice
-    warehouses = (life.seller.warehouse, *(number for number in trade.WAREHOUSES if number != life.seller.warehouse))
+    warehouses = (life.seller.warehouse, *(number for number in world.WAREHOUSES if number != life.seller.warehouse))
     number, stage = life.number(), max(life.stage - lag, Stage.NEW)
     in_stock = not life.stuck and not dice.chance(0.01)
     return {
         "warehouseId": warehouses[place],
-        "warehouseName": trade.WAREHOUSES[warehouses[place]],
+        "warehouseName": world.WAREHOUSES[warehouses[place]],
         "fulfillmentOrderId": number,
         "fulfillmentOrderIdentifier": f"FO-{number}",
-        "fulfillmentStatus": "CANCELLED" if life.called_off else trade.FULFILLMENT_STATUS[stage],
-        "fulfillmentConnectorStatus": trade.CONNECTOR_STATUS[stage] if dice.chance(0.9) else None,
+        "fulfillmentStatus": "CANCELLED" if life.called_off else world.FULFILLMENT_STATUS[stage],
+        "fulfillmentConnectorStatus": world.CONNECTOR_STATUS[stage] if dice.chance(0.9) else None,
         "fulfillmentInStock": in_stock,
         "cancelled": life.called_off,
         "positions": [_fulfillment_position(life, line, quantity) for line, quantity in lines] or None,
@@ -166,7 +166,7 @@ def _miscounted(lines: Lines, by: int) -> Lines:
 
 def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[Record, list[Record]]:
     dice, number, stage = life.dice, life.number(), life.stage - lag
-    carrier = dice.pick(trade.FREIGHT_CARRIERS if life.bulk and dice.chance(0.8) else trade.PARCEL_CARRIERS)
+    carrier = dice.pick(world.FREIGHT_CARRIERS if life.bulk and dice.chance(0.8) else world.PARCEL_CARRIERS)
     untracked = dice.chance(0.05)
     count = 1 if untracked or dice.chance(0.85) else 2 + dice.upto(2)
     first = 77_000_000 if life.flaw == "same tracking" else number * 10
@@ -292,10 +292,10 @@ def _document(life: Life, number: int, place: int) -> Record:
     })  # fmt: skip
 
 
-def _packed(life: Life, rows: list[_Row], sscc: str, carrier: trade.Carrier, tracking: str | None) -> list[Record]:
+def _packed(life: Life, rows: list[_Row], sscc: str, carrier: world.Carrier, tracking: str | None) -> list[Record]:
     """The handling units of a shipment, outermost first; the first of them bears the shipment's SSCC."""
     dice = life.dice
-    kinds = trade.PALLETS[trade.PALLET_DEPTHS[dice.upto(20)]] if life.bulk else trade.PARCEL
+    kinds = world.PALLETS[world.PALLET_DEPTHS[dice.upto(20)]] if life.bulk else world.PARCEL
     contents = [(row.line, row.quantity) for row in rows]
     if life.flaw == "unpacked":
         contents = _miscounted(contents, -1)

@@ -25,9 +25,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 import msgspec
 
 from quivo_frames.standin import search
-from quivo_frames.standin.chance import LogNormal, seconds
 from quivo_frames.standin.chaos import Chaos
-from quivo_frames.standin.drawing import FIRST_ID, LAST_VISIT, order_json
 from quivo_frames.standin.faults import (
     EXPIRED,
     FORBIDDEN,
@@ -41,9 +39,11 @@ from quivo_frames.standin.faults import (
     Text,
     message,
 )
-from quivo_frames.standin.limits import Bucket, Timeline
-from quivo_frames.standin.sending import Answer, Request
-from quivo_frames.standin.serving import Serving
+from quivo_frames.standin.http_connection import Answer, Request
+from quivo_frames.standin.listener import Serving
+from quivo_frames.standin.orders import FIRST_ID, LAST_VISIT, order_json
+from quivo_frames.standin.random import LogNormal, seconds
+from quivo_frames.standin.throttle import Bucket, Timeline
 
 if TYPE_CHECKING:
     import ssl

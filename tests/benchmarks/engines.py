@@ -30,9 +30,9 @@ _FIRST = datetime(2026, 6, 1, tzinfo=UTC)
 
 def raw_export(orders: int) -> Path:
     """The raw export of an archive of so many orders of the stand-in, made once."""
-    from quivo_frames import segments
-    from quivo_frames.places import Folder
-    from quivo_frames.standin import order_json
+    from quivo_frames.archive import raw_export as segments
+    from quivo_frames.standin.orders import order_json
+    from quivo_frames.storage.place import Folder
 
     def rows() -> Iterator[segments.Row]:
         for number in range(orders):
@@ -51,7 +51,7 @@ def raw_export(orders: int) -> Path:
 
 def run(sizes: list[int], rounds: int, ways: list[str]) -> dict[str, Any]:
     """Measures, prints, and gives the results."""
-    from tests.engines.clusters import DaskCluster, SparkCluster
+    from tests.clusters.clusters import DaskCluster, SparkCluster
 
     chosen = ways or list(WAYS)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
@@ -125,12 +125,13 @@ def _timed(owner: Any, name: str, spent: dict[str, float], what: str) -> None:
 
 def drive(way: str, raw: str, out: str, address: str) -> None:
     """Builds once, and prints what it took."""
-    from quivo_frames import building, making  # noqa: F401 - imported before the clock starts
-    from quivo_frames.dataset import DatasetWriter, Deliveries
-    from quivo_frames.engines import connect
+    from quivo_frames.builder import build, part  # noqa: F401 - imported before the clock starts
+    from quivo_frames.builder.executors.connect import connect
+    from quivo_frames.dataset.commit import Deliveries
+    from quivo_frames.dataset.folder_writer import DatasetWriter
 
     spent: dict[str, float] = {}
-    _timed(building, "Inputs", spent, "look")
+    _timed(build, "Inputs", spent, "look")
     _timed(Deliveries, "finish", spent, "commit")
     _timed(DatasetWriter, "put_together", spent, "commit")
     with ExitStack() as stack:
@@ -144,7 +145,7 @@ def drive(way: str, raw: str, out: str, address: str) -> None:
         elif address:
             options = {"executor": stack.enter_context(connect(address))}
         start = time.perf_counter()
-        made = building.build(raw, out, progress=False, **options)
+        made = build.build(raw, out, progress=False, **options)
         spent["wall"] = time.perf_counter() - start
     files = [file for name in made for file in made.files(name)]
     status = Path("/proc/self/status").read_text()  # what getrusage says is at least what the parent had

@@ -20,7 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 DATA = ROOT / "data" / "benchmarks"
 """Inputs and results; ignored by git."""
 

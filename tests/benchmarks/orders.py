@@ -54,7 +54,7 @@ def orders_file(orders: int, folder: Path = DATA) -> Path:
 
     Written once, and anew when the stand-in has changed.
     """
-    from quivo_frames.standin import write_ndjson
+    from quivo_frames.standin.orders import write_ndjson
 
     digest = hashlib.sha256()
     for source in sorted((ROOT / "quivo_frames" / "standin").glob("*.py")):
@@ -74,8 +74,8 @@ def shape() -> dict[str, Any]:
 
     {"orderId": "int64", "positions": [{"quantity": "int64", …}], "tags": ["text"], …}
     """
-    from quivo_frames.order import Order, Record, Rows
-    from quivo_frames.tables import described
+    from quivo_frames.model.order import Order, Record, Rows
+    from quivo_frames.model.tables import described
 
     def of(record: type[Record], around: tuple[type[Record], ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}

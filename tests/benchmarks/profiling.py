@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.benchmarks.orders import orders_file
+from tests.support.paths import ROOT
 
 STAGES = {
     "pandera": r"pandera\.",
@@ -57,7 +58,7 @@ class Samples:
         self.functions[next((name for name in stack if name.split(":")[0] in _OURS), "outside")] += spent
 
 
-_PACKAGE = Path(__file__).parents[2] / "quivo_frames"
+_PACKAGE = ROOT / "quivo_frames"
 _OURS = {path.stem for path in _PACKAGE.glob("*.py")}
 
 
@@ -84,7 +85,7 @@ def sampled() -> Iterator[Samples]:
 
 def run(orders: int, rounds: int) -> dict[str, object]:
     """Measures, prints, and gives the results."""
-    from quivo_frames.building import build
+    from quivo_frames.builder.build import build
 
     total = Samples()
     with tempfile.TemporaryDirectory() as name:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from quivo_frames.standin import LogNormal, StandIn
+from quivo_frames.standin.random import LogNormal
+from quivo_frames.standin.server import StandIn
 from tests.benchmarks.measure import ROOT
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quivo_frames import Dataset, build, validating
+from quivo_frames import Dataset, build
+from quivo_frames.flattening import validate
 
-__all__ = ["Dataset", "run", "validating"]  # loaded before the clock starts
+__all__ = ["Dataset", "run", "validate"]  # loaded before the clock starts
 
 
 def run(file: Path, out: Path, *, dataset: str) -> None:

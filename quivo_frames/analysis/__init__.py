@@ -1,0 +1,1 @@
+"""What the tables say about orders: lines, milestones, checks, KPIs, report, changes."""

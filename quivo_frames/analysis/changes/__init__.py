@@ -1,0 +1,1 @@
+"""What changed in orders from one answer to the next."""

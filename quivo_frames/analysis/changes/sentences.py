@@ -1,0 +1,54 @@
+"""Verb: changes -> lines to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from quivo_frames.analysis.changes.differences import ADDED, CHANGED, REMOVED
+from quivo_frames.display.text import plain
+
+_WIDTH = 80
+"""Characters of a value that are shown."""
+_NOTHING = "nothing"
+
+
+def lines(found: pl.DataFrame, most: int | None = None) -> Iterator[str]:
+    """How many changes there are, and a line each, `most` at the most, under the order and the time they were seen."""
+    orders = found["order_id"].n_unique()
+    yield f"{_counted(found.height, 'change')} in {_counted(orders, 'order')}" if found.height else "No changes"
+    seen: tuple[Any, Any] | None = None
+    for row in found.head(found.height if most is None else most).iter_rows(named=True):
+        if (row["order_id"], row["seen_at"]) != seen:
+            seen = (row["order_id"], row["seen_at"])
+            before = f", before {row['before_at']:%Y-%m-%d %H:%M}" if row["before_at"] else ""
+            yield f"Order {row['order_id']}, seen {row['seen_at']:%Y-%m-%d %H:%M} UTC{before}"
+        yield f"  {_line(row)}"
+    if most is not None and found.height > most:
+        yield f"… and {found.height - most:,} more; --out FILE has them all"
+
+
+def _line(row: dict[str, Any]) -> str:
+    where = ".".join(filter(None, (row["table"], row["column"])))
+    if row["table"] != "orders":
+        where = f"{where} {row['key']}"
+    if row["kind"] == CHANGED:
+        return f"~ {where}: {_shown(row['before'])} -> {_shown(row['after'])}"
+    if row["kind"] == ADDED:
+        return f"+ {where}: {_shown(row['after'])}"
+    if row["kind"] == REMOVED:
+        return f"- {where}: {_shown(row['before'])}"
+    return f"! {plain(row['after'])}"  # a message, which is whole
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return _NOTHING
+    text = plain(value) or '""'
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,0 +1,1 @@
+"""The audit: one small function a check."""

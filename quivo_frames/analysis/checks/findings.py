@@ -1,0 +1,120 @@
+"""Noun: the findings of an audit, a frame with a face."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import polars as pl
+
+from quivo_frames.analysis.checks.check import Severity
+from quivo_frames.display.html import face
+from quivo_frames.display.text import plain
+from quivo_frames.model.tables import described_rows
+from quivo_frames.storage.frame_file import save
+
+
+class Finding(NamedTuple):
+    """Something that is, or may be, wrong in one row: one row of the findings."""
+
+    check: Annotated[str, "The check that found it."]
+    severity: Annotated[str, "error: it went wrong; warning: it may have; info: worth knowing."]
+    order_id: Annotated[int, "The order."]
+    row_key: Annotated[str, "Key of the row in its table; of orders, the order's id."]
+    table: Annotated[str, "The table of the row."]
+    message: Annotated[str, "What was found, in plain words."]
+    evidence: Annotated[str | None, "The values that were compared, by name."]
+    reference: Annotated[str, "The rule or standard that the check follows."]
+
+
+FINDINGS = described_rows("findings", "thing that an audit found in a row", Finding)
+"""The columns of the findings."""
+
+
+class Findings(pl.DataFrame):
+    """The findings of an audit: a polars frame, worst first, that shows itself by check.
+
+    Columns: check, severity, order_id, row_key, table, message, evidence, reference. `as_of` is when it was asked.
+    """
+
+    as_of: datetime | None = None
+    personal: bool = False
+    """Whether personal values are among the evidence."""
+
+    def by_check(self) -> pl.DataFrame:
+        """One row a check, worst first: severity, check, findings, orders, and the message of one finding."""
+        counted = self.group_by("severity", "check", maintain_order=True).agg(
+            findings=pl.len(), orders=pl.col("order_id").n_unique(), example=pl.col("message").first()
+        )
+        return counted.sort(_rank(), "orders", descending=[False, True], maintain_order=True)
+
+    def counts(self) -> dict[Severity, int]:
+        """How many findings there are of each severity."""
+        found = dict(self.group_by("severity").len().iter_rows())
+        return {severity: found.get(str(severity), 0) for severity in Severity}
+
+    def filter(self, *predicates: Any, **constraints: Any) -> Findings:
+        """As of any frame; findings that are filtered are findings."""
+        found = Findings(super().filter(*predicates, **constraints))
+        found.as_of, found.personal = self.as_of, self.personal
+        return found
+
+    def write(self, file: str | os.PathLike[str]) -> None:
+        """Writes all findings to a .parquet, .csv or .ndjson file, for its owner alone if personal values are in it.
+
+        Raises:
+            ConfigError: the name ends otherwise, or the disk refuses.
+        """
+        save(self, file, "findings", personal=self.personal)
+
+    def facts(self) -> dict[str, Any]:
+        """The same in numbers, for programs: as_of, findings, orders, how many of each severity, and of each check."""
+        counts = {str(severity): count for severity, count in self.counts().items()}
+        return {
+            "as_of": None if self.as_of is None else self.as_of.isoformat(),
+            "findings": self.height,
+            "orders": self["order_id"].n_unique(),
+            **counts,
+            "checks": self.by_check().to_dicts(),
+        }
+
+    def headline(self) -> str:
+        """How many findings there are, in a sentence."""
+        as_of = f", as of {self.as_of:%Y-%m-%d %H:%M} UTC" if self.as_of else ""
+        if self.is_empty():
+            return f"No findings{as_of}"
+        of_each = ", ".join(_counted(count, str(severity)) for severity, count in self.counts().items())
+        orders = _counted(self["order_id"].n_unique(), "order")
+        return f"{_counted(self.height, 'finding')} in {orders}{as_of}: {of_each}"
+
+    def __repr__(self) -> str:
+        lines = [self.headline()]
+        for severity, check, findings, orders, example in self.by_check().iter_rows():
+            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {plain(example)}")
+        return "\n".join(lines)
+
+    __str__ = __repr__
+
+    def _repr_html_(self, *, _from_series: bool = False) -> str:
+        return face(
+            self.headline(), self.by_check().iter_rows(), ("severity", "check", "findings", "orders", "example")
+        )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 or what == "info" else f"{count:,} {what}s"
+
+
+def _rank() -> pl.Expr:
+    return pl.col("severity").replace_strict([*map(str, Severity)], [*range(len(Severity))], return_dtype=pl.Int8)
+
+
+def worst_first(found: pl.DataFrame, as_of: datetime, *, personal: bool) -> Findings:
+    """What all checks found, worst first, then by check and order; personal values are in the evidence or gone."""
+    if personal:
+        found = found.with_columns(evidence=pl.concat_str("evidence", "personal", separator=", ", ignore_nulls=True))
+    ordered = found.sort(_rank(), "check", "order_id", "row_key", maintain_order=True)
+    findings = Findings(ordered.select(FINDINGS.schema.keys()))
+    findings.as_of, findings.personal = as_of, personal
+    return findings

@@ -1,0 +1,81 @@
+"""The thresholds of an audit, with their defaults; a small TOML file changes them."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import typing
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from quivo_frames.analysis.milestones import SETTLED_DAYS
+from quivo_frames.errors import ConfigError
+from quivo_frames.model.time import time_zone as existing_time_zone
+
+_MOST = 100_000
+"""The highest threshold: in days, longer ago than any order."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far is too far, for the checks of an audit. The defaults are ours: neither Quivo nor a standard sets them."""
+
+    time_zone: Annotated[str, "Zone in which the days of the orders are meant, such as Europe/Vienna."] = "UTC"
+    clock_minutes: Annotated[float, "Instants may be out of order by so much: clocks differ."] = 15
+    future_hours: Annotated[float, "An instant may lie so far ahead."] = 24
+    late_hours: Annotated[float, "Late or early is what misses a promise by more than this."] = 0
+    ship_days: Annotated[float, "An order is to be shipped so long after it was placed."] = 7
+    settled_days: Annotated[float, "So long after an order's last shipment nothing more is on its way."] = SETTLED_DAYS
+    complete_days: Annotated[float, "An order is to be completed so long after its last shipment."] = 14
+    pod_share: Annotated[float, "Proof is expected of a carrier that proves so large a share of its deliveries."] = 0.5
+    pod_days: Annotated[float, "Delivery is to be proven so long after it."] = 7
+    expiry_days: Annotated[float, "A lot that expires so soon after shipping is worth a warning."] = 30
+    weight_share: Annotated[
+        float, "Weights that should be the same may differ by this share: a shipment is no lighter than its lines."
+    ] = 0.05
+    weight_factor: Annotated[float, "A shipment may be so many times as heavy as its lines, beside its packaging."] = 3
+    weight_packaging: Annotated[float, "Packaging may weigh so much, in the unit of the weights."] = 5
+    money: Annotated[float, "Amounts may differ by so much a piece: unit prices are rounded."] = 0.005
+    countries: Annotated[tuple[str, ...], "Country codes that are fine although ISO 3166-1 lacks them."] = ("XK",)
+    currencies: Annotated[tuple[str, ...], "Currency codes that are fine although ISO 4217 lacks them."] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses what no check can reckon with, before one does."""
+        existing_time_zone(self.time_zone)
+        for name, value in msgspec.structs.asdict(self).items():
+            if isinstance(value, int | float) and not 0 <= value <= _MOST:
+                raise ConfigError(f"{name} is {value:g}. Write a number from 0 to {_MOST:,}.")
+
+
+class Limit(NamedTuple):
+    """One threshold, described."""
+
+    name: str
+    default: Any
+    sentence: str
+
+
+def described() -> list[Limit]:
+    """All thresholds, in order."""
+    hints = typing.get_type_hints(Limits, include_extras=True)
+    plain = Limits()
+    return [Limit(name, getattr(plain, name), hint.__metadata__[0]) for name, hint in hints.items()]
+
+
+def read(file: str | os.PathLike[str]) -> Limits:
+    """The thresholds of a TOML file, the defaults where it says nothing.
+
+    Raises:
+        ConfigError: there is no such file, or it is not TOML, or has a threshold that nobody knows or of a wrong type.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(Path(file).read_text(encoding="utf-8")), Limits)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no TOML: {error}. Write lines such as pod_days = 3.") from error
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file}: {error}. The thresholds are: {', '.join(Limits.__struct_fields__)}.") from error

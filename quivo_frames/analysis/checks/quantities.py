@@ -1,0 +1,272 @@
+"""Checks of quantities: what was ordered, planned, shipped and packed of a line (see `matching`)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quivo_frames.analysis.checks.check import Severity, check, joined, told
+from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.line_matching import plan
+from quivo_frames.analysis.milestones import Books, done
+
+_IN_FULL = "SCOR RL.2.1, orders delivered in full"
+_ORDERED = "what the order asks for"
+_PLANNED = "what the fulfillment orders ask for"
+_PACKED = "what the handling units hold"
+_NAMES = ("position_identifier", "sku")
+_SKUS = ("warehouse_sku", "seller_sku")
+
+
+def lines_of_orders(books: Books) -> pl.LazyFrame:
+    """The lines, with how far their order came."""
+    return joined(
+        books.lines, books, "completed_at", "known_at", "shipped_last", "shipments", "fulfillment_orders", "called_off"
+    )
+
+
+def wholly_packed(books: Books) -> pl.LazyFrame:
+    """The orders (order_id) whose handling units hold all that was shipped.
+
+    The units do not say so. It is concluded where each shipment bears the SSCC of a unit, or there is but one shipment.
+    """
+    units = books["handling_units"].select("order_id", "sscc").unique()
+    alone = books["shipments"].group_by("order_id").len().filter(pl.col("len") == 1)
+    elsewhere = books.shipments.join(units, on=["order_id", "sscc"], how="anti").join(alone, on="order_id", how="anti")
+    return units.select("order_id").unique().join(elsewhere, on="order_id", how="anti")
+
+
+def reversals(books: Books) -> pl.LazyFrame:
+    """The orders (order_id) with a reversed shipment."""
+    return books["shipments"].filter("reversed").select("order_id")
+
+
+def _perhaps_gone(books: Books, holders: str, flag: str) -> pl.LazyFrame:
+    """The orders with several holders, of which one does not say whether it counts."""
+    each = books[holders].group_by("order_id").agg(pl.len(), unsaid=pl.col(flag).is_null().any())
+    return each.filter(pl.col("unsaid"), pl.col("len") > 1)
+
+
+@check(Severity.ERROR, "order_positions", _IN_FULL)
+def short_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+    """Fewer pieces of an ordered line were shipped than ordered, and nothing more is on its way.
+
+    The order is completed, or its last shipment left `settled_days` ago; some pieces of the line were shipped.
+
+    Limits: orders that were called off are left out, and lines whose ordered or shipped quantity is not known.
+    """
+    short = (pl.col("shipped") < pl.col("ordered")) & (pl.col("shipped") > 0)
+    return told(
+        lines_of_orders(books).filter(short, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+        "{} of {} pieces of {} were shipped.", "shipped", "ordered", "sku",
+        evidence={"ordered": "ordered", "shipped": "shipped"},
+    )  # fmt: skip
+
+
+@check(Severity.ERROR, "order_positions", _IN_FULL)
+def never_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+    """Nothing of an ordered line was shipped, although the order shipped something and nothing more is on its way.
+
+    The order is completed, or its last shipment left `settled_days` ago.
+
+    Limits: orders that were called off or shipped nothing at all are left out, and lines whose ordered or shipped
+    quantity is not known, such as those without SKU.
+    """
+    never = (pl.col("shipped") == 0) & (pl.col("ordered") > 0) & (pl.col("shipments") > 0)
+    return told(
+        lines_of_orders(books).filter(never, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+        "{} was never shipped (ordered: {}), while other lines were.", "sku", "ordered",
+        evidence={"ordered": "ordered", "shipped": "shipped"},
+    )  # fmt: skip
+
+
+@check(Severity.ERROR, "order_positions", _IN_FULL)
+def over_shipped(books: Books, _: Limits) -> pl.LazyFrame:
+    """More pieces of an ordered line were shipped than ordered.
+
+    All shipments count that were not reversed. What nobody ordered is found by `not_ordered`.
+
+    Limits: lines whose ordered or shipped quantity is not known are left out, and orders of several shipments of which
+    one does not say whether it was reversed.
+    """
+    over = (pl.col("shipped") > pl.col("ordered")) & pl.col("order_position_key").is_not_null()
+    certain = books.lines.join(_perhaps_gone(books, "shipments", "reversed"), on="order_id", how="anti")
+    return told(
+        certain.filter(over), "order_position_key",
+        "more of {} was shipped than ordered: {} instead of {}.", "sku", "shipped", "ordered",
+        evidence={"ordered": "ordered", "shipped": "shipped"},
+    )  # fmt: skip
+
+
+@check(Severity.ERROR, "shipment_positions", _ORDERED)
+def not_ordered(books: Books, _: Limits) -> pl.LazyFrame:
+    """Something was shipped that no line of the order asks for, and no fulfillment order either.
+
+    It leads to no line by its identifier, its SKU, or another name that the plan has for a SKU.
+
+    Limits: what the warehouse was told to add is no finding. Orders that list no lines are left out, and those where
+    it may be one of them, as a line or what was shipped has no SKU.
+    """
+    stranger = (pl.col("ordered") == 0) & (pl.col("planned") == 0) & pl.col("order_position_key").is_null()
+    return told(
+        books.lines.filter(stranger, pl.col("shipped") > 0), "shipment_position_key",
+        "{} was shipped (pieces: {}), but the order does not ask for it.", "sku", "shipped",
+        evidence={"ordered": "ordered", "planned": "planned", "shipped": "shipped"},
+    )  # fmt: skip
+
+
+@check(Severity.WARNING, "order_positions", _ORDERED)
+def short_planned(books: Books, limits: Limits) -> pl.LazyFrame:
+    """The fulfillment orders ask for fewer pieces of a line than ordered, and nothing more is on its way.
+
+    The order is completed, or its last shipment left `settled_days` ago; cancelled fulfillment orders do not count.
+
+    Limits: orders that were called off or have no fulfillment order are left out, and lines whose ordered or planned
+    quantity is not known.
+    """
+    short = (pl.col("planned") < pl.col("ordered")) & (pl.col("fulfillment_orders") > 0)
+    return told(
+        lines_of_orders(books).filter(short, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+        "less of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
+        evidence={"ordered": "ordered", "planned": "planned"},
+    )  # fmt: skip
+
+
+@check(Severity.WARNING, "order_positions", _ORDERED)
+def over_planned(books: Books, _: Limits) -> pl.LazyFrame:
+    """The fulfillment orders ask for more pieces of a line than ordered.
+
+    All fulfillment orders count that were not cancelled.
+
+    Limits: lines whose ordered or planned quantity is not known are left out, such as parts of a bundle that the order
+    does not list; so are orders of several fulfillment orders of which one does not say whether it was cancelled.
+    """
+    over = (pl.col("planned") > pl.col("ordered")) & pl.col("order_position_key").is_not_null()
+    certain = books.lines.join(_perhaps_gone(books, "fulfillment_orders", "cancelled"), on="order_id", how="anti")
+    return told(
+        certain.filter(over), "order_position_key",
+        "more of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
+        evidence={"ordered": "ordered", "planned": "planned"},
+    )  # fmt: skip
+
+
+@check(Severity.INFO, "fulfillment_positions", _ORDERED)
+def substituted(books: Books, _: Limits) -> pl.LazyFrame:
+    """A fulfillment order asks for another SKU than the customer ordered.
+
+    `ordered_sku` differs from `sku`, and the line is not part of a bundle.
+
+    Limits: cancelled fulfillment orders are left out; so is what may be part of a bundle: several SKUs in place of one,
+    or one that is ordered itself.
+    """
+    other = pl.col("bundle").is_null() & (pl.col("goods") != pl.col("sku"))
+    return told(
+        plan(books.__getitem__).filter(other), "key", "{} is to be shipped in place of {}.", "goods", "sku",
+        evidence={"ordered_sku": "sku", "sku": "goods", "quantity": "quantity"},
+    )  # fmt: skip
+
+
+@check(Severity.WARNING, "shipment_positions", _ORDERED)
+def other_lot_shipped(books: Books, _: Limits) -> pl.LazyFrame:
+    """Another lot was shipped than the ordered line asks for.
+
+    The shipped line has the identifier and the SKU of the ordered one; without identifier, its SKU is ordered once.
+
+    Limits: substitutes are left out, and lines whose lot is missing, in the order or in the shipment. Reversed
+    shipments do not count.
+    """
+    lines = books["order_positions"]
+    asking = lines.drop_nulls("lot").select("order_id")
+    there = lines.join(asking, on="order_id", how="semi")
+    once = [there.group_by("order_id", name).agg(pl.len().alias(f"{name}_lines")) for name in _NAMES]
+    asked = there.drop_nulls("lot").select("order_id", "sku", asked_lot="lot", identifier="position_identifier")
+    sent = books["shipment_positions"].join(asking, on="order_id", how="semi").with_columns(
+        sku=pl.coalesce("sku", "seller_sku")
+    ).join(books.shipments.select("shipment_key"), on="shipment_key", how="semi")  # fmt: skip
+    pairs = sent.join(asked, on=["order_id", "sku"])
+    for name, lines_of in zip(_NAMES, once, strict=True):
+        pairs = pairs.join(lines_of, on=["order_id", name], how="left")
+    same_name = (pl.col("position_identifier") == pl.col("identifier")) & (pl.col("position_identifier_lines") == 1)
+    same = same_name | (pl.col("position_identifier").is_null() & (pl.col("sku_lines") == 1))
+    return told(
+        pairs.filter(same, pl.col("lot") != pl.col("asked_lot")), "shipment_position_key",
+        "lot {} of {} was shipped, lot {} was asked for.", "lot", "sku", "asked_lot",
+        evidence={"lot": "lot", "asked_for": "asked_lot"},
+    )  # fmt: skip
+
+
+@check(Severity.WARNING, "handling_positions", _PACKED)
+def packed_not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+    """More pieces of a line were packed than shipped, although nothing more is on its way.
+
+    The order shipped something, and it is completed or its last shipment left `settled_days` ago.
+
+    Limits: handling units do not say which shipment they belong to, so orders with a reversed shipment are left out;
+    so are lines whose packed or shipped quantity is not known.
+    """
+    more = (pl.col("packed") > pl.col("shipped")) & (pl.col("shipments") > 0)
+    lines = lines_of_orders(books).filter(more, done(limits.settled_days))
+    return told(
+        lines.join(reversals(books), on="order_id", how="anti"), "handling_position_key",
+        "more of {} was packed than shipped: {} against {}.", "sku", "packed", "shipped",
+        evidence={"packed": "packed", "shipped": "shipped"},
+    )  # fmt: skip
+
+
+@check(Severity.WARNING, "order_positions", _PACKED)
+def shipped_not_packed(books: Books, _: Limits) -> pl.LazyFrame:
+    """Some pieces of a line were packed, but fewer than shipped.
+
+    Each shipment bears the SSCC of a handling unit of the order, or the order has one shipment and handling units.
+
+    Limits: not everything is packed in handling units, so other orders are left out, and lines of which nothing is
+    packed (see `unpacked_line`). The units of a reversed shipment count as packed.
+    """
+    fewer = (pl.col("packed") > 0) & (pl.col("packed") < pl.col("shipped")) & pl.col("order_position_key").is_not_null()
+    return told(
+        books.lines.filter(fewer).join(wholly_packed(books), on="order_id", how="semi"), "order_position_key",
+        "more of {} was shipped than packed: {} against {}.", "sku", "shipped", "packed",
+        evidence={"shipped": "shipped", "packed": "packed"},
+    )  # fmt: skip
+
+
+@check(Severity.WARNING, "grouped_positions", "the same pieces, listed twice")
+def grouped_differs(books: Books, _: Limits) -> pl.LazyFrame:
+    """The grouped lines of a shipment are not the sum of its lines.
+
+    Pieces are added up by the warehouse's SKU, where a line lacks it by the seller's, and by lot where all lines of
+    the SKU have one or none has. Reversed shipments are compared, too.
+
+    Limits: shipments without lines or without grouped lines are left out, and SKUs with an unknown quantity.
+    """
+    lines, groups = (
+        books[table].select(
+            "order_id", "shipment_key", "warehouse_sku", "seller_sku", "lot", "quantity", key=f"{table[:-1]}_key"
+        )
+        for table in ("shipment_positions", "grouped_positions")
+    )
+    both = pl.concat([
+        lines.join(groups, on="shipment_key", how="semi", maintain_order="left").with_columns(grouped=False),
+        groups.join(lines, on="shipment_key", how="semi", maintain_order="left").with_columns(grouped=True),
+    ])  # fmt: skip
+    more = pl.when("grouped").then(pl.col("quantity")).otherwise(-pl.col("quantity"))
+    unlike = both.group_by("shipment_key", *_SKUS, "lot").agg(more.sum().alias("more")).filter(pl.col("more") != 0)
+    known = [pl.when(pl.col(sku).null_count().over("shipment_key") == 0).then(sku) for sku in _SKUS]
+    rows = both.join(unlike, on="shipment_key", how="semi", maintain_order="left")
+    rows = rows.with_columns(sku=pl.coalesce(known)).drop_nulls("sku")
+    lots = pl.col("lot").null_count().over("shipment_key", "sku")
+    sides = {"grouped": pl.col("grouped"), "listed": ~pl.col("grouped")}
+    rows = rows.with_columns(lot=pl.when(lots == 0).then("lot"))
+    sums = rows.group_by("order_id", "shipment_key", "sku", "lot", maintain_order=True).agg(
+        *(pl.col("quantity").filter(there).sum().alias(side) for side, there in sides.items()),
+        *(pl.col("key").filter(there).first().alias(f"{side}_key") for side, there in sides.items()),
+        unknown=pl.col("quantity").null_count(),
+    )  # fmt: skip
+    differing = sums.filter(pl.col("grouped") != pl.col("listed"), pl.col("unknown") == 0)
+    return pl.concat(
+        told(
+            differing.filter(pl.col("grouped_key").is_null() == (key == "listed_key")), key,
+            "of {}, the grouped lines of a shipment have {}, its lines {}.", "sku", "grouped", "listed",
+            evidence={"grouped": "grouped", "listed": "listed", "lot": "lot"}, table=table,
+        )
+        for table, key in (("grouped_positions", "grouped_key"), ("shipment_positions", "listed_key"))
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""How well orders are fulfilled: one small function a KPI."""

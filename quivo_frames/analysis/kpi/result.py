@@ -1,0 +1,83 @@
+"""Noun: the KPIs of some orders, frames with a face."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import polars as pl
+
+from quivo_frames.analysis.kpi.kpi import Definition
+from quivo_frames.display.html import face
+
+UNTOLD: Mapping[str, str] = {
+    "dock to stock": "The orders say nothing of goods that come in.",
+    "inventory accuracy": "The orders say nothing of what is counted in the warehouse.",
+    "order picking accuracy": "Wrong picks that were put right before shipping leave no trace.",
+    "perfect condition": "Nobody records whether the goods arrived undamaged.",
+    "documentation accuracy": "Invoices and delivery notes are not in the data; proof of delivery is, see pod_lag.",
+    "returns": "Returns are no part of an order; the API has them elsewhere.",
+    "cost per order": "The amounts of an order are those of its goods; costs of fulfillment are not in the data.",
+}
+"""Usual KPIs that the data cannot tell, and why."""
+
+
+class Kpis(Mapping[str, pl.DataFrame]):
+    """The KPIs by name, each a frame: `kpis.fill_rate` or `kpis["fill_rate"]`.
+
+    `definitions` says how each is defined (title, text, reference, limits), `about` of how many orders each was asked,
+    `untold` which KPIs the data cannot tell and why. `as_of`, `by` and `on_time_against` are what was asked.
+    """
+
+    def __init__(
+        self, frames: Mapping[str, pl.DataFrame], definitions: Mapping[str, Definition], about: Mapping[str, int],
+        as_of: datetime, by: tuple[str, ...], on_time_against: str,
+    ) -> None:  # fmt: skip
+        self._frames = frames
+        self.definitions = definitions
+        self.about = about
+        self.untold = UNTOLD
+        self.as_of = as_of
+        self.by = by
+        self.on_time_against = on_time_against
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return self._frames[name]
+
+    def __getattr__(self, name: str) -> pl.DataFrame:
+        if not name.startswith("_") and name in self._frames:
+            return self._frames[name]
+        raise AttributeError(f"There is no KPI {name!r}. The KPIs are: {', '.join(self)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._frames]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def _headline(self) -> str:
+        by = f" by {', '.join(self.by)}" if self.by else ""
+        return f"KPIs{by} as of {self.as_of:%Y-%m-%d %H:%M} UTC, on time against {self.on_time_against}"
+
+    def _titles(self) -> Iterator[tuple[str, str]]:
+        for name, definition in self.definitions.items():
+            yield name, f"{definition.title} ({self.about[name]:,} orders)"
+
+    def __repr__(self) -> str:
+        with _shown():
+            return "\n\n".join([self._headline(), *(f"{title}\n{self[name]}" for name, title in self._titles())])
+
+    def _repr_html_(self) -> str:
+        told = (face(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles())
+        return f"<p>{html.escape(self._headline())}</p>{''.join(told)}"
+
+
+def _shown() -> pl.Config:
+    return pl.Config(
+        tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_cols=-1, tbl_rows=20, tbl_width_chars=120,
+        float_precision=3,
+    )  # fmt: skip

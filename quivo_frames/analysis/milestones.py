@@ -1,0 +1,131 @@
+"""Noun: the tables as an auditor reads them, and what several questions need of them, worked out once. Floor 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+
+import polars as pl
+
+from quivo_frames.analysis.line_matching import lines
+from quivo_frames.model.frames import lazy_table
+from quivo_frames.model.time import When, instant
+
+_HAPPENED = {
+    "orders": ("exported_at", "cancel_requested_at", "completed_at"),
+    "shipments": ("carrier_pick_up_date", "ship_date", "delivery_date", "pod_date"),
+}
+_BEGAN = {
+    "orders": pl.coalesce("order_date", "created"),
+    "fulfillment_orders": pl.col("fulfillment_order_created"),
+}
+SETTLED_DAYS = 14
+"""So long after an order's last shipment, by default, nothing more is on its way."""
+
+
+class Books:
+    """The 18 tables as LazyFrames, `books["shipments"]`, with empty texts as null: the API may mean the same by both.
+
+    `as_of` is the instant as of which is asked; a day means its end. What came then or later had not happened yet: it
+    is not in the tables (`told` has it). Cancellations and reversals have no date, and are as they are now. Without
+    `as_of`, all that is known counts, and time is that of the last answer, else of the last change of an order: old
+    data is not late by being old.
+
+    Raises:
+        ConfigError: `as_of` is no instant.
+    """
+
+    def __init__(self, tables: Mapping[str, pl.DataFrame], as_of: When | None = None) -> None:
+        self._tables = tables
+        self._as_of = None if as_of is None else instant(as_of)
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame] | Books, as_of: When | None = None) -> Books:
+        """The books of some tables; books that were opened already are kept, with what was worked out in them."""
+        return tables if isinstance(tables, Books) else cls(tables, as_of)
+
+    def __getitem__(self, name: str) -> pl.LazyFrame:
+        return self.told(name) if self._as_of is None else self._until(self._as_of, name)
+
+    def told(self, name: str) -> pl.LazyFrame:
+        """A table with all that the answers tell, whatever the instant."""
+        return lazy_table(self._tables, name).with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+
+    def _until(self, now: datetime, name: str) -> pl.LazyFrame:
+        rows = self.told(name)
+        if name in _BEGAN:
+            rows = rows.filter(_BEGAN[name].is_null() | (_BEGAN[name] < now))
+        if name != "orders":
+            rows = rows.join(self["orders"].select("order_id"), on="order_id", how="semi")
+        if name == "fulfillment_positions":
+            holders = self["fulfillment_orders"].select("fulfillment_order_key")
+            rows = rows.join(holders, on="fulfillment_order_key", how="semi")
+        if name == "shipments":  # as if reversed: so its lines are not counted either
+            rows = rows.with_columns(reversed=pl.col("reversed") | (pl.col("ship_date") >= now).fill_null(value=False))
+        happened = pl.col(_HAPPENED.get(name, ()))
+        return rows.with_columns(pl.when(happened < now).then(happened)) if name in _HAPPENED else rows
+
+    @cached_property
+    def as_of(self) -> datetime:
+        """The instant at which questions about time are asked, UTC."""
+        if self._as_of is not None:
+            return self._as_of
+        newest = self.told("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
+        return next((found for found in newest if found is not None), datetime.now(UTC))
+
+    @cached_property
+    def lines(self) -> pl.LazyFrame:
+        """One row a line: ordered, planned, shipped and packed pieces; see `matching.lines`."""
+        return lines(self.__getitem__).lazy()
+
+    @cached_property
+    def milestones(self) -> pl.LazyFrame:
+        """One row an order: who and where, what it promises, and when it came how far.
+
+        Columns of orders: order_id, seller_id, seller_name, warehouse_id, country (of delivery), created, order_date,
+        exported_at, cancel_requested_at, completed_at, earliest_ship_date, latest_ship_date, earliest_delivery_date,
+        latest_delivery_date. Worked out, instants in UTC:
+
+        - placed: order_date, else created
+        - known_at: until when something is known of it: when its answer arrived, but not after `as_of`
+        - planned: when its first fulfillment order was created
+        - fulfillment_orders, shipments: how many are neither cancelled nor reversed
+        - shipped_first, shipped_last: of these shipments
+        - delivered_last: when the last of them was delivered; null while one of them is not
+        - called_off: all its fulfillment orders are cancelled, or it was to be cancelled and nothing was shipped
+        """
+        held = self["fulfillment_orders"].group_by("order_id").agg(
+            planned=pl.col("fulfillment_order_created").min(),
+            fulfillment_orders=pl.col("cancelled").ne_missing(other=True).sum(),
+            cancelled=pl.col("cancelled").eq_missing(other=True).all(),
+        )  # fmt: skip
+        delivered = pl.col("delivery_date")
+        sent = self.shipments.group_by("order_id").agg(
+            shipments=pl.len(),
+            shipped_first=pl.col("ship_date").min(),
+            shipped_last=pl.col("ship_date").max(),
+            delivered_last=pl.when(delivered.null_count() == 0).then(delivered.max()),
+        )  # fmt: skip
+        counts = [pl.col(name).fill_null(0) for name in ("fulfillment_orders", "shipments")]
+        to_be_cancelled = pl.col("cancel_requested_at").is_not_null() & (pl.col("shipments") == 0)
+        frame = self["orders"].select(
+            "order_id", "seller_id", "seller_name", "warehouse_id", "created", "order_date", "exported_at",
+            "cancel_requested_at", "completed_at", "earliest_ship_date", "latest_ship_date", "earliest_delivery_date",
+            "latest_delivery_date", country="delivery_address_country", placed=pl.coalesce("order_date", "created"),
+            known_at=pl.min_horizontal("fetched_at", pl.lit(self.as_of)),
+        )  # fmt: skip
+        joined = frame.join(held, on="order_id", how="left").join(sent, on="order_id", how="left")
+        called_off = pl.col("cancelled").fill_null(value=False) | to_be_cancelled
+        return joined.with_columns(counts).with_columns(called_off=called_off).drop("cancelled").collect().lazy()
+
+    @cached_property
+    def shipments(self) -> pl.LazyFrame:
+        """The shipments that count: all but the reversed ones."""
+        return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+
+
+def done(settled_days: float = SETTLED_DAYS) -> pl.Expr:
+    """Of milestones, whether nothing more is on its way: the order is completed, or was last shipped long ago."""
+    waited = pl.col("known_at") - pl.col("shipped_last")
+    return pl.col("completed_at").is_not_null() | (waited > pl.duration(minutes=round(settled_days * 1440)))

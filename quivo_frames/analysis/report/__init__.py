@@ -1,0 +1,1 @@
+"""The audit and the KPIs as one page of HTML."""

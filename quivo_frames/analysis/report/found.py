@@ -1,0 +1,72 @@
+"""Verb: findings -> what of them is told: the most telling ones in words, and each check with its first rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+from quivo_frames.analysis.checks.audit import CHECKS
+from quivo_frames.analysis.checks.check import Check, Severity
+from quivo_frames.analysis.checks.findings import Findings
+from quivo_frames.analysis.report.sheets import Sheet, percent, several, sheet
+
+FIRST_ROWS = 8
+"""Findings of a check that are on the page."""
+MOST_TELLING = 5
+
+
+class Found(NamedTuple):
+    """What one check found: how much, in how many orders, and its first rows."""
+
+    check: Check
+    findings: int
+    orders: int
+    rows: Sheet
+
+
+def by_severity(findings: Findings) -> dict[Severity, list[Found]]:
+    """What each check found that found something, the most orders first."""
+    told: dict[Severity, list[Found]] = {severity: [] for severity in Severity}
+    for severity, name, number, orders, _ in findings.by_check().iter_rows():
+        told[Severity(severity)].append(Found(CHECKS[name], number, orders, _first_rows(findings.filter(check=name))))
+    return told
+
+
+def _first_rows(findings: pl.DataFrame) -> Sheet:
+    rows = findings.head(FIRST_ROWS).select(
+        pl.col("order_id").cast(pl.String),
+        pl.format("{} {}", "table", "row_key"),
+        pl.col("message").str.strip_prefix(pl.format("Order {}: ", "order_id")),
+        "evidence",
+    )
+    number = findings.height
+    caption = f"All {number:,}" if number <= FIRST_ROWS else f"The first {FIRST_ROWS} of {number:,}"
+    heads = {"order_id": "Order", "table": "Row", "message": "What was found", "evidence": "Values compared"}
+    return sheet(rows, caption if number > 1 else "The only one", heads)
+
+
+class Telling(NamedTuple):
+    """A check that found much, and how much."""
+
+    check: Check
+    orders: str
+    more: str
+
+
+def telling(findings: Findings, orders: int) -> list[Telling]:
+    """The checks that tell the most: errors first, those in the most orders first."""
+    return [
+        Telling(
+            CHECKS[name],
+            several(wrong, "order"),
+            f"({percent(wrong / orders)})" + (f", {number:,} times" if number > wrong else ""),
+        )
+        for _, name, number, wrong, _ in findings.by_check().head(MOST_TELLING).iter_rows()
+    ]
+
+
+def quiet(findings: Findings, ran: list[Check]) -> list[Check]:
+    """The checks that looked and found nothing."""
+    spoke = set(findings["check"])
+    return [check for check in ran if check.name not in spoke]

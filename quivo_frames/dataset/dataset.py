@@ -1,0 +1,330 @@
+"""Noun: a dataset that is there: its tables, what is known of them, and the way out to other tools."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from quivo_frames.dataset import manifest as manifests
+from quivo_frames.dataset.manifest import EXPORTS, MANIFEST
+from quivo_frames.display.html import face
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.export.formats import Exported, Form, Outgoing, form_of, write
+from quivo_frames.model.frames import Frames, report
+from quivo_frames.model.privacy import Concealer, Level, concealer
+from quivo_frames.model.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, table
+from quivo_frames.storage import urls
+from quivo_frames.storage.atomic import reason
+from quivo_frames.storage.place import Folder, Place, place
+
+
+class Export(NamedTuple):
+    """One place that the tables were written to, and how; `key` tells the key of its pseudonyms from others."""
+
+    form: Form
+    out: str
+    privacy: Level
+    by_month: bool
+    key: str
+
+
+class Dataset(Mapping[str, pl.DataFrame]):
+    """The 18 tables of a folder: `dataset.shipments` is read when asked for, `dataset.scan.shipments` is lazy.
+
+    `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
+    """
+
+    def __init__(self, place: Place, manifest: Mapping[str, Any]) -> None:
+        self.place = place
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Dataset:
+        """The dataset in a folder, its manifest read and its files looked at.
+
+        Raises:
+            ConfigError: there is no dataset.
+            DatasetError: it is incomplete, or of another version.
+        """
+        where = place(folder)
+        if isinstance(where, Folder) and where.path.is_file():
+            raise ConfigError(f"{folder} is not a dataset of quivo_frames: it is a file.")
+        with urls.told(f"The tables in {folder} cannot be read", "open them again", failing=DatasetError):
+            manifest = manifests.read(where)
+            if manifest is None or ("form" in manifest and "tables" not in manifest):
+                raise _no_dataset(where)
+            sizes = {entry.name: entry.size for entry in where.entries()}
+        version, tables = manifest.get("schema_version"), manifest.get("tables") or {}
+        if not isinstance(version, int) or not tables or not all("files" in facts for facts in tables.values()):
+            raise DatasetError(f"{where.uri(MANIFEST)} is not as it was written. Build the tables again.")
+        if version > SCHEMA_VERSION:
+            raise DatasetError(f"{folder} was built by a later version of quivo_frames. Install it, or build again.")
+        if version < SCHEMA_VERSION:
+            raise DatasetError(f"{folder} was built by an earlier version of quivo_frames. Build it again.")
+        for name, facts in tables.items():
+            for file in manifests.files(facts):
+                if sizes.get(file.file) != file.bytes:
+                    told = f"{where.uri(file.file)} is missing or not the file of {name} that was built."
+                    raise DatasetError(f"{told} Build it again.")
+        return cls(where, manifest)
+
+    @property
+    def address(self) -> str:
+        """The folder of the tables, or their address in an object store."""
+        return self.place.address
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the tables.
+
+        Raises:
+            ConfigError: they are in an object store.
+        """
+        if urls.is_remote(self.address):
+            raise ConfigError(f"The tables are at {self.address}, and in no folder of this machine.")
+        return Path(self.address)
+
+    def lazy(self, name: str) -> pl.LazyFrame:
+        """A table, `failures` or `notes` as a LazyFrame.
+
+        Raises:
+            ConfigError: there is no such table.
+            DatasetError: the folder holds another dataset by now.
+        """
+        if name not in REPORTS:
+            table(name)
+        if manifests.read(self.place) != self.manifest:
+            raise DatasetError(f"{self.address} was built anew since it was opened. Open it again.")
+        return self._scan(self.manifest["tables"][name])
+
+    def lineage(self, name: str) -> pl.LazyFrame | None:
+        """Which answer each order was made from (`answers`), or the notes of each (`noticed`); None if nobody knows."""
+        facts = self.manifest.get("lineage", {}).get(name)
+        return self._scan(facts) if facts else None
+
+    def files(self, name: str) -> list[str]:
+        """The parquet files of a table, of `failures` or of `notes`, in the order of its rows: for any other tool."""
+        return self._files(self.manifest["tables"][name])
+
+    def _files(self, facts: Mapping[str, Any]) -> list[str]:
+        return [self.place.uri(file.file) for file in manifests.files(facts)]
+
+    def _scan(self, facts: Mapping[str, Any]) -> pl.LazyFrame:
+        return pl.scan_parquet(self._files(facts), glob=False)
+
+    def damaged(self) -> Iterator[str]:
+        """The files that are not any more what was written, by their sha256."""
+        for file in manifests.named(self.manifest):
+            if self.place.digest(file.file) != file.sha256:
+                yield self.place.uri(file.file)
+
+    @property
+    def scan(self) -> Scan:
+        """The tables as LazyFrames: `dataset.scan.shipments`."""
+        return Scan(self)
+
+    def only(self, order_ids: Iterable[int]) -> Frames:
+        """The rows of some orders alone, in memory; their failures too, but no notes, which are not told by order.
+
+        Raises:
+            DatasetError: the folder holds another dataset by now.
+        """
+        wanted = pl.col(ORDER_ID.name).is_in(pl.Series(list(order_ids), dtype=pl.Int64).implode())
+        names = [*TABLES, "failures"]
+        *tables, failures = pl.collect_all([self.lazy(name).filter(wanted) for name in names])
+        return Frames(dict(zip(TABLES, tables, strict=True)), failures, report("notes", ()))
+
+    def export(
+        self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False
+    ) -> Exported:
+        """The tables, written to `out` as `to` says: parquet, delta, duckdb, excel or csv.
+
+        `out` is a file or a folder, for parquet and delta also an address of an object store. What an earlier export
+        left there is replaced; in Delta the rows of these orders are, and other orders stay. `privacy` is full,
+        pseudonym or none, not less than the tables have already; None: as they are. `by_month` (parquet) gives each
+        month of the order date a folder. The dataset remembers its exports, so that orders can be erased from them.
+
+        Raises:
+            ConfigError: the place holds something else, or a setting or a library is missing.
+            ExportError: the place cannot be written; what it held is untouched.
+        """
+        form, level = form_of(to), self.concealed_as(privacy)
+        _, facts = self._conceals(level)
+        return self.write_out(Export(form, _absolute(out), level, by_month, facts.get("key", "")))
+
+    def concealed_as(self, privacy: str | None) -> Level:
+        """The level of privacy of an export: what was asked for, or what the tables have.
+
+        Raises:
+            ConfigError: the tables do not have any more what it would show.
+        """
+        levels = list(Level)
+        if privacy is not None and privacy not in levels:
+            raise ConfigError(f"There is no level of privacy {privacy!r}. The levels are: {', '.join(levels)}.")
+        asked = self.level if privacy is None else Level(privacy)
+        if levels.index(asked) < levels.index(self.level):
+            raise ConfigError(
+                f"The tables of {self.address} were built with --privacy {self.level}: there is nothing in them for "
+                f"--privacy {asked}. Build them so first."
+            )
+        return asked
+
+    @property
+    def level(self) -> Level:
+        """How much of the personal values the tables hold."""
+        return Level(self.manifest.get("privacy", {}).get("level", Level.FULL))
+
+    def write_out(self, export: Export, erased: Sequence[int] = ()) -> Exported:
+        """The tables, written as an export says, and remembered; nothing of the orders `erased` stays behind.
+
+        Raises:
+            ConfigError, ExportError: as for `export`; also if the key of its pseudonyms is another one now.
+        """
+        conceals, facts = self._conceals(self.concealed_as(export.privacy))
+        if facts.get("key", "") != export.key:
+            raise ConfigError("Its pseudonyms were made under another QUIVO_PSEUDONYM_KEY. Give that one.")
+        described = {name: Concealer(export.privacy).described(table) for name, table in TABLES.items()}
+        tables = {name: self.lazy(name).select(conceals.select(TABLES[name])) for name in TABLES}
+        outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased, " ".join(facts.values()))
+        self.exports()  # whether it can be remembered, before anything is written
+        try:
+            exported = write(outgoing, export.form, export.out, by_month=export.by_month)
+        except ConfigError:
+            raise
+        except BaseException:
+            if "://" in export.out or (export.form is Form.DELTA and Path(export.out).exists()):
+                self._remember(export)  # what was written before it was cut off stays there
+            raise
+        return exported._replace(told=[*exported.told, *self._remember(export)])
+
+    def _conceals(self, level: Level) -> tuple[Concealer, Mapping[str, str]]:
+        """What conceals the tables to a level, and how they are concealed then."""
+        if level is self.level:
+            return Concealer(), self.manifest.get("privacy", Concealer().facts())
+        conceals = concealer(level)
+        return conceals, conceals.facts()
+
+    @property
+    def name(self) -> str:
+        """What tells this state of the tables from another: the same tables have the same name."""
+        tables = self.manifest["tables"]
+        digests = [file.sha256 for name in TABLES for file in manifests.files(tables[name])]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+    def exports(self) -> list[Export]:
+        """The exports that were written from the tables of this folder, in order of time.
+
+        Raises:
+            DatasetError: the list of them is damaged.
+        """
+        return self._exports(self.place.read(EXPORTS))
+
+    def _exports(self, text: bytes | None) -> list[Export]:
+        if text is None:
+            return []
+        try:
+            known = json.loads(text)
+            return [Export(**{**one, "form": Form(one["form"]), "privacy": Level(one["privacy"])}) for one in known]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"{self.place.uri(EXPORTS)} is damaged: it lists where these tables were exported to, so that orders "
+                "can be erased there. Take it from a backup, or delete it, and export again."
+            ) from error
+
+    def _remember(self, export: Export) -> list[str]:
+        """Adds an export to those that are known; a sentence if it cannot."""
+        file = self.place.uri(EXPORTS)
+        try:
+            with urls.told(f"{file} cannot be written", "export again", failing=DatasetError):
+                while True:  # until no other export ends at the same moment
+                    before = self.place.read(EXPORTS)
+                    others = [one for one in self._exports(before) if (one.form, one.out) != (export.form, export.out)]
+                    known = json.dumps([one._asdict() for one in (*others, export)], indent=2).encode()
+                    if self.place.swap(EXPORTS, known, before):
+                        return []
+        except (OSError, QuivoError) as error:
+            told = reason(error) if isinstance(error, OSError) else str(error)
+            return [f"{file} cannot be written ({told}): `forget` will not find this export. Keep it in mind."]
+
+    @property
+    def failures(self) -> pl.DataFrame:
+        """The orders that are in no table, and why."""
+        return self.lazy("failures").collect()
+
+    @property
+    def notes(self) -> pl.DataFrame:
+        """Readings that needed a decision, and fields that nobody knows."""
+        return self.lazy("notes").collect()
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return self.lazy(name).collect()
+
+    def __contains__(self, name: object) -> bool:
+        return name in TABLES
+
+    def __getattr__(self, name: str) -> pl.DataFrame:
+        if name in TABLES:
+            return self[name]
+        raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *TABLES]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES)
+
+    def __len__(self) -> int:
+        return len(TABLES)
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table, then of failures and notes."""
+        return {name: facts["rows"] for name, facts in self.manifest["tables"].items()}
+
+    def __repr__(self) -> str:
+        rows = "\n".join(f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
+        return f"{self.address}: {self._headline()}\n{rows}"
+
+    def _headline(self) -> str:
+        orders = self.manifest["orders"]
+        return f"{orders['in']:,} orders in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
+
+    def _repr_html_(self) -> str:
+        grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORTS).items())
+        rows = ((name, grain, self.counts()[name]) for name, grain in grains)
+        return face(f"{Path(self.address).name}: {self._headline()}", rows, ("table", "grain", "rows"))
+
+
+class Scan:
+    """The tables of a dataset as LazyFrames, by name."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def __getattr__(self, name: str) -> pl.LazyFrame:
+        if name in TABLES or name in REPORTS:
+            return self._dataset.lazy(name)
+        raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*TABLES, *REPORTS]
+
+
+def _no_dataset(where: Place) -> QuivoError:
+    """Why there is no dataset in a place."""
+    there = where.read(MANIFEST)
+    if manifests.is_announced(there) or manifests.is_begun(where):
+        return DatasetError(f"{where.address} is being built, or a build of it was cut off. Wait, or build it again.")
+    told = f"there is no {MANIFEST} in it" if there is None else f"the {MANIFEST} in it is not one"
+    return ConfigError(f"{where.address} is not a dataset of quivo_frames: {told}.")
+
+
+def _absolute(out: str | os.PathLike[str]) -> str:
+    """Where an export goes, so that it is found again from any folder."""
+    place = os.fspath(out)
+    return place if "://" in place else str(Path(place).absolute())

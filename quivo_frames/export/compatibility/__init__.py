@@ -1,0 +1,1 @@
+"""What BI tools and warehouses would change or refuse in the tables."""

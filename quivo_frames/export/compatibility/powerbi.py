@@ -1,0 +1,72 @@
+"""What Power BI changes or refuses: the types of its model, and the engine that takes a and A for the same."""
+
+from __future__ import annotations
+
+from quivo_frames.export.compatibility.limit import (
+    DATES,
+    TEXTS,
+    WHOLE,
+    Effect,
+    Limit,
+    Source,
+    before,
+    each,
+    more_digits_than,
+    taken_as,
+    typed,
+)
+from quivo_frames.model.order import Kind
+
+_TYPES = Source(
+    "Data types in Power BI Desktop", "https://learn.microsoft.com/en-us/power-bi/connect-data/desktop-data-types"
+)
+_CHARACTERS = 32_000
+_LEAST, _MOST = -(2**63) + 1, 2**63 - 2
+_SHOWN = 2**53 - 1
+_TICK = 10_000
+"""Microseconds: of 1/300 s, what Power BI counts in, every third multiple is whole microseconds."""
+
+LIMITS = (
+    Limit(
+        "text_length", Effect.REFUSES, f"Texts of more than about {_CHARACTERS:,} characters are likely to be errors.",
+        "Leave the column out, or cut it in Power Query.", _TYPES,
+        each(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
+    ),
+    Limit(
+        "whole_numbers", Effect.REFUSES, "Whole numbers go from -2^63 + 1 to 2^63 - 2.",
+        "Load the column as text.", _TYPES, each(WHOLE, lambda value: ~value.is_between(_LEAST, _MOST)),
+    ),
+    Limit(
+        "first_year", Effect.REFUSES, "Dates are of the years 1900 to 9999.",
+        "Load the column as text, or replace these dates in Power Query.", _TYPES, each(DATES, before(1900)),
+    ),
+    Limit(
+        "case", Effect.CHANGES, "Texts that differ in case alone become one, spelled as the first of them.",
+        "Count and relate by keys and ids; where case matters, make it a column of its own in Power Query.", _TYPES,
+        taken_as(TEXTS, lambda value: value.str.to_lowercase()),
+    ),
+    Limit(
+        "trailing_spaces", Effect.CHANGES, "Spaces at the end of a text are cut off.",
+        "Trim the column in Power Query, so that what is counted is what is seen.", _TYPES,
+        each(TEXTS, lambda value: value.str.ends_with(" ")),
+    ),
+    Limit(
+        "money_digits", Effect.CHANGES, "As decimal number, an amount keeps 15 digits.",
+        "Set the column to fixed decimal number: 19 digits, 4 of them decimals.", _TYPES,
+        each((Kind.MONEY,), more_digits_than(15)),
+    ),
+    Limit(
+        "shown_numbers", Effect.CHANGES, "Visuals show whole numbers exactly up to 2^53 - 1.",
+        "Load the column as text where it is an id.", _TYPES,
+        each(WHOLE, lambda value: ~value.is_between(-_SHOWN, _SHOWN)),
+    ),
+    Limit(
+        "time_steps", Effect.CHANGES, "Times are kept in steps of 1/300 second.",
+        "Nothing, unless the order of events within 4 milliseconds matters.", _TYPES,
+        each((Kind.INSTANT,), lambda value: value.dt.timestamp("us") % _TICK != 0),
+    ),
+    Limit(
+        "time_zones", Effect.CHANGES, "The model keeps no time zone, and shifts no times.",
+        "Take them as UTC and name them so, or shift them in Power Query.", _TYPES, typed(Kind.INSTANT),
+    ),
+)  # fmt: skip

@@ -1,0 +1,69 @@
+"""What Snowflake changes or refuses when it loads parquet: names, logical types, long texts, old dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quivo_frames.export.compatibility.limit import (
+    DATES,
+    TEXTS,
+    Effect,
+    Limit,
+    Place,
+    Source,
+    before,
+    each,
+    named,
+    typed,
+)
+from quivo_frames.model.tables import Table
+
+_DOCUMENTS = "https://docs.snowflake.com/en/sql-reference"
+_TEXTS = Source("String & binary data types", f"{_DOCUMENTS}/data-types-text")
+_DATES = Source("Date & time data types", f"{_DOCUMENTS}/data-types-datetime")
+_KEYWORDS = Source("Reserved & limited keywords", f"{_DOCUMENTS}/reserved-keywords")
+_FORMATS = Source("CREATE FILE FORMAT", f"{_DOCUMENTS}/sql/create-file-format")
+_NAMES = Source("INFER_SCHEMA", f"{_DOCUMENTS}/functions/infer_schema")
+_CHARACTERS = 16_777_216
+
+RESERVED = frozenset({
+    "account", "all", "alter", "and", "any", "as", "between", "by", "case", "cast", "check", "column", "connect",
+    "connection", "constraint", "create", "cross", "current", "current_date", "current_time", "current_timestamp",
+    "current_user", "database", "delete", "distinct", "drop", "else", "exists", "false", "following", "for", "from",
+    "full", "grant", "group", "gscluster", "having", "ilike", "in", "increment", "inner", "insert", "intersect",
+    "into", "is", "issue", "join", "lateral", "left", "like", "localtime", "localtimestamp", "minus", "natural", "not",
+    "null", "of", "on", "or", "order", "organization", "qualify", "regexp", "revoke", "right", "rlike", "row", "rows",
+    "sample", "schema", "select", "set", "some", "start", "table", "tablesample", "then", "to", "trigger", "true",
+    "try_cast", "union", "unique", "update", "using", "values", "view", "when", "whenever", "where", "window", "with",
+})  # fmt: skip
+"""Names that mean something else, or nothing, at some place of a statement."""
+
+
+def _lower_case(table: Table) -> Iterator[Place]:
+    if any(column.name != column.name.upper() for column in table.columns):
+        yield Place(None)
+
+
+LIMITS = (
+    Limit(
+        "text_length", Effect.REFUSES, f"A VARCHAR without a length holds {_CHARACTERS:,} characters.",
+        "Give the column a length, up to 134,217,728.", _TEXTS,
+        each(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
+    ),
+    Limit(
+        "reserved_names", Effect.REFUSES, "The name is a keyword.", 'Write it in quotes: "NAME".', _KEYWORDS,
+        named(lambda name: name.lower() in RESERVED),
+    ),
+    Limit(
+        "first_year", Effect.CHANGES, "Years before 1582 should be avoided: the calendar is another one there.",
+        "Look at the orders; these are hardly dates that somebody meant.", _DATES, each(DATES, before(1582)),
+    ),
+    Limit(
+        "logical_types", Effect.CHANGES, "By default, parquet's types of instants and days are not interpreted.",
+        "Load with a file format that has USE_LOGICAL_TYPE = TRUE.", _FORMATS, typed(*DATES),
+    ),
+    Limit(
+        "lower_case", Effect.CHANGES, "INFER_SCHEMA keeps column names in lower case, which then need quotes.",
+        "Call it with IGNORE_CASE => TRUE.", _NAMES, _lower_case,
+    ),
+)  # fmt: skip

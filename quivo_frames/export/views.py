@@ -1,0 +1,346 @@
+"""What everybody asks of the tables, as views for DuckDB.
+
+They name nothing but the tables, so that they work in a DuckDB file with tables, and over the parquet files of a
+dataset: there, `CREATE VIEW orders AS FROM read_parquet('orders.parquet');` comes first for each table.
+"""
+
+# ruff: noqa: S608 - nothing in these queries comes from outside
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from quivo_frames.export.sql import literal, quoted, remark
+from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
+
+
+class View(NamedTuple):
+    """A view: what it tells, its query, and what the columns are that no table has."""
+
+    about: str
+    sql: str
+    columns: Mapping[str, str]
+
+
+class _Lag(NamedTuple):
+    """The time from one column to another; from the first of `start` that is not null."""
+
+    name: str
+    start: tuple[str, ...]
+    end: str
+
+    def sql(self) -> str:
+        """The column of a query."""
+        start = f"coalesce({', '.join(self.start)})" if self.start[1:] else self.start[0]
+        return f"(epoch_us({self.end}) - epoch_us({start})) / {_MICROSECONDS[self.unit]} AS {self.name}"
+
+    def sentence(self) -> str:
+        """What it is."""
+        return f"From {', else '.join(self.start)} to {self.end}. Unit: {self.unit}."
+
+    @property
+    def unit(self) -> str:
+        """Hours or days."""
+        return self.name.partition("_")[0]
+
+
+_MICROSECONDS = {"hours": "3600e6", "days": "86400e6"}
+_LAGS = [
+    _Lag("hours_to_create", ("order_date",), "created"),
+    _Lag("hours_to_export", ("created",), "exported_at"),
+    _Lag("hours_to_plan", ("exported_at",), "first_fulfillment_order_created"),
+    _Lag("hours_to_ship", ("first_fulfillment_order_created",), "first_ship_date"),
+    _Lag("hours_to_pick_up", ("first_ship_date",), "first_carrier_pick_up_date"),
+    _Lag("days_to_deliver", ("last_ship_date",), "last_delivery_date"),
+    _Lag("days_to_prove", ("last_delivery_date",), "last_pod_date"),
+    _Lag("days_from_order_to_ship", ("order_date", "created"), "first_ship_date"),
+    _Lag("days_from_order_to_delivery", ("order_date", "created"), "last_delivery_date"),
+    _Lag("days_from_order_to_completion", ("order_date", "created"), "completed_at"),
+]
+
+
+def _pieces(rows: str) -> str:
+    """How many pieces some rows are, an order each; null where one of them does not say it."""
+    return f"""SELECT order_id, count(*) AS lines,
+           CASE WHEN count(*) = count(quantity) THEN TRY_CAST(sum(quantity) AS BIGINT) END AS pieces
+    FROM {rows}
+    GROUP BY order_id"""
+
+
+_COUNTED = {
+    "ordered": "order_positions",
+    "planned": """fulfillment_positions JOIN fulfillment_orders f USING (order_id, fulfillment_order_key)
+    WHERE f.cancelled IS DISTINCT FROM true""",
+    "shipped": """shipment_positions JOIN shipments s USING (order_id, shipment_key)
+    WHERE s.reversed IS DISTINCT FROM true""",
+    "packed": "handling_positions",
+}
+"""Where the lines are of which an order is counted."""
+_COLUMNS, _QUERIES = ",\n       ", ",\n"
+
+VIEWS: dict[str, View] = {
+    "line_matches": View(
+        """One row per pair of a planned, shipped or packed line and the line of the order that it belongs to.
+It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line.
+A substitute, a bundle's part or the warehouse's own SKU goes by the SKU of the order's line that it is planned for.
+Where that leaves a choice, the lines of an SKU are taken together: all their rows belong to each of them, and
+line_count tells how many they are. What leads to no line of the order is not here, nor is what cancelled fulfillment
+orders plan and reversed shipments ship.
+An audit goes by the same rule, but weighs what may be a bundle as a whole order; here a bundle keeps its line
+beside those of its parts, and an SKU that is ordered itself goes by itself, even if planned in place of another.""",
+        """WITH ordered AS (
+    SELECT order_id, order_position_key, nullif(position_identifier, '') AS position_identifier,
+           nullif(sku, '') AS sku, nullif(lot, '') AS lot
+    FROM order_positions
+),
+skus AS (SELECT DISTINCT order_id, sku FROM ordered WHERE sku IS NOT NULL),
+plan AS (
+    SELECT p.order_id, fulfillment_position_key, nullif(ordered_sku, '') AS ordered_sku, nullif(sku, '') AS sku,
+           nullif(warehouse_sku, '') AS warehouse_sku, nullif(bundle_sku, '') AS bundle_sku, nullif(lot, '') AS lot
+    FROM fulfillment_positions p JOIN fulfillment_orders f USING (fulfillment_order_key)
+    WHERE f.cancelled IS DISTINCT FROM true
+),
+planned AS (
+    SELECT p.order_id, fulfillment_position_key, p.sku AS goods, warehouse_sku, lot,
+           coalesce(CASE WHEN ordered_sku <> bundle_sku THEN asked.sku END, goods.sku, asked.sku, bundle.sku,
+                    ordered_sku, p.sku) AS sku
+    FROM plan p
+    LEFT JOIN skus asked ON asked.order_id = p.order_id AND asked.sku = p.ordered_sku
+    LEFT JOIN skus goods ON goods.order_id = p.order_id AND goods.sku = p.sku
+    LEFT JOIN skus bundle ON bundle.order_id = p.order_id AND bundle.sku = p.bundle_sku
+),
+names AS (
+    SELECT order_id, name, min(sku) AS sku
+    FROM (SELECT order_id, goods AS name, sku FROM planned
+          UNION SELECT order_id, warehouse_sku, sku FROM planned) other
+    WHERE name <> sku AND NOT EXISTS (FROM skus WHERE skus.order_id = other.order_id AND skus.sku = other.name)
+    GROUP BY order_id, name HAVING count(DISTINCT sku) = 1
+    UNION ALL SELECT order_id, sku, sku FROM skus
+),
+found AS (
+    SELECT order_id, 'fulfillment_positions' AS found_in, fulfillment_position_key AS found_key,
+           NULL AS position_identifier, sku, warehouse_sku, lot
+    FROM planned
+    UNION ALL
+    SELECT p.order_id, 'shipment_positions', shipment_position_key, nullif(position_identifier, ''),
+           coalesce(nullif(sku, ''), nullif(seller_sku, '')), nullif(warehouse_sku, ''), nullif(lot, '')
+    FROM shipment_positions p JOIN shipments s USING (shipment_key)
+    WHERE s.reversed IS DISTINCT FROM true
+    UNION ALL
+    SELECT order_id, 'handling_positions', handling_position_key, nullif(position_identifier, ''),
+           nullif(sku, ''), nullif(warehouse_sku, ''), NULL
+    FROM handling_positions
+),
+named AS (
+    SELECT f.order_id, found_in, found_key, position_identifier, lot, coalesce(own.sku, theirs.sku, f.sku) AS sku
+    FROM found f
+    LEFT JOIN names own ON own.order_id = f.order_id AND own.name = f.sku
+    LEFT JOIN names theirs ON theirs.order_id = f.order_id AND theirs.name = f.warehouse_sku
+),
+by_identifier AS (
+    SELECT order_id, position_identifier, min(order_position_key) AS line FROM ordered
+    GROUP BY order_id, position_identifier HAVING count(*) = 1
+),
+by_sku AS (
+    SELECT order_id, sku, min(order_position_key) AS line FROM ordered GROUP BY order_id, sku HAVING count(*) = 1
+),
+by_lot AS (
+    SELECT order_id, sku, lot, min(order_position_key) AS line FROM ordered
+    GROUP BY order_id, sku, lot HAVING count(*) = 1
+),
+led AS (
+    SELECT n.order_id, found_in, found_key, n.sku, coalesce(i.line, s.line, l.line) AS line
+    FROM named n
+    LEFT JOIN by_identifier i ON i.order_id = n.order_id AND i.position_identifier = n.position_identifier
+    LEFT JOIN by_sku s ON s.order_id = n.order_id AND s.sku = n.sku
+    LEFT JOIN by_lot l ON l.order_id = n.order_id AND l.sku = n.sku AND l.lot = n.lot
+),
+pools AS (
+    SELECT order_id, sku, min(order_position_key) AS pool FROM ordered
+    SEMI JOIN (FROM led WHERE line IS NULL) lost USING (order_id, sku)
+    GROUP BY order_id, sku
+),
+homes AS (
+    SELECT order_id, order_position_key, coalesce(pool, order_position_key) AS home,
+           count(*) OVER (PARTITION BY home) AS line_count
+    FROM ordered LEFT JOIN pools USING (order_id, sku)
+),
+placed AS (
+    SELECT found_in, found_key, coalesce(h.home, p.pool) AS home
+    FROM led LEFT JOIN homes h ON h.order_position_key = led.line
+    LEFT JOIN pools p ON p.order_id = led.order_id AND p.sku = led.sku
+)
+SELECT order_id, order_position_key, found_in, found_key, line_count
+FROM homes JOIN placed USING (home)""",
+        {
+            "found_in": "Table of the planned, shipped or packed line.",
+            "found_key": "Its primary key there.",
+            "line_count": "How many lines of the order it may belong to; 1 where it is certain.",
+        },
+    ),
+    "shipped_lines": View(
+        """One row per shipped line, with its shipment, its fulfillment order, its order, and the line of the order that
+it belongs to where that is certain (see line_matches). Reversed shipments are left out.""",
+        """SELECT p.order_id, p.shipment_position_key, p.shipment_key, s.fulfillment_order_key, m.order_position_key,
+       o.order_identifier, o.order_status, o.order_date, o.seller_id, o.seller_name, o.shop_id, o.shop_system_name,
+       o.delivery_address_country, o.shipping_method_name, o.currency,
+       f.fulfillment_order_id, f.fulfillment_order_identifier, f.warehouse_id, f.warehouse_name, f.fulfillment_status,
+       f.fulfillment_order_created,
+       s.shipment_id, s.shipment_identifier, s.provider, s.provider_name, s.ship_date, s.carrier_pick_up_date,
+       s.expected_delivery_date, s.delivery_date, s.pod_date, s.tracking_number,
+       p.position_identifier, p.sku, p.seller_sku, p.warehouse_sku, l.name, p.quantity, p.lot, p.expiration_date,
+       l.quantity AS ordered_quantity
+FROM shipment_positions p
+JOIN shipments s USING (shipment_key)
+JOIN fulfillment_orders f ON f.fulfillment_order_key = s.fulfillment_order_key
+JOIN orders o ON o.order_id = p.order_id
+LEFT JOIN line_matches m
+    ON m.found_in = 'shipment_positions' AND m.found_key = p.shipment_position_key AND m.line_count = 1
+LEFT JOIN order_positions l ON l.order_position_key = m.order_position_key
+WHERE s.reversed IS DISTINCT FROM true""",
+        {"ordered_quantity": "Ordered quantity of the line that it belongs to; other shipped lines may share it."},
+    ),
+    "order_line_milestones": View(
+        """One row per ordered line: when it came how far (an accumulating snapshot), and the time between.
+Rows find their line as in line_matches; lines of an SKU that cannot be told apart have the same milestones. A bundle
+whose parts are lines of their own has no milestones but those of its order. Cancelled fulfillment orders plan nothing,
+reversed shipments and lines of 0 pieces ship nothing. Lags are null where one end is missing, and negative where the
+later thing happened first.""",
+        f"""WITH planned AS (
+    SELECT order_position_key, min(fulfillment_order_created) AS first_fulfillment_order_created
+    FROM line_matches m
+    JOIN fulfillment_positions p ON p.fulfillment_position_key = m.found_key
+    JOIN fulfillment_orders f USING (fulfillment_order_key)
+    WHERE m.found_in = 'fulfillment_positions'
+    GROUP BY order_position_key
+),
+shipped AS (
+    SELECT order_position_key, min(ship_date) AS first_ship_date, max(ship_date) AS last_ship_date,
+           min(carrier_pick_up_date) AS first_carrier_pick_up_date,
+           CASE WHEN count(*) = count(delivery_date) THEN max(delivery_date) END AS last_delivery_date,
+           CASE WHEN count(*) = count(pod_date) THEN max(pod_date) END AS last_pod_date
+    FROM line_matches m
+    JOIN shipment_positions p ON p.shipment_position_key = m.found_key
+    JOIN shipments s USING (shipment_key)
+    WHERE m.found_in = 'shipment_positions' AND p.quantity IS DISTINCT FROM 0
+    GROUP BY order_position_key
+)
+SELECT o.order_id, l.order_position_key, l.position_identifier, l.sku, l.name, l.quantity,
+       o.created, o.order_date, o.exported_at, first_fulfillment_order_created, first_ship_date, last_ship_date,
+       first_carrier_pick_up_date, last_delivery_date, last_pod_date, o.completed_at, o.cancel_requested_at,
+       {_COLUMNS.join(lag.sql() for lag in _LAGS)}
+FROM order_positions l
+JOIN orders o USING (order_id)
+LEFT JOIN planned USING (order_position_key)
+LEFT JOIN shipped USING (order_position_key)""",
+        {
+            "first_fulfillment_order_created": "When the first fulfillment order that plans it was created. Unit: UTC.",
+            "first_ship_date": "When the first of it was shipped. Unit: UTC.",
+            "last_ship_date": "When the last of it that was shipped was shipped. Unit: UTC.",
+            "first_carrier_pick_up_date": "When the carrier first picked some of it up. Unit: UTC.",
+            "last_delivery_date": "When the last shipment of it was delivered; null while one is not. Unit: UTC.",
+            "last_pod_date": "When delivery of its last shipment was proven; null while one is not. Unit: UTC.",
+            **{lag.name: lag.sentence() for lag in _LAGS},
+        },
+    ),
+    "order_overview": View(
+        """One row per order: how many lines and pieces were ordered, planned, shipped and packed, and when.
+Pieces are null where a line does not say how many. Ordered pieces count a bundle and its parts where the order lists
+both. Cancelled fulfillment orders plan nothing, reversed shipments ship nothing.""",
+        f"""WITH held AS (
+    SELECT order_id, count(*) FILTER (cancelled IS DISTINCT FROM true) AS fulfillment_orders,
+           count(*) FILTER (cancelled) AS cancelled_fulfillment_orders,
+           min(fulfillment_order_created) AS first_fulfillment_order_created
+    FROM fulfillment_orders GROUP BY order_id
+),
+sent AS (
+    SELECT order_id, count(*) FILTER (reversed IS DISTINCT FROM true) AS shipments,
+           count(*) FILTER (reversed) AS reversed_shipments,
+           min(ship_date) FILTER (reversed IS DISTINCT FROM true) AS first_ship_date,
+           max(ship_date) FILTER (reversed IS DISTINCT FROM true) AS last_ship_date,
+           CASE WHEN count(*) FILTER (reversed IS DISTINCT FROM true AND delivery_date IS NULL) = 0
+                THEN max(delivery_date) FILTER (reversed IS DISTINCT FROM true) END AS last_delivery_date
+    FROM shipments GROUP BY order_id
+),
+units AS (
+    SELECT order_id, count(*) AS handling_units, count(*) FILTER (depth = 0) AS outer_handling_units
+    FROM handling_units GROUP BY order_id
+),
+{_QUERIES.join(f"{what} AS ({_pieces(rows)})" for what, rows in _COUNTED.items())}
+SELECT o.order_id, o.order_identifier, o.order_status, o.seller_id, o.seller_name, o.shop_id, o.warehouse_id,
+       o.delivery_address_country, o.created, o.order_date, o.exported_at, first_fulfillment_order_created,
+       first_ship_date, last_ship_date, last_delivery_date, o.completed_at, o.cancel_requested_at,
+       coalesce(held.fulfillment_orders, 0) AS fulfillment_orders,
+       coalesce(cancelled_fulfillment_orders, 0) AS cancelled_fulfillment_orders,
+       coalesce(sent.shipments, 0) AS shipments, coalesce(reversed_shipments, 0) AS reversed_shipments,
+       coalesce(units.handling_units, 0) AS handling_units,
+       coalesce(outer_handling_units, 0) AS outer_handling_units,
+       {_COLUMNS.join(f"coalesce({what}.lines, 0) AS {what}_lines" for what in _COUNTED)},
+       {
+            _COLUMNS.join(
+                f"CASE WHEN {what}.lines IS NULL THEN 0 ELSE {what}.pieces END AS {what}_pieces" for what in _COUNTED
+            )
+        }
+FROM orders o
+LEFT JOIN held USING (order_id) LEFT JOIN sent USING (order_id) LEFT JOIN units USING (order_id)
+{" ".join(f"LEFT JOIN {what} USING (order_id)" for what in _COUNTED)}""",
+        {
+            "first_fulfillment_order_created": "When its first fulfillment order was created. Unit: UTC.",
+            "first_ship_date": "When the first of it was shipped. Unit: UTC.",
+            "last_ship_date": "When the last of it that was shipped was shipped. Unit: UTC.",
+            "last_delivery_date": "When its last shipment was delivered; null while one is not. Unit: UTC.",
+            "fulfillment_orders": "Fulfillment orders that are not cancelled.",
+            "cancelled_fulfillment_orders": "Fulfillment orders that are cancelled.",
+            "shipments": "Shipments that are not reversed.",
+            "reversed_shipments": "Shipments that are reversed.",
+            "handling_units": "Handling units, at any depth.",
+            "outer_handling_units": "Handling units that are in no other.",
+            **{f"{what}_lines": f"How many lines were {what}." for what in _COUNTED},
+            **{
+                f"{what}_pieces": f"How many pieces were {what}; null where not known. Unit: pieces."
+                for what in _COUNTED
+            },
+        },
+    ),
+    "packed_lines": View(
+        """One row per content line of a handling unit, with its unit, the outermost unit around it, its order, and the
+line of the order that it belongs to where that is certain (see line_matches).""",
+        """SELECT p.order_id, p.handling_position_key, u.handling_unit_key, u.root_handling_unit_key,
+       m.order_position_key, o.order_identifier, o.order_status,
+       r.type AS root_type, r.sscc AS root_sscc, r.handling_unit_identifier AS root_handling_unit_identifier,
+       u.depth, u.type, u.sscc, u.handling_unit_identifier, u.truck_handling_unit_identifier, u.carrier, u.tracking,
+       p.position_identifier, p.sku, p.warehouse_sku, l.name, p.quantity
+FROM handling_positions p
+JOIN handling_units u ON u.handling_unit_key = p.handling_unit_key
+JOIN handling_units r ON r.handling_unit_key = u.root_handling_unit_key
+JOIN orders o ON o.order_id = p.order_id
+LEFT JOIN line_matches m
+    ON m.found_in = 'handling_positions' AND m.found_key = p.handling_position_key AND m.line_count = 1
+LEFT JOIN order_positions l ON l.order_position_key = m.order_position_key""",
+        {
+            "root_type": "What kind of unit the outermost one is.",
+            "root_sscc": "Serial shipping container code (GS1) of the outermost unit.",
+            "root_handling_unit_identifier": "Identifier of the outermost unit.",
+        },
+    ),
+}
+"""The views by name, each after those that it names."""
+
+
+def views_sql() -> str:
+    """CREATE VIEW for each view, with comments: one text of many statements, for a DuckDB that has the tables."""
+    over = "\n".join(f"    CREATE VIEW {quoted(name)} AS FROM read_parquet('{name}.parquet');" for name in TABLES)
+    about = f"""Views over the tables of quivo_frames, schema version {SCHEMA_VERSION}, for DuckDB.
+They need the tables. Inside the folder of a dataset, these are views over its files:
+
+{over}"""
+    return "\n\n".join([remark(about), *(_view(name, view) for name, view in VIEWS.items())]) + "\n"
+
+
+def _view(name: str, view: View) -> str:
+    lines = [remark(view.about), f"CREATE OR REPLACE VIEW {quoted(name)} AS", f"{view.sql};"]
+    lines.append(f"COMMENT ON VIEW {quoted(name)} IS {literal(view.about.replace(chr(10), ' '))};")
+    lines += [f"COMMENT ON COLUMN {quoted(name)}.{quoted(column)} IS {literal(sentence)};"
+              for column, sentence in view.columns.items()]  # fmt: skip
+    return "\n".join(lines)

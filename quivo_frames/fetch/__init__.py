@@ -1,0 +1,1 @@
+"""Order id -> answer: login, rate limit, retries, workers."""

@@ -1,0 +1,384 @@
+"""Noun: where order ids come from: anything with ids in it, files, a pipe, the failures of a run. Floor 5.
+
+Every source ends in numbers that can be order ids; if one cannot, nothing is asked, and the message says where it
+stands. What stands in a file beside ids may be personal data: of wrong values only those are shown that are made of
+digits and marks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import operator
+import os
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast, overload
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.storage import compressed
+
+if TYPE_CHECKING:
+    from quivo_frames.archive.archive import Archive
+
+LARGEST_ID = 2**63 - 1
+SHOWN = 5  # wrong ids in a message
+MEANINGS = ("orderid", "quivoorderid", "id")
+"""Names of columns, without case and marks, that mean the order id; the first one counts."""
+ENTITY = "ORDERS"
+"""What the events of orders are called; the ids of the others are not those of orders."""
+
+_TABLES = (".csv", ".tsv")
+_PARQUETS = (".parquet", ".pq")
+_EVENTS = (".json", ".ndjson", ".jsonl")
+_BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_DELIMITERS = ",;\t|"
+_WORD = re.compile(r"[^\s,;]+")
+_MARK = re.compile(r"[\W_]+")
+_HARMLESS = re.compile(r"[-+0-9.,:/#%TZeE ]{1,40}")
+_NAME = re.compile(r"[A-Z_]{1,30}")
+_GAP = re.compile(r"\s*")
+
+Placed = Iterator[tuple[int, object]]
+"""Values that should be ids, and the line or row of each."""
+
+
+class Ids(Sequence[int]):
+    """The order ids of one source, in its order, 8 bytes each; they can be gone through as often as needed.
+
+    `source` is its name, `left_out` counts by reason what stood there beside ids. A DataFrame is made of them by
+    `pl.DataFrame({"order_id": ids})`.
+    """
+
+    def __init__(self, order_ids: Iterable[int], source: str, left_out: Mapping[str, int] | None = None) -> None:
+        self._numbers = array("q", order_ids)
+        self.source = source
+        self.left_out = dict(left_out or {})
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        return self._numbers[index]
+
+    def __str__(self) -> str:
+        """How many there are, from where, and what was left out."""
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
+        return f"{len(self):,} order ids from {self.source}" + (f"; left out: {left_out}" if left_out else "")
+
+    def __repr__(self) -> str:
+        return f"<Ids: {self}>"
+
+
+def read_ids(source: str | os.PathLike[str] | IO[bytes], column: str | None = None) -> Ids:
+    """The order ids in a file, or in a stream of bytes such as `sys.stdin.buffer`.
+
+    The name of the file says how they stand in it; each kind may be packed as .gz or .zst:
+
+    - .csv, .tsv: in a column, as Excel and others write them. `column` names it; without it, a column whose name means
+      the order id is taken (order_id, orderId, Order ID, id).
+    - .parquet: in a column of whole numbers or of text, chosen likewise.
+    - .json, .ndjson, .jsonl: in webhook events of Quivo, `{"events":[{"id":…,"entity":"ORDERS",…}]}`. Events of other
+      entities are left out and counted: their ids are not those of orders.
+    - anything else, and a stream: as text, with lines, blanks or commas between the ids, and comments from # on. If it
+      begins like JSON, as events; if there is a `column`, as a table.
+
+    Raises:
+        ConfigError: the source cannot be read, has no such column, or something in it cannot be an order id.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _read_file(Path(source), column)
+    stream = getattr(source, "buffer", source)
+    if not isinstance(stream, io.BufferedIOBase):
+        raise ConfigError("The ids can be read from a file name or from a stream of bytes: open it with mode 'rb'.")
+    name = getattr(stream, "name", None)
+    known = name.strip("<>") if isinstance(name, str) else "the stream"
+    if isinstance(stream, io.BufferedReader):
+        return _read(stream, known, "", column)
+    buffered = io.BufferedReader(cast("io.RawIOBase", stream))
+    try:
+        return _read(buffered, known, "", column)
+    finally:
+        buffered.detach()  # or the stream would be closed with it
+
+
+def failed_of(archive: Archive, run: int) -> Ids:
+    """The orders that a run of the archive left without a good answer.
+
+    Raises:
+        ConfigError: the archive has no such run.
+    """
+    runs = archive.runs()["run"]
+    if run not in runs:
+        known = f"its runs are {runs[0]} to {runs[-1]}" if len(runs) else "it has none yet"
+        raise ConfigError(f"{archive.path} has no run {run}: {known}.")
+    return Ids(archive.failures(run)["order_id"], f"the failures of run {run}")
+
+
+def checked(order_ids: Iterable[object]) -> Iterator[int]:
+    """The ids as numbers, one by one; raises ConfigError after the last if any cannot be an order id."""
+    if isinstance(order_ids, Ids):
+        return iter(order_ids)
+    if hasattr(type(order_ids), "columns"):
+        raise ConfigError('The order ids must be one column, not a whole table: give table["order_id"].')
+    if isinstance(order_ids, (str, bytes)) or not hasattr(order_ids, "__iter__"):
+        raise ConfigError(
+            "The order ids must be a list or another iterable of ids, even for a single one. "
+            "Ids in a file: read_ids(path)."
+        )
+    return _numbers(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40])
+
+
+def _numbers(
+    given: Iterable[tuple[int, object]], where: str, unit: str, show: Callable[[object], str], hint: str = ""
+) -> Iterator[int]:
+    wrong = 0
+    shown: list[str] = []
+    for place, value in given:
+        order_id = _order_id(value)
+        if order_id is not None:
+            yield order_id
+        else:
+            wrong += 1
+            if len(shown) < SHOWN:
+                shown.append(f"{show(value)} ({unit} {place:,})")
+    if wrong:
+        more = f" and {wrong - SHOWN:,} more" if wrong > SHOWN else ""
+        raise ConfigError(
+            f"{wrong:,} of the ids{where} cannot be order ids: {', '.join(shown)}{more}. "
+            f"An order id is a whole number from 1 to {LARGEST_ID}.{hint} Nothing was done."
+        )
+
+
+def _order_id(given: object) -> int | None:
+    if isinstance(given, str):
+        digits = given.strip()
+        order_id = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 40 else 0
+    elif isinstance(given, bool) or not hasattr(given, "__index__"):
+        return None
+    else:
+        order_id = operator.index(given)
+    return order_id if 1 <= order_id <= LARGEST_ID else None
+
+
+def _shown(value: object) -> str:
+    """A value of a file as a message may show it."""
+    text = str(value)
+    return repr(text) if _HARMLESS.fullmatch(text) else f"a text of {len(text)} characters, not shown"
+
+
+def _read_file(path: Path, column: str | None) -> Ids:
+    if not path.exists():
+        raise ConfigError(f"There is no file {path}. Check the name and the folder you are in.")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: name a file of order ids in it.")
+    packed = path.suffix.lower() in compressed.PACKED
+    suffix = Path(path.stem if packed else path.name).suffix.lower()
+    try:
+        with cast("io.BufferedReader[Any]", compressed.unpacked(path)) as stream:
+            return _read(stream, str(path), suffix, column, None if packed else path)
+    except compressed.UNREADABLE as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is broken or not packed so"
+        raise ConfigError(f"The file {path} cannot be read: {reason}.") from error
+
+
+def _read(
+    stream: io.BufferedReader[Any], name: str, suffix: str, column: str | None, path: Path | None = None
+) -> Ids:  # fmt: skip
+    head = stream.peek(64)[:64]
+    left_out: Counter[str] = Counter()
+    if suffix in _PARQUETS or head.startswith(b"PAR1"):
+        where, values = _column_of_parquet(path or io.BytesIO(stream.read()), name, column, left_out)
+        return Ids(_numbers(values, f" in {where}", "row", _shown), where, left_out)
+    encoding = next((encoding for bom, encoding in _BOMS.items() if head.startswith(bom)), "utf-8")
+    if encoding != "utf-16" and (b"\0" in head or head.startswith((b"PK\x03\x04", b"\x1f\x8b"))):
+        raise ConfigError(
+            f"{name} is neither text nor one of the files that ids can be read from (.csv, .tsv, .parquet, .json, "
+            ".ndjson, .jsonl, also as .gz or .zst). Save an Excel workbook as CSV."
+        )
+    text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
+    try:
+        hint = ""
+        if suffix in _EVENTS or (suffix not in _TABLES and column is None and _begins_like_json(head)):
+            where, values = name, _ids_of_events(text, name, column, left_out)
+        elif suffix in _TABLES or column is not None:
+            where, values = _column_of_csv(text, name, column, left_out)
+        else:
+            where, values, hint = (
+                name,
+                _words(text),
+                " If this is a table, tell the column of the ids: column, --column.",
+            )
+        return Ids(_numbers(values, f" in {where}", "line", _shown, hint), where, left_out)
+    except csv.Error as error:
+        raise ConfigError(f"{name} cannot be read as CSV ({error}).") from error
+    finally:
+        text.detach()  # a stream that was given stays open
+
+
+def _words(lines: Iterable[str]) -> Placed:
+    for number, line in enumerate(lines, 1):
+        yield from ((number, word[0]) for word in _WORD.finditer(line.partition("#")[0]))
+
+
+# Tables
+
+
+def _column_of_csv(lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]) -> tuple[str, Placed]:
+    first, before = next(lines, ""), 0
+    if first.lower().startswith("sep="):  # Excel's own way to tell the delimiter
+        delimiter, first, before = first[4:5], next(lines, ""), 1
+    else:
+        delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), ())))
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    header = [cell.strip() for cell in next(reader, [])]
+    at = _choice(header, column, name)
+
+    def cells() -> Placed:
+        line = before + reader.line_num + 1
+        for row in reader:
+            if any(map(str.strip, row[len(header) :])):
+                raise ConfigError(
+                    f"{name}, line {line:,}: there are more cells than names of columns: which is the id?"
+                )
+            cell = row[at].strip() if at < len(row) else ""
+            if cell:
+                yield line, cell
+            elif any(other.strip() for other in row):
+                left_out["rows without an id"] += 1
+            line = before + reader.line_num + 1
+
+    return f"the column {header[at]} of {name}", cells()
+
+
+def _column_of_parquet(
+    source: Path | io.BytesIO, name: str, column: str | None, left_out: Counter[str]
+) -> tuple[str, Placed]:  # fmt: skip
+    import polars as pl
+
+    try:
+        schema = pl.read_parquet_schema(source)
+        chosen = list(schema)[_choice(list(schema), column, name)]
+        if not (schema[chosen].is_integer() or schema[chosen] == pl.String):
+            raise ConfigError(
+                f"The column {chosen} of {name} holds {schema[chosen]}, not whole numbers or text: "
+                "an id cannot be read from it for sure. Cast it to Int64 where the file is made, or name another one."
+            )
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        values = pl.read_parquet(source, columns=[chosen])[chosen]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ConfigError(f"{name} cannot be read as parquet: {str(error).splitlines()[0]}.") from error
+    if values.null_count():
+        left_out["rows without an id"] = values.null_count()
+    placed = enumerate(values, 1)
+    return f"the column {chosen} of {name}", ((row, value) for row, value in placed if value is not None)
+
+
+def _choice(names: Sequence[str], wanted: str | None, file: str) -> int:
+    """Where the column of ids is among the names."""
+    if wanted is not None and names.count(wanted) == 1:
+        return names.index(wanted)
+    for meaning in (_plain(wanted),) if wanted is not None else MEANINGS:
+        found = [at for at, name in enumerate(names) if _plain(name) == meaning]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(names[at] for at in found)
+            raise ConfigError(
+                f"Several columns of {file} may hold the order ids: {several}. Name one: column, --column."
+            )
+    if not names:
+        raise ConfigError(f"{file} is empty: not even the names of columns are in it.")
+    if any(name.isdecimal() or "@" in name for name in names):
+        raise ConfigError(
+            f"The first line of {file} does not look like the names of columns. Put them there, or, "
+            "if there is nothing but ids in it, name the file .txt."
+        )
+    missing = "no column means the order id" if wanted is None else f"there is no column {wanted}"
+    listed = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    raise ConfigError(f"In {file} {missing}. Name one of its columns (column, --column): {listed}.")
+
+
+def _plain(name: str) -> str:
+    return _MARK.sub("", name).lower()
+
+
+# Events
+
+
+def _ids_of_events(lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]) -> Placed:
+    if column is not None:
+        raise ConfigError(f"{name} holds events, not a table: it has no column {column}.")
+    for line, value in _values(lines, name):
+        for event in _events(value, f"{name}, line {line:,}"):
+            entity = event["entity"]
+            if entity == ENTITY:
+                yield line, event.get("id")
+            else:
+                known = isinstance(entity, str) and _NAME.fullmatch(entity)
+                left_out[f"events of {entity if known else 'an unknown entity'} (no ids of orders)"] += 1
+
+
+def _events(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
+    for body in value if isinstance(value, list) else [value]:
+        wrapped = isinstance(body, dict) and isinstance(body.get("events"), list)
+        for event in body["events"] if wrapped else [body]:
+            if not (isinstance(event, dict) and "entity" in event):
+                event_of_orders = f'{{"events": [{{"id": …, "entity": "{ENTITY}", …}}]}}'
+                raise ConfigError(f"{where}: this is no webhook event of Quivo, which looks like {event_of_orders}.")
+            yield event
+
+
+def _values(lines: Iterator[str], name: str) -> Iterator[tuple[int, Any]]:
+    """The JSON values of a text and the line that each begins on; from one that is spread over lines on as a whole."""
+    for number, line in enumerate(lines, 1):
+        at = _gap(line, 0)
+        while at < len(line):
+            try:
+                value, end = _json.raw_decode(line, at)
+            except (ValueError, RecursionError):
+                yield from _spread(line[at:] + "".join(lines), number, name)
+                return
+            yield number, value
+            at = _gap(line, end)
+
+
+def _spread(text: str, line: int, name: str) -> Iterator[tuple[int, Any]]:
+    at = 0
+    while at < len(text):
+        try:
+            value, end = _json.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, json.JSONDecodeError):
+                line += text.count("\n", at, error.pos)
+            reason = getattr(error, "msg", "nested too deep, or a number of too many digits")
+            raise ConfigError(f"{name}, line {line:,}: this cannot be read as JSON ({reason}).") from error
+        yield line, value
+        end = _gap(text, end)
+        line += text.count("\n", at, end)
+        at = end
+
+
+_json = json.JSONDecoder()
+
+
+def _gap(text: str, at: int) -> int:
+    found = _GAP.match(text, at)
+    return found.end() if found else at
+
+
+def _begins_like_json(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}

@@ -1,0 +1,211 @@
+"""The first step of the work: order ids -> answers in the archive. Floor 6."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from quivo_frames.display.html import face
+from quivo_frames.display.progress import metered
+from quivo_frames.errors import ConfigError
+from quivo_frames.fetch.order_ids import checked
+from quivo_frames.fetch.workers import Askers
+from quivo_frames.model.records import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import polars as pl
+
+    from quivo_frames.archive.archive import Archive
+    from quivo_frames.display.progress import Progress
+    from quivo_frames.fetch.client import Client
+
+logger = logging.getLogger(__name__)
+
+TYPICAL_RATES = (1, 5, 10)
+"""Requests a second, to say how long something takes as long as nobody knows the rate."""
+GOOD = frozenset({Outcome.FETCHED, Outcome.SKIPPED})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `refetch` would do: how many requests at least, what it would leave out, and how long it would take.
+
+    `done` counts orders that the unfinished run `resumed` (None: a new run) already has, `skipped` those fetched
+    recently. `seconds` is the time at `rate` requests per second: the one that was told, or what the last requests of
+    the archive reached; None where there is neither.
+    """
+
+    requests: int
+    asked: int
+    duplicates: int
+    done: int
+    skipped: int
+    resumed: int | None
+    rate: float | None
+    rate_is_told: bool
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes at the rate."""
+        return self.requests / self.rate if self.rate else None
+
+    def facts(self) -> dict[str, Any]:
+        """The plan for programs."""
+        return {**asdict(self), "seconds": self.seconds}
+
+    def __str__(self) -> str:
+        """The plan in words."""
+        left_out = ((self.done, "already done"), (self.skipped, "fetched recently"), (self.duplicates, "given twice"))
+        told = ", ".join(f"{count:,} {why}" for count, why in left_out if count) or "none left out"
+        run = f"goes on with run {self.resumed}" if self.resumed else "a new run"
+        rates = (self.rate,) if self.rate else TYPICAL_RATES if self.requests else ()
+        times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
+        why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
+        took = f"; {times}{why}" if times else ""
+        return f"{_many(self.requests, 'request')} for {_many(self.asked, 'order')} ({run}; {told}){took}"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a refetch ended: its run in the ledger, and how many orders ended how.
+
+    `asked` counts the orders of the run, each once, `outcomes` all of them, also those that an earlier call of a
+    `resumed` run had fetched; `duplicates` and `seconds` are those of this call.
+    """
+
+    run: int
+    asked: int
+    duplicates: int
+    resumed: bool
+    outcomes: Mapping[Outcome, int]
+    seconds: float
+    archive: Archive = field(repr=False)
+
+    @property
+    def fetched(self) -> int:
+        """Orders with a good answer."""
+        return self.outcomes.get(Outcome.FETCHED, 0)
+
+    @property
+    def skipped(self) -> int:
+        """Orders that were fetched recently and not asked for again."""
+        return self.outcomes.get(Outcome.SKIPPED, 0)
+
+    @property
+    def failed(self) -> int:
+        """Orders without a good answer; `failures` says why."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in GOOD)
+
+    @property
+    def failures(self) -> pl.DataFrame:
+        """The failed orders, with the columns of `Archive.attempts`."""
+        return self.archive.failures(self.run)
+
+    def facts(self) -> dict[str, Any]:
+        """The run for programs."""
+        counts = {str(outcome): count for outcome, count in self.outcomes.items()}
+        return {
+            "run": self.run,
+            "asked": self.asked,
+            "duplicates": self.duplicates,
+            "resumed": self.resumed,
+            "outcomes": counts,
+            "failed": self.failed,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        """The run in words."""
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
+        again = " (resumed)" if self.resumed else ""
+        twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
+        return f"Run {self.run}{again}: {_many(self.asked, 'order')} in {self.seconds:,.1f} s: {told}{twice}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return face(str(self), ((str(outcome), count) for outcome, count in sorted(self.outcomes.items())))
+
+
+def refetch(
+    order_ids: Iterable[int | str],
+    client: Client,
+    archive: Archive,
+    *,
+    workers: int = 4,
+    max_age: timedelta | None = None,
+    new_run: bool = False,
+    progress: bool | Callable[[Progress], object] | None = None,
+) -> Run:
+    """The run in which every order was asked for once and its answer kept in the archive.
+
+    The same ids as those of an unfinished run go on with that run, its failed orders included; `new_run` starts over.
+    Orders with a good answer younger than `max_age` are skipped. There are as many requests at a time as the pace
+    needs, `workers` at the most. Ids may come from any iterable of whole numbers or of their digits, in flat memory.
+    `progress` shows a bar on stderr; None: on a terminal and in a notebook; or it is a function that is told a
+    `Progress` about once a second.
+
+    Ctrl-C lets requests under way end and keeps their answers, then raises KeyboardInterrupt; again, it stops at once.
+    Whatever is raised, the same call goes on where this one stopped.
+
+    Raises:
+        ConfigError: an id or another argument is wrong; nothing was asked.
+        LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used at all, or most orders fail.
+        ArchiveError: the archive cannot be written.
+    """
+    if workers < 1:
+        raise ConfigError(f"refetch needs at least 1 worker, not {workers}.")
+    began = time.monotonic()
+    run, batch = archive.begin(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
+    if batch.resumed:
+        logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
+    if batch.requests:
+        with metered("refetch", batch.requests, progress) as meter:
+            Askers(archive.pending(run), client, partial(archive.record, run), workers).work(meter)
+    archive.finish(run)
+    resumed, seconds = batch.resumed is not None, time.monotonic() - began
+    return Run(run, batch.asked, batch.duplicates, resumed, archive.outcomes(run), seconds, archive)
+
+
+def plan(
+    order_ids: Iterable[int | str],
+    archive: Archive,
+    *,
+    max_age: timedelta | None = None,
+    new_run: bool = False,
+    rate: float | None = None,
+) -> Plan:
+    """What `refetch` would do with the same arguments; nothing is asked and nothing is written.
+
+    Raises:
+        ConfigError: an id or another argument is wrong.
+        ArchiveError: the archive cannot be read.
+    """
+    if rate is not None and not rate > 0:
+        raise ConfigError(f"The rate must be above 0 (requests per second), not {rate}.")
+    batch = archive.survey(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
+    counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
+    return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), rate_is_told=rate is not None)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _fresh_since(max_age: timedelta | None) -> datetime | None:
+    if max_age is None:
+        return None
+    if max_age < timedelta(0):
+        raise ConfigError("max_age must not be negative.")
+    try:
+        return datetime.now(UTC) - max_age
+    except OverflowError:  # before the year 1
+        return datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Bytes of orders -> validated tables, and back. No I/O."""

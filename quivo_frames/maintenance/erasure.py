@@ -1,0 +1,188 @@
+"""Verb: orders to be forgotten -> erased from archive, tables and exports, with a receipt. Floor 6."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from quivo_frames.archive.archive import Archive
+from quivo_frames.builder import drift
+from quivo_frames.dataset.dataset import Dataset, Export
+from quivo_frames.dataset.folder_writer import DatasetWriter, Kept
+from quivo_frames.dataset.manifest import DELTA, EXPORTS
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.model.frames import Frames
+from quivo_frames.model.privacy import Concealer
+from quivo_frames.model.tables import ORDER_ID
+from quivo_frames.storage.urls import is_remote
+
+_KEEP_AWAY = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
+_RAW = "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
+
+
+@dataclass
+class Receipt:
+    """What was erased, when and where, without personal data; `left` says what could not be, and has to be by hand."""
+
+    reason: str
+    order_ids: list[int]
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    archive: str = ""
+    responses: int = 0
+    attempts: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    """By folder of tables: how many rows were taken out."""
+    exports: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """The receipt, plain enough for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        what = f"{len(self.order_ids):,} orders: {self.responses:,} answers {self.reason} in {self.archive}"
+        lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
+        lines += [f"Erased from {export}" for export in self.exports]
+        lines += [f"LEFT, to be erased by hand: {told}" for told in self.left]
+        return "\n".join([f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY, _RAW])
+
+    @staticmethod
+    def expect(file: Path) -> None:
+        """Sees to it that a receipt can be written to a file, before anything is erased.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise ConfigError(f"The receipt cannot be written to {file}. Nothing was erased. Give another --receipt.")
+
+    def write(self, file: Path) -> None:
+        """Adds the receipt to a file, a line of JSON each, for its owner alone."""
+        with open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as out:  # noqa: PTH123
+            out.write(json.dumps(self.facts()) + "\n")
+
+
+def forget(
+    order_ids: Iterable[int],
+    archive: str | os.PathLike[str] | Archive,
+    tables: Sequence[str | os.PathLike[str]] = (),
+) -> Receipt:
+    """Erases orders from an archive, from folders of tables, and from what these were exported to.
+
+    Nothing of them is left in any of these files afterwards; the receipt is. What cannot be reached now is told in
+    `left`, and the same again erases it. Not reached are backups, copies, the free space of a disk, and what
+    `Archive.export` wrote: done again, it replaces that.
+
+    Raises:
+        ConfigError: there is no such archive, or no tables; nothing was erased.
+        DatasetError: tables are damaged; nothing was erased.
+        ArchiveError: the archive cannot be written.
+    """
+    folders = {folder if is_remote(os.fspath(folder)) else Path(folder).resolve(): folder for folder in tables}
+    datasets = [_whole(folder) for folder in folders.values()]  # whether all are there, before anything is erased
+    opened = archive if isinstance(archive, Archive) else Archive(archive)
+    receipt = Receipt("erased", sorted(set(order_ids)), archive=str(opened.path))
+    receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
+    for dataset in datasets:
+        try:
+            receipt.rows[dataset.address] = _without(dataset, receipt.order_ids)
+        except QuivoError as error:
+            receipt.left.append(f"{dataset.address} and its exports: {error}")
+            continue
+        for export in dataset.exports():
+            _from_export(Dataset.open(dataset.address), export, receipt)
+    return receipt
+
+
+def honour_removed(archive: str | os.PathLike[str] | Archive) -> Receipt:
+    """Takes the personal values out of older answers about orders whose newest says that they were removed at Quivo.
+
+    All else of these answers stays. Fields that nobody knows count as personal; of answers that were not good nothing
+    stays. The newest answer stays as it was received.
+
+    Raises:
+        ConfigError: there is no such archive.
+        ArchiveError: it cannot be written.
+    """
+    opened = archive if isinstance(archive, Archive) else Archive(archive)
+    receipt = Receipt("blanked", list(_removed(opened)), archive=str(opened.path))
+    receipt.responses = opened.blank(receipt.order_ids)
+    return receipt
+
+
+class _Flagged(msgspec.Struct, rename="camel"):
+    pii_data_removed: bool | None = None
+
+
+def _removed(archive: Archive) -> Iterator[int]:
+    decoder = msgspec.json.Decoder(_Flagged)
+    for raw in archive.newest():
+        if b"piiDataRemoved" not in raw.body or raw.order_id is None:
+            continue
+        try:
+            flagged = decoder.decode(raw.body).pii_data_removed
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            continue
+        if flagged:
+            yield raw.order_id
+
+
+def _whole(folder: str | os.PathLike[str]) -> Dataset:
+    """The dataset of a folder, if all of it can be read."""
+    dataset = Dataset.open(folder)
+    dataset.exports()
+    for file in dataset.damaged():
+        raise DatasetError(f"{file} is damaged. Nothing was erased. Build the tables again with --full first.")
+    return dataset
+
+
+def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:
+    """Takes orders out of the tables of a folder; how many rows there were of them.
+
+    Raises:
+        DatasetError: they are in an object store, or Delta tables: then they are built anew.
+    """
+    if is_remote(dataset.address) or dataset.manifest.get("form") == DELTA:
+        raise DatasetError(
+            "build these tables again, from the archive or from a raw export that is made after this; where they are "
+            "Delta tables, VACUUM them then, for their earlier versions. Export again what was exported from them."
+        )
+    with DatasetWriter(dataset.address, Concealer(dataset.level)) as writer:
+        order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
+        kept = Kept(dataset, order_ids, order)
+        writer.keep(Frames.of({}))
+        writer.put_together(map, kept)
+        nothing = drift.profile(Frames.of({}))
+        facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "lineage")}
+        facts["profile"] = drift.renewed(dataset.manifest["profile"], kept.gone, nothing, writer.lazy)
+        gone = {"out": kept.gone.orders.height, "failed": kept.gone.failures.height}
+        gone["in"] = sum(gone.values())
+        facts["orders"] = {name: count - gone.get(name, 0) for name, count in facts["orders"].items()}
+        example = pl.when(~pl.col(ORDER_ID.name).is_in(list(order_ids))).then(ORDER_ID.name)
+        notes = dataset.notes.with_columns(example.alias(ORDER_ID.name))
+        lineage = {name: kept.rows(name).collect() for name in dataset.manifest["lineage"]}
+        writer.finish(facts, kept.rows("failures").collect(), notes, lineage)
+    return sum(kept.gone.counts().values())
+
+
+def _from_export(dataset: Dataset, export: Export, receipt: Receipt) -> None:
+    if "://" not in export.out and not Path(export.out).exists():
+        receipt.left.append(
+            f"{export.out} ({export.form}) is not there any more. If it was moved, erase it there; if it was deleted, "
+            f"delete its entry from {dataset.place.uri(EXPORTS)}."
+        )
+        return
+    try:
+        dataset.write_out(export, receipt.order_ids)
+    except QuivoError as error:
+        receipt.left.append(f"{export.out} ({export.form}): {error}")
+    else:
+        receipt.exports.append(f"{export.out} ({export.form})")

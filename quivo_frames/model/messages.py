@@ -1,0 +1,132 @@
+"""Verb: a broken rule -> a Failure in plain words; a decision -> a Note in plain words. Floor 2.
+
+Failures say which order, which column, which place in the JSON, what was expected, and what to do. A value is shown
+only where its column holds no personal data.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from quivo_frames.model.order import Privacy
+from quivo_frames.model.records import Failure, Note, RawOrder
+from quivo_frames.model.tables import TABLES, Column, Table
+
+
+class Rule(NamedTuple):
+    """What a rule says when it is broken, and the cure."""
+
+    says: str
+    cure: str
+
+
+_AGAIN = "Refetch the order."
+_CHANGED = "Look at the raw order; if many orders have it, the API has changed and quivo_frames needs a new version."
+_SOURCE = "Look at the raw order, and have the value corrected at its source."
+
+RULES: dict[str, Rule] = {
+    "empty": Rule("The answer is empty", _AGAIN),
+    "html": Rule("The answer is a web page, not an order", f"{_AGAIN} A proxy or a login page may be in the way."),
+    "broken_json": Rule("The JSON is broken at {got}", _AGAIN),
+    "not_utf8": Rule("The text is not UTF-8 at {got}", f"{_AGAIN} If it is a file, save it as UTF-8."),
+    "lone_surrogate": Rule("The text holds half a character (a lone surrogate)", _SOURCE),
+    "too_deep": Rule("The JSON is nested too deep", _SOURCE),
+    "not_an_object": Rule("The answer is not one order: {got} instead of an object", _AGAIN),
+    "no_order_id": Rule("There is no orderId", "Look at the raw order; it may not be an order of this API."),
+    "repeated_field": Rule("{column} stands twice in one object", _SOURCE),
+    "wrong_type": Rule("{column} must be {expected}, but is {got}", _CHANGED),
+    "not_whole": Rule("{column} must be a whole number, but is {got}", _SOURCE),
+    "out_of_range": Rule("{column} is a number that its column cannot hold exactly: {got}", _SOURCE),
+    "not_an_instant": Rule("{column} must be a time such as 2026-03-05T14:48:12Z, but is {got}", _SOURCE),
+    "not_a_day": Rule("{column} must be a day such as 2026-03-05, but is {got}", _SOURCE),
+    "required": Rule("{column} must not be empty", _CHANGED),
+    "unique": Rule("{column} must be unique, but {got} occurs twice", "Build from each order once."),
+    "allowed": Rule("{column} must be {expected}, but is {got}", _CHANGED),
+    "reference": Rule("{column} refers to a row of {expected} that does not exist: {got}", _CHANGED),
+}
+
+NOTES: dict[str, str] = {
+    "unknown_field": "The API sent a field that quivo_frames does not know{got}. It is kept in the raw order only.",
+    "rounded_money": "More than four decimals were rounded half to even.",
+    "digits_past_microseconds": "Digits past the microsecond were cut off.",
+    "no_time_zone": "A time without a zone was taken as UTC.",
+    "day_for_instant": "A day without a time was taken as midnight UTC.",
+    "instant_for_day": "Of a full timestamp the date was taken.",
+    "empty_text": "An empty text was taken as no value.",
+    "not_free_form": "A free-form value is no object: it is kept as JSON text, and has no rows in custom_attributes.",
+    "repeated_attribute": "A key stands twice in a free-form object: the table has its last value, the JSON text both.",
+    "repeated_order": "An order came more than once: the newest answer was taken.",
+    "vanished_field": "Every row had it in the dataset before, and none has it now.",
+    "new_value": "The dataset before did not have this value{got}.",
+}
+
+_STARTS = {b'"': "a text", b"{": "an object", b"[": "a list", b"t": "true or false", b"f": "true or false"}
+
+_JSON_TYPES = {
+    "int | float | null": "a whole number",
+    "int | float": "a whole number",
+    "float | null": "a number",
+    "str | null": "a text",
+    "bool | null": "true or false",
+    "array | null": "a list",
+    "object | null": "an object",
+    "int": "a number",
+    "float": "a number",
+    "str": "a text",
+    "string": "a text",
+    "bool": "true or false",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+    "number out of range": "a number of too many digits",
+}
+
+
+def failure(
+    raw: RawOrder, stage: str, rule: str, path: str = "$", *,
+    order_id: int | None = None, column: tuple[Table, Column] | None = None, expected: str = "", got: object = None,
+) -> Failure:  # fmt: skip
+    """The failure of one order, in words."""
+    words, cure = RULES[rule]
+    table, field = column or at(path) or (None, None)
+    number = order_id if order_id is not None else raw.order_id
+    what = words.format(
+        column=f"{field.name} of {table.name}" if table and field else path,
+        expected=_JSON_TYPES.get(expected, expected),
+        got=_JSON_TYPES.get(str(got)) or (shown(got, field.privacy) if field else str(got)[:60]),
+    )
+    who = f"Order {number}" if number is not None else "An order without a readable id"
+    message = f"{who} ({raw.source}, {raw.place}): {what}, at {path}. It is left out of all tables. {cure}"
+    names = (table.name if table else None, field.name if field else None)
+    return Failure(stage, number, raw.source, raw.place, *names, path, rule, message)
+
+
+def note(kind: str, path: str, count: int, order_id: int | None, got: str = "") -> Note:
+    """The note about one kind of decision, in words; `got` is what it is about, if that can be told."""
+    return Note(kind, path, count, order_id, NOTES[kind].format(got=f": {got}" if got else ""))
+
+
+def kind_of(raw: bytes) -> str:
+    """What stands in a field that nobody knows; its value may be personal data, and is not shown."""
+    return _STARTS.get(raw[:1], "a number")
+
+
+def shown(value: object, privacy: Privacy) -> str:
+    """A value as a message may show it: short, and masked where it can be personal."""
+    text = str(value)
+    if privacy is not Privacy.NONE or not _HARMLESS.fullmatch(text):
+        return f"a value of {len(text)} characters (not shown: it may be personal data)"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def at(path: str) -> tuple[Table, Column] | None:
+    """The table and column that a JSON path leads to."""
+    return _PLACES.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))
+
+
+_HARMLESS = re.compile(r"[-+0-9.,:/ TZeE]*")
+"""What numbers, times and keys are made of; names and addresses have other letters."""
+
+_PLACES = {table.json_path(column): (table, column) for table in TABLES.values() for column in table.values}

@@ -1,0 +1,91 @@
+"""What Quivo answered for one order. Floor 0: imports nothing of the house.
+
+An `Answer` is what the client brings from one refetch; the archive keeps it. A `RawOrder` is one order's JSON as a
+build reads it, from an archive or from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, NamedTuple
+
+
+class Outcome(StrEnum):
+    """How the refetch of one order ended."""
+
+    FETCHED = "fetched"
+    UNKNOWN = "unknown order"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    UNUSABLE = "unusable answer"
+    SKIPPED = "skipped"
+
+
+class Answer(NamedTuple):
+    """The end of one refetch, good or not.
+
+    `answered_at` is UTC; `status`, `headers` and `body` are those of the last try, None, {} and b"" where no answer
+    came; `body` is the entity as received, before anything read it (of an answer that is not good, without the secrets
+    that it may repeat); `throttled` counts the tries that Quivo answered with 429; `seconds` spans all tries with their
+    waits, `latency` the last one alone, None where no answer came.
+    """
+
+    order_id: int
+    outcome: Outcome
+    answered_at: datetime
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes
+    tries: int
+    throttled: int
+    seconds: float
+    latency: float | None
+    message: str
+
+
+class RawOrder(NamedTuple):
+    """One order's JSON, and where it came from.
+
+    `fetched_at` is UTC, None for files that do not say; `source` and `place` are as in `Failure`.
+    """
+
+    body: bytes
+    order_id: int | None
+    fetched_at: datetime | None
+    source: str
+    place: str
+
+
+class Failure(NamedTuple):
+    """Why one order is in no table: one row of `failures`."""
+
+    stage: Annotated[str, "Where it failed: decode, flatten or validate."]
+    order_id: Annotated[int | None, "The order; null where the answer does not tell it."]
+    source: Annotated[str, "The archive or file that the order was read from."]
+    place: Annotated[str, "The place in it: response, line or element."]
+    table: Annotated[str | None, "The table that could not take the order; null where it was not read so far."]
+    column: Annotated[str | None, "The column that could not take the value."]
+    path: Annotated[str, "JSON path inside the order."]
+    rule: Annotated[str, "The rule that was broken, a fixed word to count by."]
+    message: Annotated[str, "What happened and what to do, in plain words."]
+
+
+class Lineage(NamedTuple):
+    """The answer that one order of a dataset was made from: one row of the lineage."""
+
+    order_id: Annotated[int, "The order."]
+    fetched_at: Annotated[datetime, "When the answer arrived."]
+    fingerprint: Annotated[int, "The first 8 bytes of the sha256 of its body."]
+    source: Annotated[int, "The archive that has it, by its place among the inputs, counted from 0."]
+
+
+class Note(NamedTuple):
+    """A reading that needed a decision, or a field that nobody knows: one row of `notes`."""
+
+    kind: Annotated[str, "What was noticed, a fixed word to count by."]
+    path: Annotated[str, "JSON path inside the orders; [] is any place of a list."]
+    count: Annotated[int, "How many values."]  # type: ignore[assignment]  # hides tuple.count
+    order_id: Annotated[int | None, "One order as an example."]
+    message: Annotated[str, "What was decided, in plain words."]

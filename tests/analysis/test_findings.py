@@ -1,0 +1,87 @@
+"""The findings: a frame, the worst first, with a face; and what is fine near the border of a check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quivo_frames.analysis.checks.check import Severity
+from quivo_frames.analysis.checks.findings import FINDINGS, Findings
+from quivo_frames.analysis.checks.limits import Limits
+from tests.support.fair_order import OTHER_UNIT, audited
+
+WRONG: list[dict[str, Any]] = [
+    {"currency": "EURO"},
+    OTHER_UNIT
+    | {"latestShipDate": "2026-09-01", "fulfillmentOrders.0.shipments.0.deliveryDate": "2026-09-02T18:00:00Z"},
+    OTHER_UNIT | {"currency": "EURO", "cashOnDeliveryAmount": 5},
+]
+"""A warning; an error and an info; a warning and an error."""
+
+
+def found() -> Findings:
+    only = ("unknown_currency", "shipped_late", "delivered_early", "cash_without_currency", "sscc_twice")
+    return audited(WRONG, only=only)
+
+
+def test_the_worst_stand_first_and_then_by_check_and_order() -> None:
+    assert found().select("severity", "check", "order_id").rows() == [
+        ("error", "cash_without_currency", 1003),
+        ("error", "shipped_late", 1002),
+        ("warning", "unknown_currency", 1001),
+        ("warning", "unknown_currency", 1003),
+        ("info", "delivered_early", 1002),
+    ]
+
+
+def test_by_check_counts_and_gives_an_example_the_most_orders_of_a_severity_first() -> None:
+    more = [*WRONG, OTHER_UNIT | {"latestShipDate": "2026-09-01"}]
+    counted = audited(more, only=["shipped_late", "cash_without_currency", "unknown_currency"]).by_check()
+    assert counted.select("check", "findings", "orders").rows() == [
+        ("shipped_late", 2, 2), ("cash_without_currency", 1, 1), ("unknown_currency", 2, 2),
+    ]  # fmt: skip
+    assert counted["example"][2] == "Order 1001: EURO is no code of a currency."
+
+
+def test_findings_are_a_frame_and_stay_findings_when_they_are_filtered() -> None:
+    findings = found()
+    assert isinstance(findings, pl.DataFrame)
+    assert findings.schema == FINDINGS.schema
+    errors = findings.filter(severity="error")
+    assert isinstance(errors, Findings)
+    assert errors.as_of == findings.as_of is not None
+    assert (
+        str(errors).splitlines()[0]
+        == "2 findings in 2 orders, as of 2026-10-12 00:00 UTC: 2 errors, 0 warnings, 0 info"
+    )
+    assert findings.counts() == {Severity.ERROR: 2, Severity.WARNING: 2, Severity.INFO: 1}
+
+
+def test_the_face_is_escaped_and_tells_the_headline() -> None:
+    shown = audited({"currency": "<b>"})._repr_html_()
+    assert "1 finding in 1 order, as of 2026-10-12 00:00 UTC" in shown
+    assert "&lt;b&gt; is no code of a currency." in shown
+    assert "<b> is" not in shown
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        {f"positions.0.{name}": -12 for name in ("unitGrossPrice", "totalGrossAmount")},  # a refund
+        {"piiDataRemoved": True} | {f"{a}Address.name1": "000" for a in ("delivery", "invoice")} | {"deliveryAddress.email": ""},
+        {"positions.0.unitWeight": 0},
+        {"positions.0.totalWeight": 0},
+    ],
+)  # fmt: skip
+def test_what_is_fine(fine: dict[str, Any]) -> None:
+    only = ["gross_below_net", "personal_data_left", "weight_total_differs"]
+    assert audited(fine, only=only).to_dicts() == []
+
+
+def test_codes_may_be_declared_fine() -> None:
+    changes = {"currency": "XBT", "deliveryAddress.country": "EU"}
+    assert audited(changes)["check"].to_list() == ["unknown_country", "unknown_currency"]
+    assert audited(changes, limits=Limits(currencies=("XBT",), countries=("EU",))).is_empty()
+    assert audited({"deliveryAddress.country": "XK"}, limits=Limits(countries=())).height == 1

@@ -1,0 +1,364 @@
+"""The page of one order: complete but for personal data, readable at any width, and deaf to what the data says."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quivo_frames.analysis.order_page import document, found, show
+from quivo_frames.builder.build import build
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.errors import ConfigError
+from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.frames import Frames
+from quivo_frames.model.order import Kind, Privacy
+from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import order_json
+from tests.support.paths import DOCUMENTED_ORDER
+
+DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
+
+
+def of(**fields: Any) -> Frames:
+    frames = flatten([json.dumps({"orderId": 7, **fields})])
+    assert frames.failures.is_empty()
+    return frames
+
+
+def page(tables: Any, width: int = 120) -> str:
+    out = io.StringIO()
+    show(tables, file=out, width=width)
+    return out.getvalue()
+
+
+def section(text: str, title: str) -> list[str]:
+    """The lines of one section, their cells divided by two blanks and more."""
+    found = re.search(rf"^{title}.*\n((?:  .*\n)*)", text, re.MULTILINE)
+    assert found, text
+    return [line.strip() for line in found[1].splitlines()]
+
+
+def cells(text: str, title: str) -> list[list[str]]:
+    return [re.split(r"\s{2,}", line) for line in section(text, title)]
+
+
+# What is on it
+
+
+def test_the_head_names_the_order_and_whose_it_is() -> None:
+    text = page(
+        of(
+            orderStatus="PROCESSING", orderIdentifier="A-1", orderReference="#1", sellerId=11, sellerName="Seller",
+            shopId=22, shopSystemName="Shop", warehouseId=33,
+            fulfillmentOrders=[{"warehouseId": 33, "warehouseName": "North"}, {"warehouseId": 44, "warehouseName": "South"}],
+        )
+    )  # fmt: skip
+    assert text.startswith("Order 7\n")
+    assert cells(text, "Order 7") == [
+        ["status", "PROCESSING"],
+        ["identifier", "A-1"],
+        ["reference", "#1"],
+        ["seller", "11 Seller"],
+        ["shop", "22 Shop"],
+        ["warehouse", "33 North, 44 South"],
+    ]
+
+
+def test_an_order_with_nothing_but_its_id_has_a_page() -> None:
+    text = page(of())
+    assert "status      –" in text
+    for title in ("Timeline", "Lines", "Handling units"):
+        assert f"\n{title}: none\n" in text
+    assert text.endswith("Personal and secret values are not shown here; --json prints everything.\n")
+
+
+def with_distinct_times(value: Any, numbers: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: with_distinct_times(inner, numbers, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_distinct_times(inner, numbers, name) for inner in value]
+    if isinstance(value, str) and value.endswith("Z"):
+        return f"{2000 + next(numbers)}-03-05T14:48:12Z"
+    return value
+
+
+def test_the_timeline_has_every_instant_of_the_documented_order_in_the_order_of_time() -> None:
+    order = with_distinct_times(DOCUMENTED, iter(range(100, 0, -1)))
+    wanted = re.findall(r"\d{4}-\d\d-\d\dT[\d:]{8}Z", json.dumps(order))
+    assert len(wanted) > 15
+    shown = re.findall(r"\d{4}-\d\d-\d\d [\d:]{8}", page(flatten([json.dumps(order)]), 80))
+    assert shown == sorted(time.replace("T", " ").removesuffix("Z") for time in wanted)
+    assert len(wanted) == sum(
+        column.kind is Kind.INSTANT and bool(column.path) for t in TABLES.values() for column in t.columns
+    )
+
+
+def test_the_timeline_says_what_happened_and_to_which_shipment() -> None:
+    lot = {"expirationDate": "2027-01-01T00:00:00Z"}
+    text = page(
+        of(
+            created="2026-01-01T01:00:00+01:00",
+            fulfillmentOrders=[
+                {
+                    "fulfillmentOrderId": 55,
+                    "fulfillmentOrderCreated": "2026-01-02T00:00:00Z",
+                    "shipments": [
+                        {"shipmentId": 66, "shipDate": "2026-01-03T00:00:00.5Z", "positions": [lot, lot]},
+                        {"shipDate": "2025-12-31T00:00:00Z"},
+                    ],
+                }
+            ],
+        )
+    )
+    assert cells(text, "Timeline")[1:] == [
+        ["when (UTC)", "what", "order", "shipment"],  # fulfillment is on the line above
+        ["─" * len(section(text, "Timeline")[2])],
+        ["2025-12-31 00:00:00", "It was shipped", "55", "7/0/1"],  # a shipment without a number by its address
+        ["2026-01-01 00:00:00", "The order was created at Quivo"],
+        ["2026-01-02 00:00:00", "The fulfillment order was created", "55"],
+        ["2026-01-03 00:00:00.500000", "It was shipped", "55", "66"],
+        ["2027-01-01 00:00:00", "Shipped line of a shipment: expiration date of the lot (2 times)", "55", "66"],
+    ]
+
+
+def line(identifier: str | None, sku: str | None, quantity: int | None, **more: Any) -> dict[str, Any]:
+    return {"positionIdentifier": identifier, "sku": sku, "quantity": quantity, **more}
+
+
+def lines(text: str) -> list[list[str]]:
+    return cells(text, "Lines")[2:]
+
+
+def test_lines_are_laid_side_by_side_by_identifier_else_by_sku_and_lot() -> None:
+    text = page(
+        of(
+            positions=[
+                line("L1", "A", 3, lot="x", name="Tea"), line("L2", "A", 4, lot="y", name="Tea"), line("L3", "B", 5, name="Cup"),
+            ],
+            fulfillmentOrders=[{
+                "positions": [line(None, "A", 4, lot="y"), line(None, "A", 3, lot="x"), line(None, "other", 5, orderedSku="B")],
+                "shipments": [
+                    {"positions": [line("L2", "A", 1, lot="z"), line(None, "B", 2, lot="any")]},
+                    {"positions": [line("L2", "A", 2), line("L1", "A", 3)]},
+                ],
+            }],
+            handlingUnits=[{"handlingPositions": [line("L3", "B", 2)], "childHandlingUnits": [{"handlingPositions": [line("L3", "B", 3)]}]}],
+        )
+    )  # fmt: skip
+    assert cells(text, "Lines")[0] == ["line", "SKU", "lot", "article", "ordered", "planned", "shipped", "packed"]
+    assert lines(text) == [
+        ["L1", "A", "x", "Tea", "3", "3", "3", "–"],
+        ["L2", "A", "y", "Tea", "4", "4", "3", "–"],
+        ["L3", "B", "Cup", "5", "5", "2", "5"],
+    ]
+
+
+def test_what_belongs_to_no_single_line_has_a_line_of_its_own() -> None:
+    text = page(
+        of(
+            positions=[line("L1", "A", 3), line("L2", "A", 4)],
+            fulfillmentOrders=[{
+                "positions": [line(None, "A", 3), line(None, "A", 4)],
+                "shipments": [{"positions": [line("L9", "A", 7), line(None, None, 1), line("L1", "A", None)]}],
+            }],
+        )
+    )  # fmt: skip
+    assert lines(text) == [
+        ["L1", "A", "3", "–", "?"],
+        ["L2", "A", "4", "–", "–"],
+        ["A", "(of no single ordered line)", "–", "7", "–"],
+        ["L9", "A", "(of no single ordered line)", "–", "–", "7"],
+        ["(of no single ordered line)", "–", "–", "1"],
+    ]
+
+
+def test_what_was_cancelled_or_reversed_is_not_counted_but_named() -> None:
+    text = page(
+        of(
+            positions=[line("L1", "A", 3)],
+            fulfillmentOrders=[
+                {"fulfillmentOrderId": 5, "cancelled": True, "positions": [line(None, "A", 3)]},
+                {
+                    "fulfillmentOrderId": 6, "cancelled": False, "positions": [line(None, "A", 3)],
+                    "shipments": [
+                        {"shipmentId": 8, "reversed": True, "positions": [line("L1", "A", 3)]},
+                        {"shipmentId": 9, "reversed": False, "positions": [line("L1", "A", 2)]},
+                    ],
+                },
+            ],
+        )
+    )  # fmt: skip
+    assert lines(text) == [
+        ["L1", "A", "3", "3", "2"],
+        ["Not counted as planned: fulfillment order 5, which was cancelled."],
+        ["Not counted as shipped: shipment 8, which was reversed."],
+    ]
+
+
+def test_handling_units_are_a_tree_with_their_contents() -> None:
+    carton = {"type": "CARTON", "handlingPositions": [line("L1", "A", 3), line(None, None, None)]}
+    text = page(
+        of(handlingUnits=[{"type": "PALLET", "sscc": "34", "childHandlingUnits": [carton, {}]}, {"carrier": "C"}])
+    )
+    assert section(text, "Handling units") == [
+        "PALLET, sscc 34",
+        "├── CARTON",
+        "│   ├── 3 × A, line L1",
+        "│   └── ? × (no SKU)",
+        "└── handling unit",
+        "handling unit, carrier C",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_units_of_any_depth_are_drawn_with_room_for_each(width: int) -> None:
+    units: list[Any] = [{"sscc": "340123451002530999", "handlingPositions": [line("L100", "SKU-LAST", 9)]}]
+    for depth in range(120, 0, -1):
+        units = [{"type": "CARTON", "sscc": f"3401234510025{depth:05d}", "childHandlingUnits": units}]
+    text = page(of(handlingUnits=units), width)
+    found = re.findall(r"sscc (\d{18})\b", text)
+    assert found == sorted(found)
+    assert len(set(found)) == 121
+    assert "9 × SKU-LAST, line L100" in text
+    assert text.count("more units: see (") == text.count(") in CARTON") == 15
+    assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_pages_of_the_stand_in_fit_their_width_and_break_no_id(width: int) -> None:
+    for number in range(100_001, 100_041):
+        frames = flatten([order_json(number)])
+        text = page(frames, width)
+        assert max(map(len, text.splitlines())) <= width
+        words = set(re.split(r"[\s,]+", text))
+        for table, column in [
+            ("orders", "order_id"), ("order_positions", "position_identifier"), ("order_positions", "sku"),
+            ("handling_units", "sscc"), ("handling_units", "handling_unit_identifier"),
+        ]:  # fmt: skip
+            assert set(frames[table][column].drop_nulls().cast(pl.String)) <= words, (number, column)
+        assert "…" not in text
+
+
+def test_a_long_name_is_broken_before_an_id_is() -> None:
+    text = page(
+        of(
+            positions=[line("LINE-00000001", "SKU-000000001", 3, name="A name of an article that is long " * 2)],
+            handlingUnits=[{"handlingPositions": [line("LINE-00000001", "SKU-000000001", 3)]}],
+        ),
+        80,
+    )
+    assert any(cell[:2] == ["LINE-00000001", "SKU-000000001"] for cell in cells(text, "Lines"))
+
+
+def test_an_id_longer_than_the_page_is_folded_and_not_cut() -> None:
+    long = "X" * 300
+    text = page(of(orderIdentifier=long, positions=[line(long, long, 1, lot=long)], handlingUnits=[{"sscc": long}]), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("X") == 5 * 300
+
+
+# What is not on it
+
+
+def canaries(value: Any, name: str = "") -> Any:
+    """The documented order with another text in each field."""
+    if isinstance(value, dict):
+        return {key: canaries(inner, f"{name}.{key}") for key, inner in value.items()} or {"canary": f"free{name}"}
+    if isinstance(value, list):
+        return [canaries(inner, name) for inner in value]
+    if isinstance(value, str) and not value.startswith("20"):
+        return f"canary{name}"
+    return value
+
+
+def test_no_personal_and_no_secret_value_is_on_the_page() -> None:
+    frames = flatten([json.dumps(canaries(DOCUMENTED))])
+    text = page(frames, 1000)
+    seen = set(re.findall(r"canary[\w.]*|free[.]\w*", text))
+    classes = {
+        value: column.privacy
+        for name, table in TABLES.items()
+        for column in table.columns
+        for value in map(str, frames[name][column.name])
+    }
+    assert len([value for value, privacy in classes.items() if privacy is not Privacy.NONE]) > 25
+    assert seen
+    assert {classes[value] for value in seen} == {Privacy.NONE}
+    for value, privacy in classes.items():
+        assert privacy is Privacy.NONE or value == "123.0" or value not in text, value
+    assert b"canary.deliveryAddress.name1" in document(frames)
+
+
+MEANT = "[bold red]x[/] :smile: \x1b[31mred\x1b]0;title\x07 \x9b31m \u202eevil\r\nnew\tline\0 [link=http://x.example]y[/link]"
+
+
+def test_a_text_of_the_data_is_neither_markup_nor_an_order_to_the_terminal() -> None:
+    text = page(
+        of(
+            orderStatus=MEANT, sellerName=MEANT, positions=[line(MEANT, MEANT, 1, name=MEANT, lot=MEANT)],
+            handlingUnits=[{"type": MEANT, "sscc": MEANT, "handlingPositions": [line(MEANT, MEANT, 1)]}],
+            fulfillmentOrders=[{"warehouseName": MEANT}],
+        ),
+        1000,
+    )  # fmt: skip
+    plain = (
+        "[bold red]x[/] :smile: \\x1b[31mred\\x1b]0;title\\x07 \\x9b31m \\u202eevil\\r\\nnew\\tline\\x00 "
+        "[link=http://x.example]y[/link]"
+    )
+    assert text.count(plain) == 11
+    assert all(sign == "\n" or sign.isprintable() for sign in text)
+
+
+# As JSON
+
+
+def test_the_document_is_the_whole_order_as_one_json_document() -> None:
+    body = order_json(100_022)
+    order = json.loads(document(flatten([body])))
+    assert order["orderId"] == 100_022
+    assert order["deliveryAddress"] == {
+        k: v for k, v in json.loads(body)["deliveryAddress"].items() if v not in (None, [])
+    }
+    assert document(flatten([body])).count(b"\n") > 100
+
+
+def test_the_document_holds_no_order_to_a_terminal_and_numbers_as_they_were() -> None:
+    free = '{"n":1.10,"big":12345678901234567890.0}'
+    text = f'{{"orderId":7,"comment":{json.dumps(MEANT, ensure_ascii=False)},"customAttributes":{free}}}'
+    told = document(flatten([text])).decode()
+    assert json.loads(told)["comment"] == MEANT
+    assert all(sign == "\n" or sign.isprintable() for sign in told)
+    assert '"n": 1.10' in told
+    assert "12345678901234567890.0" in told
+
+
+# Finding it
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("show")
+    bodies = [order_json(number) for number in range(100_001, 100_031)]
+    (folder / "orders.ndjson").write_bytes(b"\n".join([*bodies, b'{"orderId":5,"sellerId":1.5}', b'{"orderId":6,']))
+    return build(folder / "orders.ndjson", folder / "tables")
+
+
+def test_an_order_of_a_dataset_is_found_with_its_rows_alone(dataset: Dataset) -> None:
+    assert page(found(dataset, 100_008)) == page(flatten([order_json(100_008)]))
+
+
+def test_an_order_that_failed_is_told_with_its_failure(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"Order 5 is in no table of .*seller_id of orders must be a whole number"):
+        found(dataset, 5)
+    with pytest.raises(ConfigError, match=r"Order 6 is in no table of .*JSON is broken"):
+        found(dataset, 6)
+
+
+def test_an_order_that_was_never_built_is_told(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"Order 4711 is not among the 32 orders of .*Refetch it"):
+        found(dataset, 4711)

@@ -1,0 +1,163 @@
+"""Where a build reads from: any range of places gives the same orders as one reading from the beginning."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from quivo_frames.archive.archive import Archive
+from quivo_frames.builder import inputs as sources_module
+from quivo_frames.builder.build import build
+from quivo_frames.builder.inputs import Inputs, Part, Slice, sources
+from quivo_frames.errors import ConfigError
+from quivo_frames.flattening.decode import Peek, glance, peek
+from quivo_frames.model.records import Answer, Outcome
+
+if TYPE_CHECKING:
+    from quivo_frames.model.records import RawOrder
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def body(order_id: int, size: int = 0) -> bytes:
+    return json.dumps({"orderId": order_id, "comment": "x" * size}).encode()
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """An archive, lines with blank ones between, packed lines, and a list: 12, 20, 20 and 8 orders, 5 of them twice."""
+    monkeypatch.setattr(sources_module, "STEP", 3)
+    with Archive(tmp_path / "a.sqlite") as archive:
+        run, _ = archive.begin(range(1, 13))
+        for n in range(12, 0, -1):
+            archive.record(
+                run, Answer(n, Outcome.FETCHED, NOON + timedelta(hours=n), 200, {}, body(n), 1, 0, 0.1, 0.1, "")
+            )
+    lines = tmp_path / "b.ndjson"
+    lines.write_bytes(b"\n\r\n".join(body(n) for n in range(101, 121)) + b"\n")
+    packed = tmp_path / "c.ndjson.gz"
+    packed.write_bytes(gzip.compress(b"\n".join(body(n) for n in range(201, 221))))
+    whole = tmp_path / "d.json"
+    whole.write_bytes(b"[" + b",".join(body(n) for n in (1, 2, 301, 302, 201, 101, 303, 301)) + b"]")
+    return [tmp_path / "a.sqlite", lines, packed, whole]
+
+
+def read(inputs: Inputs, orders: int, size: int = 10**9, shares: int = 1) -> list[RawOrder]:
+    parts = pickle.loads(pickle.dumps(inputs.parts(orders, size, shares)))  # as another process gets them
+    return [raw for part in parts for raw in part.read()]
+
+
+def count(part: Part) -> int:
+    return sum(piece.orders for piece in part.pieces if isinstance(piece, Slice))
+
+
+@pytest.mark.parametrize("orders", [1, 3, 7, 10, 25, 59, 60, 1000])
+@pytest.mark.parametrize("shares", [1, 2, 5])
+def test_parts_together_hold_each_order_once_in_its_order(given: list[Path], orders: int, shares: int) -> None:
+    inputs = Inputs(sources(given))
+    assert list(inputs.counts.values()) == [12, 20, 20, 8]
+    assert (inputs.taken, len(inputs.losers)) == (55, 5)
+    found = read(inputs, orders, shares=shares)
+    whole = read(inputs, 10**6)
+    assert found == whole
+    ids = [json.loads(raw.body)["orderId"] for raw in found]
+    assert sorted(ids) == [*range(1, 13), *range(101, 121), *range(201, 221), 301, 302, 303]
+    assert [raw.place for raw in found if raw.source == "b.ndjson"][:2] == ["line 3", "line 5"]
+
+
+def test_parts_are_even_and_as_many_as_can_be_shared(given: list[Path]) -> None:
+    inputs = Inputs(sources(given))
+    assert [count(part) for part in inputs.parts(60, 10**9, 1)] == [60]
+    for orders, shares in ((30, 1), (30, 2), (30, 4), (10, 4)):
+        sizes = [count(part) for part in inputs.parts(orders, 10**9, shares)]
+        assert sum(sizes) == 60
+        assert max(sizes) <= orders + 20  # a packed file has one mark
+        assert len(sizes) <= -(-60 // orders // shares) * shares
+
+
+def test_large_orders_make_small_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources_module, "STEP_BYTES", 1000)
+    file = tmp_path / "o.ndjson"
+    file.write_bytes(b"\n".join(body(n, 500 if n < 50 else 0) for n in range(100)))
+    inputs = Inputs(sources([file]))
+    parts = inputs.parts(10_000, 5000, 1)
+    assert all(sum(len(raw.body) for raw in part.read()) < 5000 + 1000 + 600 for part in parts)
+    assert len(parts) >= 5
+    assert [json.loads(raw.body)["orderId"] for part in parts for raw in part.read()] == list(range(100))
+
+
+@pytest.mark.parametrize(("orders", "size"), [(4, 10**9), (10**9, 1000), (3, 700), (1, 1)])
+def test_picks_hold_so_many_orders_and_bytes_and_each_order_once(tmp_path: Path, orders: int, size: int) -> None:
+    for name, ids in (("a", range(1, 13)), ("b", range(101, 110))):
+        with Archive(tmp_path / f"{name}.sqlite") as archive:
+            run, _ = archive.begin(ids)
+            for n in ids:
+                answer = Answer(n, Outcome.FETCHED, NOON, 200, {}, body(n, 200 if n < 7 else 0), 1, 0, 0.1, 0.1, "")
+                archive.record(run, answer)
+    inputs = Inputs(sources([tmp_path / "a.sqlite", tmp_path / "b.sqlite"]))
+    assert inputs.answers is not None
+    picks = inputs.picks(inputs.answers, orders, size)
+    assert [pick.number for pick in picks] == list(range(len(picks)))
+    parts = [list(pick.read()) for pick in picks]
+    assert all(len(raws) <= orders for raws in parts)
+    assert all(sum(len(raw.body) for raw in raws) < size + 300 for raws in parts)
+    assert [raw.order_id for raws in parts for raw in raws] == [*range(1, 13), *range(101, 110)]
+
+
+def test_what_is_refetched_during_a_build_waits_for_the_next(given: list[Path]) -> None:
+    inputs = Inputs(sources(given[:1]))
+    assert inputs.answers is not None
+    with Archive(given[0]) as archive:
+        run, _ = archive.begin([3, 13])
+        for n in (3, 13):
+            archive.record(
+                run, Answer(n, Outcome.FETCHED, NOON + timedelta(days=9), 200, {}, body(n, 7), 1, 0, 0.1, 0.1, "")
+            )
+    (pick,) = inputs.picks(inputs.answers, 100, 10**9)
+    expected = [body(n) for n in range(1, 13)]
+    assert [raw.body for raw in read(inputs, 100)] == [raw.body for raw in pick.read()] == expected
+
+
+def test_a_file_that_lost_orders_since_the_first_look_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "o.ndjson"
+    file.write_bytes(b"\n".join(body(n) for n in range(30)))
+    inputs = Inputs(sources([file]))
+    file.write_bytes(b"\n".join(body(n) for n in range(20)))
+    with pytest.raises(ConfigError, match="changed while it was read"):
+        read(inputs, 1000)
+
+
+def test_a_broken_answer_replaces_no_good_one(tmp_path: Path) -> None:
+    head = b'{"orderId":1,"created":null,"lastModified":"2026-01-0%dT00:00:00Z","comment":"x"}'
+    file = tmp_path / "o.ndjson"
+    file.write_bytes(b"\n".join([head % 1, (head % 2)[:-1], head % 1]))
+    assert Inputs(sources([file])).losers == {0: 1}  # the later one of the two that are whole
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        (b'{"orderId":7,"created":null,"lastModified":"2026-01-01T00:00:00Z","x":1}', (7, "2026-01-01T00:00:00Z")),
+        (b'{"orderId":7,"created":"2026","lastModified":null,"x":1}', (7, None)),
+        (b'{"orderId": 7, "created": null, "lastModified": "a"}', (7, "a")),
+        (b'{"lastModified":"a","orderId":7.0}', (7, "a")),
+        (b'{"orderId":7,"created":null,"lastModified":"\\u0061","x":1}', (7, "a")),
+        (b'{"orderId":99999999999999999999,"created":null,"lastModified":null,"x":1}', (None, None)),
+        (b"[]", (None, None)),
+    ],
+)
+def test_a_glance_sees_what_a_closer_look_sees(text: bytes, seen: tuple[int | None, str | None]) -> None:
+    assert glance(text) == peek(text) == Peek(*seen)
+
+
+def test_tables_are_no_orders(tmp_path: Path) -> None:
+    (tmp_path / "o.ndjson").write_bytes(body(1))
+    build(tmp_path / "o.ndjson", tmp_path / "tables")
+    with pytest.raises(ConfigError, match="holds tables that were built"):
+        sources([tmp_path / "tables"])

@@ -1,0 +1,118 @@
+"""Processes beside this one: whoever is free takes the next item, and none is lost or waits without end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from quivo_frames.builder.executors.local import Crew
+from quivo_frames.errors import ConfigError, LostWorker
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.alone
+
+
+def square(number: int) -> tuple[int, int]:
+    time.sleep(0.02)
+    return number, number * number
+
+
+def where(_: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def refuse(number: int) -> int:
+    if number == 3:
+        raise ConfigError("three is not for us")
+    return number
+
+
+def die(here: int, number: int) -> int:
+    if os.getpid() != here:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05)
+    return number
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_every_item_is_worked_on_once(jobs: int) -> None:
+    with Crew(jobs, most=jobs) as crew:
+        assert sorted(crew.share(square, range(20))) == [(n, n * n) for n in range(20)]
+        assert list(crew.share(square, [])) == []
+        assert sorted(crew.share(square, [7])) == [(7, 49)]  # and it can be asked again
+
+
+def test_this_process_works_as_well_as_the_others() -> None:
+    with Crew(2, most=2) as crew:
+        list(crew.share(where, range(4)))  # until the other one has begun
+        assert len(set(crew.share(where, range(30)))) == 2
+
+
+def test_no_more_processes_than_are_worth_it() -> None:
+    with Crew(8, most=1) as crew:
+        assert set(crew.share(where, range(3))) == {os.getpid()}
+    assert Crew(None, most=10**9).size >= 1
+
+
+def test_an_error_of_another_process_comes_here() -> None:
+    for jobs in (1, 2):
+        with Crew(jobs, most=jobs) as crew, pytest.raises(ConfigError, match="three is not for us"):
+            list(crew.share(refuse, range(30)))
+
+
+def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
+    with Crew(2, most=2) as crew, pytest.raises(LostWorker, match="--jobs 1"):
+        list(crew.share(partial(die, os.getpid()), range(200)))
+
+
+SCRIPT = """
+import sys, time
+from tests.test_crew import where
+from quivo_frames.crew import Crew
+print("begun", flush=True)  # a script without a guard: other processes must not run it again
+with Crew(3, most=3) as crew:
+    for pid in crew.share(where, range(10_000)):
+        print(pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_a_script_that_has_no_guard(tmp_path: Path, ending: signal.Signals) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stdout.readline() == "begun\n"
+    seen: set[int] = set()
+    while len(seen) < 3:
+        seen.add(int(running.stdout.readline()))
+    if ending is signal.SIGINT:  # as a terminal sends it: to all
+        os.killpg(running.pid, ending)
+    else:
+        running.kill()
+    _, told = running.communicate(timeout=60)
+    assert told.count("KeyboardInterrupt") == told.count("Traceback") == (ending is signal.SIGINT), told
+    deadline = time.monotonic() + 20
+    while (alive := [pid for pid in seen if _is_alive(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

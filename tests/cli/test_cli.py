@@ -1,0 +1,474 @@
+"""The command line: exit status, messages, and what goes where."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quivo_frames.archive.archive import Archive
+from quivo_frames.builder.build import build
+from quivo_frames.cli import main
+from quivo_frames.model.records import Answer, Outcome
+from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.orders import order_json, write_ndjson
+from quivo_frames.standin.server import StandIn
+from tests.builder.test_incremental import NOON, keep
+
+HIGHEST = "9223372036854775808"
+
+
+@pytest.fixture(scope="module")
+def api():
+    with StandIn(orders=30, faults={100_007: [Fault.bad_request(times=None)]}) as served:
+        yield served
+
+
+@pytest.fixture
+def settings(api: StandIn) -> dict[str, str]:
+    return {
+        "QUIVO_BASE_URL": api.base_url,
+        "QUIVO_API_KEY": api.api_key,
+        "QUIVO_USERNAME": api.username,
+        "QUIVO_PASSWORD": api.password,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("QUIVO_")}
+    clean["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "quivo_frames.cli", *arguments],
+            cwd=tmp_path, env={**clean, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_the_help_of_a_command_shows_an_example(command: str, run) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: quivo-frames {command}" in done.stdout
+    assert "\\b" not in done.stdout
+
+
+def test_refetch_status_and_build_of_good_orders(run, settings, tmp_path: Path) -> None:
+    found = run("find", "--limit", "3", env=settings)
+    assert (found.returncode, found.stdout) == (0, "100001\n100002\n100003\n")
+    done = run("refetch", "--ids", "-", env=settings, stdin=found.stdout)
+    assert done.returncode == 0
+    assert "3 fetched" in done.stdout
+    assert done.stderr == ""
+    status = run("status")
+    assert status.returncode == 0
+    assert "3 asked, 3 fetched, 0 skipped, 0 failed, 0 left" in status.stdout
+    built = run("build", "orders.sqlite", "--out", "tables", "--json")
+    assert built.returncode == 0
+    assert json.loads(built.stdout)["orders"]["out"] == 3
+    assert pl.read_parquet(tmp_path / "tables" / "orders.parquet")["order_id"].to_list() == [100_001, 100_002, 100_003]
+
+
+def test_failed_orders_are_named_and_make_status_1(run, settings) -> None:
+    done = run("refetch", "100001", "100007", "4711", env=settings)
+    assert done.returncode == 1
+    assert "Order 4711: Quivo does not know order 4711" in done.stdout
+    assert "Order 100007:" in done.stdout
+    status = run("status", "--json")
+    assert {failure["outcome"] for failure in json.loads(status.stdout)["failures"]} == {"unknown order", "refused"}
+
+
+def test_a_dry_run_asks_nothing(run, settings, api: StandIn, tmp_path: Path) -> None:
+    before = api.requests
+    done = run("refetch", "100001", "100001", "100002", "--dry-run", "--rate", "2", env=settings)
+    assert (done.returncode, api.requests) == (0, before)
+    assert "2 requests for 2 orders" in done.stdout
+    assert "0:00:01 at 2 a second" in done.stdout
+    assert json.loads(run("refetch", "1", "--dry-run", "--json").stdout)["requests"] == 1
+    assert not (tmp_path / "orders.sqlite").exists()
+
+
+def test_fresh_orders_are_skipped(run, settings) -> None:
+    run("refetch", "100001", env=settings)
+    done = run("refetch", "100001", "100002", "--max-age", "12h", env=settings)
+    assert "1 fetched, 1 skipped" in done.stdout
+    facts = json.loads(run("refetch", "100001", "--max-age", "1d", "--json", env=settings).stdout.splitlines()[-1])
+    assert facts["outcomes"] == {"skipped": 1}
+
+
+WRONG_USE = {
+    "no ids": (["refetch"], "No order ids"),
+    "no credentials": (["refetch", "1"], "QUIVO_API_KEY, QUIVO_USERNAME, QUIVO_PASSWORD"),
+    "no credentials to find": (["find"], "QUIVO_API_KEY"),
+    "a word for an id": (["refetch", "12a"], "'12a'"),
+    "an id too high": (["refetch", HIGHEST], HIGHEST),
+    "a wrong duration": (["refetch", "1", "--max-age", "12"], "12h"),
+    "no such ids file": (["refetch", "--ids", "gone.txt"], "gone.txt"),
+    "an ids file that is torn": (["refetch", "--ids", "torn.ndjson.gz"], "torn.ndjson.gz cannot be read"),
+    "an ids file that is no text": (["refetch", "--ids", "text.txt"], "of the ids in text.txt cannot be order ids"),
+    "ids in a folder": (["refetch", "--ids", "empty"], "empty is a folder"),
+    "orders for events": (["refetch", "--ids", "orders.ndjson"], "line 1: this is no webhook event"),
+    "a column of no file": (["refetch", "1", "--column", "id"], "--column belongs to a file"),
+    "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),
+    "failures and a file": (["refetch", "--ids", "text.txt", "--failed-of", "1"], "leave out other ids"),
+    "failures of no archive": (["refetch", "--failed-of", "1"], "no archive orders.sqlite"),
+    "an unreadable instant": (["find", "--since", "yesterday"], "yesterday is no instant. Write 2026-06-01,"),
+    "an instant before time": (["find", "--since", "99999999d"], "99999999d is no instant"),
+    "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
+    "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
+    "a demo in a file": (["demo", "--out", "text.txt"], "text.txt cannot be worked in: File exists"),
+    "a port in use": (["serve", "--port", "PORT"], "cannot be opened"),
+    "no such file": (["build", "gone.ndjson", "--out", "t"], "gone.ndjson"),
+    "another kind of file": (["build", "text.txt", "--out", "t"], "text.txt"),
+    "an archive that is none": (["build", "text.sqlite", "--out", "t"], "text.sqlite is not an archive"),
+    "a status of none": (["status", "--archive", "text.txt"], "text.txt is not an archive"),
+    "no archive": (["status"], "no archive orders.sqlite"),
+    "a torn gz": (["build", "torn.ndjson.gz", "--out", "t"], "torn.ndjson.gz cannot be read"),
+    "a folder of others": (["build", "orders.ndjson", "--out", "mine"], "holds no dataset"),
+    "an empty folder": (["build", "empty", "--out", "t"], "no file of orders"),
+    "an order that is not there": (["show", "4711", "--from", "built"], "Order 4711 is not among the 2 orders"),
+    "a broken order to show": (["show", "100002", "--from", "built"], "The JSON is broken at"),
+    "a word for an order": (["show", "12a", "--from", "built"], "12a"),
+    "an order of an id too high": (["show", HIGHEST, "--from", "built"], HIGHEST),
+    "no folder to show from": (["show", "1"], "--from"),
+    "an order of no dataset": (["show", "1", "--from", "mine"], "mine is not a dataset"),
+    "an order of a file": (["show", "1", "--from", "text.txt", "--json"], "text.txt is not a dataset"),
+    "a history of no archive": (["history", "1"], "no archive orders.sqlite"),
+    "a history of no order": (["history", "x"], "x"),
+    "changes of no archive": (["changes", "--archive", "text.txt"], "text.txt is not an archive"),
+    "changes since no instant": (["changes", "--since", "yesterday"], "yesterday is no instant"),
+    "an unknown command": (["rebuild"], "rebuild"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "told"), WRONG_USE.values(), ids=WRONG_USE)
+def test_wrong_use_is_status_2_and_changes_nothing(
+    arguments: list[str], told: str, run, api: StandIn, tmp_path: Path
+) -> None:
+    for name in ("text.txt", "text.sqlite"):
+        (tmp_path / name).write_text("neither orders nor an archive\n" * 100)
+    (tmp_path / "torn.ndjson.gz").write_bytes(b"\x1f\x8b\x08\x00torn")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.png").touch()
+    (tmp_path / "empty").mkdir()
+    write_ndjson(tmp_path / "orders.ndjson", 2)
+    write_ndjson(tmp_path / "torn.ndjson", 2, broken_every=2)
+    build(tmp_path / "torn.ndjson", tmp_path / "built")
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    done = run(*(api.base_url.rpartition(":")[2] if word == "PORT" else word for word in arguments))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stdout == ""
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_show_prints_a_page_or_one_json_document(run, tmp_path: Path) -> None:
+    write_ndjson(tmp_path / "orders.ndjson", 3)
+    run("build", "orders.ndjson", "--out", "tables")
+    for encoding in ("utf-8", "ascii"):
+        env = {"PYTHONIOENCODING": encoding}
+        done = run("show", "100002", "--from", "tables", env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Order 100002\n")
+        assert "\x1b" not in done.stdout  # no colours where there is no terminal
+        assert encoding == "ascii" or max(map(len, done.stdout.splitlines())) <= 80
+        told = run("show", "100002", "--from", "tables", "--json", env=env)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert json.loads(told.stdout)["orderId"] == 100_002
+
+
+def test_refused_credentials_are_status_3(run, settings) -> None:
+    done = run("refetch", "100001", env={**settings, "QUIVO_PASSWORD": "canary-7f3a"})
+    assert done.returncode == 3
+    assert "canary" not in done.stdout + done.stderr
+    assert run("find", env={**settings, "QUIVO_API_KEY": "canary-7f3a"}).returncode == 3
+
+
+def test_no_network_is_status_3(run, settings) -> None:
+    done = run("find", env={**settings, "QUIVO_BASE_URL": "http://127.0.0.1:9"})
+    assert done.returncode == 3
+    assert "http://127.0.0.1:9" in done.stderr
+
+
+def test_demo_runs_offline_and_leaves_tables(run, tmp_path: Path) -> None:
+    done = run("demo", "--orders", "40")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for told in (
+        "Quivo does not know order",
+        "cannot be read as JSON",
+        "came at try 3",
+        'qf.open("quivo-demo/tables")',
+    ):
+        assert told in done.stdout
+    assert pl.read_parquet(tmp_path / "quivo-demo" / "tables" / "orders.parquet").height == 39
+    assert run("demo", "--orders", "40").returncode == 0
+
+
+@pytest.mark.alone
+def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path: Path, api: StandIn, run) -> None:
+    ids = [str(n) for n in range(100_008, 100_031)]
+    command = [sys.executable, "-m", "quivo_frames.cli", "refetch", *ids, "--rate", "8"]
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while api.served(100_011) == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
+    done = run("refetch", *ids, env=settings)
+    assert done.returncode == 0
+    assert "(resumed)" in done.stdout
+    assert max(api.served(int(n)) for n in ids) == 1
+
+
+@pytest.mark.alone
+def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-m", "quivo_frames.cli", "serve", "--orders", "3"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout
+    assert child.stdout.readline().startswith("export QUIVO_BASE_URL=http://127.0.0.1:")
+    assert child.stdout.readline().startswith("export QUIVO_API_KEY=")
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=30)
+    assert "Serving orders 100001 to 100003" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("job", "command", "told"),
+    [
+        ("building.build", ["build", "orders.sqlite", "--out", "tables"], "Nothing was changed."),
+        (
+            "forgetting.forget",
+            ["forget", "1", "--yes"],
+            "What was erased stays erased; the same command again erases the rest.",
+        ),
+        (
+            "dataset.Dataset.open",
+            ["export", "tables", "--to", "delta", "lake"],
+            "The same command again completes it.",
+        ),
+    ],
+    ids=["build", "forget", "export"],
+)
+def test_an_interrupted_command_says_what_that_leaves_behind(
+    job: str, command: list[str], told: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"quivo_frames.{job}", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    assert end.value.code == 130
+    assert capsys.readouterr().err == f"\nInterrupted. {told}\n"
+
+
+def test_build_strict_exits_with_1_when_something_was_noted(tmp_path: Path, run) -> None:
+    file = tmp_path / "o.ndjson"
+    file.write_text('{"orderId":1,"newField":true,"created":"2026-03-05"}')
+    command = ["build", str(file), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    lenient, strict = run(*command), run(*command, "--strict")
+    assert (lenient.returncode, strict.returncode) == (0, 1)
+    for done in (lenient, strict):
+        assert "2 things were noticed" in done.stdout
+        assert "1 x $.newField: The API sent a field that quivo_frames does not know: true or false." in done.stdout
+        assert "1 x $.created: A day without a time was taken as midnight UTC." in done.stdout
+    file.write_text('{"orderId":1}')
+    assert run(*command, "--strict").returncode == 1  # newField is gone, and so is created
+    assert run(*command, "--strict").returncode == 0
+
+
+def test_refetch_takes_ids_from_every_source_and_tells_what_it_left_out(run, settings, tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text("Order ID;n\n100001;1\n100002;2\n", encoding="utf-8-sig")
+    (tmp_path / "events.ndjson").write_text(
+        '{"events":[{"id":100003,"entity":"ORDERS"}]}\n{"events":[{"id":9,"entity":"SHIPMENTS"}]}\n'
+    )
+    pl.DataFrame({"theirs": [100_004, 100_005]}).write_parquet(tmp_path / "ids.parquet")
+    for source, told, warned in (
+        (["--ids", "ids.csv"], "2 orders", ""),
+        (["--ids", "ids.parquet", "--column", "theirs", "100009"], "3 orders", ""),
+        (["--ids", "events.ndjson"], "1 order", "1 order ids from events.ndjson; left out: 1 events of SHIPMENTS"),
+    ):
+        done = run("refetch", *source, env=settings)
+        assert (done.returncode, done.stderr[: len(warned)]) == (0, warned)
+        assert told in done.stdout
+    assert "6 orders, 6 good answers, 3 runs" in run("status").stdout
+
+
+def test_ids_of_a_pipe_are_planned_and_fetched(run, settings) -> None:
+    wrong = run("refetch", "--ids", "-", env=settings, stdin="100001\n# two\nx\n")
+    assert wrong.returncode == 2
+    assert "1 of the ids in stdin cannot be order ids: a text of 1 characters, not shown (line 3)" in wrong.stderr
+    done = run("refetch", "--ids", "-", "--column", "id", env=settings, stdin="id,b\n100001,1\n100002,2\n")
+    assert "2 orders" in done.stdout
+
+
+def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn) -> None:
+    first = run("refetch", "100001", "100007", "100008", env=settings)
+    assert "`quivo-frames refetch --failed-of 1 --archive orders.sqlite` asks for these again" in first.stdout
+    before = api.served(100_001)
+    again = run("refetch", "--failed-of", "1", env=settings)
+    assert (again.returncode, api.served(100_001)) == (1, before)
+    assert again.stdout.startswith("Run 2: 1 order in")
+    assert run("refetch", "100001", env=settings).returncode == 0
+    none = run("refetch", "--failed-of", "3", env=settings)
+    assert (none.returncode, none.stdout) == (0, "0 order ids from the failures of run 3: nothing to refetch.\n")
+    assert json.loads(run("refetch", "--failed-of", "3", "--json").stdout) == {
+        "event": "finished",
+        "run": None,
+        "asked": 0,
+    }
+    unknown = run("refetch", "--failed-of", "9", env=settings)
+    assert unknown.returncode == 2
+    assert "orders.sqlite has no run 9: its runs are 1 to 3." in unknown.stderr
+
+
+def test_an_empty_source_is_told_and_is_no_error(run) -> None:
+    done = run("refetch", "--ids", "-", stdin="")
+    assert (done.returncode, done.stdout) == (0, "0 order ids from stdin: nothing to refetch.\n")
+
+
+def test_a_dry_run_without_a_rate_says_how_long_it_takes_at_usual_ones(run) -> None:
+    told = run("refetch", "--ids", "-", "--dry-run", stdin="\n".join(map(str, range(1, 3601)))).stdout
+    assert "3,600 requests" in told
+    assert "; 1:00:00 at 1 a second, 0:12:00 at 5 a second, 0:06:00 at 10 a second" in told
+
+
+def test_find_since_narrows_the_query(run, settings) -> None:
+    everything = run("find", env=settings).stdout.split()
+    assert run("find", "--since", "2000-01-01", env=settings).stdout.split() == everything
+    assert (
+        run("find", "orderId:100001 OR orderId:100002", "--since", "20000d", env=settings).stdout == "100001\n100002\n"
+    )
+    for wrong, told in (
+        (["--since", "2999-01-01"], "2999-01-01T00:00:00Z lies in the future"),
+        (["--sort", "orderId"], "must be field:asc or field:desc"),
+        (["orderId:1) OR (orderId:2", "--since", "7d"], "brackets or quotes of the query do not match"),
+    ):
+        done = run("find", *wrong, env=settings)
+        assert done.returncode == 2
+        assert told in done.stderr
+
+
+def test_progress_and_result_are_lines_for_programs(run, settings: dict[str, str]) -> None:
+    done = run("refetch", *(str(n) for n in range(100_001, 100_031)), "--rate", "12", "--json", env=settings)
+    *progress, finished = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1  # one order is refused
+    assert finished.items() >= {"event": "finished", "run": 1, "asked": 30, "failed": 1, "resumed": False}.items()
+    assert len(progress) >= 2
+    assert {line["event"] for line in progress} == {"progress"}
+    assert {line["done"] + line["left"] for line in progress} == {30}
+    assert progress[0]["rate"] == pytest.approx(12, rel=0.3)
+    assert progress[0]["eta_seconds"] > 0
+    assert (progress[-1]["done"], progress[-1]["failed"], progress[-1]["left"]) == (30, 1, 0)
+    status = run("status").stdout
+    assert "30 requests, " in status
+    assert "0.0% too many for Quivo (429); answered: 50 % within " in status
+    again = run("refetch", "--failed-of", "1", "--dry-run", env=settings).stdout
+    assert again.startswith("1 request for 1 order (a new run; none left out); 0:00:00 at ")
+    assert again.endswith(" a second, as reached lately\n")
+
+
+@pytest.fixture
+def refetched(tmp_path: Path) -> str:
+    """An archive of an order that changed, and of one whose last answer cannot be read."""
+    at = datetime(2026, 3, 5, 12, tzinfo=UTC)
+    bodies = [
+        (1, b'{"orderId":1,"comment":"canary"}'),
+        (2, b'{"orderId":2}'),
+        (1, b'{"orderId":1,"orderStatus":"\xc3\xa4"}'),
+    ]
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        run, _ = archive.begin([1, 2])
+        for hours, (order_id, body) in enumerate([*bodies, (2, b"{")]):
+            when = at + timedelta(hours=hours)
+            archive.record(run, Answer(order_id, Outcome.FETCHED, when, 200, {}, body, 1, 0, 0.1, 0.1, ""))
+    return "orders.sqlite"
+
+
+def test_history_tells_what_changed_and_no_personal_value_unless_asked(run, refetched: str) -> None:
+    for encoding, status in (("utf-8", "ä"), ("iso8859-5", "\\xe4")):
+        done = run("history", "1", env={"PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "2 changes in 1 order",
+            "Order 1, seen 2026-03-05 14:00 UTC, before 2026-03-05 12:00",
+            f"  ~ orders.order_status: nothing -> {status}",
+            "  ~ orders.comment: (personal) -> nothing",
+        ]
+    assert "canary -> nothing" in run("history", "1", "--personal", "--archive", refetched).stdout
+    told = [json.loads(line) for line in run("history", "1", "--json").stdout.splitlines()]
+    assert [(row["column"], row["before"], row["after"]) for row in told] == [
+        ("order_status", None, "ä"), ("comment", "(personal)", None),
+    ]  # fmt: skip
+
+
+def test_changes_are_told_of_all_orders_and_an_unreadable_answer_is_status_1(
+    run, refetched: str, tmp_path: Path
+) -> None:
+    done = run("changes", "--since", "2026-03-05T14:00:00Z", "--out", "changes.parquet")
+    assert done.returncode == 1
+    assert done.stdout.startswith("3 changes in 2 orders\n")
+    assert "  ! Order 2 (orders.sqlite, response 4): The JSON is broken" in done.stdout
+    assert done.stdout.endswith("Written: changes.parquet\n")
+    assert pl.read_parquet(tmp_path / "changes.parquet").height == 3
+    assert "canary" not in str(pl.read_parquet(tmp_path / "changes.parquet").rows())
+    none = run("changes", "--since", "1s")
+    assert (none.returncode, none.stdout) == (0, "No changes\n")
+    assert run("changes", "--json").stdout.count("\n") == 3
+    assert run("changes", "--out", "changes.csv", "--personal").returncode == 1
+    assert (tmp_path / "changes.csv").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("command", [["audit"], ["export", "--check", "excel"], ["export", "--to", "csv", "out"]])
+def test_tables_that_cannot_be_read_are_told_without_a_traceback(run, tmp_path: Path, command: list[str]) -> None:
+    write_ndjson(tmp_path / "orders.ndjson", 20)
+    folder = build(tmp_path / "orders.ndjson", tmp_path / "tables").folder
+    content = bytearray((folder / "orders.parquet").read_bytes())
+    content[4:-8] = b"\xff" * (len(content) - 12)
+    (folder / "orders.parquet").write_bytes(content)
+    done = run(command[0], str(folder), *command[1:])
+    assert done.returncode == 3
+    assert "quivo-frames check" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_same_answers_again_leave_tables_of_several_files_as_they_are(run, tmp_path: Path) -> None:
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        keep(archive, {n: order_json(n) for n in range(100_001, 100_006)}, NOON)
+    assert run("export-raw", "raw").returncode == 0
+    assert run("build", "raw", "--out", "lake", "--format", "delta", "--jobs", "1").returncode == 0
+    file = tmp_path / "lake" / "manifest.json"
+    manifest = json.loads(file.read_text()) | {"built_at": "2026-01-02T03:04:05+00:00"}
+    file.write_text(json.dumps(manifest))
+    again = run("build", "raw", "--out", "lake", "--format", "delta")
+    assert "Nothing has changed since 2026-01-02 03:04 UTC" in again.stdout
+    full = run("build", "raw", "--out", "lake", "--format", "delta", "--full", "--jobs", "1")
+    assert "Nothing has changed" not in full.stdout
+    lost = run("build", "raw", "--out", "other", "--on", "dask://127.0.0.1:9", "--jobs", "1")
+    assert lost.returncode == 2
+    assert "127.0.0.1:9" in lost.stderr

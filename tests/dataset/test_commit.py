@@ -1,0 +1,667 @@
+"""Building anywhere: parts delivered by name and content, one commit, and what is read is the old dataset or the new."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier, Event
+from typing import Any, ClassVar
+
+import duckdb
+import polars as pl
+import pytest
+
+from quivo_frames.analysis.checks.audit import audit
+from quivo_frames.archive.archive import Archive
+from quivo_frames.builder import build as building
+from quivo_frames.builder import inputs, part
+from quivo_frames.builder.build import build
+from quivo_frames.dataset import commit, folder_writer
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, QuivoError
+from quivo_frames.maintenance.integrity import check
+from quivo_frames.model.frames import Frames
+from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.standin.orders import order_json
+from quivo_frames.storage.place import Bucket, Folder, Place, place
+from tests.builder.test_incremental import NOON, keep
+from tests.support.paths import ROOT
+
+IDS = range(100_001, 100_025)
+DAY = timedelta(days=1)
+SECRET = "Ms Secret lives here"
+
+
+def order(order_id: int, **fields: Any) -> bytes:
+    return json.dumps(json.loads(order_json(order_id)) | fields).encode()
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 24 orders three parts, delivered one by one."""
+    monkeypatch.setattr(building, "PART", 8)
+    monkeypatch.setattr(building, "TOGETHER", 1)
+    monkeypatch.setattr(inputs, "STEP", 1)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same kind of orders in each form of input; some answered again, some odd, some of no use."""
+    folder = tmp_path_factory.mktemp("given")
+    with Archive(folder / "a.sqlite") as one, Archive(folder / "b.sqlite") as other:
+        odd = {100_004: b'{"orderId":100004,"sellerId":"x"}', 100_019: order(100_019, novelty=[1, "a"])}
+        keep(one, {n: order_json(n) for n in IDS[:16]}, NOON)
+        keep(one, {n: order(n, comment="newer") for n in IDS[3:9]} | odd, NOON + DAY)
+        keep(other, {n: order(n, comment="other") for n in IDS[10:]}, NOON + DAY / 2)
+        one.export(folder / "a")
+        other.export(folder / "b")
+    lines = [order(n, lastModified=f"2026-0{n % 7 + 1}-01T00:00:00Z") for n in IDS] + [b"{", *odd.values()]
+    (folder / "orders.ndjson").write_bytes(b"\n".join([*lines, order(IDS[1], lastModified="2026-09-01T00:00:00Z")]))
+    return {
+        "archive": folder / "a.sqlite",
+        "segments": folder / "a",
+        "files": folder / "orders.ndjson",
+        "many": [folder / "a", folder / "b.sqlite"],
+        "mixed": [folder / "b", folder / "orders.ndjson"],
+    }
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as made:
+        yield made
+
+
+def assert_same(one: Dataset, other: Dataset) -> None:
+    """The same rows in the same order, as DuckDB reads them from this machine, and the same said of them."""
+    with duckdb.connect() as db:
+        for name in (*TABLES, *REPORTS):
+            rows = [
+                f"SELECT row_number() OVER () AS place, * FROM read_parquet({of.files(name)})" for of in (one, other)
+            ]
+            for first, second in (rows, rows[::-1]):
+                found = db.execute(f"SELECT count(*) FROM (({first}) EXCEPT ALL ({second}))").fetchone()
+                assert found == (0,), name
+            assert db.execute(f"DESCRIBE {rows[0]}").fetchall() == db.execute(f"DESCRIBE {rows[1]}").fetchall()
+    for fact in ("orders", "inputs", "privacy", "version", "counted", "profile", "made"):
+        assert one.manifest[fact] == other.manifest[fact], fact
+    assert one.counts() == other.counts()
+
+
+def there(where: str | os.PathLike[str]) -> set[str]:
+    return {entry.name for entry in place(where).entries()}
+
+
+def named(dataset: Dataset) -> set[str]:
+    files = (facts["files"] for facts in dataset.manifest["tables"].values())
+    return {file["file"] for one in files for file in one} | {"manifest.json"}
+
+
+def assert_whole(dataset: Dataset, others: Iterable[str] = ()) -> None:
+    """As it was written, and nothing else there but what is of others."""
+    assert check(dataset.address).flaws.is_empty(), check(dataset.address)
+    assert there(dataset.address) == named(dataset) | set(others)
+
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{kind: (kind, {}) for kind in ("archive", "segments", "files", "many", "mixed")},
+    "as of": ("many", {"as_of": NOON + DAY * 3 / 4}),
+    "pseudonyms": ("segments", {"privacy": "pseudonym"}),
+    "nothing personal": ("files", {"privacy": "none"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_workers_build_what_this_process_builds(
+    case: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "0123456789abcdef0123456789abcdef")
+    kind, options = CASES[case]
+    if kind == "files":
+        monkeypatch.setattr(building, "PART", 4)
+        monkeypatch.setattr(building, "TOGETHER", 2)
+    here = build(given[kind], tmp_path / "here", jobs=1, **options)
+    made = build(given[kind], tmp_path / "anywhere", executor=pool, **options)
+    assert_same(here, made)
+    assert len(made.files("orders")) > 1
+    assert made.notes.height
+    assert_whole(made)
+
+
+class Twice(ThreadPoolExecutor):
+    """Does everything two times, at the same time."""
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        both = [(self.submit(fn, *item), self.submit(fn, *item)) for item in zip(*iterables, strict=True)]
+        return (pair[0].result() if number % 2 else self._later(pair) for number, pair in enumerate(both))
+
+    @staticmethod
+    def _later(pair: Sequence[Future[Any]]) -> Any:
+        return [future.result() for future in pair][1]
+
+
+class Again(ThreadPoolExecutor):
+    """Does once more what a worker died of."""
+
+    deaths: ClassVar[list[str]] = []
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        for item in zip(*iterables, strict=True):
+            try:
+                yield self.submit(fn, *item).result()
+            except SystemExit:
+                yield self.submit(fn, *item).result()
+
+
+def test_parts_that_run_twice_are_there_once(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = build(given["segments"], tmp_path / "here", jobs=1)
+    write, names = Folder.write, []
+
+    def seen(self: Folder, name: str, data: bytes) -> None:
+        names.append(name)
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", seen)
+    with Twice(4) as executor:
+        made = build(given["segments"], tmp_path / "anywhere", executor=executor)
+    assert_same(here, made)
+    assert_whole(made)
+    assert set(names) == named(made)
+    assert all(names.count(name) == 2 for table in TABLES for name in names if name.startswith(f"{table}/"))
+
+
+def test_what_a_worker_left_that_died_is_no_more_than_that(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = build(given["segments"], tmp_path / "here", jobs=1)
+    write, calls = Folder.write, []
+
+    def dies(self: Folder, name: str, data: bytes) -> None:
+        calls.append(name)
+        if len(calls) in (3, 30):
+            write(self, f"{Path(name).parent}/.new-0123abcd-{Path(name).name}", data[: len(data) // 2])
+            raise SystemExit
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", dies)
+    with Again(1) as executor:
+        made = build(given["segments"], tmp_path / "anywhere", executor=executor)
+    assert_same(here, made)
+    assert_whole(made)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("out", ["", "s3://lake/tables"])
+def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
+    out: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    out = out or str(tmp_path / "tables")
+    made = build(given["segments"], out, executor=pool)
+    counts, rows = made.counts(), made.orders
+    content = place(out).read(made.manifest["tables"]["orders"]["files"][0]["file"]) or b""
+    ours = ["orders/0123-000001-abcdef.parquet", "orders/.new-12ab-0123-000001-abcdef.parquet", "orders.parquet",
+            ".lineage/answers.parquet", "notes/0123-000000-ab.parquet"]  # fmt: skip
+    others = ["notes.txt", "orders/mine.parquet", "orders/part-0.parquet", "other/orders.parquet", "exports.json"]
+    for name in (*ours, *others):
+        place(out).write(name, content)
+    found = Dataset.open(out)
+    assert found.counts() == counts
+    assert found.orders.equals(rows)
+    assert found.scan.orders.collect().equals(rows)
+    new = build(given["segments"], out, executor=pool, full=True)
+    assert new.orders.equals(rows)
+    assert_whole(new, others)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "orders.parquet", "orders/part-0.parquet", "exports.json"])
+def test_a_place_with_files_of_others_is_refused_as_it_is(
+    name: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    place(tmp_path / "out").write(name, b"mine")
+    for way in ({"executor": pool}, {"jobs": 1}):
+        with pytest.raises(ConfigError, match=f"there is {name.split('/')[0]}.*Nothing was written"):
+            build(given["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
+        assert there(tmp_path / "out") == {name}
+        assert place(tmp_path / "out").read(name) == b"mine"
+
+
+KILLED = """
+import json, os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
+from quivo_frames import building, places, sources
+from quivo_frames.building import build
+
+building.PART, building.TOGETHER, sources.STEP = 8, 1, 1
+given, out, of, name, nth = json.loads(sys.argv[1])
+owner = places.Folder if of == "Folder" else places
+original, calls = getattr(owner, name), []
+
+def kill(*arguments):
+    calls.append(1)
+    if len(calls) == nth:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments)
+
+setattr(owner, name, kill)
+with ThreadPoolExecutor(2) as pool:
+    build(given, out, executor=pool)
+"""
+MOMENTS = {
+    "before the first part": ("Folder", "write", 1),
+    "in the midst of a file": ("places", "settle", 40),
+    "before the manifest": ("Folder", "swap", 1),
+    "before the sweep": ("Folder", "remove", 1),
+}
+
+
+@pytest.mark.long
+def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_again_ends_it(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    before = build(given["archive"], tmp_path / "before", executor=pool)
+    shutil.copytree(before.address, tmp_path / "fresh")
+    fresh = build(given["many"], tmp_path / "fresh", executor=pool)
+    running = []
+    for moment, (of, name, nth) in MOMENTS.items():
+        shutil.copytree(before.address, tmp_path / moment)
+        if moment == "before the manifest":  # there it is the first build
+            shutil.rmtree(tmp_path / moment)
+        arguments = json.dumps([list(map(str, given["many"])), str(tmp_path / moment), of, name, nth])
+        running.append(subprocess.Popen([sys.executable, "-c", KILLED, arguments], cwd=ROOT))
+    assert [killed.wait() for killed in running] == [-9] * len(MOMENTS)
+    for moment in MOMENTS:
+        out = tmp_path / moment
+        if moment == "before the manifest":
+            with pytest.raises(DatasetError, match="or a build of it was cut off"):
+                Dataset.open(out)
+        else:
+            assert_same(Dataset.open(out), fresh if moment == "before the sweep" else before)
+            assert check(out).flaws.is_empty()
+        assert there(out) > {".lock"}, moment
+        made = build(given["many"], out, executor=pool, full=moment == "before the sweep")
+        if moment in ("before the first part", "in the midst of a file"):  # else they tell other changes, or none
+            assert made.notes.equals(fresh.notes)
+        assert all(made[name].equals(fresh[name]) for name in (*TABLES, "failures"))
+        assert_whole(made)
+
+
+def test_a_build_of_this_machine_ends_what_was_cut_off(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit.Deliveries, "finish", _raise(DatasetError("cut off")))
+    with pytest.raises(DatasetError):
+        build(given["segments"], tmp_path / "out", executor=pool)
+    left = there(tmp_path / "out")
+    assert left
+    made = build(given["segments"], tmp_path / "out", jobs=1)
+    assert not left & there(made.address)
+    assert check(made.address).flaws.is_empty()
+
+
+def state(folder: str) -> dict[str, tuple[int, int]]:
+    found = [file for file in Path(folder).rglob("*") if file.is_file()]
+    return {str(file): (file.stat().st_mtime_ns, file.stat().st_ino) for file in found}
+
+
+@pytest.mark.long
+def test_the_same_again_writes_nothing_and_anything_else_builds(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    archive = Path(shutil.copy(given["archive"], tmp_path / "a.sqlite"))
+
+    def again(**options: Any) -> bool:
+        """Whether it was written."""
+        before = state(str(tmp_path / "out"))
+        made = build(archive, tmp_path / "out", executor=pool, **options)
+        assert_whole(made)
+        return state(str(tmp_path / "out")) != before
+
+    def flip(name: str) -> None:
+        file = Path(Dataset.open(tmp_path / "out").files(name)[0])
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+
+    assert again()
+    assert not again()
+    assert again(full=True)
+    assert again(privacy="none")
+    assert not again(privacy="none")
+    assert again()
+    Path(Dataset.open(tmp_path / "out").files("shipments")[0]).unlink()
+    assert again()
+    flip("orders")
+    assert again()
+    with Archive(archive) as opened:
+        keep(opened, {IDS[0]: order(IDS[0], comment="once more")}, NOON + 2 * DAY)
+    assert again()
+    assert again(as_of=NOON)
+    assert not again(as_of=NOON)
+
+
+class Meanwhile(ThreadPoolExecutor):
+    """Before its first item, something else happens."""
+
+    def __init__(self, what: Callable[[], object]) -> None:
+        super().__init__(2)
+        self.what = what
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **options: Any) -> Iterator[Any]:
+        self.what()
+        return super().map(fn, *iterables, **options)
+
+
+def test_a_second_build_in_a_folder_is_refused_whichever_way(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    refused = []
+
+    def meanwhile() -> None:
+        for way in ({"executor": pool}, {"jobs": 1}):
+            with pytest.raises(DatasetError, match="Another build is writing to"):
+                build(given["files"], tmp_path / "out", **way)  # type: ignore[arg-type]
+            refused.append(way)
+
+    with Meanwhile(meanwhile) as executor:
+        made = build(given["segments"], tmp_path / "out", executor=executor)
+    assert len(refused) == 2
+    assert_whole(made)
+
+
+@pytest.fixture(params=["a folder that cannot be locked", "s3"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place where nobody is kept out: whoever commits first wins."""
+    monkeypatch.setattr(building, "PART", 12)
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return "s3://lake/tables"
+    monkeypatch.setattr(commit, "alone", lambda _: nullcontext())
+    return str(tmp_path / "tables")
+
+
+def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
+    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """Here of two of the very same answers, whose files have the same names."""
+    first: list[Dataset] = []
+    with (
+        Meanwhile(lambda: first.append(build(given["segments"], shared, executor=pool))) as executor,
+        pytest.raises(DatasetError, match=f"Another build into {shared} ended first, and its tables stand"),
+    ):
+        build(given["segments"], shared, executor=executor)
+    found = Dataset.open(shared)
+    assert found.manifest == first[0].manifest
+    assert check(shared).flaws.is_empty()
+    made = build(given["segments"], shared, executor=pool, full=True)
+    assert_whole(made)
+
+
+@pytest.mark.long
+def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
+    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here of one of the very answers whose earlier files are about to be removed."""
+    build(given["segments"], shared, executor=pool)
+    later: list[Dataset] = []
+    owner = Bucket if "://" in shared else Folder
+    remove = owner.remove
+
+    def late(self: Place, names: Iterable[str]) -> None:
+        names = list(names)
+        if not later and any(name.startswith("orders/") for name in names):
+            later.append(Dataset.open(shared))
+            later[0] = build(given["segments"], shared, executor=pool)
+        remove(self, names)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(owner, "remove", late)
+    build(given["many"], shared, executor=pool)
+    assert later
+    assert Dataset.open(shared).manifest == later[0].manifest
+    assert_whole(later[0])
+
+
+@pytest.mark.long
+def test_the_sweep_takes_nothing_of_one_that_is_under_way(
+    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins after the commit of the first, has delivered all when this sweeps, and commits then."""
+    owner = Bucket if "://" in shared else Folder
+    swap, delivered, swept = owner.swap, Event(), Event()
+    second: list[Future[Dataset]] = []
+
+    def held(self: Place, name: str, data: bytes, before: bytes | None) -> bool:
+        if second:
+            delivered.set()
+            assert swept.wait(60)
+            return swap(self, name, data, before)  # type: ignore[arg-type]
+        won = swap(self, name, data, before)  # type: ignore[arg-type]
+        second.append(thread.submit(build, given["segments"], shared, executor=pool))
+        assert delivered.wait(60)
+        return won
+
+    monkeypatch.setattr(owner, "swap", held)
+    with ThreadPoolExecutor(1) as thread:
+        with ThreadPoolExecutor(2) as own:
+            build(given["files"], shared, executor=own)
+        swept.set()
+        assert_whole(second[0].result())
+
+
+@pytest.mark.long
+def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: dict[str, Any]) -> None:
+    together = Barrier(3)
+
+    def one(kind: str) -> Dataset | str:
+        try:
+            with Meanwhile(together.wait) as executor:
+                return build(given[kind], shared, executor=executor)
+        except DatasetError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(3) as threads:
+        made = list(threads.map(one, ["segments", "segments", "files"]))
+    won = [one for one in made if isinstance(one, Dataset)]
+    assert len(won) == 1
+    assert all("ended first" in told for told in made if isinstance(told, str))
+    assert Dataset.open(shared).manifest == won[0].manifest
+    assert check(shared).flaws.is_empty()
+
+
+def test_the_two_ways_of_writing_replace_one_another(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    archive, out = Path(shutil.copy(given["archive"], tmp_path / "a.sqlite")), tmp_path / "out"
+    one_file = {f"{name}.parquet" for name in (*TABLES, *REPORTS)}
+    lineage = {".lineage/answers.parquet", ".lineage/noticed.parquet"}
+    build(archive, out, jobs=1)
+    (out / "notes.txt").write_text("mine")
+    assert_whole(build(archive, out, executor=pool), ["notes.txt"])
+    (out / "orders").joinpath("0123-000001-abcdef.parquet").write_bytes(b"left")
+    here = build(archive, out, jobs=1)
+    assert there(out) == {*one_file, *lineage, "manifest.json", "notes.txt"}
+    with Archive(archive) as opened:
+        keep(opened, {IDS[0]: order(IDS[0], comment="once more")}, NOON + 2 * DAY)
+    renewed = build(archive, out, jobs=1)
+    assert renewed.manifest["made"] == 1
+    assert there(out) == there(here.address)
+    assert check(out).flaws.is_empty()
+    assert renewed.orders.equals(build(archive, tmp_path / "beside", executor=pool).orders)
+    assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name != ".lineage"]
+
+
+def test_delta_tables_are_not_replaced_by_others(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    pytest.importorskip("deltalake")
+    build(given["segments"], tmp_path / "out", jobs=1, form="delta")
+    before = state(str(tmp_path / "out"))
+    for way in ({"executor": pool}, {"jobs": 1}):
+        with pytest.raises(ConfigError, match=r"holds Delta tables\. Nothing was written"):
+            build(given["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
+    assert state(str(tmp_path / "out")) == before
+
+
+def _raise(error: BaseException) -> Callable[..., Any]:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    return fails
+
+
+@pytest.fixture(scope="module")
+def earlier(given: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    with ThreadPoolExecutor(2) as pool:
+        return build(given["files"], tmp_path_factory.mktemp("earlier"), executor=pool)
+
+
+@pytest.fixture
+def standing(earlier: Dataset, tmp_path: Path) -> Iterator[Dataset]:
+    """A dataset that is there before, and is the one that is read after."""
+    made = Dataset.open(shutil.copytree(earlier.address, tmp_path / "out"))
+    rows = made.orders
+    yield made
+    found = Dataset.open(tmp_path / "out")
+    assert found.manifest == made.manifest
+    assert found.orders.equals(rows)
+    assert check(found.address).flaws.is_empty()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(SECRET), OSError(errno.EIO, SECRET), pl.exceptions.PanicException(SECRET)], ids=repr
+)
+def test_a_part_that_fails_each_time_is_told_with_its_source_and_without_values(
+    error: BaseException, standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    validate, tries = part.validate, []
+
+    def fails(frames: Frames, origins: Any) -> Frames:
+        if IDS[20] in frames.orders["order_id"]:
+            tries.append(error)
+            raise error
+        return validate(frames, origins)
+
+    monkeypatch.setattr(part, "validate", fails)
+    told = rf"Part \d of the build \({given['files']}\) failed each of 3 times \({type(error).__name__}\)\. .*memory"
+    with pytest.raises(DatasetError, match=told) as caught:
+        build(given["files"], standing.address, executor=pool)
+    assert SECRET not in str(caught.value)
+    assert len(tries) == 3
+
+
+def test_a_part_that_fails_once_costs_nothing(
+    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = build(given["files"], tmp_path / "here", jobs=1)
+    write, failed = folder_writer.write, []
+
+    def fails(file: Path, *rows: Any) -> Any:
+        if not failed and file.stem == "shipments":
+            failed.append(file)
+            raise MemoryError
+        return write(file, *rows)
+
+    monkeypatch.setattr(folder_writer, "write", fails)
+    made = build(given["files"], tmp_path / "out", executor=pool)
+    assert failed
+    assert_same(here, made)
+    assert_whole(made)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [
+        (errno.EACCES, ConfigError, "cannot be written to {out}: the folder may not be written to"),
+        (errno.ENOSPC, DatasetError, "cannot be written to {out}: the disk is full"),
+    ],
+)
+def test_a_worker_that_cannot_write_says_where_and_why(
+    number: int, kind: type[QuivoError], told: str, standing: Dataset, given: dict[str, Any],
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    write = Folder.write
+
+    def refused(self: Folder, name: str, data: bytes) -> None:
+        if name.startswith("handling_units/"):
+            raise OSError(number, os.strerror(number), SECRET)
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", refused)
+    with pytest.raises(kind, match=r"Part \d of the build .* cannot be made\. ") as caught:
+        build(given["files"], standing.address, executor=pool)
+    assert told.format(out=standing.address) in str(caught.value)
+    assert "earlier tables are still there" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_worker_without_room_for_its_parts_says_where(
+    standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pl.DataFrame, "write_ipc", _raise(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    told = r"Part \d of the build .* cannot be made\. .* cannot be written to \S+quivo-frames-\w+: the disk is full"
+    with pytest.raises(DatasetError, match=told):
+        build(given["files"], standing.address, executor=pool)
+
+
+def test_a_broken_segment_is_told_by_name(
+    standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    raw = shutil.copytree(given["segments"], tmp_path / "raw")
+    file = next(raw.glob("*.parquet"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(ArchiveError, match=rf"{file.name} in {raw}"):
+        build(raw, standing.address, executor=pool)
+
+
+@pytest.mark.long
+def test_a_dataset_in_a_store_is_like_one_in_a_folder(
+    s3: Any, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    with Archive(given["archive"]) as archive:
+        archive.export("s3://lake/raw")
+    here = build(given["archive"], tmp_path / "here", jobs=1)
+    in_store = build("s3://lake/raw", "s3://lake/tables", jobs=1)
+    shared = build("s3://lake/raw", "s3://lake/shared/tables", executor=pool)
+    for made in (in_store, shared):
+        opened = Dataset.open(made.address)
+        assert all(opened[name].equals(here[name]) for name in TABLES)
+        assert_whole(opened)
+    assert "All is as it was written" in str(check("s3://lake/tables"))
+    assert audit(in_store).equals(audit(here))
+    in_store.export("duckdb", tmp_path / "orders.duckdb")
+    with duckdb.connect(tmp_path / "orders.duckdb") as db:
+        assert db.execute("SELECT count(*) FROM orders").fetchone() == (here.orders.height,)
+    assert [export.form for export in Dataset.open("s3://lake/tables").exports()] == ["duckdb"]
+    then = build("s3://lake/raw", "s3://lake/then", executor=pool, as_of=NOON)
+    assert then.orders.equals(build(given["archive"], tmp_path / "then", as_of=NOON).orders)
+    file = in_store.files("orders")[0].removeprefix("s3://lake/")
+    content = bytearray(s3.get_object(Bucket="lake", Key=file)["Body"].read())
+    content[50] ^= 1
+    s3.put_object(Bucket="lake", Key=file, Body=bytes(content))
+    assert check("s3://lake/tables").flaws["what"].to_list() == ["file"]
+
+
+@pytest.mark.parametrize(
+    "lines", [[], [b"{"], [order_json(IDS[0])], [b"{", order_json(IDS[0]), b"[]"]], ids=["none", "bad", "one", "some"]
+)
+def test_few_orders_or_none_are_a_dataset_too(lines: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(lines))
+    here = build(tmp_path / "orders.ndjson", tmp_path / "here", jobs=1)
+    with ThreadPoolExecutor(8) as executor:
+        made = build(tmp_path / "orders.ndjson", tmp_path / "out", executor=executor)
+    assert_same(here, made)
+    assert_whole(made)

@@ -1,0 +1,319 @@
+"""A dataset is whole or not there, describes itself, and is read by other tools."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from quivo_frames.builder import build as building
+from quivo_frames.builder import part as making
+from quivo_frames.builder.build import build
+from quivo_frames.dataset import folder_writer
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.folder_writer import DatasetWriter
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.standin.orders import order_json, write_ndjson
+from quivo_frames.storage.place import Folder
+
+EVERYTHING = {**TABLES, **REPORTS}
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    write_ndjson(tmp_path / "orders.ndjson", 40, broken_every=20)
+    return tmp_path / "orders.ndjson"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".parquet"}
+
+
+def test_there_is_a_file_for_each_table_and_nothing_else(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "manifest.json", *(f"{name}.parquet" for name in EVERYTHING)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Path, name: str) -> None:
+    build(orders, tmp_path / "out")
+    schema = pq.read_schema(tmp_path / "out" / f"{name}.parquet")
+    for column, field in zip(EVERYTHING[name].columns, schema, strict=True):
+        told = {key.decode(): value.decode() for key, value in field.metadata.items()}
+        unit = {"unit": column.unit} if column.unit else {}
+        assert told == {"description": column.sentence, "privacy": str(column.privacy), **unit}
+        assert field.nullable is not column.required
+        assert str(field.type) != "string_view"
+
+
+@pytest.mark.parametrize("part", [40, 7])
+def test_other_tools_read_what_polars_reads(
+    orders: Path, tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "PART", part)
+    built = build(orders, tmp_path / "out")
+    for name in TABLES:
+        file = str(tmp_path / "out" / f"{name}.parquet")
+        assert pl.read_parquet(file).schema == TABLES[name].schema
+        duck = duckdb.sql(f"SELECT count(*), count(DISTINCT {TABLES[name].key}) FROM read_parquet('{file}')")
+        assert duck.fetchall()[0] == (built[name].height, built[name].height)
+        assert pq.read_table(file).num_rows == built[name].height
+    money = duckdb.sql(
+        f"SELECT sum(total_net_amount) FROM read_parquet('{tmp_path / 'out' / 'order_positions.parquet'}')"
+    )
+    assert money.fetchall()[0] == (built.order_positions["total_net_amount"].sum(),)
+
+
+def test_the_same_input_gives_the_same_bytes(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "one")
+    build(orders, tmp_path / "two")
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Path, tmp_path: Path) -> None:
+    one = build(orders, tmp_path / "one").name
+    (tmp_path / "other.ndjson").write_bytes(b'{"orderId": 1, "orderStatus": "ODD"}')
+    assert build(tmp_path / "other.ndjson", tmp_path / "two").name != one
+    two = build(orders, tmp_path / "two")
+    assert "new_value" in two.notes["kind"]
+    assert two.name == one
+
+
+def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = build(orders, tmp_path / "one")
+    monkeypatch.setattr(building, "PART", 7)
+    monkeypatch.setattr(making, "BATCH", 3)
+    two = build(orders, tmp_path / "two")
+    assert all(one[name].equals(two[name]) for name in TABLES)
+    assert one.failures.equals(two.failures)
+    assert one.notes.equals(two.notes)
+
+
+def test_files_are_for_their_owner_alone(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "out")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
+
+
+def test_a_later_build_replaces_an_earlier_one_whole(orders: Path, tmp_path: Path) -> None:
+    earlier = build(orders, tmp_path / "out")
+    write_ndjson(orders, 5)
+    later = build(orders, tmp_path / "out")
+    assert later.orders.height == 5
+    with pytest.raises(DatasetError, match="built anew"):
+        _ = earlier.orders
+
+
+def test_a_build_that_fails_leaves_the_earlier_one(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build(orders, tmp_path / "out").orders
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder_writer, "write", full)
+    with pytest.raises(DatasetError, match="disk is full"):
+        build(orders, tmp_path / "out")
+    assert Dataset.open(tmp_path / "out").orders.equals(before)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_build_that_dies_while_it_moves_files_is_no_dataset(orders: Path, tmp_path: Path) -> None:
+    build(orders, tmp_path / "out")
+    code = f"""
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from quivo_frames.building import build
+moved = []
+def dies(self, target):
+    moved.append(target)
+    if len(moved) > 3:
+        os._exit(9)
+    os.replace(self, target)
+Path.replace = dies
+build({str(orders)!r}, {str(tmp_path / "out")!r})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    with pytest.raises(DatasetError, match="build it again"):
+        Dataset.open(tmp_path / "out")
+    assert build(orders, tmp_path / "out").orders.height == 38
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_build_that_fails_while_it_moves_files_can_be_built_again(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    if earlier:
+        build(orders, tmp_path / "out")
+
+    def fails(self: Path, target: Path) -> None:
+        if self.name == "shipments.parquet":
+            raise OSError(5, "Input/output error")
+        self.rename(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        with pytest.raises(DatasetError, match=r"Input/output error\. Make room"):
+            build(orders, tmp_path / "out")
+    with pytest.raises(DatasetError, match="build it again"):
+        Dataset.open(tmp_path / "out")
+    assert build(orders, tmp_path / "out").orders.height == 38
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(orders: Path, tmp_path: Path) -> None:
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from quivo_frames.cli import main
+main(["build", {str(orders)!r}, "--out", {str(tmp_path / "out")!r}])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_dataset_is_left_alone(orders: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "orders.parquet").write_text("mine")
+    with pytest.raises(ConfigError, match="holds no dataset"):
+        build(orders, tmp_path / "mine")
+    assert (tmp_path / "mine" / "orders.parquet").read_text() == "mine"
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+    with pytest.raises(ConfigError, match="not a dataset"):
+        Dataset.open(tmp_path / "mine")
+    with pytest.raises(ConfigError, match="is a file"):
+        build(orders, orders)
+
+
+def test_two_builds_into_one_folder_do_not_mix(orders: Path, tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "out"), pytest.raises(DatasetError, match="Another build"):
+        build(orders, tmp_path / "out")
+
+
+@pytest.mark.parametrize("change", ["swapped", "gone", "later version", "earlier version"])
+def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, change: str) -> None:
+    folder = build(orders, tmp_path / "out").folder
+    if change == "swapped":
+        (folder / "shipments.parquet").write_bytes((folder / "orders.parquet").read_bytes())
+    elif change == "gone":
+        (folder / "shipments.parquet").unlink()
+    else:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(
+            json.dumps({**manifest, "schema_version": 99 * (change == "later version")})
+        )
+    with pytest.raises(DatasetError, match=r"shipments|(later|earlier) version"):
+        Dataset.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ('{"dataset": "quivo_frames"}', "is not as it was written"),
+        ('{"dataset": "quivo_frames", "schema_version": "1", "tables": {}}', "is not as it was written"),
+        ('{"dataset": "quiv', "the manifest.json in it is not one"),
+    ],
+    ids=["empty", "text for a number", "cut"],
+)
+def test_a_damaged_manifest_is_told(orders: Path, tmp_path: Path, manifest: str, told: str) -> None:
+    tables = build(orders, tmp_path / "tables")
+    (tables.folder / "manifest.json").write_text(manifest)
+    with pytest.raises(QuivoError, match=told):
+        Dataset.open(tables.folder)
+
+
+def test_an_export_that_cannot_be_remembered_is_told(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = build(orders, tmp_path / "tables")
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Folder, "swap", refused)
+    exported = tables.export("csv", tmp_path / "csv")
+    assert "`forget` will not find this export" in exported.told[-1]
+    assert (tmp_path / "csv" / "orders.csv").exists()
+    monkeypatch.undo()
+    assert tables.exports() == []
+
+
+def test_exports_that_end_at_the_same_time_are_all_remembered(orders: Path, tmp_path: Path) -> None:
+    tables = build(orders, tmp_path / "tables")
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(lambda number: tables.export("csv", tmp_path / str(number)), range(4)))
+    assert {export.out for export in tables.exports()} == {str(tmp_path / str(number)) for number in range(4)}
+
+
+def test_the_manifest_tells_rows_sizes_and_hashes(orders: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    built = build(orders, tmp_path / "out")
+    assert built.manifest["orders"] == {"in": 40, "out": 38, "failed": 2, "superseded": 0}
+    for table in built.manifest["tables"].values():
+        (facts,) = table["files"]
+        assert facts["rows"] == table["rows"]
+        content = (tmp_path / "out" / facts["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])
+        assert pl.read_parquet(content).height == facts["rows"]
+
+
+def test_a_dataset_shows_itself(orders: Path, tmp_path: Path) -> None:
+    built = build(orders, tmp_path / "out")
+    assert "40 orders in, 38 in the tables, 2 failed" in repr(built)
+    assert "<table>" in built._repr_html_()
+    assert "shipments" in dir(built)
+    assert "shipments" in dir(built.scan)
+    assert built.scan.shipments.select(pl.len()).collect().item() == built.shipments.height == len(built["shipments"])
+    assert dict(built).keys() == TABLES.keys()
+    with pytest.raises(AttributeError, match="no table 'shipment'"):
+        _ = built.shipment
+    with pytest.raises(AttributeError, match="no table 'shipment'"):
+        _ = built.scan.shipment
+    with pytest.raises(ConfigError, match="no table 'shipment'"):
+        _ = built["shipment"]
+
+
+def test_a_dataset_of_nothing_has_all_tables(tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("[]")
+    built = build(tmp_path / "none.json", tmp_path / "out")
+    assert {name: built[name].schema for name in TABLES} == {name: table.schema for name, table in TABLES.items()}
+    assert built.counts() == dict.fromkeys(EVERYTHING, 0)
+
+
+def test_memory_and_disk_give_the_same_tables(tmp_path: Path) -> None:
+    bodies = [order_json(order_id) for order_id in range(100_001, 100_041)]
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
+    built, held = build(tmp_path / "orders.ndjson", tmp_path / "out"), flatten(bodies)
+    assert all(built[name].equals(held[name]) for name in TABLES)
+
+
+def test_some_orders_alone_are_the_rows_that_they_have_in_the_whole(orders: Path, tmp_path: Path) -> None:
+    built = build(orders, tmp_path / "out")
+    failed = built.failures["order_id"].to_list()
+    wanted = [100_031, 100_002, failed[0], 4711]
+    some = built.only(wanted)
+    for name in TABLES:
+        assert some[name].equals(built[name].filter(pl.col("order_id").is_in(wanted)))
+    assert sorted(some.orders["order_id"]) == [100_002, 100_031]
+    assert some.shipments.height
+    assert some.failures["order_id"].to_list() == failed[:1]
+    assert some.notes.is_empty()
+    assert built.only([]).counts() == dict.fromkeys(EVERYTHING, 0)

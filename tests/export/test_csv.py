@@ -1,0 +1,259 @@
+"""CSV: RFC 4180 in UTF-8, read back by others to the same values; no text is a formula."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+import quivo_frames as qf
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.export.csv import MARK
+from quivo_frames.export.formats import Exported, Form, Outgoing, write
+from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import write_ndjson
+from tests.support.drawn_orders import several_orders
+from tests.support.hostile_values import TEXTS
+from tests.support.other_process import elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RISKY = ["=1+1", "+49 1", "-1", "@a", "\ta", "\ra", "\na", "\0a", "'a", "''a", "'", "=", "'=1"]
+"""Texts that get an apostrophe in front."""
+SAFE = [
+    "",
+    " =1",
+    "a=1",
+    "1-1",
+    "a'",
+    "#1",
+    '"=1"',
+    "·",
+    "é,ü",
+    'say "hi"',
+    "a\r\nb",
+    "a\rb",
+    "a;b",
+    "null",
+    "NA",
+    "\ufeffa",
+]
+TYPES = {
+    pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Int32(): "INTEGER", pl.Boolean(): "BOOLEAN", pl.Date(): "DATE",
+    pl.Datetime("us", "UTC"): "TIMESTAMPTZ", pl.Decimal(18, 4): "DECIMAL(18,4)", pl.Float64(): "DOUBLE",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("orders")
+    write_ndjson(folder / "orders.ndjson", 60, broken_every=20)
+    return qf.build(folder / "orders.ndjson", folder / "tables")
+
+
+def exported(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], Exported]:
+    frames = qf.flatten(orders)
+    assert frames.failures.is_empty(), frames.failures["message"].to_list()
+    outgoing = Outgoing({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
+    return frames, write(outgoing, Form.CSV, str(out))
+
+
+def with_tags(*tags: str) -> bytes:
+    return json.dumps({"orderId": 1, "tags": tags}).encode()
+
+
+def without_guard(values: list[Any]) -> list[Any]:
+    """The rule undone, as its sentence says."""
+    return [value[1:] if isinstance(value, str) and value.startswith("'") else value for value in values]
+
+
+def hold(tables: Mapping[str, pl.DataFrame], folder: Path) -> None:
+    """DuckDB reads every table, told the types of its columns, to the same values; nulls are not empty texts."""
+    with duckdb.connect() as db:
+        for name, table in TABLES.items():
+            types = {column.name: TYPES[column.dtype] for column in table.columns}
+            places = ", ".join(
+                f"epoch_us({column.name})" if types[column.name] == "TIMESTAMPTZ" else column.name
+                for column in table.columns
+            )
+            found = db.execute(
+                f"SELECT {places} FROM read_csv(?, header = true, delim = ',', quote = '\"', escape = '\"', "
+                f"nullstr = '', allow_quoted_nulls = false, auto_detect = false, columns = {types})",
+                [str(folder / f"{name}.csv")],
+            ).fetchall()
+            rows = tables[name].with_columns(pl.selectors.datetime().dt.epoch("us")).rows()
+            assert [without_guard(row) for row in found] == [list(row) for row in rows], name
+
+
+def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path) -> None:
+    told = dataset.export("csv", tmp_path / "out")
+    assert dict(told.rows) == {name: dataset[name].height for name in TABLES}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
+    hold(dataset, tmp_path / "out")
+
+
+# To shrink an order of this size takes minutes, and tells little more than the rows that differ.
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@given(several_orders())
+def test_duckdb_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
+    out = tmp_path_factory.mktemp("drawn") / "out"
+    tables, _ = exported(bodies, out)
+    hold(tables, out)
+
+
+PANDAS = """
+import json, sys, pandas as pd
+frame = pd.read_csv(sys.argv[1], dtype=str, keep_default_na=False, na_values=[])
+print(json.dumps([frame.columns.to_list(), frame.values.tolist()]))
+"""
+
+
+@pytest.mark.parametrize("name", ["orders", "shipments", "order_tags"])
+def test_pandas_reads_every_cell_as_text(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    dataset.export("csv", tmp_path / "out")
+    columns, rows = elsewhere(PANDAS, tmp_path / "out" / f"{name}.csv")
+    assert columns == dataset[name].columns
+    assert [without_guard(row) for row in rows] == [list(map(as_text, row)) for row in dataset[name].rows()]
+
+
+def as_text(value: Any) -> str:
+    """A value as the promise of the file says."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            fraction = f".{value.microsecond:06d}" if value.microsecond else ""
+            fraction = fraction.removesuffix("000")
+            return f"{value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}{fraction}Z"
+        case date() | Decimal():
+            return str(value)
+        case float():
+            return str(value)
+        case _:
+            return str(value)
+
+
+def test_the_standard_library_and_polars_read_what_was_written(tmp_path: Path) -> None:
+    texts = [text for text in [*TEXTS, *SAFE, *RISKY] if text != "\ufeffa"]
+    exported([with_tags(*texts)], tmp_path / "out")
+    file = tmp_path / "out" / "order_tags.csv"
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream, strict=True))
+    assert without_guard([row[-1] for row in rows[1:]]) == texts
+    assert without_guard(pl.read_csv(file, infer_schema=False)["tag"].to_list()) == texts
+
+
+def test_lines_end_as_rfc_4180_says_and_there_is_no_mark_in_front(tmp_path: Path) -> None:
+    exported([with_tags('a,"b"', "ü", "")], tmp_path / "out")
+    assert (tmp_path / "out" / "order_tags.csv").read_bytes() == (
+        'order_tag_key,order_id,ordinal,tag\r\n1/0,1,0,"a,""b"""\r\n1/1,1,1,ü\r\n1/2,1,2,""\r\n'.encode()
+    )
+
+
+def test_a_null_is_not_an_empty_text(tmp_path: Path) -> None:
+    exported([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out")
+    with duckdb.connect() as db:
+        query = (
+            "SELECT comment, currency FROM read_csv(?, nullstr = '', allow_quoted_nulls = false, all_varchar = true)"
+        )
+        assert db.execute(query, [str(tmp_path / "out" / "orders.csv")]).fetchall() == [("", None)]
+    assert pl.read_csv(tmp_path / "out" / "orders.csv").select("comment", "currency").row(0) == ("", None)
+
+
+@pytest.mark.parametrize("text", [*RISKY, *SAFE])
+def test_a_text_that_could_be_a_formula_gets_an_apostrophe_and_no_other(tmp_path: Path, text: str) -> None:
+    _, told = exported([with_tags(text)], tmp_path / "out")
+    with (tmp_path / "out" / "order_tags.csv").open(encoding="utf-8", newline="") as stream:
+        assert list(csv.reader(stream))[1][-1] == ("'" + text if text in RISKY else text)
+    assert any("1 texts that begin with" in sentence for sentence in told.told) is (text in RISKY)
+    assert len(told.told) == 1 + (text in RISKY)
+
+
+def test_numbers_below_zero_stay_numbers(tmp_path: Path) -> None:
+    order = b'{"orderId":5,"positions":[{"quantity":-3,"unitWeight":-0.5,"unitNetPrice":-1.25}]}'
+    exported([order], tmp_path / "out")
+    row = pl.read_csv(tmp_path / "out" / "order_positions.csv").row(0, named=True)
+    assert (row["quantity"], row["unit_weight"], row["unit_net_price"]) == (-3, -0.5, -1.25)
+
+
+def test_the_same_tables_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export("csv", tmp_path / "one")
+    dataset.export("csv", tmp_path / "two")
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("one", "two"))
+    assert one == two
+
+
+def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export("csv", tmp_path / "out")
+    (tmp_path / "out" / "gone.csv").write_text("of an earlier version")
+    exported([with_tags("a")], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
+    assert pl.read_csv(tmp_path / "out" / "orders.csv").height == 1
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
+
+
+def test_by_month_is_for_parquet_alone(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="By month is a way of parquet exports"):
+        dataset.export("csv", tmp_path / "out", by_month=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mark", [None, "[]", "{", '{"export":"quivo_frames parquet"}'])
+def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, mark: str | None) -> None:
+    (tmp_path / "orders.csv").write_text("mine")
+    if mark is not None:
+        (tmp_path / MARK).write_text(mark)
+    with pytest.raises(ConfigError, match="no earlier export of this form"):
+        dataset.export("csv", tmp_path)
+    assert (tmp_path / "orders.csv").read_text() == "mine"
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path) -> None:
+    exported([with_tags("a")], tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    code = f"""
+import resource, signal
+import quivo_frames as qf
+tables = qf.open({str(dataset.folder)!r})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    tables.export("csv", {str(tmp_path / "out")!r})
+except qf.QuivoError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("ExportError The tables cannot be written to"), done.stderr
+    assert done.stderr == ""
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ExportError, match="Permission denied"):
+        dataset.export("csv", tmp_path / "out")
+
+
+def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExportError, match="cannot be written to"):
+        dataset.export("csv", tmp_path / "file" / "out")
+    assert (tmp_path / "file").read_text() == "mine"

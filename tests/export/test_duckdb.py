@@ -1,0 +1,266 @@
+"""DuckDB: the tables in one file, with keys, comments and views, the values as they were; the orders come back."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+import quivo_frames as qf
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.export import duckdb as room
+from quivo_frames.export.formats import Form, Outgoing, write
+from quivo_frames.export.views import VIEWS
+from quivo_frames.model.privacy import Concealer, Level
+from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
+from quivo_frames.standin.orders import order_json, write_ndjson
+from tests.flattening.test_unflatten import read
+from tests.support.drawn_orders import several_orders
+from tests.support.other_process import elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TYPES = {
+    pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Int32(): "INTEGER", pl.Boolean(): "BOOLEAN", pl.Date(): "DATE",
+    pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE", pl.Decimal(18, 4): "DECIMAL(18,4)", pl.Float64(): "DOUBLE",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("orders")
+    write_ndjson(folder / "orders.ndjson", 60, broken_every=20)
+    return qf.build(folder / "orders.ndjson", folder / "tables")
+
+
+@pytest.fixture(scope="module")
+def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("export") / "orders.duckdb"
+    dataset.export("duckdb", file)
+    return file
+
+
+def exported(orders: list[str] | list[bytes], out: Path) -> Mapping[str, pl.DataFrame]:
+    frames = qf.flatten(orders)
+    assert frames.failures.is_empty(), frames.failures["message"].to_list()
+    write(Outgoing({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0"), Form.DUCKDB, str(out))
+    return frames
+
+
+def fetched(file: Path) -> dict[str, pl.DataFrame]:
+    """The tables as DuckDB gives them, instants as microseconds: Python has no year 1 with an offset."""
+    frames = {}
+    with duckdb.connect(file, read_only=True) as db:
+        for name, table in TABLES.items():
+            instants = [column.name for column in table.columns if column.dtype == pl.Datetime("us", "UTC")]
+            replaced = ", ".join(f"epoch_us({column}) AS {column}" for column in instants)
+            rows = db.execute(f"SELECT * REPLACE ({replaced}) FROM {name}" if instants else f"FROM {name}").fetchall()
+            schema = {**table.schema, **dict.fromkeys(instants, pl.Int64())}
+            frame = pl.DataFrame(rows, schema=schema, orient="row")
+            frames[name] = frame.with_columns(pl.col(instants).cast(pl.Datetime("us", "UTC")))
+    return frames
+
+
+def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Dataset, file: Path) -> None:
+    found = fetched(file)
+    for name in TABLES:
+        assert found[name].equals(dataset[name], null_equal=True), name
+    assert found["shipments"].height
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@given(several_orders())
+def test_drawn_orders_come_back_from_the_file(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
+    out = tmp_path_factory.mktemp("drawn") / "orders.duckdb"
+    exported(bodies, out)
+    assert [read(body) for body in qf.unflatten(fetched(out))] == [read(body) for body in bodies]
+
+
+def test_orders_of_the_stand_in_come_back_from_the_file(tmp_path: Path) -> None:
+    bodies = [order_json(number, 9) for number in range(1, 301)]
+    exported(bodies, tmp_path / "orders.duckdb")
+    assert [read(body) for body in qf.unflatten(fetched(tmp_path / "orders.duckdb"))] == [read(body) for body in bodies]
+
+
+def test_types_keys_and_comments_are_those_of_the_catalogue(file: Path) -> None:
+    with duckdb.connect(file, read_only=True) as db:
+        for name, table in TABLES.items():
+            columns = db.execute(
+                "SELECT column_name, data_type, is_nullable, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
+                [name],
+            ).fetchall()
+            key = table.key
+            assert [(column, kind, null) for column, kind, null, _ in columns] == [
+                (column.name, TYPES[column.dtype], not (column.required or column.name == key))
+                for column in table.columns
+            ]
+            assert all(column.sentence in comment for column, (*_, comment) in zip(table.columns, columns, strict=True))
+            keys = "SELECT constraint_column_names FROM duckdb_constraints() WHERE table_name = ? AND constraint_type = 'PRIMARY KEY'"
+            assert db.execute(keys, [name]).fetchall() == [([key],)]
+            (comment,) = db.execute("SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]).fetchone()
+            assert table.grain in comment
+
+
+def test_the_file_tells_what_it_is(dataset: Dataset, file: Path) -> None:
+    with duckdb.connect(file, read_only=True) as db:
+        facts = dict(db.execute("FROM about").fetchall())
+    assert facts == {
+        "written_by": "quivo_frames", "version": dataset.manifest["version"],
+        "schema_version": str(SCHEMA_VERSION), "name": dataset.name,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_are_there_and_give_rows(file: Path, view: str) -> None:
+    with duckdb.connect(file, read_only=True) as db:
+        assert db.execute(f"SELECT count(*) > 0 FROM {view}").fetchone() == (True,)
+
+
+def test_another_environment_reads_it(dataset: Dataset, file: Path) -> None:
+    code = """
+import json, sys, duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as db:
+    frame = db.execute("SELECT shipment_key, sscc FROM shipments").df()
+    storage = db.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'orders'").fetchone()[0]
+print(json.dumps([frame.shipment_key.to_list(), frame.sscc.astype(object).where(frame.sscc.notna(), None).to_list(), storage]))
+"""
+    keys, ssccs, storage = elsewhere(code, file)
+    assert (keys, ssccs) == (dataset.shipments["shipment_key"].to_list(), dataset.shipments["sscc"].to_list())
+    assert storage["storage_version"].startswith("v1.0.0")
+
+
+def test_it_needs_no_pyarrow_and_no_network(dataset: Dataset, tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.modules["pyarrow"] = None
+import quivo_frames as qf
+qf.open({str(dataset.folder)!r}).export("duckdb", {str(tmp_path / "orders.duckdb")!r})
+from quivo_frames.exporting.duckdb import _database
+from pathlib import Path
+with _database(Path({str(tmp_path / "x")!r}), "x") as db:
+    print(db.execute("SELECT current_setting('autoinstall_known_extensions'), current_setting('autoload_known_extensions')").fetchone())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "(False, False)\n", done.stderr
+
+
+def test_tables_without_personal_values_fit(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export("duckdb", tmp_path / "orders.duckdb", privacy="none")
+    with duckdb.connect(tmp_path / "orders.duckdb", read_only=True) as db:
+        assert db.execute("SELECT count(*), count(tracking_number) FROM tracking_numbers").fetchone() == (
+            dataset.tracking_numbers.height, 0,
+        )  # fmt: skip
+    assert not Concealer(Level.NONE).described(TABLES["tracking_numbers"]).column("tracking_number").required
+
+
+def test_a_later_export_replaces_an_earlier_one_and_leaves_nothing_beside(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.export("duckdb", tmp_path / "orders.duckdb")
+    (tmp_path / "orders.duckdb.wal").write_bytes(b"")
+    exported([b'{"orderId":1}'], tmp_path / "orders.duckdb")
+    assert fetched(tmp_path / "orders.duckdb")["orders"]["order_id"].to_list() == [1]
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.duckdb"]
+    assert stat.S_IMODE((tmp_path / "orders.duckdb").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", ["text", "empty", "database", "about of another", "folder"])
+def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, content: str) -> None:
+    out = tmp_path / "mine.duckdb"
+    if content == "folder":
+        out.mkdir()
+    elif content in ("text", "empty"):
+        out.write_text("mine, and longer than a header" if content == "text" else "")
+    else:
+        with duckdb.connect(out) as db:
+            db.execute("CREATE TABLE about (x INTEGER)" if content != "database" else "CREATE TABLE orders (x INTEGER)")
+    before = out.read_bytes() if out.is_file() else None
+    with pytest.raises(ConfigError, match="no earlier export of this form"):
+        dataset.export("duckdb", out)
+    assert (out.read_bytes() if out.is_file() else None) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.duckdb"]
+
+
+def test_a_file_that_is_open_elsewhere_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "orders.duckdb"
+    dataset.export("duckdb", out)
+    code = "import sys, duckdb; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(ExportError, match="is open in another program or notebook"):
+            dataset.export("duckdb", out)
+        other.communicate("")
+    with duckdb.connect(out), pytest.raises(ExportError, match="is open in another program or notebook"):
+        dataset.export("duckdb", out)
+    dataset.export("duckdb", out)
+
+
+@pytest.mark.parametrize("limit", [5_000, 300_000])
+def test_a_full_disk_is_told_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path, limit: int) -> None:
+    exported([b'{"orderId":1}'], tmp_path / "orders.duckdb")
+    before = (tmp_path / "orders.duckdb").read_bytes()
+    code = f"""
+import resource, signal
+import duckdb
+import quivo_frames as qf
+import quivo_frames.exporting.duckdb
+tables = qf.open({str(dataset.folder)!r})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    tables.export("duckdb", {str(tmp_path / "orders.duckdb")!r})
+except qf.QuivoError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("ExportError The tables cannot be written to"), done.stderr
+    assert done.stderr == ""
+    assert (tmp_path / "orders.duckdb").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.duckdb"]
+
+
+def test_a_full_disk_is_told_also_where_the_commit_finds_it(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="the disk is full"), room._database(tmp_path / "orders.duckdb", "OUT"):
+        raise duckdb.TransactionException("Failed to commit: Could not write file: No space left on device")
+
+
+def test_what_duckdb_says_of_a_value_is_not_passed_on(tmp_path: Path) -> None:
+    frames = qf.flatten([b'{"orderId":1,"tags":["secret"]}'])
+    twice = pl.concat([frames["order_tags"], frames["order_tags"]])
+    tables = {name: twice.lazy() if name == "order_tags" else frames[name].lazy() for name in TABLES}
+    with pytest.raises(ExportError, match=r"DuckDB refused them \(ConstraintException\)") as caught:
+        write(Outgoing(tables, TABLES, "name", "0"), Form.DUCKDB, str(tmp_path / "orders.duckdb"))
+    assert "1/0" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_is_told(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.delitem(sys.modules, room.__name__)
+    with pytest.raises(ConfigError, match=r"needs duckdb\. Install it"):
+        dataset.export("duckdb", tmp_path / "orders.duckdb")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ExportError, match="Permission denied"):
+        dataset.export("duckdb", tmp_path / "orders.duckdb")
+
+
+def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExportError, match="cannot be written to"):
+        dataset.export("duckdb", tmp_path / "file" / "out")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,418 @@
+"""Excel: a sheet a table, nothing changed silently, no text a formula; read back by openpyxl and pandas."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+import quivo_frames as qf
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.export import excel
+from quivo_frames.export.formats import Exported, Form, Outgoing, write
+from quivo_frames.model.order import Kind
+from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import write_ndjson
+from tests.support.drawn_orders import several_orders
+from tests.support.hostile_values import TEXTS
+from tests.support.other_process import elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OPENPYXL = """
+import datetime, json, sys, openpyxl
+def told(cell):
+    value = cell.value
+    kind = type(value).__name__
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        value = value.isoformat()
+    return [kind, value, cell.data_type]
+book = openpyxl.load_workbook(sys.argv[1], read_only=len(sys.argv) < 3)
+print(json.dumps({sheet.title: [[told(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book}))
+"""
+NS = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("orders")
+    write_ndjson(folder / "orders.ndjson", 60, broken_every=20)
+    return qf.build(folder / "orders.ndjson", folder / "tables")
+
+
+@pytest.fixture(scope="module")
+def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("export") / "orders.xlsx"
+    dataset.export("excel", file)
+    return file
+
+
+def exported(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], Exported]:
+    frames = qf.flatten(orders)
+    assert frames.failures.is_empty(), frames.failures["message"].to_list()
+    outgoing = Outgoing({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
+    return frames, write(outgoing, Form.EXCEL, str(out))
+
+
+def with_tags(*tags: str) -> bytes:
+    return json.dumps({"orderId": 1, "tags": tags}).encode()
+
+
+def digits(text: str) -> int:
+    return len(re.sub(r"[eE].*|[-.]", "", text).strip("0"))
+
+
+def coded(text: str) -> str:
+    """A text as the file holds it (ECMA-376, ST_Xstring); Excel shows it as it was, openpyxl as it is held."""
+    text = re.sub(r"(_x[0-9a-fA-F]{4}_)", r"_x005F\1", text)
+    return re.sub("[\\x00-\\x08\\x0b-\\x1f\ufffe\uffff]", lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def cell_of(kind: Kind, name: str, value: Any) -> tuple[str, Any]:
+    """What openpyxl should find, by the promises of the room."""
+    number = None
+    match kind:
+        case _ if value is None:
+            return "NoneType", None
+        case Kind.FLAG:
+            return "bool", value
+        case Kind.TEXT | Kind.JSON:
+            return "str", coded(value)
+        case Kind.INT64 if name.endswith("_id"):
+            return "str", str(value)
+        case Kind.INSTANT:
+            plain = value.astimezone(UTC).replace(tzinfo=None)
+            if value.date() >= date(1900, 3, 1) and value.microsecond % 1000 == 0:
+                return "datetime", plain.isoformat()
+            fraction = f".{plain.microsecond:06d}".removesuffix("000") if plain.microsecond else ""
+            return "str", f"{plain.replace(microsecond=0).isoformat()}{fraction}Z"
+        case Kind.DAY:
+            return ("datetime", f"{value}T00:00:00") if value >= date(1900, 3, 1) else ("str", str(value))
+        case Kind.MONEY:
+            number, text = value, f"{value:f}"
+        case Kind.MEASURE:
+            number, text = value, repr(value)
+        case _:
+            number, text = value, str(value)
+    size = abs(float(number))
+    if digits(text) <= 15 and (size == 0 or 2.2251e-308 <= size <= 9.99999999999999e307):
+        return "number", number
+    return "str", float(text) if kind is Kind.MEASURE else text
+
+
+def same(found: list[Any], expected: tuple[str, Any], kind: Kind) -> bool:
+    type_, value, data_type = found
+    if data_type == "f":
+        return False
+    if expected[0] == "number":
+        exact = Decimal(repr(value)) == Decimal(str(expected[1])) if type_ in ("int", "float") else False
+        return exact or (isinstance(expected[1], float) and type_ in ("int", "float") and value == expected[1])
+    if kind is Kind.MEASURE and type_ == "str":
+        return expected == ("str", float(value))
+    return (type_, value) == expected
+
+
+def hold(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, list[list[Any]]]) -> None:
+    for name, table in TABLES.items():
+        header, *rows = sheets[name]
+        assert [value for _, value, _ in header] == [column.name for column in table.columns]
+        assert len(rows) == tables[name].height
+        for row, values in zip(rows, tables[name].rows(), strict=True):
+            padded = row + [["NoneType", None, "n"]] * (len(values) - len(row))
+            for cell, column, value in zip(padded, table.columns, values, strict=True):
+                expected = cell_of(column.kind, column.name, value)
+                assert same(cell, expected, column.kind), (name, column.name, cell, expected)
+
+
+def test_openpyxl_reads_every_cell_of_every_table(dataset: Dataset, file: Path) -> None:
+    sheets = elsewhere(OPENPYXL, file)
+    assert list(sheets) == ["about", "columns", *TABLES]
+    hold(dataset, sheets)
+
+
+def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    @settings(
+        max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate)
+    )
+    @given(several_orders())
+    def law(bodies: list[str]) -> None:
+        out = tmp_path_factory.mktemp("drawn") / "orders.xlsx"
+        tables, _ = exported(bodies, out)
+        hold(tables, elsewhere(OPENPYXL, out))
+
+    law()
+
+
+def test_pandas_reads_ids_and_ssccs_as_text_when_told_so(dataset: Dataset, file: Path) -> None:
+    code = """
+import json, sys, pandas as pd
+frame = pd.read_excel(sys.argv[1], sheet_name="shipments", dtype=str, keep_default_na=False, na_values=[""])
+print(frame[["shipment_key", "order_id", "shipment_id", "sscc"]].astype(object).where(frame.notna(), None).to_json(orient="values"))
+"""
+    expected = dataset.shipments.select("shipment_key", pl.col("order_id", "shipment_id").cast(pl.String), "sscc")
+    # pandas alone: it takes an empty text for an empty cell
+    assert elsewhere(code, file) == [[value or None for value in row] for row in expected.rows()]
+    assert any(len(sscc or "") == 18 for sscc in expected["sscc"])
+
+
+NUMBERS = [
+    # unitWeight, unitNetPrice, quantity
+    ("0.30000000000000004", "99999999999999.9999", "4611686018427387904"),
+    ("5e-324", "1.1", "100000000000000000"),
+    ("1e308", "0.0001", "999999999999999"),
+    ("1.7976931348623157e308", "-12345678901.2345", "-999999999999999"),
+    ("-0.0", "-1.5", "1234567890123456"),
+    ("1e22", "0", "-9223372036854775808"),
+    ("48.208174", "99999999999999.0000", "9007199254740993"),
+    ("123456789012345.6", "12345678901234.5", "0"),
+]
+
+
+def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path: Path) -> None:
+    lines = ",".join(f'{{"unitWeight":{w},"unitNetPrice":{m},"quantity":{q}}}' for w, m, q in NUMBERS)
+    tables, told = exported([f'{{"orderId":1,"positions":[{lines}]}}'], tmp_path / "out.xlsx")
+    sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
+    hold(tables, sheets)
+    assert told.told == [
+        "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, told in the sheet about."
+    ]
+    changes = {
+        row[0][1]: row[2][1] for row in sheets["about"] if row[0][1] and "." in row[0][1] and len(row) > 2 and row[2][1]
+    }
+    assert changes == {
+        "order_positions.quantity": 4, "order_positions.unit_net_price": 1, "order_positions.unit_weight": 5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("time", "kept"),
+    [
+        ("1900-03-01T00:00:00Z", True), ("1900-02-28T23:59:59Z", False), ("1899-12-31T00:00:00Z", False),
+        ("0001-01-01T00:00:00Z", False), ("9999-12-31T23:59:59.999Z", True), ("9999-12-31T23:59:59.9999Z", False),
+        ("2026-03-05T14:48:12.123Z", True), ("2026-03-05T14:48:12.123456Z", False), ("2026-03-05T01:00:00+02:00", True),
+    ],
+)  # fmt: skip
+def test_a_time_that_excel_would_change_stands_as_text(tmp_path: Path, time: str, kept: bool) -> None:
+    body = json.dumps({"orderId": 1, "orderDate": time, "earliestShipDate": time[:10]})
+    tables, told = exported([body], tmp_path / "out.xlsx")
+    hold(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx"))
+    assert any(sentence.startswith("Times") for sentence in told.told) is not kept
+
+
+def test_the_number_format_of_times_says_utc(file: Path) -> None:
+    code = """
+import json, sys, openpyxl
+sheet = openpyxl.load_workbook(sys.argv[1])["orders"]
+place = [cell.value for cell in sheet[1]].index("created")
+print(json.dumps([sorted({row[place].number_format for row in sheet.iter_rows(min_row=2)}), sheet.freeze_panes, sheet.auto_filter.ref, sheet["A1"].font.bold]))
+"""
+    formats, frozen, filtered, bold = elsewhere(code, file)
+    assert 'yyyy\\-mm\\-dd\\ hh:mm:ss" UTC"'.replace("\\", "") in formats
+    assert (frozen, bold) == ("B2", True)
+    assert filtered.startswith("A1:")
+
+
+ODD = [
+    *TEXTS, "=1+1", "+1", "-1", "@a", "{=1}", "http://a.example", "mailto:a@b.example", "internal:'orders'!A1", "12", "1e5",
+    "TRUE", "#N/A", "<r>x</r>", "<r><t>x</t></r>", "<r>\x01</r>", "_x0041_", "_x005F_", "a\r\nb", " a ", "\n", "\t", "\ufffe",
+]  # fmt: skip
+
+
+def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
+    tables, _ = exported([with_tags(*ODD)], tmp_path / "out.xlsx")
+    hold(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx", "whole"))
+    with zipfile.ZipFile(tmp_path / "out.xlsx") as archive:
+        sheet = next(text for name in archive.namelist() if name.startswith("xl/worksheets/sheet")
+                     if b"<t>tag</t>" in (text := archive.read(name)) and b"<t>order_tag_key</t>" in text)  # fmt: skip
+        assert not [name for name in archive.namelist() if name.startswith("xl/worksheets/_rels")]
+    root = ElementTree.fromstring(sheet)
+    assert not root.findall(".//x:f", NS)
+    assert not root.findall(".//x:hyperlink", NS)
+    assert not root.findall(".//x:is/x:r", NS)
+
+
+def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
+    _, told = exported([with_tags("a\0", "b", "_x0041_", "c\r")], tmp_path / "out.xlsx")
+    assert [sentence for sentence in told.told if ": 3 in 1 column," in sentence] == list(told.told)
+
+
+def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
+    exported([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out.xlsx")
+    sheet = elsewhere(OPENPYXL, tmp_path / "out.xlsx")["orders"]
+    row = dict(zip((name for _, name, _ in sheet[0]), sheet[1], strict=False))
+    assert row["comment"][:2] == ["str", ""]
+    assert row["currency"][:2] == ["NoneType", None]
+
+
+@pytest.mark.parametrize("text", ["x" * 32_768, "y" * 70_000, "😀" * 16_384, "=" * 40_000])
+def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) -> None:
+    _, told = exported([with_tags("a", text)], tmp_path / "out.xlsx")
+    sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
+    parts = [[value for _, value, _ in row] for row in sheets["long_texts"][1:]]
+    assert "".join(part[-1] for part in parts) == text
+    assert [part[:4] for part in parts] == [["order_tags", 3, "tag", number] for number in range(1, len(parts) + 1)]
+    assert all(len(part[-1].encode("utf-16-le")) // 2 <= excel.LONGEST for part in parts)
+    assert sheets["order_tags"][2][-1][1].startswith(f"[{len(text):,} characters: sheet long_texts, from row 2")
+    assert told.told == [
+        "Texts longer than a cell takes stand in parts in the sheet long_texts: 1 in 1 column, told in the sheet about."
+    ]
+
+
+@pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383 + "x"])
+def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> None:
+    _, told = exported([with_tags(text)], tmp_path / "out.xlsx")
+    sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
+    assert sheets["order_tags"][1][-1][1] == text
+    assert "long_texts" not in sheets
+    assert not told.told
+
+
+def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) -> None:
+    sheets = elsewhere(OPENPYXL, file)
+    about = [[value for _, value, _ in row] for row in sheets["about"]]
+    text = "\n".join(str(row[0]) for row in about)
+    assert dataset.name in text
+    assert dataset.manifest["version"] in text
+    assert "UTC" in text
+    assert all([name, table.grain, dataset[name].height] in about for name, table in TABLES.items())
+    columns = [[value or "" for _, value, _ in row][:4] for row in sheets["columns"][1:]]
+    assert columns == [
+        [name, c.name, c.sentence, c.unit or ""] for name, table in TABLES.items() for c in table.columns
+    ]
+
+
+def test_whole_numbers_that_are_no_ids_are_these() -> None:
+    """A new one must be decided: is it an id, and so text, or something to add up?"""
+    whole = {c.name for table in TABLES.values() for c in table.columns if c.kind is Kind.INT64}
+    assert {name for name in whole if not name.endswith("_id")} == {
+        "ordinal", "depth", "quantity", "number_of_pallets", "number_of_parcels",
+    }  # fmt: skip
+
+
+def test_a_table_longer_than_a_sheet_is_told_before_anything_is_written(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = max(dataset[name].height for name in TABLES)
+    monkeypatch.setattr(excel, "ROWS", rows - 1)
+    with pytest.raises(
+        ConfigError, match=rf"has {rows:,} rows, and a sheet of Excel takes {rows - 1:,}\. .* Export to duckdb"
+    ):
+        dataset.export("excel", tmp_path / "new" / "out.xlsx")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(excel, "ROWS", rows)
+    assert sum(dataset.export("excel", tmp_path / "out.xlsx").rows.values()) == sum(
+        dataset[name].height for name in TABLES
+    )
+
+
+def test_names_of_sheets_fit() -> None:
+    names = ["about", "columns", "long_texts", *TABLES]
+    assert max(map(len, names)) <= 31
+    assert len(set(names)) == len(names)
+
+
+def test_the_same_tables_give_the_same_bytes_and_no_word_of_who_or_when(
+    dataset: Dataset, file: Path, tmp_path: Path
+) -> None:
+    dataset.export("excel", tmp_path / "again.xlsx")
+    assert (tmp_path / "again.xlsx").read_bytes() == file.read_bytes()
+    with zipfile.ZipFile(file) as archive:
+        told = archive.read("docProps/core.xml").decode() + archive.read("docProps/app.xml").decode()
+    assert str(datetime.now(UTC).year) not in told
+    assert "<dc:creator></dc:creator>" in told
+
+
+def test_a_later_export_replaces_an_earlier_one(dataset: Dataset, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.xlsx"
+    out.write_bytes(file.read_bytes())
+    exported([with_tags("a")], out)
+    assert len(elsewhere(OPENPYXL, out)["orders"]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
+
+
+@pytest.mark.parametrize("content", ["text", "zip", "workbook", "folder"])
+def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, content: str) -> None:
+    out = tmp_path / "mine.xlsx"
+    if content == "folder":
+        out.mkdir()
+    elif content == "text":
+        out.write_text("mine")
+    elif content == "zip":
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("a.txt", "mine")
+    else:
+        elsewhere("import openpyxl, sys; b = openpyxl.Workbook(); b.save(sys.argv[1]); print(0)", out)
+    before = out.read_bytes() if out.is_file() else None
+    with pytest.raises(ConfigError, match="no earlier export of this form"):
+        dataset.export("excel", out)
+    assert (out.read_bytes() if out.is_file() else None) == before
+
+
+@pytest.mark.parametrize("limit", [2_000, 40_000, 60_000, 100_000])
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    dataset: Dataset, file: Path, tmp_path: Path, limit: int
+) -> None:
+    exported([with_tags("a")], tmp_path / "out.xlsx")
+    before = (tmp_path / "out.xlsx").read_bytes()
+    assert limit < file.stat().st_size
+    code = f"""
+import resource, signal
+import quivo_frames as qf
+tables = qf.open({str(dataset.folder)!r})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    tables.export("excel", {str(tmp_path / "out.xlsx")!r})
+except qf.QuivoError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("ExportError The tables cannot be written to"), done.stderr
+    assert done.stderr == ""
+    assert (tmp_path / "out.xlsx").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
+
+
+def test_an_archive_that_does_not_fit_on_the_disk_is_told(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disk(io.FileIO):
+        def write(self, data: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    class Full(excel._Stream, Disk):
+        pass
+
+    monkeypatch.setattr(excel, "_Stream", Full)
+    with pytest.raises(ExportError, match="the disk is full"):
+        dataset.export("excel", tmp_path / "out.xlsx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExportError, match="cannot be written to"):
+        dataset.export("excel", tmp_path / "file" / "out")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ExportError, match="Permission denied"):
+        dataset.export("excel", tmp_path / "out.xlsx")

@@ -1,0 +1,245 @@
+"""An export to parquet is what polars, DuckDB, pyarrow and pandas read alike, and nothing of an earlier one stays."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+
+import quivo_frames as qf
+from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.export import parquet
+from quivo_frames.export.formats import Form, write
+from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.frames import Frames
+from quivo_frames.model.privacy import Level
+from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import order_json
+from tests.flattening.test_unflatten import DRAWN, flattened, hold
+from tests.support.drawn_orders import several_orders
+from tests.support.other_process import elsewhere
+from tests.support.round_trips import equal, going_out, some_orders
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    return some_orders(range(1, 121))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def by_polars(out: Path) -> dict[str, pl.DataFrame]:
+    return {name: pl.read_parquet(out / f"{name}.parquet") for name in TABLES}
+
+
+def by_duckdb(out: Path, pattern: str = "{}.parquet") -> dict[str, pl.DataFrame]:
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'")
+        found = {}
+        for name, table in TABLES.items():
+            arrow = db.sql(f"SELECT * FROM '{out}/{pattern.format(name)}'").to_arrow_table()
+            found[name] = pl.DataFrame(arrow).select(*table.schema)
+    return found
+
+
+def by_pyarrow(out: Path) -> dict[str, pl.DataFrame]:
+    return {name: pl.DataFrame(pq.read_table(out / f"{name}.parquet")) for name in TABLES}
+
+
+@pytest.mark.parametrize("read", [by_polars, by_duckdb, by_pyarrow], ids=lambda read: read.__name__)
+def test_every_cell_of_every_table_is_read_as_it_was(frames: Frames, tmp_path: Path, read: object) -> None:
+    exported = write(going_out(frames), Form.PARQUET, str(tmp_path / "out"))
+    equal(read(tmp_path / "out"), frames)
+    assert exported.rows == {name: frame.height for name, frame in frames.items()}
+
+
+PANDAS = """
+import json, sys
+import pandas as pd
+frame = pd.read_parquet(sys.argv[1], dtype_backend="pyarrow")
+print(frame.astype("string[pyarrow]").where(frame.notna(), None).to_json(orient="split", index=False))
+"""
+
+
+def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path: Path) -> None:
+    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"))
+    names = ["order_id", "transport_insurance_amount", "order_date"]
+    found = pl.DataFrame(
+        elsewhere(PANDAS, tmp_path / "out" / "orders.parquet")["data"],
+        schema=dict.fromkeys(TABLES["orders"].schema, pl.String),
+        orient="row",
+    )
+    wanted = frames.orders
+    assert found["order_id"].cast(pl.Int64).equals(wanted["order_id"])
+    assert found[names[1]].cast(pl.Decimal(18, 4)).equals(wanted[names[1]])
+    assert found[names[2]].str.to_datetime(time_unit="us", time_zone="UTC").equals(wanted[names[2]])
+
+
+def test_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
+    bodies = [order_json(number, 3) for number in range(1, 121)]
+    write(going_out(flatten(bodies)), Form.PARQUET, str(tmp_path / "out"))
+    hold(bodies, by_duckdb(tmp_path / "out"))
+    hold(bodies, by_pyarrow(tmp_path / "out"))
+
+
+def test_drawn_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
+    @settings(DRAWN, max_examples=15)
+    @given(several_orders())
+    def law(bodies: list[str]) -> None:
+        write(going_out(flattened(bodies)), Form.PARQUET, str(tmp_path / "out"))
+        hold(bodies, by_pyarrow(tmp_path / "out"))
+
+    law()
+
+
+def test_files_say_what_columns_mean_and_which_may_be_empty(frames: Frames, tmp_path: Path) -> None:
+    write(going_out(frames, level=Level.NONE), Form.PARQUET, str(tmp_path / "out"))
+    schema = pq.read_schema(tmp_path / "out" / "tracking_numbers.parquet")
+    assert schema.field("tracking_number").nullable  # else readers would trust that there is one
+    assert schema.field("tracking_number").metadata[b"privacy"] == b"personal"
+    assert not schema.field("tracking_number_key").nullable
+    assert pq.ParquetFile(tmp_path / "out" / "orders.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_the_marker_says_what_the_files_are(frames: Frames, tmp_path: Path) -> None:
+    outgoing = going_out(frames)
+    exported = write(outgoing, Form.PARQUET, str(tmp_path / "out"))
+    told = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert (told["tables"], told["version"], told["complete"]) == (outgoing.name, "1.2.3", True)
+    assert told["rows"] == exported.rows
+
+
+# By month
+
+
+def test_each_month_has_a_folder_and_the_file_has_the_month_too(frames: Frames, tmp_path: Path) -> None:
+    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    months = dict(frames.orders.select("order_id", pl.col("order_date").dt.strftime("%Y-%m")).iter_rows())
+    for name in TABLES:
+        for file in (tmp_path / "out" / name).rglob("*.parquet"):
+            alone = pq.ParquetFile(file).read()
+            told = file.parent.name.removeprefix("month=")
+            assert file.name == f"{name}.parquet"
+            assert set(alone["order_month"].to_pylist()) <= {None if told == parquet.NO_MONTH else told}
+            assert {months[number] for number in alone["order_id"].to_pylist()} <= set(alone["order_month"].to_pylist())
+
+
+def test_by_month_all_engines_read_the_same_rows_and_months(frames: Frames, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exported = write(going_out(frames), Form.PARQUET, str(out), by_month=True)
+    assert exported.rows == {name: frame.height for name, frame in frames.items()}
+    equal({name: pl.read_parquet(out / name).drop("order_month", "month") for name in TABLES}, frames)
+    equal(by_duckdb(out, "{}/**/*.parquet"), frames)
+    read = {name: pl.DataFrame(pq.read_table(out / name)) for name in TABLES}
+    equal({name: frame.select(*TABLES[name].schema) for name, frame in read.items()}, frames)
+
+
+def test_by_month_pandas_reads_a_folder_as_it_is(frames: Frames, tmp_path: Path) -> None:
+    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    code = """
+import json, sys
+import pandas as pd
+frame = pd.read_parquet(sys.argv[1])
+print(json.dumps(sorted(zip(frame.order_id.tolist(), frame.order_month.tolist(), frame.month.astype(str).tolist()))))
+"""
+    month = pl.col("order_date").dt.strftime("%Y-%m")
+    wanted = frames.orders.filter(month.is_not_null()).select("order_id", month.alias("a"), month.alias("b"))
+    found = elsewhere(code, tmp_path / "out" / "orders")
+    assert [row for row in map(tuple, found) if row[1]] == sorted(wanted.iter_rows())
+    assert len(found) == frames.orders.height
+
+
+def test_orders_without_a_date_have_a_null_month_for_every_engine(tmp_path: Path) -> None:
+    dated = {"orderId": 1, "orderDate": "2026-07-01T01:00:00+02:00", "tags": ["a"]}  # June in UTC
+    undated = {"orderId": 2, "tags": ["b"]}
+    frames = flatten([json.dumps(dated).encode(), json.dumps(undated).encode()])
+    out = tmp_path / "out"
+    write(going_out(frames), Form.PARQUET, str(out), by_month=True)
+    wanted = [(1, "2026-06"), (2, None)]
+    for name in ("orders", "order_tags"):
+        assert sorted(pl.read_parquet(out / name).select("order_id", "order_month").iter_rows()) == wanted
+        for hive in ("true", "false"):
+            files = f"read_parquet('{out}/{name}/**/*.parquet', hive_partitioning={hive})"
+            assert duckdb.sql(f"SELECT order_id, order_month FROM {files} ORDER BY 1").fetchall() == wanted
+        for column in ("order_month", "month"):
+            read = pq.read_table(out / name)
+            assert sorted(zip(read["order_id"].to_pylist(), read[column].to_pylist(), strict=True)) == wanted
+
+
+@pytest.mark.parametrize("by_month", [False, True], ids=["flat", "by_month"])
+def test_a_table_without_rows_is_there_with_its_columns(tmp_path: Path, by_month: bool) -> None:
+    write(going_out(flatten([b'{"orderId":1}'])), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
+    for name, table in TABLES.items():
+        frame = pl.read_parquet(
+            tmp_path / "out" / name / "**/*.parquet" if by_month else tmp_path / "out" / f"{name}.parquet"
+        )
+        assert dict(frame.schema) == table.schema | ({"order_month": pl.String()} if by_month else {})
+    no_order = {name: table.empty() for name, table in TABLES.items()}
+    write(going_out(no_order), Form.PARQUET, str(tmp_path / "none"), by_month=by_month)
+    assert len(list((tmp_path / "none").rglob("*.parquet"))) == len(TABLES)
+
+
+@pytest.mark.parametrize("by_month", [False, True], ids=["flat", "by_month"])
+def test_an_export_twice_is_the_same_files(frames: Frames, tmp_path: Path, by_month: bool) -> None:
+    found = []
+    for _ in range(2):
+        write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
+        found.append(files(tmp_path / "out"))
+    assert found[0] == found[1]
+
+
+def test_nothing_of_an_earlier_export_stays(frames: Frames, tmp_path: Path) -> None:
+    months = frames.orders["order_date"].dt.strftime("%Y-%m")
+    gone = frames.orders.filter(months == months.drop_nulls()[0])["order_id"]
+    fewer = frames.without(gone)
+    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    write(going_out(fewer), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    write(going_out(fewer), Form.PARQUET, str(tmp_path / "new"), by_month=True)
+    assert files(tmp_path / "out") == files(tmp_path / "new")
+    write(going_out(fewer), Form.PARQUET, str(tmp_path / "out"))
+    assert set(files(tmp_path / "out")) == {"export.json", *(f"{name}.parquet" for name in TABLES)}
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("by_month", [False, True], ids=["flat", "by_month"])
+def test_what_fails_halfway_changes_nothing(frames: Frames, tmp_path: Path, by_month: bool) -> None:
+    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"))
+    before = files(tmp_path)
+    outgoing = going_out(some_orders(range(1, 9)))
+    full = OSError(28, os.strerror(28))
+
+    def refuse(_: pl.Series) -> pl.Series:
+        raise full
+
+    broken = {**outgoing.tables, "custom_attributes": outgoing.tables["custom_attributes"].map_batches(refuse)}
+    with pytest.raises(ExportError, match="cannot be written") as told:
+        write(outgoing._replace(tables=broken), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
+    assert "untouched" in str(told.value)
+    assert files(tmp_path) == before
+
+
+def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path) -> None:
+    (tmp_path / "export.json").write_text('{"export": "something else"}')
+    before = files(tmp_path)
+    with pytest.raises(ConfigError, match="is no earlier export of this form"):
+        write(going_out(frames), Form.PARQUET, str(tmp_path))
+    assert files(tmp_path) == before
+
+
+def test_a_dataset_is_not_written_over_by_its_own_export(tmp_path: Path) -> None:
+    (tmp_path / "orders.ndjson").write_bytes(order_json(1))
+    tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
+    with pytest.raises(ConfigError, match="is no earlier export of this form"):
+        tables.export("parquet", tmp_path / "tables")
+    assert qf.open(tmp_path / "tables").orders.height == 1
+    assert "18 tables" in str(tables.export("parquet", f"{tmp_path}/out/"))

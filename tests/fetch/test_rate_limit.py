@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import heapq
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.fetch.rate_limit import LONGEST_PAUSE, Gate, Slot, Stopped, retry_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.alone
+
+NEVER = threading.Event()
+
+
+class Time:
+    """A clock that goes on only by waiting, and then a little too far, as real ones do."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.late = 0.0005
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self.now += seconds + self.late
+        return stop.is_set()
+
+
+def gate(ceiling: float | None = None) -> tuple[Gate, Time]:
+    time = Time()
+    return Gate(ceiling, clock=time, wait=time.wait), time
+
+
+def play(
+    gate: Gate, time: Time, seconds: float, limit: float, latency: float = 0.05, pause: float = 0.0
+) -> tuple[int, int]:
+    """Requests answered well and complained about, by a server with a limit and a burst of a tenth of a second.
+
+    Complaints come at once, as from a gateway before the server.
+    """
+    end, allowance, then = time.now + seconds, max(2.0, limit / 10), time.now
+    on_the_way: list[tuple[float, Slot, bool]] = []
+    good = bad = 0
+    while time.now < end:
+        slot = gate.enter(NEVER)
+        allowance, then = min(max(2.0, limit / 10), allowance + (slot.at - then) * limit), slot.at
+        fine = allowance >= 1
+        heapq.heappush(on_the_way, (slot.at + (latency if fine else 0.05), slot, fine))
+        allowance -= fine
+        while on_the_way and on_the_way[0][0] <= time.now:
+            _, answered, fine = heapq.heappop(on_the_way)
+            good, bad = good + fine, bad + (not fine)
+            gate.good(answered) if fine else gate.congested(answered, pause)
+    return good, bad
+
+
+@pytest.mark.parametrize("rate", [0.5, 10.0, 200.0, 900.0])
+def test_a_known_limit_is_held_evenly_from_the_start(rate: float) -> None:
+    even, _ = gate(rate)
+    times = [even.enter(NEVER).at for _ in range(100)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) > 0.9 / rate - 0.005
+    assert times[-1] - times[0] == pytest.approx(99 / rate, abs=0.006)
+
+
+def test_a_pause_of_the_caller_is_not_followed_by_a_burst() -> None:
+    even, time = gate(10.0)
+    even.enter(NEVER)
+    time.now += 60
+    times = [even.enter(NEVER).at for _ in range(11)]
+    assert times[-1] - times[0] > 0.99
+
+
+@pytest.mark.parametrize("pause", [0.0, 1.0])
+@pytest.mark.parametrize("latency", [0.05, 1.0])
+@pytest.mark.parametrize("limit", [5.0, 20.0, 100.0, 400.0])
+def test_an_unknown_limit_is_found_quickly_and_hardly_passed(limit: float, latency: float, pause: float) -> None:
+    adaptive, time = gate()
+    play(adaptive, time, 20, limit, latency, pause)
+    good, bad = play(adaptive, time, 60, limit, latency, pause)
+    assert good > 0.9 * limit * 60
+    assert bad < 0.02 * good
+
+
+def test_a_limit_that_halves_is_followed_within_five_seconds() -> None:
+    adaptive, time = gate()
+    play(adaptive, time, 20, 100)
+    play(adaptive, time, 5, 50)
+    good, bad = play(adaptive, time, 10, 50)
+    assert good > 0.85 * 50 * 10
+    assert bad < 0.03 * good
+
+
+def test_the_rate_starts_gently_and_doubles() -> None:
+    adaptive, time = gate()
+    assert adaptive.rate == 5
+    play(adaptive, time, 2, 1e9)
+    assert 15 < adaptive.rate < 60
+
+
+def test_the_rate_does_not_grow_where_it_holds_nobody_back() -> None:
+    adaptive, time = gate()
+    for _ in range(100):
+        time.now += 1
+        adaptive.good(adaptive.enter(NEVER))
+    assert adaptive.rate == 5
+
+
+def test_the_ceiling_is_never_passed() -> None:
+    ceiling, time = gate(50)
+    ceiling.congested(ceiling.enter(NEVER))
+    assert 40 < ceiling.rate < 50
+    play(ceiling, time, 60, 1e9)
+    assert ceiling.rate == 50
+
+
+def test_a_known_limit_that_is_wrong_is_left_like_an_unknown_one() -> None:
+    told, time = gate(100)
+    play(told, time, 10, 50)
+    good, bad = play(told, time, 20, 50)
+    assert good > 0.9 * 50 * 20
+    assert bad < 0.02 * good
+
+
+def test_many_complaints_about_one_moment_halve_the_rate_once() -> None:
+    even, time = gate()
+    slots = [even.enter(NEVER) for _ in range(10)]
+    for slot in slots:
+        even.congested(slot)
+    assert even.rate == 2.5
+    time.now += 1
+    even.congested(even.enter(NEVER))
+    assert even.rate == 1.25
+
+
+def test_a_pause_holds_all_and_has_a_cap() -> None:
+    even, time = gate(10)
+    slot = even.enter(NEVER)
+    even.congested(slot, 2.5)
+    assert even.enter(NEVER).at == pytest.approx(slot.at + 2.5, abs=0.001)
+    asked = time.now
+    even.congested(even.enter(NEVER), 86400)
+    assert even.enter(NEVER).at <= asked + LONGEST_PAUSE + 0.2
+
+
+def test_who_waits_can_be_stopped_at_once() -> None:
+    slow, stop = Gate(0.01), threading.Event()
+    slow.enter(stop)
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        slow.enter(stop)
+    assert time.monotonic() - began < 1
+
+
+def test_threads_share_one_pace() -> None:
+    shared, times = Gate(200), []
+
+    def work() -> None:
+        for _ in range(10):
+            times.append(shared.enter(NEVER).at)  # noqa: PERF401 - one by one on purpose
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0.38 < max(times) - min(times) < 0.6
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_must_be_a_number_above_zero(rate: float) -> None:
+    with pytest.raises(ConfigError, match="above 0"):
+        Gate(rate)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3), ("0.5", 0.5), ("-7", 0), ("Wed, 21 Oct 2026 07:28:10 GMT", 10), ("Wed, 21 Oct 2026 07:27:00 GMT", 0),
+     ("Wed, 21 Oct 2026 07:28:10 -0000", 0), ("soon", 0), ("", 0), ("inf", 0), ("nan", 0), (None, 0)],
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: float) -> None:
+    assert retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
+
+
+def shared_gate(path: Path, time: Time, ceiling: float | None = None) -> Gate:
+    return Gate(ceiling, shared=path, clock=time, wait=time.wait)
+
+
+def test_gates_with_one_file_keep_one_pace(tmp_path: Path) -> None:
+    """As processes do: what each knows comes from the file alone."""
+    time = Time()
+    one, other = (shared_gate(tmp_path / "pace", time, ceiling) for ceiling in (10.0, 20.0))
+    slots = [gate.enter(NEVER).at for _ in range(5) for gate in (one, other)]
+    assert [later - earlier for earlier, later in pairwise(slots)] == pytest.approx([0.1] * 9, abs=0.006)
+    one.congested(one.enter(NEVER), 3.0)
+    assert other.enter(NEVER).at == pytest.approx(time.now, abs=0.01)
+    assert time.now - slots[-1] == pytest.approx(3.1, abs=0.01)
+    assert other.rate < 10
+
+
+def test_a_pace_of_long_ago_or_of_before_a_restart_is_forgotten(tmp_path: Path) -> None:
+    time = Time()
+    first = shared_gate(tmp_path / "pace", time)
+    first.congested(first.enter(NEVER))
+    time.now += 10
+    lately = shared_gate(tmp_path / "pace", time)
+    lately.enter(NEVER)
+    assert lately.rate == 2.5
+    for later in (time.now + 61, 3.0):
+        time.now = later
+        fresh = shared_gate(tmp_path / "pace", time)
+        fresh.enter(NEVER)
+        assert fresh.rate == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish"])
+def test_a_file_of_a_pace_that_is_broken_is_written_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pace").write_bytes(content)
+    assert shared_gate(tmp_path / "pace", Time()).enter(NEVER).rate == 5
+    assert len((tmp_path / "pace").read_bytes()) == 48
+
+
+def test_where_no_file_can_be_the_gate_is_on_its_own(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    alone = shared_gate(tmp_path / "file" / "pace", Time())
+    times = [alone.enter(NEVER).at for _ in range(4)]
+    assert times[-1] - times[0] == pytest.approx(0.6, abs=0.01)
+
+
+PROCESS = """
+import sys, threading
+from pathlib import Path
+from quivo_frames.pace import Gate
+gate, never = Gate(200.0, shared=Path(sys.argv[1])), threading.Event()
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[gate.enter(never).at for _ in range(40)])
+"""
+
+
+def test_processes_share_one_pace_without_bursts(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROCESS, str(tmp_path / "pace")]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for child in children:
+        assert child.stdout
+        assert child.stdout.readline() == "ready\n"
+    told = [child.communicate("go\n", timeout=30)[0] for child in children]
+    times = sorted(float(word) for line in told for word in line.split())
+    assert len(times) == 120
+    assert times[-1] - times[0] > 0.95 * 119 / 200
+    assert all(times[n + 20] - times[n] > 0.08 for n in range(100))  # never more than 20 in 80 ms

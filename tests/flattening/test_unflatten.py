@@ -1,0 +1,365 @@
+"""The way back: from the tables alone the orders can be built again. Compared by the standard library alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+
+import quivo_frames as qf
+from quivo_frames.errors import ConfigError
+from quivo_frames.flattening import unflatten as unflattening
+from quivo_frames.flattening.flatten import flatten
+from quivo_frames.flattening.unflatten import unflatten
+from quivo_frames.model.frames import Frames
+from quivo_frames.model.records import RawOrder
+from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import order_json
+from tests.support.drawn_orders import orders, several_orders
+from tests.support.paths import DOCUMENTED_ORDER
+
+DOCUMENTED_FILE = DOCUMENTED_ORDER
+DOCUMENTED = json.loads(DOCUMENTED_FILE.read_text())
+"""What the documentation shows: it tells the comparison which texts are times and days, apart from order.py."""
+MEASURES = {"latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value"}
+
+_FREE_FORM = re.compile(r'"customAttributes"\s*:\s*')
+_whole = json.JSONDecoder()
+
+
+def parsed(text: str) -> Any:
+    """A JSON text, numbers as Decimal, each free-form value as its own text; null if it is null or {}."""
+    told, at = "", 0
+    while found := _FREE_FORM.search(text, at):
+        value, end = _whole.raw_decode(text, found.end())
+        own = None if value is None or value == {} else text[found.end() : end]
+        told, at = told + text[at : found.end()] + json.dumps(own), end
+    return json.loads(told + text[at:], parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(pairs)) == len(pairs), "a field stands twice"
+    return dict(pairs)
+
+
+def normal(value: Any, shown: Any, name: str = "") -> Any:
+    """A parsed order in which all that means the same is the same; `shown` is what the documentation shows there."""
+    if value is None or isinstance(value, bool) or name == "customAttributes":
+        return value
+    if isinstance(value, dict):
+        inner = {key: normal(entry, shown[key], key) for key, entry in value.items()}
+        return {key: entry for key, entry in inner.items() if entry not in (None, {}, [])}
+    if isinstance(value, list):
+        one = shown[0] if shown else DOCUMENTED["handlingUnits"][0]
+        entries = [normal(entry, one, name) for entry in value]
+        while entries and entries[-1] is None:
+            entries.pop()
+        return entries
+    if isinstance(value, Decimal):
+        return float(value) if name in MEASURES else value
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", shown):
+        return date.fromisoformat(value)
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", shown):
+        return datetime.fromisoformat(value)
+    return value
+
+
+def read(body: bytes | str) -> Any:
+    return normal(parsed(body.decode() if isinstance(body, bytes) else body), DOCUMENTED)
+
+
+def hold(bodies: list[bytes] | list[str], tables: Any) -> None:
+    """The law: the orders come back, each as it was, in their order."""
+    back = list(unflatten(tables))
+    assert [read(body) for body in back] == [read(body) for body in bodies]
+
+
+def one(**fields: Any) -> bytes:
+    return json.dumps({"orderId": 1, **fields}).encode()
+
+
+def again(body: bytes | str) -> str:
+    frames = flatten([body])
+    assert frames.failures.is_empty(), frames.failures["message"].to_list()
+    return next(unflatten(frames)).decode()
+
+
+# The law
+
+
+def test_the_documented_order_comes_back_text_for_text() -> None:
+    filled = re.sub(r"\{\}", '{"a": [1.10, "\\\\u0041"] }', DOCUMENTED_FILE.read_text())
+    hold([filled], flatten([filled]))
+    wanted = json.loads(DOCUMENTED_FILE.read_text())
+    back = json.loads(again(json.dumps(wanted)))
+    del wanted["handlingUnits"][0]["childHandlingUnits"][0]["childHandlingUnits"]  # an empty list is none
+    assert back == wanted
+    assert list(back) == list(wanted)
+
+
+def test_10_000_orders_come_back() -> None:
+    bodies = [order_json(number, 9) for number in range(1, 10_001)]
+    frames = flatten(bodies)
+    assert frames.failures.is_empty()
+    hold(bodies, frames)
+
+
+# To shrink an order of this size takes minutes, and tells little more than the two sides of the comparison.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+DRAWN = settings(max_examples=120, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+
+
+def flattened(bodies: list[str]) -> Frames:
+    frames = flatten(bodies)
+    assert frames.failures["message"].to_list() == []
+    assert set(frames.notes["kind"]) <= {"not_free_form", "repeated_attribute"}
+    return frames
+
+
+def test_drawn_orders_come_back() -> None:
+    depths: Counter[int] = Counter()
+
+    @DRAWN
+    @given(several_orders())
+    @example(['{"orderId":1,"customAttributes":{"a":1, "a":2,"\\u0061":3}}'])
+    def law(bodies: list[str]) -> None:
+        frames = flattened(bodies)
+        hold(bodies, frames)
+        depths.update(frames.handling_units["depth"])
+
+    law()
+    assert max(depths) > 50  # else the drawing is too tame to prove anything
+
+
+@settings(DRAWN, max_examples=30)
+@given(orders(full=True))
+def test_drawn_orders_with_a_value_in_every_column_come_back(body: str) -> None:
+    frames = flattened([body])
+    hold([body], frames)
+    columns = {(name, column.name) for name, table in TABLES.items() for column in table.columns if column.path}
+    assert not {place for place in columns if not frames[place[0]][place[1]].count()}
+
+
+def test_orders_come_back_through_parquet(tmp_path: Path) -> None:
+    bodies = [order_json(number, 3) for number in range(1, 301)]
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
+    built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
+    hold(bodies, built)
+    hold(bodies, qf.open(tmp_path / "tables"))
+    assert list(qf.unflatten(built)) == list(qf.unflatten(flatten(bodies)))
+
+
+def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
+    @settings(DRAWN, max_examples=15)
+    @given(several_orders())
+    def law(bodies: list[str]) -> None:
+        # a file of orders has one a line; the blanks between the tokens of JSON may be any
+        (tmp_path / "orders.ndjson").write_text("\n".join(re.sub(r"[\r\n]", " ", body) for body in bodies))
+        built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", progress=False)
+        assert built.failures["message"].to_list() == []
+        hold([re.sub(r"[\r\n]", " ", body) for body in bodies], built)
+
+    law()
+
+
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_the_size_of_a_batch_changes_no_text(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = flatten([order_json(number, 4) for number in range(1, 41)])
+    whole = list(unflatten(frames))
+    monkeypatch.setattr(unflattening, "BATCH", size)
+    assert list(unflatten(frames)) == whole
+
+
+def test_tables_whose_rows_were_sorted_otherwise_give_the_same_orders() -> None:
+    frames = flatten([order_json(number, 4) for number in range(1, 61)])
+    shuffled = {name: frame.sample(fraction=1, shuffle=True, seed=5) for name, frame in frames.items()}
+    back = {json.loads(body)["orderId"]: body for body in unflatten(shuffled)}
+    assert list(back) == shuffled["orders"]["order_id"].to_list()
+    assert [back[number] for number in frames.orders["order_id"]] == list(unflatten(frames))
+
+
+def test_what_came_back_makes_the_same_tables() -> None:
+    frames = flatten([order_json(number, 6) for number in range(1, 301)])
+    second = flatten(unflatten(frames))
+    assert second.notes.filter(pl.col("kind") != "repeated_attribute").is_empty()
+    assert all(second[name].equals(frames[name]) for name in TABLES)
+
+
+def test_no_order_is_no_text() -> None:
+    assert list(unflatten(flatten([]))) == []
+    assert list(unflatten({name: table.empty() for name, table in TABLES.items()})) == []
+
+
+# One by one
+
+
+BACK = {
+    "only an id": ('{"orderId":-5}', '{"orderId":-5}'),
+    "nothing in it": (
+        '{"orderId":1,"tags":[],"positions":null,"deliveryAddress":{},"invoiceAddress":{"zip":null},"customAttributes":null}',
+        '{"orderId":1}',
+    ),
+    "empty entries": ('{"orderId":1,"positions":[{},{"sku":null}]}', '{"orderId":1,"positions":[{},{}]}'),
+    "gaps": (
+        '{"orderId":1,"positions":[null,{"sku":"a"},null,null,{}],"tags":["x",null,"y"]}',
+        '{"orderId":1,"positions":[null,{"sku":"a"},null,null,{}],"tags":["x",null,"y"]}',
+    ),
+    "nulls at the end": ('{"orderId":1,"tags":["x",null,null],"positions":[null]}', '{"orderId":1,"tags":["x"]}'),
+    "objects in objects": (
+        '{"orderId":1,"fulfillmentOrders":[{"shipments":[{"width":{"unit":"M"},"podDocuments":[{"url":{"link":"l"}}]}]}]}',
+        '{"orderId":1,"fulfillmentOrders":[{"shipments":[{"width":{"unit":"M"},"podDocuments":[{"url":{"link":"l"}}]}]}]}',
+    ),
+    "a list in an object without a value": (
+        '{"orderId":1,"deliveryAddress":{"additionalIdentifiers":[null,{}]}}',
+        '{"orderId":1,"deliveryAddress":{"additionalIdentifiers":[null,{}]}}',
+    ),
+    "the order of the fields": ('{"currency":"EUR","orderId":1}', '{"orderId":1,"currency":"EUR"}'),
+    "money": (
+        '{"orderId":1,"transportInsuranceAmount":1.10,"cashOnDeliveryAmount":1200e-1}',
+        '{"orderId":1,"transportInsuranceAmount":1.1,"cashOnDeliveryAmount":120}',
+    ),
+    "the largest money": (
+        '{"orderId":1,"transportInsuranceAmount":-99999999999999.9999,"cashOnDeliveryAmount":0.0001}',
+        '{"orderId":1,"transportInsuranceAmount":-99999999999999.9999,"cashOnDeliveryAmount":0.0001}',
+    ),
+    "a hundred of money": ('{"orderId":1,"cashOnDeliveryAmount":100}', '{"orderId":1,"cashOnDeliveryAmount":100}'),
+    "instants": (
+        '{"orderId":1,"created":"2026-03-05T14:48:10+02:00","lastModified":"2026-03-05T14:48:12.5Z"}',
+        '{"orderId":1,"created":"2026-03-05T12:48:10Z","lastModified":"2026-03-05T14:48:12.500Z"}',
+    ),
+    "days": ('{"orderId":1,"latestShipDate":"0001-02-03"}', '{"orderId":1,"latestShipDate":"0001-02-03"}'),
+    "flags": ('{"orderId":1,"ssccLabel":false,"shopActive":true}', '{"orderId":1,"ssccLabel":false,"shopActive":true}'),
+    "ids": (
+        '{"orderId":1,"sellerId":9007199254740993,"warehouseId":2.0,"orderPriority":-2147483648}',
+        '{"orderId":1,"sellerId":9007199254740993,"warehouseId":2,"orderPriority":-2147483648}',
+    ),
+    "texts": (
+        r'{"orderId":1,"currency":"a\u0000\"\\\/\u001f\ud83d\ude00\u00e4\n","comment":""}',
+        r'{"orderId":1,"currency":"a\u0000\"\\/\u001f😀ä\n","comment":""}',
+    ),
+    "free form": (
+        r'{"orderId":1,"customAttributes":{ "a" : 1.10,"b\u0041":[1E400 , "\/"],"a":{} } }',
+        r'{"orderId":1,"customAttributes":{ "a" : 1.10,"b\u0041":[1E400 , "\/"],"a":{} }}',
+    ),
+    "free form that is none": (
+        '{"orderId":1,"positions":[{"customAttributes":"{}"},{"customAttributes":[ ]},{"customAttributes":{}}]}',
+        '{"orderId":1,"positions":[{"customAttributes":"{}"},{"customAttributes":[ ]},{"customAttributes":{}}]}',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "back"), BACK.values(), ids=BACK)
+def test_an_order_comes_back_as_this_text(body: str, back: str) -> None:
+    assert again(body) == back
+
+
+def test_an_answers_time_is_no_part_of_the_order() -> None:
+    at = datetime(2026, 3, 5, tzinfo=UTC)
+    frames = flatten([RawOrder(b'{"orderId":1}', 1, at, "orders.sqlite", "response 1")])
+    assert frames.orders["fetched_at"].to_list() == [at]
+    assert list(unflatten(frames)) == [b'{"orderId":1}']
+
+
+@pytest.mark.parametrize("depth", [1, 60, 250])
+def test_handling_units_come_back_from_any_depth(depth: int) -> None:
+    body = (
+        '{"orderId":1,"handlingUnits":[{"sscc":"first"},'
+        + '{"type":"CARTON","childHandlingUnits":[null,{"sscc":"beside"},' * depth
+        + '{"handlingPositions":[{"quantity":3}]}'
+        + "]}" * depth
+        + "]}"
+    )
+    assert again(body) == body
+
+
+# Tables that are no whole
+
+
+@pytest.fixture(scope="module")
+def whole() -> Frames:
+    units = [{"sscc": "a", "childHandlingUnits": [{"sscc": "b", "handlingPositions": [{"sku": "x"}]}]}]
+    shipment = {"trackingNumbers": ["1", "2"], "positions": [{"serialNumbers": ["s"]}], "grossWeight": 1.5}
+    full = one(
+        handlingUnits=units, tags=["t"], fulfillmentOrders=[{"shipments": [shipment]}],
+        positions=[{"customAttributes": {"k": "v"}}], entityErrors=[{}],
+    )  # fmt: skip
+    return flatten([full, b'{"orderId":2}'])
+
+
+PARENTS = [
+    (name, reference.to_table, reference.column)
+    for name, table in TABLES.items()
+    for reference in table.references
+    if reference.to_table == table.parent or (name == reference.to_table and reference.column.startswith("parent"))
+]
+
+
+@pytest.mark.parametrize(("name", "parent", "column"), PARENTS, ids=[f"{a} of {b}" for a, b, _ in PARENTS])
+def test_a_row_whose_parent_is_missing_is_told_and_not_left_out(
+    name: str, parent: str, column: str, whole: Frames
+) -> None:
+    rows = whole[name].filter(pl.col(column).is_not_null())
+    if rows.is_empty():
+        body = order_json(next(n for n in range(1, 500) if flatten([order_json(n)])[name][column].count()))
+        frames = flatten([body])
+    else:
+        frames = whole
+    row = frames[name].filter(pl.col(column).is_not_null()).row(0, named=True)
+    key = TABLES[parent].key
+    without = {**frames, parent: frames[parent].filter(pl.col(key) != row[column])}
+    with pytest.raises(ConfigError, match=rf"belongs to no row of \w+: there is no {key}|no \w+ {row[column]}\b"):
+        list(unflatten(without))
+
+
+def test_a_broken_reference_is_told_with_its_row_and_order(whole: Frames) -> None:
+    broken = {**whole, "shipments": whole.shipments.clear()}
+    with pytest.raises(ConfigError) as told:
+        list(unflatten(broken))
+    assert str(told.value) == (
+        "In tracking_numbers, the row 1/0/0/0 of order 1 belongs to no row of shipments: there is no shipment_key 1/0/0. "
+        "It is one of 2 such rows. Take the same orders from all tables."
+    )
+
+
+def test_units_that_hold_each_other_in_a_circle_are_told(whole: Frames) -> None:
+    units = whole.handling_units.with_columns(parent_handling_unit_key=pl.col("handling_unit_key").reverse())
+    with pytest.raises(ConfigError, match="handling_units"):
+        list(unflatten({**whole, "handling_units": units}))
+
+
+def test_rows_that_claim_one_place_are_told(whole: Frames) -> None:
+    numbers = whole.tracking_numbers.with_columns(ordinal=pl.lit(1, pl.Int64))
+    with pytest.raises(ConfigError, match=r"place of the row 1/0/0/1 of tracking_numbers"):
+        list(unflatten({**whole, "tracking_numbers": numbers}))
+
+
+def test_a_key_that_stands_twice_is_told(whole: Frames) -> None:
+    for name in ("orders", "shipments", "order_tags"):
+        twice = pl.concat([whole[name], whole[name]])
+        with pytest.raises(ConfigError, match=rf"key 1\S* stands in more than one row of {name}"):
+            unflatten({**whole, name: twice})
+
+
+def test_a_missing_table_or_column_or_another_type_is_told_before_the_first_order(whole: Frames) -> None:
+    tables = dict(whole)
+    with pytest.raises(ConfigError, match=r"no table 'order_tags'.*shipments"):
+        unflatten({name: frame for name, frame in tables.items() if name != "order_tags"})
+    with pytest.raises(ConfigError, match="column ship_date of shipments is missing"):
+        unflatten({**tables, "shipments": whole.shipments.drop("ship_date")})
+    with pytest.raises(ConfigError, match="ship_date of shipments is String"):
+        unflatten({**tables, "shipments": whole.shipments.cast({"ship_date": pl.String})})
+    with pytest.raises(ConfigError, match=r"gross_weight of shipments .*no number"):
+        unflatten({**tables, "shipments": whole.shipments.with_columns(gross_weight=pl.lit(float("nan")))})
+
+
+def test_columns_of_ones_own_are_no_hindrance(whole: Frames) -> None:
+    more = {name: frame.with_columns(pl.lit("mine").alias("text")) for name, frame in whole.items()}
+    assert list(unflatten(more)) == list(unflatten(whole))

@@ -1,0 +1,524 @@
+"""Orders that are to be forgotten are in no byte of any file afterwards, and all others are as they were."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+import zstandard
+from click.testing import CliRunner
+from deltalake import DeltaTable
+
+from quivo_frames.archive import database
+from quivo_frames.archive.archive import Archive
+from quivo_frames.builder.build import build
+from quivo_frames.cli import main
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.folder_writer import DatasetWriter
+from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, ExportError
+from quivo_frames.export import delta
+from quivo_frames.maintenance.erasure import forget, honour_removed
+from quivo_frames.maintenance.integrity import check
+from quivo_frames.model.order import Privacy
+from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import order_json
+from tests.builder.test_incremental import NOON, both, keep
+
+IDS = range(100_001, 100_041)
+GONE = [100_005, 100_017, 100_018]
+WHO = "Ida-Lund-of-Harbour-Road"
+
+
+def marked(order_id: int, mark: str, **more: object) -> bytes:
+    """A stand-in order whose personal texts all begin with a mark that stands nowhere else."""
+    order = json.loads(order_json(order_id))
+    order |= {"comment": f"{mark} comment", "customerIdentifier": f"{mark} customer", "novelty": f"{mark} novelty"}
+    order["deliveryAddress"] = {"name1": f"{mark} name", "city": "Vienna", "country": "AT"}
+    order["customAttributes"] = {"note": f"{mark} note"}
+    order |= {"orderIdentifier": f"shop-{order_id}", "piiDataRemoved": False}
+    return json.dumps(order | more).encode()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with Archive(tmp_path / "orders.sqlite") as made:
+        answers = {order_id: marked(order_id, f"{WHO}-{order_id}") for order_id in IDS}
+        answers[100_018] = marked(100_018, f"{WHO}-100018", sellerId="bad")
+        keep(made, answers, NOON)
+        keep(made, {100_017: marked(100_017, f"{WHO}-100017-late", strange=1)}, NOON + timedelta(days=1))
+        yield made
+
+
+def packed(archive: Path, order_ids: list[int]) -> list[bytes]:
+    """Bodies of responses as they stand in the file, in pieces that fit into one page each."""
+    among = ",".join(map(str, order_ids))
+    with sqlite3.connect(archive) as db:
+        bodies = [body for (body,) in db.execute(f"SELECT body FROM responses WHERE order_id IN ({among})")]
+    db.close()
+    return [body[at : at + 48] for body in bodies for at in range(100, len(body) - 48, 200)]
+
+
+def around(archive: Path) -> bytes:
+    """All bytes of an archive's files."""
+    return b"".join(file.read_bytes() for file in archive.parent.glob(f"{archive.name}*"))
+
+
+def bytes_of(folder: Path) -> bytes:
+    """All bytes of a folder's files, and those of its parquet files without compression."""
+    found = []
+    for file in folder.rglob("*"):
+        if file.is_file():
+            found.append(file.read_bytes())
+            if file.suffix == ".parquet":
+                for name, column in pl.read_parquet(file).to_dict().items():
+                    found.append(name.encode() + "\n".join(map(str, column.to_list())).encode())
+    return b"".join(found)
+
+
+def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Archive) -> None:
+    archive.close()
+    pieces, others = packed(archive.path, GONE), packed(archive.path, [100_006])
+    before = around(archive.path)
+    assert all(piece in before for piece in [*pieces, *others])
+    receipt = forget(GONE, archive)
+    after = around(archive.path)
+    assert not [piece for piece in pieces if piece in after]
+    assert all(piece in after for piece in others)
+    assert (receipt.responses, receipt.attempts) == (4, 4)
+    assert not set(GONE) & {raw.order_id for raw in archive.newest()}
+    assert not set(GONE) & set(archive.attempts()["order_id"])
+    assert archive.counts()["orders"] == len(IDS) - len(GONE)
+    assert archive.runs().select("asked", "fetched", "left").rows() == [(37, 37, 0), (0, 0, 0)]
+    assert check(archive.path).flaws.is_empty()
+    with sqlite3.connect(archive.path) as db:
+        for table in ("responses", "attempts", "asked"):
+            assert not {order_id for (order_id,) in db.execute(f"SELECT order_id FROM {table}")} & set(GONE)
+    db.close()
+    keep(archive, {100_006: order_json(100_006)}, NOON + timedelta(days=2))  # and it can still be written to
+
+
+def test_no_page_is_left_that_once_held_a_forgotten_order(archive: Archive) -> None:
+    archive.erase(
+        IDS[:30]
+    )  # some systems build SQLite so that it overwrites what is deleted: here, nobody relies on it
+    with sqlite3.connect(archive.path) as db:
+        assert db.execute("PRAGMA freelist_count").fetchone() == (0,)
+    db.close()
+
+
+def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    before = {name: tables[name] for name in TABLES}
+    assert f"{WHO}-100017".encode() in bytes_of(tables.folder)
+    assert 100_017 in tables.notes["order_id"]
+    receipt = forget(GONE, archive, [tables.folder])
+    after = Dataset.open(tables.folder)
+    content = bytes_of(tables.folder)
+    assert f"{WHO}-100006".encode() in content
+    assert not [order_id for order_id in GONE if f"{WHO}-{order_id}".encode() in content]
+    assert not [order_id for order_id in GONE if f"shop-{order_id}".encode() in content]
+    for name in TABLES:
+        assert after[name].equals(before[name].filter(~pl.col("order_id").is_in(GONE)))
+    assert set(GONE).isdisjoint(after.failures["order_id"])
+    assert set(GONE).isdisjoint(after.notes["order_id"])
+    assert after.manifest["orders"] == {"in": 37, "out": 37, "failed": 0, "superseded": 0}
+    assert receipt.rows[str(tables.folder)] > 10
+    assert check(tables.folder).flaws.is_empty()
+    frames = {name: after[name] for name in TABLES}
+    renewed = both(archive, tables.folder)
+    assert renewed.manifest["made"] == 0
+    assert all(renewed[name].equals(frames[name]) for name in TABLES)
+
+
+def test_tables_made_from_files_lose_them_too(tmp_path: Path) -> None:
+    bodies = [marked(order_id, f"{WHO}-{order_id}") for order_id in reversed(IDS)]  # not by their ids
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
+    tables = build(tmp_path / "orders.ndjson", tmp_path / "tables")
+    before = {name: tables[name] for name in TABLES}
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        keep(archive, {100_001: order_json(100_001)}, NOON)
+        forget([100_005], archive, [tables.folder])
+    after = Dataset.open(tables.folder)
+    for name in TABLES:
+        assert after[name].equals(before[name].filter(pl.col("order_id") != 100_005))
+    assert f"{WHO}-100005".encode() not in bytes_of(tables.folder)
+
+
+@pytest.mark.parametrize("level", ["pseudonym", "none"])
+def test_concealed_tables_stay_concealed(
+    archive: Archive, tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    tables = build(archive, tmp_path / "tables", privacy=level)
+    kept = tables.orders.filter(~pl.col("order_id").is_in(GONE))
+    monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")  # no key is needed to forget
+    forget(GONE, archive, [tables.folder])
+    after = Dataset.open(tables.folder)
+    assert after.level == level
+    assert after.orders.equals(kept)
+    assert check(tables.folder).flaws.is_empty()
+
+
+def test_a_second_time_finds_nothing_and_harms_nothing(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    forget(GONE, archive, [tables.folder])
+    before = {name: Dataset.open(tables.folder)[name] for name in (*TABLES,)}
+    again = forget(reversed([*GONE, *GONE]), archive, [tables.folder])
+    assert again.order_ids == GONE
+    assert (again.responses, again.attempts, again.rows) == (0, 0, {str(tables.folder): 0})
+    assert all(Dataset.open(tables.folder)[name].equals(before[name]) for name in TABLES)
+
+
+def test_the_receipt_tells_which_orders_and_no_personal_data(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    archive.close()
+    command = ["forget", "100005", "100017", "--archive", str(archive.path), "--tables", str(tables.folder), "--yes"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    file = archive.path.with_name("orders.sqlite.forgotten.ndjson")
+    told = json.loads(file.read_text())
+    assert told["order_ids"] == [100_005, 100_017]
+    assert told["responses"] == 3
+    assert told["reason"] == "erased"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert WHO not in file.read_text() + done.output
+    assert "A later refetch brings an order back" in done.output
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert len(file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Give either orders"),
+        (["100005", "--honour-removed", "--yes"], "Give either orders"),
+        (["--honour-removed", "--yes", "--tables", "nowhere"], "Give either orders"),
+        (["100005"], "say --yes where nobody can be asked"),
+        (["x", "--yes"], "x"),
+        (["100005", "--yes", "--tables", "nowhere"], "nowhere is not a dataset"),
+    ],
+)
+def test_wrong_use_is_told_and_erases_nothing(archive: Archive, arguments: list[str], told: str) -> None:
+    archive.close()
+    done = CliRunner().invoke(main, ["forget", *arguments, "--archive", str(archive.path)])
+    assert done.exit_code == 2
+    assert told in done.output
+    assert archive.counts()["responses"] == len(IDS) + 1
+
+
+@pytest.mark.parametrize(("said", "left"), [("n\n", len(IDS) + 1), ("y\n", len(IDS))])
+def test_who_is_asked_and_says_no_erases_nothing(
+    archive: Archive, said: str, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.close()
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    done = CliRunner().invoke(main, ["forget", "100005", "--archive", str(archive.path)], input=said)
+    assert ("Nothing was erased." in done.output, done.exit_code) == ((True, 2) if said == "n\n" else (False, 0))
+    assert archive.counts()["responses"] == left
+
+
+def test_an_archive_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    for job in (lambda: forget([1], tmp_path / "no.sqlite"), lambda: honour_removed(tmp_path / "no.sqlite")):
+        with pytest.raises(ConfigError, match="There is no archive"):
+            job()
+    assert not list(tmp_path.glob("no.sqlite*"))
+
+
+def test_a_reader_that_keeps_old_pages_is_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    archive.close()
+    with sqlite3.connect(archive.path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM responses").fetchall()
+        with pytest.raises(ArchiveError, match="being read by another process"):
+            Archive(archive.path).erase(GONE)
+    reader.close()
+    pieces = packed(archive.path, [100_006])
+    Archive(archive.path).erase([*GONE, 100_006])
+    assert not [piece for piece in pieces if piece in around(archive.path)]
+
+
+def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("quivo_frames.archive.care.compact", full)
+        with pytest.raises(ArchiveError, match="cannot be read or written"):
+            archive.erase(GONE)
+    assert archive.erase(GONE) == (0, 0)
+
+
+def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Archive, tmp_path: Path) -> None:
+    clean = {"comment": None, "customerIdentifier": None, "deliveryAddress": None, "customAttributes": None}
+    removed = {order_id: marked(order_id, "", piiDataRemoved=True, novelty=None, **clean) for order_id in GONE}
+    keep(archive, removed, NOON + timedelta(days=3))
+    kept = {**removed, 100_017: removed[100_017]}
+    archive.close()
+    pieces, others = packed(archive.path, [100_005]), packed(archive.path, [100_006])
+    newest = {raw.order_id: raw.body for raw in archive.newest()}
+    receipt = honour_removed(archive.path)
+    assert receipt.order_ids == GONE
+    assert receipt.responses == 4
+    after = around(archive.path)
+    assert [piece for piece in pieces if piece in after] == [
+        piece for piece in packed(archive.path, [100_005]) if piece in pieces
+    ]  # nothing but the newest answer, which stays as it is
+    assert all(piece in after for piece in others)
+    for raw in archive.responses():
+        if raw.order_id in GONE:
+            assert WHO.encode() not in raw.body
+            assert b"Vienna" in raw.body or raw.body in kept.values()
+        else:
+            assert WHO.encode() in raw.body
+    assert {raw.order_id: raw.body for raw in archive.newest()} == newest
+    assert check(archive.path).flaws.is_empty()
+    assert honour_removed(archive.path).responses == 0
+    then = build(archive.path, tmp_path / "then", as_of=NOON)
+    personal = [column.name for column in TABLES["orders"].columns if column.privacy is not Privacy.NONE]
+    of_gone = then.orders.filter(pl.col("order_id").is_in(GONE))
+    assert of_gone.height == 2  # the third cannot be flattened
+    assert of_gone.select(pl.all_horizontal(pl.col(personal).is_null())).to_series().all()
+    assert then.orders["delivery_address_city"].drop_nulls().unique().to_list() == ["Vienna"]
+
+
+def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
+    keep(archive, {100_005: marked(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
+    page = marked(100_006, WHO)  # an order, but not the one that was asked for
+
+    def insert(db: sqlite3.Connection) -> None:
+        db.execute(
+            "INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, size, sha256, body) "
+            "VALUES (100005, 1, '2026-10-09', 500, '{}', 0, ?, x'', ?)",
+            (len(page), zstandard.compress(page)),
+        )
+
+    archive._writer.write(insert)
+    assert honour_removed(archive).responses == 2
+    assert not honour_removed(archive).responses
+    with sqlite3.connect(archive.path) as db:
+        assert db.execute("SELECT size FROM responses WHERE NOT good").fetchall() == [(0,)]
+    db.close()
+    assert check(archive.path).flaws.is_empty()
+    archive._writer.write(insert)
+    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id = 100005 AND good").rowcount)
+    assert archive.blank([100_005]) == 1  # also where no answer is good
+
+
+def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.LazyFrame, "sink_parquet", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space")))
+        receipt = forget(GONE, archive, [tables.folder])
+    assert "the disk is full" in receipt.left[0]
+    assert receipt.responses == 4
+    assert Dataset.open(tables.folder).orders.height == tables.manifest["orders"]["out"]
+    forget(GONE, archive, [tables.folder])
+    assert not set(GONE) & set(Dataset.open(tables.folder).orders["order_id"])
+
+
+def test_tables_that_are_being_built_are_told_and_what_was_erased_has_its_receipt(
+    archive: Archive, tmp_path: Path
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    others = build(archive, tmp_path / "others")
+    with DatasetWriter(tables.folder):
+        receipt = forget(GONE, archive, [tables.folder, others.folder])
+    assert receipt.responses == 4
+    assert list(receipt.rows) == [str(others.folder)]
+    assert "Another build is writing" in receipt.left[0]
+    again = forget(GONE, archive, [tables.folder, others.folder])
+    assert not again.left
+    assert again.rows[str(tables.folder)] > 10
+
+
+def test_a_folder_that_is_named_twice_is_one(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    receipt = forget(GONE, archive, [tables.folder, tables.folder / ".." / "tables"])
+    assert (len(receipt.rows), receipt.left) == (1, [])
+
+
+@pytest.mark.parametrize("file", ["orders.parquet", ".lineage/answers.parquet", "exports.json"])
+def test_damaged_tables_are_told_before_anything_is_erased(archive: Archive, tmp_path: Path, file: str) -> None:
+    tables = build(archive, tmp_path / "tables")
+    tables.export("csv", tmp_path / "csv")
+    damaged = tables.folder / file
+    damaged.write_bytes(bytes(damaged.stat().st_size))
+    with pytest.raises(DatasetError, match=f"{file} is damaged"):
+        forget(GONE, archive, [tables.folder])
+    assert archive.counts()["responses"] == len(IDS) + 1
+
+
+@pytest.mark.parametrize("receipt", ["nowhere/receipt.ndjson", "."])
+def test_without_a_place_for_the_receipt_nothing_is_erased(archive: Archive, tmp_path: Path, receipt: str) -> None:
+    archive.close()
+    command = ["forget", "100005", "--archive", str(archive.path), "--yes", "--receipt", str(tmp_path / receipt)]
+    done = CliRunner().invoke(main, command)
+    assert (done.exit_code, "The receipt cannot be written" in done.output) == (2, True)
+    assert archive.counts()["responses"] == len(IDS) + 1
+
+
+EXPORTS = {
+    "parquet": "parquet",
+    "by month": "by-month",
+    "delta": "delta",
+    "duckdb": "orders.duckdb",
+    "excel": "orders.xlsx",
+    "csv": "csv",
+}
+
+
+def exported(tables: Dataset, folder: Path, way: str) -> Path:
+    """An export of each form, and where it is."""
+    tables.export("parquet" if way == "by month" else way, folder / EXPORTS[way], by_month=way == "by month")
+    return folder / EXPORTS[way]
+
+
+def bytes_at(place: Path) -> bytes:
+    """All bytes of an export, also as they are without compression."""
+    if place.suffix == ".xlsx":
+        with zipfile.ZipFile(place) as book:
+            return b"".join(map(book.read, book.namelist())) + place.read_bytes()
+    if place.suffix == ".duckdb":
+        with duckdb.connect(place, read_only=True) as db:
+            tables = [name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+            rows = [str(db.execute(f'SELECT COLUMNS(*)::VARCHAR FROM "{name}"').fetchall()).encode() for name in tables]
+        return b"".join(rows) + place.read_bytes()
+    return bytes_of(place)
+
+
+@pytest.mark.parametrize("way", EXPORTS)
+def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archive, tmp_path: Path, way: str) -> None:
+    tables = build(archive, tmp_path / "tables")
+    place = exported(tables, tmp_path, way)
+    keep(archive, {100_005: marked(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
+    exported(build(archive, tables.folder), tmp_path, way)
+    before = bytes_at(place)
+    for mark in (f"{WHO}-100005", f"{WHO}-100006", "shop-100017"):
+        assert mark.encode() in before, mark
+    receipt = forget(GONE, archive, [tables.folder])
+    after = bytes_at(place)
+    assert f"{WHO}-100006".encode() in after
+    assert not [order_id for order_id in GONE if f"{WHO}-{order_id}".encode() in after]
+    assert not [order_id for order_id in GONE if f"shop-{order_id}".encode() in after]
+    assert receipt.exports == [f"{place} ({'parquet' if way == 'by month' else way})"]
+    assert not receipt.left
+
+
+def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    for way in ("csv", "parquet", "duckdb"):
+        exported(tables, tmp_path, way)
+    (tmp_path / "csv").rename(tmp_path / "moved")
+    (tmp_path / "orders.duckdb").write_bytes(b"something else")
+    receipt = forget(GONE, archive, [tables.folder])
+    assert receipt.exports == [f"{tmp_path / 'parquet'} (parquet)"]
+    assert len(receipt.left) == 2
+    assert "csv (csv) is not there any more" in receipt.left[0]
+    assert "is no earlier export of this form" in receipt.left[1]
+    archive.close()
+    command = ["forget", "100005", "--archive", str(archive.path), "--tables", str(tables.folder), "--yes"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert "LEFT, to be erased by hand" in done.output
+    (tmp_path / "moved").rename(tmp_path / "csv")
+    (tmp_path / "orders.duckdb").unlink()
+    assert any("csv" in told for told in forget(GONE, archive, [tables.folder]).exports)
+    assert WHO.encode() in bytes_of(tmp_path / "csv")
+    assert f"{WHO}-100005".encode() not in bytes_of(tmp_path / "csv")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")], ids=["stop", "disk"])
+def test_orders_are_erased_also_from_an_export_that_was_cut_off(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | OSError
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    written, write_table = [], delta._replace
+
+    def cut_off(table: DeltaTable, *rest: Any) -> None:
+        if "/orders" in table.table_uri:
+            raise error
+        written.append(table)
+        write_table(table, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delta, "_replace", cut_off)
+        with pytest.raises((KeyboardInterrupt, ExportError)):
+            tables.export("delta", tmp_path / "lake")
+    assert written
+    assert f"{WHO}-100005".encode() in bytes_of(tmp_path / "lake")
+    receipt = forget(GONE, archive, [tables.folder])
+    assert receipt.exports == [f"{tmp_path / 'lake'} (delta)"]
+    assert f"{WHO}-100005".encode() not in bytes_of(tmp_path / "lake")
+
+
+def test_an_export_that_was_refused_is_not_remembered(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    with pytest.raises(ConfigError):
+        tables.export("delta", tmp_path)
+    assert tables.exports() == []
+
+
+def test_exports_keep_the_privacy_that_they_had(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    tables = build(archive, tmp_path / "tables")
+    for level in ("none", "pseudonym"):
+        tables.export("parquet", tmp_path / level, privacy=level)
+    before = {level: pl.read_parquet(tmp_path / level / "orders.parquet") for level in ("none", "pseudonym")}
+    forget(GONE, archive, [tables.folder])
+    for level, frame in before.items():
+        after = pl.read_parquet(tmp_path / level / "orders.parquet")
+        assert after.equals(frame.filter(~pl.col("order_id").is_in(GONE)))
+        assert WHO.encode() not in bytes_of(tmp_path / level)
+
+
+def test_pseudonyms_of_an_export_are_not_changed_by_forgetting(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    tables = build(archive, tmp_path / "tables")
+    tables.export("csv", tmp_path / "csv", privacy="pseudonym")
+    before = (tmp_path / "csv" / "orders.csv").read_bytes()
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "o" * 64)
+    receipt = forget([100_005], archive, [tables.folder])
+    assert "under another QUIVO_PSEUDONYM_KEY" in receipt.left[0]
+    assert (tmp_path / "csv" / "orders.csv").read_bytes() == before
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
+    assert forget([100_005], archive, [tables.folder]).exports
+    assert (tmp_path / "csv" / "orders.csv").read_bytes() != before
+
+
+def test_an_export_is_not_emptied_by_tables_that_have_less(archive: Archive, tmp_path: Path) -> None:
+    build(archive, tmp_path / "tables").export("csv", tmp_path / "csv")
+    build(archive, tmp_path / "tables", privacy="none")
+    receipt = forget([100_005], archive, [tmp_path / "tables"])
+    assert "were built with --privacy none" in receipt.left[0]
+    assert f"{WHO}-100006".encode() in bytes_of(tmp_path / "csv")
+
+
+def test_tables_that_were_delivered_are_erased_in_a_folder_and_else_told(tmp_path: Path, archive: Archive) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        tables = build(archive, tmp_path / "delivered", executor=executor)
+    delta = build(archive, tmp_path / "delta", form="delta")
+    receipt = forget(GONE, archive, [tables.folder, delta.folder])
+    assert not bytes_of(tables.folder).count(f"{WHO}-{GONE[0]}".encode())
+    assert check(tables.folder).flaws.is_empty()
+    assert [told.partition(" ")[0] for told in receipt.left] == [str(delta.folder)]
+    assert "VACUUM" in receipt.left[0]
+    assert set(build(archive, tmp_path / "delta", form="delta").orders["order_id"]).isdisjoint(GONE)

@@ -1,0 +1,126 @@
+"""Messages that an analyst understands: what, which order, which field, the cure; never personal data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.messages import NOTES, RULES, at, failure, note, shown
+from quivo_frames.model.order import Privacy
+from quivo_frames.model.records import RawOrder
+from quivo_frames.model.tables import TABLES
+
+RAW = RawOrder(b"", 1001, None, "orders.sqlite", "response 5")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_failure_names_order_source_and_cure(rule: str) -> None:
+    found = failure(RAW, "decode", rule, "$.shopId", expected="int", got="17")
+    assert found.message.startswith("Order 1001 (orders.sqlite, response 5): ")
+    assert found.message.endswith(RULES[rule].cure)
+    assert "left out of all tables" in found.message
+    assert "{" not in found.message
+    assert found.rule == rule
+
+
+def test_an_order_without_an_id_is_still_told_where_it_is() -> None:
+    found = failure(RAW._replace(order_id=None), "decode", "empty")
+    assert found.message.startswith("An order without a readable id (orders.sqlite, response 5): The answer is empty")
+    assert (found.order_id, found.table, found.column, found.path) == (None, None, None, "$")
+
+
+def test_types_are_told_in_words_of_analysts() -> None:
+    message = flatten([b'{"orderId":1,"shopId":"x","tags":[]}']).failures["message"][0]
+    assert "shop_id of orders must be a whole number, but is a text, at $.shopId" in message
+    for jargon in ("null", "int", "str ", "float", "Expected"):
+        assert jargon not in message
+
+
+def test_a_number_beyond_all_columns_is_told_as_such() -> None:
+    for field in ('"shopId"', '"deliveryAddress":{"latitude"'):
+        body = f'{{"orderId":1,{field}:1e400}}{"}" if "{" in field else ""}'
+        message = flatten([body]).failures["message"][0]
+        assert "cannot hold exactly: a number of too many digits, at $." in message
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "column"),
+    [
+        ("$.deliveryAddress.email", "orders", "delivery_address_email"),
+        ("$.positions[17].sku", "order_positions", "sku"),
+        ("$.handlingUnits[0].childHandlingUnits[1].childHandlingUnits[0].sscc", "handling_units", "sscc"),
+        ("$.handlingUnits[0].childHandlingUnits[1].handlingPositions[2].sku", "handling_positions", "sku"),
+        ("$.tags[3]", "order_tags", "tag"),
+        ("$.fulfillmentOrders[0].shipments[0].positions[0].serialNumbers[1]", "serial_numbers", "serial_number"),
+    ],
+)
+def test_a_json_path_leads_to_its_table_and_column(path: str, table: str, column: str) -> None:
+    found = at(path)
+    assert found is not None
+    assert (found[0].name, found[1].name) == (table, column)
+
+
+def test_every_column_with_a_place_in_the_json_is_found_by_it() -> None:
+    for table in TABLES.values():
+        for column in table.columns:
+            if column.json_path:
+                assert at(table.json_path(column)) == (table, column)
+    assert at("$.nothing") is None
+
+
+@pytest.mark.parametrize("value", ["jane@x.eu", "Main Street 7", "Łódź-Bałuty", ["Smith"]])
+def test_what_looks_like_a_name_or_an_address_is_not_shown_in_whatever_column(value: object) -> None:
+    told = shown(value, Privacy.NONE)
+    assert "may be personal data" in told
+    assert str(value) not in told
+
+
+def test_values_are_short_and_personal_ones_are_not_shown() -> None:
+    assert shown("2026-13-01", Privacy.NONE) == "2026-13-01"
+    assert len(shown("7" * 5000, Privacy.NONE)) == 60
+    for privacy in (Privacy.PERSONAL, Privacy.SECRET):
+        assert "jane" not in shown("jane@example.com", privacy)
+
+
+CANARY = "jane.doe@example.com"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"sellerId": CANARY},
+        {"cashOnDeliveryAmount": CANARY},
+        {"cashOnDeliveryAmount": {"payer": CANARY}},
+        {"comment": [CANARY]},
+        {"deliveryAddress": {"email": {"address": CANARY}}},
+        {"deliveryAddress": {"latitude": CANARY}},
+        {"deliveryAddress": CANARY},
+        {"positions": [CANARY]},
+        {"tags": CANARY},
+        {"handlingUnits": [{"tracking": 5, "sscc": CANARY}]},
+        {"shopActive": CANARY},
+    ],
+)
+def test_personal_data_is_in_no_message(broken: dict[str, object]) -> None:
+    whole = {
+        "orderId": 5,
+        "comment": CANARY,
+        "customerIdentifier": CANARY,
+        "invoiceAddress": {"email": CANARY, "name1": CANARY},
+        "customAttributes": {"mail": CANARY},
+        "unknownField": CANARY,
+        **broken,
+    }
+    frames = flatten([json.dumps(whole), json.dumps({**whole, "orderId": 6})[:-9]])
+    assert frames.failures.height == 2
+    for text in (*frames.failures["message"], *frames.notes["message"], *frames.notes["path"]):
+        assert "jane" not in text
+
+
+def test_every_decision_has_words() -> None:
+    for kind in NOTES:
+        assert note(kind, "$.x", 3, 7) == (kind, "$.x", 3, 7, NOTES[kind].replace("{got}", ""))
+        assert note(kind, "$.x", 3, 7, "{odd}").message == NOTES[kind].replace("{got}", ": {odd}")
+        assert NOTES[kind].endswith(".")

@@ -1,0 +1,224 @@
+"""Personal values are concealed: as pseudonyms that still join and count, or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quivo_frames.builder.build import build
+from quivo_frames.dataset.dataset import Dataset, Export
+from quivo_frames.errors import ConfigError
+from quivo_frames.export.formats import Form
+from quivo_frames.flattening.unflatten import unflatten
+from quivo_frames.model.order import Kind, Privacy
+from quivo_frames.model.privacy import Concealer, Level, concealer
+from quivo_frames.model.tables import TABLES, Column, Table
+from quivo_frames.settings import KEYRING_SERVICE, SHORTEST_KEY
+from quivo_frames.standin.orders import write_ndjson
+
+KEY = "0123456789abcdef" * 4
+PERSONAL = [
+    (table, column)
+    for table in TABLES.values()
+    for column in table.columns
+    if column.privacy is not Privacy.NONE
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", KEY)
+    monkeypatch.setattr("keyring.get_password", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("orders") / "orders.ndjson"
+    write_ndjson(file, 60)
+    return file
+
+
+@pytest.fixture(scope="module")
+def plain(orders: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return build(orders, tmp_path_factory.mktemp("plain") / "out")
+
+
+def personal_values(dataset: Dataset) -> set[str]:
+    """All personal texts of some tables that are long enough not to stand anywhere by chance."""
+    found: set[str] = set()
+    for table, column in PERSONAL:
+        found |= {str(value) for value in dataset[table.name][column.name].drop_nulls()}
+    return {value for value in found if len(value) > 5}
+
+
+def test_there_are_personal_columns_of_each_kind_to_conceal(plain: Dataset) -> None:
+    assert {column.kind for _, column in PERSONAL} == {Kind.TEXT, Kind.MEASURE, Kind.JSON}
+    assert any(column.required for _, column in PERSONAL)
+    assert len(personal_values(plain)) > 300
+
+
+@pytest.mark.parametrize("level", ["pseudonym", "none"])
+def test_nothing_personal_is_in_any_byte_of_the_files(orders: Path, plain: Dataset, tmp_path: Path, level: str) -> None:
+    concealed = build(orders, tmp_path / "out", privacy=level)
+    files = [file for file in concealed.folder.rglob("*") if file.is_file()]
+    loose = tmp_path / "loose"  # the values as they stand in the pages, without compression
+    loose.mkdir()
+    for name in (*TABLES, "failures", "notes"):
+        concealed.lazy(name).sink_parquet(loose / name, compression="uncompressed")
+    content = b"".join(file.read_bytes() for file in (*files, *loose.iterdir()))
+    before = b"".join(plain[name].write_csv().encode() for name in TABLES)
+    values = personal_values(plain)
+    assert all(value.replace('"', '""').encode() in before for value in list(values)[:100])
+    assert [value for value in values if value.encode() in content] == []
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_tables_keep_their_columns_types_rows_and_all_that_is_not_personal(
+    orders: Path, plain: Dataset, tmp_path: Path, level: str
+) -> None:
+    concealed = build(orders, tmp_path / "out", privacy=level)
+    for name, table in TABLES.items():
+        assert concealed[name].schema == table.schema
+        open_columns = [column.name for column in table.columns if column.privacy is Privacy.NONE]
+        assert concealed[name].select(open_columns).equals(plain[name].select(open_columns))
+    assert concealed.level == level
+    if level == "full":
+        assert all(concealed[name].equals(plain[name]) for name in TABLES)
+
+
+@pytest.mark.parametrize(("table", "column"), PERSONAL, ids=lambda found: found.name)
+def test_a_pseudonym_stands_for_each_text_and_counts_come_out(plain: Dataset, table: Table, column: Column) -> None:
+    values = plain[table.name][column.name]
+    concealed = plain[table.name].select(Concealer(Level.PSEUDONYM, KEY.encode()).select(table))[column.name]
+    assert concealed.name == column.name
+    if column.kind is Kind.MEASURE:
+        assert concealed.null_count() == len(concealed)
+        return
+    assert concealed.null_count() == values.null_count()
+    assert concealed.n_unique() == values.n_unique()
+    for value, pseudonym in zip(values, concealed, strict=True):
+        if not value:
+            assert pseudonym == value
+        else:  # by another implementation, written from the definition
+            digest = hmac.new(KEY.encode(), value.encode(), hashlib.sha256).hexdigest()
+            text = json.loads(pseudonym) if column.kind is Kind.JSON else pseudonym
+            assert text == f"p_{digest[:32]}"
+
+
+def test_values_that_joined_still_join(orders: Path, plain: Dataset, tmp_path: Path) -> None:
+    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+
+    def joined(tables: Dataset) -> int:
+        numbers = tables.tracking_numbers.rename({"tracking_number": "tracking"})
+        return tables.handling_units.join(numbers, on="tracking").height
+
+    assert joined(concealed) == joined(plain) > 0
+
+
+def test_other_keys_make_other_pseudonyms_and_lazy_frames_the_same() -> None:
+    table = TABLES["tracking_numbers"]
+    frame = table.empty()
+    row = dict.fromkeys(frame.columns) | {"tracking_number": "1Z999"}
+    frame = pl.concat([frame, pl.DataFrame([row] * 3, schema=frame.schema)])
+    one, other = (frame.select(Concealer(Level.PSEUDONYM, key).select(table)) for key in (b"a" * 32, b"b" * 32))
+    assert one["tracking_number"][0] != other["tracking_number"][0]
+    lazy = frame.lazy().select(Concealer(Level.PSEUDONYM, b"a" * 32).select(table))
+    assert lazy.collect(engine="streaming").equals(one)
+
+
+def test_concealed_orders_can_be_made_from_their_tables(orders: Path, tmp_path: Path) -> None:
+    for level in ("pseudonym", "none"):
+        made = list(unflatten(build(orders, tmp_path / level, privacy=level)))
+        assert len(made) == 60
+        for order in made:
+            json.loads(order)
+
+
+def test_a_key_that_is_missing_or_short_is_told_without_it(orders: Path, tmp_path: Path) -> None:
+    def run(key: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "QUIVO_PSEUDONYM_KEY": key, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+        command = [sys.executable, "-m", "quivo_frames.cli", "build", str(orders), "--out", str(tmp_path / "out")]
+        return subprocess.run(
+            [*command, "--privacy", "pseudonym"], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    missing, short, good = run(""), run("hunter2hunter2"), run(KEY)
+    assert (missing.returncode, short.returncode, good.returncode) == (2, 2, 0)
+    assert "QUIVO_PSEUDONYM_KEY is missing" in missing.stderr
+    assert "too short" in short.stderr
+    assert "Traceback" not in missing.stderr + short.stderr
+    assert "hunter2" not in short.stderr
+    manifest = (tmp_path / "out" / "manifest.json").read_text()
+    assert json.loads(manifest)["privacy"]["level"] == "pseudonym"
+    assert KEY not in manifest + good.stdout + good.stderr
+
+
+def test_spaces_around_a_key_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f" {KEY}\n")
+    assert concealer("pseudonym").key == KEY.encode()
+    monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f"short{' ' * 64}")
+    with pytest.raises(ConfigError, match="too short"):
+        concealer("pseudonym")
+
+
+def test_without_the_variable_the_key_of_the_keyring_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortest = "s" * SHORTEST_KEY
+    monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
+    monkeypatch.setattr(
+        "keyring.get_password", lambda *asked: {(KEYRING_SERVICE, "pseudonym_key"): shortest}.get(asked)
+    )
+    assert concealer("pseudonym").key == shortest.encode()
+
+
+def test_what_is_required_stays_so_under_pseudonyms() -> None:
+    for table in TABLES.values():
+        assert Concealer(Level.PSEUDONYM, KEY.encode()).described(table) == table
+
+
+def test_what_is_concealed_is_exported_as_it_is_without_a_key(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+    monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
+    concealed.export("parquet", tmp_path / "export")
+    assert pl.read_parquet(tmp_path / "export" / "orders.parquet").equals(concealed.orders)
+    told = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert told["privacy"] == " ".join(concealed.manifest["privacy"].values()) != "pseudonym"
+
+
+def test_fields_that_were_concealed_did_not_vanish(orders: Path, tmp_path: Path) -> None:
+    before = build(orders, tmp_path / "out").notes
+    assert build(orders, tmp_path / "out", privacy="none").notes.equals(before)
+
+
+def test_levels_that_do_not_exist_are_told(plain: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="full, pseudonym, none"):
+        concealer("some")
+    with pytest.raises(ConfigError, match="full, pseudonym, none"):
+        plain.export("csv", tmp_path / "out", privacy="some")
+
+
+def test_an_export_is_remembered_once_and_found_again_from_any_folder(
+    orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = build(orders, tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    for privacy in ("none", "full"):
+        tables.export("csv", "export", privacy=privacy)
+    assert tables.exports() == [Export(Form.CSV, str(tmp_path / "export"), Level.FULL, by_month=False, key="")]
+
+
+def test_tables_that_have_less_are_not_exported_as_more(orders: Path, tmp_path: Path) -> None:
+    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+    with pytest.raises(ConfigError, match="were built with --privacy pseudonym"):
+        concealed.export("parquet", tmp_path / "export", privacy="full")
+    assert concealed.concealed_as(None) is Level.PSEUDONYM
+    assert concealed.concealed_as("none") is Level.NONE

@@ -1,0 +1,503 @@
+"""What goes wrong in the stand-in: each fault is, byte by byte, what it says, by order and by chance."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import json
+import socket
+import time
+import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import NamedTuple
+
+import pytest
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.standin.chaos import Chaos, every_fault
+from quivo_frames.standin.faults import SHAPES, THROTTLED, Fault, Way, date_in
+from quivo_frames.standin.orders import order, order_json
+from quivo_frames.standin.server import StandIn
+from tests.support.command_caller import FIRST, calling
+
+# --- faults ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "body"),
+    [
+        (Fault.status(503), 503, b'{"message":"Service Unavailable"}'),
+        (Fault.html(), 200, b"<!DOCTYPE html>"),
+        (Fault.empty(), 200, b""),
+        (Fault.no_content(), 204, b""),
+        (Fault.shape(), 200, b"[{"),
+        (Fault.body(b"\xff\xfe"), 200, b"\xff\xfe"),
+        (Fault.bad_request(), 400, b"positions: must not be null"),
+        (Fault.expired(), 401, b'{"message":"The incoming token has expired"}'),
+        (Fault.forbidden(), 403, b'{"message":"Forbidden"}'),
+        (Fault.other_order(FIRST + 3), 200, b'{"orderId":100004'),
+    ],
+    ids=lambda value: "",
+)
+def test_a_fault_is_answered_once_and_then_the_order(fault, status, body, log_in):
+    with calling(fault) as api:
+        caller = log_in(api)
+        got = caller.refetch(FIRST)
+        assert got[0] == status
+        assert got[1].startswith(body)
+        assert bool(got[1]) == bool(body)
+        with pytest.raises(KeyError):
+            api.body_sent(FIRST)
+        assert caller.refetch(FIRST) == (200, api.body_sent(FIRST))
+
+
+def test_faults_come_one_after_the_other_as_often_as_asked(log_in):
+    with calling(Fault.status(503, times=2), Fault.html(), Fault.status(500, times=None)) as api:
+        caller = log_in(api)
+        assert [caller.refetch(FIRST)[0] for _ in range(6)] == [503, 503, 200, 500, 500, 500]
+        assert caller.refetch(FIRST + 1)[0] == 200
+        assert api.served(FIRST) == 6
+
+
+def test_an_error_may_say_when_to_come_back_and_a_redirect_where_to_go(log_in):
+    with calling(Fault.status(429, retry_after="1"), Fault.redirect("http://elsewhere.example/")) as api:
+        caller = log_in(api)
+        assert caller.refetch(FIRST)[0] == 429
+        assert caller.reply.headers["Retry-After"] == "1"
+        assert caller.refetch(FIRST)[0] == 307
+        assert caller.reply.headers["Location"] == "http://elsewhere.example/"
+
+
+def test_a_truncated_answer_ends_early(log_in):
+    with calling(Fault.truncate()) as api:
+        caller = log_in(api)
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            caller.refetch(FIRST)
+        assert len(caught.value.partial) + caught.value.expected == len(order_json(FIRST))
+
+
+def test_cut_json_is_whole_http(log_in):
+    with calling(Fault.cut_json()) as api:
+        status, body = log_in(api).refetch(FIRST)
+        assert status == 200
+        assert order_json(FIRST).startswith(body)
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(body)
+
+
+def test_a_reset_answers_nothing(log_in):
+    with calling(Fault.reset()) as api, pytest.raises(ConnectionResetError):
+        log_in(api).refetch(FIRST)
+
+
+def test_a_delay_comes_before_the_answer_and_a_drip_within_it(log_in):
+    with calling(Fault.delay(0.1), Fault.drip(0.1)) as api:
+        caller = log_in(api)
+        for _ in range(2):
+            begun = time.monotonic()
+            assert caller.refetch(FIRST) == (200, api.body_sent(FIRST))
+            assert 0.08 < time.monotonic() - begun < 1
+
+
+def test_a_dripping_body_that_is_given_up_was_not_sent(log_in):
+    with calling(Fault.drip(5.0)) as api:
+        caller = log_in(api)
+        caller.wire.request(
+            "POST", f"/orders/{FIRST}/refetch", headers={"X-Api-Key": api.api_key, "Authorization": caller.token}
+        )
+        caller.wire.getresponse().read(10)
+        caller.wire.close()
+        time.sleep(0.05)
+        with pytest.raises(KeyError):
+            api.body_sent(FIRST)
+
+
+# --- faults on the wire: read from a raw socket, not by an HTTP client ---
+
+FULL = order_json(FIRST)
+HALF = FULL[: len(FULL) // 2]
+
+
+class Heard(NamedTuple):
+    """All that came, and what became of the connection within `patience`."""
+
+    head: bytes
+    body: bytes
+    end: str
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(line.split(b": ", 1) for line in self.head.split(b"\r\n")[1:])
+
+    @property
+    def length(self) -> int | None:
+        return int(self.headers[b"Content-Length"]) if b"Content-Length" in self.headers else None
+
+
+def dial(api: StandIn) -> socket.socket:
+    host, port = api.base_url.rpartition("/")[2].split(":")
+    return socket.create_connection((host, int(port)), timeout=5)
+
+
+def ask(wire: socket.socket, api: StandIn, token: str, order_id: int = FIRST, accepts: str = "") -> None:
+    keys = f"X-Api-Key: {api.api_key}\r\nAuthorization: {token}\r\nAccept-Encoding: {accepts}\r\n"
+    wire.sendall(f"POST /orders/{order_id}/refetch HTTP/1.1\r\nHost: here\r\n{keys}\r\n".encode())
+
+
+def hear(wire: socket.socket, patience: float = 0.2) -> Heard:
+    wire.settimeout(patience)
+    received, end = b"", "closed"
+    try:
+        while piece := wire.recv(1 << 16):
+            received += piece
+    except TimeoutError:
+        end = "open"
+    except ConnectionResetError:
+        end = "reset"
+    head, _, body = received.partition(b"\r\n\r\n")
+    return Heard(head, body, end)
+
+
+@pytest.fixture
+def listen(log_in):
+    """What a refetch brings on a connection of its own."""
+
+    def listen(api: StandIn, order_id: int = FIRST, accepts: str = "", patience: float = 0.2) -> Heard:
+        token = log_in(api).token
+        with dial(api) as wire:
+            ask(wire, api, token, order_id, accepts)
+            return hear(wire, patience)
+
+    return listen
+
+
+def in_chunks(body: bytes, size: int = 1000) -> bytes:
+    cut = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in cut) + b"0\r\n\r\n"
+
+
+SIZE = len(FULL)
+WAYS = {  # fault: Content-Length, body, end of the connection, whole HTTP, the good body
+    "none": (Fault.delay(0.0), SIZE, FULL, "open", True, True),
+    "stall": (Fault.stall(), None, b"", "open", False, False),
+    "stall within": (Fault.stall_within(), SIZE, HALF, "open", False, False),
+    "reset": (Fault.reset(), None, b"", "reset", False, False),
+    "reset within": (Fault.reset_within(), SIZE, HALF, "reset", False, False),
+    "reset after": (Fault.reset_after(), SIZE, FULL, "reset", True, True),
+    "truncate": (Fault.truncate(), SIZE, HALF, "closed", False, False),
+    "truncate unsized": (Fault.truncate_unsized(), None, HALF, "closed", False, False),
+    "truncate chunked": (Fault.truncate_chunked(), None, in_chunks(FULL)[: SIZE // 2], "closed", False, False),
+    "unsized": (Fault.unsized(), None, FULL, "closed", True, True),
+    "chunked": (Fault.chunked(), None, in_chunks(FULL), "open", True, True),
+    "too long": (Fault.too_long(), SIZE + 20, FULL, "open", False, False),
+    "too short": (Fault.too_short(), SIZE - 20, FULL, "open", True, False),
+    "refuse": (Fault.refuse(0.0), None, b"", "reset", False, False),
+}
+
+
+@pytest.mark.parametrize(("fault", "length", "body", "end", "whole", "good"), WAYS.values(), ids=WAYS)
+def test_the_bytes_are_what_the_fault_says(fault, length, body, end, whole, good, listen):
+    with calling(fault) as api:
+        heard = listen(api)
+        assert (heard.body, heard.end) == (body, end)
+        if heard.head:
+            assert heard.head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert heard.length == length
+        assert [status for _, status in api.timeline] == [200 if whole else 0]
+        assert api.hashes_sent(FIRST) == ([hashlib.sha256(FULL).hexdigest()] if good else [])
+        time.sleep(0.05)  # a door that was shut is open again
+        again = listen(api)  # what is stalled holds up nobody else
+        assert again.body == api.body_sent(FIRST) == order_json(FIRST, visit=1)
+        assert api.hashes_sent(FIRST)[-1] == hashlib.sha256(again.body).hexdigest()
+
+
+def test_bodies_without_a_length_say_how_they_end(listen):
+    with calling(Fault.unsized(), Fault.truncate_unsized(), Fault.chunked(), Fault.truncate_chunked()) as api:
+        assert [listen(api).headers[b"Connection"] for _ in range(2)] == [b"close"] * 2
+        assert [listen(api).headers[b"Transfer-Encoding"] for _ in range(2)] == [b"chunked"] * 2
+
+
+def test_a_length_that_is_too_short_leaves_garbage_before_the_next_answer(log_in):
+    with calling(Fault.too_short()) as api:
+        caller = log_in(api)
+        assert caller.refetch(FIRST) == (200, FULL[:-20])
+        with pytest.raises(http.client.BadStatusLine):
+            caller.refetch(FIRST)
+
+
+def test_after_a_chunked_answer_the_connection_goes_on(log_in):
+    with calling(Fault.chunked(), Fault.truncate_chunked()) as api:
+        caller = log_in(api)
+        assert caller.refetch(FIRST) == (200, FULL)
+        with pytest.raises(http.client.IncompleteRead):
+            caller.refetch(FIRST)
+
+
+@pytest.mark.parametrize("blanks", [0, 100_000])
+def test_a_reset_after_the_body_overtakes_no_byte_of_it(blanks, listen):
+    fault = Fault(way=Way.RESET_AFTER, blanks=blanks)
+    with calling(fault) as api:
+        heard = listen(api, patience=2)
+        assert heard.end == "reset"
+        assert hashlib.sha256(heard.body).hexdigest() == api.hashes_sent(FIRST)[0]
+        assert len(heard.body) == SIZE + blanks
+
+
+def test_while_it_refuses_the_port_is_closed_and_then_open_again(listen, log_in):
+    with StandIn(5) as api:
+        with dial(api) as idle:
+            api.refuse(0.2)
+            with pytest.raises(ConnectionRefusedError):
+                dial(api)
+            assert hear(idle) == (b"", b"", "reset")
+        api.refuse(0.3)
+        api.refuse(0.01)  # the longer one holds
+        time.sleep(0.1)
+        with pytest.raises(ConnectionRefusedError):
+            dial(api)
+        time.sleep(0.35)
+        assert listen(api).body == FULL
+        port = int(api.base_url.rpartition(":")[2])
+        api.refuse(60)
+    with StandIn(5, port=port) as api:
+        assert log_in(api).refetch(FIRST)[0] == 200
+
+
+def test_one_order_can_close_the_door_for_all(log_in):
+    with calling(Fault.refuse(0.15)) as api:
+        caller, other = log_in(api), log_in(api)
+        with pytest.raises(ConnectionResetError):
+            caller.refetch(FIRST)
+        with pytest.raises(ConnectionError):
+            other.refetch(FIRST + 1)
+        with pytest.raises(ConnectionRefusedError):
+            dial(api)
+        time.sleep(0.2)
+        dial(api).close()
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_headers_and_bodies_drip_each_on_its_own(part, log_in):
+    fault = Fault.drip_head(0.3) if part == "head" else Fault.drip(0.3)
+    with calling(fault) as api, dial(api) as wire:
+        ask(wire, api, log_in(api).token)
+        begun, came = time.monotonic(), []
+        received = b""
+        while not received.endswith(FULL):
+            received += wire.recv(1 << 16)
+            came.append((time.monotonic() - begun, len(received)))
+        head = received.index(b"\r\n\r\n") + 4
+        times = [at for at, size in came if (size < head if part == "head" else size > head)]
+        assert len(times) > 10
+        assert times[-1] - times[0] > 0.15
+        assert api.body_sent(FIRST) == FULL
+
+
+def test_gzip_is_sent_to_those_who_take_it(listen):
+    with calling(Fault.gzip(times=2)) as api:
+        packed, plain = listen(api, accepts="gzip, deflate"), listen(api)
+        assert packed.headers[b"Content-Encoding"] == b"gzip"
+        assert gzip.decompress(packed.body) == FULL
+        assert packed.length == len(packed.body) < SIZE
+        assert b"Content-Encoding" not in plain.headers
+        assert plain.body == order_json(FIRST, visit=1)
+        digests = [hashlib.sha256(body).hexdigest() for body in (FULL, plain.body)]
+        assert api.hashes_sent(FIRST) == digests
+
+
+def test_broken_gzip_is_whole_http_and_no_good_body(listen):
+    with calling(Fault.cut_gzip(), Fault.bad_gzip()) as api:
+        cut, bad = listen(api, accepts="gzip"), listen(api, accepts="gzip")
+        assert cut.headers[b"Content-Encoding"] == bad.headers[b"Content-Encoding"] == b"gzip"
+        assert (cut.length, bad.length) == (len(cut.body), len(bad.body))
+        reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        assert FULL.startswith(reader.decompress(cut.body))
+        assert not reader.eof
+        with pytest.raises(gzip.BadGzipFile):
+            gzip.decompress(bad.body)
+        assert api.hashes_sent(FIRST) == []
+
+
+def test_a_large_body_is_the_order_and_blanks(listen):
+    with calling(Fault.padded(3)) as api:
+        heard = listen(api)
+        assert heard.body == FULL + b" " * 3_000_000 == api.body_sent(FIRST)
+        assert api.hashes_sent(FIRST) == [hashlib.sha256(heard.body).hexdigest()]
+
+
+def test_json_is_spoiled_as_asked(log_in):
+    shapes = {name: Fault.shape(name) for name in SHAPES}
+    with calling(*shapes.values(), Fault.text_id(), Fault.no_id(), Fault.other_order()) as api:
+        caller = log_in(api)
+        found = [json.loads(caller.refetch(FIRST)[1]) for _ in shapes]
+        assert {name: type(value) for name, value in zip(shapes, found, strict=True)} == {
+            "list": list, "text": str, "number": int, "null": type(None), "object": dict,
+        }  # fmt: skip
+        assert not any(isinstance(value, dict) and "orderId" in value for value in found)
+        assert json.loads(caller.refetch(FIRST)[1]) == json.loads(FULL) | {"orderId": str(FIRST)}
+        last = json.loads(caller.refetch(FIRST)[1])
+        assert last | {"orderId": FIRST} == order(FIRST, visit=1)
+        assert "orderId" not in last
+        assert json.loads(caller.refetch(FIRST)[1])["orderId"] == FIRST + 1
+        assert api.hashes_sent(FIRST) == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504])
+def test_any_status_can_be_answered(status, listen):
+    with calling(Fault.status(status)) as api:
+        heard = listen(api)
+        assert heard.head.startswith(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode())
+        assert json.loads(heard.body) == {"message": HTTPStatus(status).phrase}
+        assert [answered for _, answered in api.timeline] == [status]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_lead_elsewhere(status, listen):
+    with calling(Fault.redirect("http://127.0.0.1:9/", status=status)) as api:
+        heard = listen(api)
+        assert heard.head.startswith(f"HTTP/1.1 {status} ".encode())
+        assert heard.headers[b"Location"] == b"http://127.0.0.1:9/"
+
+
+@pytest.mark.parametrize("hint", ["1", "0.5", "999999999", "soon", "-5", "", "Sun, 06 Nov 1994 08:49:37 GMT", None])
+def test_a_429_says_when_to_come_back_in_any_words(hint, listen):
+    with calling(Fault.status(429, retry_after=hint)) as api:
+        assert listen(api).headers.get(b"Retry-After") == (None if hint is None else hint.encode())
+
+
+def test_a_date_to_come_back_is_made_when_it_is_sent(listen):
+    with calling(Fault.status(429, retry_after=date_in(90), times=2)) as api:
+        for _ in range(2):
+            due = parsedate_to_datetime(listen(api).headers[b"Retry-After"].decode())
+            assert 85 < (due - datetime.now(UTC)).total_seconds() <= 90
+            time.sleep(1)
+
+
+def test_401_has_three_faces(listen, log_in):
+    with calling(Fault.expired(), Fault.unauthorized()) as api:
+        told = [json.loads(listen(api).body)["message"] for _ in range(2)]
+        assert told == ["The incoming token has expired", "Unauthorized"]
+        caller = log_in(api)
+        api.forget_tokens()
+        assert caller.refetch(FIRST) == (401, b'{"message":"Unauthorized"}')
+
+
+def test_logins_fail_as_asked_one_after_the_other(log_in):
+    faults = [Fault.status(401, times=2), Fault.status(503), Fault.body(b'{"token":["a"]}'), Fault.cut_json()]
+    with StandIn(5, login_faults=faults) as api:
+        wire = http.client.HTTPConnection(api.base_url.removeprefix("http://"), timeout=5)
+        answers = []
+        for _ in range(5):
+            wire.request(
+                "POST", "/login", json.dumps({"username": api.username, "password": api.password}),
+                {"X-Api-Key": api.api_key},
+            )  # fmt: skip
+            reply = wire.getresponse()
+            answers.append((reply.status, reply.read()))
+        wire.close()
+        assert [status for status, _ in answers] == [401, 401, 503, 200, 200]
+        assert [body for _, body in answers][3:] == [b'{"token":["a"]}', b'{"token":"standin-token-000005"}'[:16]]
+        assert api.logins == 5
+        assert log_in(api).refetch(FIRST)[0] == 200
+
+
+# --- chaos ---
+
+SOME = Chaos({Fault.status(503): 0.3, Fault.html(): 0.1, Fault.status(429): 0.2})
+
+
+def statuses(api: StandIn, log_in, order_ids, threads: int) -> dict[int, list[tuple[int, bytes]]]:
+    """Four answers to each order that are not the limit's."""
+
+    def some_of(part) -> list[tuple[int, list]]:
+        caller = log_in(api)
+        told = []
+        for order_id in part:
+            mine = []
+            while len(mine) < 4:
+                answer = caller.refetch(order_id)
+                if answer != (429, THROTTLED.body) or caller.reply.headers["Retry-After"] != "limit":
+                    mine.append(answer)
+            told.append((order_id, mine))
+        return told
+
+    ids = list(order_ids)
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(
+            pair for told in pool.map(some_of, [ids[part::threads] for part in range(threads)]) for pair in told
+        )
+
+
+def test_chaos_repeats_itself_whatever_the_threads_and_the_limit_do(log_in):
+    runs = []
+    for threads, step, options in [(1, 1, {}), (8, -1, {}), (4, 1, {"rate": 400, "burst": 2, "retry_after": "limit"})]:
+        with StandIn(60, seed=5, chaos=SOME, **options) as api:
+            runs.append(statuses(api, log_in, api.order_ids[::step], threads))
+    assert api.throttled > 0
+    assert runs[0] == runs[1] == runs[2]
+    with StandIn(60, seed=6, chaos=SOME) as api:
+        other = statuses(api, log_in, api.order_ids, 1)
+    assert {order_id: [status for status, _ in told] for order_id, told in other.items()} != {
+        order_id: [status for status, _ in told] for order_id, told in runs[0].items()
+    }
+    assert len({tuple(status for status, _ in told) for told in runs[0].values()}) > 10
+
+
+def test_chaos_hits_as_often_as_it_says():
+    drawn = Counter(SOME.fault(1, order_id, nth) for order_id in range(10000) for nth in range(2))
+    shares = {fault: count / 20000 for fault, count in drawn.items()}
+    assert shares == {
+        Fault.status(503): pytest.approx(0.3, abs=0.015),
+        Fault.html(): pytest.approx(0.1, abs=0.015),
+        Fault.status(429): pytest.approx(0.2, abs=0.015),
+        Fault(): pytest.approx(0.4, abs=0.015),
+    }
+    assert Counter(Chaos.evenly([Fault.html(), Fault.reset()], 1.0).fault(0, 1, nth) for nth in range(500)).keys() == {
+        Fault.html(), Fault.reset(),
+    }  # fmt: skip
+    for shares in ({Fault.html(): 0.6, Fault.reset(): 0.5}, {Fault.html(): -0.1}):
+        with pytest.raises(ConfigError, match="shares"):
+            Chaos(shares)
+
+
+def test_every_fault_can_come_by_chance():
+    every = every_fault()
+    chaos = Chaos.evenly(every.values(), 0.8)
+    drawn = {chaos.fault(1, order_id, 0) for order_id in range(5000)}
+    assert drawn == {*every.values(), Fault()}
+    assert len(set(every.values())) == len(every)
+
+
+def test_faults_of_an_order_come_before_chaos(log_in):
+    with StandIn(5, faults={FIRST: [Fault.html()]}, chaos=Chaos({Fault.status(418): 1.0})) as api:
+        caller = log_in(api)
+        assert [caller.refetch(order_id)[0] for order_id in (FIRST, FIRST, FIRST + 1)] == [200, 418, 418]
+
+
+def test_every_fault_can_be_sent_and_only_the_harmless_ones_bring_the_order(log_in):
+    every = {name: fault for name, fault in every_fault(seconds=0.05).items() if name != "refused"}
+    ids = dict(zip(every, range(FIRST, FIRST + len(every)), strict=True))
+    with (
+        StandIn(len(every), faults={ids[name]: [fault] for name, fault in every.items()}) as api,
+        ExitStack() as closing,
+    ):
+        token = log_in(api).token
+        wires = {name: closing.enter_context(dial(api)) for name in every}
+        for name, wire in wires.items():
+            ask(wire, api, token, ids[name], "gzip")
+        time.sleep(0.3)
+        heard = {name: hear(wire, 0.05) for name, wire in wires.items()}
+        delivered = {name for name in every if api.hashes_sent(ids[name])}
+        assert delivered == {name for name, fault in every.items() if fault.harmless}
+        assert delivered == {
+            "delay", "log-normal delay", "reset after the body", "without a length", "in chunks", "dripping body",
+            "dripping headers", "gzip", "large body",
+        }  # fmt: skip
+        unlike = {(each.head.split(b"\r\nX")[0], each.body, each.end) for each in heard.values()}
+        assert len(unlike) == len(every)

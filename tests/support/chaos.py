@@ -1,0 +1,245 @@
+"""All faults at once, killed again and again, until every order is there: `python -m tests.support.chaos --seed 7`.
+
+A stand-in API with every fault by chance, a limit that moves and tokens that end soon; before it the command line,
+ended with kill -9 at random moments and started again with the same words. Then failed orders are asked for again with
+--failed-of until none is left, and this must hold, as the server and the file of the archive tell it:
+
+    Every order is stored, as the server sent it, and once.
+    Every order is acknowledged once in the ledger, over all runs.
+    No more was asked than orders, retries, token renewals, and what was under way when a process was ended.
+
+Which fault hits which request depends on the seed; which requests are under way at a kill does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from quivo_frames.standin.chaos import Chaos, every_fault
+from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.server import StandIn
+from tests.support import witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WORKERS = 32
+ROUNDS = 30
+STARTS = 60
+LIMITS = (150.0, 300.0, 600.0, 1200.0)  # requests a second
+LIMIT_SECONDS = 3.0
+TOKEN_SECONDS = 5.0
+NOWHERE = "http://127.0.0.1:9/"
+SLOWING = ("429", "503")
+"""After these the client goes slowly, as it should: there are fewer of them, or the run would take an hour."""
+RARE = 1 / 40
+
+CLIENT = """
+from functools import partial
+from quivo_frames import pace
+from quivo_frames.cli import main
+from quivo_frames.client import Client
+pace.LONGEST_PAUSE = 0.5
+Client.from_env = staticmethod(partial(Client.from_env, timeout=1.5, tries=5, backoff=0.05))
+main()
+"""
+"""The command line of a less patient client: nobody waits a minute for what never comes."""
+
+
+class Run(NamedTuple):
+    """What was done to the client, and how it ended."""
+
+    api: StandIn
+    archive: Path
+    seconds: float
+    kills: int
+    stops: int
+    """How often it stopped by itself because too much went wrong, and was started again."""
+    rounds: int
+    """How often the failed orders were asked for again."""
+    said: str
+
+
+def chances(share: float) -> dict[Fault, float]:
+    """Every fault with its share of the requests, those that slow the client down more rarely."""
+    weights: dict[Fault, float] = {}
+    for name, fault in every_fault(seconds=0.1, elsewhere=NOWHERE).items():
+        weights[fault] = weights.get(fault, 0.0) + (RARE if name.startswith(SLOWING) else 1.0)
+    total = sum(weights.values())
+    return {fault: share * weight / total for fault, weight in weights.items()}
+
+
+def run(orders: int, seed: int, kills: int, share: float, folder: Path, tell: Callable[[str], object]) -> Run:
+    """Chaos from beginning to end; AssertionError where the client ends in a way that it should not."""
+    chance, began = random.Random(seed), time.monotonic()
+    ids, archive, log = folder / "ids.txt", folder / "orders.sqlite", folder / "log.txt"
+    with StandIn(orders, seed=seed, chaos=Chaos(chances(share)), rate=LIMITS[1], token_seconds=TOKEN_SECONDS) as api:
+        ids.write_text("\n".join(map(str, api.order_ids)))
+        over = threading.Event()
+        mover = threading.Thread(target=_move_limit, args=(api, random.Random(seed + 1), over))
+        mover.start()
+        try:
+            points = sorted(chance.randrange(orders) for _ in range(kills))
+            ends, rounds = [], 0
+            for end in _lives(api, ids, archive, log, points, chance):
+                ends.append(end)
+                tell(f"{_said(end)} after {len(api.timeline):,} requests and {time.monotonic() - began:.0f} s")
+            while ends[-1] != 0:
+                rounds += 1
+                assert rounds < ROUNDS, "the failed orders do not come to an end"
+                last = str(max(attempt.run for attempt in witness.attempts(archive)))
+                ends += _again(api, archive, log, last)
+                tell(f"failed orders, round {rounds}: {_said(ends[-1])} after {len(api.timeline):,} requests")
+        finally:
+            over.set()
+            mover.join()
+        seconds, said = time.monotonic() - began, log.read_text()
+        return Run(api, archive, seconds, ends.count(-9), ends.count(3), rounds, said)
+
+
+def _said(end: int) -> str:
+    return "killed" if end == -9 else f"exit status {end}"
+
+
+def _move_limit(api: StandIn, chance: random.Random, over: threading.Event) -> None:
+    while not over.wait(LIMIT_SECONDS):
+        api.rate = chance.choice(LIMITS)
+
+
+def _lives(
+    api: StandIn, ids: Path, archive: Path, log: Path, points: list[int], chance: random.Random
+) -> Iterator[int]:
+    """How each process ended, up to the one that came to the end; each is killed after so many requests in all."""
+    for _ in range(STARTS):
+        with _started(api, archive, log, "--ids", str(ids)) as child:
+            if points:
+                while child.poll() is None and len(api.timeline) < points[0]:
+                    time.sleep(0.002)
+                time.sleep(chance.uniform(0, 0.1))
+                if child.poll() is None:
+                    child.kill()
+                    points.pop(0)
+            yield child.wait()
+        assert child.returncode in {-9, 0, 1, 3}, f"exit status {child.returncode}:\n{log.read_text()[-2000:]}"
+        if child.returncode in {0, 1}:
+            return
+    raise AssertionError(f"after {STARTS} starts it is not at the end:\n{log.read_text()[-2000:]}")
+
+
+def _again(api: StandIn, archive: Path, log: Path, last: str) -> Iterator[int]:
+    for _ in range(STARTS):
+        with _started(api, archive, log, "--failed-of", last) as child:
+            yield child.wait()
+        if child.returncode != 3:
+            assert child.returncode in {0, 1}, f"exit status {child.returncode}:\n{log.read_text()[-2000:]}"
+            return
+
+
+def _started(api: StandIn, archive: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
+    login = {
+        "QUIVO_BASE_URL": api.base_url, "QUIVO_API_KEY": api.api_key, "QUIVO_USERNAME": api.username,
+        "QUIVO_PASSWORD": api.password, "XDG_CACHE_HOME": str(archive.parent / "cache"),
+    }  # fmt: skip
+    options = ("--archive", str(archive), "--workers", str(WORKERS), "--yes", "--json")
+    with log.open("ab") as told:
+        return subprocess.Popen(
+            [sys.executable, "-c", CLIENT, "refetch", *words, *options],
+            env=os.environ | login, stdin=subprocess.DEVNULL, stdout=told, stderr=told,
+        )  # fmt: skip
+
+
+def budget(done: Run) -> int:
+    """The most requests for orders that are no more than needed.
+
+    An expired token costs no try, and what was under way when a process ended is in no ledger.
+    """
+    renewed = sum(status == 401 for _, status in done.api.timeline)
+    return (
+        sum(attempt.tries for attempt in witness.attempts(done.archive)) + renewed + WORKERS * (done.kills + done.stops)
+    )
+
+
+def broken(done: Run) -> list[str]:
+    """What does not hold, in words."""
+    api, ids = done.api, set(done.api.order_ids)
+    good = [response for response in witness.responses(done.archive) if response.good]
+    stored = Counter(response.order_id for response in good)
+    acknowledged = Counter(a.order_id for a in witness.attempts(done.archive) if a.outcome == "fetched")
+    altered = [response.order_id for response in good if response.sha256 not in api.hashes_sent(response.order_id)]
+    found = {
+        "orders are not stored": ids - set(stored),
+        "orders are stored that nobody asked for": set(stored) - ids,
+        "orders are stored more than once": {order_id for order_id, count in stored.items() if count > 1},
+        "orders are not as the server sent them": set(altered),
+        "orders are not acknowledged once": {order_id for order_id in ids if acknowledged[order_id] != 1},
+    }
+    told = [f"{len(those):,} {what}, such as {min(those)}" for what, those in found.items() if those]
+    if len(api.timeline) > budget(done):
+        told.append(f"{len(api.timeline):,} requests where {budget(done):,} would do")
+    if not witness.is_sound(done.archive):
+        told.append("SQLite finds the archive damaged")
+    if "Traceback" in done.said:
+        told.append("the client ended with a traceback")
+    return told
+
+
+def summary(done: Run) -> list[tuple[str, Any]]:
+    """The figures of a run."""
+    api, attempts = done.api, witness.attempts(done.archive)
+    received, statuses = len(api.timeline), Counter(status for _, status in api.timeline)
+    outcomes = Counter(attempt.outcome for attempt in attempts)
+    tries = sum(attempt.tries for attempt in attempts)
+    lost = sum(len(api.hashes_sent(order_id)) - 1 for order_id in api.order_ids)
+    return [
+        ("orders", f"{len(api.order_ids):,}"),
+        ("seconds", f"{done.seconds:,.0f}"),
+        ("kills", done.kills),
+        ("stops by itself (exit status 3)", done.stops),
+        ("rounds of failed orders", done.rounds),
+        ("requests for orders", f"{received:,}"),
+        ("  that would do", f"{budget(done):,}"),
+        ("  tries in the ledger", f"{tries:,}"),
+        ("  answered 429", f"{statuses[429] / received:.2%}"),
+        ("  answered 401", f"{statuses[401]:,}"),
+        ("  without a whole answer", f"{statuses[0]:,}"),
+        ("logins", f"{api.logins:,}"),
+        ("pings and others", f"{api.requests - received - api.logins:,}"),
+        ("good answers that did not arrive, or not before a kill", f"{lost:,}"),
+        *((f"attempts: {outcome}", f"{count:,}") for outcome, count in outcomes.most_common()),
+    ]
+
+
+def main() -> None:
+    """Runs the chaos, and leaves with 1 if anything does not hold."""
+    parser = argparse.ArgumentParser("python -m tests.support.chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--orders", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--share", type=float, default=0.08, help="of the requests, how many are hit")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(
+            given.orders, given.seed, given.kills, given.share, Path(folder), lambda text: print(text, flush=True)
+        )
+        print(f"\nchaos of seed {given.seed}")
+        for name, figure in summary(done):
+            print(f"  {name:<56}{figure:>10}")
+        faults = broken(done)
+        if done.kills < given.kills:
+            faults.append(f"only {done.kills} kills")
+    print("\n".join(faults) or "everything holds")
+    raise SystemExit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Orders drawn by hypothesis: every field of order.py absent, null or there, in every spelling that JSON allows.
+
+`orders()` draws the text of one order. Nothing in it needs a failure; free-form values that are no objects need a note.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+from hypothesis import strategies as st
+
+from quivo_frames.model.order import HandlingUnit, Kind, Order, Record, Rows
+from quivo_frames.model.tables import Annotation, described
+
+Draw = st.DrawFn
+Texts = st.SearchStrategy[str]
+
+DEEPEST = 120
+"""Handling units in each other: more than any that the API may ever send, and far from the limit of the decoder."""
+
+_SPACES = st.sampled_from(["", "", "", " ", "\n\t", " \r\n "])
+_ODD_TEXTS = [
+    "", "\0", "a\0b", '"', "\\", "\\u0041", '\\"', "/", "\b\f\n\r\t", "\x1e\x1f\x7f\x9b", "\u2028\u2029\ufeff", "null",
+    "\U0001f600", "e\u0301", "\U0010ffff\uffff", "{}", "2026-01-01T00:00:00Z", "1.10", " ", "[bold]", "\x1b[31m",
+]  # fmt: skip
+
+
+def _spelled(text: str, way: str) -> str:
+    """A text as JSON: as it is, in ASCII, or with every letter escaped."""
+    if way != "escaped":
+        return json.dumps(text, ensure_ascii=way == "ascii").replace("/", "\\/" if way == "ascii" else "/")
+    units = text.encode("utf-16-be")
+    return '"' + "".join(f"\\u{units[at]:02x}{units[at + 1]:02X}" for at in range(0, len(units), 2)) + '"'
+
+
+def texts(most: int = 12) -> Texts:
+    """JSON strings of any characters."""
+    content = st.one_of(st.text(max_size=most), st.sampled_from(_ODD_TEXTS))
+    return st.builds(_spelled, content, st.sampled_from(["raw", "ascii", "escaped"]))
+
+
+def integers(bits: int) -> Texts:
+    """JSON numbers that are whole, up to the limits of so many bits."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    whole = st.one_of(st.integers(low, high), st.sampled_from([low, high, 0, -1, min(2**53 + 1, high)]))
+    return st.one_of(whole.map(str), st.sampled_from(["-0", "2.0", "1e3", "-5.00E+2", "0.0", "120e-1", "2147483647.0"]))
+
+
+@st.composite
+def money(draw: Draw) -> str:
+    """JSON numbers of at most 14 digits and 4 decimals, in any spelling."""
+    limit = 10**18 - 1
+    amount = Decimal(draw(st.one_of(st.integers(-limit, limit), st.sampled_from([limit, -limit, 1, -1, 0])))).scaleb(-4)
+    way = draw(st.sampled_from(["plain", "zeros", "power"]))
+    if way == "power":
+        power = draw(st.integers(-30, 30))
+        return f"{amount.scaleb(-power):f}{draw(st.sampled_from('eE'))}{power:+d}"
+    if way == "zeros":
+        return f"{amount:f}" + "0" * draw(st.integers(0, 30))
+    return f"{amount:f}".rstrip("0").rstrip(".")
+
+
+def measures() -> Texts:
+    """JSON numbers that a float holds."""
+    floats = st.floats(allow_nan=False, allow_infinity=False)
+    odd = ["-0.0", "1E5", "5e-324", "1.7976931348623157e308", "0.1000000000000000055511151231257827", "1.10", "7", "-0"]
+    return st.one_of(floats.map(repr), st.integers(-(2**63), 2**63 - 1).map(str), st.sampled_from(odd))
+
+
+@st.composite
+def instants(draw: Draw) -> str:
+    """Times from year 1 to 9999, with fractions and offsets."""
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    utc = draw(st.one_of(st.datetimes(timezones=st.just(UTC)), st.sampled_from([first, last])))
+    offset = timedelta(minutes=draw(st.sampled_from([0, 0, 0, 60, -150, 1439, -1439, 330])))
+    try:
+        local = utc.astimezone(timezone(offset))
+    except OverflowError:
+        local, offset = utc, timedelta()
+    digits = draw(st.integers(0, 6))
+    fraction = f".{local.microsecond:06d}"[: digits + 1] if digits else ""
+    minutes = abs(offset) // timedelta(minutes=1)
+    sign, colon = "-" if offset < timedelta() else "+", draw(st.sampled_from([":", ""]))
+    zone = f"{sign}{minutes // 60:02d}{colon}{minutes % 60:02d}"
+    if not offset:
+        zone = draw(st.sampled_from(["Z", "Z", "Z", zone, "-00:00", "+00"]))
+    return f'"{local.replace(microsecond=0, tzinfo=None).isoformat()}{fraction}{zone}"'
+
+
+def days() -> Texts:
+    """Days from year 1 to 9999."""
+    return st.one_of(st.dates().map(str), st.sampled_from(["0001-01-01", "9999-12-31"])).map(lambda day: f'"{day}"')
+
+
+_KEYS = [
+    "a",
+    "A",
+    "ä",
+    "a\u0308",
+    "a ",
+    "",
+    "\uff41",
+    "orderId",
+    "customAttributes",
+    "positions",
+    "null",
+    "\0",
+    '"',
+    "\\",
+]
+_NUMBERS = ["1.10", "133.0", "-0", "1E400", "0.1e-7", "12345678901234567890123456789.012345678901234567890", "1" * 60]
+
+
+def free_form() -> Texts:
+    """Free-form values, most of them objects, in odd spacing, with long numbers and keys that look alike."""
+    plain = st.one_of(texts(), st.sampled_from([*_NUMBERS, "true", "false", "null"]))
+    value = st.recursive(plain, lambda inner: st.one_of(_free_objects(inner), _free_lists(inner)), max_leaves=4)
+    return st.one_of(_free_objects(value), _free_objects(value), st.sampled_from(["{}", "{ }", "{\n}"]), value)
+
+
+@st.composite
+def _free_objects(draw: Draw, values: Texts) -> str:
+    keys = draw(st.lists(st.one_of(st.sampled_from(_KEYS), st.text(max_size=3)), max_size=4, unique=True))
+    ways = st.sampled_from(["raw", "ascii", "escaped"])
+    return _object(draw, [(_spelled(key, draw(ways)), draw(values)) for key in keys])
+
+
+@st.composite
+def _free_lists(draw: Draw, values: Texts) -> str:
+    return _list(draw, draw(st.lists(values, max_size=3)))
+
+
+def _object(draw: Draw, members: list[tuple[str, str]]) -> str:
+    a, b, c, d = (draw(_SPACES) for _ in range(4))
+    return "{" + a + ",".join(f"{b}{key}{c}:{d}{value}{a}" for key, value in members) + "}"
+
+
+def _list(draw: Draw, entries: list[str]) -> str:
+    a, b = draw(_SPACES), draw(_SPACES)
+    return "[" + a + ",".join(f"{b}{entry}{a}" for entry in entries) + "]"
+
+
+VALUES: dict[Kind, Texts] = {
+    Kind.TEXT: texts(),
+    Kind.INT64: integers(64),
+    Kind.INT32: integers(32),
+    Kind.FLAG: st.sampled_from(["true", "false"]),
+    Kind.INSTANT: instants(),
+    Kind.DAY: days(),
+    Kind.MONEY: money(),
+    Kind.MEASURE: measures(),
+    Kind.JSON: free_form(),
+}
+"""JSON texts that a column of each kind takes without a failure and, but for free-form ones, without a note."""
+
+
+@st.composite
+def records(draw: Draw, record: type[Record], full: bool = False) -> str:
+    """The text of an object with some of its fields, or with all of them, in any order."""
+    return _object(draw, _members(draw, record, full))
+
+
+def _members(draw: Draw, record: type[Record], full: bool) -> list[tuple[str, str]]:
+    fields = [field for field in described(record) if field.json_name != "orderId"]
+    some = st.lists(st.sampled_from(fields), unique=True)
+    there = draw(st.permutations(fields) if full else st.one_of(some, some, st.permutations(fields)))
+    # else the innermost lists are hardly ever reached
+    lists = [field for field in fields if isinstance(field.says, Rows) and field not in there]
+    there = [*there, *(field for field in lists if draw(st.booleans()))]
+    return [(json.dumps(field.json_name), _value(draw, record, field, full)) for field in there]
+
+
+def _value(draw: Draw, record: type[Record], field: Annotation, full: bool) -> str:
+    if not full and draw(st.integers(0, 7)) == 7:
+        return "null"
+    if field.record is HandlingUnit and record is HandlingUnit:
+        return draw(st.sampled_from(["[]", "null", "[null]", "[null,{}]", "[{},null]"]))
+    if field.record is HandlingUnit:
+        return draw(_unit_lists(full))
+    if isinstance(field.says, Rows):
+        entry = records(field.record, full) if field.record else texts()
+        entries = draw(st.lists(st.one_of(entry, entry, st.just("null")), max_size=3))
+        return _list(draw, [draw(entry), *entries[:1]] if full else entries)
+    if field.record is not None:
+        return draw(records(field.record, full))
+    assert field.kind
+    return draw(VALUES[field.kind].filter(lambda text: not full or text != "null"))
+
+
+@st.composite
+def _unit_lists(draw: Draw, full: bool) -> str:
+    """Handling units: some trees, and some chains of any depth, made of few units that repeat."""
+    units = draw(st.lists(records(HandlingUnit, full), min_size=1, max_size=1 if full else 3))
+    # childHandlingUnits stands twice in none: a unit that gets children is one that has none so far
+    childless = [unit for unit in units if '"childHandlingUnits"' not in unit] or ["{}"]
+    trees = st.recursive(st.sampled_from([*units, "null"]), lambda inner: _trees(childless, inner), max_leaves=6)
+    chain = draw(st.sampled_from(units))
+    for depth in range(draw(st.one_of(st.just(0), st.integers(1, DEEPEST)))):
+        chain = _holding(childless[depth % len(childless)], f"[{'null,' * (depth % 3)}{chain}]")
+    return _list(draw, [*draw(st.lists(trees, max_size=3)), chain])
+
+
+@st.composite
+def _trees(draw: Draw, childless: list[str], inner: Texts) -> str:
+    return _holding(draw(st.sampled_from(childless)), _list(draw, draw(st.lists(inner, max_size=4))))
+
+
+def _holding(unit: str, children: str) -> str:
+    rest = unit[1:].strip()
+    return f'{{"childHandlingUnits":{children}{"}" if rest == "}" else "," + rest}'
+
+
+@st.composite
+def orders(draw: Draw, order_id: int | None = None, *, full: bool = False) -> str:
+    """The JSON text of one order; a full one has a value in every field, and an entry in every list."""
+    members = _members(draw, Order, full)
+    number = str(order_id) if order_id is not None else draw(integers(64))
+    members.insert(draw(st.integers(0, len(members))), ('"orderId"', number))
+    return draw(_SPACES) + _object(draw, members) + draw(_SPACES)
+
+
+def several_orders(most: int = 3) -> st.SearchStrategy[list[str]]:
+    """Some orders of different ids."""
+    ids = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=most, unique=True)
+    return ids.flatmap(lambda found: st.tuples(*map(orders, found))).map(list)

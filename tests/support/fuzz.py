@@ -1,0 +1,321 @@
+"""Mutants of real orders through `flatten`, and what must hold for each: `python -m tests.support.fuzz --count 100000 --seed 7`.
+
+    It never raises.
+    Orders in = orders in the tables + failures, each one where the oracle (`oracle.py`) says that it belongs.
+    The tables hold, row by row and cell by cell, what the oracle read, and not a value more.
+    Notes say how often a decision was needed, and where.
+    Failures have a known rule, a path that leads into the order, and no name and no e-mail address of it.
+
+`--only NUMBER` repeats a single mutant, `--show` prints it; a find is printed with the smallest mutant that still has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.frames import Frames
+from quivo_frames.model.messages import NOTES, RULES
+from tests.support import independent_flattener
+from tests.support.independent_flattener import Cells, FreeForm, Number, Pairs, decoded
+from tests.support.mutations import Raw, base, mutant, written
+
+BATCH = 50
+STAGE = 5_000
+SHRUNK = 5
+"""So many finds of a kind are made small; it takes some seconds each."""
+_OF_VALUES = {"wrong_type", "not_whole", "out_of_range", "not_an_instant", "not_a_day"}
+_DERIVED = re.compile(r"order_id|ordinal|depth|fetched_at|\w+_key|(fulfillment_order|shipment|shipment_position)_id")
+_ALONE = "to be looked at alone"
+_TAKEN, _REFUSED = "what the tables cannot hold is a failure", "what the tables can hold is no failure"
+_TOLD = "no message tells a name or an address"
+
+
+class Find(NamedTuple):
+    """What broke: which promise, of which mutant (None: only of several together), and how it shows."""
+
+    promise: str
+    number: int | None
+    seen: str
+
+
+def check(
+    bodies: Sequence[bytes], numbers: Sequence[int] | None = None, private: Sequence[set[str]] = ()
+) -> list[Find]:
+    """What breaks when these orders are flattened together; each find belongs to one of them where that can be told."""
+    numbers = range(len(bodies)) if numbers is None else numbers
+    finds = [*_check(bodies, private)]
+    if not finds or len(bodies) == 1:
+        finds = [find for find in finds if find[0] != _ALONE]
+        return [Find(promise, numbers[0], seen) for promise, seen in finds]
+    # Also where an id was hit so that two orders have the same one: alone, each of them has an outcome of its own.
+    alone = [
+        find
+        for at, body in enumerate(bodies)
+        for find in check([body], [numbers[at]], [private[at]] if private else ())
+    ]
+    told = [(promise, seen) for promise, seen in finds if promise != _ALONE]
+    return alone or ([] if len(told) < len(finds) else [Find(promise, None, seen) for promise, seen in finds])
+
+
+def _check(bodies: Sequence[bytes], private: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
+    try:
+        frames = flatten(bodies)
+    except Exception as error:  # noqa: BLE001 - any at all is a find
+        yield "raises", f"{type(error).__name__}: {error}"[:300]
+        return
+    if "repeated_order" in frames.notes["kind"].to_list():
+        yield _ALONE, ""
+        return
+    failures = {int(row["place"].removeprefix("item ")): row for row in frames.failures.iter_rows(named=True)}
+    if frames.orders.height + frames.failures.height != len(bodies) or len(failures) != frames.failures.height:
+        yield "orders in = orders out + failures", f"{len(bodies)}, {frames.orders.height}, {frames.failures.height}"
+        return
+    for at, row in failures.items():
+        yield from _of_words(row, private[at] if private else set(), bodies[at])
+    if not set(frames.notes["kind"].to_list()) <= set(NOTES) or not all(frames.notes["message"].to_list()):
+        yield "a note has a known kind and a message", str(frames.notes["kind"].to_list())
+    yield from _against_oracle(bodies, frames, failures)
+
+
+def _against_oracle(
+    bodies: Sequence[bytes], frames: Frames, failures: dict[int, dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    wanted: Cells = {}
+    notes: Counter[tuple[str, str]] = Counter()
+    texts: dict[int, str] = {}
+    agreed = True
+    for at, body in enumerate(bodies):
+        row = failures.get(at)
+        try:
+            order = independent_flattener.read(body)
+        except independent_flattener.Refused as why:
+            if row is None:
+                agreed = False
+                yield _TAKEN, f"taken, but: {why}"
+        except independent_flattener.TooDeep:
+            if row is None:  # nobody tells what of the tables is its own
+                agreed = False
+                yield _ALONE, ""
+        else:
+            if row is None:
+                wanted |= order.cells
+                notes += order.notes
+                texts[order.order_id] = order.text
+            elif not order.doubtful:
+                yield _REFUSED, f"{row['rule']} at {row['path']}: {row['message']}"
+    if not agreed:
+        return
+    yield from _of_cells(wanted, frames, texts)
+    found: Counter[tuple[str, str]] = Counter()
+    for kind, path, count in frames.notes.select("kind", "path", "count").iter_rows():
+        found[kind, path] += count
+    if found != notes:
+        yield "notes tell each decision", f"missing {dict(notes - found)}, too many {dict(found - notes)}"
+
+
+def _of_cells(wanted: Cells, frames: Frames, texts: dict[int, str]) -> Iterator[tuple[str, str]]:
+    found = cells(frames)
+    for row in wanted.keys() | found.keys():
+        of_json, of_table = wanted.get(row), found.get(row)
+        if of_json is None or of_table is None:
+            yield "each row is an object of the JSON", f"{row} stands only in the {'JSON' if of_json else 'tables'}"
+            return
+        if of_json.keys() != of_table.keys():
+            yield "each value stands in a cell", f"{row}: {sorted(of_json.keys() ^ of_table.keys())}"
+            return
+        for column, value in of_json.items():
+            cell = of_table[column]
+            if not _same(value, cell, texts[int(row[1].split("/")[0])]):
+                yield "each cell holds its value exactly", f"{row} {column}: {value!r:.200} became {cell!r:.200}"
+                return
+
+
+def _same(value: Any, cell: Any, text: str) -> bool:
+    if isinstance(value, FreeForm):
+        if cell not in text and not _is_escaped_in(cell, text):
+            return False
+        return bool(decoded(cell) == value.value and _typed(decoded(cell)) == _typed(value.value))
+    if isinstance(value, float):
+        return isinstance(cell, float) and value == cell
+    same_type = type(value) is type(cell) or isinstance(value, date)
+    return same_type and bool(value == cell)
+
+
+def _is_escaped_in(cell: str, text: str) -> bool:
+    """Whether the cell stands in a text of the JSON: free-form attributes may be written as JSON text."""
+    return any(isinstance(value, str) and cell in value for value in _all(decoded(text)))
+
+
+def _all(value: Any) -> Iterator[Any]:
+    yield value
+    for inner in value if isinstance(value, list) else ():
+        yield from _all(inner[1] if isinstance(value, Pairs) else inner)
+
+
+def _typed(value: Any) -> Any:
+    """A document as types: a number and a text of the same letters differ."""
+    if isinstance(value, Pairs):
+        return [(key, _typed(inner)) for key, inner in value]
+    return [_typed(inner) for inner in value] if isinstance(value, list) else type(value)
+
+
+def cells(frames: Frames) -> Cells:
+    """By table and key: the values that are not null and not the package's own keys and places."""
+    found: Cells = {}
+    for table, frame in frames.items():
+        own = independent_flattener.columns(table)
+        strange = [name for name in frame.columns if name not in own and not _DERIVED.fullmatch(name)]
+        assert not strange, f"{table} has columns that no documented field is for: {strange}"
+        key = "order_id" if table == "orders" else frame.columns[0]
+        names = [name for name in own if frame[name].null_count() < frame.height]
+        for address, *values in frame.select(key, *(frame[name].alias(f"={name}") for name in names)).iter_rows():
+            found[table, str(address)] = {
+                name: value for name, value in zip(names, values, strict=True) if value is not None
+            }
+    return found
+
+
+def _of_words(row: dict[str, Any], private: set[str], body: bytes) -> Iterator[tuple[str, str]]:
+    if row["rule"] not in RULES or len(row["message"]) < 40:
+        yield "a failure has a known rule and a message", str(row)
+    told = [word for word in private if word in row["message"]]
+    if told:
+        yield _TOLD, f"{told}: {row['message']}"
+    if row["rule"] in _OF_VALUES and "twice" not in row["message"]:
+        try:
+            values = [decoded(body.decode())]
+        except (ValueError, RecursionError):
+            return
+        for name, place in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", row["path"]):
+            values = [inner for value in values for inner in _inside(value, name, place)]
+        if not any(value is not None for value in values):
+            yield "the path of a failure leads to a value", row["path"]
+
+
+def _inside(value: Any, name: str, place: str) -> list[Any]:
+    """What stands under a name, more than once in an object that repeats it, or at a place."""
+    if name:
+        return [inner for key, inner in value if key == name] if isinstance(value, Pairs) else []
+    return value[int(place) :][:1] if isinstance(value, list) and not isinstance(value, Pairs) else []
+
+
+def private_words(body: bytes) -> set[str]:
+    """Names and e-mail addresses of an order's addresses, as long as they are no common words."""
+    order = dict(decoded(body.decode()))
+    addresses = [dict(order[name]) for name in ("deliveryAddress", "invoiceAddress") if order.get(name)]
+    words = {address.get(name) for address in addresses for name in ("name1", "name2", "company", "email", "address1")}
+    return {str(word) for word in words if word and len(word) > 4 and word != "<string>"}
+
+
+def smallest(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500) -> bytes:
+    """A smaller order that is still broken in the same way."""
+    left = tries
+
+    def still(candidate: bytes) -> bool:
+        nonlocal left
+        left -= 1
+        return left > 0 and broken(candidate)
+
+    try:
+        root: Any = decoded(body.decode())
+        body = _smaller_document(root, still) or body
+    except (ValueError, RecursionError):
+        pass
+    size = max(1, len(body) // 2)
+    while size and left > 0:
+        at = 0
+        while at < len(body):
+            candidate = body[:at] + body[at + size :]
+            if still(candidate):
+                body = candidate
+            else:
+                at += size
+        size //= 2
+    return body
+
+
+def _smaller_document(root: Any, still: Callable[[bytes], bool]) -> bytes | None:
+    """Whole branches taken off, from the top down, as long as it stays broken."""
+    if not still(written(root).encode("utf-8", "surrogatepass")):
+        return None
+    level = [root]
+    while level:
+        for holder in level:
+            for at in reversed(range(len(holder))):
+                taken = holder.pop(at)
+                if not still(written(root).encode("utf-8", "surrogatepass")):
+                    holder.insert(at, taken)
+        values = [entry[1] if isinstance(holder, Pairs) else entry for holder in level for entry in holder]
+        level = [value for value in values if isinstance(value, list) and not isinstance(value, Raw | Number)]
+    return written(root).encode("utf-8", "surrogatepass")
+
+
+def run(count: int, seed: int, first: int = 0, tell: Callable[[str], object] = print) -> list[Find]:
+    """The finds among `count` mutants from number `first` on; tells each new one with the command that repeats it."""
+    finds: list[Find] = []
+    for start in range(first, first + count, BATCH):
+        numbers = range(start, min(start + BATCH, first + count))
+        bodies = [mutant(number, seed) for number in numbers]
+        private = [private_words(base(number, seed)) for number in numbers]
+        for find in check(bodies, numbers, private):
+            finds.append(find)
+            alike = sum(other.promise == find.promise for other in finds)
+            tell(told(find, seed, start, shrink=alike <= SHRUNK))
+    return finds
+
+
+def told(find: Find, seed: int, start: int, *, shrink: bool = True) -> str:
+    """A find in words, with the smallest mutant and the command that repeats it."""
+    if find.number is None:
+        again = f"--first {start} --count {BATCH}"
+        return f"{find.promise}\n  {find.seen}\n  again: python -m tests.support.fuzz --seed {seed} {again}"
+    again = f"python -m tests.support.fuzz --seed {seed} --only {find.number}"
+    if not shrink:
+        return f"{find.promise}\n  {find.seen}\n  again: {again}"
+    private = [private_words(base(find.number, seed))]
+
+    def broken(body: bytes) -> bool:
+        return any(other.promise == find.promise for other in check([body], private=private))
+
+    body = smallest(mutant(find.number, seed), broken)
+    seen = next((other.seen for other in check([body], private=private) if other.promise == find.promise), find.seen)
+    return f"{find.promise}\n  {seen}\n  smallest: {body[:600]!r}\n  again: {again}"
+
+
+def main() -> None:
+    """Fuzzes, and leaves with 1 if anything was found."""
+    parser = argparse.ArgumentParser("python -m tests.support.fuzz", description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100_000, help="how many mutants")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first mutant")
+    parser.add_argument("--only", type=int, help="number of the only mutant to try")
+    parser.add_argument("--show", action="store_true", help="print the only mutant instead")
+    given = parser.parse_args()
+    if given.show:
+        sys.stdout.buffer.write(mutant(given.only, given.seed))
+        return
+    first, count = (given.first, given.count) if given.only is None else (given.only, 1)
+    began = time.monotonic()
+    finds: list[Find] = []
+    for start in range(first, first + count, STAGE):
+        stage = min(STAGE, first + count - start)
+        finds += run(stage, given.seed, start, functools.partial(print, flush=True))
+        if count > STAGE:
+            print(f"{start + stage - first:,} mutants, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{count:,} mutants of seed {given.seed} in {time.monotonic() - began:.0f} s: {len(finds)} finds")
+    for promise, number in Counter(find.promise for find in finds).most_common():
+        print(f"{number:>6,}  {promise}")
+    raise SystemExit(bool(finds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,381 @@
+"""A second reading of orders: slow, one value at a time, by the standard library, and by nothing of the package.
+
+What an order may hold comes from the example in the API's documentation (`documented_order.json`), what a value is read
+as from README.md and the data dictionary. `test_fuzz.py` compares the tables with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Any, NamedTuple, NoReturn
+
+from tests.support.paths import DOCUMENTED_ORDER
+
+TABLES = {
+    "": "orders",
+    "tags": "order_tags",
+    "entityErrors": "order_errors",
+    "deliveryAddress.additionalIdentifiers": "address_identifiers",
+    "positions": "order_positions",
+    "fulfillmentOrders": "fulfillment_orders",
+    "fulfillmentOrders.positions": "fulfillment_positions",
+    "fulfillmentOrders.shipments": "shipments",
+    "fulfillmentOrders.shipments.trackingNumbers": "tracking_numbers",
+    "fulfillmentOrders.shipments.trackingLinks": "tracking_links",
+    "fulfillmentOrders.shipments.positions": "shipment_positions",
+    "fulfillmentOrders.shipments.positions.serialNumbers": "serial_numbers",
+    "fulfillmentOrders.shipments.groupedPositions": "grouped_positions",
+    "fulfillmentOrders.shipments.groupedPositions.serialNumbers": "grouped_serial_numbers",
+    "fulfillmentOrders.shipments.podDocuments": "pod_documents",
+    "handlingUnits": "handling_units",
+    "handlingUnits.handlingPositions": "handling_positions",
+}
+VALUES = {
+    "order_tags": "tag",
+    "tracking_numbers": "tracking_number",
+    "tracking_links": "tracking_link",
+    "serial_numbers": "serial_number",
+    "grouped_serial_numbers": "serial_number",
+}
+"""The column of a list of plain texts."""
+MONEY = {
+    "unitNetPrice", "unitGrossPrice", "totalNetAmount", "totalGrossAmount", "customsValue",
+    "transportInsuranceAmount", "cashOnDeliveryAmount",
+}  # fmt: skip
+MEASURES = {"latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value"}
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?",
+    re.ASCII,
+)
+_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+_EXACT = Context(prec=60)
+
+Cells = dict[tuple[str, str], dict[str, Any]]
+"""By table and key of the row: its values by column, null ones left out."""
+
+
+class Number(str):
+    """The text of a JSON number."""
+
+    __slots__ = ()
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object, its repeated keys kept."""
+
+
+class FreeForm(NamedTuple):
+    """What a cell of free-form JSON must say, whatever its blanks and escapes."""
+
+    value: Any
+
+
+class Refused(Exception):
+    """The order cannot be held by the tables."""
+
+
+class TooDeep(Exception):
+    """The order is deeper than this reader goes."""
+
+
+DEPTH = 150
+"""Levels that this reader goes down, far from where Python stops."""
+
+
+class Order(NamedTuple):
+    """What the tables and notes must hold of one order."""
+
+    order_id: int
+    cells: Cells
+    notes: Counter[tuple[str, str]]
+    text: str
+    doubtful: bool
+    """Whether it may be a failure as well: a field stands twice, but no value is lost by taking the last."""
+
+
+def decoded(text: str) -> Any:
+    """Strict JSON: numbers as their text, objects as pairs, nothing but what RFC 8259 allows."""
+    return json.loads(
+        text, parse_int=Number, parse_float=Number, parse_constant=_no_constant, object_pairs_hook=Pairs
+    )  # fmt: skip
+
+
+def read(body: bytes) -> Order:
+    """The order in the bytes.
+
+    Raises:
+        Refused: it must be a failure.
+        TooDeep: it may be one.
+    """
+    try:
+        text = body.decode()
+        root = decoded(text)
+        _refuse_half_characters(root)
+        if _depth(root) > DEPTH:
+            raise TooDeep
+    except ValueError as error:  # also of bytes that are no UTF-8, and of half a character
+        raise Refused(str(error)) from error
+    except RecursionError as error:
+        raise TooDeep from error
+    if not isinstance(root, Pairs):
+        raise Refused("no object")
+    reader = _Reader()
+    order_id = reader.order_id(root)
+    reader.record(root, SHAPE, ("orders", str(order_id), "", "$"))
+    return Order(order_id, reader.cells, reader.notes, text, reader.doubtful)
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, list):
+        return 0
+    return 1 + max((_depth(inner[1] if isinstance(value, Pairs) else inner) for inner in value), default=0)
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether no value would be lost with it: null, and lists and objects of nulls."""
+    if not isinstance(value, list):
+        return value is None
+    return all(_says_nothing(inner[1] if isinstance(value, Pairs) else inner) for inner in value)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _refuse_half_characters(value: Any) -> None:
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, Pairs):
+        for key, inner in value:
+            key.encode()
+            _refuse_half_characters(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_half_characters(inner)
+
+
+# What an order may hold: by field its kind, an object's fields, or a list of either
+
+
+def _shape(example: Any, name: str = "") -> Any:
+    if name == "customAttributes":
+        return "free"
+    if isinstance(example, dict):
+        return {key: _shape(value, key) for key, value in example.items()}
+    if isinstance(example, list):
+        return [_shape(example[0])] if example else []
+    if isinstance(example, bool):
+        return "flag"
+    if isinstance(example, int):
+        kinds = {"orderPriority": "rank"} | dict.fromkeys(MONEY, "money") | dict.fromkeys(MEASURES, "measure")
+        return kinds.get(name, "count")
+    if _INSTANT.fullmatch(example):
+        return "instant"
+    return "day" if _DAY.fullmatch(example) else "text"
+
+
+SHAPE: dict[str, Any] = _shape(json.loads(DOCUMENTED_ORDER.read_text()))
+SHAPE["handlingUnits"][0]["childHandlingUnits"] = SHAPE["handlingUnits"]
+
+
+def columns(table: str) -> dict[str, str]:
+    """The columns of a table that hold values of its own, with their kinds."""
+    if table == "custom_attributes":
+        return {"key": "text", "value": "text", "value_type": "text"}
+    if table in VALUES:
+        return {VALUES[table]: "text"}
+    path = next(path for path, name in TABLES.items() if name == table)
+    shape: Any = SHAPE
+    for name in filter(None, path.split(".")):
+        shape = shape[name]
+        shape = shape[0] if isinstance(shape, list) else shape
+    return dict(_columns(shape, ""))
+
+
+def _columns(shape: dict[str, Any], prefix: str) -> Any:
+    for name, kind in shape.items():
+        if isinstance(kind, dict):
+            yield from _columns(kind, f"{prefix}{snake(name)}_")
+        elif isinstance(kind, str):
+            yield prefix + snake(name), kind
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+class _Reader:
+    """Walks one order."""
+
+    def __init__(self) -> None:
+        self.cells: Cells = {}
+        self.notes: Counter[tuple[str, str]] = Counter()
+        self.doubtful = False
+
+    def order_id(self, root: Pairs) -> int:
+        found = [value for name, value in root if name == "orderId" and value is not None]
+        if len(found) != 1 or not isinstance(found[0], Number):
+            raise Refused("a field twice at $" if len(found) > 1 else "no orderId")
+        return _whole(found[0], 2**63)
+
+    def record(self, record: Any, shape: dict[str, Any], at: tuple[str, str, str, str]) -> None:
+        """The fields of an object as cells of the row `at`: table, key, prefix of columns, JSON path."""
+        table, key, prefix, path = at
+        if not isinstance(record, Pairs):
+            raise Refused(f"no object at {path}")
+        row = self.cells.setdefault((table, key), {})
+        last = dict(record)
+        if len(last) < len(record):
+            self.doubtful = True
+            if any(value is not last[name] and not _says_nothing(value) for name, value in record):
+                raise Refused(f"a field twice at {path}")
+        for name, value in last.items():
+            if value is None:
+                continue
+            kind, here = shape.get(name), f"{path}.{name}"
+            if kind is None:
+                self.notes["unknown_field", here] += 1
+            elif isinstance(kind, dict):
+                self.record(value, kind, (table, key, f"{prefix}{snake(name)}_", here))
+            elif isinstance(kind, list):
+                self._list(name, value, kind[0], (table, key, prefix, here))
+            else:
+                cell = self._cell(kind, value, (table, key, prefix, here))
+                if cell is not None:
+                    row[prefix + snake(name)] = cell
+
+    def _list(self, name: str, entries: Any, kind: Any, at: tuple[str, str, str, str]) -> None:
+        _, key, _, path = at
+        if not isinstance(entries, list) or isinstance(entries, Pairs):
+            raise Refused(f"no list at {path}")
+        inner = name == "childHandlingUnits"
+        path = path.removesuffix(".childHandlingUnits") if inner else f"{path}[]"
+        table = TABLES[path.removeprefix("$.").replace("[]", "")]
+        for place, entry in enumerate(entries):
+            own = f"{key}{'.' if inner else '/'}{place}"
+            if entry is None:
+                continue
+            if isinstance(kind, dict):
+                self.record(entry, kind, (table, own, "", path))
+            else:
+                self.cells[table, own] = {VALUES[table]: _text(entry)}
+
+    def _cell(self, kind: str, value: Any, at: tuple[str, str, str, str]) -> Any:
+        path = at[3]
+        if kind == "free":
+            return self._free_form(value, at)
+        if kind == "flag":
+            if not isinstance(value, bool):
+                raise Refused(f"no flag at {path}")
+            return value
+        if kind == "text":
+            return _text(value)
+        if kind in ("instant", "day"):
+            return self._time(kind, _text(value), path)
+        if not isinstance(value, Number):
+            raise Refused(f"no number at {path}")
+        if kind == "measure":
+            if abs(number := float(value)) == float("inf"):
+                raise Refused(f"too large a number at {path}")
+            return number
+        if kind == "money":
+            return self._money(value, path)
+        return _whole(value, 2**31 if kind == "rank" else 2**63)
+
+    def _money(self, text: Number, path: str) -> Decimal:
+        try:
+            exact = Decimal(text)
+        except InvalidOperation as error:
+            raise Refused(f"absurd money at {path}") from error
+        if exact.adjusted() > 17:
+            raise Refused(f"too much money at {path}")
+        rounded = exact.quantize(Decimal("0.0001"), ROUND_HALF_EVEN, _EXACT) if exact.adjusted() > -30 else Decimal(0)
+        if abs(rounded) >= 10**14:
+            raise Refused(f"too much money at {path}")
+        self.notes["rounded_money", path] += rounded != exact
+        return rounded
+
+    def _time(self, kind: str, text: str, path: str) -> date | None:
+        if not text:
+            self.notes["empty_text", path] += 1
+            return None
+        try:
+            return self._day(text, path) if kind == "day" else self._instant(text, path)
+        except (ValueError, OverflowError) as error:
+            raise Refused(f"no {kind} at {path}") from error
+
+    def _day(self, text: str, path: str) -> date:
+        if not _DAY.fullmatch(text):
+            if not _INSTANT.fullmatch(text):
+                raise ValueError
+            self.notes["instant_for_day", path] += 1
+        return date(int(text[:4]), int(text[5:7]), int(text[8:10]))
+
+    def _instant(self, text: str, path: str) -> datetime:
+        if _DAY.fullmatch(text):
+            self.notes["day_for_instant", path] += 1
+            text += "T00:00:00Z"
+        found = _INSTANT.fullmatch(text)
+        if not found:
+            raise ValueError
+        *numbers, fraction, zone = found.groups()
+        year, month, day, hour, minute, second = map(int, numbers)
+        self.notes["digits_past_microseconds", path] += len(fraction or "") > 6
+        self.notes["no_time_zone", path] += zone is None
+        behind = timedelta()
+        if zone and zone != "Z":
+            minutes = int(zone[1:3]) * 60 + int(zone[3:].lstrip(":") or 0)
+            behind = timedelta(minutes=-minutes if zone[0] == "-" else minutes)
+        micro = int((fraction or "").ljust(6, "0")[:6])
+        return datetime(year, month, day, hour, minute, second, micro, timezone(behind)).astimezone(UTC)
+
+    def _free_form(self, value: Any, at: tuple[str, str, str, str]) -> FreeForm | None:
+        _, key, _, path = at
+        opened = value
+        if isinstance(value, str) and not isinstance(value, Number):
+            try:
+                opened = decoded(value)
+                _refuse_half_characters(opened)
+            except (ValueError, RecursionError):
+                opened = None
+        if not isinstance(opened, Pairs):
+            self.notes["not_free_form", path] += 1
+            return FreeForm(value)
+        last = dict(opened)
+        self.notes["repeated_attribute", path] += len(last) < len(opened)
+        for place, (name, inner) in enumerate(last.items()):
+            row = self.cells["custom_attributes", f"{key}/{place}"] = {"key": name, "value_type": _type(inner)}
+            if inner is not None:
+                plain = isinstance(inner, str) and not isinstance(inner, Number)
+                row["value"] = inner if plain else FreeForm(inner)
+        return FreeForm(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or isinstance(value, Number):
+        raise Refused("no text")
+    return value
+
+
+def _whole(text: Number, bound: int) -> int:
+    if len(text) > 400:
+        raise Refused("a number of too many digits")
+    try:
+        exact = Decimal(text)
+    except InvalidOperation as error:  # an exponent of twenty digits
+        raise Refused("an absurd number") from error
+    if not -bound <= exact < bound or exact != exact.to_integral_value():
+        raise Refused("no whole number that fits")
+    return int(exact)
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, Number):
+        return "number"
+    if isinstance(value, Pairs):
+        return "object"
+    return {str: "string", bool: "boolean", list: "array", type(None): "null"}[type(value)]
