@@ -585,7 +585,7 @@ def test_without_deltalake_it_is_told_what_to_install(
     inputs: Sequence[Path], out: str, no_work: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_work()
-    monkeypatch.delitem(sys.modules, "quivo_frames.exporting.delta")
+    monkeypatch.delitem(sys.modules, "quivo_frames.export.delta")
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(ConfigError, match=r"delta needs deltalake. Install it: pip install 'quivo-frames\[export\]'"):
         build(inputs[0], out)

@@ -186,7 +186,7 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(
     on: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = {"dask": "distributed", "spark": "pyspark"}[extra]
-    monkeypatch.delitem(sys.modules, f"quivo_frames.engines.{extra}", raising=False)
+    monkeypatch.delitem(sys.modules, f"quivo_frames.builder.executors.{extra}", raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)  # type: ignore[arg-type]  # an import of it fails

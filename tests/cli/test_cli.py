@@ -258,14 +258,14 @@ def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "command", "told"),
     [
-        ("building.build", ["build", "orders.sqlite", "--out", "tables"], "Nothing was changed."),
+        ("builder.build.build", ["build", "orders.sqlite", "--out", "tables"], "Nothing was changed."),
         (
-            "forgetting.forget",
+            "maintenance.erasure.forget",
             ["forget", "1", "--yes"],
             "What was erased stays erased; the same command again erases the rest.",
         ),
         (
-            "dataset.Dataset.open",
+            "dataset.dataset.Dataset.open",
             ["export", "tables", "--to", "delta", "lake"],
             "The same command again completes it.",
         ),

@@ -212,7 +212,7 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("quivo_frames.files.unpacked", refused)
+    monkeypatch.setattr("quivo_frames.storage.compressed.unpacked", refused)
     with pytest.raises(ConfigError, match=r"ids\.txt cannot be read: Permission denied\."):
         read_ids(tmp_path / "ids.txt")
 

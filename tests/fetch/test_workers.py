@@ -179,7 +179,7 @@ def test_ctrl_c_again_waits_for_nobody_and_what_comes_later_is_left(monkeypatch:
     def again(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(logging.getLogger("quivo_frames.asking"), "warning", again)
+    monkeypatch.setattr(logging.getLogger("quivo_frames.fetch.workers"), "warning", again)
     askers = Askers(iter(range(1, 99)), Asked(reply), kept.append, 4)  # type: ignore[arg-type]
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

@@ -785,7 +785,7 @@ def test_no_order_is_looked_at_twice_while_no_field_stands_twice(monkeypatch: py
     def refuse(*_: Any) -> dict[int, Any]:
         raise AssertionError("the fields of the JSON and those of the tables differ in number")
 
-    monkeypatch.setattr("quivo_frames.wire.OrderDecoder.repeated", refuse)
+    monkeypatch.setattr("quivo_frames.flattening.decode.OrderDecoder.repeated", refuse)
     odd = {"new": {"a": [{"b": None}]}, "created": "", "lot": None, "customAttributes": '{"a": null, "b": 1}'}
     frames = flatten(
         [*map(order_json, range(1001, 1301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)]

@@ -255,7 +255,7 @@ def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("quivo_frames.archive.care.compact", full)
+        patch.setattr("quivo_frames.archive.maintenance.compact", full)
         with pytest.raises(ArchiveError, match="cannot be read or written"):
             archive.erase(GONE)
     assert archive.erase(GONE) == (0, 0)
