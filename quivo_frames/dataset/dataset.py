@@ -23,6 +23,9 @@ from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import reason
 from quivo_frames.storage.place import Folder, Place, place
 
+TablesOrFolder = Mapping[str, pl.DataFrame] | str | os.PathLike[str]
+"""What public functions accept as tables: a `Dataset`, `Frames`, a dict of frames, or the folder of a dataset."""
+
 
 class Export(NamedTuple):
     """One place that the tables were written to, and how; `key` tells the key of its pseudonyms from others."""
@@ -298,6 +301,33 @@ class Dataset(Mapping[str, pl.DataFrame]):
         grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORTS).items())
         rows = ((name, grain, self.counts()[name]) for name, grain in grains)
         return face(f"{Path(self.address).name}: {self._headline()}", rows, ("table", "grain", "rows"))
+
+
+def as_tables(given: TablesOrFolder) -> Mapping[str, pl.DataFrame]:
+    """The tables that a function of the public page was given; a folder is opened.
+
+    Raises:
+        ConfigError: these are no tables, or there is no dataset in the folder.
+        DatasetError: the dataset is incomplete, or of another version.
+    """
+    if isinstance(given, str | os.PathLike):
+        return Dataset.open(given)
+    if isinstance(given, Dataset | Frames):
+        return given
+    kind = type(given).__name__
+    if isinstance(given, Mapping):
+        others = [name for name, frame in given.items() if not isinstance(frame, pl.DataFrame | pl.LazyFrame)]
+        if not others:
+            return given
+        kind = f"a {kind} in which {others[0]!r} is a {type(given[others[0]]).__name__}"
+    elif isinstance(given, pl.DataFrame | pl.LazyFrame):
+        kind = f"a single {kind}"
+    else:
+        kind = "None" if given is None else f"a {kind}"
+    raise ConfigError(
+        "Give the tables: the folder of a dataset, what qf.open, qf.build or qf.flatten return, "
+        f"or a dict of frames by table name. This is {kind}."
+    )
 
 
 class Scan:

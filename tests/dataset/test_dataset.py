@@ -18,7 +18,7 @@ from quivo_frames.builder import build as building
 from quivo_frames.builder import part as making
 from quivo_frames.builder.build import build
 from quivo_frames.dataset import folder_writer
-from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.dataset import Dataset, as_tables
 from quivo_frames.dataset.folder_writer import DatasetWriter
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.flattening.flatten import flatten
@@ -317,3 +317,34 @@ def test_some_orders_alone_are_the_rows_that_they_have_in_the_whole(orders: Path
     assert some.failures["order_id"].to_list() == failed[:1]
     assert some.notes.is_empty()
     assert built.only([]).counts() == dict.fromkeys(EVERYTHING, 0)
+
+
+def test_tables_are_given_as_a_folder_or_as_frames(orders: Path, tmp_path: Path) -> None:
+    built = build(orders, tmp_path / "out")
+    for folder in (tmp_path / "out", str(tmp_path / "out")):
+        opened = as_tables(folder)
+        assert isinstance(opened, Dataset)
+        assert opened.manifest == built.manifest
+    frames = flatten(orders.read_bytes().splitlines())
+    for given in (built, frames, dict(frames), {"orders": frames.orders.lazy()}):
+        assert as_tables(given) is given  # type: ignore[arg-type]  # lazy frames work, though none are promised
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (None, "None"),
+        ([], "a list"),
+        (b"tables", "a bytes"),
+        (pl.DataFrame(), "a single DataFrame"),
+        (pl.LazyFrame(), "a single LazyFrame"),
+        ({"orders": pl.DataFrame(), "shipments": [1]}, "a dict in which 'shipments' is a list"),
+    ],
+)
+def test_what_are_no_tables_is_said_in_a_sentence(given: object, kind: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        as_tables(given)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "Give the tables: the folder of a dataset, what qf.open, qf.build or qf.flatten return, "
+        f"or a dict of frames by table name. This is {kind}."
+    )
