@@ -63,7 +63,7 @@ class Fault(QuivoError):
     """A fault of quivo_frames itself: the tables would be wrong."""
 
 
-REPORT_IT = (
+FAULT_CURE = (
     "The orders are not to blame: this is a fault of quivo_frames, and nothing was changed. Please report this message "
     "with the version (quivo-frames --version); it holds no value of an order."
 )

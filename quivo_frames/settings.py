@@ -21,7 +21,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 KEYRING_SERVICE = "quivo_frames"
 CREDENTIALS = ("api_key", "username", "password")
-SHORTEST_KEY = 32
+MIN_KEY_LENGTH = 32
 """Characters of a key for pseudonyms: what is shorter could be guessed, and with it who is behind them."""
 
 
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
             "allow_http": allow_http,
         }
         arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return _loaded(cls, arguments)
+        return _load_settings(cls, arguments)
 
     @classmethod
     def settings_customise_sources(
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The places to look, first wins."""
-        return init_settings, env_settings, dotenv_settings, _Keyring(settings_cls)
+        return init_settings, env_settings, dotenv_settings, _KeyringSource(settings_cls)
 
     @field_validator("api_key", mode="after")
     @classmethod
@@ -152,7 +152,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class _Keyring(PydanticBaseSettingsSource):
+class _KeyringSource(PydanticBaseSettingsSource):
     """The credentials that the places before did not have, from the keyring of the system."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
@@ -164,12 +164,12 @@ class _Keyring(PydanticBaseSettingsSource):
             return {}
         found = {}
         for name in missing:
-            if value := _from_keyring(name):
+            if value := _read_keyring(name):
                 found[name] = value
         return found
 
 
-def _loaded(settings: type[S], arguments: Mapping[str, Any]) -> S:
+def _load_settings(settings: type[S], arguments: Mapping[str, Any]) -> S:
     try:
         return settings(**arguments)
     except ValidationError as error:
@@ -181,7 +181,7 @@ def _loaded(settings: type[S], arguments: Mapping[str, Any]) -> S:
         ) from None  # the error would show a piece of the file
 
 
-def _from_keyring(name: str) -> str | None:
+def _read_keyring(name: str) -> str | None:
     import keyring  # late: it looks for its backends when imported
     from keyring.errors import KeyringError
 
@@ -191,20 +191,24 @@ def _from_keyring(name: str) -> str | None:
         return None
 
 
-class _PseudonymKey(BaseSettings):
+class _PseudonymKeySettings(BaseSettings):
     model_config = Settings.model_config
 
     pseudonym_key: SecretStr = SecretStr("")
 
 
-def pseudonym_key() -> bytes:
+def read_pseudonym_key() -> bytes:
     """The key that pseudonyms are made with: QUIVO_PSEUDONYM_KEY of the environment or .env, else of the keyring.
 
     Raises:
         ConfigError: there is none, or it is too short to be safe.
     """
-    key = _loaded(_PseudonymKey, {}).pseudonym_key.get_secret_value().strip() or _from_keyring("pseudonym_key") or ""
-    if len(key) < SHORTEST_KEY:
+    key = (
+        _load_settings(_PseudonymKeySettings, {}).pseudonym_key.get_secret_value().strip()
+        or _read_keyring("pseudonym_key")
+        or ""
+    )
+    if len(key) < MIN_KEY_LENGTH:
         told = "is too short to be safe" if key else "is missing: pseudonyms are made with it"
         raise ConfigError(
             f"QUIVO_PSEUDONYM_KEY {told}. Make one with `python -c 'import secrets; print(secrets.token_hex(32))'`, "

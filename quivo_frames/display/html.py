@@ -6,14 +6,14 @@ import html
 from collections.abc import Iterable, Sequence
 
 
-def face(title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
+def html_table(title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
     """A table under its title: numbers to the right with thousands separators, words to the left, all escaped."""
     heads = f"<thead><tr>{''.join(_cell('th', name, 'left') for name in head)}</tr></thead>" if head else ""
-    body = "".join(f"<tr>{''.join(map(_value, row))}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_value_cell, row))}</tr>" for row in rows)
     return f"<p><b>{html.escape(title)}</b></p><table>{heads}<tbody>{body}</tbody></table>"
 
 
-def _value(value: object) -> str:
+def _value_cell(value: object) -> str:
     if value is None:
         return _cell("td", "–", "right")
     if isinstance(value, int | float):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-EVERY = 1.0  # seconds between two tellings
-LATELY = 10  # tellings that the rate is taken from
+REPORT_SECONDS = 1.0  # seconds between two tellings
+REPORTS_FOR_RATE = 10  # tellings that the rate is taken from
 
 
 class Progress(NamedTuple):
@@ -27,40 +27,40 @@ class Progress(NamedTuple):
     eta_seconds: float | None
 
 
-class Meter:
+class ProgressMeter:
     """Counts orders and tells how far it is, about once a second and at the end; `clock` gives seconds."""
 
     def __init__(
-        self, total: int, tell: Callable[[Progress], object], clock: Callable[[], float] = time.monotonic
+        self, total: int, report: Callable[[Progress], object], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._total = total
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._done = self._failed = 0
-        self._marks = deque([(clock(), 0)], maxlen=LATELY + 1)
+        self._marks = deque([(clock(), 0)], maxlen=REPORTS_FOR_RATE + 1)
 
-    def note(self, *, failed: bool) -> None:
+    def count_order(self, *, failed: bool) -> None:
         """Count an order."""
         self._done += 1
         self._failed += failed
-        self.tick()
+        self.report_if_due()
 
-    def tick(self) -> None:
+    def report_if_due(self) -> None:
         """Tell, if it is time."""
-        if self._clock() - self._marks[-1][0] >= EVERY:
-            self.tell()
+        if self._clock() - self._marks[-1][0] >= REPORT_SECONDS:
+            self.report_now()
 
-    def tell(self) -> None:
+    def report_now(self) -> None:
         """Tell now."""
         now, (then, before) = self._clock(), self._marks[0]
         self._marks.append((now, self._done))
         left, done = self._total - self._done, self._done - before
         rate = done / (now - then) if done and now > then else None
         eta = round(left / rate, 1) if rate else None
-        self._tell(Progress(self._done, self._failed, left, round(rate, 2) if rate else None, eta))
+        self._report(Progress(self._done, self._failed, left, round(rate, 2) if rate else None, eta))
 
 
-class Silent:
+class HiddenBar:
     """A bar that nobody sees."""
 
     def update(self, count: int = 1) -> None:
@@ -71,10 +71,10 @@ class Silent:
 
 
 @contextmanager
-def bar(what: str, total: int, shown: bool | None) -> Iterator[Any]:
+def open_progress_bar(what: str, total: int, shown: bool | None) -> Iterator[Any]:
     """A bar of `total` orders; `shown` None means: on a terminal and in a notebook."""
     if not (sys.stderr.isatty() or _in_notebook() if shown is None else shown):
-        yield Silent()
+        yield HiddenBar()
         return
     from tqdm.auto import tqdm
 
@@ -83,14 +83,14 @@ def bar(what: str, total: int, shown: bool | None) -> Iterator[Any]:
 
 
 @contextmanager
-def metered(what: str, total: int, shown: bool | Callable[[Progress], object] | None) -> Iterator[Meter]:
+def track_progress(what: str, total: int, shown: bool | Callable[[Progress], object] | None) -> Iterator[ProgressMeter]:
     """A meter that tells a function `shown`, or a bar as in `bar`."""
     if callable(shown):
-        meter = Meter(total, shown)
+        meter = ProgressMeter(total, shown)
         yield meter
-        meter.tell()
+        meter.report_now()
         return
-    with bar(what, total, shown) as progress:
+    with open_progress_bar(what, total, shown) as progress:
         seen = 0
 
         def show(now: Progress) -> None:
@@ -99,11 +99,11 @@ def metered(what: str, total: int, shown: bool | Callable[[Progress], object] | 
             progress.update(now.done - seen)
             seen = now.done
 
-        meter = Meter(total, show)
+        meter = ProgressMeter(total, show)
         try:
             yield meter
         finally:
-            meter.tell()
+            meter.report_now()
 
 
 def _in_notebook() -> bool:

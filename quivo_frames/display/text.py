@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 
-def plain(value: object) -> str:
+def terminal_text(value: object) -> str:
     """A value as a text of one line that no terminal obeys."""
     text = str(value)
-    return text if text.isprintable() else "".join(map(_escaped, text))
+    return text if text.isprintable() else "".join(map(_escape_character, text))
 
 
-def _escaped(sign: str) -> str:
+def _escape_character(sign: str) -> str:
     return sign if sign.isprintable() else sign.encode("unicode_escape").decode()

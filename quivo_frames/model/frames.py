@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
-from quivo_frames.display.html import face
+from quivo_frames.display.html import html_table
 from quivo_frames.model.records import Failure, Note
-from quivo_frames.model.tables import REPORTS, TABLES, table
+from quivo_frames.model.tables import REPORT_TABLES, TABLES, table_named
 
 
 @runtime_checkable
@@ -31,10 +31,10 @@ class Frames(Mapping[str, pl.DataFrame]):
     `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
     """
 
-    def __init__(self, tables: Mapping[str, pl.DataFrame], failures: pl.DataFrame, noticed: pl.DataFrame) -> None:
+    def __init__(self, tables: Mapping[str, pl.DataFrame], failures: pl.DataFrame, order_notes: pl.DataFrame) -> None:
         self._tables = dict(tables)
         self.failures = failures
-        self.noticed = noticed
+        self.order_notes = order_notes
         """The notes of each order by itself, a row an order, kind and path."""
 
     @classmethod
@@ -42,8 +42,8 @@ class Frames(Mapping[str, pl.DataFrame]):
         cls, tables: Mapping[str, pl.DataFrame], failures: Iterable[Failure] = (), notes: Iterable[Note] = ()
     ) -> Frames:
         """The tables, with tables that are not given empty; failures and notes from their rows."""
-        full = {name: tables[name] if name in tables else TABLES[name].empty() for name in TABLES}
-        return cls(full, report("failures", failures), report("notes", notes))
+        full = {name: tables[name] if name in tables else TABLES[name].empty_frame() for name in TABLES}
+        return cls(full, report_frame("failures", failures), report_frame("notes", notes))
 
     @classmethod
     def concat(cls, parts: Iterable[Frames]) -> Frames:
@@ -53,22 +53,22 @@ class Frames(Mapping[str, pl.DataFrame]):
             return found[0]
         tables = {name: pl.concat([part[name] for part in found]) for name in TABLES}
         failures, noticed = (
-            pl.concat(frames) for frames in zip(*((p.failures, p.noticed) for p in found), strict=True)
+            pl.concat(frames) for frames in zip(*((p.failures, p.order_notes) for p in found), strict=True)
         )
         return cls(tables, failures, noticed)
 
     @property
     def notes(self) -> pl.DataFrame:
         """What was noticed, with one row for each kind and path."""
-        return add_up(self.noticed)
+        return sum_notes(self.order_notes)
 
-    def without(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
+    def without_orders(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
         """The tables without some orders."""
         gone = pl.Series("gone", list(order_ids), dtype=pl.Int64).implode()
         return {name: frame.filter(~pl.col("order_id").is_in(gone)) for name, frame in self._tables.items()}
 
     def __getitem__(self, name: str) -> pl.DataFrame:
-        table(name)
+        table_named(name)
         return self._tables[name]
 
     def __contains__(self, name: object) -> bool:
@@ -92,7 +92,9 @@ class Frames(Mapping[str, pl.DataFrame]):
         return "\n".join(f"{name:<24}{count:>12,}" for name, count in self.counts().items())
 
     def _repr_html_(self) -> str:
-        return face(f"{self['orders'].height:,} orders in {len(self)} tables", self.counts().items(), ("table", "rows"))
+        return html_table(
+            f"{self['orders'].height:,} orders in {len(self)} tables", self.counts().items(), ("table", "rows")
+        )
 
     def counts(self) -> dict[str, int]:
         """Rows of each table, then of failures and notes."""
@@ -100,12 +102,12 @@ class Frames(Mapping[str, pl.DataFrame]):
         return counts | {"failures": self.failures.height, "notes": self.notes.height}
 
 
-def report(name: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
+def report_frame(name: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
     """The frame of `failures` or `notes` from its rows."""
-    return pl.DataFrame(list(rows), schema=REPORTS[name].schema, orient="row")
+    return pl.DataFrame(list(rows), schema=REPORT_TABLES[name].schema, orient="row")
 
 
-def add_up(notes: pl.DataFrame, *within: str) -> pl.DataFrame:
+def sum_notes(notes: pl.DataFrame, *within: str) -> pl.DataFrame:
     """Notes with one row for each kind and path, in this order, their counts added, the first example kept.
 
     `within` are columns that tell apart what is not to be added.

@@ -17,29 +17,29 @@ from quivo_frames.model.tables import TABLES, Column, Table
 class Rule(NamedTuple):
     """What a rule says when it is broken, and the cure."""
 
-    says: str
+    message: str
     cure: str
 
 
-_AGAIN = "Refetch the order."
+_REFETCH = "Refetch the order."
 _CHANGED = "Look at the raw order; if many orders have it, the API has changed and quivo_frames needs a new version."
-_SOURCE = "Look at the raw order, and have the value corrected at its source."
+_CORRECT_SOURCE = "Look at the raw order, and have the value corrected at its source."
 
 RULES: dict[str, Rule] = {
-    "empty": Rule("The answer is empty", _AGAIN),
-    "html": Rule("The answer is a web page, not an order", f"{_AGAIN} A proxy or a login page may be in the way."),
-    "broken_json": Rule("The JSON is broken at {got}", _AGAIN),
-    "not_utf8": Rule("The text is not UTF-8 at {got}", f"{_AGAIN} If it is a file, save it as UTF-8."),
-    "lone_surrogate": Rule("The text holds half a character (a lone surrogate)", _SOURCE),
-    "too_deep": Rule("The JSON is nested too deep", _SOURCE),
-    "not_an_object": Rule("The answer is not one order: {got} instead of an object", _AGAIN),
+    "empty": Rule("The answer is empty", _REFETCH),
+    "html": Rule("The answer is a web page, not an order", f"{_REFETCH} A proxy or a login page may be in the way."),
+    "broken_json": Rule("The JSON is broken at {got}", _REFETCH),
+    "not_utf8": Rule("The text is not UTF-8 at {got}", f"{_REFETCH} If it is a file, save it as UTF-8."),
+    "lone_surrogate": Rule("The text holds half a character (a lone surrogate)", _CORRECT_SOURCE),
+    "too_deep": Rule("The JSON is nested too deep", _CORRECT_SOURCE),
+    "not_an_object": Rule("The answer is not one order: {got} instead of an object", _REFETCH),
     "no_order_id": Rule("There is no orderId", "Look at the raw order; it may not be an order of this API."),
-    "repeated_field": Rule("{column} stands twice in one object", _SOURCE),
+    "repeated_field": Rule("{column} stands twice in one object", _CORRECT_SOURCE),
     "wrong_type": Rule("{column} must be {expected}, but is {got}", _CHANGED),
-    "not_whole": Rule("{column} must be a whole number, but is {got}", _SOURCE),
-    "out_of_range": Rule("{column} is a number that its column cannot hold exactly: {got}", _SOURCE),
-    "not_an_instant": Rule("{column} must be a time such as 2026-03-05T14:48:12Z, but is {got}", _SOURCE),
-    "not_a_day": Rule("{column} must be a day such as 2026-03-05, but is {got}", _SOURCE),
+    "not_whole": Rule("{column} must be a whole number, but is {got}", _CORRECT_SOURCE),
+    "out_of_range": Rule("{column} is a number that its column cannot hold exactly: {got}", _CORRECT_SOURCE),
+    "not_an_instant": Rule("{column} must be a time such as 2026-03-05T14:48:12Z, but is {got}", _CORRECT_SOURCE),
+    "not_a_day": Rule("{column} must be a day such as 2026-03-05, but is {got}", _CORRECT_SOURCE),
     "required": Rule("{column} must not be empty", _CHANGED),
     "unique": Rule("{column} must be unique, but {got} occurs twice", "Build from each order once."),
     "allowed": Rule("{column} must be {expected}, but is {got}", _CHANGED),
@@ -61,7 +61,7 @@ NOTES: dict[str, str] = {
     "new_value": "The dataset before did not have this value{got}.",
 }
 
-_STARTS = {b'"': "a text", b"{": "an object", b"[": "a list", b"t": "true or false", b"f": "true or false"}
+_TYPE_BY_FIRST_BYTE = {b'"': "a text", b"{": "an object", b"[": "a list", b"t": "true or false", b"f": "true or false"}
 
 _JSON_TYPES = {
     "int | float | null": "a whole number",
@@ -84,18 +84,18 @@ _JSON_TYPES = {
 }
 
 
-def failure(
+def describe_failure(
     raw: RawOrder, stage: str, rule: str, path: str = "$", *,
     order_id: int | None = None, column: tuple[Table, Column] | None = None, expected: str = "", got: object = None,
 ) -> Failure:  # fmt: skip
     """The failure of one order, in words."""
     words, cure = RULES[rule]
-    table, field = column or at(path) or (None, None)
+    table, field = column or column_at_path(path) or (None, None)
     number = order_id if order_id is not None else raw.order_id
     what = words.format(
         column=f"{field.name} of {table.name}" if table and field else path,
         expected=_JSON_TYPES.get(expected, expected),
-        got=_JSON_TYPES.get(str(got)) or (shown(got, field.privacy) if field else str(got)[:60]),
+        got=_JSON_TYPES.get(str(got)) or (mask_personal(got, field.privacy) if field else str(got)[:60]),
     )
     who = f"Order {number}" if number is not None else "An order without a readable id"
     message = f"{who} ({raw.source}, {raw.place}): {what}, at {path}. It is left out of all tables. {cure}"
@@ -103,30 +103,32 @@ def failure(
     return Failure(stage, number, raw.source, raw.place, *names, path, rule, message)
 
 
-def note(kind: str, path: str, count: int, order_id: int | None, got: str = "") -> Note:
+def describe_note(kind: str, path: str, count: int, order_id: int | None, got: str = "") -> Note:
     """The note about one kind of decision, in words; `got` is what it is about, if that can be told."""
     return Note(kind, path, count, order_id, NOTES[kind].format(got=f": {got}" if got else ""))
 
 
-def kind_of(raw: bytes) -> str:
+def json_type_of(raw: bytes) -> str:
     """What stands in a field that nobody knows; its value may be personal data, and is not shown."""
-    return _STARTS.get(raw[:1], "a number")
+    return _TYPE_BY_FIRST_BYTE.get(raw[:1], "a number")
 
 
-def shown(value: object, privacy: Privacy) -> str:
+def mask_personal(value: object, privacy: Privacy) -> str:
     """A value as a message may show it: short, and masked where it can be personal."""
     text = str(value)
-    if privacy is not Privacy.NONE or not _HARMLESS.fullmatch(text):
+    if privacy is not Privacy.NONE or not _NUMERIC_TEXT.fullmatch(text):
         return f"a value of {len(text)} characters (not shown: it may be personal data)"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def at(path: str) -> tuple[Table, Column] | None:
+def column_at_path(path: str) -> tuple[Table, Column] | None:
     """The table and column that a JSON path leads to."""
-    return _PLACES.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))
+    return _COLUMN_BY_PATH.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))
 
 
-_HARMLESS = re.compile(r"[-+0-9.,:/ TZeE]*")
+_NUMERIC_TEXT = re.compile(r"[-+0-9.,:/ TZeE]*")
 """What numbers, times and keys are made of; names and addresses have other letters."""
 
-_PLACES = {table.json_path(column): (table, column) for table in TABLES.values() for column in table.values}
+_COLUMN_BY_PATH = {
+    table.json_path(column): (table, column) for table in TABLES.values() for column in table.value_columns
+}

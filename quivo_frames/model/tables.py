@@ -10,19 +10,20 @@ order 0, shipment 2, places counted from 0. Handling units are addressed by the 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 from msgspec.structs import fields as struct_fields
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.order import Kind, Order, Privacy, Record, Rows, Says
+from quivo_frames.model.order import ChildTable, Field, Kind, Order, Privacy, Record
 from quivo_frames.model.records import Failure, Lineage, Note
 
 DTYPES: dict[Kind, pl.DataType] = {
@@ -57,7 +58,7 @@ class Column:
     """The same as JSON names: `deliveryAddress.name1`."""
     required: bool = False
     """Whether it is never null."""
-    code: bool = False
+    categorical: bool = False
     """Whether its values are presumably those of a short list, as of a status."""
 
     @property
@@ -88,9 +89,9 @@ class Table:
     """The record that makes a row; None for lists of plain values and for free-form attributes."""
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
-    inherited: tuple[str, ...] = ()
+    inherited_keys: tuple[str, ...] = ()
     """Key columns that a row takes from the row it belongs to."""
-    lists: dict[tuple[str, ...], str] = field(default_factory=dict)
+    child_tables: dict[tuple[str, ...], str] = dataclasses.field(default_factory=dict)
     """Attributes of the record that hold lists, and the tables that their entries go to."""
 
     @property
@@ -99,16 +100,16 @@ class Table:
         return {column.name: column.dtype for column in self.columns}
 
     @property
-    def values(self) -> tuple[Column, ...]:
+    def value_columns(self) -> tuple[Column, ...]:
         """The columns that hold what the orders say, each value once: no keys, no places, no repeated ids."""
-        plain = self.columns[-1:] if self.record is None and self.inherited else ()  # of lists of plain values
+        plain = self.columns[-1:] if self.record is None and self.inherited_keys else ()  # of lists of plain values
         return tuple(column for column in self.columns if column.json_path) + plain
 
     def column(self, name: str) -> Column:
         """The column of that name."""
         return next(column for column in self.columns if column.name == name)
 
-    def empty(self) -> pl.DataFrame:
+    def empty_frame(self) -> pl.DataFrame:
         """The table with 0 rows."""
         return pl.DataFrame(schema=self.schema)
 
@@ -120,11 +121,11 @@ class Table:
             places = str(key).split("/")[1:]
             path = next((source for source in sources if source.count("[]") == len(places) - 1), path)
             rest = iter(places)
-            path = re.sub(r"\[\]", lambda _: _place(next(rest, "")), path)
+            path = re.sub(r"\[\]", lambda _: _indexes_of(next(rest, "")), path)
         return f"{path}.{column.json_path}" if column.json_path else path
 
 
-def _place(place: str) -> str:
+def _indexes_of(place: str) -> str:
     first, *inner = place.split(".")
     return f"[{first}]" + "".join(f".childHandlingUnits[{n}]" for n in inner)
 
@@ -136,18 +137,23 @@ FETCHED_AT = Column(
 )
 
 
-def singular(table: str) -> str:
-    """The word for one row of a table: shipments -> shipment."""
+def singular_name(table: str) -> str:
+    """The name of a table in the singular, as keys have it: shipment_positions -> shipment_position."""
     return table.removesuffix("s")
 
 
-def key_of(table: str) -> str:
+def row_noun(table: str) -> str:
+    """What a row of a table is called in a sentence: shipment_positions -> shipment position."""
+    return singular_name(table).replace("_", " ")
+
+
+def primary_key_of(table: str) -> str:
     """Name of a table's primary key."""
-    return "order_id" if table == "orders" else f"{singular(table)}_key"
+    return "order_id" if table == "orders" else f"{singular_name(table)}_key"
 
 
 @dataclass(frozen=True, slots=True)
-class _Spot:
+class _Parent:
     """What a record inherits from the records around it."""
 
     table: str
@@ -155,99 +161,126 @@ class _Spot:
     ids: tuple[Column, ...]
 
 
-class Annotation(typing.NamedTuple):
-    """What `order.py` says about one field of a record."""
+class RecordField(typing.NamedTuple):
+    """One field of a record, as `order.py` describes it.
+
+    A value has a `kind` and a `field`, an object has a `record`, a list has a `child_table` and, if its entries are
+    objects, a `record`.
+    """
 
     name: str
     json_name: str
     record: type[Record] | None
-    """The record of an object, or of the entries of a list."""
     kind: Kind | None
-    says: Says | Rows | None
+    field: Field | None
+    child_table: ChildTable | None
 
 
-def _inherited(around: _Spot | None) -> tuple[str, ...]:
+def _inherited_keys(around: _Parent | None) -> tuple[str, ...]:
     if around is None:
         return ()
-    parent = () if around.table == "orders" else (key_of(around.table),)
+    parent = () if around.table == "orders" else (primary_key_of(around.table),)
     return (ORDER_ID.name, *parent, *(column.name for column in around.ids))
 
 
 @functools.cache
-def described(record: type[Record]) -> tuple[Annotation, ...]:
-    """What `order.py` says about each field of a record, in the record's order."""
+def fields_of(record: type[Record]) -> tuple[RecordField, ...]:
+    """The fields of a record, in the record's order."""
     hints = typing.get_type_hints(record, include_extras=True)
     found = []
     for item in struct_fields(record):
         extras = getattr(hints[item.name], "__metadata__", ())
         kind = next((extra for extra in extras if isinstance(extra, Kind)), None)
-        says = next((extra for extra in extras if isinstance(extra, Says | Rows)), None)
-        found.append(Annotation(item.name, item.encode_name, _record_in(hints[item.name]), kind, says))
+        about = next((extra for extra in extras if isinstance(extra, Field)), None)
+        child_table = next((extra for extra in extras if isinstance(extra, ChildTable)), None)
+        nested = _nested_record(hints[item.name])
+        found.append(RecordField(item.name, item.encode_name, nested, kind, about, child_table))
     return tuple(found)
 
 
-def _record_in(hint: object) -> type[Record] | None:
+def _nested_record(hint: object) -> type[Record] | None:
     """The record inside `X | None`, `list[X | None] | None` and their like."""
     if isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
         return hint if issubclass(hint, Record) else None
-    return next((found for arg in typing.get_args(hint) if (found := _record_in(arg))), None)
+    return next((found for arg in typing.get_args(hint) if (found := _nested_record(arg))), None)
 
 
-class _Derivation:
+def _flattened_fields(
+    record: type[Record], path: tuple[str, ...] = (), json_path: str = ""
+) -> Iterator[tuple[tuple[str, ...], str, RecordField]]:
+    """The values and lists of a record and of the objects in it, each with its path of attributes and of JSON names."""
+    for field in fields_of(record):
+        here = (*path, field.name), f"{json_path}.{field.json_name}" if json_path else field.json_name
+        if field.record is not None and field.child_table is None:
+            yield from _flattened_fields(field.record, *here)
+        else:
+            yield *here, field
+
+
+def _value_column(path: tuple[str, ...], json_path: str, field: RecordField) -> Column:
+    assert field.field is not None
+    assert field.kind is not None
+    sentence, unit, privacy, categorical = field.field
+    if prefix := " ".join(path[:-1]).replace("_", " ").capitalize():
+        sentence = f"{prefix}: {sentence[0].lower()}{sentence[1:]}"
+    required = path == ("order_id",)
+    return Column("_".join(path), field.kind, sentence, unit, privacy, path, json_path, required, categorical)
+
+
+class _TableDerivation:
     """Walks the records once, and collects the tables."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
         self.free_form: list[str] = []
 
-    def run(self) -> dict[str, Table]:
-        self.add(Order, Rows("orders", "order"), None)
-        self.tables["custom_attributes"] = self._custom_attributes()
+    def derive_tables(self) -> dict[str, Table]:
+        self._add_table(Order, ChildTable("orders", "order"), None)
+        self.tables["custom_attributes"] = self._custom_attributes_table()
         return self.tables
 
-    def add(self, record: type[Record] | None, rows: Rows, around: _Spot | None, source: str = "$") -> None:
-        name, key = rows.table, key_of(rows.table)
+    def _add_table(
+        self, record: type[Record] | None, rows: ChildTable, around: _Parent | None, source: str = "$"
+    ) -> None:
+        name, key = rows.name, primary_key_of(rows.name)
         self.tables[name] = None  # type: ignore[assignment]  # keeps the place of the table before its children's
-        keys, references = self._keys(name, around)
+        keys, references = self._key_columns(name, around)
         ids = around.ids if around else ()
         columns: list[Column] = []
         lists: dict[tuple[str, ...], str] = {}
         if record is None:
-            value = Column(rows.value or "", Kind.TEXT, f"The {singular(name).replace('_', ' ')}.", rows.unit,
-                           rows.privacy, (), "", required=True)  # fmt: skip
-            columns.append(value)
+            sentence = f"The {row_noun(name)}."
+            columns.append(Column(rows.value_column or "", Kind.TEXT, sentence, rows.unit, rows.privacy, required=True))
         else:
-            found = list(self._fields(record, (), ""))
-            columns += [column for column, _ in found if column]
-            natural = next((c for c in columns if c.name == f"{singular(name)}_id" and name != "orders"), None)
+            found = list(_flattened_fields(record))
+            columns += [_value_column(*item) for item in found if item[-1].child_table is None]
+            natural = next((c for c in columns if c.name == f"{singular_name(name)}_id" and name != "orders"), None)
             if natural:
-                inherited = f"{singular(name).replace('_', ' ').capitalize()} that the row belongs to."
+                inherited = f"{row_noun(name).capitalize()} that the row belongs to."
                 ids += (Column(natural.name, natural.kind, inherited),)
-            here = _Spot(name, source, ids)
-            for _, child in found:
-                if child is None:
-                    continue
-                path, json_path, child_record, child_rows = child
-                lists[path] = child_rows.table
-                if child_rows.table not in self.tables:
-                    self.add(child_record, child_rows, here, f"{source}.{json_path}[]")
+            here = _Parent(name, source, ids)
+            for path, json_path, field in found:
+                if field.child_table is not None:
+                    lists[path] = field.child_table.name
+                    if field.child_table.name not in self.tables:
+                        self._add_table(field.record, field.child_table, here, f"{source}.{json_path}[]")
             if any(column.kind is Kind.JSON for column in columns):
                 self.free_form.append(name)
         extra = (FETCHED_AT,) if name == "orders" else ()
         self.tables[name] = Table(
-            name, rows.one, source, key, around.table if around else None, record,
-            (*keys, *columns, *extra), references, _inherited(around), lists,
+            name, rows.grain, source, key, around.table if around else None, record,
+            (*keys, *columns, *extra), references, _inherited_keys(around), lists,
         )  # fmt: skip
 
-    def _keys(self, name: str, around: _Spot | None) -> tuple[list[Column], tuple[Reference, ...]]:
+    def _key_columns(self, name: str, around: _Parent | None) -> tuple[list[Column], tuple[Reference, ...]]:
         if around is None:
             return [], ()
         address = "Address of the row: the order, then the places in the lists that lead to it, from 0."
-        keys = [Column(key_of(name), Kind.TEXT, address, required=True), ORDER_ID]
+        keys = [Column(primary_key_of(name), Kind.TEXT, address, required=True), ORDER_ID]
         references = [Reference("order_id", "orders", "order_id")]
         if around.table != "orders":
-            parent = key_of(around.table)
-            words = singular(around.table).replace("_", " ")
+            parent = primary_key_of(around.table)
+            words = row_noun(around.table)
             keys.append(Column(parent, Kind.TEXT, f"Key of the {words} that the row belongs to.", required=True))
             references.append(Reference(parent, around.table, parent))
         if name == "handling_units":
@@ -259,56 +292,35 @@ class _Derivation:
                 Column("depth", Kind.INT64, "How many units are around this one.", unit="units", required=True),
             ]
             references += [
-                Reference("parent_handling_unit_key", name, key_of(name)),
-                Reference("root_handling_unit_key", name, key_of(name)),
+                Reference("parent_handling_unit_key", name, primary_key_of(name)),
+                Reference("root_handling_unit_key", name, primary_key_of(name)),
             ]
         return [*keys, *around.ids, ORDINAL], tuple(references)
 
-    def _fields(
-        self, record: type[Record], path: tuple[str, ...], json_path: str
-    ) -> Iterator[tuple[Column | None, tuple[tuple[str, ...], str, type[Record] | None, Rows] | None]]:
-        """The columns and the lists of a record, the objects inside it opened."""
-        about = " ".join(path).replace("_", " ").capitalize()
-        for name, json_name, inner, kind, says in described(record):
-            here, json_here = (*path, name), f"{json_path}.{json_name}" if json_path else json_name
-            if isinstance(says, Rows):
-                yield None, (here, json_here, inner, says)
-            elif inner is not None:
-                yield from self._fields(inner, here, json_here)
-            elif isinstance(says, Says) and kind is not None:
-                sentence = f"{about}: {says.sentence[0].lower()}{says.sentence[1:]}" if about else says.sentence
-                required = here == ("order_id",)
-                yield (
-                    Column(
-                        "_".join(here), kind, sentence, says.unit, says.privacy, here, json_here, required, says.code
-                    ),
-                    None,
-                )
-
-    def _custom_attributes(self) -> Table:
+    def _custom_attributes_table(self) -> Table:
         name = "custom_attributes"
         parents = [table for table in self.free_form if table != "orders"]
         sources = [f"{self.tables[table].source}.customAttributes" for table in self.free_form]
         privacy = Privacy.PERSONAL
-        keys, references = self._keys(name, _Spot("orders", "$", ()))
+        keys, references = self._key_columns(name, _Parent("orders", "$", ()))
         for parent in parents:
-            sentence = f"Key of the {singular(parent).replace('_', ' ')} that it belongs to; null for the order's own."
-            keys.insert(-1, Column(key_of(parent), Kind.TEXT, sentence))
-            references += (Reference(key_of(parent), parent, key_of(parent)),)
+            sentence = f"Key of the {row_noun(parent)} that it belongs to; null for the order's own."
+            keys.insert(-1, Column(primary_key_of(parent), Kind.TEXT, sentence))
+            references += (Reference(primary_key_of(parent), parent, primary_key_of(parent)),)
         columns = (
             Column("key", Kind.TEXT, "Name of the attribute.", required=True),
             Column("value", Kind.TEXT, "Its value: a text as it is, anything else as JSON text.", privacy=privacy),
             Column("value_type", Kind.TEXT, "JSON type: string, number, boolean, null, object, array.", required=True),
         )
-        grain = "key of a free-form object"
-        return Table(name, grain, ", ".join(sources), key_of(name), "orders", None, (*keys, *columns), references)
+        source, key = ", ".join(sources), primary_key_of(name)
+        return Table(name, "key of a free-form object", source, key, "orders", None, (*keys, *columns), references)
 
 
-TABLES: dict[str, Table] = _Derivation().run()
+TABLES: dict[str, Table] = _TableDerivation().derive_tables()
 """All 18 tables by name, parents before their children."""
 
 
-def table(name: str) -> Table:
+def table_named(name: str) -> Table:
     """The table of that name.
 
     Raises:
@@ -319,25 +331,25 @@ def table(name: str) -> Table:
     return TABLES[name]
 
 
-def described_rows(name: str, grain: str, row: type) -> Table:
+def table_of_named_tuple(name: str, grain: str, row_type: type) -> Table:
     """The table whose columns are the annotated fields of a named tuple."""
     kinds = {str: Kind.TEXT, int: Kind.INT64, datetime: Kind.INSTANT}
     columns = []
-    for column, hint in typing.get_type_hints(row, include_extras=True).items():
+    for column, hint in typing.get_type_hints(row_type, include_extras=True).items():
         types_of = typing.get_args(typing.get_args(hint)[0]) or (typing.get_args(hint)[0],)
         kind = kinds[types_of[0]]
         columns.append(Column(column, kind, hint.__metadata__[0], required=type(None) not in types_of))
     return Table(name, grain, "", "", None, None, tuple(columns))
 
 
-REPORTS: dict[str, Table] = {
-    "failures": described_rows("failures", "order that is in no table", Failure),
-    "notes": described_rows("notes", "kind of thing noticed at one place of the orders", Note),
+REPORT_TABLES: dict[str, Table] = {
+    "failures": table_of_named_tuple("failures", "order that is in no table", Failure),
+    "notes": table_of_named_tuple("notes", "kind of thing noticed at one place of the orders", Note),
 }
 """What a build tells beside the tables."""
 
-LINEAGES: dict[str, Table] = {
-    "answers": described_rows("answers", "order that was read", Lineage),
-    "noticed": replace(REPORTS["notes"], name="noticed", grain="order, kind of thing noticed, and place"),
+LINEAGE_TABLES: dict[str, Table] = {
+    "answers": table_of_named_tuple("answers", "order that was read", Lineage),
+    "noticed": replace(REPORT_TABLES["notes"], name="noticed", grain="order, kind of thing noticed, and place"),
 }
 """What a build keeps for itself, so that the next one makes only that anew which changed."""

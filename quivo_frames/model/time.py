@@ -8,10 +8,10 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError
 
-When = datetime | date | str
+InstantLike = datetime | date | str
 
 
-def time_zone(name: str) -> str:
+def check_time_zone(name: str) -> str:
     """The time zone, which exists.
 
     Raises:
@@ -24,7 +24,7 @@ def time_zone(name: str) -> str:
     return name
 
 
-def instant(given: When) -> datetime:
+def parse_instant(given: InstantLike) -> datetime:
     """An instant in UTC from an instant, a day (its end) or the text of either; without a zone it is UTC.
 
     Raises:

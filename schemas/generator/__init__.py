@@ -13,64 +13,64 @@ from typing import Any
 import yaml
 
 from quivo_frames.export.compatibility.check import LIMITS
-from quivo_frames.export.compatibility.page import page
+from quivo_frames.export.compatibility.page import render_limits_page
 from quivo_frames.export.sql import Dialect, tables_sql
 from quivo_frames.export.views import views_sql
-from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from schemas.generator import versions
-from schemas.generator.contracts import contract, data_contract, data_package, dbt_sources
+from schemas.generator.contracts import table_contract, data_contract, data_package, dbt_sources
 from schemas.generator.order_schema import order_schema
-from schemas.generator.pages import checks, diagram, dictionary, kpis, overview
+from schemas.generator.pages import render_checks, render_diagram, render_dictionary, render_kpis, render_table_overview
 
-__all__ = ["contract", "data_contract", "diagram", "order_schema", "overview", "texts", "versions", "write"]
+__all__ = ["table_contract", "data_contract", "render_diagram", "order_schema", "render_table_overview", "render_files", "versions", "write_files"]
 
 
-GENERATOR = Path(__file__).resolve().parent
+GENERATOR_FOLDER = Path(__file__).resolve().parent
 """This package lies in the folder that it fills."""
 
 
-def texts() -> dict[str, str]:
+def render_files() -> dict[str, str]:
     """The files of `schemas/`: path inside the folder -> content; the records of older versions are not among them."""
-    contracts = {f"tables/{name}.json": as_json(contract(table)) for name, table in (TABLES | REPORTS).items()}
+    contracts = {f"tables/{name}.json": to_json(table_contract(table)) for name, table in (TABLES | REPORT_TABLES).items()}
     return {
-        "order.schema.json": as_json(order_schema()),
-        "dictionary.md": dictionary(),
-        "erd.md": diagram(),
-        "checks.md": checks(),
-        "kpis.md": kpis(),
-        "readers.md": page(LIMITS),
+        "order.schema.json": to_json(order_schema()),
+        "dictionary.md": render_dictionary(),
+        "erd.md": render_diagram(),
+        "checks.md": render_checks(),
+        "kpis.md": render_kpis(),
+        "readers.md": render_limits_page(LIMITS),
         **contracts,
-        "datapackage.json": as_json(data_package()),
-        "datacontract.yaml": as_yaml(data_contract()),
-        "dbt/sources.yml": as_yaml(dbt_sources()),
+        "datapackage.json": to_json(data_package()),
+        "datacontract.yaml": to_yaml(data_contract()),
+        "dbt/sources.yml": to_yaml(dbt_sources()),
         "duckdb.sql": tables_sql(Dialect.DUCKDB),
         "postgres.sql": tables_sql(Dialect.POSTGRES),
         "views.sql": views_sql(),
-        versions.own_file(): as_json(versions.record()),
+        versions.current_version_file(): to_json(versions.version_record()),
     }
 
 
-def as_json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """A value as JSON, indented."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def as_yaml(value: Any) -> str:
+def to_yaml(value: Any) -> str:
     """A value as YAML, in its order."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
 
 
-def write(folder: Path) -> None:
+def write_files(folder: Path) -> None:
     """Writes the files of `schemas/`, and removes those that are no longer among them.
 
     Raises:
         ConfigError: the tables would break those who read their version, and it was not raised. Nothing is written.
     """
-    versions.check(folder)
-    wanted = texts()
+    versions.refuse_breaking_changes(folder)
+    wanted = render_files()
     folder = folder.resolve()
-    kept = wanted.keys() | versions.older_files()
-    generated = (file for file in folder.rglob("*") if file.is_file() and GENERATOR not in file.parents)
+    kept = wanted.keys() | versions.older_version_files()
+    generated = (file for file in folder.rglob("*") if file.is_file() and GENERATOR_FOLDER not in file.parents)
     for file in generated:
         if file.relative_to(folder).as_posix() not in kept:
             file.unlink()

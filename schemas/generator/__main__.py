@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from quivo_frames.errors import ConfigError
-from schemas.generator import write
+from schemas.generator import write_files
 
 try:
-    write(Path(sys.argv[1]))
+    write_files(Path(sys.argv[1]))
 except ConfigError as error:
     sys.exit(f"Nothing was written. {error}")

@@ -8,7 +8,7 @@ from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES, Column, Reference, Table
 from schemas.generator.order_schema import SOURCE
 
-_FRICTIONLESS = {
+_FRICTIONLESS_TYPES = {
     Kind.TEXT: "string",
     Kind.INT64: "integer",
     Kind.INT32: "integer",
@@ -21,7 +21,7 @@ _FRICTIONLESS = {
 }
 
 
-_LOGICAL = {
+_LOGICAL_TYPES = {
     Kind.TEXT: "string",
     Kind.INT64: "integer",
     Kind.INT32: "integer",
@@ -32,7 +32,7 @@ _LOGICAL = {
     Kind.MEASURE: "number",
     Kind.JSON: "string",
 }
-_PHYSICAL = {
+_PHYSICAL_TYPES = {
     Kind.TEXT: "string",
     Kind.INT64: "int64",
     Kind.INT32: "int32",
@@ -49,7 +49,7 @@ _TITLE = "Quivo orders"
 _ABOUT = f"Orders that were refetched from Quivo, as the {len(TABLES)} tables of quivo_frames. Instants are UTC."
 
 
-def contract(table: Table) -> dict[str, Any]:
+def table_contract(table: Table) -> dict[str, Any]:
     """The contract of a table, as a Frictionless Table Schema with dtype, unit, privacy class and JSON path added."""
     keys = {"primaryKey": table.key} if table.key else {}
     references = [
@@ -62,31 +62,31 @@ def contract(table: Table) -> dict[str, Any]:
         "description": f"One row per {table.grain}.",
         "schemaVersion": SCHEMA_VERSION,
         "source": table.source,
-        "fields": [_field(table, column) for column in table.columns],
+        "fields": [_frictionless_field(table, column) for column in table.columns],
         **keys,
         **({"foreignKeys": references} if references else {}),
     }
 
 
-def _field(table: Table, column: Column) -> dict[str, Any]:
+def _frictionless_field(table: Table, column: Column) -> dict[str, Any]:
     constraints = {"required": True} if column.required else {}
     if column.name == table.key:
         constraints["unique"] = True
     facts = {
         "name": column.name,
-        "type": _FRICTIONLESS[column.kind],
+        "type": _FRICTIONLESS_TYPES[column.kind],
         "description": column.sentence,
         "dtype": str(column.dtype),
         "unit": column.unit,
         "privacy": str(column.privacy),
         "jsonPath": _json_path(table, column),
         "constraints": constraints,
-        "missingValues": _missing(table, column),
+        "missingValues": _missing_values(table, column),
     }
     return {name: fact for name, fact in facts.items() if fact is not None and fact != {}}
 
 
-def _missing(table: Table, column: Column) -> list[str] | None:
+def _missing_values(table: Table, column: Column) -> list[str] | None:
     """Of texts that are never null, that an empty field of a CSV file is an empty text, as an order may have one."""
     keys = {table.key, *(reference.column for reference in table.references)}
     is_text = bool(table.key) and column.kind is Kind.TEXT and column.name not in keys
@@ -149,11 +149,11 @@ def data_contract() -> dict[str, Any]:
                 "format": "parquet",
             }
         ],
-        "schema": [_object(table) for table in TABLES.values()],
+        "schema": [_contract_table(table) for table in TABLES.values()],
     }
 
 
-def _object(table: Table) -> dict[str, Any]:
+def _contract_table(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "physicalName": table.name,
@@ -161,31 +161,31 @@ def _object(table: Table) -> dict[str, Any]:
         "logicalType": "object",
         "description": f"One row per {table.grain}.",
         "dataGranularityDescription": f"One row per {table.grain}",
-        "properties": [_property(table, column) for column in table.columns],
+        "properties": [_contract_property(table, column) for column in table.columns],
     }
 
 
-def _property(table: Table, column: Column) -> dict[str, Any]:
+def _contract_property(table: Table, column: Column) -> dict[str, Any]:
     is_key = column.name == table.key
     more = {"unit": column.unit, "dtype": str(column.dtype), "jsonPath": _json_path(table, column)}
     facts = {
         "name": column.name,
         "description": column.sentence,
-        "logicalType": _LOGICAL[column.kind],
-        "physicalType": _PHYSICAL[column.kind],
+        "logicalType": _LOGICAL_TYPES[column.kind],
+        "physicalType": _PHYSICAL_TYPES[column.kind],
         "required": column.required or is_key,
         "unique": is_key,
         "primaryKey": is_key,
         "primaryKeyPosition": 1 if is_key else None,
         "classification": str(column.privacy),
         "relationships": [{"type": "foreignKey", "to": f"{reference.to_table}.{reference.to_column}"}
-                          for reference in _references(table, column)],
+                          for reference in _references_of_column(table, column)],
         "customProperties": [{"property": name, "value": value} for name, value in more.items() if value],
     }  # fmt: skip
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _references(table: Table, column: Column) -> list[Reference]:
+def _references_of_column(table: Table, column: Column) -> list[Reference]:
     return [reference for reference in table.references if reference.column == column.name]
 
 
@@ -218,7 +218,7 @@ def _dbt_column(table: Table, column: Column) -> dict[str, Any]:
     tests += ["not_null"] if column.required or is_key else []
     tests += [
         {"relationships": {"arguments": {"to": f"source('quivo', '{to}')", "field": to_column}}}
-        for _, to, to_column in _references(table, column)
+        for _, to, to_column in _references_of_column(table, column)
     ]
     private = None if column.privacy is Privacy.NONE else str(column.privacy)
     meta = {name: fact for name, fact in (("unit", column.unit), ("privacy", private)) if fact}

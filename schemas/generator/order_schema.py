@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from quivo_frames.model.order import Kind, Order, Privacy, Record, Rows, Says
-from quivo_frames.model.tables import described
+from quivo_frames.model.order import Kind, Order, Privacy, Record
+from quivo_frames.model.tables import RecordField, fields_of
 
 SOURCE = "https://api-docs.quivo.co/connector-api-reference/orders/refresh-data"
 """Where the fields of an order are documented."""
-_JSON: dict[Kind, dict[str, Any]] = {
+_JSON_TYPES: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: {"type": ["string", "null"]},
     Kind.INT64: {"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**63 - 1},
     Kind.INT32: {"type": ["integer", "null"], "minimum": -(2**31), "maximum": 2**31 - 1},
@@ -25,7 +25,7 @@ _JSON: dict[Kind, dict[str, Any]] = {
 def order_schema() -> dict[str, Any]:
     """What an order looks like, as JSON Schema 2020-12."""
     found: dict[str, Any] = {}
-    _define(Order, found)
+    _define_record(Order, found)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Order",
@@ -35,12 +35,11 @@ def order_schema() -> dict[str, Any]:
     }
 
 
-def _define(record: type[Record], found: dict[str, Any]) -> dict[str, Any]:
+def _define_record(record: type[Record], found: dict[str, Any]) -> dict[str, Any]:
     name = record.__name__
     if name not in found:
         found[name] = {}  # a place for recursion
-        properties = {json_name: _property(inner, kind, says, found)
-                      for _, json_name, inner, kind, says in described(record)}  # fmt: skip
+        properties = {field.json_name: _field_schema(field, found) for field in fields_of(record)}
         found[name] = {"description": record.__doc__, "type": "object", "properties": properties}
         if record is Order:
             properties["orderId"]["type"] = "integer"
@@ -48,20 +47,18 @@ def _define(record: type[Record], found: dict[str, Any]) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _property(
-    inner: type[Record] | None, kind: Kind | None, says: Says | Rows | None, found: dict[str, Any]
-) -> dict[str, Any]:
-    if isinstance(says, Rows):
-        entry = _define(inner, found) if inner else {"type": "string"}
+def _field_schema(field: RecordField, found: dict[str, Any]) -> dict[str, Any]:
+    if field.child_table is not None:
+        entry = _define_record(field.record, found) if field.record else {"type": "string"}
         items = {"anyOf": [entry, {"type": "null"}]}
-        return {"description": f"A row of {says.table} each.", "type": ["array", "null"], "items": items}
-    if inner is not None:
-        return {"anyOf": [_define(inner, found), {"type": "null"}]}
-    assert isinstance(says, Says)
-    assert kind is not None
-    facts = {"description": says.sentence, **_JSON[kind]}
-    if says.unit:
-        facts["x-unit"] = says.unit
-    if says.privacy is not Privacy.NONE:
-        facts["x-privacy"] = str(says.privacy)
+        return {"description": f"A row of {field.child_table.name} each.", "type": ["array", "null"], "items": items}
+    if field.record is not None:
+        return {"anyOf": [_define_record(field.record, found), {"type": "null"}]}
+    assert field.field is not None
+    assert field.kind is not None
+    facts = {"description": field.field.sentence, **_JSON_TYPES[field.kind]}
+    if field.field.unit:
+        facts["x-unit"] = field.field.unit
+    if field.field.privacy is not Privacy.NONE:
+        facts["x-privacy"] = str(field.field.privacy)
     return facts

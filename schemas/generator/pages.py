@@ -9,7 +9,7 @@ from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.result import UNTOLD
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.tables import REPORTS, SCHEMA_VERSION, TABLES, Column
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Column
 from schemas.generator.order_schema import SOURCE
 
 _ABOUT = """Every table and column of quivo_frames, schema version {version}. Source of the fields: <{source}>.
@@ -30,13 +30,13 @@ _ABOUT_LIMITS = """Those that shall differ stand in a TOML file, `pod_days = 3`,
 FILE`. None of the defaults comes from Quivo or from a standard."""
 
 
-def overview() -> str:
+def render_table_overview() -> str:
     """The tables, what a row of each is, and where it comes from, as a Markdown table."""
-    rows = [f"| {t.name} | {t.grain} | {_code(t.source)} |" for t in TABLES.values()]
+    rows = [f"| {t.name} | {t.grain} | {_inline_code(t.source)} |" for t in TABLES.values()]
     return "\n".join(["| table | one row per | from |", "|---|---|---|", *rows])
 
 
-def dictionary() -> str:
+def render_dictionary() -> str:
     """The data dictionary: the page that analysts read, in Markdown."""
     lines = [
         "# Data dictionary",
@@ -45,35 +45,35 @@ def dictionary() -> str:
         "",
         "| table | one row per | from |",
         "|---|---|---|",
-        *(f"| [{t.name}](#{t.name}) | {t.grain} | {_code(t.source)} |" for t in (TABLES | REPORTS).values()),
+        *(f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |" for t in (TABLES | REPORT_TABLES).values()),
     ]
-    for table in (TABLES | REPORTS).values():
+    for table in (TABLES | REPORT_TABLES).values():
         lines += ["", f"## {table.name}", "", f"One row per {table.grain}."]
         if table.key:
             lines[-1] += f" Primary key: `{table.key}`."
         lines += [""] if table.references else []
         lines += [f"- `{column}` refers to `{to}.{to_column}`" for column, to, to_column in table.references]
         lines += ["", "| column | type | meaning | unit | privacy | never null |", "|---|---|---|---|---|---|"]
-        lines += [_row(column) for column in table.columns]
+        lines += [_column_row(column) for column in table.columns]
     return "\n".join(lines) + "\n"
 
 
-def _row(column: Column) -> str:
+def _column_row(column: Column) -> str:
     privacy = "" if column.privacy is Privacy.NONE else str(column.privacy)
     never_null = "yes" if column.required else ""
-    return f"| {column.name} | {_dtype(column)} | {column.sentence} | {column.unit or ''} | {privacy} | {never_null} |"
+    return f"| {column.name} | {_dtype_name(column)} | {column.sentence} | {column.unit or ''} | {privacy} | {never_null} |"
 
 
-def _dtype(column: Column) -> str:
+def _dtype_name(column: Column) -> str:
     names = {Kind.INSTANT: "Datetime (µs, UTC)", Kind.MONEY: "Decimal(18, 4)", Kind.JSON: "String (JSON)"}
     return names.get(column.kind, str(column.dtype))
 
 
-def _code(text: str) -> str:
+def _inline_code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def diagram() -> str:
+def render_diagram() -> str:
     """The tables and their keys as an entity-relationship diagram in Mermaid, inside Markdown."""
     lines = ["# Entity-relationship diagram", "", "```mermaid", "erDiagram"]
     for table in TABLES.values():
@@ -93,12 +93,12 @@ def diagram() -> str:
     return "\n".join([*lines, "```", ""])
 
 
-def checks() -> str:
+def render_checks() -> str:
     """The checks of an audit, how each is defined, and their thresholds, in Markdown."""
     lines = ["# Checks", "", _ABOUT_CHECKS, "", "| check | severity | finds |", "|---|---|---|"]
     lines += [f"| [{check.name}](#{check.name}) | {check.severity} | {check.title} |" for check in CHECKS.values()]
     lines += ["", "## Thresholds", "", _ABOUT_LIMITS, "", "| threshold | default | meaning |", "|---|---|---|"]
-    lines += [f"| {limit.name} | {_value(limit.default)} | {limit.sentence} |" for limit in described_limits()]
+    lines += [f"| {limit.name} | {_format_default(limit.default)} | {limit.sentence} |" for limit in described_limits()]
     for room in ROOMS:
         lines += ["", f"## {room.__name__.rpartition('.')[2].capitalize()}"]
         for check in (found for found in CHECKS.values() if found in vars(room).values()):
@@ -107,7 +107,7 @@ def checks() -> str:
     return "\n".join(lines) + "\n"
 
 
-def kpis() -> str:
+def render_kpis() -> str:
     """The KPIs, how each is defined, and what the data cannot tell, in Markdown."""
     lines = ["# KPIs", "", _ABOUT_KPIS, "", f"- By: {', '.join(GROUPS)}.", f"- On time against: {', '.join(PROMISES)}."]
     for name, kpi in KPIS.items():
@@ -118,5 +118,5 @@ def kpis() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(default: object) -> str:
+def _format_default(default: object) -> str:
     return ", ".join(default) if isinstance(default, tuple) else f"{default}"

@@ -12,31 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.tables import REPORTS, SCHEMA_VERSION, TABLES, Table
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Table
 
-Record = Mapping[str, Any]
+VersionRecord = Mapping[str, Any]
 
 
-def own_file() -> str:
+def current_version_file() -> str:
     """Path of the present version's record inside the folder of schemas."""
-    return _file(SCHEMA_VERSION)
+    return _version_file(SCHEMA_VERSION)
 
 
-def older_files() -> set[str]:
+def older_version_files() -> set[str]:
     """Those of the versions before it, which stay for good."""
-    return {_file(version) for version in range(1, SCHEMA_VERSION)}
+    return {_version_file(version) for version in range(1, SCHEMA_VERSION)}
 
 
-def _file(version: int) -> str:
+def _version_file(version: int) -> str:
     return f"versions/{version}.json"
 
 
-def record(tables: Mapping[str, Table] = TABLES | REPORTS) -> dict[str, Any]:
+def version_record(tables: Mapping[str, Table] = TABLES | REPORT_TABLES) -> dict[str, Any]:
     """Tables, columns, types, what is never null, and keys: what is compared, and nothing else."""
-    return {"version": SCHEMA_VERSION, "tables": {name: _promised(table) for name, table in tables.items()}}
+    return {"version": SCHEMA_VERSION, "tables": {name: _table_promises(table) for name, table in tables.items()}}
 
 
-def _promised(table: Table) -> dict[str, Any]:
+def _table_promises(table: Table) -> dict[str, Any]:
     return {
         "key": table.key,
         "references": [f"{column} -> {to}.{to_column}" for column, to, to_column in table.references],
@@ -45,18 +45,18 @@ def _promised(table: Table) -> dict[str, Any]:
     }
 
 
-def broken(before: Record, now: Record) -> list[str]:
+def find_breaking_changes(before: VersionRecord, now: VersionRecord) -> list[str]:
     """What readers of one record would miss in another, a sentence each; empty if nothing."""
     found: list[str] = []
     for name, table in before["tables"].items():
         if name in now["tables"]:
-            found += _broken(name, table, now["tables"][name])
+            found += _breaking_changes_of_table(name, table, now["tables"][name])
         else:
             found.append(f"The table {name} is gone.")
     return found
 
 
-def _broken(name: str, before: Record, now: Record) -> Iterator[str]:
+def _breaking_changes_of_table(name: str, before: VersionRecord, now: VersionRecord) -> Iterator[str]:
     if before["key"] != now["key"]:
         yield f"The primary key of {name} was {before['key'] or 'none'}, and is {now['key'] or 'none'}."
     for reference in before["references"]:
@@ -72,14 +72,14 @@ def _broken(name: str, before: Record, now: Record) -> Iterator[str]:
             yield f"{name}.{column} was never null, and may be null now."
 
 
-def check(folder: Path) -> None:
+def refuse_breaking_changes(folder: Path) -> None:
     """Compares the tables with the record of their version in the folder of schemas, if there is one.
 
     Raises:
         ConfigError: something would break those who read the tables of this version.
     """
-    file = folder / own_file()
-    if file.is_file() and (found := broken(json.loads(file.read_bytes()), record())):
+    file = folder / current_version_file()
+    if file.is_file() and (found := find_breaking_changes(json.loads(file.read_bytes()), version_record())):
         raise ConfigError(
             f"Who reads tables of schema version {SCHEMA_VERSION} would break. Raise SCHEMA_VERSION in tables.py, or "
             "leave the tables as they were:\n  " + "\n  ".join(found)

@@ -74,18 +74,19 @@ def shape() -> dict[str, Any]:
 
     {"orderId": "int64", "positions": [{"quantity": "int64", …}], "tags": ["text"], …}
     """
-    from quivo_frames.model.order import Order, Record, Rows
-    from quivo_frames.model.tables import described
+    from quivo_frames.model.order import Order, Record
+    from quivo_frames.model.tables import fields_of
 
     def of(record: type[Record], around: tuple[type[Record], ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for _, name, inner, kind, says in described(record):
+        for field in fields_of(record):
+            name, inner = field.json_name, field.record
             if inner in around:
                 found[name] = "recursive"
-            elif isinstance(says, Rows):
+            elif field.child_table is not None:
                 found[name] = [of(inner, (*around, inner)) if inner else "text"]
             else:
-                found[name] = of(inner, (*around, inner)) if inner else str(kind)
+                found[name] = of(inner, (*around, inner)) if inner else str(field.kind)
         return found
 
     return of(Order, (Order,))

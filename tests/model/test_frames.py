@@ -9,7 +9,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import Note
-from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.model.tables import REPORT_TABLES, TABLES
 
 
 def orders(*ids: int) -> Frames:
@@ -42,7 +42,7 @@ def test_parts_put_together_are_the_whole() -> None:
 def test_no_part_at_all_is_18_empty_tables() -> None:
     frames = Frames.concat([])
     assert frames.counts() == dict.fromkeys((*TABLES, "failures", "notes"), 0)
-    for name, report in REPORTS.items():
+    for name, report in REPORT_TABLES.items():
         assert getattr(frames, name).schema == pl.Schema(report.schema)
 
 
@@ -55,7 +55,7 @@ def test_equal_notes_are_added_up_and_keep_their_first_example() -> None:
 
 
 def test_orders_leave_all_tables_at_once() -> None:
-    left = orders(1, 2, 3).without([1, 3])
+    left = orders(1, 2, 3).without_orders([1, 3])
     assert left["orders"]["order_id"].to_list() == [2]
     assert left["order_tags"]["order_id"].to_list() == [2, 2]
     assert list(left) == list(TABLES)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from quivo_frames.flattening.flatten import flatten
-from quivo_frames.model.messages import NOTES, RULES, at, failure, note, shown
+from quivo_frames.model.messages import NOTES, RULES, column_at_path, describe_failure, describe_note, mask_personal
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
@@ -17,7 +17,7 @@ RAW = RawOrder(b"", 1001, None, "orders.sqlite", "response 5")
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_failure_names_order_source_and_cure(rule: str) -> None:
-    found = failure(RAW, "decode", rule, "$.shopId", expected="int", got="17")
+    found = describe_failure(RAW, "decode", rule, "$.shopId", expected="int", got="17")
     assert found.message.startswith("Order 1001 (orders.sqlite, response 5): ")
     assert found.message.endswith(RULES[rule].cure)
     assert "left out of all tables" in found.message
@@ -26,7 +26,7 @@ def test_every_failure_names_order_source_and_cure(rule: str) -> None:
 
 
 def test_an_order_without_an_id_is_still_told_where_it_is() -> None:
-    found = failure(RAW._replace(order_id=None), "decode", "empty")
+    found = describe_failure(RAW._replace(order_id=None), "decode", "empty")
     assert found.message.startswith("An order without a readable id (orders.sqlite, response 5): The answer is empty")
     assert (found.order_id, found.table, found.column, found.path) == (None, None, None, "$")
 
@@ -57,7 +57,7 @@ def test_a_number_beyond_all_columns_is_told_as_such() -> None:
     ],
 )
 def test_a_json_path_leads_to_its_table_and_column(path: str, table: str, column: str) -> None:
-    found = at(path)
+    found = column_at_path(path)
     assert found is not None
     assert (found[0].name, found[1].name) == (table, column)
 
@@ -66,22 +66,22 @@ def test_every_column_with_a_place_in_the_json_is_found_by_it() -> None:
     for table in TABLES.values():
         for column in table.columns:
             if column.json_path:
-                assert at(table.json_path(column)) == (table, column)
-    assert at("$.nothing") is None
+                assert column_at_path(table.json_path(column)) == (table, column)
+    assert column_at_path("$.nothing") is None
 
 
 @pytest.mark.parametrize("value", ["jane@x.eu", "Main Street 7", "Łódź-Bałuty", ["Smith"]])
 def test_what_looks_like_a_name_or_an_address_is_not_shown_in_whatever_column(value: object) -> None:
-    told = shown(value, Privacy.NONE)
+    told = mask_personal(value, Privacy.NONE)
     assert "may be personal data" in told
     assert str(value) not in told
 
 
 def test_values_are_short_and_personal_ones_are_not_shown() -> None:
-    assert shown("2026-13-01", Privacy.NONE) == "2026-13-01"
-    assert len(shown("7" * 5000, Privacy.NONE)) == 60
+    assert mask_personal("2026-13-01", Privacy.NONE) == "2026-13-01"
+    assert len(mask_personal("7" * 5000, Privacy.NONE)) == 60
     for privacy in (Privacy.PERSONAL, Privacy.SECRET):
-        assert "jane" not in shown("jane@example.com", privacy)
+        assert "jane" not in mask_personal("jane@example.com", privacy)
 
 
 CANARY = "jane.doe@example.com"
@@ -121,6 +121,6 @@ def test_personal_data_is_in_no_message(broken: dict[str, object]) -> None:
 
 def test_every_decision_has_words() -> None:
     for kind in NOTES:
-        assert note(kind, "$.x", 3, 7) == (kind, "$.x", 3, 7, NOTES[kind].replace("{got}", ""))
-        assert note(kind, "$.x", 3, 7, "{odd}").message == NOTES[kind].replace("{got}", ": {odd}")
+        assert describe_note(kind, "$.x", 3, 7) == (kind, "$.x", 3, 7, NOTES[kind].replace("{got}", ""))
+        assert describe_note(kind, "$.x", 3, 7, "{odd}").message == NOTES[kind].replace("{got}", ": {odd}")
         assert NOTES[kind].endswith(".")

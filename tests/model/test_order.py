@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import fields
 
 from quivo_frames.model import order
-from quivo_frames.model.order import Kind, Order, Privacy, Record, Rows, Says
-from quivo_frames.model.tables import described
+from quivo_frames.model.order import Kind, Order, Privacy, Record
+from quivo_frames.model.tables import fields_of
 from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
@@ -24,7 +24,7 @@ RECORDS = [
 def check_names(record: type[Record], document: Any) -> None:
     """The record has the names of the documented object, in their order, and so have the records inside it."""
     assert [field.encode_name for field in fields(record)] in (list(document), sorted(document, key=_place(record)))
-    for field in described(record):
+    for field in fields_of(record):
         value = document[field.json_name]
         inner = value[0] if isinstance(value, list) and value else value
         if field.record is not None and inner:
@@ -44,14 +44,14 @@ def test_an_order_has_exactly_the_documented_fields_at_every_level() -> None:
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_every_field_says_what_it_is(record: type[Record]) -> None:
-    for field in described(record):
-        if field.record is not None and field.says is None:
-            continue  # an object: its own fields say it
-        assert isinstance(field.says, Says | Rows), field.name
-        assert field.kind is not None or isinstance(field.says, Rows), field.name
-        if isinstance(field.says, Says):
-            assert field.says.sentence[0].isupper(), field.name
-            assert field.says.sentence.endswith("."), field.name
+    for field in fields_of(record):
+        if field.child_table is not None:
+            assert field.field is None, field.name
+        elif field.record is None:  # the fields of an object describe it
+            assert field.field is not None, field.name
+            assert field.kind is not None, field.name
+            assert field.field.sentence[0].isupper(), field.name
+            assert field.field.sentence.endswith("."), field.name
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -62,13 +62,13 @@ def test_every_record_says_what_it_is(record: type[Record]) -> None:
 
 def test_money_and_measures_have_units_and_times_are_utc() -> None:
     for record in RECORDS:
-        for field in described(record):
+        for field in fields_of(record):
             if field.kind in (Kind.MONEY, Kind.MEASURE):
-                assert isinstance(field.says, Says)
-                assert field.says.unit, (record, field.name)
+                assert field.field is not None
+                assert field.field.unit, (record, field.name)
             if field.kind is Kind.INSTANT:
-                assert isinstance(field.says, Says)
-                assert field.says.unit == "UTC", (record, field.name)
+                assert field.field is not None
+                assert field.field.unit == "UTC", (record, field.name)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,11 @@ def test_money_and_measures_have_units_and_times_are_utc() -> None:
 def test_fields_have_the_privacy_class_that_they_must_have(names: set[str], privacy: Privacy) -> None:
     seen = set()
     for record in RECORDS:
-        for field in described(record):
+        for field in fields_of(record):
             if field.name in names:
-                assert field.says is not None
-                assert field.says.privacy is privacy, (record, field.name)
+                about = field.field or field.child_table
+                assert about is not None
+                assert about.privacy is privacy, (record, field.name)
                 seen.add(field.name)
     assert seen == names
 

@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 
 from quivo_frames.builder.build import build
-from quivo_frames.dataset.dataset import Dataset, Export
+from quivo_frames.dataset.dataset import Dataset, RecordedExport, privacy_filter_for
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.formats import Form
+from quivo_frames.export.formats import ExportFormat
 from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.privacy import Concealer, Level, concealer
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import TABLES, Column, Table
-from quivo_frames.settings import KEYRING_SERVICE, SHORTEST_KEY
+from quivo_frames.settings import KEYRING_SERVICE, MIN_KEY_LENGTH
 from quivo_frames.standin.orders import write_ndjson
 
 KEY = "0123456789abcdef" * 4
@@ -80,7 +80,7 @@ def test_nothing_personal_is_in_any_byte_of_the_files(orders: Path, plain: Datas
     assert [value for value in values if value.encode() in content] == []
 
 
-@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("level", list(PrivacyLevel))
 def test_tables_keep_their_columns_types_rows_and_all_that_is_not_personal(
     orders: Path, plain: Dataset, tmp_path: Path, level: str
 ) -> None:
@@ -97,7 +97,9 @@ def test_tables_keep_their_columns_types_rows_and_all_that_is_not_personal(
 @pytest.mark.parametrize(("table", "column"), PERSONAL, ids=lambda found: found.name)
 def test_a_pseudonym_stands_for_each_text_and_counts_come_out(plain: Dataset, table: Table, column: Column) -> None:
     values = plain[table.name][column.name]
-    concealed = plain[table.name].select(Concealer(Level.PSEUDONYM, KEY.encode()).select(table))[column.name]
+    concealed = plain[table.name].select(PrivacyFilter(PrivacyLevel.PSEUDONYM, KEY.encode()).column_expressions(table))[
+        column.name
+    ]
     assert concealed.name == column.name
     if column.kind is Kind.MEASURE:
         assert concealed.null_count() == len(concealed)
@@ -125,12 +127,15 @@ def test_values_that_joined_still_join(orders: Path, plain: Dataset, tmp_path: P
 
 def test_other_keys_make_other_pseudonyms_and_lazy_frames_the_same() -> None:
     table = TABLES["tracking_numbers"]
-    frame = table.empty()
+    frame = table.empty_frame()
     row = dict.fromkeys(frame.columns) | {"tracking_number": "1Z999"}
     frame = pl.concat([frame, pl.DataFrame([row] * 3, schema=frame.schema)])
-    one, other = (frame.select(Concealer(Level.PSEUDONYM, key).select(table)) for key in (b"a" * 32, b"b" * 32))
+    one, other = (
+        frame.select(PrivacyFilter(PrivacyLevel.PSEUDONYM, key).column_expressions(table))
+        for key in (b"a" * 32, b"b" * 32)
+    )
     assert one["tracking_number"][0] != other["tracking_number"][0]
-    lazy = frame.lazy().select(Concealer(Level.PSEUDONYM, b"a" * 32).select(table))
+    lazy = frame.lazy().select(PrivacyFilter(PrivacyLevel.PSEUDONYM, b"a" * 32).column_expressions(table))
     assert lazy.collect(engine="streaming").equals(one)
 
 
@@ -163,24 +168,24 @@ def test_a_key_that_is_missing_or_short_is_told_without_it(orders: Path, tmp_pat
 
 def test_spaces_around_a_key_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f" {KEY}\n")
-    assert concealer("pseudonym").key == KEY.encode()
+    assert privacy_filter_for(PrivacyLevel.PSEUDONYM).key == KEY.encode()
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f"short{' ' * 64}")
     with pytest.raises(ConfigError, match="too short"):
-        concealer("pseudonym")
+        privacy_filter_for(PrivacyLevel.PSEUDONYM)
 
 
 def test_without_the_variable_the_key_of_the_keyring_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    shortest = "s" * SHORTEST_KEY
+    shortest = "s" * MIN_KEY_LENGTH
     monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
     monkeypatch.setattr(
         "keyring.get_password", lambda *asked: {(KEYRING_SERVICE, "pseudonym_key"): shortest}.get(asked)
     )
-    assert concealer("pseudonym").key == shortest.encode()
+    assert privacy_filter_for(PrivacyLevel.PSEUDONYM).key == shortest.encode()
 
 
 def test_what_is_required_stays_so_under_pseudonyms() -> None:
     for table in TABLES.values():
-        assert Concealer(Level.PSEUDONYM, KEY.encode()).described(table) == table
+        assert PrivacyFilter(PrivacyLevel.PSEUDONYM, KEY.encode()).filtered_table(table) == table
 
 
 def test_what_is_concealed_is_exported_as_it_is_without_a_key(
@@ -201,7 +206,7 @@ def test_fields_that_were_concealed_did_not_vanish(orders: Path, tmp_path: Path)
 
 def test_levels_that_do_not_exist_are_told(plain: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="full, pseudonym, none"):
-        concealer("some")
+        privacy_level("some")
     with pytest.raises(ConfigError, match="full, pseudonym, none"):
         plain.export("csv", tmp_path / "out", privacy="some")
 
@@ -213,12 +218,14 @@ def test_an_export_is_remembered_once_and_found_again_from_any_folder(
     monkeypatch.chdir(tmp_path)
     for privacy in ("none", "full"):
         tables.export("csv", "export", privacy=privacy)
-    assert tables.exports() == [Export(Form.CSV, str(tmp_path / "export"), Level.FULL, by_month=False, key="")]
+    assert tables.exports() == [
+        RecordedExport(ExportFormat.CSV, str(tmp_path / "export"), PrivacyLevel.FULL, by_month=False, key="")
+    ]
 
 
 def test_tables_that_have_less_are_not_exported_as_more(orders: Path, tmp_path: Path) -> None:
     concealed = build(orders, tmp_path / "out", privacy="pseudonym")
     with pytest.raises(ConfigError, match="were built with --privacy pseudonym"):
         concealed.export("parquet", tmp_path / "export", privacy="full")
-    assert concealed.concealed_as(None) is Level.PSEUDONYM
-    assert concealed.concealed_as("none") is Level.NONE
+    assert concealed.export_privacy(None) is PrivacyLevel.PSEUDONYM
+    assert concealed.export_privacy("none") is PrivacyLevel.NONE

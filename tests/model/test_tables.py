@@ -10,7 +10,7 @@ import pytest
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.records import Failure, Note
-from quivo_frames.model.tables import REPORTS, TABLES, Column, key_of, singular, table
+from quivo_frames.model.tables import REPORT_TABLES, TABLES, Column, primary_key_of, singular_name, table_named
 
 KEYS = {
     "orders": "order_id",
@@ -50,7 +50,7 @@ PARENT_KEYS = {
 
 def test_there_are_the_18_promised_tables_with_their_keys() -> None:
     assert {name: described.key for name, described in TABLES.items()} == KEYS
-    assert {name: key_of(name) for name in TABLES} == KEYS
+    assert {name: primary_key_of(name) for name in TABLES} == KEYS
 
 
 def test_parents_come_before_their_children() -> None:
@@ -114,7 +114,7 @@ def test_a_list_of_plain_values_has_one_column_for_them() -> None:
 
 
 def test_no_column_stands_twice_and_each_says_what_it_is() -> None:
-    for described in (TABLES | REPORTS).values():
+    for described in (TABLES | REPORT_TABLES).values():
         names = [column.name for column in described.columns]
         assert len(names) == len(set(names)), described.name
         for column in described.columns:
@@ -154,25 +154,25 @@ def test_a_key_is_the_address_of_a_row(name: str, column: str, key: object, path
 
 def test_an_empty_table_has_all_columns() -> None:
     for described in TABLES.values():
-        assert described.empty().schema == pl.Schema(described.schema)
+        assert described.empty_frame().schema == pl.Schema(described.schema)
 
 
 def test_an_unknown_table_is_refused_with_the_names_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"no table 'shipment'.*shipments"):
-        table("shipment")
-    assert table("shipments") is TABLES["shipments"]
+        table_named("shipment")
+    assert table_named("shipments") is TABLES["shipments"]
 
 
 def test_reports_have_a_column_for_each_field_of_their_rows() -> None:
-    assert list(REPORTS["failures"].schema) == list(Failure._fields)
-    assert list(REPORTS["notes"].schema) == list(Note._fields)
-    assert REPORTS["failures"].schema["order_id"] == pl.Int64
-    assert not REPORTS["failures"].column("order_id").required
-    assert REPORTS["failures"].column("message").required
+    assert list(REPORT_TABLES["failures"].schema) == list(Failure._fields)
+    assert list(REPORT_TABLES["notes"].schema) == list(Note._fields)
+    assert REPORT_TABLES["failures"].schema["order_id"] == pl.Int64
+    assert not REPORT_TABLES["failures"].column("order_id").required
+    assert REPORT_TABLES["failures"].column("message").required
 
 
 def test_one_row_of_a_table_has_a_name() -> None:
-    assert (singular("shipments"), singular("pod_documents")) == ("shipment", "pod_document")
+    assert (singular_name("shipments"), singular_name("pod_documents")) == ("shipment", "pod_document")
 
 
 def test_a_column_says_its_dtype() -> None:

@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from quivo_frames.model.order import HandlingUnit, Kind, Order, Record, Rows
-from quivo_frames.model.tables import Annotation, described
+from quivo_frames.model.order import HandlingUnit, Kind, Order, Record
+from quivo_frames.model.tables import RecordField, fields_of
 
 Draw = st.DrawFn
 Texts = st.SearchStrategy[str]
@@ -163,23 +163,23 @@ def records(draw: Draw, record: type[Record], full: bool = False) -> str:
 
 
 def _members(draw: Draw, record: type[Record], full: bool) -> list[tuple[str, str]]:
-    fields = [field for field in described(record) if field.json_name != "orderId"]
+    fields = [field for field in fields_of(record) if field.json_name != "orderId"]
     some = st.lists(st.sampled_from(fields), unique=True)
     there = draw(st.permutations(fields) if full else st.one_of(some, some, st.permutations(fields)))
     # else the innermost lists are hardly ever reached
-    lists = [field for field in fields if isinstance(field.says, Rows) and field not in there]
+    lists = [field for field in fields if field.child_table is not None and field not in there]
     there = [*there, *(field for field in lists if draw(st.booleans()))]
     return [(json.dumps(field.json_name), _value(draw, record, field, full)) for field in there]
 
 
-def _value(draw: Draw, record: type[Record], field: Annotation, full: bool) -> str:
+def _value(draw: Draw, record: type[Record], field: RecordField, full: bool) -> str:
     if not full and draw(st.integers(0, 7)) == 7:
         return "null"
     if field.record is HandlingUnit and record is HandlingUnit:
         return draw(st.sampled_from(["[]", "null", "[null]", "[null,{}]", "[{},null]"]))
     if field.record is HandlingUnit:
         return draw(_unit_lists(full))
-    if isinstance(field.says, Rows):
+    if field.child_table is not None:
         entry = records(field.record, full) if field.record else texts()
         entries = draw(st.lists(st.one_of(entry, entry, st.just("null")), max_size=3))
         return _list(draw, [draw(entry), *entries[:1]] if full else entries)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from quivo_frames.flattening.flatten import flatten
-from quivo_frames.model.blanking import blanked
-from quivo_frames.model.privacy import Concealer, Level
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, remove_personal_fields
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from tests.support.drawn_orders import orders
@@ -28,14 +27,14 @@ def texts(value: Any) -> set[str]:
 @given(orders())
 @settings(max_examples=60, deadline=None)
 def test_blanked_orders_have_the_tables_of_orders_without_personal_values(order: str) -> None:
-    before, after = flatten([order]), flatten([blanked(order.encode())])
+    before, after = flatten([order]), flatten([remove_personal_fields(order.encode())])
     if before.failures.height:
         return
     assert after.failures.is_empty()
     for name, table in TABLES.items():
         if name in ("custom_attributes", "tracking_numbers", "tracking_links"):
             continue  # rows that are nothing but personal: gone, below
-        assert after[name].equals(before[name].select(Concealer(Level.NONE).select(table))), name
+        assert after[name].equals(before[name].select(PrivacyFilter(PrivacyLevel.NONE).column_expressions(table))), name
     for name in ("custom_attributes", "tracking_numbers", "tracking_links"):
         assert after[name].is_empty()
     assert "unknown_field" not in after.notes["kind"].to_list()
@@ -52,7 +51,7 @@ def test_of_stand_in_orders_no_personal_text_is_left(order_id: int) -> None:
         if column.privacy != "none"
         for value in frames[name][column.name].drop_nulls()
     }
-    left = texts(json.loads(blanked(body)))
+    left = texts(json.loads(remove_personal_fields(body)))
     kept = {
         str(value)
         for name, table in TABLES.items()
@@ -66,7 +65,7 @@ def test_of_stand_in_orders_no_personal_text_is_left(order_id: int) -> None:
 
 def test_what_is_not_personal_stays_as_it_was_written() -> None:
     body = b'{"orderId": 1, "currency": "E\\u0055R", "positions": [ {"unitNetPrice": 1.10, "quantity": 2.0}, null ]}'
-    assert blanked(body) == (
+    assert remove_personal_fields(body) == (
         b'{"orderId":1,"currency":"E\\u0055R","positions":[{"unitNetPrice":1.10,"quantity":2.0},null]}'
     )
 
@@ -93,5 +92,5 @@ def test_what_is_not_personal_stays_as_it_was_written() -> None:
     ],
 )  # fmt: skip
 def test_what_nobody_can_read_or_knows_counts_as_personal(body: bytes, after: bytes) -> None:
-    assert blanked(body) == after
-    assert blanked(after) == after
+    assert remove_personal_fields(body) == after
+    assert remove_personal_fields(after) == after
