@@ -8,7 +8,7 @@ import click
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
-from quivo_frames.display.text import plain
+from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
@@ -76,7 +76,7 @@ def run(folder: Path, orders: int) -> None:
     findings = report(dataset, page, TODAY, on_time_against="expected_delivery_date")
     click.echo(f"   {findings.headline()}. The most telling:")
     for check, orders, example in findings.by_check().head(3).select("check", "orders", "example").iter_rows():
-        click.echo(f"   {check} ({orders:,} {'order' if orders == 1 else 'orders'}): {plain(example)}")
+        click.echo(f"   {check} ({format_count(orders, 'order')}): {terminal_text(example)}")
     click.echo(f"   The report, for any browser: {page}")
 
 

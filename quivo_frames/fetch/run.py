@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from quivo_frames.display.html import face
-from quivo_frames.display.progress import metered
+from quivo_frames.display.html import html_table
+from quivo_frames.display.progress import track_progress
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.order_ids import checked
 from quivo_frames.fetch.workers import Askers
@@ -68,7 +69,7 @@ class Plan:
         times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
         why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
         took = f"; {times}{why}" if times else ""
-        return f"{_many(self.requests, 'request')} for {_many(self.asked, 'order')} ({run}; {told}){took}"
+        return f"{format_count(self.requests, 'request')} for {format_count(self.asked, 'order')} ({run}; {told}){took}"
 
     __repr__ = __str__
 
@@ -127,12 +128,12 @@ class Run:
         told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
         again = " (resumed)" if self.resumed else ""
         twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
-        return f"Run {self.run}{again}: {_many(self.asked, 'order')} in {self.seconds:,.1f} s: {told}{twice}"
+        return f"Run {self.run}{again}: {format_count(self.asked, 'order')} in {self.seconds:,.1f} s: {told}{twice}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return face(str(self), ((str(outcome), count) for outcome, count in sorted(self.outcomes.items())))
+        return html_table(str(self), ((str(outcome), count) for outcome, count in sorted(self.outcomes.items())))
 
 
 def refetch(
@@ -168,7 +169,7 @@ def refetch(
     if batch.resumed:
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
     if batch.requests:
-        with metered("refetch", batch.requests, progress) as meter:
+        with track_progress("refetch", batch.requests, progress) as meter:
             Askers(archive.pending(run), client, partial(archive.record, run), workers).work(meter)
     archive.finish(run)
     resumed, seconds = batch.resumed is not None, time.monotonic() - began
@@ -194,10 +195,6 @@ def plan(
     batch = archive.survey(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
     return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), rate_is_told=rate is not None)
-
-
-def _many(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _fresh_since(max_age: timedelta | None) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from quivo_frames.analysis.changes.differences import ADDED, CHANGED, REMOVED
-from quivo_frames.display.text import plain
+from quivo_frames.display.text import format_count, terminal_text
 
 _WIDTH = 80
 """Characters of a value that are shown."""
@@ -18,7 +18,7 @@ _NOTHING = "nothing"
 def lines(found: pl.DataFrame, most: int | None = None) -> Iterator[str]:
     """How many changes there are, and a line each, `most` at the most, under the order and the time they were seen."""
     orders = found["order_id"].n_unique()
-    yield f"{_counted(found.height, 'change')} in {_counted(orders, 'order')}" if found.height else "No changes"
+    yield f"{format_count(found.height, 'change')} in {format_count(orders, 'order')}" if found.height else "No changes"
     seen: tuple[Any, Any] | None = None
     for row in found.head(found.height if most is None else most).iter_rows(named=True):
         if (row["order_id"], row["seen_at"]) != seen:
@@ -40,15 +40,11 @@ def _line(row: dict[str, Any]) -> str:
         return f"+ {where}: {_shown(row['after'])}"
     if row["kind"] == REMOVED:
         return f"- {where}: {_shown(row['before'])}"
-    return f"! {plain(row['after'])}"  # a message, which is whole
+    return f"! {terminal_text(row['after'])}"  # a message, which is whole
 
 
 def _shown(value: str | None) -> str:
     if value is None:
         return _NOTHING
-    text = plain(value) or '""'
+    text = terminal_text(value) or '""'
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -9,10 +9,10 @@ from typing import Annotated, Any, NamedTuple
 import polars as pl
 
 from quivo_frames.analysis.checks.check import Severity
-from quivo_frames.display.html import face
-from quivo_frames.display.text import plain
-from quivo_frames.model.tables import described_rows
-from quivo_frames.storage.frame_file import save
+from quivo_frames.display.html import html_table
+from quivo_frames.display.text import format_count, terminal_text
+from quivo_frames.model.tables import table_of_named_tuple
+from quivo_frames.storage.frame_file import write_frame_file
 
 
 class Finding(NamedTuple):
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
     reference: Annotated[str, "The rule or standard that the check follows."]
 
 
-FINDINGS = described_rows("findings", "thing that an audit found in a row", Finding)
+FINDINGS = table_of_named_tuple("findings", "thing that an audit found in a row", Finding)
 """The columns of the findings."""
 
 
@@ -66,7 +66,7 @@ class Findings(pl.DataFrame):
         Raises:
             ConfigError: the name ends otherwise, or the disk refuses.
         """
-        save(self, file, "findings", personal=self.personal)
+        write_frame_file(self, file, "findings", personal=self.personal)
 
     def facts(self) -> dict[str, Any]:
         """The same in numbers, for programs: as_of, findings, orders, how many of each severity, and of each check."""
@@ -84,26 +84,25 @@ class Findings(pl.DataFrame):
         as_of = f", as of {self.as_of:%Y-%m-%d %H:%M} UTC" if self.as_of else ""
         if self.is_empty():
             return f"No findings{as_of}"
-        of_each = ", ".join(_counted(count, str(severity)) for severity, count in self.counts().items())
-        orders = _counted(self["order_id"].n_unique(), "order")
-        return f"{_counted(self.height, 'finding')} in {orders}{as_of}: {of_each}"
+        of_each = ", ".join(
+            format_count(count, severity, "info" if severity == "info" else None)
+            for severity, count in self.counts().items()
+        )
+        orders = format_count(self["order_id"].n_unique(), "order")
+        return f"{format_count(self.height, 'finding')} in {orders}{as_of}: {of_each}"
 
     def __repr__(self) -> str:
         lines = [self.headline()]
         for severity, check, findings, orders, example in self.by_check().iter_rows():
-            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {plain(example)}")
+            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {terminal_text(example)}")
         return "\n".join(lines)
 
     __str__ = __repr__
 
     def _repr_html_(self, *, _from_series: bool = False) -> str:
-        return face(
+        return html_table(
             self.headline(), self.by_check().iter_rows(), ("severity", "check", "findings", "orders", "example")
         )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 or what == "info" else f"{count:,} {what}s"
 
 
 def _rank() -> pl.Expr:

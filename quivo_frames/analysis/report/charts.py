@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.analysis.report.drawing import Plot, draw
-from quivo_frames.analysis.report.sheets import Sheet, count, days, percent, several, sheet
+from quivo_frames.analysis.report.sheets import Sheet, count, days, percent, sheet
+from quivo_frames.display.text import format_count
 
 WIDE, NARROW = 600, 240
 """Widths of the plots in pixels, without what stands beside them: for desks and paper, and for phones."""
@@ -107,7 +108,7 @@ def over_time(months: pl.DataFrame) -> Picture:
         return _nothing(name, title, "no order says when it was placed.", data)
     judged, late = _total(rows, "judged"), _total(rows, "late")
     most, worst = (rows.sort(by, "month", nulls_last=False).row(-1, named=True) for by in ("orders", "late_share"))
-    caption = f"{several(_total(rows, 'orders'), 'order')} in {several(rows.height, 'month')}"
+    caption = f"{format_count(_total(rows, 'orders'), 'order')} in {format_count(rows.height, 'month')}"
     if rows.height > 1:
         caption += (
             f", {rows['month'][0]} to {rows['month'][-1]}; most of them in {most['month']} ({count(most['orders'])})"
@@ -124,7 +125,7 @@ def over_time(months: pl.DataFrame) -> Picture:
 
     def plot(width: int) -> Plot:
         x, size = _months(width, rows), alt.Step(width / max(rows.height, 6))
-        orders = alt.Chart(_told(rows, lambda row: f"{row['month']}: {several(row['orders'], 'order')}")).encode(
+        orders = alt.Chart(_told(rows, lambda row: f"{row['month']}: {format_count(row['orders'], 'order')}")).encode(
             x=x.axis(None), y=_amount("orders", "Orders"), description="words:N"
         )
         late_of = _told(
@@ -153,12 +154,12 @@ def cycle_time(waits: pl.Series) -> Picture:
         )
     half, most = (float(waits.quantile(share, "linear") or 0) for share in (0.5, 0.9))
     caption = (
-        f"Half of the {several(len(waits), 'delivered order')} arrived within {days(half)} days of being placed, "
+        f"Half of the {format_count(len(waits), 'delivered order')} arrived within {days(half)} days of being placed, "
         f"nine of ten within {days(most)}; the slowest took {days(float(waits.max() or 0))}."  # type: ignore[arg-type]
     )
 
     def plot(width: int) -> Plot:
-        told = _told(bars, lambda row: f"{row['days']} days: {several(row['orders'], 'order')}")
+        told = _told(bars, lambda row: f"{row['days']} days: {format_count(row['orders'], 'order')}")
         drawn = alt.Chart(told).mark_bar(color="var(--accent)", binSpacing=1).encode(
             x=alt.X("begin:Q", bin="binned", title="Days", scale=alt.Scale(domainMin=0, nice=False),
                     axis=alt.Axis(grid=False, tickCount=width // 50, tickMinStep=1, format="d")),
@@ -208,7 +209,7 @@ def carriers(found: pl.DataFrame) -> Picture:
     if drawn["on_time_rate"].count():
         caption += f"; on time are {_range(drawn, 'carrier', 'on_time_rate', percent)}"
     left_out = rows.height - drawn.height
-    caption += f". {several(left_out, 'carrier')} with few shipments not drawn." if left_out else "."
+    caption += f". {format_count(left_out, 'carrier')} with few shipments not drawn." if left_out else "."
 
     def plot(width: int) -> Plot:
         told = _told(drawn, lambda row: (
@@ -242,11 +243,13 @@ def backlog(ages: pl.DataFrame) -> Picture:
         return _nothing(name, title, "no order is open.", data)
     rows = ages.with_columns(_named("age"))
     oldest = rows.filter(pl.col("orders") > 0).row(-1, named=True)
-    caption = f"{several(total, 'order')} with {several(_total(ages, 'pieces'), 'piece')} still to be shipped; "
+    caption = (
+        f"{format_count(total, 'order')} with {format_count(_total(ages, 'pieces'), 'piece')} still to be shipped; "
+    )
     caption += f"{count(oldest['orders'])} of them wait for {oldest['age']}."
 
     def plot(width: int) -> Plot:
-        told = _told(rows, lambda row: f"{row['age']}: {several(row['orders'], 'order')}")
+        told = _told(rows, lambda row: f"{row['age']}: {format_count(row['orders'], 'order')}")
         bars: Plot = alt.Chart(told).mark_bar(color="var(--accent)").encode(
             y=_names("age", width, rows), description="words:N",
             x=alt.X("orders:Q", title="Orders", axis=alt.Axis(format=",d", tickCount=3, tickMinStep=1)),
@@ -269,7 +272,9 @@ def splits(months: pl.DataFrame) -> Picture:
     caption += f"; by month {_range(drawn, 'month', 'rate', percent)}" if drawn.height > 1 else ""
 
     def plot(width: int) -> Plot:
-        told = _told(drawn, lambda row: f"{row['month']}: {percent(row['rate'])}, {several(row['split'], 'order')}")
+        told = _told(
+            drawn, lambda row: f"{row['month']}: {percent(row['rate'])}, {format_count(row['split'], 'order')}"
+        )
         bars: Plot = alt.Chart(told).mark_bar(color="var(--accent)").encode(
             x=_months(width, drawn), description="words:N",
             y=alt.Y("rate:Q", title="Split orders", axis=alt.Axis(format=".0%", tickCount=4)),
@@ -304,7 +309,7 @@ def by_warehouse(found: pl.DataFrame) -> Picture:
         )
         told = _told(
             ranked.sort("row", "rank"),
-            lambda row: f"{row['warehouse']}, {row['severity']}: {several(row['value'], 'finding')}",
+            lambda row: f"{row['warehouse']}, {row['severity']}: {format_count(row['value'], 'finding')}",
         )
         colours = alt.Scale(domain=severities, range=[f"var(--{severity})" for severity in severities])
         bars: Plot = alt.Chart(told).mark_bar(stroke="var(--paper)", strokeWidth=1).encode(

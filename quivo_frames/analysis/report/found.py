@@ -9,7 +9,8 @@ import polars as pl
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.checks.findings import Findings
-from quivo_frames.analysis.report.sheets import Sheet, percent, several, sheet
+from quivo_frames.analysis.report.sheets import Sheet, percent, sheet
+from quivo_frames.display.text import format_count
 
 FIRST_ROWS = 8
 """Findings of a check that are on the page."""
@@ -59,7 +60,7 @@ def telling(findings: Findings, orders: int) -> list[Telling]:
     return [
         Telling(
             CHECKS[name],
-            several(wrong, "order"),
+            format_count(wrong, "order"),
             f"({percent(wrong / orders)})" + (f", {number:,} times" if number > wrong else ""),
         )
         for _, name, number, wrong, _ in findings.by_check().head(MOST_TELLING).iter_rows()

@@ -23,13 +23,14 @@ from quivo_frames.analysis.kpi.kpi import days
 from quivo_frames.analysis.kpi.kpis import KPIS, answered
 from quivo_frames.analysis.kpi.question import Question
 from quivo_frames.analysis.kpi.result import Kpis
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report import charts, found, performance
 from quivo_frames.analysis.report.charts import Picture
-from quivo_frames.analysis.report.sheets import Sheet, count, listed, minute, several, sheet
+from quivo_frames.analysis.report.sheets import Sheet, count, listed, minute, sheet
 from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.display.text import format_count, noun_for
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.time import When
+from quivo_frames.model.time import InstantLike
 
 FIRST_ROWS = 20
 """Failures, or notes, of the build that are on the page."""
@@ -38,7 +39,7 @@ FIRST_ROWS = 20
 class Asked(NamedTuple):
     """What the report was asked for."""
 
-    as_of: When | None
+    as_of: InstantLike | None
     only: tuple[str, ...]
     skip: tuple[str, ...]
     limits: Limits
@@ -86,7 +87,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     world.filters |= {"count": count, "kept": _kept, "coded": _coded}
-    world.globals |= {"several": several}
+    world.globals |= {"format_count": format_count, "noun_for": noun_for}
     return world.get_template("page.html")
 
 
@@ -122,8 +123,8 @@ def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
         listed(names, 3, "other sellers") or "Orders without a named seller",
         minute(told.as_of),
         f"{told.as_of:%Y-%m-%d}",
-        f"{several(orders.height, 'order')}{between}; {count(failed)} more failed in the build and are in no table"
-        if failed else f"{several(orders.height, 'order')}{between}; none failed in the build",
+        f"{format_count(orders.height, 'order')}{between}; {count(failed)} more failed in the build and are in no table"
+        if failed else f"{format_count(orders.height, 'order')}{between}; none failed in the build",
     )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _pictures(asked: Question, whole: Kpis) -> list[Picture]:
     ]
 
 
-def _by_warehouse(books: Books, findings: Findings, asked: Asked) -> pl.DataFrame:
+def _by_warehouse(books: OrderView, findings: Findings, asked: Asked) -> pl.DataFrame:
     """Orders of each warehouse and findings about them, by severity; one that several served counts in each."""
     of = groups(books, ("warehouse",), asked.limits.time_zone).collect()
     severity = pl.col("severity")

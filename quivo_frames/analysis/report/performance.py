@@ -11,7 +11,8 @@ from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.question import Question
 from quivo_frames.analysis.kpi.result import Kpis
-from quivo_frames.analysis.report.sheets import UNKNOWN, Head, Sheet, count, days, percent, several, sheet
+from quivo_frames.analysis.report.sheets import UNKNOWN, Head, Sheet, count, days, percent, sheet
+from quivo_frames.display.text import format_count
 
 GROUPED = {"seller": "Seller", "warehouse": "Warehouse", "month": "Month", "country": "Country"}
 """The groups by which the page compares, and their headings."""
@@ -49,7 +50,7 @@ def figures(orders: int, findings: Findings, kpis: Kpis) -> list[Figure]:
         Figure("Errors", count(errors.height), "Findings of something that went wrong."),
         Figure(
             "Orders with errors", percent(wrong / orders if orders else None),
-            f"{wrong:,} of {several(orders, 'order')}.",
+            f"{wrong:,} of {format_count(orders, 'order')}.",
         ),
         Figure(
             "Perfect orders", percent(perfect["rate"]),
@@ -72,7 +73,7 @@ def figures(orders: int, findings: Findings, kpis: Kpis) -> list[Figure]:
 
 def _of(number: int, what: str) -> str:
     """Of how many; where there are none, that is why there is no figure."""
-    return f"of {several(number, what)} that can be judged" if number else f"but there is no {what} to judge"
+    return f"of {format_count(number, what)} that can be judged" if number else f"but there is no {what} to judge"
 
 
 def _on_time(kpis: Kpis) -> dict[str, Any]:

@@ -23,18 +23,18 @@ from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.kpi.question import Question
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.page import Asked, page
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.time import When
+from quivo_frames.model.time import InstantLike
 
 __all__ = ["page", "report"]
 
 
 def report(
-    tables: Dataset | Frames, file: str | os.PathLike[str], as_of: When | None = None, *,
+    tables: Dataset | Frames, file: str | os.PathLike[str], as_of: InstantLike | None = None, *,
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
     on_time_against: str = "latest_delivery_date",
@@ -53,7 +53,7 @@ def report(
     read = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
     asked = Asked(as_of, tuple(only), tuple(skip), read, limits_file, personal)
-    question = Question(Books(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
+    question = Question(OrderView(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
     findings = audit(question.books, only=asked.only, skip=asked.skip, limits=read, personal=personal)
     _write(path, page(tables, question, findings, asked), private=personal)
     return findings

@@ -54,11 +54,6 @@ def minute(instant: datetime | None) -> str:
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
-def several(number: int, one: str, many: str = "") -> str:
-    """1 order, 2 orders."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def listed(words: Iterable[str], most: int = 3, of: str = "others") -> str:
     """A, B, C and 4 others."""
     found = list(words)

@@ -13,26 +13,27 @@ import msgspec
 import polars as pl
 
 from quivo_frames.archive.raw_export.index import (
-    COLUMNS,
-    KIND,
-    LAYOUT,
-    MARKER,
-    NUMBERS,
-    ROW_GROUP,
-    Marker,
-    Row,
+    INDEX_FILE,
+    INDEX_KIND,
+    INDEX_LAYOUT,
+    METADATA_COLUMNS,
+    ROW_GROUP_ROWS,
+    SEGMENT_COLUMNS,
+    ExportIndex,
+    ResponseRow,
     Segment,
-    decoded,
-    digest,
-    fetch,
-    written,
+    decode_index,
+    explain_write_errors,
+    metadata_digest,
+    read_index,
 )
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.storage.place import Place
 
 SEGMENT_BYTES, SEGMENT_ROWS = 256 * 2**20, 50_000
 """Bytes of JSON, or answers, after which a segment ends with the order."""
-_SEGMENT = re.compile(r"(\.\S+-)?segment-\d+-[0-9a-f]{16}\.parquet")
+_SEGMENT_NAME = re.compile(r"(\.\S+-)?segment-\d+-[0-9a-f]{16}\.parquet")
 """The name of a segment, and of one that was not finished."""
 
 
@@ -54,8 +55,7 @@ class RawExport(NamedTuple):
 
     def __str__(self) -> str:
         what = f"{self.answers:,} answers about {self.orders:,} orders of {self.archive}"
-        segments = f"{self.segments:,} segment{'' if self.segments == 1 else 's'}"
-        held = f"{what} are in {self.address}: {segments}, {self.bytes / 1e6:,.1f} MB"
+        held = f"{what} are in {self.address}: {format_count(self.segments, 'segment')}, {self.bytes / 1e6:,.1f} MB"
         there = self.segments - self.written
         done = (
             f"{self.written:,} written, {there:,} were there already" if self.written else "nothing was to be written"
@@ -64,8 +64,8 @@ class RawExport(NamedTuple):
         return f"{held} ({done}{removed})."
 
 
-def write(
-    where: Place, rows: Iterable[Row], archive: str, last: int, shown: Callable[[int], object] = int
+def write_raw_export(
+    where: Place, rows: Iterable[ResponseRow], archive: str, last: int, on_rows: Callable[[int], object] = int
 ) -> RawExport:
     """Writes answers to a place, where they replace what an earlier export of the archive left; in flat memory.
 
@@ -78,58 +78,60 @@ def write(
         ArchiveError: another export was first.
         ExportError: the place cannot be written.
     """
-    unchanged = partial(written, where.address, "What was exported earlier can be read as before.")
+    unchanged = partial(explain_write_errors, where.address, "What was exported earlier can be read as before.")
     with unchanged():
-        data, there = fetch(where), {entry.name: entry.size for entry in where.entries()}
-    before = None if data is None else decoded(data, where.address)
-    _refuse_others(where.address, before, there, archive)
+        data, there = read_index(where), {entry.name: entry.size for entry in where.list_entries()}
+    before = None if data is None else decode_index(data, where.address)
+    _refuse_foreign_place(where.address, before, there, archive)
     segments, new = [], 0
-    for number, frame in enumerate(_cut(rows, shown)):
-        segment, content = _packed(number, frame)
+    for number, frame in enumerate(_split_into_segments(rows, on_rows)):
+        segment, content = _encode_segment(number, frame)
         segments.append(segment)
         if there.get(segment.name) != segment.bytes:
             with unchanged():
                 where.write(segment.name, content)
             new += 1
-    now = Marker(KIND, LAYOUT, archive, before.export if before else 0, last, segments)
-    left = {name for name in there if _SEGMENT.fullmatch(name)} - {segment.name for segment in segments}
+    now = ExportIndex(INDEX_KIND, INDEX_LAYOUT, archive, before.export if before else 0, last, segments)
+    left = {name for name in there if _SEGMENT_NAME.fullmatch(name)} - {segment.name for segment in segments}
     if now != before or left:  # what is left may be of an export under way: it must find another marker, and give up
         with unchanged():
-            won = where.swap(MARKER, msgspec.structs.replace(now, export=now.export + 1).encoded(), data)
+            won = where.compare_and_swap(
+                INDEX_FILE, msgspec.structs.replace(now, export=now.export + 1).to_json(), data
+            )
         if not won:
             raise ArchiveError(
                 f"Another export to {where.address} was completed meanwhile, and is what can be read there. "
                 "Export again, so that the newest answers are there."
             )
-    with written(where.address, "What was exported now is complete; older segments are still there."):
+    with explain_write_errors(where.address, "What was exported now is complete; older segments are still there."):
         where.remove(sorted(left))
     rows_, orders, size = (sum(getattr(of, name) for of in segments) for name in ("rows", "orders", "bytes"))
     return RawExport(where.address, archive, rows_, orders, len(segments), size, new, len(left))
 
 
-def _refuse_others(address: str, before: Marker | None, there: Iterable[str], archive: str) -> None:
+def _refuse_foreign_place(address: str, before: ExportIndex | None, there: Iterable[str], archive: str) -> None:
     if before is not None and before.archive != archive:
         raise ConfigError(
             f"{address} holds the answers of another archive, {before.archive}. Nothing was written. "
             "Give each archive a place of its own."
         )
-    others = (name for name in there if not (name.startswith(".") or _SEGMENT.fullmatch(name)))
+    others = (name for name in there if not (name.startswith(".") or _SEGMENT_NAME.fullmatch(name)))
     if before is None and (other := next(others, None)):
         raise ConfigError(
             f"{address} holds something else, such as {other}. Nothing was written. Give an empty or new place."
         )
 
 
-def _cut(rows: Iterable[Row], shown: Callable[[int], object]) -> Iterator[pl.DataFrame]:
+def _split_into_segments(rows: Iterable[ResponseRow], on_rows: Callable[[int], object]) -> Iterator[pl.DataFrame]:
     """The answers of a segment each; all about an order are in one."""
     frames: list[pl.DataFrame] = []
-    chunk: list[Row] = []
+    chunk: list[ResponseRow] = []
     count = size = 0
     order_id = None
     for row in rows:
         full = (count >= SEGMENT_ROWS or size >= SEGMENT_BYTES) and row.order_id != order_id
-        if full or len(chunk) == ROW_GROUP:
-            frames.append(_framed(chunk, shown))  # takes no more memory than the bytes themselves
+        if full or len(chunk) == ROW_GROUP_ROWS:
+            frames.append(_frame_of_rows(chunk, on_rows))  # takes no more memory than the bytes themselves
             chunk = []
         if full:
             yield pl.concat(frames)
@@ -137,18 +139,18 @@ def _cut(rows: Iterable[Row], shown: Callable[[int], object]) -> Iterator[pl.Dat
         chunk.append(row)
         count, size, order_id = count + 1, size + row.size, row.order_id
     if chunk:
-        yield pl.concat([*frames, _framed(chunk, shown)])
+        yield pl.concat([*frames, _frame_of_rows(chunk, on_rows)])
 
 
-def _framed(chunk: list[Row], shown: Callable[[int], object]) -> pl.DataFrame:
-    shown(len(chunk))
-    return pl.DataFrame(chunk, schema=COLUMNS, orient="row")
+def _frame_of_rows(chunk: list[ResponseRow], on_rows: Callable[[int], object]) -> pl.DataFrame:
+    on_rows(len(chunk))
+    return pl.DataFrame(chunk, schema=SEGMENT_COLUMNS, orient="row")
 
 
-def _packed(number: int, frame: pl.DataFrame) -> tuple[Segment, bytes]:
+def _encode_segment(number: int, frame: pl.DataFrame) -> tuple[Segment, bytes]:
     """A segment as a file, and what the marker says of it."""
     file = io.BytesIO()
-    frame.write_parquet(file, compression="zstd", statistics=True, row_group_size=ROW_GROUP)
+    frame.write_parquet(file, compression="zstd", statistics=True, row_group_size=ROW_GROUP_ROWS)
     content = file.getvalue()
     sha256 = hashlib.sha256(content).hexdigest()
     ids = frame["order_id"]
@@ -161,6 +163,6 @@ def _packed(number: int, frame: pl.DataFrame) -> tuple[Segment, bytes]:
         first=ids[0],
         last=ids[-1],
         sha256=sha256,
-        numbers=digest(frame.select(list(NUMBERS))),
+        numbers=metadata_digest(frame.select(list(METADATA_COLUMNS))),
     )
     return segment, content

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from quivo_frames.export.compatibility.limit import Effect, Limit
+from quivo_frames.display.text import format_count
+from quivo_frames.export.compatibility.limit import Effect, ReaderLimit
 
-_PLACES = 5
+_MAX_PLACES = 5
 _ABOUT = """What `quivo-frames export DIR --check READER` and `qf.check_for(tables, reader)` look for: what a reader
 would change in these tables, or refuse. Each limit is told by a document of the reader, or of a library that writes for
 it; that a limit is not here does not say that there is none."""
 _UNTOLD_ABOUT = "No document was found that says:"
-UNTOLD = (
+UNDOCUMENTED = (
     "which types the parquet connector of Power Query gives to DECIMAL and to instants in UTC",
     "whether Tableau takes texts that differ in case, or in spaces at the end, for the same",
     "whether Tableau keeps microseconds, and the digits of whole numbers above 2^53",
@@ -24,27 +25,24 @@ UNTOLD = (
 """What was looked for in the documents of the readers, and not found."""
 
 
-def told(found: pl.DataFrame, reader: str) -> str:
+def format_findings(found: pl.DataFrame, reader: str) -> str:
     """What `check_for` found, for a terminal: a paragraph a limit, its places in one line each."""
     if found.is_empty():
         return f"{reader} takes these tables as they are, as far as its documents tell."
     limits = found.partition_by("limit", "effect", maintain_order=True)
     counts = {effect: sum(part["effect"][0] == effect for part in limits) for effect in Effect}
-    lines = [f"{reader}: {_things(counts[Effect.REFUSES])} refused, {_things(counts[Effect.CHANGES])} changed."]
+    refused, changed = (format_count(counts[effect], "thing") for effect in (Effect.REFUSES, Effect.CHANGES))
+    lines = [f"{reader}: {refused} would be refused, {changed} would be changed."]
     for part in limits:
         first = part.row(0, named=True)
-        lines += ["", f"{first['effect']}: {first['happens']}", *_places(part)]
+        lines += ["", f"{first['effect']}: {first['happens']}", *_format_places(part)]
         lines += [f"  Do: {first['cure']}", f"  See: {first['source']}, {first['url']}"]
     return "\n".join(lines)
 
 
-def _things(count: int) -> str:
-    return f"{count} {'thing' if count == 1 else 'things'} would be"
-
-
-def _places(part: pl.DataFrame) -> list[str]:
-    named = [(_place(row), row) for row in part.iter_rows(named=True)]
-    shown, more = named[:_PLACES], len(named) - _PLACES
+def _format_places(part: pl.DataFrame) -> list[str]:
+    named = [(_format_place(row), row) for row in part.iter_rows(named=True)]
+    shown, more = named[:_MAX_PLACES], len(named) - _MAX_PLACES
     rest = f"and {more:,} more" if more > 0 else ""
     if part["rows"].null_count():
         return [f"  {', '.join(place for place, _ in shown)}{rest and f', … {rest}'}"]
@@ -52,19 +50,19 @@ def _places(part: pl.DataFrame) -> list[str]:
     return [*lines, f"  … {rest}"] if rest else lines
 
 
-def _place(row: Mapping[str, str | None]) -> str:
+def _format_place(row: Mapping[str, str | None]) -> str:
     return ".".join(part for part in (row["table"], row["column"]) if part)
 
 
-def page(limits: Mapping[str, Sequence[Limit]]) -> str:
+def render_limits_page(limits: Mapping[str, Sequence[ReaderLimit]]) -> str:
     """All limits with their sources, in Markdown."""
     lines = ["# Readers", "", _ABOUT]
     for reader, of_reader in limits.items():
         lines += ["", f"## {reader}", "", "| limit | effect | what happens | what to do | source |"]
-        lines += ["|---|---|---|---|---|", *map(_row, of_reader)]
-    return "\n".join([*lines, "", "## Not told", "", _UNTOLD_ABOUT, "", *(f"- {what}" for what in UNTOLD), ""])
+        lines += ["|---|---|---|---|---|", *map(_limit_row, of_reader)]
+    return "\n".join([*lines, "", "## Not told", "", _UNTOLD_ABOUT, "", *(f"- {what}" for what in UNDOCUMENTED), ""])
 
 
-def _row(limit: Limit) -> str:
+def _limit_row(limit: ReaderLimit) -> str:
     cells = (limit.name, limit.effect, limit.happens, limit.cure, f"[{limit.source.title}]({limit.source.url})")
     return f"| {' | '.join(cells)} |"
