@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Defined(NamedTuple):
+class DocstringParts(NamedTuple):
     """What a docstring defines."""
 
     title: str
@@ -16,9 +16,9 @@ class Defined(NamedTuple):
     limits: str
 
 
-def defined(function: Callable[..., Any]) -> Defined:
+def parse_docstring(function: Callable[..., Any]) -> DocstringParts:
     """The first paragraph, the others, and those that begin with `Limits: `; each paragraph on a line of its own."""
     title, *others = (re.sub(r"\s+", " ", text) for text in (inspect.getdoc(function) or "").split("\n\n"))
     limits = [text.removeprefix("Limits: ") for text in others if text.startswith("Limits: ")]
     text = [text for text in others if not text.startswith("Limits: ")]
-    return Defined(title, "\n\n".join(text), "\n\n".join(limits))
+    return DocstringParts(title, "\n\n".join(text), "\n\n".join(limits))

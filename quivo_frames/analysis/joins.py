@@ -8,9 +8,9 @@ from itertools import pairwise
 import polars as pl
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.tables import TABLES, Reference, Table, singular, table
+from quivo_frames.model.tables import TABLES, Reference, Table, singular_name, table_named
 
-_PLACES = {"ordinal", "depth"}
+_ORDER_COLUMNS = {"ordinal", "depth"}
 """Columns that flattening adds and that lead to no row."""
 
 
@@ -26,32 +26,34 @@ def join(tables: Mapping[str, pl.DataFrame], first: str, *others: str) -> pl.Dat
     Raises:
         ConfigError: a table that does not exist, or of which several rows can belong to one row of the first.
     """
-    start, joined = table(first), _given(tables, first)
-    keys = {column.name for column in start.columns} - {column.name for column in start.values} - _PLACES
+    start, joined = table_named(first), _require_table(tables, first)
+    keys = {column.name for column in start.columns} - {column.name for column in start.value_columns} - _ORDER_COLUMNS
     for name in dict.fromkeys(others):
-        way = _way(start, table(name))
+        way = _shortest_path(start, table_named(name))
         if not way:
-            raise ConfigError(_refusal(start, table(name)))
+            raise ConfigError(_explain_refusal(start, table_named(name)))
         for reference, following in pairwise(way):  # the keys that lead there
             if following.column not in joined.columns:
-                joined = _beside(joined, _given(tables, reference.to_table), reference, [following.column])
+                joined = _join_columns(
+                    joined, _require_table(tables, reference.to_table), reference, [following.column]
+                )
                 keys.add(following.column)
-        right, last = _given(tables, name), way[-1]
+        right, last = _require_table(tables, name), way[-1]
         known = {"order_id"} if name == first else keys  # another row of the same table has other keys
         wanted = [column for column in right.columns if column not in known | {last.to_column}]
-        suffix = f"_of_{singular(name)}" if name != first else f"_of_{last.column.removesuffix('_key')}"
+        suffix = f"_of_{singular_name(name)}" if name != first else f"_of_{last.column.removesuffix('_key')}"
         taken = {column: f"{column}{suffix}" for column in wanted if column in joined.columns}
-        joined = _beside(joined, right, last, wanted, taken)
+        joined = _join_columns(joined, right, last, wanted, taken)
     return joined
 
 
-def _given(tables: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
+def _require_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
     if name not in tables:
         raise ConfigError(f"There is no {name} among the frames that were given: {', '.join(tables)}.")
     return tables[name]
 
 
-def _way(start: Table, end: Table) -> list[Reference]:
+def _shortest_path(start: Table, end: Table) -> list[Reference]:
     """The fewest references that lead from a row of one table to the row of another that it belongs to, if any do."""
     ways = [[reference] for reference in start.references]
     for way in ways:
@@ -62,7 +64,7 @@ def _way(start: Table, end: Table) -> list[Reference]:
     return []
 
 
-def _beside(
+def _join_columns(
     rows: pl.DataFrame, more: pl.DataFrame, over: Reference, wanted: list[str], taken: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
     """The rows with columns of the rows that a reference leads to."""
@@ -76,10 +78,10 @@ def _beside(
     return joined
 
 
-def _refusal(start: Table, end: Table) -> str:
+def _explain_refusal(start: Table, end: Table) -> str:
     """Why rows would be multiplied, and what to do instead."""
     inner = {column.name for column in end.columns}
-    if _way(end, start):
+    if _shortest_path(end, start):
         key, finer = start.key, f'qf.join(tables, "{end.name}", "{start.name}")'
         why = f"Several rows of {end.name} can belong to one row of {start.name}, which would be repeated for each"
         cure = f"Begin with the finer table, {finer}, or count first"

@@ -28,22 +28,22 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-Read = Callable[[str], pl.LazyFrame]
+ReadTable = Callable[[str], pl.LazyFrame]
 """A table by name, its empty texts null."""
 
-Ways = Mapping[tuple[str, ...], pl.DataFrame]
+LineIndexes = Mapping[tuple[str, ...], pl.DataFrame]
 """By which columns a row finds its line, and the line of each of their values."""
 
-_KEYS = {
+_KEY_COLUMNS = {
     "ordered": "order_position_key",
     "planned": "fulfillment_position_key",
     "shipped": "shipment_position_key",
     "packed": "handling_position_key",
 }
-_SKU = ["order_id", "sku"]
+_ORDER_AND_SKU = ["order_id", "sku"]
 
 
-def lines(read: Read) -> pl.DataFrame:
+def count_pieces_by_line(read: ReadTable) -> pl.DataFrame:
     """One row a line of an order: how much of it was ordered, planned, shipped and packed.
 
     Columns: order_id, sku, lot (asked for), unit_weight; the first row of each, null where none is:
@@ -51,46 +51,63 @@ def lines(read: Read) -> pl.DataFrame:
     shipped, packed: pieces, 0 where no row is, null where a row does not say how many, or where it is not known.
     """
     planned, shipped, packed, every, *unlisted = pl.collect_all(
-        [plan(read), _shipped(read), _packed(read), _positions(read), *_unlisted(read)]
+        [
+            planned_rows(read),
+            _shipped_rows(read),
+            _packed_rows(read),
+            _ordered_rows(read),
+            *_orders_with_unlisted_rows(read),
+        ]
     )
-    ordered = _ordered(every, planned, shipped)
-    ways: Ways = {by: _only_lines(ordered, by) for by in (("position_identifier",), ("sku",), ("sku", "lot"))}
-    first = [_led(rows, ways, ("position_identifier",), ("sku",)) for rows in (planned, shipped, packed)]
+    ordered = _lines_to_compare(every, planned, shipped)
+    ways: LineIndexes = {
+        by: _index_unique_lines(ordered, by) for by in (("position_identifier",), ("sku",), ("sku", "lot"))
+    }
+    first = [
+        match_lines_in_steps(rows, ways, ("position_identifier",), ("sku",)) for rows in (planned, shipped, packed)
+    ]
     odd = pl.concat(rest.select("order_id") for _, rest in first).unique()
-    here = _Names(*(frame.join(odd, on="order_id", how="semi") for frame in (every, ordered, planned)))
-    then = [_led(here.renamed(rest), ways, ("sku",), ("sku", "lot")) for _, rest in first]
+    here = _SkuAliases(*(frame.join(odd, on="order_id", how="semi") for frame in (every, ordered, planned)))
+    then = [match_lines_in_steps(here.resolve_aliases(rest), ways, ("sku",), ("sku", "lot")) for _, rest in first]
     placed = [
         pl.concat([found, more, rest.with_columns(line=pl.lit(None, pl.UInt32))])
         for (found, _), (more, rest) in zip(first, then, strict=True)
     ]
 
-    lost = pl.concat(rest.select(_SKU) for _, rest in then).unique(maintain_order=True)
-    pools = ordered.join(lost, on=_SKU, how="semi").select(*_SKU, "line", pool=pl.col("line").min().over(_SKU))
-    strangers = lost.join(here.ordered, on=_SKU, how="anti").with_row_index("line", ordered.height)
-    homes = pl.concat([strangers, pools.select(pl.col("pool").alias("line"), *_SKU).unique()])
+    lost = pl.concat(rest.select(_ORDER_AND_SKU) for _, rest in then).unique(maintain_order=True)
+    pools = ordered.join(lost, on=_ORDER_AND_SKU, how="semi").select(
+        *_ORDER_AND_SKU, "line", pool=pl.col("line").min().over(_ORDER_AND_SKU)
+    )
+    strangers = lost.join(here.ordered, on=_ORDER_AND_SKU, how="anti").with_row_index("line", ordered.height)
+    homes = pl.concat([strangers, pools.select(pl.col("pool").alias("line"), *_ORDER_AND_SKU).unique()])
     counted = [
-        _counted(_at_home(rows, pools, homes), what) for what, rows in zip(_KEYS, (ordered, *placed), strict=True)
+        _count_pieces(_assign_to_pools(rows, pools, homes), what)
+        for what, rows in zip(_KEY_COLUMNS, (ordered, *placed), strict=True)
     ]
-    as_one = ordered.join(planned.drop_nulls("bundle"), left_on=_SKU, right_on=["order_id", "bundle"], how="semi")
+    as_one = ordered.join(
+        planned.drop_nulls("bundle"), left_on=_ORDER_AND_SKU, right_on=["order_id", "bundle"], how="semi"
+    )
     nothing_asked_for = strangers.join(here.every, on="order_id", how="anti")
-    in_doubt = [pl.concat([here.doubtful(rest), orders]) for (_, rest), orders in zip(then, unlisted, strict=True)]
+    in_doubt = [
+        pl.concat([here.orders_in_doubt(rest), orders]) for (_, rest), orders in zip(then, unlisted, strict=True)
+    ]
     in_doubt[0].extend(as_one.select("order_id"))  # it is planned, and so are its parts
-    return _side_by_side(
+    return _combine_counts(
         pl.concat([ordered, strangers], how="diagonal"), counted, [nothing_asked_for.select("order_id"), *in_doubt]
     )
 
 
-def plan(read: Read) -> pl.LazyFrame:
+def planned_rows(read: ReadTable) -> pl.LazyFrame:
     """What is planned: the lines of fulfillment orders that are not cancelled, and what they are for.
 
     Columns: order_id, key, sku (of the ordered line), goods (SKU that is to be shipped), warehouse_sku, lot, quantity;
     bundle: SKU of the bundle that it is a part of, surely where told (bundle_sku).
     """
-    rows = _live(read, "fulfillment_positions", "fulfillment_orders", "cancelled")
+    rows = _rows_of_valid_holders(read, "fulfillment_positions", "fulfillment_orders", "cancelled")
     another = pl.col("ordered_sku") != pl.col("sku")
     in_place = rows.filter(another, pl.col("bundle_sku").is_null()).select("order_id", "ordered_sku", "sku")
     of_several = in_place.group_by("order_id", "ordered_sku").agg(pl.col("sku").n_unique()).filter(pl.col("sku") > 1)
-    ordered_too = in_place.join(read("order_positions"), on=_SKU, how="semi")
+    ordered_too = in_place.join(read("order_positions"), on=_ORDER_AND_SKU, how="semi")
     bundles = pl.concat(frame.select("order_id", "ordered_sku") for frame in (of_several, ordered_too)).unique()
     of_bundle = pl.col("bundle").is_not_null() & pl.col("ordered_sku").eq_missing(pl.col("bundle"))
     return (
@@ -108,34 +125,34 @@ def plan(read: Read) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-def _live(read: Read, table: str, holder: str, gone: str) -> pl.LazyFrame:
+def _rows_of_valid_holders(read: ReadTable, table: str, holder: str, gone: str) -> pl.LazyFrame:
     """The rows of a table without those of cancelled or reversed holders."""
     key = f"{holder.removesuffix('s')}_key"
     return read(table).join(read(holder).filter(gone).select(key), on=key, how="anti")
 
 
-def _positions(read: Read) -> pl.LazyFrame:
+def _ordered_rows(read: ReadTable) -> pl.LazyFrame:
     return read("order_positions").select(
         "order_id", "position_identifier", "sku", "lot", "quantity", "unit_weight", "bundled_by",
         key="order_position_key",
     )  # fmt: skip
 
 
-def _shipped(read: Read) -> pl.LazyFrame:
-    return _live(read, "shipment_positions", "shipments", "reversed").select(
+def _shipped_rows(read: ReadTable) -> pl.LazyFrame:
+    return _rows_of_valid_holders(read, "shipment_positions", "shipments", "reversed").select(
         "order_id", "position_identifier", "lot", "quantity", "warehouse_sku", key="shipment_position_key",
         sku=pl.coalesce("sku", "seller_sku"), bundle=pl.lit(None, pl.String),
     )  # fmt: skip
 
 
-def _packed(read: Read) -> pl.LazyFrame:
+def _packed_rows(read: ReadTable) -> pl.LazyFrame:
     return read("handling_positions").select(
         "order_id", "position_identifier", "quantity", "warehouse_sku", "sku", key="handling_position_key",
         lot=pl.lit(None, pl.String), bundle=pl.lit(None, pl.String),
     )  # fmt: skip
 
 
-def _unlisted(read: Read) -> list[pl.LazyFrame]:
+def _orders_with_unlisted_rows(read: ReadTable) -> list[pl.LazyFrame]:
     """The orders with a fulfillment order, a shipment, or an innermost handling unit that lists no lines."""
     planned = read("fulfillment_orders").filter(pl.col("cancelled").ne_missing(other=True))
     shipped = read("shipments").filter(pl.col("reversed").ne_missing(other=True))
@@ -150,7 +167,7 @@ def _unlisted(read: Read) -> list[pl.LazyFrame]:
     ]
 
 
-def _ordered(every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.DataFrame) -> pl.DataFrame:
+def _lines_to_compare(every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.DataFrame) -> pl.DataFrame:
     """The lines that goods are compared with, numbered: of a bundle either its own line, or those of its parts."""
     parts = every.filter(pl.col("bundled_by").is_not_null()).select("order_id", "key", name="bundled_by")
     heads = pl.concat(
@@ -160,21 +177,25 @@ def _ordered(every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.DataFrame) 
     hidden = planned.filter(pl.col("bundle").is_not_null())
     told = pl.concat([heads.select("order_id", sku="head_sku"),
                       hidden.filter(pl.col("bundle_sku").is_not_null()).select("order_id", sku="bundle")])  # fmt: skip
-    goods = pl.concat([planned.select("order_id", sku="goods"), shipped.select(_SKU)])
-    as_one = told.join(goods, on=_SKU, how="semi").unique()  # packed before it was ordered, say
-    parts_of_one = heads.join(as_one, left_on=["order_id", "head_sku"], right_on=_SKU, how="semi").select("key")
-    in_parts = pl.concat([told, hidden.select("order_id", sku="bundle")]).join(as_one, on=_SKU, how="anti")
+    goods = pl.concat([planned.select("order_id", sku="goods"), shipped.select(_ORDER_AND_SKU)])
+    as_one = told.join(goods, on=_ORDER_AND_SKU, how="semi").unique()  # packed before it was ordered, say
+    parts_of_one = heads.join(as_one, left_on=["order_id", "head_sku"], right_on=_ORDER_AND_SKU, how="semi").select(
+        "key"
+    )
+    in_parts = pl.concat([told, hidden.select("order_id", sku="bundle")]).join(as_one, on=_ORDER_AND_SKU, how="anti")
     kept = every.join(parts_of_one, on="key", how="anti", maintain_order="left")
-    return kept.join(in_parts, on=_SKU, how="anti", maintain_order="left").with_row_index("line")
+    return kept.join(in_parts, on=_ORDER_AND_SKU, how="anti", maintain_order="left").with_row_index("line")
 
 
-def _only_lines(ordered: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:
+def _index_unique_lines(ordered: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:
     """The lines that alone have their values in these columns, in their order."""
     lines = ordered.drop_nulls(by).group_by("order_id", *by).agg(pl.len(), pl.col("line").first())
     return lines.filter(pl.col("len") == 1).drop("len")
 
 
-def _led(rows: pl.DataFrame, ways: Ways, *steps: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def match_lines_in_steps(
+    rows: pl.DataFrame, ways: LineIndexes, *steps: tuple[str, ...]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows with the line they lead to, step by step, and those that lead to none or to several."""
     found = []
     for by in steps:
@@ -184,69 +205,69 @@ def _led(rows: pl.DataFrame, ways: Ways, *steps: tuple[str, ...]) -> tuple[pl.Da
     return pl.concat(found), rows
 
 
-class _Names:
+class _SkuAliases:
     """What the few orders call a SKU in which identifiers and SKUs do not lead everywhere."""
 
     def __init__(self, every: pl.DataFrame, ordered: pl.DataFrame, planned: pl.DataFrame) -> None:
         self.every, self.ordered = every, ordered
         others = pl.concat(planned.select("order_id", "sku", name=name) for name in ("goods", "warehouse_sku"))
         others = others.filter(pl.col("name") != pl.col("sku")).unique()
-        others = others.join(ordered, left_on=["order_id", "name"], right_on=_SKU, how="anti")
+        others = others.join(ordered, left_on=["order_id", "name"], right_on=_ORDER_AND_SKU, how="anti")
         clear = pl.struct("order_id", "name").is_unique()
         own = ordered.select("order_id", "sku", name="sku").drop_nulls().unique()
         self.meant = pl.concat([others.filter(clear), own])
         self.unclear = others.filter(~clear).select("order_id", sku="name")
 
-    def renamed(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def resolve_aliases(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with what the order calls their SKU, or the warehouse's."""
         for name in ("sku", "warehouse_sku"):
             meant = self.meant.select("order_id", pl.col("name").alias(name), pl.col("sku").alias(f"meant_by_{name}"))
             rows = rows.join(meant, on=["order_id", name], how="left", maintain_order="left")
         return rows.with_columns(sku=pl.coalesce("meant_by_sku", "meant_by_warehouse_sku", "sku")).drop("^meant_by_.*$")
 
-    def doubtful(self, lost: pl.DataFrame) -> pl.DataFrame:
+    def orders_in_doubt(self, lost: pl.DataFrame) -> pl.DataFrame:
         """The orders of rows without a line that may yet belong to one."""
-        left_out = self.every.join(self.ordered, on=_SKU, how="anti").select(_SKU)
+        left_out = self.every.join(self.ordered, on=_ORDER_AND_SKU, how="anti").select(_ORDER_AND_SKU)
         nameless = self.every.filter(pl.col("sku").is_null())
         return pl.concat([
             lost.filter(pl.col("sku").is_null()),
             lost.join(nameless, on="order_id", how="semi"),
-            lost.join(pl.concat([self.unclear, left_out]), on=_SKU, how="semi"),
+            lost.join(pl.concat([self.unclear, left_out]), on=_ORDER_AND_SKU, how="semi"),
         ]).select("order_id")  # fmt: skip
 
 
-def _at_home(rows: pl.DataFrame, pools: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
+def _assign_to_pools(rows: pl.DataFrame, pools: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
     """The rows, each on its line: on the first of those that are taken together, or on one of its own."""
     pooled = rows.join(pools.select("line", "pool"), on="line", how="left", maintain_order="left")
     pooled = pooled.with_columns(line=pl.coalesce("pool", "line"))
     there = pl.col("line").is_not_null()
     moved = pooled.filter(~there).drop("line")
-    moved = moved.join(homes, on=_SKU, how="left", nulls_equal=True, maintain_order="left")
+    moved = moved.join(homes, on=_ORDER_AND_SKU, how="left", nulls_equal=True, maintain_order="left")
     return pl.concat([pooled.filter(there), moved.select(pooled.columns)])
 
 
-def _counted(rows: pl.DataFrame, what: str) -> pl.DataFrame:
+def _count_pieces(rows: pl.DataFrame, what: str) -> pl.DataFrame:
     """One row a line: how many pieces, null if a row does not say it, and the first row's key."""
     quantity = pl.col("quantity")
     more = {"ordered": [pl.col("bundled_by").is_not_null().any().alias("as_part")],
             "planned": [pl.col("bundle").is_not_null().any().alias("adds_parts")]}  # fmt: skip
     return rows.group_by("line").agg(
         pl.when(quantity.null_count() == 0).then(quantity.sum()).alias(what),
-        pl.col("key").first().alias(_KEYS[what]),
+        pl.col("key").first().alias(_KEY_COLUMNS[what]),
         *more.get(what, []),
     )
 
 
-def _side_by_side(lines: pl.DataFrame, counted: list[pl.DataFrame], unknown: list[pl.DataFrame]) -> pl.DataFrame:
+def _combine_counts(lines: pl.DataFrame, counted: list[pl.DataFrame], unknown: list[pl.DataFrame]) -> pl.DataFrame:
     for counts in counted:
         lines = lines.join(counts, on="line", how="left", maintain_order="left")
-    there = pl.any_horizontal(pl.col(key).is_not_null() for key in _KEYS.values())  # of a pool only the first is
+    there = pl.any_horizontal(pl.col(key).is_not_null() for key in _KEY_COLUMNS.values())  # of a pool only the first is
     pieces = {}
-    for (what, key), orders in zip(_KEYS.items(), unknown, strict=True):
+    for (what, key), orders in zip(_KEY_COLUMNS.items(), unknown, strict=True):
         # A line without SKU may have rows that do not say so.
         nothing = pl.col(key).is_null() & pl.col("sku").is_not_null()
         counted_here = pl.when(nothing).then(0).otherwise(what)
         pieces[what] = pl.when(~pl.col("order_id").is_in(orders["order_id"].implode())).then(counted_here)
     unordered_parts = pl.col("adds_parts").fill_null(value=False) & ~pl.col("as_part").fill_null(value=False)
     pieces["ordered"] = pl.when(~unordered_parts).then(pieces["ordered"])
-    return lines.filter(there).select("order_id", "sku", "lot", "unit_weight", *_KEYS.values(), **pieces)
+    return lines.filter(there).select("order_id", "sku", "lot", "unit_weight", *_KEY_COLUMNS.values(), **pieces)

@@ -8,15 +8,15 @@ from functools import cached_property
 
 import polars as pl
 
-from quivo_frames.analysis.line_matching import lines
+from quivo_frames.analysis.line_matching import count_pieces_by_line
 from quivo_frames.model.frames import lazy_table
-from quivo_frames.model.time import When, instant
+from quivo_frames.model.time import InstantLike, parse_instant
 
-_HAPPENED = {
+_EVENT_COLUMNS = {
     "orders": ("exported_at", "cancel_requested_at", "completed_at"),
     "shipments": ("carrier_pick_up_date", "ship_date", "delivery_date", "pod_date"),
 }
-_BEGAN = {
+_START_COLUMNS = {
     "orders": pl.coalesce("order_date", "created"),
     "fulfillment_orders": pl.col("fulfillment_order_created"),
 }
@@ -24,7 +24,7 @@ SETTLED_DAYS = 14
 """So long after an order's last shipment, by default, nothing more is on its way."""
 
 
-class Books:
+class OrderView:
     """The 18 tables as LazyFrames, `books["shipments"]`, with empty texts as null: the API may mean the same by both.
 
     `as_of` is the instant as of which is asked; a day means its end. What came then or later had not happened yet: it
@@ -36,26 +36,26 @@ class Books:
         ConfigError: `as_of` is no instant.
     """
 
-    def __init__(self, tables: Mapping[str, pl.DataFrame], as_of: When | None = None) -> None:
+    def __init__(self, tables: Mapping[str, pl.DataFrame], as_of: InstantLike | None = None) -> None:
         self._tables = tables
-        self._as_of = None if as_of is None else instant(as_of)
+        self._as_of = None if as_of is None else parse_instant(as_of)
 
     @classmethod
-    def of(cls, tables: Mapping[str, pl.DataFrame] | Books, as_of: When | None = None) -> Books:
+    def from_tables(cls, tables: Mapping[str, pl.DataFrame] | OrderView, as_of: InstantLike | None = None) -> OrderView:
         """The books of some tables; books that were opened already are kept, with what was worked out in them."""
-        return tables if isinstance(tables, Books) else cls(tables, as_of)
+        return tables if isinstance(tables, OrderView) else cls(tables, as_of)
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
-        return self.told(name) if self._as_of is None else self._until(self._as_of, name)
+        return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)
 
-    def told(self, name: str) -> pl.LazyFrame:
+    def whole_table(self, name: str) -> pl.LazyFrame:
         """A table with all that the answers tell, whatever the instant."""
         return lazy_table(self._tables, name).with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
 
-    def _until(self, now: datetime, name: str) -> pl.LazyFrame:
-        rows = self.told(name)
-        if name in _BEGAN:
-            rows = rows.filter(_BEGAN[name].is_null() | (_BEGAN[name] < now))
+    def _table_until(self, now: datetime, name: str) -> pl.LazyFrame:
+        rows = self.whole_table(name)
+        if name in _START_COLUMNS:
+            rows = rows.filter(_START_COLUMNS[name].is_null() | (_START_COLUMNS[name] < now))
         if name != "orders":
             rows = rows.join(self["orders"].select("order_id"), on="order_id", how="semi")
         if name == "fulfillment_positions":
@@ -63,21 +63,21 @@ class Books:
             rows = rows.join(holders, on="fulfillment_order_key", how="semi")
         if name == "shipments":  # as if reversed: so its lines are not counted either
             rows = rows.with_columns(reversed=pl.col("reversed") | (pl.col("ship_date") >= now).fill_null(value=False))
-        happened = pl.col(_HAPPENED.get(name, ()))
-        return rows.with_columns(pl.when(happened < now).then(happened)) if name in _HAPPENED else rows
+        happened = pl.col(_EVENT_COLUMNS.get(name, ()))
+        return rows.with_columns(pl.when(happened < now).then(happened)) if name in _EVENT_COLUMNS else rows
 
     @cached_property
     def as_of(self) -> datetime:
         """The instant at which questions about time are asked, UTC."""
         if self._as_of is not None:
             return self._as_of
-        newest = self.told("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
+        newest = self.whole_table("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
         return next((found for found in newest if found is not None), datetime.now(UTC))
 
     @cached_property
-    def lines(self) -> pl.LazyFrame:
+    def matched_lines(self) -> pl.LazyFrame:
         """One row a line: ordered, planned, shipped and packed pieces; see `matching.lines`."""
-        return lines(self.__getitem__).lazy()
+        return count_pieces_by_line(self.__getitem__).lazy()
 
     @cached_property
     def milestones(self) -> pl.LazyFrame:
@@ -101,7 +101,7 @@ class Books:
             cancelled=pl.col("cancelled").eq_missing(other=True).all(),
         )  # fmt: skip
         delivered = pl.col("delivery_date")
-        sent = self.shipments.group_by("order_id").agg(
+        sent = self.valid_shipments.group_by("order_id").agg(
             shipments=pl.len(),
             shipped_first=pl.col("ship_date").min(),
             shipped_last=pl.col("ship_date").max(),
@@ -120,12 +120,12 @@ class Books:
         return joined.with_columns(counts).with_columns(called_off=called_off).drop("cancelled").collect().lazy()
 
     @cached_property
-    def shipments(self) -> pl.LazyFrame:
+    def valid_shipments(self) -> pl.LazyFrame:
         """The shipments that count: all but the reversed ones."""
         return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
 
 
-def done(settled_days: float = SETTLED_DAYS) -> pl.Expr:
+def is_settled(settled_days: float = SETTLED_DAYS) -> pl.Expr:
     """Of milestones, whether nothing more is on its way: the order is completed, or was last shipped long ago."""
     waited = pl.col("known_at") - pl.col("shipped_last")
     return pl.col("completed_at").is_not_null() | (waited > pl.duration(minutes=round(settled_days * 1440)))

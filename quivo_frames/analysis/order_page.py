@@ -21,24 +21,24 @@ from rich.text import Text
 from rich.tree import Tree
 
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.display.text import plain
+from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.tables import TABLES, Column, Table, key_of, singular
+from quivo_frames.model.tables import TABLES, Column, Table, primary_key_of, row_noun, singular_name
 
-LEVELS = 8
+MAX_TREE_LEVELS = 8
 """Handling units in each other that are drawn as one tree; what is deeper has no room left and begins a tree anew."""
-_UNSEEN = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_TERMINAL_CONTROLS = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that JSON leaves as they are, and that a terminal may obey."""
-_HOLDERS = ("fulfillment_orders", "shipments")
+_HOLDER_TABLES = ("fulfillment_orders", "shipments")
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
 
 
-def found(dataset: Dataset, order_id: int) -> Frames:
+def read_order(dataset: Dataset, order_id: int) -> Frames:
     """The tables of one order of a dataset.
 
     Raises:
@@ -55,20 +55,20 @@ def found(dataset: Dataset, order_id: int) -> Frames:
     return tables
 
 
-def document(tables: Mapping[str, pl.DataFrame]) -> bytes:
+def order_as_json(tables: Mapping[str, pl.DataFrame]) -> bytes:
     """The order as one JSON document, indented; complete, with what the page leaves out."""
     text = msgspec.json.format(next(unflatten(tables))).decode()
-    return _UNSEEN.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).encode()
+    return _TERMINAL_CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).encode()
 
 
-def show(tables: Mapping[str, pl.DataFrame], *, file: IO[str] | None = None, width: int | None = None) -> None:
+def print_order(tables: Mapping[str, pl.DataFrame], *, file: IO[str] | None = None, width: int | None = None) -> None:
     """Prints the page of one order; in colour only on a terminal."""
     console = Console(file=file, width=width, markup=False, highlight=False, emoji=False)
-    for part in _page(_seen(tables)):
+    for part in _page_parts(_without_personal_columns(tables)):
         console.print(part)
 
 
-def _seen(tables: Mapping[str, pl.DataFrame]) -> Rows:
+def _without_personal_columns(tables: Mapping[str, pl.DataFrame]) -> Rows:
     """The rows of all tables without the columns that may be personal or secret."""
     return {
         name: tables[name].select(column.name for column in table.columns if column.privacy is Privacy.NONE).to_dicts()
@@ -76,44 +76,44 @@ def _seen(tables: Mapping[str, pl.DataFrame]) -> Rows:
     }
 
 
-def _page(rows: Rows) -> Iterator[RenderableType]:
+def _page_parts(rows: Rows) -> Iterator[RenderableType]:
     order = rows["orders"][0]
-    yield Text.assemble(("Order ", "bold"), (plain(order["order_id"]), "bold"))
-    yield _indented(_head(order, rows["fulfillment_orders"]))
-    yield from _section("Timeline", _timeline(rows))
-    yield from _section("Lines", *_lines(rows))
-    yield from _section("Handling units", *_trees(rows["handling_units"], rows["handling_positions"]))
+    yield Text.assemble(("Order ", "bold"), (terminal_text(order["order_id"]), "bold"))
+    yield _indent_part(_facts_grid(order, rows["fulfillment_orders"]))
+    yield from _section_parts("Timeline", _timeline_grid(rows))
+    yield from _section_parts("Lines", *_line_parts(rows))
+    yield from _section_parts("Handling units", *_unit_trees(rows["handling_units"], rows["handling_positions"]))
     yield Text("\nPersonal and secret values are not shown here; --json prints everything.", style="dim")
 
 
-def _section(title: str, *parts: RenderableType | None) -> Iterator[RenderableType]:
+def _section_parts(title: str, *parts: RenderableType | None) -> Iterator[RenderableType]:
     there = [part for part in parts if part is not None]
     yield Text(f"\n{title}" if there else f"\n{title}: none", style="bold")
-    yield from map(_indented, there)
+    yield from map(_indent_part, there)
 
 
-def _indented(part: RenderableType) -> RenderableType:
+def _indent_part(part: RenderableType) -> RenderableType:
     return Padding(part, (0, 0, 0, 2))
 
 
-def _words(*values: object) -> str:
+def _join_known(*values: object) -> str:
     """What is known of some values, with blanks between."""
-    return " ".join(plain(value) for value in values if value is not None)
+    return " ".join(terminal_text(value) for value in values if value is not None)
 
 
 # The head
 
 
-def _head(order: Row, fulfillment_orders: Sequence[Row]) -> RenderableType:
+def _facts_grid(order: Row, fulfillment_orders: Sequence[Row]) -> RenderableType:
     at = [(order["warehouse_id"], None), *((row["warehouse_id"], row["warehouse_name"]) for row in fulfillment_orders)]
     named = {number: name for number, name in at if name is not None}
-    warehouses = dict.fromkeys(_words(number, named.get(number, name)) for number, name in at)
+    warehouses = dict.fromkeys(_join_known(number, named.get(number, name)) for number, name in at)
     facts = {
-        "status": _words(order["order_status"]),
-        "identifier": _words(order["order_identifier"]),
-        "reference": _words(order["order_reference"]),
-        "seller": _words(order["seller_id"], order["seller_name"]),
-        "shop": _words(order["shop_id"], order["shop_system_name"] or order["shop_system"]),
+        "status": _join_known(order["order_status"]),
+        "identifier": _join_known(order["order_identifier"]),
+        "reference": _join_known(order["order_reference"]),
+        "seller": _join_known(order["seller_id"], order["seller_name"]),
+        "shop": _join_known(order["shop_id"], order["shop_system_name"] or order["shop_system"]),
         "warehouse": ", ".join(filter(None, warehouses)),
     }
     grid = Grid.grid(padding=(0, 2))
@@ -127,45 +127,45 @@ def _head(order: Row, fulfillment_orders: Sequence[Row]) -> RenderableType:
 # The timeline
 
 
-class _Moment(NamedTuple):
+class _TimelineEntry(NamedTuple):
     at: datetime
-    what: str
-    of: tuple[str, ...]
+    event: str
+    holder_ids: tuple[str, ...]
     """The fulfillment order and the shipment that it is about."""
 
 
-def _timeline(rows: Rows) -> RenderableType | None:
+def _timeline_grid(rows: Rows) -> RenderableType | None:
     """All instants of all tables in the order of time; what is told of several rows alike stands once."""
-    moments: dict[_Moment, int] = {}
+    moments: dict[_TimelineEntry, int] = {}
     for table in TABLES.values():
         for column in table.columns:
             if column.kind is not Kind.INSTANT or column.privacy is not Privacy.NONE:
                 continue
-            what = _what(table, column)
+            what = _describe_event(table, column)
             for row in rows[table.name]:
                 if row[column.name] is not None:
-                    moment = _Moment(row[column.name], what, _holders(table, row))
+                    moment = _TimelineEntry(row[column.name], what, _holder_ids(table, row))
                     moments[moment] = moments.get(moment, 0) + 1
     if not moments:
         return None
-    grid = _grid("when (UTC)", "what")
-    for name in _HOLDERS:
-        _add_id_column(grid, singular(name).replace("_", " "), (m.of[_HOLDERS.index(name)] for m in moments))
+    grid = _new_grid("when (UTC)", "what")
+    for name in _HOLDER_TABLES:
+        _add_id_column(grid, row_noun(name), (m.holder_ids[_HOLDER_TABLES.index(name)] for m in moments))
     for moment, times in sorted(moments.items(), key=lambda item: item[0].at):
         at = moment.at.replace(tzinfo=None).isoformat(" ")
-        grid.add_row(at, moment.what + (f" ({times} times)" if times > 1 else ""), *map(Text, moment.of))
+        grid.add_row(at, moment.event + (f" ({times} times)" if times > 1 else ""), *map(Text, moment.holder_ids))
     return grid
 
 
-def _what(table: Table, column: Column) -> str:
+def _describe_event(table: Table, column: Column) -> str:
     """What happened, in the words of the column's sentence: "When it was shipped." -> "It was shipped"."""
     words = column.sentence.split(";")[0].rstrip(".").removeprefix("When ")
-    if table.name not in ("orders", *_HOLDERS):
+    if table.name not in ("orders", *_HOLDER_TABLES):
         words = f"{table.grain}: {words[0].lower()}{words[1:]}"
     return words[0].upper() + words[1:]
 
 
-def _holders(table: Table, row: Row) -> tuple[str, ...]:
+def _holder_ids(table: Table, row: Row) -> tuple[str, ...]:
     """The fulfillment order and the shipment that a row belongs to or is: its number, else its address."""
     around: list[str] = []
     here: str | None = table.name
@@ -173,14 +173,14 @@ def _holders(table: Table, row: Row) -> tuple[str, ...]:
         around.append(here)
         here = TABLES[here].parent
     told = []
-    for name in _HOLDERS:
-        number = row.get(f"{singular(name)}_id")
-        address = row.get(key_of(name))
-        told.append(_words(address if number is None else number) if name in around else "")
+    for name in _HOLDER_TABLES:
+        number = row.get(f"{singular_name(name)}_id")
+        address = row.get(primary_key_of(name))
+        told.append(_join_known(address if number is None else number) if name in around else "")
     return tuple(told)
 
 
-def _grid(*names: str) -> Grid:
+def _new_grid(*names: str) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in names:
         grid.add_column(name, overflow="fold")
@@ -201,7 +201,7 @@ class _Line:
 
     def __init__(self, row: Row, ordered: bool = True) -> None:
         self.identifier, self.lot = row.get("position_identifier"), row.get("lot")
-        self.sku, self.name = _sku(row), row.get("name") if ordered else None
+        self.sku, self.name = _displayed_sku(row), row.get("name") if ordered else None
         self.counts: dict[str, tuple[int, bool]] = {}
 
     def add(self, what: str, quantity: int | None) -> None:
@@ -216,43 +216,43 @@ class _Line:
         return str(count) if all_known else f"{count} + ?" if count else "?"
 
 
-def _sku(row: Row) -> str | None:
+def _displayed_sku(row: Row) -> str | None:
     names = ("ordered_sku", "sku", "seller_sku", "warehouse_sku")
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _lines(rows: Rows) -> Iterator[RenderableType | None]:
+def _line_parts(rows: Rows) -> Iterator[RenderableType | None]:
     """What was ordered, planned, shipped and packed, side by side, and what of it was not counted."""
     cancelled = [row for row in rows["fulfillment_orders"] if row["cancelled"]]
     reversed_ = [row for row in rows["shipments"] if row["reversed"]]
     book = _Book(rows["order_positions"])
-    book.enter("planned", _without(rows["fulfillment_positions"], cancelled, key_of("fulfillment_orders")))
-    book.enter("shipped", _without(rows["shipment_positions"], reversed_, key_of("shipments")))
+    book.enter("planned", _without(rows["fulfillment_positions"], cancelled, primary_key_of("fulfillment_orders")))
+    book.enter("shipped", _without(rows["shipment_positions"], reversed_, primary_key_of("shipments")))
     book.enter("packed", rows["handling_positions"])
     if not book.lines:
         return
-    grid = _grid()
-    _add_id_column(grid, "line", (_words(line.identifier) for line in book.lines))
-    _add_id_column(grid, "SKU", (_words(line.sku) for line in book.lines))
+    grid = _new_grid()
+    _add_id_column(grid, "line", (_join_known(line.identifier) for line in book.lines))
+    _add_id_column(grid, "SKU", (_join_known(line.sku) for line in book.lines))
     has_lots = any(line.lot is not None for line in book.lines)
     if has_lots:
-        _add_id_column(grid, "lot", (_words(line.lot) for line in book.lines))
+        _add_id_column(grid, "lot", (_join_known(line.lot) for line in book.lines))
     grid.add_column("article", overflow="fold")
     whats = ["ordered", "planned", "shipped", *(["packed"] if rows["handling_positions"] else [])]
     for what in whats:
         grid.add_column(what, justify="right", min_width=len(what))
     for line in book.lines:
-        ids = [_words(line.identifier), _words(line.sku), *([_words(line.lot)] if has_lots else [])]
+        ids = [_join_known(line.identifier), _join_known(line.sku), *([_join_known(line.lot)] if has_lots else [])]
         counts = [line.told(what) for what in whats]
         style = "" if len({*counts} - {"–"}) < 2 else "yellow"
-        article = _words(line.name) if "ordered" in line.counts else "(of no single ordered line)"
+        article = _join_known(line.name) if "ordered" in line.counts else "(of no single ordered line)"
         grid.add_row(*map(Text, (*ids, article)), *counts, style=style)
     yield grid
     for what, name, gone in (("planned", "cancelled", cancelled), ("shipped", "reversed", reversed_)):
-        table = TABLES[_HOLDERS[what == "shipped"]]
+        table = TABLES[_HOLDER_TABLES[what == "shipped"]]
         for row in gone:
-            number = _holders(table, row)[_HOLDERS.index(table.name)]
-            yield Text(f"Not counted as {what}: {singular(table.name).replace('_', ' ')} {number}, which was {name}.")
+            number = _holder_ids(table, row)[_HOLDER_TABLES.index(table.name)]
+            yield Text(f"Not counted as {what}: {row_noun(table.name)} {number}, which was {name}.")
 
 
 def _without(rows: Sequence[Row], gone: Sequence[Row], key: str) -> Iterator[Row]:
@@ -282,7 +282,7 @@ class _Book:
             (self._line(row) or self._other(row)).add(what, row["quantity"])
 
     def _line(self, row: Row) -> _Line | None:
-        identifier, sku, lot = row.get("position_identifier"), _sku(row), row.get("lot")
+        identifier, sku, lot = row.get("position_identifier"), _displayed_sku(row), row.get("lot")
         if identifier is not None:
             return _only(line for line in self._ordered if line.identifier == identifier)
         same = [line for line in self._ordered if sku is not None and line.sku == sku]
@@ -306,9 +306,9 @@ def _only(lines: Iterable[_Line]) -> _Line | None:
 # The handling units
 
 
-def _trees(units: Sequence[Row], contents: Sequence[Row]) -> Iterator[Tree]:
+def _unit_trees(units: Sequence[Row], contents: Sequence[Row]) -> Iterator[Tree]:
     """The units as trees; one that has no room for its inner ones is the root of a tree of its own further down."""
-    key, parent = key_of("handling_units"), f"parent_{key_of('handling_units')}"
+    key, parent = primary_key_of("handling_units"), f"parent_{primary_key_of('handling_units')}"
     holding: dict[str, list[Row]] = {}
     for row in contents:
         holding.setdefault(row[key], []).append(row)
@@ -316,13 +316,13 @@ def _trees(units: Sequence[Row], contents: Sequence[Row]) -> Iterator[Tree]:
     trees: list[Tree] = []
     nodes: dict[str, Tree] = {}
     for row in units:  # parents before their children
-        label = _unit(row)
+        label = _unit_label(row)
         node = nodes[row[parent]].add(label) if row[parent] in nodes else Tree(label, guide_style="dim")
         if row[parent] not in nodes:
             trees.append(node)
         for line in holding.get(row[key], ()):
-            node.add(Text(_content(line)))
-        if row["depth"] % LEVELS == LEVELS - 1 and row[key] in outer:
+            node.add(Text(_content_text(line)))
+        if row["depth"] % MAX_TREE_LEVELS == MAX_TREE_LEVELS - 1 and row[key] in outer:
             number = len(trees)
             node.add(Text(f"more units: see ({number}) below"))
             node = Tree(Text(f"({number}) in ") + label, guide_style="dim")
@@ -331,17 +331,21 @@ def _trees(units: Sequence[Row], contents: Sequence[Row]) -> Iterator[Tree]:
     yield from trees
 
 
-def _unit(row: Row) -> Text:
+def _unit_label(row: Row) -> Text:
     table = TABLES["handling_units"]
     facts = {column.name: row[column.name] for column in table.columns if column.path and column.name in row}
-    label = Text(_words(facts.pop("type")) or singular(table.name).replace("_", " "), style="bold")
+    label = Text(_join_known(facts.pop("type")) or row_noun(table.name), style="bold")
     for name, fact in facts.items():
         if fact is not None:
-            label.append(f", {name.removeprefix('handling_unit_').replace('_', ' ')} {plain(fact)}", style="not bold")
+            label.append(
+                f", {name.removeprefix('handling_unit_').replace('_', ' ')} {terminal_text(fact)}", style="not bold"
+            )
     return label
 
 
-def _content(row: Row) -> str:
+def _content_text(row: Row) -> str:
     line = row["position_identifier"]
     quantity = "?" if row["quantity"] is None else row["quantity"]
-    return f"{quantity} × {_words(_sku(row)) or '(no SKU)'}" + (f", line {plain(line)}" if line is not None else "")
+    return f"{quantity} × {_join_known(_displayed_sku(row)) or '(no SKU)'}" + (
+        f", line {terminal_text(line)}" if line is not None else ""
+    )

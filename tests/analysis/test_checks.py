@@ -10,11 +10,11 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.standin.orders import lines
-from tests.support.fair_order import Case, audited
+from tests.support.fair_order import CheckCase, audit_changed_order
 
-ROOMS = sorted(path.stem for path in (Path(__file__).parent / "check_cases").glob("[a-z]*.py"))
-CASES: dict[str, Case] = {}
-for room in ROOMS:
+CASE_MODULES = sorted(path.stem for path in (Path(__file__).parent / "check_cases").glob("[a-z]*.py"))
+CASES: dict[str, CheckCase] = {}
+for room in CASE_MODULES:
     CASES |= importlib.import_module(f"tests.analysis.check_cases.{room}").CASES
 
 
@@ -23,13 +23,13 @@ def test_every_check_has_its_cases() -> None:
 
 
 def test_nothing_is_found_in_a_fair_order() -> None:
-    assert audited().to_dicts() == []
+    assert audit_changed_order().to_dicts() == []
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_check_speaks(name: str) -> None:
     case = CASES[name]
-    found = audited(case.fires)
+    found = audit_changed_order(case.fires)
     mine = found.filter(check=name)
     assert mine["row_key"].to_list() == [case.row]
     assert set(found["check"]) == {name, *case.also}
@@ -46,12 +46,12 @@ def test_a_check_speaks(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_check_is_quiet_about_what_is_nearly_the_same(name: str) -> None:
-    assert audited(CASES[name].quiet, only=[name]).to_dicts() == []
+    assert audit_changed_order(CASES[name].quiet, only=[name]).to_dicts() == []
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_check_is_silent_without_the_fields_that_it_needs(name: str) -> None:
-    assert audited(CASES[name].missing, only=[name]).to_dicts() == []
+    assert audit_changed_order(CASES[name].missing, only=[name]).to_dicts() == []
 
 
 def test_the_same_tables_have_the_same_findings_in_the_same_order() -> None:

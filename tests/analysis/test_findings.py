@@ -10,7 +10,7 @@ import pytest
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.analysis.checks.findings import FINDINGS, Findings
 from quivo_frames.analysis.checks.limits import Limits
-from tests.support.fair_order import OTHER_UNIT, audited
+from tests.support.fair_order import OTHER_UNIT, audit_changed_order
 
 WRONG: list[dict[str, Any]] = [
     {"currency": "EURO"},
@@ -21,13 +21,13 @@ WRONG: list[dict[str, Any]] = [
 """A warning; an error and an info; a warning and an error."""
 
 
-def found() -> Findings:
+def audit_wrong_orders() -> Findings:
     only = ("unknown_currency", "shipped_late", "delivered_early", "cash_without_currency", "sscc_twice")
-    return audited(WRONG, only=only)
+    return audit_changed_order(WRONG, only=only)
 
 
 def test_the_worst_stand_first_and_then_by_check_and_order() -> None:
-    assert found().select("severity", "check", "order_id").rows() == [
+    assert audit_wrong_orders().select("severity", "check", "order_id").rows() == [
         ("error", "cash_without_currency", 1003),
         ("error", "shipped_late", 1002),
         ("warning", "unknown_currency", 1001),
@@ -38,7 +38,7 @@ def test_the_worst_stand_first_and_then_by_check_and_order() -> None:
 
 def test_by_check_counts_and_gives_an_example_the_most_orders_of_a_severity_first() -> None:
     more = [*WRONG, OTHER_UNIT | {"latestShipDate": "2026-09-01"}]
-    counted = audited(more, only=["shipped_late", "cash_without_currency", "unknown_currency"]).by_check()
+    counted = audit_changed_order(more, only=["shipped_late", "cash_without_currency", "unknown_currency"]).by_check()
     assert counted.select("check", "findings", "orders").rows() == [
         ("shipped_late", 2, 2), ("cash_without_currency", 1, 1), ("unknown_currency", 2, 2),
     ]  # fmt: skip
@@ -46,7 +46,7 @@ def test_by_check_counts_and_gives_an_example_the_most_orders_of_a_severity_firs
 
 
 def test_findings_are_a_frame_and_stay_findings_when_they_are_filtered() -> None:
-    findings = found()
+    findings = audit_wrong_orders()
     assert isinstance(findings, pl.DataFrame)
     assert findings.schema == FINDINGS.schema
     errors = findings.filter(severity="error")
@@ -60,7 +60,7 @@ def test_findings_are_a_frame_and_stay_findings_when_they_are_filtered() -> None
 
 
 def test_the_face_is_escaped_and_tells_the_headline() -> None:
-    shown = audited({"currency": "<b>"})._repr_html_()
+    shown = audit_changed_order({"currency": "<b>"})._repr_html_()
     assert "1 finding in 1 order, as of 2026-10-12 00:00 UTC" in shown
     assert "&lt;b&gt; is no code of a currency." in shown
     assert "<b> is" not in shown
@@ -77,11 +77,11 @@ def test_the_face_is_escaped_and_tells_the_headline() -> None:
 )  # fmt: skip
 def test_what_is_fine(fine: dict[str, Any]) -> None:
     only = ["gross_below_net", "personal_data_left", "weight_total_differs"]
-    assert audited(fine, only=only).to_dicts() == []
+    assert audit_changed_order(fine, only=only).to_dicts() == []
 
 
 def test_codes_may_be_declared_fine() -> None:
     changes = {"currency": "XBT", "deliveryAddress.country": "EU"}
-    assert audited(changes)["check"].to_list() == ["unknown_country", "unknown_currency"]
-    assert audited(changes, limits=Limits(currencies=("XBT",), countries=("EU",))).is_empty()
-    assert audited({"deliveryAddress.country": "XK"}, limits=Limits(countries=())).height == 1
+    assert audit_changed_order(changes)["check"].to_list() == ["unknown_country", "unknown_currency"]
+    assert audit_changed_order(changes, limits=Limits(currencies=("XBT",), countries=("EU",))).is_empty()
+    assert audit_changed_order({"deliveryAddress.country": "XK"}, limits=Limits(countries=())).height == 1

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 import quivo_frames as qf
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin import orders
-from tests.support.fair_order import changed
+from tests.support.fair_order import changed_order
 
 if TYPE_CHECKING:
     from quivo_frames.model.frames import Frames
@@ -25,13 +25,13 @@ def tables() -> Frames:
     return qf.flatten(list(orders.lines(300, seed=5)))
 
 
-def ancestors(name: str) -> set[str]:
+def ancestor_tables(name: str) -> set[str]:
     """The tables that a row belongs to, from the catalogue's parents alone."""
     found = {TABLES[name].parent} - {None}
-    return found.union(*(ancestors(above) for above in found)) | ({"orders"} - {name})
+    return found.union(*(ancestor_tables(above) for above in found)) | ({"orders"} - {name})
 
 
-ALLOWED = {(first, other) for first in TABLES for other in ancestors(first)}
+ALLOWED = {(first, other) for first in TABLES for other in ancestor_tables(first)}
 ALLOWED |= {("handling_units", "handling_units"), ("custom_attributes", "order_positions")}
 PAIRS = list(itertools.product(TABLES, TABLES))
 
@@ -69,8 +69,8 @@ def test_every_row_gets_the_values_of_the_row_that_it_belongs_to(tables: Frames,
         return belongs(parents[above][row[TABLES[above].key]], above)
 
     suffix = "_of_parent_handling_unit" if first == other else f"_of_{other.removesuffix('s')}"
-    values = [column.name for column in TABLES[other].values if column.name != "order_id"]
-    inherited = set(TABLES[first].schema) - {column.name for column in TABLES[first].values}
+    values = [column.name for column in TABLES[other].value_columns if column.name != "order_id"]
+    inherited = set(TABLES[first].schema) - {column.name for column in TABLES[first].value_columns}
     for own, told in zip(tables[first].iter_rows(named=True), joined.iter_rows(named=True), strict=True):
         origin = rows.get(belongs(own, first), dict.fromkeys(TABLES[other].schema))
         for name in values:
@@ -79,7 +79,7 @@ def test_every_row_gets_the_values_of_the_row_that_it_belongs_to(tables: Frames,
 
 
 def test_three_tables() -> None:
-    tables = qf.flatten([json.dumps(changed({}, number)).encode() for number in (1, 2)])
+    tables = qf.flatten([json.dumps(changed_order({}, number)).encode() for number in (1, 2)])
     joined = qf.join(tables, "shipment_positions", "shipments", "fulfillment_orders", "orders")
     assert joined.height == 4
     assert joined.select("order_id", "sku", "provider", "warehouse_name", "seller_name").rows() == [

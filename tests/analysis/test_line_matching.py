@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import quivo_frames as qf
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.standin.orders import order_json
 
 Row = dict[str, Any]
@@ -141,7 +141,7 @@ PICTURES = {
 }  # fmt: skip
 
 
-def rows(table: str, drawn: str) -> list[Row]:
+def drawn_rows(table: str, drawn: str) -> list[Row]:
     found = []
     for text in filter(None, map(str.strip, drawn.split(","))):
         quantity, sku, *marks = text.split()
@@ -156,28 +156,28 @@ def rows(table: str, drawn: str) -> list[Row]:
     return found
 
 
-def holders(table: str, drawn: str | None, flag: str) -> list[Row]:
+def drawn_holders(table: str, drawn: str | None, flag: str) -> list[Row]:
     each = [] if drawn is None else [text.strip() for text in drawn.split("|")]
     return [
-        {"positions": rows(table, text.removeprefix("gone")), flag: text.startswith("gone")} for text in each
+        {"positions": drawn_rows(table, text.removeprefix("gone")), flag: text.startswith("gone")} for text in each
     ]  # fmt: skip
 
 
 def drawn_order(picture: Picture, order_id: int) -> Row:
-    carrier = {"cancelled": True, "shipments": holders("shipped", picture.shipped, "reversed")}
-    units = holders("packed", picture.packed, "unused")
+    carrier = {"cancelled": True, "shipments": drawn_holders("shipped", picture.shipped, "reversed")}
+    units = drawn_holders("packed", picture.packed, "unused")
     return {
         "orderId": order_id,
-        "positions": rows("positions", picture.ordered),
-        "fulfillmentOrders": [*holders("plan", picture.planned, "cancelled"), carrier],
+        "positions": drawn_rows("positions", picture.ordered),
+        "fulfillmentOrders": [*drawn_holders("plan", picture.planned, "cancelled"), carrier],
         "handlingUnits": [{"handlingPositions": unit["positions"]} for unit in units],
     }
 
 
-def lines_of(orders: list[Row]) -> list[Row]:
+def audit_lines(orders: list[Row]) -> list[Row]:
     tables = qf.flatten([json.dumps(order).encode() for order in orders])
     assert tables.failures.is_empty()
-    return Books(tables).lines.collect().to_dicts()
+    return OrderView(tables).matched_lines.collect().to_dicts()
 
 
 DRAWN = {name: drawn_order(picture, place) for place, (name, picture) in enumerate(PICTURES.items())}
@@ -186,7 +186,7 @@ DRAWN = {name: drawn_order(picture, place) for place, (name, picture) in enumera
 @cache
 def found_in_pictures() -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = {}
-    for line in lines_of([*DRAWN.values()]):
+    for line in audit_lines([*DRAWN.values()]):
         found.setdefault(line["order_id"], []).append(line)
     return found
 
@@ -202,7 +202,7 @@ def test_pictures(name: str) -> None:
 
 
 def test_the_oracle_sees_the_same_pictures() -> None:
-    agree([*DRAWN.values()])
+    assert_same_lines([*DRAWN.values()])
 
 
 # The oracle: what the docstring of `matching` says, read from the JSON of one order.
@@ -217,77 +217,79 @@ class Line:
         self.unordered_parts = self.ordered_as_part = False
 
 
-def text(row: Row, *keys: str) -> str | None:
+def first_text(row: Row, *keys: str) -> str | None:
     return next((row[key] for key in keys if row.get(key)), None)
 
 
-def entries(row: Row, key: str) -> list[Row]:
+def list_entries(row: Row, key: str) -> list[Row]:
     return [entry for entry in row.get(key) or [] if entry is not None]
 
 
-def every_unit(units: list[Row]) -> list[Row]:
-    return [one for unit in units for one in (unit, *every_unit(entries(unit, "childHandlingUnits")))]
+def all_units(units: list[Row]) -> list[Row]:
+    return [one for unit in units for one in (unit, *all_units(list_entries(unit, "childHandlingUnits")))]
 
 
-def facts(line: Row) -> tuple[Any, ...]:
+def line_facts(line: Row) -> tuple[Any, ...]:
     return (line["sku"], line["lot"], *(line[what] for what in COUNTS))
 
 
-def part_of(row: Row, plan: list[Row], asked_for: set[str | None]) -> str | None:
+def bundle_of_row(row: Row, plan: list[Row], asked_for: set[str | None]) -> str | None:
     """The bundle that a planned row is a part of."""
-    told, sku, instead_of = text(row, "bundleSku"), text(row, "sku"), text(row, "orderedSku")
+    told, sku, instead_of = first_text(row, "bundleSku"), first_text(row, "sku"), first_text(row, "orderedSku")
     if told:
         return told if told != sku else None
     if not sku or not instead_of or sku == instead_of:
         return None
     same = {
-        text(other, "sku") for other in plan
-        if text(other, "orderedSku") == instead_of and not text(other, "bundleSku")
+        first_text(other, "sku") for other in plan
+        if first_text(other, "orderedSku") == instead_of and not first_text(other, "bundleSku")
     } - {None, instead_of}  # fmt: skip
     return instead_of if sku in asked_for or asked_for & same or len(same) > 1 else None
 
 
-def oracle(order: Row) -> Counter[tuple[Any, ...]]:
+def expected_lines(order: Row) -> Counter[tuple[Any, ...]]:
     """The lines of an order, as facts."""
-    positions, units = entries(order, "positions"), entries(order, "handlingUnits")
-    planning = [one for one in entries(order, "fulfillmentOrders") if not one.get("cancelled")]
+    positions, units = list_entries(order, "positions"), list_entries(order, "handlingUnits")
+    planning = [one for one in list_entries(order, "fulfillmentOrders") if not one.get("cancelled")]
     shipping = [
         one
-        for fulfillment in entries(order, "fulfillmentOrders")
-        for one in entries(fulfillment, "shipments")
+        for fulfillment in list_entries(order, "fulfillmentOrders")
+        for one in list_entries(fulfillment, "shipments")
         if not one.get("reversed")
     ]
-    plan = [row for one in planning for row in entries(one, "positions")]
-    shipped = [row for one in shipping for row in entries(one, "positions")]
-    packed = [row for unit in every_unit(units) for row in entries(unit, "handlingPositions")]
+    plan = [row for one in planning for row in list_entries(one, "positions")]
+    shipped = [row for one in shipping for row in list_entries(one, "positions")]
+    packed = [row for unit in all_units(units) for row in list_entries(unit, "handlingPositions")]
 
-    skus = {text(position, "sku") for position in positions}
-    bundle_of = [part_of(row, plan, skus) for row in plan]
-    goods = {text(row, "sku") for row in plan} | {text(row, "sku", "sellerSku") for row in shipped}
-    kept = compared_lines(positions, plan, bundle_of, goods - {None})
+    skus = {first_text(position, "sku") for position in positions}
+    bundle_of = [bundle_of_row(row, plan, skus) for row in plan]
+    goods = {first_text(row, "sku") for row in plan} | {first_text(row, "sku", "sellerSku") for row in shipped}
+    kept = lines_to_compare(positions, plan, bundle_of, goods - {None})
     compared = {line.sku for _, line in kept}
-    meanings = meanings_in(plan, bundle_of, compared)
+    meanings = sku_meanings(plan, bundle_of, compared)
     unclear = {name for name, meant in meanings.items() if len(meant) > 1}
 
     # Rows to lines.
     lost: list[tuple[str, str | None, Row, str | None]] = []
     doubtful: set[str] = set()
-    rows_of = [("planned", row, wanted_of(row, bundle), bundle) for row, bundle in zip(plan, bundle_of, strict=True)]
-    rows_of += [("shipped", row, text(row, "sku", "sellerSku"), None) for row in shipped]
-    rows_of += [("packed", row, text(row, "sku"), None) for row in packed]
+    rows_of = [("planned", row, wanted_sku(row, bundle), bundle) for row, bundle in zip(plan, bundle_of, strict=True)]
+    rows_of += [("shipped", row, first_text(row, "sku", "sellerSku"), None) for row in shipped]
+    rows_of += [("packed", row, first_text(row, "sku"), None) for row in packed]
     for what, row, sku, bundle in rows_of:
         if bundle in compared and bundle:
             doubtful.add(what)
-        identifier = text(row, "positionIdentifier") if what != "planned" else None
-        found = [line for position, line in kept if identifier and text(position, "positionIdentifier") == identifier]
+        identifier = first_text(row, "positionIdentifier") if what != "planned" else None
+        found = [
+            line for position, line in kept if identifier and first_text(position, "positionIdentifier") == identifier
+        ]
         if len(found) != 1:
             found = [line for _, line in kept if sku and line.sku == sku]
         if len(found) != 1:
-            names = [meanings.get(name or "", set()) for name in (sku, text(row, "warehouseSku"))]
+            names = [meanings.get(name or "", set()) for name in (sku, first_text(row, "warehouseSku"))]
             sku = next((min(meant) for meant in names if len(meant) == 1), sku)
             found = [line for _, line in kept if sku and line.sku == sku]
-        if len(found) != 1 and what != "packed" and text(row, "lot"):
-            found = [line for line in found if line.lot == text(row, "lot")]
+        if len(found) != 1 and what != "packed" and first_text(row, "lot"):
+            found = [line for line in found if line.lot == first_text(row, "lot")]
         if len(found) == 1:
             found[0].pieces[what].append(row.get("quantity"))
             found[0].unordered_parts |= bundle is not None
@@ -303,73 +305,74 @@ def oracle(order: Row) -> Counter[tuple[Any, ...]]:
         if not same:
             lines.append(home := Line(sku))
         else:
-            home = together(same)
+            home = merge_lines(same)
             lines = [line for line in lines if line is home or line not in same]
         home.pieces[what].append(row.get("quantity"))
         home.unordered_parts |= bundle is not None
 
     doubtful |= {"ordered"} if not positions else set()
-    doubtful |= {"planned"} if any(not entries(one, "positions") for one in planning) else set()
-    doubtful |= {"shipped"} if any(not entries(one, "positions") for one in shipping) else set()
+    doubtful |= {"planned"} if any(not list_entries(one, "positions") for one in planning) else set()
+    doubtful |= {"shipped"} if any(not list_entries(one, "positions") for one in shipping) else set()
     doubtful |= (
         {"packed"}
         if any(
-            not entries(unit, "handlingPositions")
-            for unit in every_unit(units)
-            if not entries(unit, "childHandlingUnits")
+            not list_entries(unit, "handlingPositions")
+            for unit in all_units(units)
+            if not list_entries(unit, "childHandlingUnits")
         )
         else set()
     )
     return Counter(
-        (line.sku, line.lot, *(None if what in doubtful else counted(line, what) for what in COUNTS)) for line in lines
+        (line.sku, line.lot, *(None if what in doubtful else count_known_pieces(line, what) for what in COUNTS))
+        for line in lines
     )
 
 
-def compared_lines(
+def lines_to_compare(
     positions: list[Row], plan: list[Row], bundle_of: list[str | None], goods: set[str | None]
 ) -> list[tuple[Row, Line]]:
     """The positions without bundles that stand for their parts, or without those parts."""
     heads_of: list[list[Row]] = [
         [
             head for head in positions
-            if head is not part and text(part, "bundledBy")
-            and text(part, "bundledBy") in (text(head, "sku"), text(head, "positionIdentifier"))
+            if head is not part and first_text(part, "bundledBy")
+            and first_text(part, "bundledBy") in (first_text(head, "sku"), first_text(head, "positionIdentifier"))
         ]
         for part in positions
     ]  # fmt: skip
-    sure = {text(head, "sku") for heads in heads_of for head in heads}
-    sure |= {bundle for row, bundle in zip(plan, bundle_of, strict=True) if bundle and text(row, "bundleSku")}
+    sure = {first_text(head, "sku") for heads in heads_of for head in heads}
+    sure |= {bundle for row, bundle in zip(plan, bundle_of, strict=True) if bundle and first_text(row, "bundleSku")}
     whole = sure & goods
     in_parts = ((sure | set(bundle_of)) - whole) - {None}
     kept = []
     for position, heads in zip(positions, heads_of, strict=True):
-        line = Line(text(position, "sku"), text(position, "lot"))
-        if line.sku not in in_parts and not any(text(head, "sku") in whole for head in heads):
+        line = Line(first_text(position, "sku"), first_text(position, "lot"))
+        if line.sku not in in_parts and not any(first_text(head, "sku") in whole for head in heads):
             line.pieces["ordered"].append(position.get("quantity"))
-            line.ordered_as_part = bool(text(position, "bundledBy"))
+            line.ordered_as_part = bool(first_text(position, "bundledBy"))
             kept.append((position, line))
     return kept
 
 
-def meanings_in(plan: list[Row], bundle_of: list[str | None], compared: set[str | None]) -> dict[str, set[str]]:
+def sku_meanings(plan: list[Row], bundle_of: list[str | None], compared: set[str | None]) -> dict[str, set[str]]:
     """The SKUs that a name stands for."""
     meanings: dict[str, set[str]] = {sku: {sku} for sku in compared if sku}
     for row, bundle in zip(plan, bundle_of, strict=True):
-        meant = wanted_of(row, bundle)
-        for name in (text(row, "sku"), text(row, "warehouseSku")):
+        meant = wanted_sku(row, bundle)
+        for name in (first_text(row, "sku"), first_text(row, "warehouseSku")):
             if name and meant and name != meant and name not in compared:
                 meanings.setdefault(name, set()).add(meant)
     return meanings
 
 
-def wanted_of(row: Row, bundle: str | None) -> str | None:
+def wanted_sku(row: Row, bundle: str | None) -> str | None:
     """The SKU of the ordered line that a planned row is for."""
-    if bundle and text(row, "orderedSku") == bundle:
-        return text(row, "sku")
-    return text(row, "orderedSku", "sku")
+    if bundle and first_text(row, "orderedSku") == bundle:
+        return first_text(row, "sku")
+    return first_text(row, "orderedSku", "sku")
 
 
-def together(same: list[Line]) -> Line:
+def merge_lines(same: list[Line]) -> Line:
     first = same[0]
     for other in same[1:]:
         for what in COUNTS:
@@ -379,7 +382,7 @@ def together(same: list[Line]) -> Line:
     return first
 
 
-def counted(line: Line, what: str) -> int | None:
+def count_known_pieces(line: Line, what: str) -> int | None:
     pieces = line.pieces[what]
     if what == "ordered" and line.unordered_parts and not line.ordered_as_part:
         return None
@@ -389,20 +392,20 @@ def counted(line: Line, what: str) -> int | None:
 
 
 def test_the_oracle_agrees_about_orders_that_look_like_trade() -> None:
-    agree([json.loads(order_json(500_000 + number, seed=3)) for number in range(1500)])
+    assert_same_lines([json.loads(order_json(500_000 + number, seed=3)) for number in range(1500)])
 
 
 def test_the_oracle_agrees_about_orders_that_lack_things_and_repeat_others() -> None:
     dice = random.Random(11)
-    agree([damaged(json.loads(order_json(700_000 + number, seed=4)), dice) for number in range(3000)])
+    assert_same_lines([damage_order(json.loads(order_json(700_000 + number, seed=4)), dice) for number in range(3000)])
 
 
-def agree(orders: list[Row]) -> None:
+def assert_same_lines(orders: list[Row]) -> None:
     found: dict[int, Counter[tuple[Any, ...]]] = {order["orderId"]: Counter() for order in orders if "orderId" in order}
-    for line in lines_of(orders):
-        found[line["order_id"]][facts(line)] += 1
+    for line in audit_lines(orders):
+        found[line["order_id"]][line_facts(line)] += 1
     for order in orders:
-        assert found[order["orderId"]] == oracle(order), json.dumps(order)
+        assert found[order["orderId"]] == expected_lines(order), json.dumps(order)
 
 
 _LOSABLE = (
@@ -411,7 +414,7 @@ _LOSABLE = (
 )  # fmt: skip
 
 
-def damaged(order: Row, dice: random.Random) -> Row:
+def damage_order(order: Row, dice: random.Random) -> Row:
     """The order with fewer SKUs and lots than it had, and some keys missing, here and there or everywhere."""
     names: dict[str, str] = {}
     few = dice.choice([2, 3, 30])

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quivo_frames.analysis.order_page import document, found, show
+from quivo_frames.analysis.order_page import order_as_json, print_order, read_order
 from quivo_frames.builder.build import build
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
@@ -24,42 +24,42 @@ from tests.support.paths import DOCUMENTED_ORDER
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
 
 
-def of(**fields: Any) -> Frames:
+def order_frames(**fields: Any) -> Frames:
     frames = flatten([json.dumps({"orderId": 7, **fields})])
     assert frames.failures.is_empty()
     return frames
 
 
-def page(tables: Any, width: int = 120) -> str:
+def page_text(tables: Any, width: int = 120) -> str:
     out = io.StringIO()
-    show(tables, file=out, width=width)
+    print_order(tables, file=out, width=width)
     return out.getvalue()
 
 
-def section(text: str, title: str) -> list[str]:
+def section_lines(text: str, title: str) -> list[str]:
     """The lines of one section, their cells divided by two blanks and more."""
     found = re.search(rf"^{title}.*\n((?:  .*\n)*)", text, re.MULTILINE)
     assert found, text
     return [line.strip() for line in found[1].splitlines()]
 
 
-def cells(text: str, title: str) -> list[list[str]]:
-    return [re.split(r"\s{2,}", line) for line in section(text, title)]
+def section_cells(text: str, title: str) -> list[list[str]]:
+    return [re.split(r"\s{2,}", line) for line in section_lines(text, title)]
 
 
 # What is on it
 
 
 def test_the_head_names_the_order_and_whose_it_is() -> None:
-    text = page(
-        of(
+    text = page_text(
+        order_frames(
             orderStatus="PROCESSING", orderIdentifier="A-1", orderReference="#1", sellerId=11, sellerName="Seller",
             shopId=22, shopSystemName="Shop", warehouseId=33,
             fulfillmentOrders=[{"warehouseId": 33, "warehouseName": "North"}, {"warehouseId": 44, "warehouseName": "South"}],
         )
     )  # fmt: skip
     assert text.startswith("Order 7\n")
-    assert cells(text, "Order 7") == [
+    assert section_cells(text, "Order 7") == [
         ["status", "PROCESSING"],
         ["identifier", "A-1"],
         ["reference", "#1"],
@@ -70,7 +70,7 @@ def test_the_head_names_the_order_and_whose_it_is() -> None:
 
 
 def test_an_order_with_nothing_but_its_id_has_a_page() -> None:
-    text = page(of())
+    text = page_text(order_frames())
     assert "status      –" in text
     for title in ("Timeline", "Lines", "Handling units"):
         assert f"\n{title}: none\n" in text
@@ -91,7 +91,7 @@ def test_the_timeline_has_every_instant_of_the_documented_order_in_the_order_of_
     order = with_distinct_times(DOCUMENTED, iter(range(100, 0, -1)))
     wanted = re.findall(r"\d{4}-\d\d-\d\dT[\d:]{8}Z", json.dumps(order))
     assert len(wanted) > 15
-    shown = re.findall(r"\d{4}-\d\d-\d\d [\d:]{8}", page(flatten([json.dumps(order)]), 80))
+    shown = re.findall(r"\d{4}-\d\d-\d\d [\d:]{8}", page_text(flatten([json.dumps(order)]), 80))
     assert shown == sorted(time.replace("T", " ").removesuffix("Z") for time in wanted)
     assert len(wanted) == sum(
         column.kind is Kind.INSTANT and bool(column.path) for t in TABLES.values() for column in t.columns
@@ -100,8 +100,8 @@ def test_the_timeline_has_every_instant_of_the_documented_order_in_the_order_of_
 
 def test_the_timeline_says_what_happened_and_to_which_shipment() -> None:
     lot = {"expirationDate": "2027-01-01T00:00:00Z"}
-    text = page(
-        of(
+    text = page_text(
+        order_frames(
             created="2026-01-01T01:00:00+01:00",
             fulfillmentOrders=[
                 {
@@ -115,9 +115,9 @@ def test_the_timeline_says_what_happened_and_to_which_shipment() -> None:
             ],
         )
     )
-    assert cells(text, "Timeline")[1:] == [
+    assert section_cells(text, "Timeline")[1:] == [
         ["when (UTC)", "what", "order", "shipment"],  # fulfillment is on the line above
-        ["─" * len(section(text, "Timeline")[2])],
+        ["─" * len(section_lines(text, "Timeline")[2])],
         ["2025-12-31 00:00:00", "It was shipped", "55", "7/0/1"],  # a shipment without a number by its address
         ["2026-01-01 00:00:00", "The order was created at Quivo"],
         ["2026-01-02 00:00:00", "The fulfillment order was created", "55"],
@@ -126,32 +126,41 @@ def test_the_timeline_says_what_happened_and_to_which_shipment() -> None:
     ]
 
 
-def line(identifier: str | None, sku: str | None, quantity: int | None, **more: Any) -> dict[str, Any]:
+def ordered_line(identifier: str | None, sku: str | None, quantity: int | None, **more: Any) -> dict[str, Any]:
     return {"positionIdentifier": identifier, "sku": sku, "quantity": quantity, **more}
 
 
-def lines(text: str) -> list[list[str]]:
-    return cells(text, "Lines")[2:]
+def line_cells(text: str) -> list[list[str]]:
+    return section_cells(text, "Lines")[2:]
 
 
 def test_lines_are_laid_side_by_side_by_identifier_else_by_sku_and_lot() -> None:
-    text = page(
-        of(
+    text = page_text(
+        order_frames(
             positions=[
-                line("L1", "A", 3, lot="x", name="Tea"), line("L2", "A", 4, lot="y", name="Tea"), line("L3", "B", 5, name="Cup"),
+                ordered_line("L1", "A", 3, lot="x", name="Tea"), ordered_line("L2", "A", 4, lot="y", name="Tea"), ordered_line("L3", "B", 5, name="Cup"),
             ],
             fulfillmentOrders=[{
-                "positions": [line(None, "A", 4, lot="y"), line(None, "A", 3, lot="x"), line(None, "other", 5, orderedSku="B")],
+                "positions": [ordered_line(None, "A", 4, lot="y"), ordered_line(None, "A", 3, lot="x"), ordered_line(None, "other", 5, orderedSku="B")],
                 "shipments": [
-                    {"positions": [line("L2", "A", 1, lot="z"), line(None, "B", 2, lot="any")]},
-                    {"positions": [line("L2", "A", 2), line("L1", "A", 3)]},
+                    {"positions": [ordered_line("L2", "A", 1, lot="z"), ordered_line(None, "B", 2, lot="any")]},
+                    {"positions": [ordered_line("L2", "A", 2), ordered_line("L1", "A", 3)]},
                 ],
             }],
-            handlingUnits=[{"handlingPositions": [line("L3", "B", 2)], "childHandlingUnits": [{"handlingPositions": [line("L3", "B", 3)]}]}],
+            handlingUnits=[{"handlingPositions": [ordered_line("L3", "B", 2)], "childHandlingUnits": [{"handlingPositions": [ordered_line("L3", "B", 3)]}]}],
         )
     )  # fmt: skip
-    assert cells(text, "Lines")[0] == ["line", "SKU", "lot", "article", "ordered", "planned", "shipped", "packed"]
-    assert lines(text) == [
+    assert section_cells(text, "Lines")[0] == [
+        "line",
+        "SKU",
+        "lot",
+        "article",
+        "ordered",
+        "planned",
+        "shipped",
+        "packed",
+    ]
+    assert line_cells(text) == [
         ["L1", "A", "x", "Tea", "3", "3", "3", "–"],
         ["L2", "A", "y", "Tea", "4", "4", "3", "–"],
         ["L3", "B", "Cup", "5", "5", "2", "5"],
@@ -159,16 +168,16 @@ def test_lines_are_laid_side_by_side_by_identifier_else_by_sku_and_lot() -> None
 
 
 def test_what_belongs_to_no_single_line_has_a_line_of_its_own() -> None:
-    text = page(
-        of(
-            positions=[line("L1", "A", 3), line("L2", "A", 4)],
+    text = page_text(
+        order_frames(
+            positions=[ordered_line("L1", "A", 3), ordered_line("L2", "A", 4)],
             fulfillmentOrders=[{
-                "positions": [line(None, "A", 3), line(None, "A", 4)],
-                "shipments": [{"positions": [line("L9", "A", 7), line(None, None, 1), line("L1", "A", None)]}],
+                "positions": [ordered_line(None, "A", 3), ordered_line(None, "A", 4)],
+                "shipments": [{"positions": [ordered_line("L9", "A", 7), ordered_line(None, None, 1), ordered_line("L1", "A", None)]}],
             }],
         )
     )  # fmt: skip
-    assert lines(text) == [
+    assert line_cells(text) == [
         ["L1", "A", "3", "–", "?"],
         ["L2", "A", "4", "–", "–"],
         ["A", "(of no single ordered line)", "–", "7", "–"],
@@ -178,22 +187,22 @@ def test_what_belongs_to_no_single_line_has_a_line_of_its_own() -> None:
 
 
 def test_what_was_cancelled_or_reversed_is_not_counted_but_named() -> None:
-    text = page(
-        of(
-            positions=[line("L1", "A", 3)],
+    text = page_text(
+        order_frames(
+            positions=[ordered_line("L1", "A", 3)],
             fulfillmentOrders=[
-                {"fulfillmentOrderId": 5, "cancelled": True, "positions": [line(None, "A", 3)]},
+                {"fulfillmentOrderId": 5, "cancelled": True, "positions": [ordered_line(None, "A", 3)]},
                 {
-                    "fulfillmentOrderId": 6, "cancelled": False, "positions": [line(None, "A", 3)],
+                    "fulfillmentOrderId": 6, "cancelled": False, "positions": [ordered_line(None, "A", 3)],
                     "shipments": [
-                        {"shipmentId": 8, "reversed": True, "positions": [line("L1", "A", 3)]},
-                        {"shipmentId": 9, "reversed": False, "positions": [line("L1", "A", 2)]},
+                        {"shipmentId": 8, "reversed": True, "positions": [ordered_line("L1", "A", 3)]},
+                        {"shipmentId": 9, "reversed": False, "positions": [ordered_line("L1", "A", 2)]},
                     ],
                 },
             ],
         )
     )  # fmt: skip
-    assert lines(text) == [
+    assert line_cells(text) == [
         ["L1", "A", "3", "3", "2"],
         ["Not counted as planned: fulfillment order 5, which was cancelled."],
         ["Not counted as shipped: shipment 8, which was reversed."],
@@ -201,11 +210,13 @@ def test_what_was_cancelled_or_reversed_is_not_counted_but_named() -> None:
 
 
 def test_handling_units_are_a_tree_with_their_contents() -> None:
-    carton = {"type": "CARTON", "handlingPositions": [line("L1", "A", 3), line(None, None, None)]}
-    text = page(
-        of(handlingUnits=[{"type": "PALLET", "sscc": "34", "childHandlingUnits": [carton, {}]}, {"carrier": "C"}])
+    carton = {"type": "CARTON", "handlingPositions": [ordered_line("L1", "A", 3), ordered_line(None, None, None)]}
+    text = page_text(
+        order_frames(
+            handlingUnits=[{"type": "PALLET", "sscc": "34", "childHandlingUnits": [carton, {}]}, {"carrier": "C"}]
+        )
     )
-    assert section(text, "Handling units") == [
+    assert section_lines(text, "Handling units") == [
         "PALLET, sscc 34",
         "├── CARTON",
         "│   ├── 3 × A, line L1",
@@ -217,10 +228,10 @@ def test_handling_units_are_a_tree_with_their_contents() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_units_of_any_depth_are_drawn_with_room_for_each(width: int) -> None:
-    units: list[Any] = [{"sscc": "340123451002530999", "handlingPositions": [line("L100", "SKU-LAST", 9)]}]
+    units: list[Any] = [{"sscc": "340123451002530999", "handlingPositions": [ordered_line("L100", "SKU-LAST", 9)]}]
     for depth in range(120, 0, -1):
         units = [{"type": "CARTON", "sscc": f"3401234510025{depth:05d}", "childHandlingUnits": units}]
-    text = page(of(handlingUnits=units), width)
+    text = page_text(order_frames(handlingUnits=units), width)
     found = re.findall(r"sscc (\d{18})\b", text)
     assert found == sorted(found)
     assert len(set(found)) == 121
@@ -233,7 +244,7 @@ def test_units_of_any_depth_are_drawn_with_room_for_each(width: int) -> None:
 def test_pages_of_the_stand_in_fit_their_width_and_break_no_id(width: int) -> None:
     for number in range(100_001, 100_041):
         frames = flatten([order_json(number)])
-        text = page(frames, width)
+        text = page_text(frames, width)
         assert max(map(len, text.splitlines())) <= width
         words = set(re.split(r"[\s,]+", text))
         for table, column in [
@@ -245,19 +256,26 @@ def test_pages_of_the_stand_in_fit_their_width_and_break_no_id(width: int) -> No
 
 
 def test_a_long_name_is_broken_before_an_id_is() -> None:
-    text = page(
-        of(
-            positions=[line("LINE-00000001", "SKU-000000001", 3, name="A name of an article that is long " * 2)],
-            handlingUnits=[{"handlingPositions": [line("LINE-00000001", "SKU-000000001", 3)]}],
+    text = page_text(
+        order_frames(
+            positions=[
+                ordered_line("LINE-00000001", "SKU-000000001", 3, name="A name of an article that is long " * 2)
+            ],
+            handlingUnits=[{"handlingPositions": [ordered_line("LINE-00000001", "SKU-000000001", 3)]}],
         ),
         80,
     )
-    assert any(cell[:2] == ["LINE-00000001", "SKU-000000001"] for cell in cells(text, "Lines"))
+    assert any(cell[:2] == ["LINE-00000001", "SKU-000000001"] for cell in section_cells(text, "Lines"))
 
 
 def test_an_id_longer_than_the_page_is_folded_and_not_cut() -> None:
     long = "X" * 300
-    text = page(of(orderIdentifier=long, positions=[line(long, long, 1, lot=long)], handlingUnits=[{"sscc": long}]), 80)
+    text = page_text(
+        order_frames(
+            orderIdentifier=long, positions=[ordered_line(long, long, 1, lot=long)], handlingUnits=[{"sscc": long}]
+        ),
+        80,
+    )
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("X") == 5 * 300
 
@@ -265,20 +283,22 @@ def test_an_id_longer_than_the_page_is_folded_and_not_cut() -> None:
 # What is not on it
 
 
-def canaries(value: Any, name: str = "") -> Any:
+def with_canary_values(value: Any, name: str = "") -> Any:
     """The documented order with another text in each field."""
     if isinstance(value, dict):
-        return {key: canaries(inner, f"{name}.{key}") for key, inner in value.items()} or {"canary": f"free{name}"}
+        return {key: with_canary_values(inner, f"{name}.{key}") for key, inner in value.items()} or {
+            "canary": f"free{name}"
+        }
     if isinstance(value, list):
-        return [canaries(inner, name) for inner in value]
+        return [with_canary_values(inner, name) for inner in value]
     if isinstance(value, str) and not value.startswith("20"):
         return f"canary{name}"
     return value
 
 
 def test_no_personal_and_no_secret_value_is_on_the_page() -> None:
-    frames = flatten([json.dumps(canaries(DOCUMENTED))])
-    text = page(frames, 1000)
+    frames = flatten([json.dumps(with_canary_values(DOCUMENTED))])
+    text = page_text(frames, 1000)
     seen = set(re.findall(r"canary[\w.]*|free[.]\w*", text))
     classes = {
         value: column.privacy
@@ -291,18 +311,18 @@ def test_no_personal_and_no_secret_value_is_on_the_page() -> None:
     assert {classes[value] for value in seen} == {Privacy.NONE}
     for value, privacy in classes.items():
         assert privacy is Privacy.NONE or value == "123.0" or value not in text, value
-    assert b"canary.deliveryAddress.name1" in document(frames)
+    assert b"canary.deliveryAddress.name1" in order_as_json(frames)
 
 
-MEANT = "[bold red]x[/] :smile: \x1b[31mred\x1b]0;title\x07 \x9b31m \u202eevil\r\nnew\tline\0 [link=http://x.example]y[/link]"
+HOSTILE_TEXT = "[bold red]x[/] :smile: \x1b[31mred\x1b]0;title\x07 \x9b31m \u202eevil\r\nnew\tline\0 [link=http://x.example]y[/link]"
 
 
 def test_a_text_of_the_data_is_neither_markup_nor_an_order_to_the_terminal() -> None:
-    text = page(
-        of(
-            orderStatus=MEANT, sellerName=MEANT, positions=[line(MEANT, MEANT, 1, name=MEANT, lot=MEANT)],
-            handlingUnits=[{"type": MEANT, "sscc": MEANT, "handlingPositions": [line(MEANT, MEANT, 1)]}],
-            fulfillmentOrders=[{"warehouseName": MEANT}],
+    text = page_text(
+        order_frames(
+            orderStatus=HOSTILE_TEXT, sellerName=HOSTILE_TEXT, positions=[ordered_line(HOSTILE_TEXT, HOSTILE_TEXT, 1, name=HOSTILE_TEXT, lot=HOSTILE_TEXT)],
+            handlingUnits=[{"type": HOSTILE_TEXT, "sscc": HOSTILE_TEXT, "handlingPositions": [ordered_line(HOSTILE_TEXT, HOSTILE_TEXT, 1)]}],
+            fulfillmentOrders=[{"warehouseName": HOSTILE_TEXT}],
         ),
         1000,
     )  # fmt: skip
@@ -319,19 +339,19 @@ def test_a_text_of_the_data_is_neither_markup_nor_an_order_to_the_terminal() -> 
 
 def test_the_document_is_the_whole_order_as_one_json_document() -> None:
     body = order_json(100_022)
-    order = json.loads(document(flatten([body])))
+    order = json.loads(order_as_json(flatten([body])))
     assert order["orderId"] == 100_022
     assert order["deliveryAddress"] == {
         k: v for k, v in json.loads(body)["deliveryAddress"].items() if v not in (None, [])
     }
-    assert document(flatten([body])).count(b"\n") > 100
+    assert order_as_json(flatten([body])).count(b"\n") > 100
 
 
 def test_the_document_holds_no_order_to_a_terminal_and_numbers_as_they_were() -> None:
     free = '{"n":1.10,"big":12345678901234567890.0}'
-    text = f'{{"orderId":7,"comment":{json.dumps(MEANT, ensure_ascii=False)},"customAttributes":{free}}}'
-    told = document(flatten([text])).decode()
-    assert json.loads(told)["comment"] == MEANT
+    text = f'{{"orderId":7,"comment":{json.dumps(HOSTILE_TEXT, ensure_ascii=False)},"customAttributes":{free}}}'
+    told = order_as_json(flatten([text])).decode()
+    assert json.loads(told)["comment"] == HOSTILE_TEXT
     assert all(sign == "\n" or sign.isprintable() for sign in told)
     assert '"n": 1.10' in told
     assert "12345678901234567890.0" in told
@@ -349,16 +369,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_an_order_of_a_dataset_is_found_with_its_rows_alone(dataset: Dataset) -> None:
-    assert page(found(dataset, 100_008)) == page(flatten([order_json(100_008)]))
+    assert page_text(read_order(dataset, 100_008)) == page_text(flatten([order_json(100_008)]))
 
 
 def test_an_order_that_failed_is_told_with_its_failure(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match=r"Order 5 is in no table of .*seller_id of orders must be a whole number"):
-        found(dataset, 5)
+        read_order(dataset, 5)
     with pytest.raises(ConfigError, match=r"Order 6 is in no table of .*JSON is broken"):
-        found(dataset, 6)
+        read_order(dataset, 6)
 
 
 def test_an_order_that_was_never_built_is_told(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match=r"Order 4711 is not among the 32 orders of .*Refetch it"):
-        found(dataset, 4711)
+        read_order(dataset, 4711)

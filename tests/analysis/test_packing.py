@@ -15,7 +15,7 @@ import quivo_frames as qf
 from quivo_frames.analysis.checks.packing import gs1_check_digit
 
 
-def by_hand(digits: str) -> int:
+def check_digit_by_hand(digits: str) -> int:
     total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
     return -total % 10
 
@@ -25,17 +25,17 @@ def test_the_check_digit_is_that_of_others() -> None:
     numbers = ["0" * 17, "9" * 17, "34012345000000001", *(f"{dice.randrange(10**17):017}" for _ in range(20_000))]
     found = pl.DataFrame({"number": numbers}).select(gs1_check_digit(pl.col("number").cast(pl.Int64)))
     assert found.to_series().to_list() == [gs1_standard_check_digit(number) for number in numbers]
-    assert found.to_series().to_list() == [by_hand(number) for number in numbers]
+    assert found.to_series().to_list() == [check_digit_by_hand(number) for number in numbers]
 
 
 @pytest.mark.parametrize("length", [7, 11, 12, 13])
 def test_shorter_numbers_have_it_too(length: int) -> None:
     number = "629104150021357"[:length]
     found = pl.select(gs1_check_digit(pl.lit(int(number)))).item()
-    assert found == gs1_standard_check_digit(number) == by_hand(number)
+    assert found == gs1_standard_check_digit(number) == check_digit_by_hand(number)
 
 
-def damaged(sscc: str, dice: random.Random) -> str:
+def damage_sscc(sscc: str, dice: random.Random) -> str:
     """A digit changed, two neighbours changed places, a character more or less, or as it is."""
     at = dice.randrange(17)
     return dice.choice([
@@ -58,7 +58,7 @@ def is_sscc(text: str) -> bool:
 def test_what_is_no_sscc_is_found_and_nothing_else() -> None:
     dice = random.Random(6)
     stems = [f"{dice.randrange(10**17):017}" for _ in range(5000)]
-    ssccs = [damaged(f"{stem}{by_hand(stem)}", dice) for stem in stems]
+    ssccs = [damage_sscc(f"{stem}{check_digit_by_hand(stem)}", dice) for stem in stems]
     orders = [
         json.dumps({"orderId": place, "handlingUnits": [{"sscc": sscc}]}).encode() for place, sscc in enumerate(ssccs)
     ]

@@ -30,7 +30,7 @@ OTHER_UNIT = dict.fromkeys(_SSCCS, OTHER_SSCC)
 """Changes that let two orders not share a handling unit."""
 
 
-class Case(NamedTuple):
+class CheckCase(NamedTuple):
     """What makes one check speak, what is nearly the same and must not, and what leaves it nothing to judge."""
 
     fires: Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -124,7 +124,7 @@ def fair_order(order_id: int = 1001) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def changed(changes: Mapping[str, Any], order_id: int = 1001) -> dict[str, Any]:
+def changed_order(changes: Mapping[str, Any], order_id: int = 1001) -> dict[str, Any]:
     """The fair order with changes; a place one past the end of a list adds to it."""
     order = copy.deepcopy(fair_order(order_id))
     for path, value in changes.items():
@@ -141,10 +141,10 @@ def changed(changes: Mapping[str, Any], order_id: int = 1001) -> dict[str, Any]:
     return order
 
 
-def audited(changes: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (), **options: Any) -> Findings:
+def audit_changed_order(changes: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (), **options: Any) -> Findings:
     """What an audit finds in the fair order with these changes; of a list of changes, one order each (1001, 1002, …)."""
     each = changes if isinstance(changes, list | tuple) and changes else [changes or {}]
-    orders = [changed(change, 1001 + place) for place, change in enumerate(each)]
+    orders = [changed_order(change, 1001 + place) for place, change in enumerate(each)]
     tables = qf.flatten([json.dumps(order).encode() for order in orders])
     assert tables.failures.is_empty(), tables.failures["message"].to_list()
     return qf.audit(tables, **{"as_of": AS_OF, **options})

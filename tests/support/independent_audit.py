@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 LATE = timedelta(hours=1)
 
 
-def drawn() -> list[dict[str, Any]]:
+def orders_with_faults() -> list[dict[str, Any]]:
     """Stand-in orders, some of which take something over from the one before."""
     orders = [json.loads(order_json(order_id)) for order_id in range(100001, 101501)]
     for before, order in pairwise(orders):
-        theirs, own = (next((shipment for _, shipment in live(each)), {}) for each in (before, order))
+        theirs, own = (next((shipment for _, shipment in valid_shipments(each)), {}) for each in (before, order))
         if order["orderId"] % 10 == 0 and "trackingNumber" in own:
             own["trackingNumber"] = theirs.get("trackingNumber")
         if order["orderId"] % 10 == 1:
@@ -30,7 +30,7 @@ def drawn() -> list[dict[str, Any]]:
     return orders
 
 
-def live(order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def valid_shipments(order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Shipments that count, with their key."""
     for f, held in enumerate(order.get("fulfillmentOrders") or ()):
         for s, shipment in enumerate(held.get("shipments") or ()):
@@ -38,15 +38,15 @@ def live(order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{order['orderId']}/{f}/{s}", shipment
 
 
-def instant(record: dict[str, Any], key: str) -> datetime | None:
+def read_instant(record: dict[str, Any], key: str) -> datetime | None:
     return datetime.fromisoformat(record[key]) if record.get(key) else None
 
 
-def day(record: dict[str, Any], key: str) -> date | None:
+def read_day(record: dict[str, Any], key: str) -> date | None:
     return date.fromisoformat(record[key]) if record.get(key) else None
 
 
-def after_day(when: datetime | None, last: date | None) -> bool:
+def is_after_day(when: datetime | None, last: date | None) -> bool:
     """Whether the instant is later than the last moment of the day in Vienna, and an hour."""
     if when is None or last is None:
         return False
@@ -55,27 +55,27 @@ def after_day(when: datetime | None, last: date | None) -> bool:
     return when >= midnight.astimezone(UTC) + LATE
 
 
-def after(when: datetime | None, other: datetime | None) -> bool:
+def is_after(when: datetime | None, other: datetime | None) -> bool:
     return when is not None and other is not None and when > other + LATE
 
 
-def walked(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
+def expected_findings(orders: list[dict[str, Any]]) -> dict[str, set[str]]:
     """Keys of the rows that each check should find."""
     found: dict[str, set[str]] = defaultdict(set)
     seen: set[str] = set()
     for order in orders:
         count = 0
-        for key, shipment in live(order):
+        for key, shipment in valid_shipments(order):
             count += 1
-            delivered, shipped = instant(shipment, "deliveryDate"), instant(shipment, "shipDate")
-            if after_day(delivered, day(order, "latestDeliveryDate")):
+            delivered, shipped = read_instant(shipment, "deliveryDate"), read_instant(shipment, "shipDate")
+            if is_after_day(delivered, read_day(order, "latestDeliveryDate")):
                 found["delivered_late"].add(key)
-            if after_day(shipped, day(order, "latestShipDate")):
+            if is_after_day(shipped, read_day(order, "latestShipDate")):
                 found["shipped_late"].add(key)
-            if after(delivered, instant(shipment, "expectedDeliveryDate")):
+            if is_after(delivered, read_instant(shipment, "expectedDeliveryDate")):
                 found["later_than_expected"].add(key)
-            start, end = (instant(shipment, f"deliveryWindow{which}Time") for which in ("Start", "End"))
-            if after(delivered, end) or after(start, delivered):
+            start, end = (read_instant(shipment, f"deliveryWindow{which}Time") for which in ("Start", "End"))
+            if is_after(delivered, end) or is_after(start, delivered):
                 found["outside_window"].add(key)
             numbers = {shipment.get("trackingNumber"), *(shipment.get("trackingNumbers") or ())} - {None, ""}
             if numbers & seen:

@@ -21,23 +21,23 @@ import polars as pl
 from quivo_frames.analysis.checks import chronology, data, money, packing, quantities, service, tracing
 from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.check import Check, Severity
-from quivo_frames.analysis.checks.findings import FINDINGS, Finding, Findings, worst_first
+from quivo_frames.analysis.checks.findings import FINDINGS, Finding, Findings, sort_findings
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.time import When
+from quivo_frames.model.time import InstantLike
 
-__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit", "chosen"]
+__all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit", "select_checks"]
 
-ROOMS = (quantities, packing, chronology, service, tracing, money, data)
+CHECK_MODULES = (quantities, packing, chronology, service, tracing, money, data)
 CHECKS: dict[str, Check] = {
-    found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Check)
+    found.name: found for room in CHECK_MODULES for found in vars(room).values() if isinstance(found, Check)
 }
 """All checks by name, room by room."""
 
 
 def audit(
-    tables: Mapping[str, pl.DataFrame] | Books, as_of: When | None = None, *,
+    tables: Mapping[str, pl.DataFrame] | OrderView, as_of: InstantLike | None = None, *,
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
 ) -> Findings:  # fmt: skip
@@ -51,16 +51,16 @@ def audit(
     Raises:
         ConfigError: a check, a threshold or a time zone that does not exist, or a date that is none.
     """
-    checks = chosen(tuple(only), tuple(skip))
-    with_limits = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
-    books = Books.of(tables, as_of)
-    found = pl.collect_all([check.findings(books, with_limits) for check in checks])
-    nothing = FINDINGS.empty().with_columns(personal=pl.lit(None, pl.String))
+    checks = select_checks(tuple(only), tuple(skip))
+    with_limits = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
+    view = OrderView.from_tables(tables, as_of)
+    found = pl.collect_all([check.find_violations(view, with_limits) for check in checks])
+    nothing = FINDINGS.empty_frame().with_columns(personal=pl.lit(None, pl.String))
     every = pl.concat([nothing, *(frame.select(nothing.columns) for frame in found)])
-    return worst_first(every, books.as_of, personal=personal)
+    return sort_findings(every, view.as_of, personal=personal)
 
 
-def chosen(only: Collection[str], skip: Collection[str]) -> list[Check]:
+def select_checks(only: Collection[str], skip: Collection[str]) -> list[Check]:
     """The checks that these names leave; all of them without names.
 
     Raises:

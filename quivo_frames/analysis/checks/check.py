@@ -9,8 +9,8 @@ from enum import StrEnum
 import polars as pl
 
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.definition import defined
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.definition import parse_docstring
+from quivo_frames.analysis.milestones import OrderView
 
 
 class Severity(StrEnum):
@@ -21,7 +21,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-Run = Callable[[Books, Limits], pl.LazyFrame]
+CheckFunction = Callable[[OrderView, Limits], pl.LazyFrame]
 """Books and limits -> what `told` makes of the rows that break the rule."""
 
 
@@ -33,37 +33,37 @@ class Check:
     severity: Severity
     table: str
     reference: str
-    run: Run
+    function: CheckFunction
 
     @property
     def title(self) -> str:
         """What it finds, in a sentence."""
-        return defined(self.run).title
+        return parse_docstring(self.function).title
 
     @property
     def definition(self) -> str:
         """How exactly it is defined."""
-        return defined(self.run).text
+        return parse_docstring(self.function).text
 
     @property
     def limits(self) -> str:
         """What it cannot see."""
-        return defined(self.run).limits
+        return parse_docstring(self.function).limits
 
-    def findings(self, books: Books, limits: Limits) -> pl.LazyFrame:
+    def find_violations(self, view: OrderView, limits: Limits) -> pl.LazyFrame:
         """The rows that break the rule, as findings (with the column `personal` beside)."""
-        return self.run(books, limits).with_columns(
+        return self.function(view, limits).with_columns(
             check=pl.lit(self.name), severity=pl.lit(str(self.severity)), reference=pl.lit(self.reference),
             table=pl.coalesce("table", pl.lit(self.table)),
         )  # fmt: skip
 
 
-def check(severity: Severity, table: str, reference: str) -> Callable[[Run], Check]:
+def define_check(severity: Severity, table: str, reference: str) -> Callable[[CheckFunction], Check]:
     """Makes a check of a function; its docstring: what is found, the definition, and `Limits:` what it cannot see."""
     return lambda run: Check(run.__name__, severity, table, reference, run)
 
 
-def told(
+def report_rows(
     rows: pl.LazyFrame, key: str, message: str, *words: str | pl.Expr,
     evidence: dict[str, str | pl.Expr] | None = None, personal: dict[str, str | pl.Expr] | None = None,
     table: str | None = None,
@@ -76,36 +76,38 @@ def told(
     return rows.select(
         "order_id",
         row_key=pl.col(key).cast(pl.String),
-        message=pl.format(f"Order {{}}: {message}", "order_id", *map(shown, words)),
-        evidence=_listed(evidence or {}),
-        personal=_listed(personal or {}),
+        message=pl.format(f"Order {{}}: {message}", "order_id", *map(value_text, words)),
+        evidence=_format_evidence(evidence or {}),
+        personal=_format_evidence(personal or {}),
         table=pl.lit(table, pl.String),
     )
 
 
-def _listed(values: dict[str, str | pl.Expr]) -> pl.Expr:
+def _format_evidence(values: dict[str, str | pl.Expr]) -> pl.Expr:
     if not values:
         return pl.lit(None, pl.String)
-    return pl.concat_str([pl.format(f"{name}={{}}", shown(value)) for name, value in values.items()], separator=", ")
+    return pl.concat_str(
+        [pl.format(f"{name}={{}}", value_text(value)) for name, value in values.items()], separator=", "
+    )
 
 
-def shown(value: str | pl.Expr) -> pl.Expr:
+def value_text(value: str | pl.Expr) -> pl.Expr:
     """A value (a column by name) as text; "?" where it is not known."""
     return (pl.col(value) if isinstance(value, str) else value).cast(pl.String).fill_null("?")
 
 
-def at(value: str | pl.Expr) -> pl.Expr:
+def instant_text(value: str | pl.Expr) -> pl.Expr:
     """An instant as text, to the minute: 2026-06-01 12:00 UTC."""
     return (pl.col(value) if isinstance(value, str) else value).dt.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def amount(value: str | pl.Expr) -> pl.Expr:
+def amount_text(value: str | pl.Expr) -> pl.Expr:
     """Money or a measure as text, without trailing zeros."""
-    text = shown(value)
+    text = value_text(value)
     return pl.when(text.str.contains(r"\.\d*0+$")).then(text.str.replace(r"\.?0+$", "")).otherwise(text)
 
 
-def days(value: pl.Expr) -> pl.Expr:
+def days_text(value: pl.Expr) -> pl.Expr:
     """A duration as text, in days to one decimal."""
     return (value.dt.total_minutes() / 1440).round(1).cast(pl.String)
 
@@ -116,6 +118,6 @@ def local_day(value: str | pl.Expr, limits: Limits) -> pl.Expr:
     return instant.dt.convert_time_zone(limits.time_zone).dt.date()
 
 
-def joined(rows: pl.LazyFrame, books: Books, *columns: str) -> pl.LazyFrame:
+def with_milestones(rows: pl.LazyFrame, view: OrderView, *columns: str) -> pl.LazyFrame:
     """The rows, with these columns of their order's milestones beside."""
-    return rows.join(books.milestones.select("order_id", *columns), on="order_id", how="left")
+    return rows.join(view.milestones.select("order_id", *columns), on="order_id", how="left")

@@ -6,17 +6,24 @@ from datetime import timedelta
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, at, check, days, joined, told
+from quivo_frames.analysis.checks.check import (
+    Severity,
+    days_text,
+    define_check,
+    instant_text,
+    report_rows,
+    with_milestones,
+)
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import Books
-from quivo_frames.model.tables import key_of
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.model.tables import primary_key_of
 
 _EVENTS = "Own rule: ordered, exported, planned, shipped, delivered, proven, completed, in this order"
 _FUTURE = "Own rule: no answer knows the future"
 _CANCELLED = "Own rule: what was cancelled is not shipped"
 _BACKLOG = "Own rule: orders do not stand still"
 
-_HAPPENED = {
+_PAST_EVENTS = {
     "orders": ("created", "order_date", "exported_at", "cancel_requested_at", "completed_at"),
     "fulfillment_orders": ("fulfillment_order_created",),
     "shipments": ("ship_date", "delivery_date", "pod_date"),
@@ -24,127 +31,136 @@ _HAPPENED = {
 """Instants that tell of what has happened; others may be plans."""
 
 
-def _too_early(rows: pl.LazyFrame, key: str, event: str, before: str, message: str, limits: Limits) -> pl.LazyFrame:
+def _report_too_early(
+    rows: pl.LazyFrame, key: str, event: str, before: str, message: str, limits: Limits
+) -> pl.LazyFrame:
     """The rows with an event earlier than what it follows, by more than clocks differ; `{}` are the two instants."""
     early = rows.filter(pl.col(before) - pl.col(event) > timedelta(minutes=limits.clock_minutes))
-    return told(early, key, message, at(event), at(before), evidence={event: at(event), before: at(before)})
+    return report_rows(
+        early,
+        key,
+        message,
+        instant_text(event),
+        instant_text(before),
+        evidence={event: instant_text(event), before: instant_text(before)},
+    )
 
 
-def _with_plan(rows: pl.LazyFrame, books: Books) -> pl.LazyFrame:
+def _with_planning_time(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
     """Shipments, with when their fulfillment order was created."""
-    plans = books["fulfillment_orders"].select("fulfillment_order_key", "fulfillment_order_created")
+    plans = view["fulfillment_orders"].select("fulfillment_order_key", "fulfillment_order_created")
     return rows.join(plans, on="fulfillment_order_key", how="left")
 
 
-@check(Severity.WARNING, "orders", _EVENTS)
-def exported_before_ordered(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _EVENTS)
+def exported_before_ordered(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was exported before the customer ordered.
 
     `exported_at` is earlier than `order_date` by more than `clock_minutes`.
 
     Limits: orders without one of the two instants are left out.
     """
-    return _too_early(
-        books.milestones, "order_id", "exported_at", "order_date", "exported at {}, but ordered only at {}.", limits
+    return _report_too_early(
+        view.milestones, "order_id", "exported_at", "order_date", "exported at {}, but ordered only at {}.", limits
     )
 
 
-@check(Severity.INFO, "fulfillment_orders", _EVENTS)
-def planned_before_exported(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "fulfillment_orders", _EVENTS)
+def planned_before_exported(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A fulfillment order was created before its order was exported.
 
     `fulfillment_order_created` is earlier than the order's `exported_at` by more than `clock_minutes`.
 
     Limits: what an export is, is not documented; an order that is exported once more looks the same.
     """
-    return _too_early(
-        joined(books["fulfillment_orders"], books, "exported_at"), "fulfillment_order_key", "fulfillment_order_created",
+    return _report_too_early(
+        with_milestones(view["fulfillment_orders"], view, "exported_at"), "fulfillment_order_key", "fulfillment_order_created",
         "exported_at", "its fulfillment order was created at {}, but the order exported only at {}.", limits,
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipments", _EVENTS)
-def shipped_before_planned(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _EVENTS)
+def shipped_before_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left before its fulfillment order was created.
 
     `ship_date` is earlier than `fulfillment_order_created` by more than `clock_minutes`.
 
     Limits: reversed shipments are left out, and a `ship_date` that is a day without a time counts from its midnight.
     """
-    return _too_early(
-        _with_plan(books.shipments, books), "shipment_key", "ship_date", "fulfillment_order_created",
+    return _report_too_early(
+        _with_planning_time(view.valid_shipments, view), "shipment_key", "ship_date", "fulfillment_order_created",
         "shipped at {}, but its fulfillment order was created only at {}.", limits,
     )  # fmt: skip
 
 
-@check(Severity.INFO, "shipments", _EVENTS)
-def picked_up_before_planned(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "shipments", _EVENTS)
+def picked_up_before_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The carrier's pick-up lies before the fulfillment order was created.
 
     `carrier_pick_up_date` is earlier than `fulfillment_order_created` by more than `clock_minutes`.
 
     Limits: reversed shipments are left out; whether the carrier came then, or was only to come, is not documented.
     """
-    return _too_early(
-        _with_plan(books.shipments, books), "shipment_key", "carrier_pick_up_date", "fulfillment_order_created",
+    return _report_too_early(
+        _with_planning_time(view.valid_shipments, view), "shipment_key", "carrier_pick_up_date", "fulfillment_order_created",
         "picked up at {}, but its fulfillment order was created only at {}.", limits,
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "shipments", _EVENTS)
-def delivered_before_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "shipments", _EVENTS)
+def delivered_before_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before it was shipped.
 
     `delivery_date` is earlier than `ship_date` by more than `clock_minutes`.
 
     Limits: reversed shipments are left out; a `delivery_date` that is a day without a time counts from its midnight.
     """
-    return _too_early(
-        books.shipments, "shipment_key", "delivery_date", "ship_date",
+    return _report_too_early(
+        view.valid_shipments, "shipment_key", "delivery_date", "ship_date",
         "delivered at {}, but shipped only at {}.", limits,
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipments", _EVENTS)
-def delivered_before_pickup(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _EVENTS)
+def delivered_before_pickup(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before the carrier's pick-up.
 
     `delivery_date` is earlier than `carrier_pick_up_date` by more than `clock_minutes`.
 
     Limits: reversed shipments are left out; whether the carrier came then, or was only to come, is not documented.
     """
-    return _too_early(
-        books.shipments, "shipment_key", "delivery_date", "carrier_pick_up_date",
+    return _report_too_early(
+        view.valid_shipments, "shipment_key", "delivery_date", "carrier_pick_up_date",
         "delivered at {}, but picked up only at {}.", limits,
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipments", _EVENTS)
-def pod_before_delivery(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _EVENTS)
+def pod_before_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Delivery was proven before it took place.
 
     `pod_date` is earlier than `delivery_date` by more than `clock_minutes`.
 
     Limits: reversed shipments are left out; a `pod_date` that is a day without a time counts from its midnight.
     """
-    return _too_early(
-        books.shipments, "shipment_key", "pod_date", "delivery_date",
+    return _report_too_early(
+        view.valid_shipments, "shipment_key", "pod_date", "delivery_date",
         "delivery proven at {}, but delivered only at {}.", limits,
     )  # fmt: skip
 
 
-def _departures(books: Books) -> pl.LazyFrame:
+def _departure_times(view: OrderView) -> pl.LazyFrame:
     """Orders, with when their first and last shipment left; null while that of one shipment is not known."""
     left = pl.col("ship_date")
     known = left.null_count() == 0
-    departures = books.shipments.group_by("order_id").agg(
+    departures = view.valid_shipments.group_by("order_id").agg(
         ship_date=pl.when(known).then(left.min()), last_ship_date=pl.when(known).then(left.max())
     )
-    return books.milestones.join(departures, on="order_id")
+    return view.milestones.join(departures, on="order_id")
 
 
-@check(Severity.WARNING, "orders", _EVENTS)
-def completed_before_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _EVENTS)
+def completed_before_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was completed before its first shipment left.
 
     `completed_at` is earlier than the first `ship_date` of its shipments by more than `clock_minutes`.
@@ -152,14 +168,14 @@ def completed_before_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     Limits: reversed shipments are left out, and orders with a shipment that has no `ship_date`; what makes an order
     complete is not documented.
     """
-    return _too_early(
-        _departures(books), "order_id", "completed_at", "ship_date",
+    return _report_too_early(
+        _departure_times(view), "order_id", "completed_at", "ship_date",
         "completed at {}, but first shipped only at {}.", limits,
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", _FUTURE)
-def in_the_future(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _FUTURE)
+def in_the_future(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Something that has happened is dated later than anybody could know of it.
 
     An instant of an order, a fulfillment order or a shipment is later than `as_of` and later than when the order's
@@ -171,62 +187,64 @@ def in_the_future(books: Books, limits: Limits) -> pl.LazyFrame:
     when their answer arrived nor when they were modified, are left out.
     """
     answered = pl.coalesce("fetched_at", "last_modified")
-    known = pl.when(answered.is_not_null()).then(pl.max_horizontal(answered, pl.lit(books.as_of)))
-    answers = books.told("orders").select("order_id", known_at=known)
-    rows = {table: books.told(table) for table in _HAPPENED}
+    known = pl.when(answered.is_not_null()).then(pl.max_horizontal(answered, pl.lit(view.as_of)))
+    answers = view.whole_table("orders").select("order_id", known_at=known)
+    rows = {table: view.whole_table(table) for table in _PAST_EVENTS}
     rows["shipments"] = rows["shipments"].filter(pl.col("reversed").ne_missing(other=True))
-    return pl.concat(_ahead(frame.join(answers, on="order_id"), table, limits) for table, frame in rows.items())
+    return pl.concat(
+        _report_future_instants(frame.join(answers, on="order_id"), table, limits) for table, frame in rows.items()
+    )
 
 
-def _ahead(rows: pl.LazyFrame, table: str, limits: Limits) -> pl.LazyFrame:
+def _report_future_instants(rows: pl.LazyFrame, table: str, limits: Limits) -> pl.LazyFrame:
     allowed = timedelta(hours=limits.future_hours)
-    ahead = {name: pl.col(name) - pl.col("known_at") > allowed for name in _HAPPENED[table]}
-    which = [pl.when(wrong).then(pl.format(f"{name} {{}}", at(name))) for name, wrong in ahead.items()]
-    return told(
-        rows.filter(pl.any_horizontal(*ahead.values())), key_of(table), "{}: later than {}, when it was known.",
-        pl.concat_str(which, separator=", ", ignore_nulls=True), at("known_at"),
-        evidence={name: at(name) for name in (*ahead, "known_at")}, table=table,
+    ahead = {name: pl.col(name) - pl.col("known_at") > allowed for name in _PAST_EVENTS[table]}
+    which = [pl.when(wrong).then(pl.format(f"{name} {{}}", instant_text(name))) for name, wrong in ahead.items()]
+    return report_rows(
+        rows.filter(pl.any_horizontal(*ahead.values())), primary_key_of(table), "{}: later than {}, when it was known.",
+        pl.concat_str(which, separator=", ", ignore_nulls=True), instant_text("known_at"),
+        evidence={name: instant_text(name) for name in (*ahead, "known_at")}, table=table,
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "fulfillment_orders", _CANCELLED)
-def shipped_though_cancelled(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "fulfillment_orders", _CANCELLED)
+def shipped_though_cancelled(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A fulfillment order was cancelled, and yet something of it was shipped.
 
     It is `cancelled` and has shipments with a `ship_date` that are not reversed.
 
     Limits: when it was cancelled is not told, so goods that left before look the same.
     """
-    shipped = books.shipments.group_by("fulfillment_order_key").agg(
+    shipped = view.valid_shipments.group_by("fulfillment_order_key").agg(
         shipments=pl.col("ship_date").count(), ship_date=pl.col("ship_date").min()
     )
-    cancelled = books["fulfillment_orders"].filter("cancelled")
-    return told(
+    cancelled = view["fulfillment_orders"].filter("cancelled")
+    return report_rows(
         cancelled.join(shipped.filter(pl.col("shipments") > 0), on="fulfillment_order_key"), "fulfillment_order_key",
-        "its fulfillment order is cancelled, but was shipped at {}.", at("ship_date"),
-        evidence={"shipments": "shipments", "ship_date": at("ship_date")},
+        "its fulfillment order is cancelled, but was shipped at {}.", instant_text("ship_date"),
+        evidence={"shipments": "shipments", "ship_date": instant_text("ship_date")},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipments", _CANCELLED)
-def shipped_after_cancel_request(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _CANCELLED)
+def shipped_after_cancel_request(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left after the order was to be cancelled.
 
     `ship_date` is later than the order's `cancel_requested_at` by more than `clock_minutes`; it is not reversed.
 
     Limits: whether the request was accepted is not told; it may have been too late.
     """
-    rows = joined(books.shipments, books, "cancel_requested_at")
+    rows = with_milestones(view.valid_shipments, view, "cancel_requested_at")
     after = pl.col("ship_date") - pl.col("cancel_requested_at") > timedelta(minutes=limits.clock_minutes)
-    return told(
+    return report_rows(
         rows.filter(after), "shipment_key", "shipped at {}, although it was to be cancelled since {}.",
-        at("ship_date"), at("cancel_requested_at"),
-        evidence={"ship_date": at("ship_date"), "cancel_requested_at": at("cancel_requested_at")},
+        instant_text("ship_date"), instant_text("cancel_requested_at"),
+        evidence={"ship_date": instant_text("ship_date"), "cancel_requested_at": instant_text("cancel_requested_at")},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "orders", _EVENTS)
-def completed_without_shipment(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "orders", _EVENTS)
+def completed_without_shipment(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """An order is completed, and nothing of it was shipped.
 
     It has `completed_at`, ordered lines, a fulfillment order that is not cancelled, and no shipment that is not
@@ -236,15 +254,15 @@ def completed_without_shipment(books: Books, limits: Limits) -> pl.LazyFrame:  #
     """
     planned = (pl.col("fulfillment_orders") > 0) & ~pl.col("called_off")
     nothing = (pl.col("shipments") == 0) & pl.col("completed_at").is_not_null()
-    return told(
-        books.milestones.filter(nothing, planned).join(books["order_positions"], on="order_id", how="semi"), "order_id",
-        "completed at {}, but nothing was shipped.", at("completed_at"),
-        evidence={"completed_at": at("completed_at"), "shipments": "shipments"},
+    return report_rows(
+        view.milestones.filter(nothing, planned).join(view["order_positions"], on="order_id", how="semi"), "order_id",
+        "completed at {}, but nothing was shipped.", instant_text("completed_at"),
+        evidence={"completed_at": instant_text("completed_at"), "shipments": "shipments"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", _BACKLOG)
-def not_completed(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _BACKLOG)
+def not_completed(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was shipped long ago and is not completed.
 
     Its last shipment left more than `complete_days` before the answer arrived (or `as_of`, if that is earlier); it has
@@ -255,15 +273,15 @@ def not_completed(books: Books, limits: Limits) -> pl.LazyFrame:
     """
     waited = pl.col("known_at") - pl.col("last_ship_date")
     open_ = pl.col("completed_at").is_null() & ~pl.col("called_off")
-    return told(
-        _departures(books).filter(waited > timedelta(days=limits.complete_days), open_), "order_id",
-        "last shipped {} days before {}, and not completed.", days(waited), at("known_at"),
-        evidence={"last_ship_date": at("last_ship_date"), "known_at": at("known_at")},
+    return report_rows(
+        _departure_times(view).filter(waited > timedelta(days=limits.complete_days), open_), "order_id",
+        "last shipped {} days before {}, and not completed.", days_text(waited), instant_text("known_at"),
+        evidence={"last_ship_date": instant_text("last_ship_date"), "known_at": instant_text("known_at")},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", _BACKLOG)
-def not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _BACKLOG)
+def not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was placed long ago, and nothing of it was shipped.
 
     It was placed (`order_date`, else `created`) more than `ship_days` before the answer arrived (or `as_of`, if that is
@@ -273,8 +291,8 @@ def not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     """
     waited = pl.col("known_at") - pl.col("placed")
     waiting = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
-    return told(
-        books.milestones.filter(waited > timedelta(days=limits.ship_days), waiting), "order_id",
-        "placed {} days before {}, and nothing was shipped.", days(waited), at("known_at"),
-        evidence={"placed": at("placed"), "known_at": at("known_at"), "shipments": "shipments"},
+    return report_rows(
+        view.milestones.filter(waited > timedelta(days=limits.ship_days), waiting), "order_id",
+        "placed {} days before {}, and nothing was shipped.", days_text(waited), instant_text("known_at"),
+        evidence={"placed": instant_text("placed"), "known_at": instant_text("known_at"), "shipments": "shipments"},
     )  # fmt: skip

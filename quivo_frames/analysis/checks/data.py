@@ -6,41 +6,41 @@ from functools import cache
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount, check, told
+from quivo_frames.analysis.checks.check import Severity, amount_text, define_check, report_rows
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 
 
-@check(Severity.WARNING, "order_errors", "entityErrors of the API")
-def order_error(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.WARNING, "order_errors", "entityErrors of the API")
+def order_error(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Quivo attached an error to the order.
 
     Each entry of `entityErrors` is a finding.
 
     Limits: the API documents neither the codes nor when an error is taken away again.
     """
-    return told(
-        books["order_errors"], "order_error_key", "Quivo reports an error, code {}.", "error_code",
+    return report_rows(
+        view["order_errors"], "order_error_key", "Quivo reports an error, code {}.", "error_code",
         evidence={"error_code": "error_code"}, personal={"error_message": "error_message"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", "ISO 3166-1 alpha-2")
-def unknown_country(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", "ISO 3166-1 alpha-2")
+def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The country of an address is no country code.
 
     Delivery and invoice address; upper and lower case count as the same; `countries` names codes that are fine as well.
 
     Limits: that Quivo means ISO 3166-1 alpha-2 is inferred from how orders are created, not documented.
     """
-    known = [*_countries(), *limits.countries]
-    return _unknown_codes(books, known, "country", ["delivery_address_country", "invoice_address_country"])
+    known = [*_country_codes(), *limits.countries]
+    return _report_unknown_codes(view, known, "country", ["delivery_address_country", "invoice_address_country"])
 
 
-@check(Severity.WARNING, "orders", "ISO 4217")
-def unknown_currency(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", "ISO 4217")
+def unknown_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A currency is no currency code.
 
     Of the order and of cash on delivery; upper and lower case count as the same; `currencies` names codes that are fine
@@ -48,35 +48,35 @@ def unknown_currency(books: Books, limits: Limits) -> pl.LazyFrame:
 
     Limits: that Quivo means ISO 4217 is inferred, not documented. Currencies of the past are unknown.
     """
-    known = [*_currencies(), *limits.currencies]
-    return _unknown_codes(books, known, "currency", ["currency", "cash_on_delivery_currency"])
+    known = [*_currency_codes(), *limits.currencies]
+    return _report_unknown_codes(view, known, "currency", ["currency", "cash_on_delivery_currency"])
 
 
-def _unknown_codes(books: Books, known: list[str], what: str, names: list[str]) -> pl.LazyFrame:
+def _report_unknown_codes(view: OrderView, known: list[str], what: str, names: list[str]) -> pl.LazyFrame:
     strange = [~pl.col(name).str.to_uppercase().is_in(known) for name in names]
     wrong = pl.coalesce(pl.when(is_strange).then(name) for is_strange, name in zip(strange, names, strict=True))
-    return told(
-        books["orders"].filter(pl.any_horizontal(strange)), "order_id", f"{{}} is no code of a {what}.", wrong,
+    return report_rows(
+        view["orders"].filter(pl.any_horizontal(strange)), "order_id", f"{{}} is no code of a {what}.", wrong,
         evidence={name: name for name in names},
     )  # fmt: skip
 
 
 @cache
-def _countries() -> tuple[str, ...]:
+def _country_codes() -> tuple[str, ...]:
     import pycountry
 
     return tuple(country.alpha_2 for country in pycountry.countries)
 
 
 @cache
-def _currencies() -> tuple[str, ...]:
+def _currency_codes() -> tuple[str, ...]:
     import pycountry
 
     return tuple(currency.alpha_3 for currency in pycountry.currencies)
 
 
-@check(Severity.INFO, "order_positions", "arithmetic of the order's own weights")
-def weight_total_differs(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "order_positions", "arithmetic of the order's own weights")
+def weight_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The weight of a line is not its quantity times the weight of one piece.
 
     They differ by more than `weight_share` of the larger one.
@@ -87,16 +87,16 @@ def weight_total_differs(books: Books, limits: Limits) -> pl.LazyFrame:
     larger = pl.max_horizontal(weighed, "total_weight")
     known = (weighed > 0) & (pl.col("total_weight") > 0)
     off = (weighed - pl.col("total_weight")).abs() > larger * limits.weight_share
-    return told(
-        books["order_positions"].filter(known, off), "order_position_key",
-        "{} pieces of {} weigh {} each, but {} together.", "quantity", "sku", amount("unit_weight"),
-        amount("total_weight"),
-        evidence={"quantity": "quantity", "unit_weight": amount("unit_weight"), "total_weight": amount("total_weight")},
+    return report_rows(
+        view["order_positions"].filter(known, off), "order_position_key",
+        "{} pieces of {} weigh {} each, but {} together.", "quantity", "sku", amount_text("unit_weight"),
+        amount_text("total_weight"),
+        evidence={"quantity": "quantity", "unit_weight": amount_text("unit_weight"), "total_weight": amount_text("total_weight")},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "orders", "piiDataRemoved of the API; GDPR, article 17")
-def personal_data_left(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "orders", "piiDataRemoved of the API; GDPR, article 17")
+def personal_data_left(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Personal data was removed from the order, and some of it is still there.
 
     `pii_data_removed` is true, and a name, a street, a phone number, an e-mail address or a coordinate of one of its
@@ -105,19 +105,21 @@ def personal_data_left(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: A
     Limits: companies, comments, instructions and free-form attributes may hold personal data as well, but need not. A
     mask of letters, such as "removed", is told.
     """
-    left = [pl.col(name).cast(pl.String).str.contains(r"[\p{L}1-9]").fill_null(value=False) for name in _personal()]
+    left = [
+        pl.col(name).cast(pl.String).str.contains(r"[\p{L}1-9]").fill_null(value=False) for name in _person_columns()
+    ]
     names = pl.concat_str(
-        [pl.when(is_left).then(pl.lit(name)) for is_left, name in zip(left, _personal(), strict=True)],
+        [pl.when(is_left).then(pl.lit(name)) for is_left, name in zip(left, _person_columns(), strict=True)],
         separator=", ", ignore_nulls=True,
     )  # fmt: skip
-    orders = books["orders"].filter(pl.col("pii_data_removed"), pl.any_horizontal(left))
-    return told(
+    orders = view["orders"].filter(pl.col("pii_data_removed"), pl.any_horizontal(left))
+    return report_rows(
         orders, "order_id", "personal data was removed, but there still is {}.", names,
         evidence={"pii_data_removed": "pii_data_removed", "left": names},
     )  # fmt: skip
 
 
-def _personal() -> list[str]:
+def _person_columns() -> list[str]:
     """The columns of the two addresses that are about a person."""
     return [
         column.name

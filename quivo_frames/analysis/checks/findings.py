@@ -47,7 +47,7 @@ class Findings(pl.DataFrame):
         counted = self.group_by("severity", "check", maintain_order=True).agg(
             findings=pl.len(), orders=pl.col("order_id").n_unique(), example=pl.col("message").first()
         )
-        return counted.sort(_rank(), "orders", descending=[False, True], maintain_order=True)
+        return counted.sort(_severity_rank(), "orders", descending=[False, True], maintain_order=True)
 
     def counts(self) -> dict[Severity, int]:
         """How many findings there are of each severity."""
@@ -105,15 +105,15 @@ class Findings(pl.DataFrame):
         )
 
 
-def _rank() -> pl.Expr:
+def _severity_rank() -> pl.Expr:
     return pl.col("severity").replace_strict([*map(str, Severity)], [*range(len(Severity))], return_dtype=pl.Int8)
 
 
-def worst_first(found: pl.DataFrame, as_of: datetime, *, personal: bool) -> Findings:
+def sort_findings(found: pl.DataFrame, as_of: datetime, *, personal: bool) -> Findings:
     """What all checks found, worst first, then by check and order; personal values are in the evidence or gone."""
     if personal:
         found = found.with_columns(evidence=pl.concat_str("evidence", "personal", separator=", ", ignore_nulls=True))
-    ordered = found.sort(_rank(), "check", "order_id", "row_key", maintain_order=True)
+    ordered = found.sort(_severity_rank(), "check", "order_id", "row_key", maintain_order=True)
     findings = Findings(ordered.select(FINDINGS.schema.keys()))
     findings.as_of, findings.personal = as_of, personal
     return findings

@@ -12,9 +12,9 @@ import msgspec
 
 from quivo_frames.analysis.milestones import SETTLED_DAYS
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.time import time_zone as existing_time_zone
+from quivo_frames.model.time import check_time_zone as existing_time_zone
 
-_MOST = 100_000
+_HIGHEST_LIMIT = 100_000
 """The highest threshold: in days, longer ago than any order."""
 
 
@@ -44,11 +44,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Refuses what no check can reckon with, before one does."""
         existing_time_zone(self.time_zone)
         for name, value in msgspec.structs.asdict(self).items():
-            if isinstance(value, int | float) and not 0 <= value <= _MOST:
-                raise ConfigError(f"{name} is {value:g}. Write a number from 0 to {_MOST:,}.")
+            if isinstance(value, int | float) and not 0 <= value <= _HIGHEST_LIMIT:
+                raise ConfigError(f"{name} is {value:g}. Write a number from 0 to {_HIGHEST_LIMIT:,}.")
 
 
-class Limit(NamedTuple):
+class LimitDescription(NamedTuple):
     """One threshold, described."""
 
     name: str
@@ -56,14 +56,14 @@ class Limit(NamedTuple):
     sentence: str
 
 
-def described() -> list[Limit]:
+def describe_limits() -> list[LimitDescription]:
     """All thresholds, in order."""
     hints = typing.get_type_hints(Limits, include_extras=True)
     plain = Limits()
-    return [Limit(name, getattr(plain, name), hint.__metadata__[0]) for name, hint in hints.items()]
+    return [LimitDescription(name, getattr(plain, name), hint.__metadata__[0]) for name, hint in hints.items()]
 
 
-def read(file: str | os.PathLike[str]) -> Limits:
+def read_limits(file: str | os.PathLike[str]) -> Limits:
     """The thresholds of a TOML file, the defaults where it says nothing.
 
     Raises:

@@ -4,49 +4,49 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount, check, told
+from quivo_frames.analysis.checks.check import Severity, amount_text, define_check, report_rows
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 
 _ARITHMETIC = "arithmetic of the order's own amounts"
 _EXACT = pl.Decimal(38, 4)
 
 
-def _differing(books: Books, limits: Limits, price: str, total: str) -> pl.LazyFrame:
+def _report_differing_totals(view: OrderView, limits: Limits, price: str, total: str) -> pl.LazyFrame:
     """Lines whose total is not price times quantity."""
     worth = pl.col("quantity").cast(_EXACT) * pl.col(price).cast(_EXACT)
     tolerance = pl.max_horizontal(pl.col("quantity").abs(), 1) * limits.money
-    lines = books["order_positions"].filter((worth - pl.col(total)).cast(pl.Float64).abs() > tolerance + 1e-9)
-    return told(
-        lines, "order_position_key", "{} times {} is not {}.", "quantity", amount(price), amount(total),
-        evidence={"quantity": "quantity", price: amount(price), total: amount(total)},
+    lines = view["order_positions"].filter((worth - pl.col(total)).cast(pl.Float64).abs() > tolerance + 1e-9)
+    return report_rows(
+        lines, "order_position_key", "{} times {} is not {}.", "quantity", amount_text(price), amount_text(total),
+        evidence={"quantity": "quantity", price: amount_text(price), total: amount_text(total)},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "order_positions", _ARITHMETIC)
-def net_total_differs(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "order_positions", _ARITHMETIC)
+def net_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The net amount of a line is not its quantity times its net price.
 
     They differ by more than `money` a piece, the most that rounding a price to cents can bring about.
 
     Limits: a discount on the whole line shows as a difference, too.
     """
-    return _differing(books, limits, "unit_net_price", "total_net_amount")
+    return _report_differing_totals(view, limits, "unit_net_price", "total_net_amount")
 
 
-@check(Severity.WARNING, "order_positions", _ARITHMETIC)
-def gross_total_differs(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "order_positions", _ARITHMETIC)
+def gross_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The gross amount of a line is not its quantity times its gross price.
 
     They differ by more than `money` a piece, the most that rounding a price to cents can bring about.
 
     Limits: a discount on the whole line shows as a difference, too.
     """
-    return _differing(books, limits, "unit_gross_price", "total_gross_amount")
+    return _report_differing_totals(view, limits, "unit_gross_price", "total_gross_amount")
 
 
-@check(Severity.ERROR, "order_positions", "gross is net and tax")
-def gross_below_net(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "order_positions", "gross is net and tax")
+def gross_below_net(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A gross price or amount is below the net one.
 
     The prices of one piece are compared, and the amounts of the line; amounts below zero are left out.
@@ -55,33 +55,33 @@ def gross_below_net(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG0
     """
     pairs = [("unit_net_price", "unit_gross_price"), ("total_net_amount", "total_gross_amount")]
     below = pl.any_horizontal((pl.col(gross) < pl.col(net)) & (pl.col(gross) >= 0) for net, gross in pairs)
-    return told(
-        books["order_positions"].filter(below), "order_position_key",
+    return report_rows(
+        view["order_positions"].filter(below), "order_position_key",
         "gross is below net: {} and {} a piece, {} and {} for the line.",
-        *(amount(name) for net, gross in pairs for name in (gross, net)),
-        evidence={name: amount(name) for pair in pairs for name in pair},
+        *(amount_text(name) for net, gross in pairs for name in (gross, net)),
+        evidence={name: amount_text(name) for pair in pairs for name in pair},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "orders", "an amount is nothing without its currency")
-def cash_without_currency(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "orders", "an amount is nothing without its currency")
+def cash_without_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Cash is to be collected on delivery, but no currency is given for it.
 
     The amount is above zero, and `cash_on_delivery_currency` is missing.
 
     Limits: the currency of the order may be meant; the API does not say so.
     """
-    orders = books["orders"].filter(
+    orders = view["orders"].filter(
         pl.col("cash_on_delivery_amount") > 0, pl.col("cash_on_delivery_currency").is_null()
     )  # fmt: skip
-    return told(
-        orders, "order_id", "{} are to be collected on delivery, in no currency.", amount("cash_on_delivery_amount"),
-        evidence={"cash_on_delivery_amount": amount("cash_on_delivery_amount"), "currency": "currency"},
+    return report_rows(
+        orders, "order_id", "{} are to be collected on delivery, in no currency.", amount_text("cash_on_delivery_amount"),
+        evidence={"cash_on_delivery_amount": amount_text("cash_on_delivery_amount"), "currency": "currency"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", "one order, one currency")
-def mixed_currencies(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.WARNING, "orders", "one order, one currency")
+def mixed_currencies(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Cash is collected on delivery in another currency than the order's.
 
     `cash_on_delivery_currency` and `currency` are both known, and differ in more than upper and lower case.
@@ -90,8 +90,8 @@ def mixed_currencies(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG
     """
     names = ("currency", "cash_on_delivery_currency")
     own, cash = (pl.col(name).str.to_uppercase() for name in names)
-    orders = books["orders"].filter(own != cash, pl.col("cash_on_delivery_amount") > 0)
-    return told(
+    orders = view["orders"].filter(own != cash, pl.col("cash_on_delivery_amount") > 0)
+    return report_rows(
         orders, "order_id", "it is priced in {}, but cash is collected in {}.", *names,
         evidence={name: name for name in names},
     )  # fmt: skip

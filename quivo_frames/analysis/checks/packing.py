@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount, check, joined, told
+from quivo_frames.analysis.checks.check import Severity, amount_text, define_check, report_rows, with_milestones
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.checks.quantities import reversals, wholly_packed
-from quivo_frames.analysis.milestones import Books, done
+from quivo_frames.analysis.checks.quantities import orders_wholly_packed, orders_with_reversals
+from quivo_frames.analysis.milestones import OrderView, is_settled
 
 _SSCC = "GS1 General Specifications, SSCC (AI 00)"
 _CHECK_DIGIT = "GS1 General Specifications, check digit calculation"
 _UNITS = "what the handling units hold"
 _DECLARED = "what the shipments declare"
-_BEARERS = {
+_SSCC_TABLES = {
     "handling_units": "handling_unit_key",
     "shipments": "shipment_key",
     "handling_positions": "handling_position_key",
@@ -36,25 +36,27 @@ def has_18_digits(sscc: pl.Expr) -> pl.Expr:
     return sscc.str.contains("^[0-9]{18}$")
 
 
-def _borne(books: Books) -> pl.LazyFrame:
+def _all_ssccs(view: OrderView) -> pl.LazyFrame:
     """Every SSCC, and where it stands: order_id, sscc, bearer, key."""
     return pl.concat(
-        books[bearer].select("order_id", "sscc", bearer=pl.lit(bearer), key=key).drop_nulls("sscc")
-        for bearer, key in _BEARERS.items()
+        view[bearer].select("order_id", "sscc", bearer=pl.lit(bearer), key=key).drop_nulls("sscc")
+        for bearer, key in _SSCC_TABLES.items()
     )
 
 
-def _told_once(rows: pl.LazyFrame, message: str, *words: str, evidence: dict[str, str | pl.Expr]) -> pl.LazyFrame:
+def _report_each_sscc_once(
+    rows: pl.LazyFrame, message: str, *words: str, evidence: dict[str, str | pl.Expr]
+) -> pl.LazyFrame:
     """The findings about SSCCs, each once an order: at its unit, else at the shipment, else at a content line."""
     once = rows.unique(["order_id", "sscc"], keep="first", maintain_order=True)
     return pl.concat(
-        told(once.filter(pl.col("bearer") == bearer), "key", message, *words, evidence=evidence, table=bearer)
-        for bearer in _BEARERS
+        report_rows(once.filter(pl.col("bearer") == bearer), "key", message, *words, evidence=evidence, table=bearer)
+        for bearer in _SSCC_TABLES
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "handling_units", _SSCC)
-def sscc_malformed(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "handling_units", _SSCC)
+def sscc_malformed(view: OrderView, _: Limits) -> pl.LazyFrame:
     """An SSCC does not consist of exactly 18 digits.
 
     The SSCCs of handling units, their content lines and shipments are looked at; one that stands at several places of
@@ -63,14 +65,14 @@ def sscc_malformed(books: Books, _: Limits) -> pl.LazyFrame:
     Limits: an SSCC written with its application identifier, (00), or with spaces counts as malformed, although its
     number may be right.
     """
-    return _told_once(
-        _borne(books).filter(~has_18_digits(pl.col("sscc"))), "the SSCC {} does not have exactly 18 digits.", "sscc",
+    return _report_each_sscc_once(
+        _all_ssccs(view).filter(~has_18_digits(pl.col("sscc"))), "the SSCC {} does not have exactly 18 digits.", "sscc",
         evidence={"sscc": "sscc"},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "handling_units", _CHECK_DIGIT)
-def sscc_check_digit(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "handling_units", _CHECK_DIGIT)
+def sscc_check_digit(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The last digit of an SSCC is not the check digit of the others.
 
     Of the 17 other digits every second one, from the first, is taken three times; with the check digit all of them
@@ -78,95 +80,95 @@ def sscc_check_digit(books: Books, _: Limits) -> pl.LazyFrame:
 
     Limits: one wrong digit is always noticed, of two neighbours that changed places not all.
     """
-    well_formed = _borne(books).filter(has_18_digits(pl.col("sscc")))
+    well_formed = _all_ssccs(view).filter(has_18_digits(pl.col("sscc")))
     number = pl.col("sscc").cast(pl.Int64)
     digits = well_formed.with_columns(given=number % 10, right=gs1_check_digit(number // 10))
-    return _told_once(
+    return _report_each_sscc_once(
         digits.filter(pl.col("given") != pl.col("right")), "the SSCC {} ends with {}, but its check digit is {}.",
         "sscc", "given", "right", evidence={"sscc": "sscc", "check_digit": "right"},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "handling_units", _SSCC)
-def sscc_twice(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "handling_units", _SSCC)
+def sscc_twice(view: OrderView, _: Limits) -> pl.LazyFrame:
     """Several handling units of one order bear the same SSCC.
 
     It is told once, at the last of them.
 
     Limits: a unit that is listed twice, as if it were two, looks the same.
     """
-    units = books["handling_units"].drop_nulls("sscc").group_by("order_id", "sscc")
+    units = view["handling_units"].drop_nulls("sscc").group_by("order_id", "sscc")
     same = units.agg(pl.len().alias("units"), pl.col("handling_unit_key").last()).filter(pl.col("units") > 1)
-    return told(
+    return report_rows(
         same, "handling_unit_key", "{} handling units bear the SSCC {}.", "units", "sscc",
         evidence={"sscc": "sscc", "units": "units"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "handling_units", _SSCC)
-def sscc_on_two_orders(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "handling_units", _SSCC)
+def sscc_on_two_orders(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The same SSCC stands in several orders.
 
     The SSCCs of handling units and shipments are looked at; it is told once, in the order of the highest number.
 
     Limits: a pallet that carries goods of several orders rightly does so.
     """
-    ssccs = _borne(books).filter(pl.col("bearer") != "handling_positions")
+    ssccs = _all_ssccs(view).filter(pl.col("bearer") != "handling_positions")
     orders = ssccs.group_by("sscc").agg(
         first=pl.col("order_id").min(), order_id=pl.col("order_id").max(), orders=pl.col("order_id").n_unique()
     ).filter(pl.col("orders") > 1)  # fmt: skip
-    return _told_once(
+    return _report_each_sscc_once(
         ssccs.join(orders, on=["order_id", "sscc"], maintain_order="left"),
         "its SSCC {} stands in {} orders, as in {}.", "sscc", "orders", "first",
         evidence={"sscc": "sscc", "orders": "orders", "first_order": "first"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "handling_positions", _SSCC)
-def sscc_disagrees(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "handling_positions", _SSCC)
+def sscc_disagrees(view: OrderView, _: Limits) -> pl.LazyFrame:
     """A content line names another SSCC than the handling unit that it is in.
 
     Nor is it the SSCC of the unit around that one, or of the outermost. It is told once a unit and SSCC.
 
     Limits: silent where the line or its unit has no SSCC.
     """
-    units = books["handling_units"].select(
+    units = view["handling_units"].select(
         "handling_unit_key", "parent_handling_unit_key", "root_handling_unit_key", unit_sscc="sscc"
     )
     around = {f"{level}_handling_unit_key": f"{level}_sscc" for level in ("parent", "root")}
-    lines = books["handling_positions"].drop_nulls("sscc")
+    lines = view["handling_positions"].drop_nulls("sscc")
     lines = lines.join(units, on="handling_unit_key", maintain_order="left")
     lines = lines.filter(pl.col("sscc") != pl.col("unit_sscc"))
     for key, sscc in around.items():
         lines = lines.join(units.select(pl.col("handling_unit_key").alias(key), pl.col("unit_sscc").alias(sscc)),
                            on=key, how="left", maintain_order="left")  # fmt: skip
     others = [pl.col("sscc").ne_missing(pl.col(sscc)) for sscc in around.values()]
-    return told(
+    return report_rows(
         lines.filter(others).unique(["handling_unit_key", "sscc"], keep="first", maintain_order=True),
         "handling_position_key", "a content line names the SSCC {}, its handling unit bears {}.", "sscc", "unit_sscc",
         evidence={"sscc": "sscc", "unit_sscc": "unit_sscc"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "handling_units", _UNITS)
-def empty_unit(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "handling_units", _UNITS)
+def empty_unit(view: OrderView, _: Limits) -> pl.LazyFrame:
     """A handling unit holds neither content nor another unit.
 
     Other units of the order list what they hold.
 
     Limits: a unit whose content is not told looks empty.
     """
-    units, content = books["handling_units"], books["handling_positions"]
+    units, content = view["handling_units"], view["handling_positions"]
     inner = units.select(handling_unit_key="parent_handling_unit_key")
     empty = units.join(content, on="handling_unit_key", how="anti").join(inner, on="handling_unit_key", how="anti")
-    return told(
+    return report_rows(
         empty.join(content, on="order_id", how="semi"), "handling_unit_key",
         "a handling unit ({}, SSCC {}) is empty.", "type", "sscc", evidence={"type": "type", "sscc": "sscc"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "order_positions", _UNITS)
-def unpacked_line(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "order_positions", _UNITS)
+def unpacked_line(view: OrderView, _: Limits) -> pl.LazyFrame:
     """A line was shipped but is in no handling unit, while other lines of the order are.
 
     Each shipment bears the SSCC of a handling unit of the order, or the order has one shipment and handling units.
@@ -175,17 +177,17 @@ def unpacked_line(books: Books, _: Limits) -> pl.LazyFrame:
     quantity is not known.
     """
     unpacked = (pl.col("shipped") > 0) & (pl.col("packed") == 0) & pl.col("order_position_key").is_not_null()
-    others = books.lines.filter(pl.col("packed") > 0)
-    return told(
-        books.lines.filter(unpacked).join(others, on="order_id", how="semi").join(
-            wholly_packed(books), on="order_id", how="semi"),
+    others = view.matched_lines.filter(pl.col("packed") > 0)
+    return report_rows(
+        view.matched_lines.filter(unpacked).join(others, on="order_id", how="semi").join(
+            orders_wholly_packed(view), on="order_id", how="semi"),
         "order_position_key", "{} was shipped (pieces: {}), but is in no handling unit.", "sku", "shipped",
         evidence={"shipped": "shipped", "packed": "packed"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", _SSCC)
-def sscc_missing(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _SSCC)
+def sscc_missing(view: OrderView, _: Limits) -> pl.LazyFrame:
     """SSCC labels are wanted, but what was shipped bears no SSCC.
 
     `sscc_label` is true, and neither a shipment that was not reversed, nor a handling unit or its content has one.
@@ -193,38 +195,38 @@ def sscc_missing(books: Books, _: Limits) -> pl.LazyFrame:
     Limits: one SSCC suffices; whether each unit has one is not looked at. Where the API leaves out SSCCs that there
     are, it looks the same.
     """
-    shipped = books.shipments
+    shipped = view.valid_shipments
     borne = pl.concat([
-        shipped.select("order_id", "sscc"), *(books[table].select("order_id", "sscc") for table in
+        shipped.select("order_id", "sscc"), *(view[table].select("order_id", "sscc") for table in
                                               ("handling_units", "handling_positions")),
     ]).drop_nulls()  # fmt: skip
     count = shipped.group_by("order_id").agg(pl.len().alias("shipments"))
-    wanted = books["orders"].filter("sscc_label").join(count, on="order_id").join(borne, on="order_id", how="anti")
-    return told(
+    wanted = view["orders"].filter("sscc_label").join(count, on="order_id").join(borne, on="order_id", how="anti")
+    return report_rows(
         wanted, "order_id", "SSCC labels are wanted, but what was shipped has no SSCC (shipments: {}).", "shipments",
         evidence={"sscc_label": "sscc_label", "shipments": "shipments"},
     )  # fmt: skip
 
 
-def _declared_and_counted(books: Books, limits: Limits, declared: str) -> pl.LazyFrame:
+def _declared_and_counted(view: OrderView, limits: Limits, declared: str) -> pl.LazyFrame:
     """Orders of which nothing more is on its way: what their shipments declare, and their outermost units."""
     number, kind = pl.col(declared), pl.col("type")
-    all_pallets = books["handling_units"].filter(kind == "PALLET").select("order_id")
-    outer = books["handling_units"].filter(pl.col("depth") == 0).group_by("order_id").agg(
+    all_pallets = view["handling_units"].filter(kind == "PALLET").select("order_id")
+    outer = view["handling_units"].filter(pl.col("depth") == 0).group_by("order_id").agg(
         pallets=(kind == "PALLET").sum(), others=(kind != "PALLET").sum(), untold=kind.null_count()
     ).filter(pl.col("untold") == 0)  # fmt: skip
-    told_by_all = books.shipments.group_by("order_id").agg(
+    told_by_all = view.valid_shipments.group_by("order_id").agg(
         pl.when(number.null_count() == 0).then(number.sum()).alias("declared")
     )
-    orders = joined(told_by_all.join(outer, on="order_id"), books, "completed_at", "known_at", "shipped_last")
-    inner = orders.filter(done(limits.settled_days)).join(reversals(books), on="order_id", how="anti")
-    return inner.join(wholly_packed(books), on="order_id", how="semi").join(
+    orders = with_milestones(told_by_all.join(outer, on="order_id"), view, "completed_at", "known_at", "shipped_last")
+    inner = orders.filter(is_settled(limits.settled_days)).join(orders_with_reversals(view), on="order_id", how="anti")
+    return inner.join(orders_wholly_packed(view), on="order_id", how="semi").join(
         all_pallets.unique().with_columns(any_pallet=True), on="order_id", how="left"
     )
 
 
-@check(Severity.WARNING, "orders", _DECLARED)
-def pallets_differ(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _DECLARED)
+def pallets_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The shipments declare another number of pallets than there are among the handling units.
 
     Counted are the outermost units of type PALLET, once nothing more is on its way. All shipments state a number, and
@@ -233,16 +235,16 @@ def pallets_differ(books: Books, limits: Limits) -> pl.LazyFrame:
     Limits: other types of unit are not documented: a pallet by another name is not counted. Orders with a reversed
     shipment are left out, as units do not say which shipment they belong to; so are those with a unit without type.
     """
-    rows = _declared_and_counted(books, limits, "number_of_pallets")
-    return told(
+    rows = _declared_and_counted(view, limits, "number_of_pallets")
+    return report_rows(
         rows.filter(pl.col("declared") != pl.col("pallets")), "order_id",
         "pallets: {} declared, {} among the handling units.", "declared", "pallets",
         evidence={"declared": "declared", "counted": "pallets"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "orders", _DECLARED)
-def parcels_differ(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "orders", _DECLARED)
+def parcels_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The shipments declare another number of parcels than there are handling units.
 
     Counted are the outermost units of orders without pallets, once nothing more is on its way. All shipments state a
@@ -251,30 +253,30 @@ def parcels_differ(books: Books, limits: Limits) -> pl.LazyFrame:
     Limits: types of unit are not documented, but for PALLET. Orders with a reversed shipment are left out, as units do
     not say which shipment they belong to; so are those with a unit without type.
     """
-    rows = _declared_and_counted(books, limits, "number_of_parcels").filter(pl.col("any_pallet").is_null())
-    return told(
+    rows = _declared_and_counted(view, limits, "number_of_parcels").filter(pl.col("any_pallet").is_null())
+    return report_rows(
         rows.filter(pl.col("declared") != pl.col("others")), "order_id",
         "parcels: {} declared, {} among the handling units.", "declared", "others",
         evidence={"declared": "declared", "counted": "others"},
     )  # fmt: skip
 
 
-def _weighed(books: Books) -> pl.LazyFrame:
+def _with_goods_weight(view: OrderView) -> pl.LazyFrame:
     """The shipments with what the shipped pieces weigh, null where it is not known of all."""
     weight = pl.col("unit_weight")
-    of_sku = books["order_positions"].group_by("order_id", "sku").agg(
+    of_sku = view["order_positions"].group_by("order_id", "sku").agg(
         pl.when((weight.min() == weight.max()) & (weight.min() > 0)).then(weight.max())
     )  # fmt: skip
-    pieces = books["shipment_positions"].with_columns(sku=pl.coalesce("sku", "seller_sku"))
+    pieces = view["shipment_positions"].with_columns(sku=pl.coalesce("sku", "seller_sku"))
     each = pieces.join(of_sku, on=["order_id", "sku"], how="left").with_columns(weight=weight * pl.col("quantity"))
     goods = each.group_by("shipment_key").agg(
         goods=pl.when(pl.col("weight").null_count() == 0).then(pl.col("weight").sum())
     )
-    return books.shipments.join(goods, on="shipment_key")
+    return view.valid_shipments.join(goods, on="shipment_key")
 
 
-@check(Severity.WARNING, "shipments", _DECLARED)
-def too_light(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _DECLARED)
+def too_light(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment weighs less than the pieces in it.
 
     Its gross weight is below the pieces' weight, by the unit weights of the ordered lines of their SKUs, by more than
@@ -284,15 +286,15 @@ def too_light(books: Books, limits: Limits) -> pl.LazyFrame:
     both are taken to have the same.
     """
     light = pl.col("gross_weight") < pl.col("goods") * (1 - limits.weight_share)
-    return told(
-        _weighed(books).filter(light), "shipment_key", "a shipment weighs {}, the pieces in it {}.",
-        amount("gross_weight"), amount(pl.col("goods").round(3)),
-        evidence={"gross_weight": amount("gross_weight"), "weight_of_pieces": amount(pl.col("goods").round(3))},
+    return report_rows(
+        _with_goods_weight(view).filter(light), "shipment_key", "a shipment weighs {}, the pieces in it {}.",
+        amount_text("gross_weight"), amount_text(pl.col("goods").round(3)),
+        evidence={"gross_weight": amount_text("gross_weight"), "weight_of_pieces": amount_text(pl.col("goods").round(3))},
     )  # fmt: skip
 
 
-@check(Severity.INFO, "shipments", _DECLARED)
-def too_heavy(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "shipments", _DECLARED)
+def too_heavy(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment weighs much more than the pieces in it.
 
     Its gross weight is above `weight_factor` times the pieces' weight, by the unit weights of the ordered lines of
@@ -302,8 +304,8 @@ def too_heavy(books: Books, limits: Limits) -> pl.LazyFrame:
     left out, and reversed ones. The API states no unit of weight: both are taken to have the same.
     """
     heavy = pl.col("gross_weight") > pl.col("goods") * limits.weight_factor + limits.weight_packaging
-    return told(
-        _weighed(books).filter(heavy), "shipment_key", "a shipment weighs {}, the pieces in it {}.",
-        amount("gross_weight"), amount(pl.col("goods").round(3)),
-        evidence={"gross_weight": amount("gross_weight"), "weight_of_pieces": amount(pl.col("goods").round(3))},
+    return report_rows(
+        _with_goods_weight(view).filter(heavy), "shipment_key", "a shipment weighs {}, the pieces in it {}.",
+        amount_text("gross_weight"), amount_text(pl.col("goods").round(3)),
+        evidence={"gross_weight": amount_text("gross_weight"), "weight_of_pieces": amount_text(pl.col("goods").round(3))},
     )  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, check, joined, told
+from quivo_frames.analysis.checks.check import Severity, define_check, report_rows, with_milestones
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.line_matching import plan
-from quivo_frames.analysis.milestones import Books, done
+from quivo_frames.analysis.line_matching import planned_rows
+from quivo_frames.analysis.milestones import OrderView, is_settled
 
 _IN_FULL = "SCOR RL.2.1, orders delivered in full"
 _ORDERED = "what the order asks for"
@@ -17,37 +17,46 @@ _NAMES = ("position_identifier", "sku")
 _SKUS = ("warehouse_sku", "seller_sku")
 
 
-def lines_of_orders(books: Books) -> pl.LazyFrame:
+def lines_with_milestones(view: OrderView) -> pl.LazyFrame:
     """The lines, with how far their order came."""
-    return joined(
-        books.lines, books, "completed_at", "known_at", "shipped_last", "shipments", "fulfillment_orders", "called_off"
+    return with_milestones(
+        view.matched_lines,
+        view,
+        "completed_at",
+        "known_at",
+        "shipped_last",
+        "shipments",
+        "fulfillment_orders",
+        "called_off",
     )
 
 
-def wholly_packed(books: Books) -> pl.LazyFrame:
+def orders_wholly_packed(view: OrderView) -> pl.LazyFrame:
     """The orders (order_id) whose handling units hold all that was shipped.
 
     The units do not say so. It is concluded where each shipment bears the SSCC of a unit, or there is but one shipment.
     """
-    units = books["handling_units"].select("order_id", "sscc").unique()
-    alone = books["shipments"].group_by("order_id").len().filter(pl.col("len") == 1)
-    elsewhere = books.shipments.join(units, on=["order_id", "sscc"], how="anti").join(alone, on="order_id", how="anti")
+    units = view["handling_units"].select("order_id", "sscc").unique()
+    alone = view["shipments"].group_by("order_id").len().filter(pl.col("len") == 1)
+    elsewhere = view.valid_shipments.join(units, on=["order_id", "sscc"], how="anti").join(
+        alone, on="order_id", how="anti"
+    )
     return units.select("order_id").unique().join(elsewhere, on="order_id", how="anti")
 
 
-def reversals(books: Books) -> pl.LazyFrame:
+def orders_with_reversals(view: OrderView) -> pl.LazyFrame:
     """The orders (order_id) with a reversed shipment."""
-    return books["shipments"].filter("reversed").select("order_id")
+    return view["shipments"].filter("reversed").select("order_id")
 
 
-def _perhaps_gone(books: Books, holders: str, flag: str) -> pl.LazyFrame:
+def _orders_with_unclear_flag(view: OrderView, holders: str, flag: str) -> pl.LazyFrame:
     """The orders with several holders, of which one does not say whether it counts."""
-    each = books[holders].group_by("order_id").agg(pl.len(), unsaid=pl.col(flag).is_null().any())
+    each = view[holders].group_by("order_id").agg(pl.len(), unsaid=pl.col(flag).is_null().any())
     return each.filter(pl.col("unsaid"), pl.col("len") > 1)
 
 
-@check(Severity.ERROR, "order_positions", _IN_FULL)
-def short_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "order_positions", _IN_FULL)
+def short_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Fewer pieces of an ordered line were shipped than ordered, and nothing more is on its way.
 
     The order is completed, or its last shipment left `settled_days` ago; some pieces of the line were shipped.
@@ -55,15 +64,15 @@ def short_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     Limits: orders that were called off are left out, and lines whose ordered or shipped quantity is not known.
     """
     short = (pl.col("shipped") < pl.col("ordered")) & (pl.col("shipped") > 0)
-    return told(
-        lines_of_orders(books).filter(short, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+    return report_rows(
+        lines_with_milestones(view).filter(short, is_settled(limits.settled_days), ~pl.col("called_off")), "order_position_key",
         "{} of {} pieces of {} were shipped.", "shipped", "ordered", "sku",
         evidence={"ordered": "ordered", "shipped": "shipped"},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "order_positions", _IN_FULL)
-def never_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "order_positions", _IN_FULL)
+def never_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Nothing of an ordered line was shipped, although the order shipped something and nothing more is on its way.
 
     The order is completed, or its last shipment left `settled_days` ago.
@@ -72,15 +81,15 @@ def never_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     quantity is not known, such as those without SKU.
     """
     never = (pl.col("shipped") == 0) & (pl.col("ordered") > 0) & (pl.col("shipments") > 0)
-    return told(
-        lines_of_orders(books).filter(never, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+    return report_rows(
+        lines_with_milestones(view).filter(never, is_settled(limits.settled_days), ~pl.col("called_off")), "order_position_key",
         "{} was never shipped (ordered: {}), while other lines were.", "sku", "ordered",
         evidence={"ordered": "ordered", "shipped": "shipped"},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "order_positions", _IN_FULL)
-def over_shipped(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "order_positions", _IN_FULL)
+def over_shipped(view: OrderView, _: Limits) -> pl.LazyFrame:
     """More pieces of an ordered line were shipped than ordered.
 
     All shipments count that were not reversed. What nobody ordered is found by `not_ordered`.
@@ -89,16 +98,18 @@ def over_shipped(books: Books, _: Limits) -> pl.LazyFrame:
     one does not say whether it was reversed.
     """
     over = (pl.col("shipped") > pl.col("ordered")) & pl.col("order_position_key").is_not_null()
-    certain = books.lines.join(_perhaps_gone(books, "shipments", "reversed"), on="order_id", how="anti")
-    return told(
+    certain = view.matched_lines.join(
+        _orders_with_unclear_flag(view, "shipments", "reversed"), on="order_id", how="anti"
+    )
+    return report_rows(
         certain.filter(over), "order_position_key",
         "more of {} was shipped than ordered: {} instead of {}.", "sku", "shipped", "ordered",
         evidence={"ordered": "ordered", "shipped": "shipped"},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "shipment_positions", _ORDERED)
-def not_ordered(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "shipment_positions", _ORDERED)
+def not_ordered(view: OrderView, _: Limits) -> pl.LazyFrame:
     """Something was shipped that no line of the order asks for, and no fulfillment order either.
 
     It leads to no line by its identifier, its SKU, or another name that the plan has for a SKU.
@@ -107,15 +118,15 @@ def not_ordered(books: Books, _: Limits) -> pl.LazyFrame:
     it may be one of them, as a line or what was shipped has no SKU.
     """
     stranger = (pl.col("ordered") == 0) & (pl.col("planned") == 0) & pl.col("order_position_key").is_null()
-    return told(
-        books.lines.filter(stranger, pl.col("shipped") > 0), "shipment_position_key",
+    return report_rows(
+        view.matched_lines.filter(stranger, pl.col("shipped") > 0), "shipment_position_key",
         "{} was shipped (pieces: {}), but the order does not ask for it.", "sku", "shipped",
         evidence={"ordered": "ordered", "planned": "planned", "shipped": "shipped"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "order_positions", _ORDERED)
-def short_planned(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "order_positions", _ORDERED)
+def short_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The fulfillment orders ask for fewer pieces of a line than ordered, and nothing more is on its way.
 
     The order is completed, or its last shipment left `settled_days` ago; cancelled fulfillment orders do not count.
@@ -124,15 +135,15 @@ def short_planned(books: Books, limits: Limits) -> pl.LazyFrame:
     quantity is not known.
     """
     short = (pl.col("planned") < pl.col("ordered")) & (pl.col("fulfillment_orders") > 0)
-    return told(
-        lines_of_orders(books).filter(short, done(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+    return report_rows(
+        lines_with_milestones(view).filter(short, is_settled(limits.settled_days), ~pl.col("called_off")), "order_position_key",
         "less of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
         evidence={"ordered": "ordered", "planned": "planned"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "order_positions", _ORDERED)
-def over_planned(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "order_positions", _ORDERED)
+def over_planned(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The fulfillment orders ask for more pieces of a line than ordered.
 
     All fulfillment orders count that were not cancelled.
@@ -141,16 +152,18 @@ def over_planned(books: Books, _: Limits) -> pl.LazyFrame:
     does not list; so are orders of several fulfillment orders of which one does not say whether it was cancelled.
     """
     over = (pl.col("planned") > pl.col("ordered")) & pl.col("order_position_key").is_not_null()
-    certain = books.lines.join(_perhaps_gone(books, "fulfillment_orders", "cancelled"), on="order_id", how="anti")
-    return told(
+    certain = view.matched_lines.join(
+        _orders_with_unclear_flag(view, "fulfillment_orders", "cancelled"), on="order_id", how="anti"
+    )
+    return report_rows(
         certain.filter(over), "order_position_key",
         "more of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
         evidence={"ordered": "ordered", "planned": "planned"},
     )  # fmt: skip
 
 
-@check(Severity.INFO, "fulfillment_positions", _ORDERED)
-def substituted(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "fulfillment_positions", _ORDERED)
+def substituted(view: OrderView, _: Limits) -> pl.LazyFrame:
     """A fulfillment order asks for another SKU than the customer ordered.
 
     `ordered_sku` differs from `sku`, and the line is not part of a bundle.
@@ -159,14 +172,14 @@ def substituted(books: Books, _: Limits) -> pl.LazyFrame:
     or one that is ordered itself.
     """
     other = pl.col("bundle").is_null() & (pl.col("goods") != pl.col("sku"))
-    return told(
-        plan(books.__getitem__).filter(other), "key", "{} is to be shipped in place of {}.", "goods", "sku",
+    return report_rows(
+        planned_rows(view.__getitem__).filter(other), "key", "{} is to be shipped in place of {}.", "goods", "sku",
         evidence={"ordered_sku": "sku", "sku": "goods", "quantity": "quantity"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipment_positions", _ORDERED)
-def other_lot_shipped(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipment_positions", _ORDERED)
+def other_lot_shipped(view: OrderView, _: Limits) -> pl.LazyFrame:
     """Another lot was shipped than the ordered line asks for.
 
     The shipped line has the identifier and the SKU of the ordered one; without identifier, its SKU is ordered once.
@@ -174,28 +187,28 @@ def other_lot_shipped(books: Books, _: Limits) -> pl.LazyFrame:
     Limits: substitutes are left out, and lines whose lot is missing, in the order or in the shipment. Reversed
     shipments do not count.
     """
-    lines = books["order_positions"]
+    lines = view["order_positions"]
     asking = lines.drop_nulls("lot").select("order_id")
     there = lines.join(asking, on="order_id", how="semi")
     once = [there.group_by("order_id", name).agg(pl.len().alias(f"{name}_lines")) for name in _NAMES]
     asked = there.drop_nulls("lot").select("order_id", "sku", asked_lot="lot", identifier="position_identifier")
-    sent = books["shipment_positions"].join(asking, on="order_id", how="semi").with_columns(
+    sent = view["shipment_positions"].join(asking, on="order_id", how="semi").with_columns(
         sku=pl.coalesce("sku", "seller_sku")
-    ).join(books.shipments.select("shipment_key"), on="shipment_key", how="semi")  # fmt: skip
+    ).join(view.valid_shipments.select("shipment_key"), on="shipment_key", how="semi")  # fmt: skip
     pairs = sent.join(asked, on=["order_id", "sku"])
     for name, lines_of in zip(_NAMES, once, strict=True):
         pairs = pairs.join(lines_of, on=["order_id", name], how="left")
     same_name = (pl.col("position_identifier") == pl.col("identifier")) & (pl.col("position_identifier_lines") == 1)
     same = same_name | (pl.col("position_identifier").is_null() & (pl.col("sku_lines") == 1))
-    return told(
+    return report_rows(
         pairs.filter(same, pl.col("lot") != pl.col("asked_lot")), "shipment_position_key",
         "lot {} of {} was shipped, lot {} was asked for.", "lot", "sku", "asked_lot",
         evidence={"lot": "lot", "asked_for": "asked_lot"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "handling_positions", _PACKED)
-def packed_not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "handling_positions", _PACKED)
+def packed_not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """More pieces of a line were packed than shipped, although nothing more is on its way.
 
     The order shipped something, and it is completed or its last shipment left `settled_days` ago.
@@ -204,16 +217,16 @@ def packed_not_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     so are lines whose packed or shipped quantity is not known.
     """
     more = (pl.col("packed") > pl.col("shipped")) & (pl.col("shipments") > 0)
-    lines = lines_of_orders(books).filter(more, done(limits.settled_days))
-    return told(
-        lines.join(reversals(books), on="order_id", how="anti"), "handling_position_key",
+    lines = lines_with_milestones(view).filter(more, is_settled(limits.settled_days))
+    return report_rows(
+        lines.join(orders_with_reversals(view), on="order_id", how="anti"), "handling_position_key",
         "more of {} was packed than shipped: {} against {}.", "sku", "packed", "shipped",
         evidence={"packed": "packed", "shipped": "shipped"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "order_positions", _PACKED)
-def shipped_not_packed(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "order_positions", _PACKED)
+def shipped_not_packed(view: OrderView, _: Limits) -> pl.LazyFrame:
     """Some pieces of a line were packed, but fewer than shipped.
 
     Each shipment bears the SSCC of a handling unit of the order, or the order has one shipment and handling units.
@@ -222,15 +235,15 @@ def shipped_not_packed(books: Books, _: Limits) -> pl.LazyFrame:
     packed (see `unpacked_line`). The units of a reversed shipment count as packed.
     """
     fewer = (pl.col("packed") > 0) & (pl.col("packed") < pl.col("shipped")) & pl.col("order_position_key").is_not_null()
-    return told(
-        books.lines.filter(fewer).join(wholly_packed(books), on="order_id", how="semi"), "order_position_key",
+    return report_rows(
+        view.matched_lines.filter(fewer).join(orders_wholly_packed(view), on="order_id", how="semi"), "order_position_key",
         "more of {} was shipped than packed: {} against {}.", "sku", "shipped", "packed",
         evidence={"shipped": "shipped", "packed": "packed"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "grouped_positions", "the same pieces, listed twice")
-def grouped_differs(books: Books, _: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "grouped_positions", "the same pieces, listed twice")
+def grouped_differs(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The grouped lines of a shipment are not the sum of its lines.
 
     Pieces are added up by the warehouse's SKU, where a line lacks it by the seller's, and by lot where all lines of
@@ -239,7 +252,7 @@ def grouped_differs(books: Books, _: Limits) -> pl.LazyFrame:
     Limits: shipments without lines or without grouped lines are left out, and SKUs with an unknown quantity.
     """
     lines, groups = (
-        books[table].select(
+        view[table].select(
             "order_id", "shipment_key", "warehouse_sku", "seller_sku", "lot", "quantity", key=f"{table[:-1]}_key"
         )
         for table in ("shipment_positions", "grouped_positions")
@@ -263,7 +276,7 @@ def grouped_differs(books: Books, _: Limits) -> pl.LazyFrame:
     )  # fmt: skip
     differing = sums.filter(pl.col("grouped") != pl.col("listed"), pl.col("unknown") == 0)
     return pl.concat(
-        told(
+        report_rows(
             differing.filter(pl.col("grouped_key").is_null() == (key == "listed_key")), key,
             "of {}, the grouped lines of a shipment have {}, its lines {}.", "sku", "grouped", "listed",
             evidence={"grouped": "grouped", "listed": "listed", "lot": "lot"}, table=table,

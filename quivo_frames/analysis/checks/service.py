@@ -6,36 +6,49 @@ from datetime import timedelta
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, at, check, joined, local_day, told
+from quivo_frames.analysis.checks.check import (
+    Severity,
+    define_check,
+    instant_text,
+    local_day,
+    report_rows,
+    with_milestones,
+)
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 
 _COMMITTED = "SCOR RL.2.2, delivery performance to the customer's commit date"
 _ON_TIME = "WERC DC Measures, on-time shipments"
 
 
-def _tolerance(limits: Limits) -> timedelta:
+def _late_tolerance(limits: Limits) -> timedelta:
     return timedelta(hours=limits.late_hours)
 
 
-def _late(instant: str, day: str, limits: Limits) -> pl.Expr:
+def _is_late(instant: str, day: str, limits: Limits) -> pl.Expr:
     """The instant less the tolerance is on a later day."""
-    return local_day(pl.col(instant) - _tolerance(limits), limits) > pl.col(day)
+    return local_day(pl.col(instant) - _late_tolerance(limits), limits) > pl.col(day)
 
 
-def _early(instant: str, day: str, limits: Limits) -> pl.Expr:
+def _is_early(instant: str, day: str, limits: Limits) -> pl.Expr:
     """The instant and the tolerance are on an earlier day."""
-    return local_day(pl.col(instant) + _tolerance(limits), limits) < pl.col(day)
+    return local_day(pl.col(instant) + _late_tolerance(limits), limits) < pl.col(day)
 
 
-def _compared(rows: pl.LazyFrame, key: str, message: str, instant: str, day: str, limits: Limits) -> pl.LazyFrame:
+def _report_missed_days(
+    rows: pl.LazyFrame, key: str, message: str, instant: str, day: str, limits: Limits
+) -> pl.LazyFrame:
     """The rows as findings about an instant and a day; `{}` are its own day and the other."""
-    evidence: dict[str, str | pl.Expr] = {instant: at(instant), day: day, "time_zone": pl.lit(limits.time_zone)}
-    return told(rows, key, message, local_day(instant, limits), day, evidence=evidence)
+    evidence: dict[str, str | pl.Expr] = {
+        instant: instant_text(instant),
+        day: day,
+        "time_zone": pl.lit(limits.time_zone),
+    }
+    return report_rows(rows, key, message, local_day(instant, limits), day, evidence=evidence)
 
 
-@check(Severity.ERROR, "shipments", _COMMITTED)
-def delivered_late(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "shipments", _COMMITTED)
+def delivered_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered after the last day on which it might be.
 
     The day of its `delivery_date` in `time_zone` is later than the order's `latest_delivery_date`, also with
@@ -43,14 +56,14 @@ def delivered_late(books: Books, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = joined(books.shipments, books, "latest_delivery_date")
-    late = rows.filter(_late("delivery_date", "latest_delivery_date", limits))
+    rows = with_milestones(view.valid_shipments, view, "latest_delivery_date")
+    late = rows.filter(_is_late("delivery_date", "latest_delivery_date", limits))
     message = "delivered on {}, but the last day for it was {}."
-    return _compared(late, "shipment_key", message, "delivery_date", "latest_delivery_date", limits)
+    return _report_missed_days(late, "shipment_key", message, "delivery_date", "latest_delivery_date", limits)
 
 
-@check(Severity.WARNING, "shipments", _COMMITTED)
-def delivery_overdue(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _COMMITTED)
+def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment is under way although the last day for its delivery is over.
 
     It has a `ship_date`, but no `delivery_date` and no proof of delivery (`pod_date`, documents); the day on which the
@@ -60,35 +73,35 @@ def delivery_overdue(books: Books, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out, and those that travel untracked; a carrier may report some deliveries only.
     """
-    unproven = books.shipments.join(books["pod_documents"], on="shipment_key", how="anti")
-    rows = joined(unproven, books, "latest_delivery_date", "known_at")
+    unproven = view.valid_shipments.join(view["pod_documents"], on="shipment_key", how="anti")
+    rows = with_milestones(unproven, view, "latest_delivery_date", "known_at")
     under_way = pl.col("ship_date").is_not_null() & pl.col("delivery_date").is_null() & pl.col("pod_date").is_null()
     tracked = pl.col("is_untracked").ne_missing(other=True)
-    reporting = books.shipments.filter(pl.col("delivery_date").is_not_null()).select("provider").unique()
-    overdue = rows.filter(under_way, tracked, _late("known_at", "latest_delivery_date", limits))
+    reporting = view.valid_shipments.filter(pl.col("delivery_date").is_not_null()).select("provider").unique()
+    overdue = rows.filter(under_way, tracked, _is_late("known_at", "latest_delivery_date", limits))
     overdue = overdue.join(reporting, on="provider", how="semi")
     message = "not delivered by {}, but the last day for it was {}."
-    return _compared(overdue, "shipment_key", message, "known_at", "latest_delivery_date", limits)
+    return _report_missed_days(overdue, "shipment_key", message, "known_at", "latest_delivery_date", limits)
 
 
-@check(Severity.WARNING, "shipments", _COMMITTED)
-def later_than_expected(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _COMMITTED)
+def later_than_expected(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered later than expected.
 
     Its `delivery_date` is later than its `expected_delivery_date` by more than `late_hours`.
 
     Limits: reversed shipments are left out; whether an expectation is corrected on the way is not documented.
     """
-    late = pl.col("delivery_date") - pl.col("expected_delivery_date") > _tolerance(limits)
-    return told(
-        books.shipments.filter(late), "shipment_key", "delivered at {}, but expected at {}.",
-        at("delivery_date"), at("expected_delivery_date"),
-        evidence={name: at(name) for name in ("delivery_date", "expected_delivery_date")},
+    late = pl.col("delivery_date") - pl.col("expected_delivery_date") > _late_tolerance(limits)
+    return report_rows(
+        view.valid_shipments.filter(late), "shipment_key", "delivered at {}, but expected at {}.",
+        instant_text("delivery_date"), instant_text("expected_delivery_date"),
+        evidence={name: instant_text(name) for name in ("delivery_date", "expected_delivery_date")},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipments", _COMMITTED)
-def outside_window(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipments", _COMMITTED)
+def outside_window(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before its delivery window began, or after it ended.
 
     Its `delivery_date` is earlier than `delivery_window_start_time`, or later than `delivery_window_end_time`, by more
@@ -97,18 +110,18 @@ def outside_window(books: Books, limits: Limits) -> pl.LazyFrame:
     Limits: reversed shipments are left out; a `delivery_date` that is a day without a time counts from its midnight.
     """
     start, end = "delivery_window_start_time", "delivery_window_end_time"
-    before = pl.col(start) - pl.col("delivery_date") > _tolerance(limits)
-    after = pl.col("delivery_date") - pl.col(end) > _tolerance(limits)
+    before = pl.col(start) - pl.col("delivery_date") > _late_tolerance(limits)
+    after = pl.col("delivery_date") - pl.col(end) > _late_tolerance(limits)
     which = pl.when(before).then(pl.lit("before its window began")).otherwise(pl.lit("after its window ended"))
-    return told(
-        books.shipments.filter(before | after), "shipment_key", "delivered at {}, {} at {}.",
-        at("delivery_date"), which, pl.when(before).then(at(start)).otherwise(at(end)),
-        evidence={name: at(name) for name in ("delivery_date", start, end)},
+    return report_rows(
+        view.valid_shipments.filter(before | after), "shipment_key", "delivered at {}, {} at {}.",
+        instant_text("delivery_date"), which, pl.when(before).then(instant_text(start)).otherwise(instant_text(end)),
+        evidence={name: instant_text(name) for name in ("delivery_date", start, end)},
     )  # fmt: skip
 
 
-@check(Severity.INFO, "shipments", _COMMITTED)
-def delivered_early(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "shipments", _COMMITTED)
+def delivered_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before the first day on which it might be.
 
     The day of its `delivery_date` in `time_zone` is earlier than the order's `earliest_delivery_date`, also with
@@ -116,28 +129,28 @@ def delivered_early(books: Books, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = joined(books.shipments, books, "earliest_delivery_date")
-    early = rows.filter(_early("delivery_date", "earliest_delivery_date", limits))
+    rows = with_milestones(view.valid_shipments, view, "earliest_delivery_date")
+    early = rows.filter(_is_early("delivery_date", "earliest_delivery_date", limits))
     message = "delivered on {}, but the first day for it was {}."
-    return _compared(early, "shipment_key", message, "delivery_date", "earliest_delivery_date", limits)
+    return _report_missed_days(early, "shipment_key", message, "delivery_date", "earliest_delivery_date", limits)
 
 
-@check(Severity.ERROR, "shipments", _ON_TIME)
-def shipped_late(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "shipments", _ON_TIME)
+def shipped_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left after the last day on which it might.
 
     The day of its `ship_date` in `time_zone` is later than the order's `latest_ship_date`, also with `late_hours` less.
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = joined(books.shipments, books, "latest_ship_date")
-    late = rows.filter(_late("ship_date", "latest_ship_date", limits))
+    rows = with_milestones(view.valid_shipments, view, "latest_ship_date")
+    late = rows.filter(_is_late("ship_date", "latest_ship_date", limits))
     message = "shipped on {}, but the last day for it was {}."
-    return _compared(late, "shipment_key", message, "ship_date", "latest_ship_date", limits)
+    return _report_missed_days(late, "shipment_key", message, "ship_date", "latest_ship_date", limits)
 
 
-@check(Severity.ERROR, "orders", _ON_TIME)
-def shipping_overdue(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.ERROR, "orders", _ON_TIME)
+def shipping_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Nothing of an order was shipped although the last day for it is over.
 
     The day on which the answer arrived (or `as_of`, if that is earlier) is later than `latest_ship_date`, also with
@@ -147,13 +160,13 @@ def shipping_overdue(books: Books, limits: Limits) -> pl.LazyFrame:
     looks the same as if there were none.
     """
     waiting = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
-    overdue = books.milestones.filter(waiting, _late("known_at", "latest_ship_date", limits))
+    overdue = view.milestones.filter(waiting, _is_late("known_at", "latest_ship_date", limits))
     message = "nothing shipped by {}, but the last day for it was {}."
-    return _compared(overdue, "order_id", message, "known_at", "latest_ship_date", limits)
+    return _report_missed_days(overdue, "order_id", message, "known_at", "latest_ship_date", limits)
 
 
-@check(Severity.INFO, "shipments", _ON_TIME)
-def shipped_early(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "shipments", _ON_TIME)
+def shipped_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left before the first day on which it might.
 
     The day of its `ship_date` in `time_zone` is earlier than the order's `earliest_ship_date`, also with `late_hours`
@@ -161,7 +174,7 @@ def shipped_early(books: Books, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = joined(books.shipments, books, "earliest_ship_date")
-    early = rows.filter(_early("ship_date", "earliest_ship_date", limits))
+    rows = with_milestones(view.valid_shipments, view, "earliest_ship_date")
+    early = rows.filter(_is_early("ship_date", "earliest_ship_date", limits))
     message = "shipped on {}, but the first day for it was {}."
-    return _compared(early, "shipment_key", message, "ship_date", "earliest_ship_date", limits)
+    return _report_missed_days(early, "shipment_key", message, "ship_date", "earliest_ship_date", limits)

@@ -6,9 +6,16 @@ from datetime import timedelta
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, at, check, days, joined, told
+from quivo_frames.analysis.checks.check import (
+    Severity,
+    days_text,
+    define_check,
+    instant_text,
+    report_rows,
+    with_milestones,
+)
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 
 _DOCUMENTS = "SCOR RL.2.3, documentation accuracy"
 _CONDITION = "SCOR RL.2.4, perfect condition"
@@ -16,16 +23,18 @@ _TRACKING = "Own rule: a tracked shipment has a number of its own"
 _SERIALS = "Own rule: a serial number is one piece"
 
 
-def _unnumbered(books: Books) -> pl.LazyFrame:
+def _shipments_without_number(view: OrderView) -> pl.LazyFrame:
     """Shipments without any tracking number, with a tracking link, if they have one."""
-    numbers = books["tracking_numbers"].filter(pl.col("tracking_number").is_not_null())
-    links = books["tracking_links"].group_by("shipment_key").agg(listed=pl.col("tracking_link").drop_nulls().first())
-    alone = books.shipments.filter(pl.col("tracking_number").is_null()).join(numbers, on="shipment_key", how="anti")
+    numbers = view["tracking_numbers"].filter(pl.col("tracking_number").is_not_null())
+    links = view["tracking_links"].group_by("shipment_key").agg(listed=pl.col("tracking_link").drop_nulls().first())
+    alone = view.valid_shipments.filter(pl.col("tracking_number").is_null()).join(
+        numbers, on="shipment_key", how="anti"
+    )
     return alone.join(links, on="shipment_key", how="left").with_columns(link=pl.coalesce("tracking_link", "listed"))
 
 
-@check(Severity.WARNING, "shipments", _TRACKING)
-def tracking_missing(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.WARNING, "shipments", _TRACKING)
+def tracking_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipment that should be tracked has no tracking number.
 
     It has a `ship_date`, but neither a tracking number nor a tracking link, be it alone or in a list; neither is it
@@ -33,33 +42,33 @@ def tracking_missing(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG
 
     Limits: reversed shipments are left out; a number that stands at a handling unit alone is not looked at.
     """
-    enabled = books["orders"].select("order_id", "tracking_enabled")
-    rows = _unnumbered(books).join(enabled, on="order_id", how="left")
+    enabled = view["orders"].select("order_id", "tracking_enabled")
+    rows = _shipments_without_number(view).join(enabled, on="order_id", how="left")
     wanted = pl.col("is_untracked").ne_missing(other=True) & pl.col("tracking_enabled").ne_missing(other=False)
-    return told(
+    return report_rows(
         rows.filter(pl.col("ship_date").is_not_null(), pl.col("link").is_null(), wanted), "shipment_key",
-        "shipped at {} without a tracking number.", at("ship_date"),
-        evidence={"ship_date": at("ship_date"), "is_untracked": "is_untracked", "tracking_enabled": "tracking_enabled"},
+        "shipped at {} without a tracking number.", instant_text("ship_date"),
+        evidence={"ship_date": instant_text("ship_date"), "is_untracked": "is_untracked", "tracking_enabled": "tracking_enabled"},
     )  # fmt: skip
 
 
-@check(Severity.INFO, "shipments", _TRACKING)
-def link_without_number(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.INFO, "shipments", _TRACKING)
+def link_without_number(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipment has a tracking link, but no tracking number.
 
     There is a `tracking_link`, or one in the list, and no `tracking_number`, nor one in the list.
 
     Limits: reversed shipments are left out; a number that is part of the link is not read out of it.
     """
-    return told(
-        _unnumbered(books).filter(pl.col("link").is_not_null()), "shipment_key",
+    return report_rows(
+        _shipments_without_number(view).filter(pl.col("link").is_not_null()), "shipment_key",
         "its shipment by {} has a tracking link, but no tracking number.", "provider",
-        evidence={"provider": "provider", "ship_date": at("ship_date")}, personal={"tracking_link": "link"},
+        evidence={"provider": "provider", "ship_date": instant_text("ship_date")}, personal={"tracking_link": "link"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipments", _TRACKING)
-def tracking_twice(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.WARNING, "shipments", _TRACKING)
+def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Two shipments have one tracking number.
 
     A number of the shipment, be it its `tracking_number` or one of the list, is also one of a shipment further up in
@@ -67,8 +76,8 @@ def tracking_twice(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG00
 
     Limits: shipments that travel in one parcel rightly share its number; carriers may use a number again after years.
     """
-    alone = books.shipments.select("shipment_key", "order_id", "tracking_number").with_row_index("place")
-    listed = books["tracking_numbers"].select("shipment_key", number="tracking_number")
+    alone = view.valid_shipments.select("shipment_key", "order_id", "tracking_number").with_row_index("place")
+    listed = view["tracking_numbers"].select("shipment_key", number="tracking_number")
     numbers = pl.concat([
         alone.rename({"tracking_number": "number"}),
         alone.drop("tracking_number").join(listed, on="shipment_key"),
@@ -77,14 +86,14 @@ def tracking_twice(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG00
     shared = numbers.filter(pl.col("number").is_duplicated()).with_columns(other=first)
     again = shared.filter(pl.col("shipment_key") != pl.col("other")).sort("place", "number")
     rows = again.group_by("order_id", "shipment_key", maintain_order=True).agg(pl.col("other").first(), "number")
-    return told(
+    return report_rows(
         rows, "shipment_key", "its shipment has a tracking number of shipment {}, too.", "other",
         evidence={"other_shipment": "other"}, personal={"tracking_number": pl.col("number").list.join(" ")},
     )  # fmt: skip
 
 
-@check(Severity.INFO, "shipments", _DOCUMENTS)
-def pod_missing(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.INFO, "shipments", _DOCUMENTS)
+def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered, and its delivery is not proven.
 
     It was delivered more than `pod_days` before the answer arrived (or `as_of`, if that is earlier), and has neither
@@ -93,56 +102,56 @@ def pod_missing(books: Books, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; proof may be agreed on for some shipments of a carrier alone.
     """
-    documents = books["pod_documents"].select("shipment_key").unique().with_columns(documented=True)
-    rows = joined(books.shipments, books, "known_at").join(documents, on="shipment_key", how="left")
+    documents = view["pod_documents"].select("shipment_key").unique().with_columns(documented=True)
+    rows = with_milestones(view.valid_shipments, view, "known_at").join(documents, on="shipment_key", how="left")
     proven = pl.col("pod_date").is_not_null() | pl.col("documented").is_not_null()
     waited = pl.col("known_at") - pl.col("delivery_date")
     due = rows.filter(waited > timedelta(days=limits.pod_days)).with_columns(proven=proven)
     missing = due.filter(pl.col("proven").mean().over("provider") >= limits.pod_share, ~pl.col("proven"))
-    return told(
+    return report_rows(
         missing.filter(pl.col("provider").is_not_null()), "shipment_key",
-        "delivered by {} {} days before {}, and not proven.", "provider", days(waited),
-        at("known_at"), evidence={"delivery_date": at("delivery_date"), "known_at": at("known_at")},
+        "delivered by {} {} days before {}, and not proven.", "provider", days_text(waited),
+        instant_text("known_at"), evidence={"delivery_date": instant_text("delivery_date"), "known_at": instant_text("known_at")},
     )  # fmt: skip
 
 
-@check(Severity.INFO, "shipments", _DOCUMENTS)
-def pod_without_delivery(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.INFO, "shipments", _DOCUMENTS)
+def pod_without_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Delivery is proven, but when it was delivered is missing.
 
     The shipment has `pod_date`, but no `delivery_date`.
 
     Limits: reversed shipments are left out; documents without `pod_date` say nothing here.
     """
-    return told(
-        books.shipments.filter(pl.col("pod_date").is_not_null(), pl.col("delivery_date").is_null()), "shipment_key",
-        "delivery proven at {}, but it has no delivery date.", at("pod_date"), evidence={"pod_date": at("pod_date")},
+    return report_rows(
+        view.valid_shipments.filter(pl.col("pod_date").is_not_null(), pl.col("delivery_date").is_null()), "shipment_key",
+        "delivery proven at {}, but it has no delivery date.", instant_text("pod_date"), evidence={"pod_date": instant_text("pod_date")},
     )  # fmt: skip
 
 
-def _expiring(books: Books) -> pl.LazyFrame:
+def _expiring_lines(view: OrderView) -> pl.LazyFrame:
     """Shipped lines of lots that expire, with when they left."""
-    lots = books["shipment_positions"].filter(pl.col("expiration_date").is_not_null())
-    return lots.join(books.shipments.select("shipment_key", "ship_date"), on="shipment_key")
+    lots = view["shipment_positions"].filter(pl.col("expiration_date").is_not_null())
+    return lots.join(view.valid_shipments.select("shipment_key", "ship_date"), on="shipment_key")
 
 
-@check(Severity.ERROR, "shipment_positions", _CONDITION)
-def expired_lot_shipped(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "shipment_positions", _CONDITION)
+def expired_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A lot was shipped that had expired.
 
     The `expiration_date` of the shipped line is not later than the `ship_date` of its shipment.
 
     Limits: reversed shipments are left out; a lot counts as expired from the instant that is told, mostly a midnight.
     """
-    return told(
-        _expiring(books).filter(pl.col("expiration_date") <= pl.col("ship_date")), "shipment_position_key",
-        "{} was shipped at {}, but its lot had expired at {}.", "sku", at("ship_date"), at("expiration_date"),
-        evidence={"lot": "lot", "ship_date": at("ship_date"), "expiration_date": at("expiration_date")},
+    return report_rows(
+        _expiring_lines(view).filter(pl.col("expiration_date") <= pl.col("ship_date")), "shipment_position_key",
+        "{} was shipped at {}, but its lot had expired at {}.", "sku", instant_text("ship_date"), instant_text("expiration_date"),
+        evidence={"lot": "lot", "ship_date": instant_text("ship_date"), "expiration_date": instant_text("expiration_date")},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipment_positions", _CONDITION)
-def expiring_lot_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
+@define_check(Severity.WARNING, "shipment_positions", _CONDITION)
+def expiring_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A lot was shipped that expires soon.
 
     The `expiration_date` of the shipped line is later than the `ship_date` of its shipment, by no more than
@@ -152,15 +161,15 @@ def expiring_lot_shipped(books: Books, limits: Limits) -> pl.LazyFrame:
     """
     left = pl.col("expiration_date") - pl.col("ship_date")
     soon = (left > timedelta()) & (left <= timedelta(days=limits.expiry_days))
-    return told(
-        _expiring(books).filter(soon), "shipment_position_key",
-        "{} was shipped at {}, {} days before its lot expires.", "sku", at("ship_date"), days(left),
-        evidence={"lot": "lot", "ship_date": at("ship_date"), "expiration_date": at("expiration_date")},
+    return report_rows(
+        _expiring_lines(view).filter(soon), "shipment_position_key",
+        "{} was shipped at {}, {} days before its lot expires.", "sku", instant_text("ship_date"), days_text(left),
+        evidence={"lot": "lot", "ship_date": instant_text("ship_date"), "expiration_date": instant_text("expiration_date")},
     )  # fmt: skip
 
 
-@check(Severity.ERROR, "serial_numbers", _SERIALS)
-def serial_twice(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.ERROR, "serial_numbers", _SERIALS)
+def serial_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """One serial number was shipped twice.
 
     The number is also that of a shipped line further up in the tables, of the same seller and SKU; neither of their
@@ -168,33 +177,35 @@ def serial_twice(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
 
     Limits: a piece that came back and was sold again looks the same; lines without a SKU are left out.
     """
-    numbers = books["serial_numbers"].select("serial_number_key", "shipment_position_key", "serial_number")
-    shipped = books["shipment_positions"].join(books.shipments, on="shipment_key", how="semi")
+    numbers = view["serial_numbers"].select("serial_number_key", "shipment_position_key", "serial_number")
+    shipped = view["shipment_positions"].join(view.valid_shipments, on="shipment_key", how="semi")
     lines = shipped.select("order_id", "shipment_position_key", sku=pl.coalesce("sku", "seller_sku"))
     several = numbers.drop_nulls().with_row_index("place").filter(pl.col("serial_number").is_duplicated())
-    rows = joined(several.join(lines.drop_nulls("sku"), on="shipment_position_key"), books, "seller_id")
+    rows = with_milestones(several.join(lines.drop_nulls("sku"), on="shipment_position_key"), view, "seller_id")
     first = pl.col("shipment_position_key").sort_by("place").first().over("seller_id", "sku", "serial_number")
     again = rows.with_columns(other=first).filter(pl.col("shipment_position_key") != pl.col("other"))
-    return told(
+    return report_rows(
         again, "serial_number_key", "serial number {} of {} was shipped on line {}, too.", "serial_number", "sku",
         "other", evidence={"serial_number": "serial_number", "sku": "sku", "other_line": "other"},
     )  # fmt: skip
 
 
-@check(Severity.WARNING, "shipment_positions", _SERIALS)
-def serials_differ(books: Books, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(Severity.WARNING, "shipment_positions", _SERIALS)
+def serials_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipped line has fewer or more serial numbers than pieces.
 
     The line has serial numbers, but how many different ones is not its `quantity`.
 
     Limits: reversed shipments are left out, and lines without any serial number, of which none may be wanted.
     """
-    numbers = books["serial_numbers"].group_by("shipment_position_key").agg(
+    numbers = view["serial_numbers"].group_by("shipment_position_key").agg(
         serials=pl.col("serial_number").drop_nulls().n_unique()
     )  # fmt: skip
-    lines = books["shipment_positions"].join(numbers.filter(pl.col("serials") > 0), on="shipment_position_key")
-    rows = lines.filter(pl.col("serials") != pl.col("quantity")).join(books.shipments, on="shipment_key", how="semi")
-    return told(
+    lines = view["shipment_positions"].join(numbers.filter(pl.col("serials") > 0), on="shipment_position_key")
+    rows = lines.filter(pl.col("serials") != pl.col("quantity")).join(
+        view.valid_shipments, on="shipment_key", how="semi"
+    )
+    return report_rows(
         rows, "shipment_position_key", "{} pieces of {} were shipped with {} serial numbers.", "quantity", "sku",
         "serials", evidence={"quantity": "quantity", "serials": "serials"},
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.fair_order import GONE, Case
+from tests.support.fair_order import GONE, CheckCase
 
 _PLAN = "fulfillmentOrders.0"
 _SHIPMENT = f"{_PLAN}.shipments.0"
@@ -11,49 +11,49 @@ _OPEN = {"completedAt": GONE}
 _WAITING = _UNSHIPPED | _OPEN | {"latestShipDate": GONE}
 
 CASES = {
-    "exported_before_ordered": Case(
+    "exported_before_ordered": CheckCase(
         fires={"exportedAt": "2026-09-01T07:00:00Z"},
         row="1001",
         quiet={"exportedAt": "2026-09-01T07:50:00Z"},  # clocks differ
         missing={"exportedAt": "2026-09-01T07:00:00Z", "orderDate": GONE},
     ),
-    "planned_before_exported": Case(
+    "planned_before_exported": CheckCase(
         fires={f"{_PLAN}.fulfillmentOrderCreated": "2026-09-01T08:30:00Z"},
         row="1001/0",
         quiet={f"{_PLAN}.fulfillmentOrderCreated": "2026-09-01T08:50:00Z"},
         missing={f"{_PLAN}.fulfillmentOrderCreated": "2026-09-01T08:30:00Z", "exportedAt": GONE},
     ),
-    "shipped_before_planned": Case(
+    "shipped_before_planned": CheckCase(
         fires={f"{_PLAN}.fulfillmentOrderCreated": "2026-09-02T12:30:00Z"},
         row="1001/0/0",
         quiet={f"{_PLAN}.fulfillmentOrderCreated": "2026-09-02T12:10:00Z"},
         missing={f"{_PLAN}.fulfillmentOrderCreated": "2026-09-02T12:30:00Z", f"{_SHIPMENT}.shipDate": GONE},
     ),
-    "picked_up_before_planned": Case(
+    "picked_up_before_planned": CheckCase(
         fires={f"{_SHIPMENT}.carrierPickUpDate": "2026-09-01T09:00:00Z"},
         row="1001/0/0",
         quiet={f"{_SHIPMENT}.carrierPickUpDate": "2026-09-01T09:50:00Z"},
         missing={f"{_SHIPMENT}.carrierPickUpDate": "2026-09-01T09:00:00Z", f"{_PLAN}.fulfillmentOrderCreated": GONE},
     ),
-    "delivered_before_shipped": Case(
+    "delivered_before_shipped": CheckCase(
         fires={f"{_SHIPMENT}.shipDate": "2026-09-04T12:00:00Z", "latestShipDate": "2026-09-04"},
         row="1001/0/0",
         quiet={f"{_SHIPMENT}.shipDate": "2026-09-04T10:10:00Z", "latestShipDate": "2026-09-04"},
         missing={f"{_SHIPMENT}.shipDate": "2026-09-04T12:00:00Z", f"{_SHIPMENT}.deliveryDate": GONE},
     ),
-    "delivered_before_pickup": Case(
+    "delivered_before_pickup": CheckCase(
         fires={f"{_SHIPMENT}.carrierPickUpDate": "2026-09-04T12:00:00Z"},
         row="1001/0/0",
         quiet={f"{_SHIPMENT}.carrierPickUpDate": "2026-09-04T12:00:00Z", f"{_SHIPMENT}.reversed": True},
         missing={f"{_SHIPMENT}.carrierPickUpDate": "2026-09-04T12:00:00Z", f"{_SHIPMENT}.deliveryDate": GONE},
     ),
-    "pod_before_delivery": Case(
+    "pod_before_delivery": CheckCase(
         fires={f"{_SHIPMENT}.podDate": "2026-09-04T09:00:00Z"},
         row="1001/0/0",
         quiet={f"{_SHIPMENT}.podDate": "2026-09-04T09:50:00Z"},
         missing={f"{_SHIPMENT}.podDate": "2026-09-04T09:00:00Z", f"{_SHIPMENT}.deliveryDate": GONE},
     ),
-    "completed_before_shipped": Case(
+    "completed_before_shipped": CheckCase(
         fires={"completedAt": "2026-09-02T11:00:00Z"},
         row="1001",
         quiet={
@@ -62,38 +62,38 @@ CASES = {
         },
         missing={"completedAt": "2026-09-02T11:00:00Z", f"{_PLAN}.shipments.1": {"provider": "DHL"}},  # perhaps first
     ),
-    "in_the_future": Case(
+    "in_the_future": CheckCase(
         fires={"completedAt": "2026-10-13T00:00:01Z"},
         row="1001",
         quiet={"completedAt": "2026-10-13T00:00:00Z"},
         missing={"completedAt": "2026-10-13T00:00:01Z", "lastModified": GONE},
         also=frozenset({"not_completed"}),  # by then it was not
     ),
-    "shipped_though_cancelled": Case(
+    "shipped_though_cancelled": CheckCase(
         fires={f"{_PLAN}.cancelled": True},
         row="1001/0",
         quiet={f"{_PLAN}.cancelled": True, f"{_SHIPMENT}.reversed": True},
         missing={f"{_PLAN}.cancelled": True, f"{_SHIPMENT}.shipDate": GONE},
     ),
-    "shipped_after_cancel_request": Case(
+    "shipped_after_cancel_request": CheckCase(
         fires={"cancelRequestedAt": "2026-09-02T11:00:00Z"},
         row="1001/0/0",
         quiet={"cancelRequestedAt": "2026-09-02T11:50:00Z"},
         missing={"cancelRequestedAt": "2026-09-02T11:00:00Z", f"{_SHIPMENT}.shipDate": GONE},
     ),
-    "completed_without_shipment": Case(
+    "completed_without_shipment": CheckCase(
         fires=_UNSHIPPED,
         row="1001",
         quiet=_UNSHIPPED | {"cancelRequestedAt": "2026-09-01T11:00:00Z"},  # called off in time
         missing={"fulfillmentOrders": GONE, "handlingUnits": GONE},
     ),
-    "not_completed": Case(
+    "not_completed": CheckCase(
         fires=_OPEN,
         row="1001",
         quiet=_OPEN | {f"{_SHIPMENT}.shipDate": "2026-09-28T00:00:00Z"},  # 14 days ago
         missing=_OPEN | {f"{_SHIPMENT}.shipDate": GONE},
     ),
-    "not_shipped": Case(
+    "not_shipped": CheckCase(
         fires=_WAITING,
         row="1001",
         quiet=_WAITING | {"orderDate": "2026-10-05T00:00:00Z"},  # 7 days ago

@@ -1,6 +1,6 @@
 """Cases of the checks of handling units."""
 
-from tests.support.fair_order import GONE, OTHER_SSCC, SSCC, THIRD_SSCC, Case
+from tests.support.fair_order import GONE, OTHER_SSCC, SSCC, THIRD_SSCC, CheckCase
 
 _FIRST = "fulfillmentOrders.0.shipments.0"
 _PACKED = "handlingUnits.0.handlingPositions"
@@ -25,31 +25,31 @@ def _second_pallet(**more: object) -> dict[str, object]:
 
 
 CASES = {
-    "sscc_malformed": Case(
+    "sscc_malformed": CheckCase(
         fires=_marked("00" + SSCC),
         row="1001/0",
         quiet=_marked(OTHER_SSCC),
         missing=_marked(GONE),
     ),
-    "sscc_check_digit": Case(
+    "sscc_check_digit": CheckCase(
         fires=_marked(SSCC[:-1] + "9"),
         row="1001/0",
         quiet=_marked(OTHER_SSCC),
         missing=_marked(GONE),
     ),
-    "sscc_twice": Case(
+    "sscc_twice": CheckCase(
         fires=_B_UNPACKED | _second_pallet(sscc=SSCC, handlingPositions=[_B]),
         row="1001/1",
         quiet=_B_UNPACKED | _second_pallet(sscc=OTHER_SSCC, handlingPositions=[_B]),
         missing=_B_UNPACKED | _second_pallet(handlingPositions=[_B]),
     ),
-    "sscc_on_two_orders": Case(
+    "sscc_on_two_orders": CheckCase(
         fires=[{}, {}],
         row="1002/0",
         quiet=[{}, _marked(OTHER_SSCC)],
         missing=[{}, _marked(GONE)],
     ),
-    "sscc_disagrees": Case(
+    "sscc_disagrees": CheckCase(
         fires={f"{_PACKED}.0.sscc": OTHER_SSCC},
         row="1001/0/0",
         quiet={
@@ -63,43 +63,43 @@ CASES = {
         },
         missing={f"{_PACKED}.0.sscc": OTHER_SSCC, "handlingUnits.0.sscc": GONE},
     ),
-    "empty_unit": Case(
+    "empty_unit": CheckCase(
         fires=_second_pallet(sscc=OTHER_SSCC),
         row="1001/1",
         quiet=_B_UNPACKED | _second_pallet(sscc=OTHER_SSCC, childHandlingUnits=[{"handlingPositions": [_B]}]),
         missing=_second_pallet(sscc=OTHER_SSCC) | {_PACKED: GONE},
     ),
-    "unpacked_line": Case(
+    "unpacked_line": CheckCase(
         fires=_B_UNPACKED,
         row="1001/1",
         quiet=_B_UNPACKED | {f"{_FIRST}.positions.1": GONE, "fulfillmentOrders.0.shipments.1": {"positions": [_B]}},
         missing=_B_UNPACKED | {f"{_PACKED}.0.quantity": GONE},
     ),
-    "sscc_missing": Case(
+    "sscc_missing": CheckCase(
         fires=_marked(GONE),
         row="1001",
         quiet=_marked(GONE) | {"handlingUnits.0.sscc": SSCC},
         missing=_marked(GONE) | {"ssccLabel": GONE},
     ),
-    "pallets_differ": Case(
+    "pallets_differ": CheckCase(
         fires={f"{_FIRST}.numberOfPallets": 2},
         row="1001",
         quiet=_B_UNPACKED | _second_pallet(sscc=OTHER_SSCC, handlingPositions=[_B]),
         missing={f"{_FIRST}.numberOfPallets": 2, "handlingUnits.0.type": GONE},
     ),
-    "parcels_differ": Case(
+    "parcels_differ": CheckCase(
         fires=_CARTON,
         row="1001",
         quiet=_CARTON | {"handlingUnits.0.type": "PALLET"},  # of two parcels, say
         missing=_CARTON | {"handlingUnits.0.type": GONE},
     ),
-    "too_light": Case(
+    "too_light": CheckCase(
         fires={f"{_FIRST}.grossWeight": 4.2},  # of 3 pieces of 1.5
         row="1001/0/0",
         quiet={f"{_FIRST}.grossWeight": 4.4},
         missing={f"{_FIRST}.grossWeight": 4.2, "positions.0.unitWeight": GONE},
     ),
-    "too_heavy": Case(
+    "too_heavy": CheckCase(
         fires={f"{_FIRST}.grossWeight": 19},
         row="1001/0/0",
         quiet={f"{_FIRST}.grossWeight": 18},

@@ -1,6 +1,6 @@
 """Cases of the checks of quantities."""
 
-from tests.support.fair_order import GONE, Case
+from tests.support.fair_order import GONE, CheckCase
 
 _PLAN = "fulfillmentOrders.0.positions"
 _FIRST = "fulfillmentOrders.0.shipments.0"
@@ -27,31 +27,31 @@ def _sent(pieces: int) -> dict[str, object]:
 
 
 CASES = {
-    "short_shipped": Case(
+    "short_shipped": CheckCase(
         fires=_sent(1),
         row="1001/0",
         quiet=_sent(1) | _SOON,
         missing=_sent(1) | {"positions.0.quantity": GONE},
     ),
-    "never_shipped": Case(
+    "never_shipped": CheckCase(
         fires=_B_STAYS,
         row="1001/1",
         quiet=_B_STAYS | _SOON,
         missing=_B_STAYS | {"positions.1.sku": GONE},
     ),
-    "over_shipped": Case(
+    "over_shipped": CheckCase(
         fires=_sent(3),
         row="1001/0",
         quiet=_RETURNED,
         missing={"fulfillmentOrders.0.shipments.1": {"positions": [_ALL_OF_A]}},  # perhaps reversed
     ),
-    "not_ordered": Case(
+    "not_ordered": CheckCase(
         fires=_GIFT_SENT,
         row="1001/0/0/2",
         quiet=_GIFT_SENT | {f"{_PLAN}.2": _GIFT},  # the warehouse was told to add it
         missing=_GIFT_SENT | {"positions.1.sku": GONE},  # may be what was sent
     ),
-    "short_planned": Case(
+    "short_planned": CheckCase(
         fires={f"{_PLAN}.0.quantity": 1},
         row="1001/0",
         quiet={
@@ -60,37 +60,37 @@ CASES = {
         },
         missing={f"{_PLAN}.0.quantity": GONE},
     ),
-    "over_planned": Case(
+    "over_planned": CheckCase(
         fires={f"{_PLAN}.0.quantity": 3},
         row="1001/0",
         quiet={"fulfillmentOrders.1": {"cancelled": True, "positions": [{"sku": "A", "quantity": 2}]}},
         missing={"fulfillmentOrders.1": {"positions": [{"sku": "A", "quantity": 2}]}},  # perhaps cancelled
     ),
-    "substituted": Case(
+    "substituted": CheckCase(
         fires={f"{_PLAN}.0.sku": "A2"},
         row="1001/0/0",
         quiet={f"{_PLAN}.0.sku": "A2", f"{_PLAN}.0.bundleSku": "S"},
         missing={f"{_PLAN}.0.sku": "A2", f"{_PLAN}.0.orderedSku": GONE},
     ),
-    "other_lot_shipped": Case(
+    "other_lot_shipped": CheckCase(
         fires={"positions.0.lot": "LOT-X"},
         row="1001/0/0/0",
         quiet={"positions.0.lot": "LOT-A"},
         missing={"positions.0.lot": "LOT-X", f"{_FIRST}.positions.0.lot": GONE},
     ),
-    "packed_not_shipped": Case(
+    "packed_not_shipped": CheckCase(
         fires={f"{_PACKED}.0.quantity": 3},
         row="1001/0/0",
         quiet={f"{_PACKED}.0.quantity": 3} | _RETURNED,  # may have been packed for that one
         missing={f"{_PACKED}.0.quantity": 3, f"{_FIRST}.positions.0.quantity": GONE},
     ),
-    "shipped_not_packed": Case(
+    "shipped_not_packed": CheckCase(
         fires={f"{_PACKED}.0.quantity": 1, f"{_FIRST}.sscc": GONE},
         row="1001/0",
         quiet=_sent(1) | {"fulfillmentOrders.0.shipments.1": {"positions": [_ONE_OF_A]}},  # which needs no unit
         missing={f"{_PACKED}.0.quantity": GONE},
     ),
-    "grouped_differs": Case(
+    "grouped_differs": CheckCase(
         fires={f"{_FIRST}.groupedPositions.0.quantity": 1},
         row="1001/0/0/0",
         quiet={f"{_FIRST}.positions.0.quantity": 1, f"{_FIRST}.positions.2": _ONE_OF_A},
