@@ -19,11 +19,11 @@ from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import DTYPES
 
 
-class Reading(NamedTuple):
+class ConvertedColumn(NamedTuple):
     """The column, the places whose values it cannot hold (by rule), and the places that needed a decision (by kind)."""
 
-    column: pl.Series
-    bad: dict[str, list[int]]
+    values: pl.Series
+    rejected: dict[str, list[int]]
     noted: dict[str, list[int]]
 
 
@@ -34,38 +34,38 @@ _LONG_FRACTION = rf"{_SECONDS}\.\d{{7,9}}{_ZONE}?$"
 _NAIVE = rf"{_SECONDS}(\.\d{{1,9}})?$"
 _DAY = r"^\d{4}-\d\d-\d\d$"
 _YEAR = r"(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
-_USUAL = {
+_USUAL_FORMS = {
     Kind.INSTANT: rf"^{_YEAR}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$",
     Kind.DAY: rf"^{_YEAR}-\d\d-\d\d$",
     Kind.MONEY: r"^-?\d{1,14}(\.\d{1,4})?$",
 }
-_RAW = (Kind.MONEY, Kind.JSON)
-_PARSED = (*_RAW, Kind.INSTANT, Kind.DAY)
-_WIRE = {Kind.INSTANT: pl.String(), Kind.DAY: pl.String()}
-_NOTHING = ["", "null"]
+_RAW_KINDS = (Kind.MONEY, Kind.JSON)
+_PARSED_KINDS = (*_RAW_KINDS, Kind.INSTANT, Kind.DAY)
+_PACKED_DTYPES = {Kind.INSTANT: pl.String(), Kind.DAY: pl.String()}
+_MISSING_TEXTS = ["", "null"]
 """A raw JSON value that is missing, or null."""
-_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-_CENT_OF_A_CENT = Decimal("0.0001")
+_FIRST_INSTANT, _LAST_INSTANT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+_FOUR_DECIMALS = Decimal("0.0001")
 _SEPARATOR = b"\x1e"  # JSON text cannot hold it
 
 
-Packed = pl.Series | str
+PackedValues = pl.Series | str
 """Some wire values of one column; raw JSON values as one text."""
 
 
-def pack(kind: Kind, values: Sequence[Any]) -> Packed:
+def pack_values(kind: Kind, values: Sequence[Any]) -> PackedValues:
     """Some wire values of a column, exactly, in the form that takes the least time to make and to keep."""
-    if kind in _RAW:
+    if kind in _RAW_KINDS:
         return _SEPARATOR.join(values).decode()  # a sixth of the time of a text per value
     try:
-        return pl.Series(values, dtype=_WIRE.get(kind, DTYPES[kind]), strict=True)
+        return pl.Series(values, dtype=_PACKED_DTYPES.get(kind, DTYPES[kind]), strict=True)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):  # numbers that may be no integers
         return pl.Series([None if value is None else repr(value) for value in values], dtype=pl.String)
 
 
-def unpack(kind: Kind, packed: Sequence[Packed]) -> pl.Series:
+def unpack_column(kind: Kind, packed: Sequence[PackedValues]) -> pl.Series:
     """The wire values of a column: texts, or values of its dtype; "" and "null" where a raw JSON value is missing."""
-    if kind in _RAW:
+    if kind in _RAW_KINDS:
         separator = _SEPARATOR.decode()
         joined = pl.Series([separator.join(cast("Sequence[str]", packed))], dtype=pl.String)
         return joined.str.split(separator).explode()
@@ -75,109 +75,109 @@ def unpack(kind: Kind, packed: Sequence[Packed]) -> pl.Series:
     return pl.concat(series, rechunk=True) if len(series) > 1 else series[0]
 
 
-def read(kind: Kind, values: Sequence[Any]) -> Reading:
+def convert_column(kind: Kind, values: Sequence[Any]) -> ConvertedColumn:
     """The wire values of one column as a polars Series of the kind's dtype.
 
     Values that the dtype cannot hold are null in it, and told in `bad`.
     """
-    return _READERS[kind](unpack(kind, [pack(kind, values)]))
+    return _CONVERTERS[kind](unpack_column(kind, [pack_values(kind, values)]))
 
 
-def read_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, Reading]:
+def convert_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, ConvertedColumn]:
     """The same for all columns of a table, unpacked, by name, in their order.
 
     One query parses all texts that have the usual form of their kind; only the others are read one kind after another.
     A query costs 0.1 ms whatever it does, and a fixed form is parsed in a third of the time of a general one.
     """
-    texts = {name: values for name, (kind, values) in columns.items() if kind in _PARSED}
-    parsed = pl.DataFrame(texts).select(_query(tuple((name, columns[name][0]) for name in texts))) if texts else texts
-    readings: dict[str, Reading] = {}
+    texts = {name: values for name, (kind, values) in columns.items() if kind in _PARSED_KINDS}
+    parsed = pl.DataFrame(texts).select(_parse_usual_forms(tuple((name, columns[name][0]) for name in texts))) if texts else texts
+    readings: dict[str, ConvertedColumn] = {}
     odd: dict[Kind, dict[str, list[int]]] = {}
     for name, (kind, values) in columns.items():
         if name not in texts:
-            readings[name] = _READERS[kind](values)
+            readings[name] = _CONVERTERS[kind](values)
             continue
-        readings[name] = Reading(parsed[name], {}, {})
-        missing = _missing(values) if kind in _RAW else None
+        readings[name] = ConvertedColumn(parsed[name], {}, {})
+        missing = _is_missing(values) if kind in _RAW_KINDS else None
         if parsed[name].null_count() != (values.null_count() if missing is None else missing.sum()):
             missing = values.is_null() if missing is None else missing
-            odd.setdefault(kind, {})[name] = _places(parsed[name].is_null() & ~missing)
+            odd.setdefault(kind, {})[name] = _rows_where(parsed[name].is_null() & ~missing)
     for kind, places in odd.items():
-        _read_odd_ones(kind, {name: columns[name][1] for name in places}, places, readings)
+        _convert_unusual_values(kind, {name: columns[name][1] for name in places}, places, readings)
     return readings
 
 
-def _read_odd_ones(
-    kind: Kind, columns: Mapping[str, pl.Series], places: Mapping[str, list[int]], readings: dict[str, Reading]
+def _convert_unusual_values(
+    kind: Kind, columns: Mapping[str, pl.Series], places: Mapping[str, list[int]], readings: dict[str, ConvertedColumn]
 ) -> None:
     """Reads the odd values of some columns of one kind, all together, and puts them into their places."""
-    odd = _READERS[kind](pl.concat([values.gather(places[name]).alias("") for name, values in columns.items()]))
+    odd = _CONVERTERS[kind](pl.concat([values.gather(places[name]).alias("") for name, values in columns.items()]))
     start = 0
     for name, own in places.items():
         stop = start + len(own)
         found = [
             {word: [own[at - start] for at in ats if start <= at < stop] for word, ats in told.items()}
-            for told in (odd.bad, odd.noted)
+            for told in (odd.rejected, odd.noted)
         ]
         bad, noted = ({word: ats for word, ats in told.items() if ats} for told in found)
-        readings[name] = Reading(readings[name].column.scatter(own, odd.column[start:stop]), bad, noted)
+        readings[name] = ConvertedColumn(readings[name].values.scatter(own, odd.values[start:stop]), bad, noted)
         start = stop
 
 
 @functools.cache
-def _query(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
+def _parse_usual_forms(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
     """Parses the texts of usual form, and leaves the others null."""
     query = []
     for name, kind in columns:
         text = pl.col(name)
         if kind is Kind.JSON:
-            query.append(pl.when(~text.is_in(_NOTHING)).then(text).alias(name))
+            query.append(pl.when(~text.is_in(_MISSING_TEXTS)).then(text).alias(name))
             continue
         if kind is Kind.MONEY:
             parsed = text.cast(DTYPES[kind], strict=False)
         else:
-            parsed = _days(text) if kind is Kind.DAY else _instants(text, "%Y-%m-%dT%H:%M:%SZ")
-        query.append(pl.when(text.str.contains(_USUAL[kind])).then(parsed).alias(name))
+            parsed = _parse_days(text) if kind is Kind.DAY else _parse_instants(text, "%Y-%m-%dT%H:%M:%SZ")
+        query.append(pl.when(text.str.contains(_USUAL_FORMS[kind])).then(parsed).alias(name))
     return query
 
 
-def _missing(values: pl.Series) -> pl.Series:
-    return values.is_in(_NOTHING)
+def _is_missing(values: pl.Series) -> pl.Series:
+    return values.is_in(_MISSING_TEXTS)
 
 
-def _instants(text: pl.Expr, form: str = "%Y-%m-%dT%H:%M:%S%.f%#z") -> pl.Expr:
+def _parse_instants(text: pl.Expr, form: str = "%Y-%m-%dT%H:%M:%S%.f%#z") -> pl.Expr:
     return text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
 
 
-def _days(text: pl.Expr) -> pl.Expr:
+def _parse_days(text: pl.Expr) -> pl.Expr:
     return text.str.to_date("%Y-%m-%d", strict=False)
 
 
-def _texts(values: pl.Series) -> pl.Series:
+def _raw_texts(values: pl.Series) -> pl.Series:
     """The source text of raw JSON values; null for missing and for JSON null."""
-    return values.set(_missing(values), None)
+    return values.set(_is_missing(values), None)
 
 
-def _plain(values: pl.Series) -> Reading:
-    return Reading(values, {}, {})
+def _keep_values(values: pl.Series) -> ConvertedColumn:
+    return ConvertedColumn(values, {}, {})
 
 
-def _integer(dtype: pl.DataType, values: pl.Series) -> Reading:
+def _convert_integers(dtype: pl.DataType, values: pl.Series) -> ConvertedColumn:
     if values.dtype == dtype:
-        return _plain(values)
+        return _keep_values(values)
     bound = 2**31 if dtype == pl.Int32 else 2**63
     plain = values.str.strip_suffix(".0")
     whole = plain.set(~plain.str.contains(r"^-?\d{1,9}$"), None).cast(dtype)
     bad: dict[str, list[int]] = {}
-    for place in _places(whole.is_null() & values.is_not_null()):
-        if rule := wrong_integer(values[place], bound):
+    for place in _rows_where(whole.is_null() & values.is_not_null()):
+        if rule := find_integer_error(values[place], bound):
             bad.setdefault(rule, []).append(place)
         else:
             whole[place] = int(Decimal(values[place]))
-    return Reading(whole, bad, {})
+    return ConvertedColumn(whole, bad, {})
 
 
-def wrong_integer(written: str, bound: int) -> str | None:
+def find_integer_error(written: str, bound: int) -> str | None:
     """The rule that a number breaks as an integer; 2.0 breaks none."""
     try:
         value = Decimal(written)
@@ -188,19 +188,19 @@ def wrong_integer(written: str, bound: int) -> str | None:
     return None if value == value.to_integral_value() else "not_whole"
 
 
-def _money(values: pl.Series) -> Reading:
-    text = _texts(values)
+def _convert_money(values: pl.Series) -> ConvertedColumn:
+    text = _raw_texts(values)
     noted: dict[str, list[int]] = {}
-    unusual = _places(text.str.contains(r"\.\d{5}|[eE]"))
+    unusual = _rows_where(text.str.contains(r"\.\d{5}|[eE]"))
     if unusual:
-        plain = [_four_decimals(value) for value in text.gather(unusual)]
+        plain = [_round_to_four_decimals(value) for value in text.gather(unusual)]
         text = text.scatter(unusual, [value for value, _ in plain])
-        noted = _told(rounded_money=[place for place, (_, lost) in zip(unusual, plain, strict=True) if lost])
+        noted = _drop_empty_kinds(rounded_money=[place for place, (_, lost) in zip(unusual, plain, strict=True) if lost])
     money = text.cast(DTYPES[Kind.MONEY], strict=False)
-    return _checked(money, text, _wrong_money, noted)
+    return _reject_unparsed(money, text, _find_money_error, noted)
 
 
-def _four_decimals(text: str) -> tuple[str, bool]:
+def _round_to_four_decimals(text: str) -> tuple[str, bool]:
     """A JSON number as plain text with at most four decimals, half-even; and whether that changed its value."""
     if text[0] not in "-0123456789":
         return text, False
@@ -210,77 +210,77 @@ def _four_decimals(text: str) -> tuple[str, bool]:
         return text, False
     if exact.adjusted() > 17:
         return text, False
-    rounded = exact.quantize(_CENT_OF_A_CENT, rounding=ROUND_HALF_EVEN) if exact.adjusted() > -9 else Decimal(0)
+    rounded = exact.quantize(_FOUR_DECIMALS, rounding=ROUND_HALF_EVEN) if exact.adjusted() > -9 else Decimal(0)
     return f"{rounded:f}", rounded != exact
 
 
-def _wrong_money(text: str) -> str:
+def _find_money_error(text: str) -> str:
     return "out_of_range" if text[0] in "-0123456789" else "wrong_type"
 
 
-def _instant(text: pl.Series) -> Reading:
+def _convert_instants(text: pl.Series) -> ConvertedColumn:
     noted: dict[str, list[int]] = {}
     form = text
     if not text.str.contains(_INSTANT).all():
-        text, empty = _empty_is_null(text)
-        cut, naive, day = (_places(text.str.contains(form)) for form in (_LONG_FRACTION, _NAIVE, _DAY))
-        noted = _told(digits_past_microseconds=cut, no_time_zone=naive, day_for_instant=day, empty_text=empty)
+        text, empty = _null_empty_texts(text)
+        cut, naive, day = (_rows_where(text.str.contains(form)) for form in (_LONG_FRACTION, _NAIVE, _DAY))
+        noted = _drop_empty_kinds(digits_past_microseconds=cut, no_time_zone=naive, day_for_instant=day, empty_text=empty)
         form = text.str.replace(r"(\.\d{6})\d{1,3}", "$1")
         form = form.str.replace(f"({_NAIVE})", "${1}Z").str.replace(f"({_DAY})", "${1}T00:00:00Z")
         form = form.set(~form.str.contains(_INSTANT), None)
-    instants = form.to_frame("text").select(_instants(pl.col("text"))).to_series()
-    instants = instants.set(~instants.is_between(_FIRST, _LAST), None)
-    return _checked(instants, text, lambda _: "not_an_instant", noted)
+    instants = form.to_frame("text").select(_parse_instants(pl.col("text"))).to_series()
+    instants = instants.set(~instants.is_between(_FIRST_INSTANT, _LAST_INSTANT), None)
+    return _reject_unparsed(instants, text, lambda _: "not_an_instant", noted)
 
 
-def _day(text: pl.Series) -> Reading:
+def _convert_days(text: pl.Series) -> ConvertedColumn:
     noted: dict[str, list[int]] = {}
     form = text
     if not text.str.contains(_DAY).all():
-        text, empty = _empty_is_null(text)
+        text, empty = _null_empty_texts(text)
         longer = rf"{_SECONDS}(\.\d{{1,9}})?{_ZONE}?$"
-        noted = _told(instant_for_day=_places(text.str.contains(longer)), empty_text=empty)
+        noted = _drop_empty_kinds(instant_for_day=_rows_where(text.str.contains(longer)), empty_text=empty)
         form = text.str.replace(r"^(\d{4}-\d\d-\d\d)T.*$", "$1").set(
             ~(text.str.contains(longer) | text.str.contains(_DAY)), None
         )
-    days = form.to_frame("text").select(_days(pl.col("text"))).to_series()
-    days = days.set(~days.is_between(_FIRST.date(), _LAST.date()), None)
-    return _checked(days, text, lambda _: "not_a_day", noted)
+    days = form.to_frame("text").select(_parse_days(pl.col("text"))).to_series()
+    days = days.set(~days.is_between(_FIRST_INSTANT.date(), _LAST_INSTANT.date()), None)
+    return _reject_unparsed(days, text, lambda _: "not_a_day", noted)
 
 
-def _json(values: pl.Series) -> Reading:
-    return Reading(_texts(values), {}, {})
+def _convert_json(values: pl.Series) -> ConvertedColumn:
+    return ConvertedColumn(_raw_texts(values), {}, {})
 
 
-def _checked(column: pl.Series, text: pl.Series, rule: Callable[[str], str], noted: dict[str, list[int]]) -> Reading:
+def _reject_unparsed(column: pl.Series, text: pl.Series, rule: Callable[[str], str], noted: dict[str, list[int]]) -> ConvertedColumn:
     """The reading of a column whose nulls must be those of its text."""
     bad: dict[str, list[int]] = {}
     if column.null_count() != text.null_count():
-        for place in _places(column.is_null() & text.is_not_null()):
+        for place in _rows_where(column.is_null() & text.is_not_null()):
             bad.setdefault(rule(text[place]), []).append(place)
-    return Reading(column, bad, noted)
+    return ConvertedColumn(column, bad, noted)
 
 
-def _empty_is_null(text: pl.Series) -> tuple[pl.Series, list[int]]:
-    return text.set(text == "", None), _places(text == "")
+def _null_empty_texts(text: pl.Series) -> tuple[pl.Series, list[int]]:
+    return text.set(text == "", None), _rows_where(text == "")
 
 
-def _places(mask: pl.Series) -> list[int]:
+def _rows_where(mask: pl.Series) -> list[int]:
     return mask.arg_true().to_list()
 
 
-def _told(**places: list[int]) -> dict[str, list[int]]:
+def _drop_empty_kinds(**places: list[int]) -> dict[str, list[int]]:
     return {kind: found for kind, found in places.items() if found}
 
 
-_READERS: dict[Kind, Callable[[pl.Series], Reading]] = {
-    Kind.TEXT: _plain,
-    Kind.INT64: functools.partial(_integer, DTYPES[Kind.INT64]),
-    Kind.INT32: functools.partial(_integer, DTYPES[Kind.INT32]),
-    Kind.FLAG: _plain,
-    Kind.INSTANT: _instant,
-    Kind.DAY: _day,
-    Kind.MONEY: _money,
-    Kind.MEASURE: _plain,
-    Kind.JSON: _json,
+_CONVERTERS: dict[Kind, Callable[[pl.Series], ConvertedColumn]] = {
+    Kind.TEXT: _keep_values,
+    Kind.INT64: functools.partial(_convert_integers, DTYPES[Kind.INT64]),
+    Kind.INT32: functools.partial(_convert_integers, DTYPES[Kind.INT32]),
+    Kind.FLAG: _keep_values,
+    Kind.INSTANT: _convert_instants,
+    Kind.DAY: _convert_days,
+    Kind.MONEY: _convert_money,
+    Kind.MEASURE: _keep_values,
+    Kind.JSON: _convert_json,
 }

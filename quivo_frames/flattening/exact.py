@@ -15,72 +15,72 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from quivo_frames.model.order import Order, Record
-from quivo_frames.model.tables import described
+from quivo_frames.model.tables import fields_of
 
-LONG_NUMBER = r"[:\[,\s]-?[0-9]([0-9.]{15}|[0-9.]*[eE][-+]?[0-9])"
+LONG_NUMBER_PATTERN = r"[:\[,\s]-?[0-9]([0-9.]{15}|[0-9.]*[eE][-+]?[0-9])"
 """Matches texts of orders with a number of so many digits, or an exponent, that a float may not hold it as written."""
-_STEPS = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_PATH_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
-class _Object(list[tuple[str, Any]]):
+class _JsonPairs(list[tuple[str, Any]]):
     """The fields of a JSON object, as often as they stand in it; numbers are texts."""
 
 
-def _opened(body: bytes) -> _Object:
-    opened: _Object = json.loads(body, object_pairs_hook=_Object, parse_int=str, parse_float=str, parse_constant=str)
+def _parse_pairs(body: bytes) -> _JsonPairs:
+    opened: _JsonPairs = json.loads(body, object_pairs_hook=_JsonPairs, parse_int=str, parse_float=str, parse_constant=str)
     return opened
 
 
-class _Place(NamedTuple):
-    fields: _Object
+class _KnownObject(NamedTuple):
+    fields: _JsonPairs
     record: type[Record]
     path: str
 
 
-def _objects(body: bytes) -> Iterator[_Place]:
+def _walk_known_objects(body: bytes) -> Iterator[_KnownObject]:
     """Every object that the description knows."""
-    waiting = deque([_Place(_opened(body), Order, "$")])
+    waiting = deque([_KnownObject(_parse_pairs(body), Order, "$")])
     while waiting:
         place = waiting.popleft()
         yield place
-        known = {json_name: inner for _, json_name, inner, *_ in described(place.record)}
+        known = {field.json_name: field.record for field in fields_of(place.record)}
         for name, value in place.fields:
             inner = known.get(name)
-            if inner is not None and isinstance(value, _Object):
-                waiting.append(_Place(value, inner, f"{place.path}.{name}"))
+            if inner is not None and isinstance(value, _JsonPairs):
+                waiting.append(_KnownObject(value, inner, f"{place.path}.{name}"))
             elif inner is not None and isinstance(value, list):
                 entries = enumerate(value)
-                waiting += [_Place(e, inner, f"{place.path}.{name}[{n}]") for n, e in entries if isinstance(e, _Object)]
+                waiting += [_KnownObject(e, inner, f"{place.path}.{name}[{n}]") for n, e in entries if isinstance(e, _JsonPairs)]
 
 
-def repeated_field(body: bytes) -> str | None:
+def find_repeated_field(body: bytes) -> str | None:
     """JSON path of a field that stands twice in an object, or of the object if nobody knows the name; None: no such."""
-    for fields, record, path in _objects(body):
+    for fields, record, path in _walk_known_objects(body):
         names: set[str] = set()
         for name, _ in fields:
             if name in names:
-                return f"{path}.{name}" if any(name == known.json_name for known in described(record)) else path
+                return f"{path}.{name}" if any(name == known.json_name for known in fields_of(record)) else path
             names.add(name)
     return None
 
 
-def unknown_fields(body: bytes) -> Iterator[str]:
+def find_unknown_fields(body: bytes) -> Iterator[str]:
     """JSON path of each unknown field that is not null: [] is any place of a list, inner units are as outer ones."""
-    for fields, record, path in _objects(body):
-        known = {json_name for _, json_name, *_ in described(record)}
+    for fields, record, path in _walk_known_objects(body):
+        known = {field.json_name for field in fields_of(record)}
         anywhere = re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path))
         for name, value in fields:
             if name not in known and value is not None:
                 yield f"{anywhere}.{name}"
 
 
-def numbers(body: bytes, paths: Iterable[str]) -> list[str]:
+def read_numbers_as_text(body: bytes, paths: Iterable[str]) -> list[str]:
     """The numbers at some JSON paths, as they were written."""
-    order = _opened(body)
+    order = _parse_pairs(body)
     found = []
     for path in paths:
         value: Any = order
-        for name, place in _STEPS.findall(path):
+        for name, place in _PATH_STEP.findall(path):
             value = dict(value)[name] if name else value[int(place)]
         found.append(str(value))
     return found

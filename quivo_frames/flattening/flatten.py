@@ -9,16 +9,16 @@ import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from quivo_frames.flattening.batch import Batch
-from quivo_frames.flattening.decode import OrderDecoder, peek
-from quivo_frames.flattening.latest import indexed, repeated, superseded
+from quivo_frames.flattening.batch import OrderBatch
+from quivo_frames.flattening.decode import OrderDecoder, read_identity
+from quivo_frames.flattening.latest import find_superseded_positions, make_identity_frame, note_repeated_orders
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 
-BATCH = 2_000
+ORDERS_PER_BATCH = 2_000
 """Orders flattened at a time: fewer pay the fixed cost of a query too often, more take memory for nothing."""
 
-ROUND = 250
+ORDERS_PER_ROUND = 250
 """Orders decoded and gathered at a time: their memory serves the next ones, and stays in the processor's cache."""
 
 
@@ -28,17 +28,17 @@ def flatten(orders: Iterable[bytes | str | RawOrder]) -> Frames:
     Takes the JSON of one order an item, as received. An order that comes twice is taken once: the newest answer.
     For more orders than memory holds, use `build`.
     """
-    raws = [_raw(number, order) for number, order in enumerate(orders)]
-    peeks = [peek(raw.body) for raw in raws]
+    raws = [_to_raw_order(number, order) for number, order in enumerate(orders)]
+    peeks = [read_identity(raw.body) for raw in raws]
     rows = [(seen.order_id, raw.fetched_at, seen.last_modified) for seen, raw in zip(peeks, raws, strict=True)]
-    losers = superseded(indexed(rows))
+    losers = find_superseded_positions(make_identity_frame(rows))
     taken = [raw for place, raw in enumerate(raws) if place not in losers]
     flattener = Flattener()
-    parts = (flattener.flatten(taken[start : start + BATCH]) for start in range(0, len(taken), BATCH))
-    return Frames.concat([Frames.of({}, notes=repeated(losers)), *parts])
+    parts = (flattener.flatten_batch(taken[start : start + ORDERS_PER_BATCH]) for start in range(0, len(taken), ORDERS_PER_BATCH))
+    return Frames.concat([Frames.of({}, notes=note_repeated_orders(losers)), *parts])
 
 
-def _raw(number: int, order: bytes | str | RawOrder) -> RawOrder:
+def _to_raw_order(number: int, order: bytes | str | RawOrder) -> RawOrder:
     if isinstance(order, RawOrder):
         return order
     body = order.encode("utf-8", "surrogatepass") if isinstance(order, str) else order
@@ -51,22 +51,22 @@ class Flattener:
     def __init__(self) -> None:
         self._decoder = OrderDecoder()
 
-    def flatten(self, raws: Sequence[RawOrder], origins: dict[int, RawOrder] | None = None) -> Frames:
+    def flatten_batch(self, raws: Sequence[RawOrder], origins: dict[int, RawOrder] | None = None) -> Frames:
         """The tables of one batch, in which no order comes twice; `origins` is told where each order was read."""
         origins = {} if origins is None else origins
-        batch = Batch(self._decoder, origins)
-        with without_collection():
-            for start in range(0, len(raws), ROUND):
-                batch.take(raws[start : start + ROUND])
-            batch.make()
-        refused = batch.refused()
+        batch = OrderBatch(self._decoder, origins)
+        with pause_garbage_collection():
+            for start in range(0, len(raws), ORDERS_PER_ROUND):
+                batch.add_orders(raws[start : start + ORDERS_PER_ROUND])
+            batch.make_tables()
+        refused = batch.find_failures()
         lost = set(refused)
-        frames = Frames.of(batch.tables, [*batch.undecoded, *refused.values()])
-        return Frames(frames.without(lost) if lost else frames, frames.failures, batch.noticed(lost))
+        frames = Frames.of(batch.tables, [*batch.decode_failures, *refused.values()])
+        return Frames(frames.without_orders(lost) if lost else frames, frames.failures, batch.collect_notes(lost))
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
+def pause_garbage_collection() -> Iterator[None]:
     """Spares the garbage collector the orders that it would walk in vain, again and again: a tenth of the time."""
     collects = gc.isenabled()
     gc.disable()

@@ -14,13 +14,13 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.order import Kind, Record
-from quivo_frames.model.tables import ORDER_ID, ORDINAL, TABLES, Column, Table, described, key_of
+from quivo_frames.model.tables import ORDER_ID, ORDINAL, TABLES, Column, Table, fields_of, primary_key_of
 
-BATCH = 2_000
+ORDERS_PER_BATCH = 2_000
 """Orders made at a time: the texts of so many fit into memory, whatever the number of orders."""
 
 _ESCAPES = {sign: json.dumps(sign)[1:-1] for sign in map(chr, (*range(32), ord('"'), ord("\\")))}
-TEXTS: dict[Kind, Callable[[pl.Expr], pl.Expr]] = {
+JSON_TEXTS: dict[Kind, Callable[[pl.Expr], pl.Expr]] = {
     Kind.TEXT: lambda value: '"' + value.str.replace_many(_ESCAPES) + '"',
     Kind.INT64: lambda value: value.cast(pl.String),
     Kind.INT32: lambda value: value.cast(pl.String),
@@ -32,7 +32,7 @@ TEXTS: dict[Kind, Callable[[pl.Expr], pl.Expr]] = {
     Kind.JSON: lambda value: value,
 }
 """The JSON text of a column of each kind; null stays null."""
-_TEXT, _BATCH = "$", "$batch"
+_JSON, _BATCH = "$", "$batch"
 
 
 def unflatten(tables: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
@@ -49,25 +49,25 @@ def unflatten(tables: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
         ConfigError: a table or a column is missing or of another type, a key stands twice, or a row belongs to a row
             that is not there.
     """
-    frames = {name: _checked(described, tables) for name, described in TABLES.items()}
-    return _in_batches(frames)
+    frames = {name: _check_table(described, tables) for name, described in TABLES.items()}
+    return _unflatten_in_batches(frames)
 
 
-def _in_batches(frames: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
-    batches = frames["orders"].select(ORDER_ID.name, (pl.int_range(pl.len()) // BATCH).alias(_BATCH))
+def _unflatten_in_batches(frames: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
+    batches = frames["orders"].select(ORDER_ID.name, (pl.int_range(pl.len()) // ORDERS_PER_BATCH).alias(_BATCH))
     parts = {}
     for name, frame in frames.items():
         placed = frame.join(batches, on=ORDER_ID.name, how="left", maintain_order="left")
         if placed[_BATCH].null_count():
-            raise _astray(TABLES[name], placed.filter(pl.col(_BATCH).is_null()), ORDER_ID.name, "orders")
+            raise _orphan_error(TABLES[name], placed.filter(pl.col(_BATCH).is_null()), ORDER_ID.name, "orders")
         parts[name] = placed.partition_by(_BATCH, as_dict=True, include_key=False)
     for batch in parts["orders"]:
         here = {name: part[batch] if batch in part else frames[name].clear() for name, part in parts.items()}
-        for text in _rows(TABLES["orders"], here)[_TEXT]:
+        for text in _write_rows(TABLES["orders"], here)[_JSON]:
             yield text.encode()
 
 
-def _checked(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def _check_table(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """A table that has the columns, dtypes and keys that it must have."""
     if table.name not in tables:
         raise ConfigError(f"There is no table {table.name!r}. An order is made from all of: {', '.join(TABLES)}.")
@@ -86,26 +86,26 @@ def _checked(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return frame.select(*table.schema)
 
 
-def _rows(table: Table, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def _write_rows(table: Table, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The rows of a table with their texts beside them; of nested ones the outermost, which hold the others."""
     frame = frames[table.name]
-    for path, name in table.lists.items():
+    for path, name in table.child_tables.items():
         if name != table.name:
             child = TABLES[name]
-            parent = key_of(table.name)
-            rows = _rows(child, frames)
+            parent = primary_key_of(table.name)
+            rows = _write_rows(child, frames)
             lost = rows.join(frame, left_on=parent, right_on=table.key, how="anti")
             if not lost.is_empty():
-                raise _astray(child, lost, parent, table.name)
-            frame = _with_lists(frame, table, path, _lists(child, rows, parent))
-    if table.name in table.lists.values():
-        return _nested(table, frame)
-    return frame.with_columns(_text(table).alias(_TEXT))
+                raise _orphan_error(child, lost, parent, table.name)
+            frame = _attach_lists(frame, table, path, _join_to_lists(child, rows, parent))
+    if table.name in table.child_tables.values():
+        return _write_nested_rows(table, frame)
+    return frame.with_columns(_row_json(table).alias(_JSON))
 
 
-def _nested(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+def _write_nested_rows(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """The outermost rows of a table whose rows hold each other, level by level: nothing limits the depth."""
-    path = next(path for path, name in table.lists.items() if name == table.name)
+    path = next(path for path, name in table.child_tables.items() if name == table.name)
     parent = f"parent_{table.key}"
     outermost = pl.col(parent).is_null()
     levels, rest = [frame.filter(outermost)], frame.filter(~outermost)
@@ -113,30 +113,30 @@ def _nested(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         within = pl.col(parent).is_in(levels[-1][table.key].implode())
         levels.append(rest.filter(within))
         if levels[-1].is_empty():
-            raise _astray(table, rest, parent, table.name)
+            raise _orphan_error(table, rest, parent, table.name)
         rest = rest.filter(~within)
-    rows = frame.clear().with_columns(pl.lit(None, pl.String).alias(_TEXT))
+    rows = frame.clear().with_columns(pl.lit(None, pl.String).alias(_JSON))
     for level in reversed(levels):
-        rows = _with_lists(level, table, path, _lists(table, rows, parent)).with_columns(_text(table).alias(_TEXT))
+        rows = _attach_lists(level, table, path, _join_to_lists(table, rows, parent)).with_columns(_row_json(table).alias(_JSON))
     return rows
 
 
-def _lists(table: Table, rows: pl.DataFrame, parent: str) -> pl.DataFrame:
+def _join_to_lists(table: Table, rows: pl.DataFrame, parent: str) -> pl.DataFrame:
     """The texts of the lists that the rows make, by the key of the row that a list belongs to."""
     place = pl.col(ORDINAL.name)
     gap = place - place.shift(1, fill_value=-1).over(parent) - 1
-    rows = rows.sort(ORDINAL.name).select(table.key, parent, _TEXT, gap.fill_null(-1).alias(ORDINAL.name))
+    rows = rows.sort(ORDINAL.name).select(table.key, parent, _JSON, gap.fill_null(-1).alias(ORDINAL.name))
     wrong = rows.filter(place < 0)
     if not wrong.is_empty():
         key = wrong[table.key][0]
         raise ConfigError(f"The place of the row {key} of {table.name} in its list is missing or taken by another row.")
     if rows[ORDINAL.name].sum():
         nulls = pl.lit("null,").repeat_by(place).list.join("")
-        rows = rows.with_columns((nulls + pl.col(_TEXT)).alias(_TEXT))
-    return rows.group_by(parent).agg("[" + pl.col(_TEXT).str.join(",") + "]")
+        rows = rows.with_columns((nulls + pl.col(_JSON)).alias(_JSON))
+    return rows.group_by(parent).agg("[" + pl.col(_JSON).str.join(",") + "]")
 
 
-def _with_lists(frame: pl.DataFrame, table: Table, path: tuple[str, ...], lists: pl.DataFrame) -> pl.DataFrame:
+def _attach_lists(frame: pl.DataFrame, table: Table, path: tuple[str, ...], lists: pl.DataFrame) -> pl.DataFrame:
     """The rows with the lists that belong to them; null where there is none."""
     key, text = lists.columns
     named = lists.rename({text: _list_column(path)})
@@ -144,46 +144,46 @@ def _with_lists(frame: pl.DataFrame, table: Table, path: tuple[str, ...], lists:
 
 
 def _list_column(path: tuple[str, ...]) -> str:
-    return f"{_TEXT}.{'.'.join(path)}"
+    return f"{_JSON}.{'.'.join(path)}"
 
 
-def _text(table: Table, *, with_lists: bool = True) -> pl.Expr:
+def _row_json(table: Table, *, with_lists: bool = True) -> pl.Expr:
     """The JSON text of each row of a table."""
     if table.record is None:
         value = table.columns[-1]
-        return TEXTS[value.kind](pl.col(value.name)).fill_null("null")
+        return JSON_TEXTS[value.kind](pl.col(value.name)).fill_null("null")
     columns = {column.path: column for column in table.columns if column.path}
-    return "{" + _fields(table, table.record, (), columns, with_lists=with_lists) + "}"
+    return "{" + _object_fields(table, table.record, (), columns, with_lists=with_lists) + "}"
 
 
-def own_text(table: Table) -> pl.Expr:
+def row_json_without_lists(table: Table) -> pl.Expr:
     """The JSON text of each row of a table, without the lists that belong to it."""
-    return _text(table, with_lists=False)
+    return _row_json(table, with_lists=False)
 
 
-def _fields(
+def _object_fields(
     table: Table, record: type[Record], path: tuple[str, ...], columns: Mapping[tuple[str, ...], Column], *,
     with_lists: bool,
 ) -> pl.Expr:  # fmt: skip
     """The fields of an object that have a value, with commas between them; an empty text if none has."""
     fields = []
-    for name, json_name, inner, *_ in described(record):
-        here = (*path, name)
-        if here in table.lists:
+    for field in fields_of(record):
+        here = (*path, field.name)
+        if here in table.child_tables:
             if not with_lists:
                 continue
             value = pl.col(_list_column(here))
         elif here in columns:
-            value = TEXTS[columns[here].kind](pl.col(columns[here].name))
+            value = JSON_TEXTS[columns[here].kind](pl.col(columns[here].name))
         else:
-            assert inner is not None
-            own = _fields(table, inner, here, columns, with_lists=with_lists)
+            assert field.record is not None
+            own = _object_fields(table, field.record, here, columns, with_lists=with_lists)
             value = pl.when(own != "").then("{" + own + "}")
-        fields.append(f'"{json_name}":' + value)
+        fields.append(f'"{field.json_name}":' + value)
     return pl.concat_str(fields, separator=",", ignore_nulls=True)
 
 
-def _astray(table: Table, rows: pl.DataFrame, column: str, parent: str) -> ConfigError:
+def _orphan_error(table: Table, rows: pl.DataFrame, column: str, parent: str) -> ConfigError:
     """Rows that belong to no row: an order without them would be less than it was."""
     key, order_id, named = (rows[name][0] for name in (table.key, ORDER_ID.name, column))
     return ConfigError(

@@ -15,9 +15,9 @@ import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.messages import failure
+from quivo_frames.model.messages import describe_failure
 from quivo_frames.model.records import Failure, RawOrder
-from quivo_frames.model.tables import TABLES, Column, Table, table
+from quivo_frames.model.tables import TABLES, Column, Table, table_named
 
 _VALUE_TYPES = ["string", "number", "boolean", "null", "object", "array"]
 
@@ -35,17 +35,17 @@ def schema(name: str) -> pa.DataFrameSchema:
     columns = {
         column.name: pa.Column(
             column.dtype,
-            checks=[limit[0]] if (limit := _limit(column)) else [],
+            checks=[limit[0]] if (limit := _value_limit(column)) else [],
             nullable=not column.required,
-            unique=column.name == table(name).key,
+            unique=column.name == table_named(name).key,
             description=column.sentence,
         )
-        for column in table(name).columns
+        for column in table_named(name).columns
     }
     return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=False, name=name)
 
 
-def _limit(column: Column) -> tuple[pa.Check, pl.Expr] | None:
+def _value_limit(column: Column) -> tuple[pa.Check, pl.Expr] | None:
     """What the values of a column are limited to: as a check of pandera, and as an expression."""
     value = pl.col(column.name)
     if column.name in ("ordinal", "depth") and not column.path:
@@ -56,14 +56,14 @@ def _limit(column: Column) -> tuple[pa.Check, pl.Expr] | None:
 
 
 @functools.cache
-def _gate(name: str) -> pa.DataFrameSchema:
+def _quick_schema(name: str) -> pa.DataFrameSchema:
     """All that the schema of a table asks of its values, as one check that tells yes or no.
 
     Pandera takes 1.5 ms for each column it asks something of, as long as 20 orders take; a yes takes it once.
     """
-    asked = [pl.col(column.name).is_not_null() for column in table(name).columns if column.required]
-    asked += [limit[1] for column in table(name).columns if (limit := _limit(column))]
-    asked.append(pl.col(table(name).key).is_unique())
+    asked = [pl.col(column.name).is_not_null() for column in table_named(name).columns if column.required]
+    asked += [limit[1] for column in table_named(name).columns if (limit := _value_limit(column))]
+    asked.append(pl.col(table_named(name).key).is_unique())
     return pa.DataFrameSchema(
         checks=[pa.Check(lambda data: data.lazyframe.select(pl.all_horizontal(asked)))], name=name
     )
@@ -79,14 +79,14 @@ class Violation(NamedTuple):
     expected: str
 
 
-def violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
+def find_violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
     """Every value that breaks a rule: of its own table first, then the references between tables.
 
     Raises:
         SchemaErrors: a table has other columns or dtypes than it must.
     """
     for described in TABLES.values():
-        yield from _own_violations(described, frames[described.name])
+        yield from _find_violations_within(described, frames[described.name])
     for described in TABLES.values():
         frame = frames[described.name]
         for column, to_table, to_column in described.references:
@@ -97,9 +97,9 @@ def violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
                     yield Violation(described, row, described.column(column), "reference", to_table)
 
 
-def _own_violations(described: Table, frame: pl.DataFrame) -> Iterator[Violation]:
+def _find_violations_within(described: Table, frame: pl.DataFrame) -> Iterator[Violation]:
     try:
-        if list(frame.schema.items()) == list(described.schema.items()) and _passes(described, frame):
+        if list(frame.schema.items()) == list(described.schema.items()) and _passes_quick_check(described, frame):
             return
         schema(described.name).validate(frame, lazy=True)
     except SchemaErrors as errors:
@@ -111,21 +111,21 @@ def _own_violations(described: Table, frame: pl.DataFrame) -> Iterator[Violation
             yield Violation(described, row, described.column(column), rule, check if rule == "allowed" else "")
 
 
-def _passes(described: Table, frame: pl.DataFrame) -> bool:
+def _passes_quick_check(described: Table, frame: pl.DataFrame) -> bool:
     try:
-        _gate(described.name).validate(frame)
+        _quick_schema(described.name).validate(frame)
     except SchemaError:
         return False
     return True
 
 
-def validate(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:
+def validate_frames(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:
     """The same tables without the orders that break a rule; each of these is a failure.
 
     `origins` tells where each order was read. Orders leave as a whole, so that references stay whole.
     """
     found: dict[int, Failure] = {}
-    for described, row, column, rule, expected in violations(frames):
+    for described, row, column, rule, expected in find_violations(frames):
         rows = frames[described.name]
         order_id = rows["order_id"][row]
         if order_id in found:
@@ -134,11 +134,11 @@ def validate(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:
             raise AssertionError(f"{described.name} has a row of order {order_id}, which was not read")
         key, got = rows[described.key][row], rows[column.name][row]
         path = described.json_path(column, key)
-        found[order_id] = failure(
+        found[order_id] = describe_failure(
             origins[order_id], "validate", rule, path,
             order_id=order_id, column=(described, column), expected=expected, got=got,
         )  # fmt: skip
     if not found:
         return frames
     failures = Frames.of({}, found.values()).failures
-    return Frames(frames.without(found), pl.concat([frames.failures, failures]), frames.noticed)
+    return Frames(frames.without_orders(found), pl.concat([frames.failures, failures]), frames.order_notes)

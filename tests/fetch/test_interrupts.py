@@ -14,7 +14,7 @@ import pytest
 
 from quivo_frames.standin.faults import Fault
 from quivo_frames.standin.server import StandIn
-from tests.support import witness
+from tests.support import independent_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,12 +98,12 @@ def told_twice(child: subprocess.Popen[bytes], first: int, second: int) -> None:
 
 def acknowledged_is_stored(prompt: Prompt) -> set[int]:
     """The orders that the ledger says are fetched, each once and each stored as it was sent."""
-    fetched = Counter(a.order_id for a in witness.attempts(prompt.archive) if a.outcome == "fetched")
-    good = [response for response in witness.responses(prompt.archive) if response.good]
+    fetched = Counter(a.order_id for a in independent_archive.ledger_lines(prompt.archive) if a.outcome == "fetched")
+    good = [response for response in independent_archive.stored_responses(prompt.archive) if response.good]
     assert fetched == Counter(response.order_id for response in good)
     assert set(fetched.values()) <= {1}
     assert all(response.sha256 in prompt.api.hashes_sent(response.order_id) for response in good)
-    assert witness.is_sound(prompt.archive)
+    assert independent_archive.is_sound(prompt.archive)
     return set(fetched)
 
 
@@ -178,7 +178,7 @@ def test_a_disk_that_is_full_is_told_and_the_same_command_goes_on(prompt: Prompt
 
 def test_others_may_read_but_not_write_while_a_run_writes(prompt: Prompt) -> None:
     child = prompt.refetch(timeout=600.0)
-    until(lambda: len(prompt.api.timeline) == 40 and len(witness.attempts(prompt.archive)) == 39)
+    until(lambda: len(prompt.api.timeline) == 40 and len(independent_archive.ledger_lines(prompt.archive)) == 39)
     assert len(acknowledged_is_stored(prompt)) == 39
     readers = [prompt.start("status"), prompt.start("build", "orders.sqlite", "--out", "tables", "--jobs", "1")]
     assert [ended(reader)[0] for reader in readers] == [0, 0]

@@ -25,7 +25,7 @@ from quivo_frames.settings import Settings
 from quivo_frames.standin.chaos import every_fault
 from quivo_frames.standin.faults import FORBIDDEN, JSON, Fault, message
 from quivo_frames.standin.server import StandIn
-from tests.support import witness
+from tests.support import independent_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -167,7 +167,7 @@ def test_no_command_tells_a_secret_and_no_file_holds_one(
     assert {name: leaks(text) for name, (_, text) in told.items() if leaks(text)} == {}
     assert [status for status, _ in told.values()] == [0, 1, 1, 0, 0, 0, 0, 3, 3, 2, 1, 3]
     assert b"DEBUG:quivo_frames.client:" in told["refetch"][1]  # the logs were on
-    failed = [attempt for attempt in witness.attempts(tmp_path / "orders.sqlite") if attempt.outcome != "fetched"]
+    failed = [attempt for attempt in independent_archive.ledger_lines(tmp_path / "orders.sqlite") if attempt.outcome != "fetched"]
     assert len(failed) == 2 * sum(not fault.harmless for fault in FAULTS.values())
     beside = {name: data for name, data in files(tmp_path).items() if name != "orders.sqlite"}
     assert {name: leaks(data) for name, data in beside.items() if leaks(data)} == {}
@@ -243,7 +243,7 @@ def test_no_secret_is_in_an_archive(faults: dict[str, Fault], tmp_path: Path) ->
         assert (tmp_path / "a-wal").stat().st_size > 0
         assert {name: leaks(data) for name, data in files(tmp_path).items() if leaks(data)} == {}
     assert {name: leaks(data) for name, data in files(tmp_path).items() if leaks(data)} == {}
-    kept = witness.responses(tmp_path / "a")
+    kept = independent_archive.stored_responses(tmp_path / "a")
     assert any(not response.good for response in kept)
     assert {r.order_id: leaks(r.body) for r in kept if leaks(r.body)} == {}
 

@@ -14,24 +14,34 @@ from quivo_frames.builder.build import build
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.support.case_files import CASES, REPORTS, Drawing, Mistake, cooked, drawn, find, read, text
+from tests.support.case_files import (
+    CASES,
+    REPORTS,
+    DrawnTable,
+    MalformedCase,
+    draw_table,
+    expand_recipe,
+    find_cases,
+    read_case,
+    write_drawn_tables,
+)
 
-GOOD = range(5_000_000, 5_000_030)
+GOOD_ORDERS = range(5_000_000, 5_000_030)
 """Orders that no case has: half of them stand before its own, half behind."""
-HEAVY = 20_000_000
+LARGE_ORDER_BYTES = 20_000_000
 """Bytes from which on an order is not tried among others as well."""
 
 
 @functools.cache
-def good() -> tuple[list[bytes], Mapping[str, pl.DataFrame]]:
-    orders = [order_json(number, 3) for number in GOOD]
+def good_orders() -> tuple[list[bytes], Mapping[str, pl.DataFrame]]:
+    orders = [order_json(number, 3) for number in GOOD_ORDERS]
     frames = flatten(orders)
-    assert frames.orders.height == len(GOOD)
+    assert frames.orders.height == len(GOOD_ORDERS)
     assert frames.notes.is_empty()
     return orders, dict(frames)
 
 
-def pictured(frames: Any, expected: Mapping[str, Drawing], without: range = range(0)) -> dict[str, Drawing]:
+def draw_all_tables(frames: Any, expected: Mapping[str, DrawnTable], without: range = range(0)) -> dict[str, DrawnTable]:
     """All that is in some tables, drawn with the columns of the expectation; keys and places only where it has them."""
     found = {}
     for name in (*TABLES, *REPORTS):
@@ -39,11 +49,11 @@ def pictured(frames: Any, expected: Mapping[str, Drawing], without: range = rang
         if name in TABLES and without:
             frame = frame.filter(~pl.col("order_id").is_between(without[0], without[-1]))
         if frame.height:
-            found[name] = drawn(name, frame, expected[name].columns if name in expected else ())
+            found[name] = draw_table(name, frame, expected[name].columns if name in expected else ())
     return found
 
 
-def compared(pictures: Mapping[str, Drawing]) -> dict[str, Any]:
+def make_comparable(pictures: Mapping[str, DrawnTable]) -> dict[str, Any]:
     """Pictures as they are compared: columns in any order, rows in theirs; failures and notes in any."""
     comparable = {}
     for name, (columns, rows) in pictures.items():
@@ -53,56 +63,56 @@ def compared(pictures: Mapping[str, Drawing]) -> dict[str, Any]:
     return comparable
 
 
-def differences(way: str, found: Mapping[str, Drawing], expected: Mapping[str, Drawing]) -> list[str]:
-    one, other = compared(found), compared(expected)
+def list_differences(way: str, found: Mapping[str, DrawnTable], expected: Mapping[str, DrawnTable]) -> list[str]:
+    one, other = make_comparable(found), make_comparable(expected)
     names = [name for name in (*TABLES, *REPORTS) if one.get(name) != other.get(name)]
     shown = {name: found[name] for name in names if name in found}
-    return [f"{way}, otherwise in {', '.join(names)}. This came:\n\n{text(shown) or 'nothing'}"] if names else []
+    return [f"{way}, otherwise in {', '.join(names)}. This came:\n\n{write_drawn_tables(shown) or 'nothing'}"] if names else []
 
 
-def outcomes(case: Any, folder: Path) -> list[str]:
+def run_case(case: Any, folder: Path) -> list[str]:
     """What differs from the picture, by the way that the orders took."""
-    file = folder / case.file
+    file = folder / case.input_name
     file.write_bytes(case.content)
-    orders = case.orders(file)
+    orders = case.split_orders(file)
     alone = flatten(orders)
-    found = differences("alone", pictured(alone, case.expected), case.expected)
+    found = list_differences("alone", draw_all_tables(alone, case.expected), case.expected)
     repeated = alone.notes.filter(pl.col("kind") == "repeated_order")["count"].sum()
     if alone.orders.height + alone.failures.height + repeated != len(orders):
         found.append(f"{len(orders)} orders in, {alone.orders.height} out and {alone.failures.height} failures")
 
-    if len(case.content) < HEAVY:
-        others, tables = good()
+    if len(case.content) < LARGE_ORDER_BYTES:
+        others, tables = good_orders()
         mixed = flatten([*others[:15], *orders, *others[15:]])
-        found += differences("among good orders", pictured(mixed, case.expected, GOOD), case.expected)
-        theirs = {name: mixed[name].filter(pl.col("order_id").is_between(GOOD[0], GOOD[-1])) for name in TABLES}
+        found += list_differences("among good orders", draw_all_tables(mixed, case.expected, GOOD_ORDERS), case.expected)
+        theirs = {name: mixed[name].filter(pl.col("order_id").is_between(GOOD_ORDERS[0], GOOD_ORDERS[-1])) for name in TABLES}
         found += [f"it changed {name} of other orders" for name in TABLES if not theirs[name].equals(tables[name])]
 
     built = build(file, folder / "tables", progress=False)
-    found += differences("through a build", pictured(built, case.expected), case.expected)
+    found += list_differences("through a build", draw_all_tables(built, case.expected), case.expected)
     if built.manifest["orders"]["in"] + built.manifest["orders"]["superseded"] != len(orders):
         found.append(f"{len(orders)} orders, but the manifest says {built.manifest['orders']}")
     return found
 
 
-def _parameters() -> list[Any]:
-    cases = [read(folder) for folder in find()]
-    bug = {case.name: [pytest.mark.xfail(strict=True, reason=case.bug)] if case.bug else [] for case in cases}
+def case_parameters() -> list[Any]:
+    cases = [read_case(folder) for folder in find_cases()]
+    bug = {case.name: [pytest.mark.xfail(strict=True, reason=case.known_bug)] if case.known_bug else [] for case in cases}
     return [pytest.param(case, id=case.name, marks=bug[case.name]) for case in cases]
 
 
-@pytest.mark.parametrize("case", _parameters())
+@pytest.mark.parametrize("case", case_parameters())
 def test_a_case_comes_out_as_pictured(case: Any, tmp_path: Path) -> None:
-    found = outcomes(case, tmp_path)
-    assert not found, f"{case.says}\n\n" + "\n".join(found)
+    found = run_case(case, tmp_path)
+    assert not found, f"{case.title}\n\n" + "\n".join(found)
 
 
 # The runner itself
 
-PICTURE = "# It shows.\n\n## orders\n| order_id | currency |\n|---|---|\n| 1 | EUR |\n"
+EXPECTED = "# It shows.\n\n## orders\n| order_id | currency |\n|---|---|\n| 1 | EUR |\n"
 
 
-def folder(root: Path, **files: str) -> Path:
+def write_case_folder(root: Path, **files: str) -> Path:
     made = root / "group" / "case"
     made.mkdir(parents=True)
     for name, content in files.items():
@@ -122,8 +132,8 @@ def test_a_case_is_held_to_its_picture(tmp_path: Path) -> None:
             '{"orderId":1,"currency":5}': "orders, failures",
         }.items()
     ):
-        case = read(folder(tmp_path / str(number), order__json=order, expected__md=PICTURE))
-        found = outcomes(case, tmp_path / str(number))
+        case = read_case(write_case_folder(tmp_path / str(number), order__json=order, expected__md=EXPECTED))
+        found = run_case(case, tmp_path / str(number))
         assert [line.split(". This")[0] for line in found] == [
             f"{way}, otherwise in {wrong}" for way in ("alone", "among good orders", "through a build") if wrong
         ]
@@ -133,40 +143,40 @@ def test_a_case_is_held_to_its_picture(tmp_path: Path) -> None:
     ("files", "mistake"),
     [
         ({"order__json": "{}"}, "half a case"),
-        ({"expected__md": PICTURE}, "half a case"),
-        ({"expected__md": PICTURE, "order__json": "{}", "orders__ndjson": "{}"}, "half a case"),
-        ({"expected__md": PICTURE, "order__json": "{}", "more__json": "{}"}, "nobody reads: more.json"),
+        ({"expected__md": EXPECTED}, "half a case"),
+        ({"expected__md": EXPECTED, "order__json": "{}", "orders__ndjson": "{}"}, "half a case"),
+        ({"expected__md": EXPECTED, "order__json": "{}", "more__json": "{}"}, "nobody reads: more.json"),
         ({"expected__md": "# It shows.\n", "order__json": "{}"}, "shows no table"),
-        ({"expected__md": PICTURE.replace("# It", "It", 1), "order__json": "{}"}, "begins with one line"),
-        ({"expected__md": PICTURE.replace("## orders", "## parcels"), "order__json": "{}"}, "no table parcels"),
-        ({"expected__md": PICTURE.replace("currency", "price"), "order__json": "{}"}, "other columns than price"),
-        ({"expected__md": PICTURE.replace("| 1 | EUR |\n", ""), "order__json": "{}"}, "shows no rows"),
-        ({"expected__md": PICTURE.replace("| 1 | EUR |", "| 1 |"), "order__json": "{}"}, "1 cells under 2 columns"),
+        ({"expected__md": EXPECTED.replace("# It", "It", 1), "order__json": "{}"}, "begins with one line"),
+        ({"expected__md": EXPECTED.replace("## orders", "## parcels"), "order__json": "{}"}, "no table parcels"),
+        ({"expected__md": EXPECTED.replace("currency", "price"), "order__json": "{}"}, "other columns than price"),
+        ({"expected__md": EXPECTED.replace("| 1 | EUR |\n", ""), "order__json": "{}"}, "shows no rows"),
+        ({"expected__md": EXPECTED.replace("| 1 | EUR |", "| 1 |"), "order__json": "{}"}, "1 cells under 2 columns"),
         ({"expected__md": "# It\n## notes\n| kind |\n|---|\n| x |\n", "order__json": "{}"}, "count, path"),
     ],
 )
 def test_a_mistake_in_a_case_is_told(tmp_path: Path, files: dict[str, str], mistake: str) -> None:
-    with pytest.raises(Mistake, match=mistake):
-        read(folder(tmp_path, **files))
+    with pytest.raises(MalformedCase, match=mistake):
+        read_case(write_case_folder(tmp_path, **files))
 
 
 def test_a_group_without_cases_and_a_file_of_no_case_are_told(tmp_path: Path) -> None:
     (tmp_path / "group").mkdir()
-    with pytest.raises(Mistake, match="has no cases"):
-        list(find(tmp_path))
+    with pytest.raises(MalformedCase, match="has no cases"):
+        list(find_cases(tmp_path))
     (tmp_path / "group" / "stray.json").write_text("{}")
-    with pytest.raises(Mistake, match="belongs to no case"):
-        list(find(tmp_path))
+    with pytest.raises(MalformedCase, match="belongs to no case"):
+        list(find_cases(tmp_path))
     (tmp_path / "stray.json").write_text("{}")
     (tmp_path / "group" / "stray.json").unlink()
     (tmp_path / "group" / "case").mkdir()
-    with pytest.raises(Mistake, match="is no group"):
-        list(find(tmp_path))
+    with pytest.raises(MalformedCase, match="is no group"):
+        list(find_cases(tmp_path))
 
 
 def test_a_recipe_is_its_lines_in_a_row() -> None:
-    assert cooked(b'{"a":"\n3 x ab\n<FF><0D 0A>\n"}\n') == b'{"a":"ababab\xff\r\n"}'
-    assert cooked(b"2 x {<n>},\n<doctype>") == b"{1},{2},<doctype>"
+    assert expand_recipe(b'{"a":"\n3 x ab\n<FF><0D 0A>\n"}\n') == b'{"a":"ababab\xff\r\n"}'
+    assert expand_recipe(b"2 x {<n>},\n<doctype>") == b"{1},{2},<doctype>"
 
 
 def test_all_cases_are_small() -> None:

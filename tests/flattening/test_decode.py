@@ -8,12 +8,20 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quivo_frames.flattening.decode import LEARNABLE, OrderDecoder, Peek, Undecodable, fields, named, peek
+from quivo_frames.flattening.decode import (
+    MOST_LEARNED_FIELDS,
+    OrderDecoder,
+    OrderIdentity,
+    UndecodableOrder,
+    count_fields,
+    guess_order_id,
+    read_identity,
+)
 from quivo_frames.model.order import HandlingUnit, Order
 
 
-def refused(body: bytes) -> Undecodable:
-    with pytest.raises(Undecodable) as caught:
+def decode_error(body: bytes) -> UndecodableOrder:
+    with pytest.raises(UndecodableOrder) as caught:
         OrderDecoder().decode(body)
     return caught.value
 
@@ -29,15 +37,15 @@ def test_records_hold_what_the_json_holds() -> None:
 def test_a_field_that_is_learned_costs_the_next_order_nothing() -> None:
     decoder = OrderDecoder()
     decoder.decode(b'{"orderId":1,"newField":1,"handlingUnits":[{"childHandlingUnits":[{"weight":2}]}]}')
-    strict = decoder._decoder
+    strict = decoder._strict_decoder
     order = decoder.decode(b'{"orderId":2,"newField":{"x": 1.10},"handlingUnits":[{"weight":3}]}')
-    assert decoder._decoder is strict
-    assert {record: list(names.values()) for record, names in decoder.learned.items()} == {
+    assert decoder._strict_decoder is strict
+    assert {record: list(names.values()) for record, names in decoder.learned_fields.items()} == {
         Order: ["newField"],
         HandlingUnit: ["weight"],
     }
     assert bytes(order.unknown_0) == b'{"x": 1.10}'
-    assert decoder.odd == []
+    assert decoder.unlearned_paths == []
 
 
 def test_names_that_cannot_be_learned_are_found_by_a_walk() -> None:
@@ -45,15 +53,15 @@ def test_names_that_cannot_be_learned_are_found_by_a_walk() -> None:
     decoder.decode(
         json.dumps({"orderId": 3, 'a"b': 1, "positions": [{"x\ny": [], "sku": "s"}, {"x\ny": None}]}).encode()
     )
-    assert sorted(decoder.odd) == ['$.a"b', "$.positions[].x\ny"]
-    assert not decoder.learned.get(Order)
+    assert sorted(decoder.unlearned_paths) == ['$.a"b', "$.positions[].x\ny"]
+    assert not decoder.learned_fields.get(Order)
 
 
 def test_no_more_names_are_learned_than_an_api_can_grow() -> None:
     decoder = OrderDecoder()
-    decoder.decode(json.dumps({"orderId": 1, **{f"n{n}": n for n in range(LEARNABLE + 20)}}).encode())
-    assert sum(map(len, decoder.learned.values())) == LEARNABLE
-    assert len(decoder.odd) == LEARNABLE + 20  # the walk finds those that were learned as well: no decoder knew all
+    decoder.decode(json.dumps({"orderId": 1, **{f"n{n}": n for n in range(MOST_LEARNED_FIELDS + 20)}}).encode())
+    assert sum(map(len, decoder.learned_fields.values())) == MOST_LEARNED_FIELDS
+    assert len(decoder.unlearned_paths) == MOST_LEARNED_FIELDS + 20  # the walk finds those that were learned as well: no decoder knew all
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_no_more_names_are_learned_than_an_api_can_grow() -> None:
 def test_what_is_no_order_is_refused_with_rule_and_path(
     body: bytes, rule: str, path: str, expected: str, got: str
 ) -> None:
-    why = refused(body)
+    why = decode_error(body)
     assert (why.rule, why.path, why.expected, why.got) == (rule, path, expected, got)
 
 
@@ -81,13 +89,13 @@ def test_a_pair_of_surrogates_is_a_character_and_an_escaped_backslash_none() -> 
     decode = OrderDecoder().decode
     assert decode(b'{"orderId":1,"comment":"\\ud83d\\ude00"}').comment == "😀"
     assert decode(b'{"orderId":1,"comment":"\\\\ud83d"}').comment == "\\ud83d"
-    assert refused(b'{"orderId":1,"comment":"\\ud83d\\ud83d"}').rule == "lone_surrogate"
+    assert decode_error(b'{"orderId":1,"comment":"\\ud83d\\ud83d"}').rule == "lone_surrogate"
 
 
 def test_a_decoder_that_met_broken_orders_still_decodes_good_ones() -> None:
     decoder = OrderDecoder()
     for body in (b"", b"{", b'{"orderId":1,"new":1,"shopId":"x"}', b"[" * 5000):
-        with pytest.raises(Undecodable):
+        with pytest.raises(UndecodableOrder):
             decoder.decode(body)
     assert decoder.decode(b'{"orderId":9,"new":2}').order_id == 9
 
@@ -95,28 +103,28 @@ def test_a_decoder_that_met_broken_orders_still_decodes_good_ones() -> None:
 @pytest.mark.parametrize(
     ("body", "seen"),
     [
-        (b'{"lastModified":"2026-01-01T00:00:00Z","x":[1],"orderId":7}', Peek(7, "2026-01-01T00:00:00Z")),
-        (b'{"orderId":7.0,"lastModified":5}', Peek(7, None)),
-        (b'{"orderId":"7"}', Peek(None, None)),
-        (b'{"orderId":true}', Peek(None, None)),
-        (b'{"orderId":7.5}', Peek(None, None)),
-        (b'{"orderId":9223372036854775808}', Peek(None, None)),
-        (b'{"orderId":7,', Peek(None, None)),
-        (b"[]", Peek(None, None)),
-        (b"", Peek(None, None)),
-        (b"\xff", Peek(None, None)),
-        (b"[" * 100_000, Peek(None, None)),
+        (b'{"lastModified":"2026-01-01T00:00:00Z","x":[1],"orderId":7}', OrderIdentity(7, "2026-01-01T00:00:00Z")),
+        (b'{"orderId":7.0,"lastModified":5}', OrderIdentity(7, None)),
+        (b'{"orderId":"7"}', OrderIdentity(None, None)),
+        (b'{"orderId":true}', OrderIdentity(None, None)),
+        (b'{"orderId":7.5}', OrderIdentity(None, None)),
+        (b'{"orderId":9223372036854775808}', OrderIdentity(None, None)),
+        (b'{"orderId":7,', OrderIdentity(None, None)),
+        (b"[]", OrderIdentity(None, None)),
+        (b"", OrderIdentity(None, None)),
+        (b"\xff", OrderIdentity(None, None)),
+        (b"[" * 100_000, OrderIdentity(None, None)),
     ],
 )
 def test_a_peek_tells_id_and_age_or_nothing(body: bytes, seen: Any) -> None:
-    assert peek(body) == seen
+    assert read_identity(body) == seen
 
 
 def test_a_broken_answer_still_names_its_order() -> None:
-    assert named(b'{"orderId":1001,"comment":"x') == 1001
-    assert named(b'{"orderId":1001,"shopId":"x"}') == 1001
-    assert named(b'{"comment":"orderId 1001') is None
-    assert named(b'{"orderId":1e9') is None
+    assert guess_order_id(b'{"orderId":1001,"comment":"x') == 1001
+    assert guess_order_id(b'{"orderId":1001,"shopId":"x"}') == 1001
+    assert guess_order_id(b'{"comment":"orderId 1001') is None
+    assert guess_order_id(b'{"orderId":1e9') is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +146,7 @@ def test_a_broken_answer_still_names_its_order() -> None:
 )
 def test_a_field_that_stands_twice_is_never_lost_silently(body: bytes, path: str) -> None:
     good = b'{"orderId":7,"comment":"a \\"quote\\": and a : colon","tags":null}'
-    found = OrderDecoder().repeated([good, body, good])
+    found = OrderDecoder().find_repeated_fields([good, body, good])
     assert {place: (why.rule, why.path) for place, why in found.items()} == {1: ("repeated_field", path)}
 
 
@@ -151,7 +159,7 @@ def test_a_field_that_stands_twice_is_never_lost_silently(body: bytes, path: str
     ],
 )
 def test_an_order_without_repeated_fields_passes(body: bytes) -> None:
-    assert not OrderDecoder().repeated([body])
+    assert not OrderDecoder().find_repeated_fields([body])
 
 
 @pytest.mark.parametrize(
@@ -165,8 +173,8 @@ def test_an_order_without_repeated_fields_passes(body: bytes) -> None:
     ],
 )
 def test_fields_with_a_value_are_counted_without_decoding(text: str, count: int) -> None:
-    assert fields(pl.Series([text, "{}"])).to_list() == [count, 0]
+    assert count_fields(pl.Series([text, "{}"])).to_list() == [count, 0]
 
 
 def test_what_looks_like_a_field_inside_a_text_only_ever_adds_to_the_count() -> None:
-    assert fields(pl.Series([json.dumps({"a": '{"b":1,"c":null}', "d": None})])).to_list() == [2]
+    assert count_fields(pl.Series([json.dumps({"a": '{"b":1,"c":null}', "d": None})])).to_list() == [2]

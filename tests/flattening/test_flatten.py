@@ -56,25 +56,25 @@ NATURAL_IDS = {  # repeated in the tables below these
     "shipment_position_id": "shipment_positions",
 }
 
-Path_ = tuple[str | int, ...]
+LeafPath = tuple[str | int, ...]
 
 
-def one(**fields: Any) -> bytes:
+def make_order(**fields: Any) -> bytes:
     return json.dumps({"orderId": 1, **fields}).encode()
 
 
-def leaves(value: Any, path: Path_ = ()) -> list[tuple[Path_, Any]]:
+def leaves_of(value: Any, path: LeafPath = ()) -> list[tuple[LeafPath, Any]]:
     """Every value of a JSON document that is no object and no list; a free-form object is one value."""
     if path and path[-1] == "customAttributes":
         return [(path, value)]
     if isinstance(value, dict):
-        return [leaf for key, inner in value.items() for leaf in leaves(inner, (*path, key))]
+        return [leaf for key, inner in value.items() for leaf in leaves_of(inner, (*path, key))]
     if isinstance(value, list):
-        return [leaf for place, inner in enumerate(value) for leaf in leaves(inner, (*path, place))]
+        return [leaf for place, inner in enumerate(value) for leaf in leaves_of(inner, (*path, place))]
     return [(path, value)]
 
 
-def place_of(path: Path_) -> tuple[str, str]:
+def place_of(path: LeafPath) -> tuple[str, str]:
     """Table and column of a leaf by the name of its path: the longest path of lists, the rest as a prefix."""
     lists: list[str] = []
     rest: list[str] = []
@@ -98,7 +98,7 @@ def is_value(table: str, column: str) -> bool:
     return NATURAL_IDS.get(column, table) == table
 
 
-def cells(frames: Any) -> list[tuple[str, str, int, Any]]:
+def value_cells(frames: Any) -> list[tuple[str, str, int, Any]]:
     return [
         (table, column, row, value)
         for table, frame in frames.items()
@@ -110,15 +110,15 @@ def cells(frames: Any) -> list[tuple[str, str, int, Any]]:
     ]
 
 
-def distinct(value: Any, numbers: Any, copies: int, name: str = "") -> Any:
+def make_values_distinct(value: Any, numbers: Any, copies: int, name: str = "") -> Any:
     """The documented example with another value in each leaf, its lists `copies` times as long."""
     number = next(numbers)
     if name == "customAttributes":
         return {"free": number}
     if isinstance(value, dict):
-        return {key: distinct(inner, numbers, copies, key) for key, inner in value.items()}
+        return {key: make_values_distinct(inner, numbers, copies, key) for key, inner in value.items()}
     if isinstance(value, list):
-        return [distinct(inner, numbers, copies, name) for inner in value * copies]
+        return [make_values_distinct(inner, numbers, copies, name) for inner in value * copies]
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -130,7 +130,7 @@ def distinct(value: Any, numbers: Any, copies: int, name: str = "") -> Any:
     return f"text {number}"
 
 
-def as_read(value: Any, cell: Any) -> Any:
+def expected_cell(value: Any, cell: Any) -> Any:
     """The JSON value as its cell should hold it, by the cell's Python type alone."""
     if isinstance(cell, datetime):
         return datetime.fromisoformat(value)
@@ -145,26 +145,26 @@ def as_read(value: Any, cell: Any) -> Any:
 
 @pytest.mark.parametrize("copies", [1, 2])
 def test_each_leaf_of_the_documented_order_stands_in_exactly_one_cell(copies: int) -> None:
-    order = distinct(DOCUMENTED, count(1001), copies)
+    order = make_values_distinct(DOCUMENTED, count(1001), copies)
     frames = flatten([json.dumps(order)])
     assert frames.failures.is_empty()
     assert frames.notes.is_empty()
-    found = cells(frames)
-    of_json = leaves(order)
+    found = value_cells(frames)
+    of_json = leaves_of(order)
     assert len(found) == len(of_json)  # so that no cell holds what no leaf said
 
     for path, value in of_json:
         if isinstance(value, bool):
             continue
-        hits = [(t, c) for t, c, _, cell in found if type(cell) is not bool and as_equal(value, cell)]
+        hits = [(t, c) for t, c, _, cell in found if type(cell) is not bool and equals_cell(value, cell)]
         assert hits == [place_of(path)], path
     flags = Counter((*place_of(path), value) for path, value in of_json if isinstance(value, bool))
     assert flags == Counter((t, c, cell) for t, c, _, cell in found if isinstance(cell, bool))
 
 
-def as_equal(value: Any, cell: Any) -> bool:
+def equals_cell(value: Any, cell: Any) -> bool:
     try:
-        return bool(as_read(value, cell) == cell)
+        return bool(expected_cell(value, cell) == cell)
     except (ValueError, TypeError, ArithmeticError):
         return False  # a text is no instant
 
@@ -174,9 +174,9 @@ def test_no_value_of_500_orders_is_lost_or_invented() -> None:
     frames = flatten(orders)
     assert frames.failures.is_empty()
     wanted = Counter(
-        place_of(path) for order in orders for path, value in leaves(json.loads(order)) if value is not None
+        place_of(path) for order in orders for path, value in leaves_of(json.loads(order)) if value is not None
     )
-    assert Counter((table, column) for table, column, *_ in cells(frames)) == wanted
+    assert Counter((table, column) for table, column, *_ in value_cells(frames)) == wanted
 
 
 def test_every_table_and_column_exists_with_its_dtype_without_any_row() -> None:
@@ -191,7 +191,7 @@ def test_every_table_and_column_exists_with_its_dtype_without_any_row() -> None:
 # Keys
 
 
-def resolve(document: Any, path: str) -> Any:
+def value_at_path(document: Any, path: str) -> Any:
     """The value at a JSON path such as `$.positions[0].url.link`; None where something on the way is missing."""
     for name, place in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         if document is None:
@@ -211,9 +211,9 @@ def test_the_key_of_a_row_leads_back_to_the_raw_json() -> None:
         for row in dice.sample(range(frame.height), min(40, frame.height)):
             key, order = frame[table.key][row], orders[frame["order_id"][row]]
             for column in columns if name not in ("orders", "custom_attributes") else columns[:-1]:
-                value, cell = resolve(order, table.json_path(column, key)), frame[column.name][row]
+                value, cell = value_at_path(order, table.json_path(column, key)), frame[column.name][row]
                 assert (cell is None) == (value is None), (name, column.name, key)
-                assert cell is None or as_equal(value, cell) or column.kind == "json", (name, column.name, key)
+                assert cell is None or equals_cell(value, cell) or column.kind == "json", (name, column.name, key)
             seen.add(name)
     assert seen == set(TABLES)
 
@@ -224,7 +224,7 @@ def test_a_free_form_attribute_is_found_by_its_key_too() -> None:
     rows = flatten([json.dumps(order)]).custom_attributes
     for row in rows.iter_rows(named=True):
         where = table.json_path(table.column("value"), row["custom_attribute_key"])
-        assert resolve(order, where)[row["key"]] == row["value"]
+        assert value_at_path(order, where)[row["key"]] == row["value"]
     assert rows["custom_attribute_key"].to_list() == ["7/0", "7/1/0"]
     assert rows["order_position_key"].to_list() == [None, "7/1"]
 
@@ -234,8 +234,8 @@ def test_missing_null_empty_list_and_empty_object_are_the_same() -> None:
     objects = ["deliveryAddress", "invoiceAddress"]
     nulls = dict.fromkeys((*names, *objects, "currency", "created", "shopId", "customAttributes"))
     empties = {**{key: [] for key in names}, **{key: {} for key in objects}}
-    plain = flatten([one()])
-    for frames in (flatten([one(**nulls)]), flatten([one(**empties)])):
+    plain = flatten([make_order()])
+    for frames in (flatten([make_order(**nulls)]), flatten([make_order(**empties)])):
         assert frames.notes.is_empty()
         for name in TABLES:
             assert frames[name].equals(plain[name])
@@ -244,7 +244,7 @@ def test_missing_null_empty_list_and_empty_object_are_the_same() -> None:
 def test_null_entries_make_no_row_and_leave_a_gap_in_the_ordinals() -> None:
     frames = flatten(
         [
-            one(tags=[None, "a", None, "b"], positions=[{"sku": "x"}, None, {"sku": "y"}]),
+            make_order(tags=[None, "a", None, "b"], positions=[{"sku": "x"}, None, {"sku": "y"}]),
             json.dumps({"orderId": 2, "tags": [None], "fulfillmentOrders": [None, {"shipments": [None, {}]}]}),
         ]
     )
@@ -255,22 +255,22 @@ def test_null_entries_make_no_row_and_leave_a_gap_in_the_ordinals() -> None:
 
 
 def test_natural_ids_of_the_ancestors_stand_beside_the_keys() -> None:
-    order = one(
+    order = make_order(
         fulfillmentOrders=[{"fulfillmentOrderId": 5, "shipments": [{"shipmentId": 6, "positions": [{"sku": "x"}]}]}]
     )
     row = flatten([order]).shipment_positions.row(0, named=True)
     assert (row["fulfillment_order_id"], row["shipment_id"], row["shipment_key"]) == (5, 6, "1/0/0")
 
 
-def nested(*shape: Any) -> list[Any]:
+def nested_units(*shape: Any) -> list[Any]:
     """Handling units: (sscc, inner units…) each, None for a null."""
-    return [unit and {"sscc": unit[0], "childHandlingUnits": nested(*unit[1:])} for unit in shape]
+    return [unit and {"sscc": unit[0], "childHandlingUnits": nested_units(*unit[1:])} for unit in shape]
 
 
 def test_handling_units_stand_in_the_order_of_the_document_with_their_parents() -> None:
     five_deep = ("a", ("b", None, ("c", ("d", ("e",)))), ("f",))
     many = ("g", *[(f"g{n}",) for n in range(11)])
-    frame = flatten([one(handlingUnits=nested(None, five_deep, many)), one(orderId=2, handlingUnits=nested(("z",)))])
+    frame = flatten([make_order(handlingUnits=nested_units(None, five_deep, many)), make_order(orderId=2, handlingUnits=nested_units(("z",)))])
     rows = frame.handling_units.select(
         "sscc", "handling_unit_key", "parent_handling_unit_key", "root_handling_unit_key", "depth", "ordinal"
     ).rows()
@@ -289,7 +289,7 @@ def test_handling_units_stand_in_the_order_of_the_document_with_their_parents() 
 
 def test_handling_positions_refer_to_their_own_unit() -> None:
     inner = {"handlingPositions": [None, {"quantity": 3}]}
-    frames = flatten([one(handlingUnits=[{"childHandlingUnits": [{}, inner]}])])
+    frames = flatten([make_order(handlingUnits=[{"childHandlingUnits": [{}, inner]}])])
     row = frames.handling_positions.row(0, named=True)
     assert (row["handling_position_key"], row["handling_unit_key"], row["ordinal"]) == ("1/0.1/1", "1/0.1", 1)
 
@@ -297,7 +297,7 @@ def test_handling_positions_refer_to_their_own_unit() -> None:
 # Orders that the tables cannot hold
 
 
-def deep(levels: int) -> bytes:
+def units_in_each_other(levels: int) -> bytes:
     return b'{"orderId":1,"handlingUnits":[' + b'{"childHandlingUnits":[' * levels + b"]}" * levels + b"]}"
 
 
@@ -307,7 +307,7 @@ BROKEN = {
     "invalid UTF-8": (b'{"orderId":1,"comment":"\xff"}', "not_utf8"),
     "invalid UTF-8 in a free-form object": (b'{"orderId":1,"customAttributes":{"a":"\xff"}}', "not_utf8"),
     "surrogate as UTF-8": (b'{"orderId":1,"comment":"\xed\xa0\x80"}', "not_utf8"),
-    "5,000 units in each other": (deep(5000), "too_deep"),
+    "5,000 units in each other": (units_in_each_other(5000), "too_deep"),
     "5,000 levels in a free-form object": (
         b'{"orderId":1,"customAttributes":' + b"[" * 5000 + b"]" * 5000 + b"}",
         "too_deep",
@@ -482,7 +482,7 @@ def test_a_failure_deep_in_an_order_tells_the_path_in_the_raw_json() -> None:
     shipped = {"fulfillmentOrders": [{}, {"shipments": [None, {"positions": [{}, {"quantity": 1.5}]}]}]}
     packed = {"handlingUnits": [{}, {"childHandlingUnits": [{"handlingPositions": [{"quantity": 0.5}]}]}]}
     measured = {"fulfillmentOrders": [{"shipments": [{"width": {"value": "1"}}]}]}
-    failures = flatten([one(**shipped), one(**packed | {"orderId": 2}), one(**measured | {"orderId": 3})]).failures
+    failures = flatten([make_order(**shipped), make_order(**packed | {"orderId": 2}), make_order(**measured | {"orderId": 3})]).failures
     assert sorted(failures.select("order_id", "table", "column", "path").rows()) == [
         (1, "shipment_positions", "quantity", "$.fulfillmentOrders[1].shipments[1].positions[1].quantity"),
         (
@@ -496,39 +496,39 @@ def test_a_failure_deep_in_an_order_tells_the_path_in_the_raw_json() -> None:
 
 
 def test_an_order_with_two_faults_is_one_failure() -> None:
-    frames = flatten([one(sellerId=1.5, created="soon", positions=[{"quantity": 0.5}])])
+    frames = flatten([make_order(sellerId=1.5, created="soon", positions=[{"quantity": 0.5}])])
     assert frames.failures.height == 1
 
 
 def test_notes_tell_nothing_of_orders_that_failed() -> None:
-    frames = flatten([one(sellerId=1.5, orderDate="2026-01-01", newField=1)])
+    frames = flatten([make_order(sellerId=1.5, orderDate="2026-01-01", newField=1)])
     assert frames.notes.is_empty()
 
 
 # Unknown fields
 
 
-def unknown(frames: Any) -> dict[str, tuple[int, int]]:
+def unknown_field_notes(frames: Any) -> dict[str, tuple[int, int]]:
     notes = frames.notes.filter(pl.col("kind") == "unknown_field")
     return {path: (number, example) for path, number, example in notes.select("path", "count", "order_id").iter_rows()}
 
 
 def test_unknown_fields_are_noted_where_they_stand_and_disturb_no_other() -> None:
-    extended = one(
+    extended = make_order(
         newField=1,
         deliveryAddress={"city": "Graz", "floor": 3},
         positions=[{"colour": "red", "sku": "a"}, {"colour": None, "sku": "b"}, {"colour": {"x": 1}, "sku": "c"}],
         handlingUnits=[{"w": 1, "sscc": "o", "childHandlingUnits": [{"w": 2, "sscc": "i"}]}],
         fulfillmentOrders=[{"shipments": [{"width": {"value": 2, "z": 1}, "podDocuments": [{"url": {"y": 2}}]}]}],
     )
-    known = one(
+    known = make_order(
         deliveryAddress={"city": "Graz"},
         positions=[{"sku": "a"}, {"sku": "b"}, {"sku": "c"}],
         handlingUnits=[{"sscc": "o", "childHandlingUnits": [{"sscc": "i"}]}],
         fulfillmentOrders=[{"shipments": [{"width": {"value": 2}, "podDocuments": [{"url": {}}]}]}],
     )
     frames, plain = flatten([extended, b'{"orderId":2,"newField":2}']), flatten([known, b'{"orderId":2}'])
-    assert unknown(frames) == {
+    assert unknown_field_notes(frames) == {
         "$.newField": (2, 1),
         "$.deliveryAddress.floor": (1, 1),
         "$.positions[].colour": (2, 1),
@@ -541,8 +541,8 @@ def test_unknown_fields_are_noted_where_they_stand_and_disturb_no_other() -> Non
 
 
 def test_a_note_tells_the_first_of_the_values_that_an_order_has_there() -> None:
-    (note,) = flatten([one(positions=[{"colour": 1}, {"colour": "red"}])]).notes.iter_rows(named=True)
-    (alone,) = flatten([one(positions=[{"colour": 1}])]).notes.iter_rows(named=True)
+    (note,) = flatten([make_order(positions=[{"colour": 1}, {"colour": "red"}])]).notes.iter_rows(named=True)
+    (alone,) = flatten([make_order(positions=[{"colour": 1}])]).notes.iter_rows(named=True)
     assert (note["count"], note["message"]) == (2, alone["message"])
 
 
@@ -557,7 +557,7 @@ def test_an_unknown_field_may_have_any_name(name: str) -> None:
     orders = [json.dumps({"orderId": n, "currency": "EUR", name: {"z": n}, "shopId": n}) for n in (1, 2)]
     frames = flatten([*orders, json.dumps({"orderId": 3, "positions": [{name: 1, "sku": "x"}]})])
     assert frames.failures.is_empty()
-    assert unknown(frames) == {f"$.{name}": (2, 1), f"$.positions[].{name}": (1, 3)}
+    assert unknown_field_notes(frames) == {f"$.{name}": (2, 1), f"$.positions[].{name}": (1, 3)}
     assert frames.orders["shop_id"].to_list() == [1, 2, None]
     assert frames.order_positions["sku"].to_list() == ["x"]
 
@@ -565,7 +565,7 @@ def test_an_unknown_field_may_have_any_name(name: str) -> None:
 def test_300_unknown_names_are_noted_each() -> None:
     orders = [json.dumps({"orderId": n, f"new{n}": n, "shopId": n, "always": 1}) for n in range(1, 301)]
     frames = flatten(orders)
-    assert unknown(frames) == {"$.always": (300, 1)} | {f"$.new{n}": (1, n) for n in range(1, 301)}
+    assert unknown_field_notes(frames) == {"$.always": (300, 1)} | {f"$.new{n}": (1, n) for n in range(1, 301)}
     assert frames.orders["shop_id"].to_list() == list(range(1, 301))
 
 
@@ -590,7 +590,7 @@ def test_free_form_attributes_are_rows_and_numbers_keep_their_text() -> None:
 
 def test_free_form_attributes_written_as_json_text_are_opened() -> None:
     position = {"customAttributes": '{"attr1":"val1","n":1.10}'}
-    frames = flatten([one(positions=[{}, position])])
+    frames = flatten([make_order(positions=[{}, position])])
     assert frames.custom_attributes.select("custom_attribute_key", "order_position_key", "key", "value").rows() == [
         ("1/1/0", "1/1", "attr1", "val1"),
         ("1/1/1", "1/1", "n", "1.10"),
@@ -601,7 +601,7 @@ def test_free_form_attributes_written_as_json_text_are_opened() -> None:
 
 @pytest.mark.parametrize("value", [None, {}])
 def test_no_free_form_attributes_make_no_row(value: Any) -> None:
-    frames = flatten([one(customAttributes=value, positions=[{"customAttributes": value}])])
+    frames = flatten([make_order(customAttributes=value, positions=[{"customAttributes": value}])])
     assert frames.custom_attributes.is_empty()
     assert frames.notes.is_empty()
     assert frames.orders["custom_attributes"].to_list() == [None if value is None else "{}"]
@@ -620,8 +620,8 @@ def test_attributes_of_an_order_stand_before_those_of_its_lines() -> None:
 
 
 def test_of_an_order_that_comes_twice_the_newest_is_taken_and_noted() -> None:
-    newer = one(comment="newer", lastModified="2026-03-05T12:00:00Z")
-    older = one(comment="older", lastModified="2026-03-05T13:30:00+02:00")  # later as a text, earlier as an instant
+    newer = make_order(comment="newer", lastModified="2026-03-05T12:00:00Z")
+    older = make_order(comment="older", lastModified="2026-03-05T13:30:00+02:00")  # later as a text, earlier as an instant
     for orders in ([newer, older], [older, newer]):
         frames = flatten(orders)
         assert frames.orders["comment"].to_list() == ["newer"]
@@ -631,13 +631,13 @@ def test_of_an_order_that_comes_twice_the_newest_is_taken_and_noted() -> None:
 def test_the_time_of_the_answer_counts_more_than_last_modified_and_the_later_place_decides() -> None:
     def raw(comment: str, hour: int, modified: str) -> RawOrder:
         fetched = datetime(2026, 3, 5, hour, tzinfo=UTC)
-        return RawOrder(one(comment=comment, lastModified=modified), 1, fetched, "a", comment)
+        return RawOrder(make_order(comment=comment, lastModified=modified), 1, fetched, "a", comment)
 
     late, early = raw("late", 9, "2026-01-01T00:00:00Z"), raw("early", 8, "2026-02-01T00:00:00Z")
     assert flatten([late, early]).orders["comment"].to_list() == ["late"]
     assert flatten([late, early]).orders["fetched_at"].to_list() == [datetime(2026, 3, 5, 9, tzinfo=UTC)]
-    assert flatten([one(comment="first"), one(comment="second")]).orders["comment"].to_list() == ["second"]
-    assert flatten([late, one(comment="of a file")]).orders["comment"].to_list() == ["late"]
+    assert flatten([make_order(comment="first"), make_order(comment="second")]).orders["comment"].to_list() == ["second"]
+    assert flatten([late, make_order(comment="of a file")]).orders["comment"].to_list() == ["late"]
 
 
 def test_batches_follow_each_other_without_a_seam() -> None:
@@ -652,7 +652,7 @@ def test_batches_follow_each_other_without_a_seam() -> None:
 # Independent figures
 
 
-def figures(orders: list[Any]) -> dict[str, Any]:
+def figures_of_json(orders: list[Any]) -> dict[str, Any]:
     """What plain Python finds in the JSON: rows of lists, sums of quantities and of money."""
     found: dict[str, Any] = defaultdict(int)
 
@@ -681,7 +681,7 @@ def figures(orders: list[Any]) -> dict[str, Any]:
 def test_figures_of_500_orders_agree_with_those_of_plain_json(tmp_path: Path) -> None:
     bodies = [order_json(number, 1) for number in range(1, 501)]
     frames = flatten(bodies)
-    wanted = figures([json.loads(body, parse_float=Decimal) for body in bodies])
+    wanted = figures_of_json([json.loads(body, parse_float=Decimal) for body in bodies])
     lines, units = frames.order_positions, frames.handling_units
     assert wanted == {
         "order_positions": lines.height,
@@ -747,7 +747,7 @@ def test_free_form_keys_with_escaped_quotes_are_no_repetition() -> None:
     "others",
     [
         b'{"orderId":1}',
-        one(comment='say "x":1', customAttributes='{"a":1,"b":null}', tags=[None, "null"], created=""),
+        make_order(comment='say "x":1', customAttributes='{"a":1,"b":null}', tags=[None, "null"], created=""),
         json.dumps(
             {"orderId": 1, "comment": None, "shopId": 2.0, "n": {"x": [{"y": 1}]}, "customAttributes": {"a": "b"}}
         ),
@@ -762,7 +762,7 @@ def test_a_field_that_stands_twice_fails_its_order_in_whatever_company(repeated:
 def test_whole_numbers_written_with_a_fraction_are_read_as_written_at_any_depth() -> None:
     exact = 9007199254740993
     orders = [
-        one(positions=[{"quantity": 2.0}, None, {"quantity": 3}]),
+        make_order(positions=[{"quantity": 2.0}, None, {"quantity": 3}]),
         b'{"orderId":2,"positions":[{"quantity":%d.0},{"quantity":1.0}],"handlingUnits":[{"childHandlingUnits":'
         b'[null,{"handlingPositions":[{"quantity":1e1},{"quantity":%d.00}]}]}]}' % (exact, exact),
         b'{"orderId":3,"positions":[{"quantity":4},{"quantity":2.00000000000000000001}]}',
@@ -776,7 +776,7 @@ def test_whole_numbers_written_with_a_fraction_are_read_as_written_at_any_depth(
 
 @pytest.mark.parametrize("order_id", ["5e-4", "9999999999999999971", "1.5"])
 def test_nothing_is_noted_of_an_order_whose_id_cannot_be_held(order_id: str) -> None:
-    frames = flatten([one(), f'{{"orderId":{order_id},"odd\\nname":1}}', b'{"orderId":2,"odd\\nname":1}'])
+    frames = flatten([make_order(), f'{{"orderId":{order_id},"odd\\nname":1}}', b'{"orderId":2,"odd\\nname":1}'])
     assert frames.failures.height == 1
     assert frames.notes.select("path", "count", "order_id").rows() == [("$.odd\nname", 1, 2)]
 
@@ -785,7 +785,7 @@ def test_no_order_is_looked_at_twice_while_no_field_stands_twice(monkeypatch: py
     def refuse(*_: Any) -> dict[int, Any]:
         raise AssertionError("the fields of the JSON and those of the tables differ in number")
 
-    monkeypatch.setattr("quivo_frames.flattening.decode.OrderDecoder.repeated", refuse)
+    monkeypatch.setattr("quivo_frames.flattening.decode.OrderDecoder.find_repeated_fields", refuse)
     odd = {"new": {"a": [{"b": None}]}, "created": "", "lot": None, "customAttributes": '{"a": null, "b": 1}'}
     frames = flatten(
         [*map(order_json, range(1001, 1301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)]

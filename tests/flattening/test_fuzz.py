@@ -12,8 +12,8 @@ import pytest
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from tests.support import fuzz, independent_flattener
-from tests.support.fuzz import check, run, smallest
-from tests.support.mutations import POOL, base, mutant
+from tests.support.fuzz import find_broken_promises, fuzz_orders, shrink_order
+from tests.support.mutations import ORDERS_MUTATED, mutated_order, unmutated_order
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 COUNT = int(os.environ.get("FUZZ_COUNT", "3000"))
@@ -21,34 +21,34 @@ COUNT = int(os.environ.get("FUZZ_COUNT", "3000"))
 
 def test_mutants_break_nothing() -> None:
     told: list[str] = []
-    finds = list(run(COUNT, SEED, tell=lambda text: told.append(str(text))))
+    finds = list(fuzz_orders(COUNT, SEED, tell=lambda text: told.append(str(text))))
     assert not finds, f"{len(finds)} finds, the first ones:\n\n" + "\n\n".join(told[:5])
 
 
 def test_a_mutant_is_the_same_each_time_whatever_came_before() -> None:
-    first = [mutant(number, 5) for number in range(40)]
+    first = [mutated_order(number, 5) for number in range(40)]
     random.seed(1)
-    assert [mutant(number, 5) for number in reversed(range(40))] == first[::-1]
-    assert len({mutant(3, seed) for seed in range(20)}) == 20
+    assert [mutated_order(number, 5) for number in reversed(range(40))] == first[::-1]
+    assert len({mutated_order(3, seed) for seed in range(20)}) == 20
 
 
 def test_mutants_are_of_all_sorts() -> None:
-    bodies = [mutant(number, 1) for number in range(POOL)]
+    bodies = [mutated_order(number, 1) for number in range(ORDERS_MUTATED)]
     frames = flatten(bodies)
-    assert POOL / 5 < frames.orders.height < POOL * 4 / 5
+    assert ORDERS_MUTATED / 5 < frames.orders.height < ORDERS_MUTATED * 4 / 5
     assert len(set(frames.failures["rule"])) > 5
     assert len(set(frames.notes["kind"])) > 7
 
 
 def test_orders_that_are_no_mutants_are_read_as_the_oracle_reads_them() -> None:
-    bodies = [base(number, 4) for number in range(POOL)]
-    assert check(bodies) == []
-    assert sum(len(independent_flattener.read(body).cells) for body in bodies) == sum(
+    bodies = [unmutated_order(number, 4) for number in range(ORDERS_MUTATED)]
+    assert find_broken_promises(bodies) == []
+    assert sum(len(independent_flattener.read_order(body).cells) for body in bodies) == sum(
         frame.height for frame in flatten(bodies).values()
     )
 
 
-def with_change(change: Any) -> Any:
+def flatten_with_change(change: Any) -> Any:
     def changed(bodies: Any) -> Frames:
         frames = flatten(bodies)
         tables = dict(frames)
@@ -82,12 +82,12 @@ def _swapped_columns(tables: Any) -> None:
 
 @pytest.mark.parametrize("change", [_no_row, _no_value, _a_cent_more, _an_hour_later, _swapped_columns])
 def test_a_change_of_the_tables_is_found(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
-    bodies = [base(number, 4) for number in range(1, 9)]
-    monkeypatch.setattr(fuzz, "flatten", with_change(change))
-    assert {find.promise for find in check(bodies)} <= {
+    bodies = [unmutated_order(number, 4) for number in range(1, 9)]
+    monkeypatch.setattr(fuzz, "flatten", flatten_with_change(change))
+    assert {find.promise for find in find_broken_promises(bodies)} <= {
         "each value stands in a cell", "each cell holds its value exactly", "each row is an object of the JSON",
     }  # fmt: skip
-    assert check(bodies)
+    assert find_broken_promises(bodies)
 
 
 def test_an_exception_a_lost_order_and_a_name_in_a_message_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +104,11 @@ def test_an_exception_a_lost_order_and_a_name_in_a_message_are_found(monkeypatch
     found = []
     for broken in (raises, loses, tells):
         monkeypatch.setattr(fuzz, "flatten", broken)
-        found.append({find.promise for find in check([b'{"orderId":1,"shopId":"x"}'], private=[{"Ida Lund"}])})
+        found.append({find.promise for find in find_broken_promises([b'{"orderId":1,"shopId":"x"}'], private=[{"Ida Lund"}])})
     assert found == [{"raises"}, {"orders in = orders out + failures"}, {"no message tells a name or an address"}]
 
 
 def test_a_find_is_made_small() -> None:
-    body = smallest(base(1, 0), lambda candidate: b'"currency"' in candidate)
+    body = shrink_order(unmutated_order(1, 0), lambda candidate: b'"currency"' in candidate)
     assert len(body) < 20
     assert b'"currency"' in body

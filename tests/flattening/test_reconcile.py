@@ -10,60 +10,62 @@ import pytest
 
 from quivo_frames.errors import Fault
 from quivo_frames.flattening.flatten import flatten
-from quivo_frames.flattening.reconcile import ONE_IN, count, sample
+from quivo_frames.flattening.reconcile import SAMPLED_ONE_IN, compare_value_counts, sample_orders
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 
 BODIES = {n: order_json(n) for n in range(100_001, 100_061)}
-TABLES_OF_THEM = flatten(list(BODIES.values()))
+FRAMES = flatten(list(BODIES.values()))
 
 
-def leaves(value: Any, name: str = "") -> int:
+def count_leaves(value: Any, name: str = "") -> int:
     """Values of a JSON document, in the plainest way there is; a free-form object is one."""
     if name == "customAttributes":
         return value is not None
     if isinstance(value, dict):
-        return sum(leaves(inner, key) for key, inner in value.items())
+        return sum(count_leaves(inner, key) for key, inner in value.items())
     if isinstance(value, list):
-        return sum(leaves(inner) for inner in value)
+        return sum(count_leaves(inner) for inner in value)
     return value is not None
 
 
 def test_values_of_the_json_are_those_of_the_tables() -> None:
-    tally = count(BODIES, TABLES_OF_THEM)
+    tally = compare_value_counts(BODIES, FRAMES)
     assert tally.orders == len(BODIES)
-    assert tally.values_in_json == tally.values_in_tables == sum(leaves(json.loads(body)) for body in BODIES.values())
+    assert tally.values_in_json == tally.values_in_tables == sum(count_leaves(json.loads(body)) for body in BODIES.values())
 
 
-@pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.values])
+@pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.value_columns])
 def test_a_value_that_is_lost_or_invented_in_any_table_is_a_fault_that_names_the_place(name: str) -> None:
-    frame = TABLES_OF_THEM[name]
-    column = next(column for column in TABLES[name].values if frame[column.name].count() and column.name != "order_id")
+    frame = FRAMES[name]
+    column = next(
+        column for column in TABLES[name].value_columns if frame[column.name].count() and column.name != "order_id"
+    )
     path = TABLES[name].json_path(column)
     row = pl.Series(frame[column.name].is_not_null().arg_true().to_list()[:1])
     order_id = frame["order_id"][row[0]]
     for tables in (
-        {**TABLES_OF_THEM, name: frame.with_columns(frame[column.name].scatter(row, None))},
-        {**TABLES_OF_THEM, name: pl.concat([frame, frame[row]])},
+        {**FRAMES, name: frame.with_columns(frame[column.name].scatter(row, None))},
+        {**FRAMES, name: pl.concat([frame, frame[row]])},
     ):
         with pytest.raises(Fault) as fault:
-            count(BODIES, tables)
+            compare_value_counts(BODIES, tables)
         assert str(fault.value).startswith(f"Order {order_id} has ")
         assert f"at {path} but" in str(fault.value)
 
 
 def test_orders_that_failed_are_not_counted() -> None:
     bodies = {1: b'{"orderId":1,"created":"soon"}', 2: b'{"orderId":2,"unknown":5,"completedAt":"","tags":[null,"a"]}'}
-    assert count(bodies, flatten(list(bodies.values()))) == (1, 2, 2)
+    assert compare_value_counts(bodies, flatten(list(bodies.values()))) == (1, 2, 2)
 
 
 def test_the_same_orders_are_sampled_each_time_about_one_in_fifty() -> None:
     raws = [RawOrder(b'{"orderId":%d}' % n, None, None, "", "") for n in range(100_000, 110_000)]
-    found = sample(raws)
+    found = sample_orders(raws)
     assert found == {
-        n: body for start in range(0, 10_000, 999) for n, body in sample(raws[start : start + 999]).items()
+        n: body for start in range(0, 10_000, 999) for n, body in sample_orders(raws[start : start + 999]).items()
     }
-    assert 0.8 < len(found) * ONE_IN / len(raws) < 1.2
-    assert list(sample(raws[:1], first=True)) == [100_000]
-    assert sample([RawOrder(b"not JSON", None, None, "", "")], first=True) == {}
+    assert 0.8 < len(found) * SAMPLED_ONE_IN / len(raws) < 1.2
+    assert list(sample_orders(raws[:1], first=True)) == [100_000]
+    assert sample_orders([RawOrder(b"not JSON", None, None, "", "")], first=True) == {}

@@ -23,7 +23,7 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.support.drawn_orders import orders, several_orders
+from tests.support.drawn_orders import drawn_orders, several_orders
 from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED_FILE = DOCUMENTED_ORDER
@@ -32,34 +32,34 @@ DOCUMENTED = json.loads(DOCUMENTED_FILE.read_text())
 MEASURES = {"latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value"}
 
 _FREE_FORM = re.compile(r'"customAttributes"\s*:\s*')
-_whole = json.JSONDecoder()
+_json_decoder = json.JSONDecoder()
 
 
-def parsed(text: str) -> Any:
+def parse_order(text: str) -> Any:
     """A JSON text, numbers as Decimal, each free-form value as its own text; null if it is null or {}."""
     told, at = "", 0
     while found := _FREE_FORM.search(text, at):
-        value, end = _whole.raw_decode(text, found.end())
+        value, end = _json_decoder.raw_decode(text, found.end())
         own = None if value is None or value == {} else text[found.end() : end]
         told, at = told + text[at : found.end()] + json.dumps(own), end
-    return json.loads(told + text[at:], parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_once)
+    return json.loads(told + text[at:], parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_refuse_repeated_fields)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeated_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     assert len(dict(pairs)) == len(pairs), "a field stands twice"
     return dict(pairs)
 
 
-def normal(value: Any, shown: Any, name: str = "") -> Any:
+def normalize_order(value: Any, shown: Any, name: str = "") -> Any:
     """A parsed order in which all that means the same is the same; `shown` is what the documentation shows there."""
     if value is None or isinstance(value, bool) or name == "customAttributes":
         return value
     if isinstance(value, dict):
-        inner = {key: normal(entry, shown[key], key) for key, entry in value.items()}
+        inner = {key: normalize_order(entry, shown[key], key) for key, entry in value.items()}
         return {key: entry for key, entry in inner.items() if entry not in (None, {}, [])}
     if isinstance(value, list):
         one = shown[0] if shown else DOCUMENTED["handlingUnits"][0]
-        entries = [normal(entry, one, name) for entry in value]
+        entries = [normalize_order(entry, one, name) for entry in value]
         while entries and entries[-1] is None:
             entries.pop()
         return entries
@@ -72,21 +72,21 @@ def normal(value: Any, shown: Any, name: str = "") -> Any:
     return value
 
 
-def read(body: bytes | str) -> Any:
-    return normal(parsed(body.decode() if isinstance(body, bytes) else body), DOCUMENTED)
+def read_order(body: bytes | str) -> Any:
+    return normalize_order(parse_order(body.decode() if isinstance(body, bytes) else body), DOCUMENTED)
 
 
-def hold(bodies: list[bytes] | list[str], tables: Any) -> None:
+def assert_orders_come_back(bodies: list[bytes] | list[str], tables: Any) -> None:
     """The law: the orders come back, each as it was, in their order."""
     back = list(unflatten(tables))
-    assert [read(body) for body in back] == [read(body) for body in bodies]
+    assert [read_order(body) for body in back] == [read_order(body) for body in bodies]
 
 
-def one(**fields: Any) -> bytes:
+def make_order(**fields: Any) -> bytes:
     return json.dumps({"orderId": 1, **fields}).encode()
 
 
-def again(body: bytes | str) -> str:
+def round_trip(body: bytes | str) -> str:
     frames = flatten([body])
     assert frames.failures.is_empty(), frames.failures["message"].to_list()
     return next(unflatten(frames)).decode()
@@ -97,9 +97,9 @@ def again(body: bytes | str) -> str:
 
 def test_the_documented_order_comes_back_text_for_text() -> None:
     filled = re.sub(r"\{\}", '{"a": [1.10, "\\\\u0041"] }', DOCUMENTED_FILE.read_text())
-    hold([filled], flatten([filled]))
+    assert_orders_come_back([filled], flatten([filled]))
     wanted = json.loads(DOCUMENTED_FILE.read_text())
-    back = json.loads(again(json.dumps(wanted)))
+    back = json.loads(round_trip(json.dumps(wanted)))
     del wanted["handlingUnits"][0]["childHandlingUnits"][0]["childHandlingUnits"]  # an empty list is none
     assert back == wanted
     assert list(back) == list(wanted)
@@ -109,15 +109,15 @@ def test_10_000_orders_come_back() -> None:
     bodies = [order_json(number, 9) for number in range(1, 10_001)]
     frames = flatten(bodies)
     assert frames.failures.is_empty()
-    hold(bodies, frames)
+    assert_orders_come_back(bodies, frames)
 
 
 # To shrink an order of this size takes minutes, and tells little more than the two sides of the comparison.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-DRAWN = settings(max_examples=120, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+DRAWN_SETTINGS = settings(max_examples=120, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 
 
-def flattened(bodies: list[str]) -> Frames:
+def flatten_drawn_orders(bodies: list[str]) -> Frames:
     frames = flatten(bodies)
     assert frames.failures["message"].to_list() == []
     assert set(frames.notes["kind"]) <= {"not_free_form", "repeated_attribute"}
@@ -127,23 +127,23 @@ def flattened(bodies: list[str]) -> Frames:
 def test_drawn_orders_come_back() -> None:
     depths: Counter[int] = Counter()
 
-    @DRAWN
+    @DRAWN_SETTINGS
     @given(several_orders())
     @example(['{"orderId":1,"customAttributes":{"a":1, "a":2,"\\u0061":3}}'])
     def law(bodies: list[str]) -> None:
-        frames = flattened(bodies)
-        hold(bodies, frames)
+        frames = flatten_drawn_orders(bodies)
+        assert_orders_come_back(bodies, frames)
         depths.update(frames.handling_units["depth"])
 
     law()
     assert max(depths) > 50  # else the drawing is too tame to prove anything
 
 
-@settings(DRAWN, max_examples=30)
-@given(orders(full=True))
+@settings(DRAWN_SETTINGS, max_examples=30)
+@given(drawn_orders(full=True))
 def test_drawn_orders_with_a_value_in_every_column_come_back(body: str) -> None:
-    frames = flattened([body])
-    hold([body], frames)
+    frames = flatten_drawn_orders([body])
+    assert_orders_come_back([body], frames)
     columns = {(name, column.name) for name, table in TABLES.items() for column in table.columns if column.path}
     assert not {place for place in columns if not frames[place[0]][place[1]].count()}
 
@@ -152,20 +152,20 @@ def test_orders_come_back_through_parquet(tmp_path: Path) -> None:
     bodies = [order_json(number, 3) for number in range(1, 301)]
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
     built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
-    hold(bodies, built)
-    hold(bodies, qf.open(tmp_path / "tables"))
+    assert_orders_come_back(bodies, built)
+    assert_orders_come_back(bodies, qf.open(tmp_path / "tables"))
     assert list(qf.unflatten(built)) == list(qf.unflatten(flatten(bodies)))
 
 
 def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
-    @settings(DRAWN, max_examples=15)
+    @settings(DRAWN_SETTINGS, max_examples=15)
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         # a file of orders has one a line; the blanks between the tokens of JSON may be any
         (tmp_path / "orders.ndjson").write_text("\n".join(re.sub(r"[\r\n]", " ", body) for body in bodies))
         built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", progress=False)
         assert built.failures["message"].to_list() == []
-        hold([re.sub(r"[\r\n]", " ", body) for body in bodies], built)
+        assert_orders_come_back([re.sub(r"[\r\n]", " ", body) for body in bodies], built)
 
     law()
 
@@ -174,7 +174,7 @@ def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
 def test_the_size_of_a_batch_changes_no_text(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = flatten([order_json(number, 4) for number in range(1, 41)])
     whole = list(unflatten(frames))
-    monkeypatch.setattr(unflattening, "BATCH", size)
+    monkeypatch.setattr(unflattening, "ORDERS_PER_BATCH", size)
     assert list(unflatten(frames)) == whole
 
 
@@ -195,13 +195,13 @@ def test_what_came_back_makes_the_same_tables() -> None:
 
 def test_no_order_is_no_text() -> None:
     assert list(unflatten(flatten([]))) == []
-    assert list(unflatten({name: table.empty() for name, table in TABLES.items()})) == []
+    assert list(unflatten({name: table.empty_frame() for name, table in TABLES.items()})) == []
 
 
 # One by one
 
 
-BACK = {
+EXPECTED_TEXTS = {
     "only an id": ('{"orderId":-5}', '{"orderId":-5}'),
     "nothing in it": (
         '{"orderId":1,"tags":[],"positions":null,"deliveryAddress":{},"invoiceAddress":{"zip":null},"customAttributes":null}',
@@ -256,9 +256,9 @@ BACK = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "back"), BACK.values(), ids=BACK)
+@pytest.mark.parametrize(("body", "back"), EXPECTED_TEXTS.values(), ids=EXPECTED_TEXTS)
 def test_an_order_comes_back_as_this_text(body: str, back: str) -> None:
-    assert again(body) == back
+    assert round_trip(body) == back
 
 
 def test_an_answers_time_is_no_part_of_the_order() -> None:
@@ -277,17 +277,17 @@ def test_handling_units_come_back_from_any_depth(depth: int) -> None:
         + "]}" * depth
         + "]}"
     )
-    assert again(body) == body
+    assert round_trip(body) == body
 
 
-# Tables that are no whole
+# Tables that are incomplete
 
 
 @pytest.fixture(scope="module")
-def whole() -> Frames:
+def complete_frames() -> Frames:
     units = [{"sscc": "a", "childHandlingUnits": [{"sscc": "b", "handlingPositions": [{"sku": "x"}]}]}]
     shipment = {"trackingNumbers": ["1", "2"], "positions": [{"serialNumbers": ["s"]}], "grossWeight": 1.5}
-    full = one(
+    full = make_order(
         handlingUnits=units, tags=["t"], fulfillmentOrders=[{"shipments": [shipment]}],
         positions=[{"customAttributes": {"k": "v"}}], entityErrors=[{}],
     )  # fmt: skip
@@ -304,14 +304,14 @@ PARENTS = [
 
 @pytest.mark.parametrize(("name", "parent", "column"), PARENTS, ids=[f"{a} of {b}" for a, b, _ in PARENTS])
 def test_a_row_whose_parent_is_missing_is_told_and_not_left_out(
-    name: str, parent: str, column: str, whole: Frames
+    name: str, parent: str, column: str, complete_frames: Frames
 ) -> None:
-    rows = whole[name].filter(pl.col(column).is_not_null())
+    rows = complete_frames[name].filter(pl.col(column).is_not_null())
     if rows.is_empty():
         body = order_json(next(n for n in range(1, 500) if flatten([order_json(n)])[name][column].count()))
         frames = flatten([body])
     else:
-        frames = whole
+        frames = complete_frames
     row = frames[name].filter(pl.col(column).is_not_null()).row(0, named=True)
     key = TABLES[parent].key
     without = {**frames, parent: frames[parent].filter(pl.col(key) != row[column])}
@@ -319,8 +319,8 @@ def test_a_row_whose_parent_is_missing_is_told_and_not_left_out(
         list(unflatten(without))
 
 
-def test_a_broken_reference_is_told_with_its_row_and_order(whole: Frames) -> None:
-    broken = {**whole, "shipments": whole.shipments.clear()}
+def test_a_broken_reference_is_told_with_its_row_and_order(complete_frames: Frames) -> None:
+    broken = {**complete_frames, "shipments": complete_frames.shipments.clear()}
     with pytest.raises(ConfigError) as told:
         list(unflatten(broken))
     assert str(told.value) == (
@@ -329,37 +329,37 @@ def test_a_broken_reference_is_told_with_its_row_and_order(whole: Frames) -> Non
     )
 
 
-def test_units_that_hold_each_other_in_a_circle_are_told(whole: Frames) -> None:
-    units = whole.handling_units.with_columns(parent_handling_unit_key=pl.col("handling_unit_key").reverse())
+def test_units_that_hold_each_other_in_a_circle_are_told(complete_frames: Frames) -> None:
+    units = complete_frames.handling_units.with_columns(parent_handling_unit_key=pl.col("handling_unit_key").reverse())
     with pytest.raises(ConfigError, match="handling_units"):
-        list(unflatten({**whole, "handling_units": units}))
+        list(unflatten({**complete_frames, "handling_units": units}))
 
 
-def test_rows_that_claim_one_place_are_told(whole: Frames) -> None:
-    numbers = whole.tracking_numbers.with_columns(ordinal=pl.lit(1, pl.Int64))
+def test_rows_that_claim_one_place_are_told(complete_frames: Frames) -> None:
+    numbers = complete_frames.tracking_numbers.with_columns(ordinal=pl.lit(1, pl.Int64))
     with pytest.raises(ConfigError, match=r"place of the row 1/0/0/1 of tracking_numbers"):
-        list(unflatten({**whole, "tracking_numbers": numbers}))
+        list(unflatten({**complete_frames, "tracking_numbers": numbers}))
 
 
-def test_a_key_that_stands_twice_is_told(whole: Frames) -> None:
+def test_a_key_that_stands_twice_is_told(complete_frames: Frames) -> None:
     for name in ("orders", "shipments", "order_tags"):
-        twice = pl.concat([whole[name], whole[name]])
+        twice = pl.concat([complete_frames[name], complete_frames[name]])
         with pytest.raises(ConfigError, match=rf"key 1\S* stands in more than one row of {name}"):
-            unflatten({**whole, name: twice})
+            unflatten({**complete_frames, name: twice})
 
 
-def test_a_missing_table_or_column_or_another_type_is_told_before_the_first_order(whole: Frames) -> None:
-    tables = dict(whole)
+def test_a_missing_table_or_column_or_another_type_is_told_before_the_first_order(complete_frames: Frames) -> None:
+    tables = dict(complete_frames)
     with pytest.raises(ConfigError, match=r"no table 'order_tags'.*shipments"):
         unflatten({name: frame for name, frame in tables.items() if name != "order_tags"})
     with pytest.raises(ConfigError, match="column ship_date of shipments is missing"):
-        unflatten({**tables, "shipments": whole.shipments.drop("ship_date")})
+        unflatten({**tables, "shipments": complete_frames.shipments.drop("ship_date")})
     with pytest.raises(ConfigError, match="ship_date of shipments is String"):
-        unflatten({**tables, "shipments": whole.shipments.cast({"ship_date": pl.String})})
+        unflatten({**tables, "shipments": complete_frames.shipments.cast({"ship_date": pl.String})})
     with pytest.raises(ConfigError, match=r"gross_weight of shipments .*no number"):
-        unflatten({**tables, "shipments": whole.shipments.with_columns(gross_weight=pl.lit(float("nan")))})
+        unflatten({**tables, "shipments": complete_frames.shipments.with_columns(gross_weight=pl.lit(float("nan")))})
 
 
-def test_columns_of_ones_own_are_no_hindrance(whole: Frames) -> None:
-    more = {name: frame.with_columns(pl.lit("mine").alias("text")) for name, frame in whole.items()}
-    assert list(unflatten(more)) == list(unflatten(whole))
+def test_columns_of_ones_own_are_no_hindrance(complete_frames: Frames) -> None:
+    more = {name: frame.with_columns(pl.lit("mine").alias("text")) for name, frame in complete_frames.items()}
+    assert list(unflatten(more)) == list(unflatten(complete_frames))

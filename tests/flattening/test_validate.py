@@ -10,7 +10,7 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.flatten import Flattener
-from quivo_frames.flattening.validate import schema, validate, violations
+from quivo_frames.flattening.validate import find_violations, schema, validate_frames
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
@@ -19,15 +19,15 @@ from quivo_frames.standin.orders import order_json
 ROW = 3  # the row of each table that is tampered with
 
 
-def raw(number: int) -> RawOrder:
+def raw_order(number: int) -> RawOrder:
     return RawOrder(order_json(number), number, None, "orders.ndjson", f"line {number}")
 
 
 ORIGINS: dict[int, RawOrder] = {}
-GOOD = Flattener().flatten([raw(number) for number in range(1, 61)], ORIGINS)
+GOOD = Flattener().flatten_batch([raw_order(number) for number in range(1, 61)], ORIGINS)
 
 
-def tampered(name: str, column: str, value: Any) -> Frames:
+def change_cell(name: str, column: str, value: Any) -> Frames:
     """The good tables, with another value in one cell."""
     changed = pl.when(pl.int_range(pl.len()) == ROW).then(value).otherwise(pl.col(column)).alias(column)
     return Frames.of({**GOOD, name: GOOD[name].with_columns(changed)})
@@ -40,7 +40,7 @@ def test_good_tables_break_no_rule(name: str) -> None:
 
 
 def test_good_tables_come_back_as_they_are() -> None:
-    assert validate(GOOD, ORIGINS) is GOOD
+    assert validate_frames(GOOD, ORIGINS) is GOOD
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_good_tables_come_back_as_they_are() -> None:
 def test_each_rule_takes_the_whole_order_out_and_leaves_the_others(
     name: str, column: str, value: Any, rule: str, words: str
 ) -> None:
-    frames = validate(tampered(name, column, value), ORIGINS)
+    frames = validate_frames(change_cell(name, column, value), ORIGINS)
     order_id = GOOD[name]["order_id"][ROW]
     failure = frames.failures.filter(pl.col("order_id") == order_id).row(0, named=True)
     assert (failure["stage"], failure["rule"]) == ("validate", rule)
@@ -76,13 +76,13 @@ def test_each_rule_takes_the_whole_order_out_and_leaves_the_others(
 
 def test_rows_of_an_order_that_is_not_in_orders_are_refused() -> None:
     order_id = GOOD.orders["order_id"][ROW]
-    frames = validate(Frames.of({**GOOD, "orders": GOOD.orders.filter(pl.col("order_id") != order_id)}), ORIGINS)
+    frames = validate_frames(Frames.of({**GOOD, "orders": GOOD.orders.filter(pl.col("order_id") != order_id)}), ORIGINS)
     assert frames.failures.select("order_id", "column", "rule").rows() == [(order_id, "order_id", "reference")]
     assert order_id not in frames.order_positions["order_id"]
 
 
 def test_an_order_that_is_there_twice_is_in_no_table() -> None:
-    frames = validate(Frames.of({**GOOD, "orders": pl.concat([GOOD.orders, GOOD.orders[:1]])}), ORIGINS)
+    frames = validate_frames(Frames.of({**GOOD, "orders": pl.concat([GOOD.orders, GOOD.orders[:1]])}), ORIGINS)
     assert frames.failures.select("order_id", "rule").rows() == [(1, "unique")]
     assert frames.orders["order_id"].to_list() == list(range(2, 61))
 
@@ -90,26 +90,26 @@ def test_an_order_that_is_there_twice_is_in_no_table() -> None:
 @pytest.mark.parametrize("value", [None, 999])
 def test_a_row_of_no_order_is_never_let_through(value: int | None) -> None:
     with pytest.raises(AssertionError, match="shipments has a row of order"):
-        validate(tampered("shipments", "order_id", value), ORIGINS)
+        validate_frames(change_cell("shipments", "order_id", value), ORIGINS)
 
 
 def test_failures_and_notes_of_before_are_kept() -> None:
     origins: dict[int, RawOrder] = {}
     broken = RawOrder(b"{", 70, None, "orders.ndjson", "line 70")
     noted = RawOrder(b'{"orderId":71,"created":"2026-01-01","tags":["a","b"]}', 71, None, "orders.ndjson", "line 71")
-    frames = Flattener().flatten([broken, noted], origins)
+    frames = Flattener().flatten_batch([broken, noted], origins)
     tags = frames.order_tags.with_columns(ordinal=pl.lit(-1, pl.Int64))
-    checked = validate(Frames({**frames, "order_tags": tags}, frames.failures, frames.notes), origins)
+    checked = validate_frames(Frames({**frames, "order_tags": tags}, frames.failures, frames.notes), origins)
     assert checked.failures["stage"].to_list() == ["decode", "validate"]
     assert checked.notes.equals(frames.notes)
 
 
 def test_a_personal_value_that_breaks_a_rule_is_not_shown() -> None:
-    frames = tampered("tracking_numbers", "tracking_number", None)
+    frames = change_cell("tracking_numbers", "tracking_number", None)
     secret = frames["tracking_numbers"].with_columns(
         tracking_number_key=pl.lit("1/0/0/0"), tracking_number=pl.lit("JANE-DOE-1")
     )
-    failures = validate(Frames.of({**GOOD, "tracking_numbers": secret}), ORIGINS).failures
+    failures = validate_frames(Frames.of({**GOOD, "tracking_numbers": secret}), ORIGINS).failures
     assert failures.height
     assert not failures["message"].str.contains("JANE").any()
 
@@ -130,7 +130,7 @@ def test_a_frame_of_another_shape_is_an_error_and_nothing_is_converted(change: A
     with pytest.raises(SchemaErrors):
         schema("shipments").validate(other, lazy=True)
     with pytest.raises(SchemaErrors):
-        validate(Frames.of({**GOOD, "shipments": other}), ORIGINS)
+        validate_frames(Frames.of({**GOOD, "shipments": other}), ORIGINS)
 
 
 def test_the_schema_of_a_table_checks_ones_own_frames() -> None:
@@ -143,7 +143,7 @@ def test_the_schema_of_a_table_checks_ones_own_frames() -> None:
         schema("shipment")
 
 
-def _broken(frame: pl.DataFrame, column: str, value: Any) -> pl.DataFrame:
+def change_second_row(frame: pl.DataFrame, column: str, value: Any) -> pl.DataFrame:
     """The frame with one value set, in its second row."""
     return frame.with_columns(frame[column].scatter(1, value))
 
@@ -157,5 +157,5 @@ def test_no_rule_of_a_schema_is_left_out_by_the_quick_look(name: str) -> None:
     if name == "custom_attributes":
         broken["value_type", "allowed"] = "date"
     for (column, rule), value in broken.items():
-        found = {(v.column.name, v.rule) for v in violations({**GOOD, name: _broken(good, column, value)})}
+        found = {(v.column.name, v.rule) for v in find_violations({**GOOD, name: change_second_row(good, column, value)})}
         assert (column, rule) in found, (column, rule)

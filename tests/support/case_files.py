@@ -17,28 +17,28 @@ from quivo_frames.model.tables import TABLES, Table
 from tests.support.paths import ROOT
 
 CASES = ROOT / "tests" / "flattening" / "cases"
-PICTURE = "expected.md"
-INPUTS = ("order.json", "orders.ndjson", "orders.json")
-RECIPE = ".recipe"
+EXPECTED_FILE = "expected.md"
+INPUT_FILES = ("order.json", "orders.ndjson", "orders.json")
+RECIPE_SUFFIX = ".recipe"
 REPORTS = {
     "failures": ("order_id", "rule", "table", "column", "path"),
     "notes": ("kind", "path", "count"),
 }
-TIMES = "×"
+TIMES_COLUMN = "×"
 """The column that says how often a row stands there in a row."""
 
 _BYTES = re.compile(rb"<([0-9A-F]{2}(?: [0-9A-F]{2})*)>")
 _REPEATED = re.compile(rb"(\d+) x (.*)", re.DOTALL)
-_BUG = "> Known bug: "
+_KNOWN_BUG = "> Known bug: "
 
 Row = tuple[str, ...]
 
 
-class Mistake(Exception):
+class MalformedCase(Exception):
     """A case that is not as cases are."""
 
 
-class Drawing(NamedTuple):
+class DrawnTable(NamedTuple):
     """A table as it is drawn: the columns that it shows, and their cells as text."""
 
     columns: tuple[str, ...]
@@ -49,24 +49,24 @@ class Case(NamedTuple):
     """An input, and what is to come of it."""
 
     name: str
-    says: str
-    bug: str | None
+    title: str
+    known_bug: str | None
     """Why the code does not do so yet."""
-    file: str
+    input_name: str
     """Name of the input, and so how it is read."""
     content: bytes
-    expected: dict[str, Drawing]
+    expected: dict[str, DrawnTable]
 
-    def orders(self, path: Path) -> list[bytes]:
+    def split_orders(self, path: Path) -> list[bytes]:
         """The orders of the input, one by one; `path` holds it as a file."""
-        if self.file == "order.json":
+        if self.input_name == "order.json":
             return [self.content]
-        if self.file == "orders.ndjson":
+        if self.input_name == "orders.ndjson":
             return [line for line in self.content.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
-        return [raw.body for raw in order_files.read(path)]
+        return [raw.body for raw in order_files.read_orders(path)]
 
 
-def find(root: Path = CASES) -> Iterator[Path]:
+def find_cases(root: Path = CASES) -> Iterator[Path]:
     """The folders of all cases.
 
     Raises:
@@ -74,17 +74,17 @@ def find(root: Path = CASES) -> Iterator[Path]:
     """
     for group in sorted(path for path in root.iterdir() if path.name not in ("README.md", ".gitattributes")):
         if not group.is_dir():
-            raise Mistake(f"{group} is no group of cases, and nobody reads it")
+            raise MalformedCase(f"{group} is no group of cases, and nobody reads it")
         folders = sorted(group.iterdir())
         if not folders:
-            raise Mistake(f"the group {group} has no cases")
+            raise MalformedCase(f"the group {group} has no cases")
         for folder in folders:
             if not folder.is_dir():
-                raise Mistake(f"{folder} belongs to no case")
+                raise MalformedCase(f"{folder} belongs to no case")
             yield folder
 
 
-def read(folder: Path) -> Case:
+def read_case(folder: Path) -> Case:
     """The case in a folder.
 
     Raises:
@@ -92,23 +92,23 @@ def read(folder: Path) -> Case:
     """
     name = f"{folder.parent.name}/{folder.name}"
     names = {path.name for path in folder.iterdir()}
-    inputs = sorted(names & {form for one in INPUTS for form in (one, one + RECIPE)})
-    if PICTURE not in names or len(inputs) != 1:
-        raise Mistake(f"{name} is half a case: it needs {PICTURE} and one of {', '.join(INPUTS)}")
+    inputs = sorted(names & {form for one in INPUT_FILES for form in (one, one + RECIPE_SUFFIX)})
+    if EXPECTED_FILE not in names or len(inputs) != 1:
+        raise MalformedCase(f"{name} is half a case: it needs {EXPECTED_FILE} and one of {', '.join(INPUT_FILES)}")
     if len(names) > 2:
-        raise Mistake(f"{name} has files that nobody reads: {', '.join(sorted(names - {PICTURE, *inputs}))}")
+        raise MalformedCase(f"{name} has files that nobody reads: {', '.join(sorted(names - {EXPECTED_FILE, *inputs}))}")
     content = (folder / inputs[0]).read_bytes()
-    content = cooked(content) if inputs[0].endswith(RECIPE) else content
-    says, bug, expected = picture((folder / PICTURE).read_text(encoding="utf-8"), name)
-    return Case(name, says, bug, inputs[0].removesuffix(RECIPE), content, expected)
+    content = expand_recipe(content) if inputs[0].endswith(RECIPE_SUFFIX) else content
+    says, bug, expected = parse_expected((folder / EXPECTED_FILE).read_text(encoding="utf-8"), name)
+    return Case(name, says, bug, inputs[0].removesuffix(RECIPE_SUFFIX), content, expected)
 
 
-def cooked(recipe: bytes) -> bytes:
+def expand_recipe(recipe: bytes) -> bytes:
     """The bytes that a recipe stands for: its lines in a row, `N x text` as often as it says, `<FF>` as a byte."""
-    return b"".join(_cooked(line) for line in recipe.removesuffix(b"\n").split(b"\n"))
+    return b"".join(_expand_line(line) for line in recipe.removesuffix(b"\n").split(b"\n"))
 
 
-def _cooked(line: bytes) -> bytes:
+def _expand_line(line: bytes) -> bytes:
     found = _REPEATED.fullmatch(line)
     times, text = (int(found[1]), found[2]) if found else (1, line)
     text = _BYTES.sub(lambda byte: bytes.fromhex(byte[1].decode()), text)
@@ -117,55 +117,55 @@ def _cooked(line: bytes) -> bytes:
     return text * times
 
 
-def picture(text: str, name: str) -> tuple[str, str | None, dict[str, Drawing]]:
+def parse_expected(text: str, name: str) -> tuple[str, str | None, dict[str, DrawnTable]]:
     """What a picture says, its known bug, and its tables."""
     head, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
     title, *rest = [line for line in head.splitlines() if line]
-    if not title.startswith("# ") or not all(line.startswith(_BUG) for line in rest) or len(rest) > 1:
-        raise Mistake(f"{name}: the picture begins with one line, '# What it shows', and at the most a known bug")
+    if not title.startswith("# ") or not all(line.startswith(_KNOWN_BUG) for line in rest) or len(rest) > 1:
+        raise MalformedCase(f"{name}: the picture begins with one line, '# What it shows', and at the most a known bug")
     expected = {}
     for part in parts:
         table, *lines = [line for line in part.splitlines() if line]
         if table not in {*TABLES, *REPORTS}:
-            raise Mistake(f"{name}: there is no table {table}")
+            raise MalformedCase(f"{name}: there is no table {table}")
         if len(lines) < 3 or not all(line.startswith("| ") and line.endswith(" |") for line in (lines[0], *lines[2:])):
-            raise Mistake(f"{name}: {table} shows no rows")
+            raise MalformedCase(f"{name}: {table} shows no rows")
         columns, _, *rows = [tuple(cell.strip() for cell in line[1:-1].split(" | ")) for line in lines]
-        expected[table] = Drawing(columns, list(_repeated(columns, rows, f"{name}: {table}")))
+        expected[table] = DrawnTable(columns, list(_expand_rows(columns, rows, f"{name}: {table}")))
         _check_columns(expected[table], table, name)
     if not expected:
-        raise Mistake(f"{name}: the picture shows no table, no failure and no note")
-    return title[2:], rest[0].removeprefix(_BUG) if rest else None, expected
+        raise MalformedCase(f"{name}: the picture shows no table, no failure and no note")
+    return title[2:], rest[0].removeprefix(_KNOWN_BUG) if rest else None, expected
 
 
-def _check_columns(drawing: Drawing, table: str, name: str) -> None:
-    shown = [column for column in drawing.columns if column != TIMES]
+def _check_columns(drawing: DrawnTable, table: str, name: str) -> None:
+    shown = [column for column in drawing.columns if column != TIMES_COLUMN]
     known = REPORTS[table] if table in REPORTS else tuple(TABLES[table].schema)
     more = {"message"} if table == "failures" else set()
     strange = set(shown) - set(known) - more | ({*known} - {*shown} if table in REPORTS else set())
     if strange or len(set(shown)) < len(shown):
-        raise Mistake(f"{name}: {table} has other columns than {', '.join(sorted(strange)) or 'each once'}")
+        raise MalformedCase(f"{name}: {table} has other columns than {', '.join(sorted(strange)) or 'each once'}")
 
 
-def _repeated(columns: Row, rows: list[Row], where: str) -> Iterator[Row]:
+def _expand_rows(columns: Row, rows: list[Row], where: str) -> Iterator[Row]:
     for row in rows:
         if len(row) != len(columns):
-            raise Mistake(f"{where} has a row of {len(row)} cells under {len(columns)} columns")
-        cells = tuple(_expanded(cell) for cell, column in zip(row, columns, strict=True) if column != TIMES)
-        yield from [cells] * (int(row[columns.index(TIMES)]) if TIMES in columns else 1)
+            raise MalformedCase(f"{where} has a row of {len(row)} cells under {len(columns)} columns")
+        cells = tuple(_expand_cell(cell) for cell, column in zip(row, columns, strict=True) if column != TIMES_COLUMN)
+        yield from [cells] * (int(row[columns.index(TIMES_COLUMN)]) if TIMES_COLUMN in columns else 1)
 
 
-def _expanded(cell: str) -> str:
+def _expand_cell(cell: str) -> str:
     """A cell of a picture in full: `3 x ab + c` is ababab and c."""
     parts = cell.split(" + ")
     if not any(_REPEATED.fullmatch(part.encode()) for part in parts):
         return cell
-    return "".join(_cooked(part.encode()).decode() for part in parts)
+    return "".join(_expand_line(part.encode()).decode() for part in parts)
 
 
-def drawn(table: str, frame: pl.DataFrame, shown: tuple[str, ...] = ()) -> Drawing:
+def draw_table(table: str, frame: pl.DataFrame, shown: tuple[str, ...] = ()) -> DrawnTable:
     """A table as a picture: the columns with values, and of keys and places those in `shown`."""
-    derived = () if table in REPORTS else _derived(TABLES[table])
+    derived = () if table in REPORTS else _derived_columns(TABLES[table])
     all_columns = REPORTS.get(table, tuple(frame.columns))
     if table == "failures" and "message" in shown:
         all_columns += ("message",)
@@ -174,18 +174,18 @@ def drawn(table: str, frame: pl.DataFrame, shown: tuple[str, ...] = ()) -> Drawi
         name for name in all_columns
         if name in shown or table in REPORTS or (name not in derived and frame[name].null_count() < frame.height)
     ) or (TABLES[table].key,)  # fmt: skip
-    rows = [tuple(map(_cell, row)) for row in frame.select(columns).iter_rows()]
-    return Drawing(columns, rows)
+    rows = [tuple(map(_cell_text, row)) for row in frame.select(columns).iter_rows()]
+    return DrawnTable(columns, rows)
 
 
-def _derived(table: Table) -> set[str]:
+def _derived_columns(table: Table) -> set[str]:
     """The keys and places that flattening adds; what they must be follows from the rows."""
     own = {"key", "value", "value_type"} if table.name == "custom_attributes" else set()
     values = {table.columns[-1].name} if table.record is None else set()
     return {column.name for column in table.columns if not column.path} - own - values | {"order_id"}
 
 
-def _cell(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -200,7 +200,7 @@ def _cell(value: Any) -> str:
     return value if plain and not re.match(r"\d+ x |.* \+ \d+ x ", value[:200]) else json.dumps(value)
 
 
-def text(pictures: Mapping[str, Drawing]) -> str:
+def write_drawn_tables(pictures: Mapping[str, DrawnTable]) -> str:
     """Pictures as they stand in `expected.md`, long ones cut."""
     lines = []
     for table, (columns, rows) in pictures.items():
@@ -208,12 +208,12 @@ def text(pictures: Mapping[str, Drawing]) -> str:
         times = any(count > 3 for _, count in groups)
         groups = groups if times else [(row, 1) for row in rows]
         shown = [((str(count), *row) if times else row) for row, count in groups]
-        heads = (TIMES, *columns) if times else columns
+        heads = (TIMES_COLUMN, *columns) if times else columns
         lines += [f"## {table}", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-        lines += ["| " + " | ".join(_short(cell) for cell in row) + " |" for row in shown[:50]]
+        lines += ["| " + " | ".join(_shorten(cell) for cell in row) + " |" for row in shown[:50]]
         lines += [f"... and {len(shown) - 50} more", ""] if len(shown) > 50 else [""]
     return "\n".join(lines)
 
 
-def _short(cell: str) -> str:
+def _shorten(cell: str) -> str:
     return cell if len(cell) < 300 else f"{cell[:100]} ... ({len(cell)} characters)"

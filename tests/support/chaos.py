@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from quivo_frames.standin.chaos import Chaos, every_fault
 from quivo_frames.standin.faults import Fault
 from quivo_frames.standin.server import StandIn
-from tests.support import witness
+from tests.support import independent_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +97,7 @@ def run(orders: int, seed: int, kills: int, share: float, folder: Path, tell: Ca
             while ends[-1] != 0:
                 rounds += 1
                 assert rounds < ROUNDS, "the failed orders do not come to an end"
-                last = str(max(attempt.run for attempt in witness.attempts(archive)))
+                last = str(max(attempt.run for attempt in independent_archive.ledger_lines(archive)))
                 ends += _again(api, archive, log, last)
                 tell(f"failed orders, round {rounds}: {_said(ends[-1])} after {len(api.timeline):,} requests")
         finally:
@@ -165,16 +165,16 @@ def budget(done: Run) -> int:
     """
     renewed = sum(status == 401 for _, status in done.api.timeline)
     return (
-        sum(attempt.tries for attempt in witness.attempts(done.archive)) + renewed + WORKERS * (done.kills + done.stops)
+        sum(attempt.tries for attempt in independent_archive.ledger_lines(done.archive)) + renewed + WORKERS * (done.kills + done.stops)
     )
 
 
 def broken(done: Run) -> list[str]:
     """What does not hold, in words."""
     api, ids = done.api, set(done.api.order_ids)
-    good = [response for response in witness.responses(done.archive) if response.good]
+    good = [response for response in independent_archive.stored_responses(done.archive) if response.good]
     stored = Counter(response.order_id for response in good)
-    acknowledged = Counter(a.order_id for a in witness.attempts(done.archive) if a.outcome == "fetched")
+    acknowledged = Counter(a.order_id for a in independent_archive.ledger_lines(done.archive) if a.outcome == "fetched")
     altered = [response.order_id for response in good if response.sha256 not in api.hashes_sent(response.order_id)]
     found = {
         "orders are not stored": ids - set(stored),
@@ -186,7 +186,7 @@ def broken(done: Run) -> list[str]:
     told = [f"{len(those):,} {what}, such as {min(those)}" for what, those in found.items() if those]
     if len(api.timeline) > budget(done):
         told.append(f"{len(api.timeline):,} requests where {budget(done):,} would do")
-    if not witness.is_sound(done.archive):
+    if not independent_archive.is_sound(done.archive):
         told.append("SQLite finds the archive damaged")
     if "Traceback" in done.said:
         told.append("the client ended with a traceback")
@@ -195,7 +195,7 @@ def broken(done: Run) -> list[str]:
 
 def summary(done: Run) -> list[tuple[str, Any]]:
     """The figures of a run."""
-    api, attempts = done.api, witness.attempts(done.archive)
+    api, attempts = done.api, independent_archive.ledger_lines(done.archive)
     received, statuses = len(api.timeline), Counter(status for _, status in api.timeline)
     outcomes = Counter(attempt.outcome for attempt in attempts)
     tries = sum(attempt.tries for attempt in attempts)

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-SKU = [["sku", "lot"], ["sku"]]
-IDS: dict[str, tuple[list[str], list[list[str]]]] = {
+SKU_KEYS = [["sku", "lot"], ["sku"]]
+IDS_OF_LISTS: dict[str, tuple[list[str], list[list[str]]]] = {
     "deliveryAddress.additionalIdentifiers": (["identifier"], [["type"]]),
-    "positions": (["positionId", "positionIdentifier"], SKU),
+    "positions": (["positionId", "positionIdentifier"], SKU_KEYS),
     "fulfillmentOrders": (["fulfillmentOrderId", "fulfillmentOrderIdentifier"], [["warehouseId"]]),
-    "fulfillmentOrders.positions": (["fulfillmentOrderPositionId", "fulfillmentOrderPositionIdentifier"], SKU),
+    "fulfillmentOrders.positions": (["fulfillmentOrderPositionId", "fulfillmentOrderPositionIdentifier"], SKU_KEYS),
     "fulfillmentOrders.shipments": (["shipmentId", "shipmentIdentifier", "sscc"], [["trackingNumber"]]),
     "fulfillmentOrders.shipments.positions": (
-        ["shipmentPositionId"], [["positionIdentifier", "lot"], ["positionIdentifier"], *SKU],
+        ["shipmentPositionId"], [["positionIdentifier", "lot"], ["positionIdentifier"], *SKU_KEYS],
     ),
     "fulfillmentOrders.shipments.groupedPositions": (
         [], [["warehouseSku", "lot"], ["sellerSku", "lot"], ["warehouseSku"], ["sellerSku"]],
@@ -33,55 +33,55 @@ IDS: dict[str, tuple[list[str], list[list[str]]]] = {
 Change = tuple[str, str, Any, Any]  # kind, path, before, after; values of whole entries are not told
 
 
-def diff(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    return list(_objects(old, new, ("$", "$"), ""))
+def diff_documents(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    return list(_diff_objects(old, new, ("$", "$"), ""))
 
 
 Paths = tuple[str, str]  # in the older document and in the newer one
 
 
-def _objects(old: dict[str, Any], new: dict[str, Any], paths: Paths, name: str) -> Iterator[Change]:
+def _diff_objects(old: dict[str, Any], new: dict[str, Any], paths: Paths, name: str) -> Iterator[Change]:
     for key in {**old, **new}:
         before, after = old.get(key), new.get(key)
-        here, inner = (f"{paths[0]}.{key}", f"{paths[1]}.{key}"), _inner(name, key)
+        here, inner = (f"{paths[0]}.{key}", f"{paths[1]}.{key}"), _list_name(name, key)
         if key == "customAttributes":
-            yield from _attributes(before, after, here)
+            yield from _diff_attributes(before, after, here)
         elif isinstance(before, list) or isinstance(after, list):
-            yield from _lists(before or [], after or [], here, inner)
+            yield from _diff_lists(before or [], after or [], here, inner)
         elif isinstance(before, dict) or isinstance(after, dict):
-            yield from _objects(before or {}, after or {}, here, inner)
+            yield from _diff_objects(before or {}, after or {}, here, inner)
         elif before != after:
             yield "changed", here[1], before, after
 
 
-def _inner(name: str, key: str) -> str:
+def _list_name(name: str, key: str) -> str:
     return "handlingUnits" if key == "childHandlingUnits" else f"{name}.{key}".lstrip(".")
 
 
-def _lists(old: list[Any], new: list[Any], paths: Paths, name: str) -> Iterator[Change]:
-    pairs = _paired(old, new, name)
+def _diff_lists(old: list[Any], new: list[Any], paths: Paths, name: str) -> Iterator[Change]:
+    pairs = _pair_entries(old, new, name)
     for here, there in pairs:
-        if name in IDS:
-            yield from _objects(old[here], new[there], (f"{paths[0]}[{here}]", f"{paths[1]}[{there}]"), name)
+        if name in IDS_OF_LISTS:
+            yield from _diff_objects(old[here], new[there], (f"{paths[0]}[{here}]", f"{paths[1]}[{there}]"), name)
     for here in {n for n, entry in enumerate(old) if entry is not None} - {here for here, _ in pairs}:
-        yield from _whole("removed", old[here], f"{paths[0]}[{here}]", name)
+        yield from _diff_whole_entry("removed", old[here], f"{paths[0]}[{here}]", name)
     for there in {n for n, entry in enumerate(new) if entry is not None} - {there for _, there in pairs}:
-        yield from _whole("added", new[there], f"{paths[1]}[{there}]", name)
+        yield from _diff_whole_entry("added", new[there], f"{paths[1]}[{there}]", name)
 
 
-def _whole(kind: str, entry: Any, path: str, name: str) -> Iterator[Change]:
+def _diff_whole_entry(kind: str, entry: Any, path: str, name: str) -> Iterator[Change]:
     yield kind, path, None, None
     if isinstance(entry, dict):
         sides = (entry, {}) if kind == "removed" else ({}, entry)
-        found = _objects(*sides, (path, path), name)
+        found = _diff_objects(*sides, (path, path), name)
         yield from (change for change in found if change[0] != "changed")
 
 
-def _attributes(before: str | None, after: str | None, paths: Paths) -> Iterator[Change]:
-    told = [_free(text) for text in (before, after)]
+def _diff_attributes(before: str | None, after: str | None, paths: Paths) -> Iterator[Change]:
+    told = [_parse_free_form(text) for text in (before, after)]
     if told[0] != told[1] and any(isinstance(value, str) for value in told):
         yield "changed", paths[1], None, None  # some write the object as a text, which is not the same
-    old, new = (_opened(value) if isinstance(value, str) else value for value in told)
+    old, new = (_parse_inner_object(value) if isinstance(value, str) else value for value in told)
     for key in {**old, **new}:
         here = f"{paths[key in new]}[{json.dumps(key, ensure_ascii=False)}]"
         if key not in new:
@@ -92,21 +92,21 @@ def _attributes(before: str | None, after: str | None, paths: Paths) -> Iterator
             yield "changed", here, old[key], new[key]
 
 
-def _free(text: str | None) -> Any:
+def _parse_free_form(text: str | None) -> Any:
     return json.loads(text or "{}", parse_float=Decimal, parse_int=Decimal)
 
 
-def _opened(text: str) -> dict[str, Any]:
+def _parse_inner_object(text: str) -> dict[str, Any]:
     try:
-        return dict(_free(text))
+        return dict(_parse_free_form(text))
     except ValueError:  # a text that is no object has no attributes
         return {}
 
 
-def _paired(old: list[Any], new: list[Any], name: str) -> list[tuple[int, int]]:
+def _pair_entries(old: list[Any], new: list[Any], name: str) -> list[tuple[int, int]]:
     left = {n: entry for n, entry in enumerate(old) if entry is not None}
     right = {n: entry for n, entry in enumerate(new) if entry is not None}
-    own, else_by = IDS.get(name, ([], []))
+    own, else_by = IDS_OF_LISTS.get(name, ([], []))
     pairs: list[tuple[int, int]] = []
 
     def pair(found: list[tuple[int, int]]) -> None:
@@ -122,26 +122,26 @@ def _paired(old: list[Any], new: list[Any], name: str) -> list[tuple[int, int]]:
             and list(sides[0].values()).count(value) == list(sides[1].values()).count(value) == 1
         ])  # fmt: skip
     for here, entry in list(left.items()):
-        same = next((there for there, other in right.items() if _content(other) == _content(entry)), None)
+        same = next((there for there, other in right.items() if _normal_content(other) == _normal_content(entry)), None)
         if same is not None:
             pair([(here, same)])
-    if name in IDS:
-        pair([(n, n) for n in left if n in right and not _are_two(left[n], right[n], own)])
+    if name in IDS_OF_LISTS:
+        pair([(n, n) for n in left if n in right and not _have_different_ids(left[n], right[n], own)])
     return pairs
 
 
-def _are_two(old: dict[str, Any], new: dict[str, Any], own: list[str]) -> bool:
+def _have_different_ids(old: dict[str, Any], new: dict[str, Any], own: list[str]) -> bool:
     both = next((key for key in own if old.get(key) is not None and new.get(key) is not None), None)
     return both is not None and old[both] != new[both]
 
 
-def _content(value: Any, key: str = "") -> Any:
+def _normal_content(value: Any, key: str = "") -> Any:
     """The same for equal content, whatever the order of lists."""
     if isinstance(value, dict):
-        return sorted((name, _content(inner, name)) for name, inner in value.items())
+        return sorted((name, _normal_content(inner, name)) for name, inner in value.items())
     if isinstance(value, list):
-        return sorted((_content(inner) for inner in value if inner is not None), key=repr)
+        return sorted((_normal_content(inner) for inner in value if inner is not None), key=repr)
     if key == "customAttributes":
-        told = _free(value)
+        told = _parse_free_form(value)
         return repr(sorted(told.items()) if isinstance(told, dict) else told)
     return repr(value)

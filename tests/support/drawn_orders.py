@@ -17,7 +17,7 @@ from quivo_frames.model.tables import RecordField, fields_of
 Draw = st.DrawFn
 Texts = st.SearchStrategy[str]
 
-DEEPEST = 120
+DEEPEST_UNITS = 120
 """Handling units in each other: more than any that the API may ever send, and far from the limit of the decoder."""
 
 _SPACES = st.sampled_from(["", "", "", " ", "\n\t", " \r\n "])
@@ -27,7 +27,7 @@ _ODD_TEXTS = [
 ]  # fmt: skip
 
 
-def _spelled(text: str, way: str) -> str:
+def _spell_text(text: str, way: str) -> str:
     """A text as JSON: as it is, in ASCII, or with every letter escaped."""
     if way != "escaped":
         return json.dumps(text, ensure_ascii=way == "ascii").replace("/", "\\/" if way == "ascii" else "/")
@@ -35,13 +35,13 @@ def _spelled(text: str, way: str) -> str:
     return '"' + "".join(f"\\u{units[at]:02x}{units[at + 1]:02X}" for at in range(0, len(units), 2)) + '"'
 
 
-def texts(most: int = 12) -> Texts:
+def json_texts(most: int = 12) -> Texts:
     """JSON strings of any characters."""
     content = st.one_of(st.text(max_size=most), st.sampled_from(_ODD_TEXTS))
-    return st.builds(_spelled, content, st.sampled_from(["raw", "ascii", "escaped"]))
+    return st.builds(_spell_text, content, st.sampled_from(["raw", "ascii", "escaped"]))
 
 
-def integers(bits: int) -> Texts:
+def json_integers(bits: int) -> Texts:
     """JSON numbers that are whole, up to the limits of so many bits."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     whole = st.one_of(st.integers(low, high), st.sampled_from([low, high, 0, -1, min(2**53 + 1, high)]))
@@ -49,7 +49,7 @@ def integers(bits: int) -> Texts:
 
 
 @st.composite
-def money(draw: Draw) -> str:
+def json_money(draw: Draw) -> str:
     """JSON numbers of at most 14 digits and 4 decimals, in any spelling."""
     limit = 10**18 - 1
     amount = Decimal(draw(st.one_of(st.integers(-limit, limit), st.sampled_from([limit, -limit, 1, -1, 0])))).scaleb(-4)
@@ -62,7 +62,7 @@ def money(draw: Draw) -> str:
     return f"{amount:f}".rstrip("0").rstrip(".")
 
 
-def measures() -> Texts:
+def json_measures() -> Texts:
     """JSON numbers that a float holds."""
     floats = st.floats(allow_nan=False, allow_infinity=False)
     odd = ["-0.0", "1E5", "5e-324", "1.7976931348623157e308", "0.1000000000000000055511151231257827", "1.10", "7", "-0"]
@@ -70,7 +70,7 @@ def measures() -> Texts:
 
 
 @st.composite
-def instants(draw: Draw) -> str:
+def json_instants(draw: Draw) -> str:
     """Times from year 1 to 9999, with fractions and offsets."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     utc = draw(st.one_of(st.datetimes(timezones=st.just(UTC)), st.sampled_from([first, last])))
@@ -89,7 +89,7 @@ def instants(draw: Draw) -> str:
     return f'"{local.replace(microsecond=0, tzinfo=None).isoformat()}{fraction}{zone}"'
 
 
-def days() -> Texts:
+def json_days() -> Texts:
     """Days from year 1 to 9999."""
     return st.one_of(st.dates().map(str), st.sampled_from(["0001-01-01", "9999-12-31"])).map(lambda day: f'"{day}"')
 
@@ -113,9 +113,9 @@ _KEYS = [
 _NUMBERS = ["1.10", "133.0", "-0", "1E400", "0.1e-7", "12345678901234567890123456789.012345678901234567890", "1" * 60]
 
 
-def free_form() -> Texts:
+def free_form_values() -> Texts:
     """Free-form values, most of them objects, in odd spacing, with long numbers and keys that look alike."""
-    plain = st.one_of(texts(), st.sampled_from([*_NUMBERS, "true", "false", "null"]))
+    plain = st.one_of(json_texts(), st.sampled_from([*_NUMBERS, "true", "false", "null"]))
     value = st.recursive(plain, lambda inner: st.one_of(_free_objects(inner), _free_lists(inner)), max_leaves=4)
     return st.one_of(_free_objects(value), _free_objects(value), st.sampled_from(["{}", "{ }", "{\n}"]), value)
 
@@ -124,55 +124,55 @@ def free_form() -> Texts:
 def _free_objects(draw: Draw, values: Texts) -> str:
     keys = draw(st.lists(st.one_of(st.sampled_from(_KEYS), st.text(max_size=3)), max_size=4, unique=True))
     ways = st.sampled_from(["raw", "ascii", "escaped"])
-    return _object(draw, [(_spelled(key, draw(ways)), draw(values)) for key in keys])
+    return _write_object(draw, [(_spell_text(key, draw(ways)), draw(values)) for key in keys])
 
 
 @st.composite
 def _free_lists(draw: Draw, values: Texts) -> str:
-    return _list(draw, draw(st.lists(values, max_size=3)))
+    return _write_list(draw, draw(st.lists(values, max_size=3)))
 
 
-def _object(draw: Draw, members: list[tuple[str, str]]) -> str:
+def _write_object(draw: Draw, members: list[tuple[str, str]]) -> str:
     a, b, c, d = (draw(_SPACES) for _ in range(4))
     return "{" + a + ",".join(f"{b}{key}{c}:{d}{value}{a}" for key, value in members) + "}"
 
 
-def _list(draw: Draw, entries: list[str]) -> str:
+def _write_list(draw: Draw, entries: list[str]) -> str:
     a, b = draw(_SPACES), draw(_SPACES)
     return "[" + a + ",".join(f"{b}{entry}{a}" for entry in entries) + "]"
 
 
-VALUES: dict[Kind, Texts] = {
-    Kind.TEXT: texts(),
-    Kind.INT64: integers(64),
-    Kind.INT32: integers(32),
+VALUES_BY_KIND: dict[Kind, Texts] = {
+    Kind.TEXT: json_texts(),
+    Kind.INT64: json_integers(64),
+    Kind.INT32: json_integers(32),
     Kind.FLAG: st.sampled_from(["true", "false"]),
-    Kind.INSTANT: instants(),
-    Kind.DAY: days(),
-    Kind.MONEY: money(),
-    Kind.MEASURE: measures(),
-    Kind.JSON: free_form(),
+    Kind.INSTANT: json_instants(),
+    Kind.DAY: json_days(),
+    Kind.MONEY: json_money(),
+    Kind.MEASURE: json_measures(),
+    Kind.JSON: free_form_values(),
 }
 """JSON texts that a column of each kind takes without a failure and, but for free-form ones, without a note."""
 
 
 @st.composite
-def records(draw: Draw, record: type[Record], full: bool = False) -> str:
+def record_objects(draw: Draw, record: type[Record], full: bool = False) -> str:
     """The text of an object with some of its fields, or with all of them, in any order."""
-    return _object(draw, _members(draw, record, full))
+    return _write_object(draw, _draw_members(draw, record, full))
 
 
-def _members(draw: Draw, record: type[Record], full: bool) -> list[tuple[str, str]]:
+def _draw_members(draw: Draw, record: type[Record], full: bool) -> list[tuple[str, str]]:
     fields = [field for field in fields_of(record) if field.json_name != "orderId"]
     some = st.lists(st.sampled_from(fields), unique=True)
     there = draw(st.permutations(fields) if full else st.one_of(some, some, st.permutations(fields)))
     # else the innermost lists are hardly ever reached
     lists = [field for field in fields if field.child_table is not None and field not in there]
     there = [*there, *(field for field in lists if draw(st.booleans()))]
-    return [(json.dumps(field.json_name), _value(draw, record, field, full)) for field in there]
+    return [(json.dumps(field.json_name), _draw_value(draw, record, field, full)) for field in there]
 
 
-def _value(draw: Draw, record: type[Record], field: RecordField, full: bool) -> str:
+def _draw_value(draw: Draw, record: type[Record], field: RecordField, full: bool) -> str:
     if not full and draw(st.integers(0, 7)) == 7:
         return "null"
     if field.record is HandlingUnit and record is HandlingUnit:
@@ -180,48 +180,48 @@ def _value(draw: Draw, record: type[Record], field: RecordField, full: bool) -> 
     if field.record is HandlingUnit:
         return draw(_unit_lists(full))
     if field.child_table is not None:
-        entry = records(field.record, full) if field.record else texts()
+        entry = record_objects(field.record, full) if field.record else json_texts()
         entries = draw(st.lists(st.one_of(entry, entry, st.just("null")), max_size=3))
-        return _list(draw, [draw(entry), *entries[:1]] if full else entries)
+        return _write_list(draw, [draw(entry), *entries[:1]] if full else entries)
     if field.record is not None:
-        return draw(records(field.record, full))
+        return draw(record_objects(field.record, full))
     assert field.kind
-    return draw(VALUES[field.kind].filter(lambda text: not full or text != "null"))
+    return draw(VALUES_BY_KIND[field.kind].filter(lambda text: not full or text != "null"))
 
 
 @st.composite
 def _unit_lists(draw: Draw, full: bool) -> str:
     """Handling units: some trees, and some chains of any depth, made of few units that repeat."""
-    units = draw(st.lists(records(HandlingUnit, full), min_size=1, max_size=1 if full else 3))
+    units = draw(st.lists(record_objects(HandlingUnit, full), min_size=1, max_size=1 if full else 3))
     # childHandlingUnits stands twice in none: a unit that gets children is one that has none so far
     childless = [unit for unit in units if '"childHandlingUnits"' not in unit] or ["{}"]
-    trees = st.recursive(st.sampled_from([*units, "null"]), lambda inner: _trees(childless, inner), max_leaves=6)
+    trees = st.recursive(st.sampled_from([*units, "null"]), lambda inner: _unit_trees(childless, inner), max_leaves=6)
     chain = draw(st.sampled_from(units))
-    for depth in range(draw(st.one_of(st.just(0), st.integers(1, DEEPEST)))):
-        chain = _holding(childless[depth % len(childless)], f"[{'null,' * (depth % 3)}{chain}]")
-    return _list(draw, [*draw(st.lists(trees, max_size=3)), chain])
+    for depth in range(draw(st.one_of(st.just(0), st.integers(1, DEEPEST_UNITS)))):
+        chain = _add_children(childless[depth % len(childless)], f"[{'null,' * (depth % 3)}{chain}]")
+    return _write_list(draw, [*draw(st.lists(trees, max_size=3)), chain])
 
 
 @st.composite
-def _trees(draw: Draw, childless: list[str], inner: Texts) -> str:
-    return _holding(draw(st.sampled_from(childless)), _list(draw, draw(st.lists(inner, max_size=4))))
+def _unit_trees(draw: Draw, childless: list[str], inner: Texts) -> str:
+    return _add_children(draw(st.sampled_from(childless)), _write_list(draw, draw(st.lists(inner, max_size=4))))
 
 
-def _holding(unit: str, children: str) -> str:
+def _add_children(unit: str, children: str) -> str:
     rest = unit[1:].strip()
     return f'{{"childHandlingUnits":{children}{"}" if rest == "}" else "," + rest}'
 
 
 @st.composite
-def orders(draw: Draw, order_id: int | None = None, *, full: bool = False) -> str:
+def drawn_orders(draw: Draw, order_id: int | None = None, *, full: bool = False) -> str:
     """The JSON text of one order; a full one has a value in every field, and an entry in every list."""
-    members = _members(draw, Order, full)
-    number = str(order_id) if order_id is not None else draw(integers(64))
+    members = _draw_members(draw, Order, full)
+    number = str(order_id) if order_id is not None else draw(json_integers(64))
     members.insert(draw(st.integers(0, len(members))), ('"orderId"', number))
-    return draw(_SPACES) + _object(draw, members) + draw(_SPACES)
+    return draw(_SPACES) + _write_object(draw, members) + draw(_SPACES)
 
 
 def several_orders(most: int = 3) -> st.SearchStrategy[list[str]]:
     """Some orders of different ids."""
     ids = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=most, unique=True)
-    return ids.flatmap(lambda found: st.tuples(*map(orders, found))).map(list)
+    return ids.flatmap(lambda found: st.tuples(*map(drawn_orders, found))).map(list)

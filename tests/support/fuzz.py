@@ -25,18 +25,18 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.messages import NOTES, RULES
 from tests.support import independent_flattener
-from tests.support.independent_flattener import Cells, FreeForm, Number, Pairs, decoded
-from tests.support.mutations import Raw, base, mutant, written
+from tests.support.independent_flattener import Cells, FreeForm, Number, Pairs, parse_json
+from tests.support.mutations import JsonText, mutated_order, unmutated_order, write_json
 
-BATCH = 50
-STAGE = 5_000
-SHRUNK = 5
+ORDERS_PER_CALL = 50
+MUTANTS_PER_PROGRESS_LINE = 5_000
+FINDS_SHRUNK = 5
 """So many finds of a kind are made small; it takes some seconds each."""
-_OF_VALUES = {"wrong_type", "not_whole", "out_of_range", "not_an_instant", "not_a_day"}
-_DERIVED = re.compile(r"order_id|ordinal|depth|fetched_at|\w+_key|(fulfillment_order|shipment|shipment_position)_id")
-_ALONE = "to be looked at alone"
-_TAKEN, _REFUSED = "what the tables cannot hold is a failure", "what the tables can hold is no failure"
-_TOLD = "no message tells a name or an address"
+_RULES_OF_VALUES = {"wrong_type", "not_whole", "out_of_range", "not_an_instant", "not_a_day"}
+_DERIVED_COLUMN = re.compile(r"order_id|ordinal|depth|fetched_at|\w+_key|(fulfillment_order|shipment|shipment_position)_id")
+_CHECK_ALONE = "to be looked at alone"
+_MUST_FAIL, _MUST_NOT_FAIL = "what the tables cannot hold is a failure", "what the tables can hold is no failure"
+_NOTHING_PRIVATE = "no message tells a name or an address"
 
 
 class Find(NamedTuple):
@@ -47,46 +47,46 @@ class Find(NamedTuple):
     seen: str
 
 
-def check(
+def find_broken_promises(
     bodies: Sequence[bytes], numbers: Sequence[int] | None = None, private: Sequence[set[str]] = ()
 ) -> list[Find]:
     """What breaks when these orders are flattened together; each find belongs to one of them where that can be told."""
     numbers = range(len(bodies)) if numbers is None else numbers
-    finds = [*_check(bodies, private)]
+    finds = [*_check_together(bodies, private)]
     if not finds or len(bodies) == 1:
-        finds = [find for find in finds if find[0] != _ALONE]
+        finds = [find for find in finds if find[0] != _CHECK_ALONE]
         return [Find(promise, numbers[0], seen) for promise, seen in finds]
     # Also where an id was hit so that two orders have the same one: alone, each of them has an outcome of its own.
     alone = [
         find
         for at, body in enumerate(bodies)
-        for find in check([body], [numbers[at]], [private[at]] if private else ())
+        for find in find_broken_promises([body], [numbers[at]], [private[at]] if private else ())
     ]
-    told = [(promise, seen) for promise, seen in finds if promise != _ALONE]
+    told = [(promise, seen) for promise, seen in finds if promise != _CHECK_ALONE]
     return alone or ([] if len(told) < len(finds) else [Find(promise, None, seen) for promise, seen in finds])
 
 
-def _check(bodies: Sequence[bytes], private: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
+def _check_together(bodies: Sequence[bytes], private: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
     try:
         frames = flatten(bodies)
     except Exception as error:  # noqa: BLE001 - any at all is a find
         yield "raises", f"{type(error).__name__}: {error}"[:300]
         return
     if "repeated_order" in frames.notes["kind"].to_list():
-        yield _ALONE, ""
+        yield _CHECK_ALONE, ""
         return
     failures = {int(row["place"].removeprefix("item ")): row for row in frames.failures.iter_rows(named=True)}
     if frames.orders.height + frames.failures.height != len(bodies) or len(failures) != frames.failures.height:
         yield "orders in = orders out + failures", f"{len(bodies)}, {frames.orders.height}, {frames.failures.height}"
         return
     for at, row in failures.items():
-        yield from _of_words(row, private[at] if private else set(), bodies[at])
+        yield from _check_failure(row, private[at] if private else set(), bodies[at])
     if not set(frames.notes["kind"].to_list()) <= set(NOTES) or not all(frames.notes["message"].to_list()):
         yield "a note has a known kind and a message", str(frames.notes["kind"].to_list())
-    yield from _against_oracle(bodies, frames, failures)
+    yield from _compare_with_independent_flattener(bodies, frames, failures)
 
 
-def _against_oracle(
+def _compare_with_independent_flattener(
     bodies: Sequence[bytes], frames: Frames, failures: dict[int, dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
     wanted: Cells = {}
@@ -96,25 +96,25 @@ def _against_oracle(
     for at, body in enumerate(bodies):
         row = failures.get(at)
         try:
-            order = independent_flattener.read(body)
-        except independent_flattener.Refused as why:
+            order = independent_flattener.read_order(body)
+        except independent_flattener.UnholdableOrder as why:
             if row is None:
                 agreed = False
-                yield _TAKEN, f"taken, but: {why}"
+                yield _MUST_FAIL, f"taken, but: {why}"
         except independent_flattener.TooDeep:
             if row is None:  # nobody tells what of the tables is its own
                 agreed = False
-                yield _ALONE, ""
+                yield _CHECK_ALONE, ""
         else:
             if row is None:
                 wanted |= order.cells
                 notes += order.notes
                 texts[order.order_id] = order.text
             elif not order.doubtful:
-                yield _REFUSED, f"{row['rule']} at {row['path']}: {row['message']}"
+                yield _MUST_NOT_FAIL, f"{row['rule']} at {row['path']}: {row['message']}"
     if not agreed:
         return
-    yield from _of_cells(wanted, frames, texts)
+    yield from _compare_cells(wanted, frames, texts)
     found: Counter[tuple[str, str]] = Counter()
     for kind, path, count in frames.notes.select("kind", "path", "count").iter_rows():
         found[kind, path] += count
@@ -122,8 +122,8 @@ def _against_oracle(
         yield "notes tell each decision", f"missing {dict(notes - found)}, too many {dict(found - notes)}"
 
 
-def _of_cells(wanted: Cells, frames: Frames, texts: dict[int, str]) -> Iterator[tuple[str, str]]:
-    found = cells(frames)
+def _compare_cells(wanted: Cells, frames: Frames, texts: dict[int, str]) -> Iterator[tuple[str, str]]:
+    found = value_cells(frames)
     for row in wanted.keys() | found.keys():
         of_json, of_table = wanted.get(row), found.get(row)
         if of_json is None or of_table is None:
@@ -134,16 +134,16 @@ def _of_cells(wanted: Cells, frames: Frames, texts: dict[int, str]) -> Iterator[
             return
         for column, value in of_json.items():
             cell = of_table[column]
-            if not _same(value, cell, texts[int(row[1].split("/")[0])]):
+            if not _is_same_value(value, cell, texts[int(row[1].split("/")[0])]):
                 yield "each cell holds its value exactly", f"{row} {column}: {value!r:.200} became {cell!r:.200}"
                 return
 
 
-def _same(value: Any, cell: Any, text: str) -> bool:
+def _is_same_value(value: Any, cell: Any, text: str) -> bool:
     if isinstance(value, FreeForm):
         if cell not in text and not _is_escaped_in(cell, text):
             return False
-        return bool(decoded(cell) == value.value and _typed(decoded(cell)) == _typed(value.value))
+        return bool(parse_json(cell) == value.value and _types_of(parse_json(cell)) == _types_of(value.value))
     if isinstance(value, float):
         return isinstance(cell, float) and value == cell
     same_type = type(value) is type(cell) or isinstance(value, date)
@@ -152,28 +152,28 @@ def _same(value: Any, cell: Any, text: str) -> bool:
 
 def _is_escaped_in(cell: str, text: str) -> bool:
     """Whether the cell stands in a text of the JSON: free-form attributes may be written as JSON text."""
-    return any(isinstance(value, str) and cell in value for value in _all(decoded(text)))
+    return any(isinstance(value, str) and cell in value for value in _all_values(parse_json(text)))
 
 
-def _all(value: Any) -> Iterator[Any]:
+def _all_values(value: Any) -> Iterator[Any]:
     yield value
     for inner in value if isinstance(value, list) else ():
-        yield from _all(inner[1] if isinstance(value, Pairs) else inner)
+        yield from _all_values(inner[1] if isinstance(value, Pairs) else inner)
 
 
-def _typed(value: Any) -> Any:
+def _types_of(value: Any) -> Any:
     """A document as types: a number and a text of the same letters differ."""
     if isinstance(value, Pairs):
-        return [(key, _typed(inner)) for key, inner in value]
-    return [_typed(inner) for inner in value] if isinstance(value, list) else type(value)
+        return [(key, _types_of(inner)) for key, inner in value]
+    return [_types_of(inner) for inner in value] if isinstance(value, list) else type(value)
 
 
-def cells(frames: Frames) -> Cells:
+def value_cells(frames: Frames) -> Cells:
     """By table and key: the values that are not null and not the package's own keys and places."""
     found: Cells = {}
     for table, frame in frames.items():
-        own = independent_flattener.columns(table)
-        strange = [name for name in frame.columns if name not in own and not _DERIVED.fullmatch(name)]
+        own = independent_flattener.value_columns(table)
+        strange = [name for name in frame.columns if name not in own and not _DERIVED_COLUMN.fullmatch(name)]
         assert not strange, f"{table} has columns that no documented field is for: {strange}"
         key = "order_id" if table == "orders" else frame.columns[0]
         names = [name for name in own if frame[name].null_count() < frame.height]
@@ -184,24 +184,24 @@ def cells(frames: Frames) -> Cells:
     return found
 
 
-def _of_words(row: dict[str, Any], private: set[str], body: bytes) -> Iterator[tuple[str, str]]:
+def _check_failure(row: dict[str, Any], private: set[str], body: bytes) -> Iterator[tuple[str, str]]:
     if row["rule"] not in RULES or len(row["message"]) < 40:
         yield "a failure has a known rule and a message", str(row)
     told = [word for word in private if word in row["message"]]
     if told:
-        yield _TOLD, f"{told}: {row['message']}"
-    if row["rule"] in _OF_VALUES and "twice" not in row["message"]:
+        yield _NOTHING_PRIVATE, f"{told}: {row['message']}"
+    if row["rule"] in _RULES_OF_VALUES and "twice" not in row["message"]:
         try:
-            values = [decoded(body.decode())]
+            values = [parse_json(body.decode())]
         except (ValueError, RecursionError):
             return
         for name, place in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", row["path"]):
-            values = [inner for value in values for inner in _inside(value, name, place)]
+            values = [inner for value in values for inner in _values_at(value, name, place)]
         if not any(value is not None for value in values):
             yield "the path of a failure leads to a value", row["path"]
 
 
-def _inside(value: Any, name: str, place: str) -> list[Any]:
+def _values_at(value: Any, name: str, place: str) -> list[Any]:
     """What stands under a name, more than once in an object that repeats it, or at a place."""
     if name:
         return [inner for key, inner in value if key == name] if isinstance(value, Pairs) else []
@@ -210,13 +210,13 @@ def _inside(value: Any, name: str, place: str) -> list[Any]:
 
 def private_words(body: bytes) -> set[str]:
     """Names and e-mail addresses of an order's addresses, as long as they are no common words."""
-    order = dict(decoded(body.decode()))
+    order = dict(parse_json(body.decode()))
     addresses = [dict(order[name]) for name in ("deliveryAddress", "invoiceAddress") if order.get(name)]
     words = {address.get(name) for address in addresses for name in ("name1", "name2", "company", "email", "address1")}
     return {str(word) for word in words if word and len(word) > 4 and word != "<string>"}
 
 
-def smallest(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500) -> bytes:
+def shrink_order(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500) -> bytes:
     """A smaller order that is still broken in the same way."""
     left = tries
 
@@ -226,8 +226,8 @@ def smallest(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500) ->
         return left > 0 and broken(candidate)
 
     try:
-        root: Any = decoded(body.decode())
-        body = _smaller_document(root, still) or body
+        root: Any = parse_json(body.decode())
+        body = _shrink_document(root, still) or body
     except (ValueError, RecursionError):
         pass
     size = max(1, len(body) // 2)
@@ -243,51 +243,51 @@ def smallest(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500) ->
     return body
 
 
-def _smaller_document(root: Any, still: Callable[[bytes], bool]) -> bytes | None:
+def _shrink_document(root: Any, still: Callable[[bytes], bool]) -> bytes | None:
     """Whole branches taken off, from the top down, as long as it stays broken."""
-    if not still(written(root).encode("utf-8", "surrogatepass")):
+    if not still(write_json(root).encode("utf-8", "surrogatepass")):
         return None
     level = [root]
     while level:
         for holder in level:
             for at in reversed(range(len(holder))):
                 taken = holder.pop(at)
-                if not still(written(root).encode("utf-8", "surrogatepass")):
+                if not still(write_json(root).encode("utf-8", "surrogatepass")):
                     holder.insert(at, taken)
         values = [entry[1] if isinstance(holder, Pairs) else entry for holder in level for entry in holder]
-        level = [value for value in values if isinstance(value, list) and not isinstance(value, Raw | Number)]
-    return written(root).encode("utf-8", "surrogatepass")
+        level = [value for value in values if isinstance(value, list) and not isinstance(value, JsonText | Number)]
+    return write_json(root).encode("utf-8", "surrogatepass")
 
 
-def run(count: int, seed: int, first: int = 0, tell: Callable[[str], object] = print) -> list[Find]:
+def fuzz_orders(count: int, seed: int, first: int = 0, tell: Callable[[str], object] = print) -> list[Find]:
     """The finds among `count` mutants from number `first` on; tells each new one with the command that repeats it."""
     finds: list[Find] = []
-    for start in range(first, first + count, BATCH):
-        numbers = range(start, min(start + BATCH, first + count))
-        bodies = [mutant(number, seed) for number in numbers]
-        private = [private_words(base(number, seed)) for number in numbers]
-        for find in check(bodies, numbers, private):
+    for start in range(first, first + count, ORDERS_PER_CALL):
+        numbers = range(start, min(start + ORDERS_PER_CALL, first + count))
+        bodies = [mutated_order(number, seed) for number in numbers]
+        private = [private_words(unmutated_order(number, seed)) for number in numbers]
+        for find in find_broken_promises(bodies, numbers, private):
             finds.append(find)
             alike = sum(other.promise == find.promise for other in finds)
-            tell(told(find, seed, start, shrink=alike <= SHRUNK))
+            tell(describe_find(find, seed, start, shrink=alike <= FINDS_SHRUNK))
     return finds
 
 
-def told(find: Find, seed: int, start: int, *, shrink: bool = True) -> str:
+def describe_find(find: Find, seed: int, start: int, *, shrink: bool = True) -> str:
     """A find in words, with the smallest mutant and the command that repeats it."""
     if find.number is None:
-        again = f"--first {start} --count {BATCH}"
+        again = f"--first {start} --count {ORDERS_PER_CALL}"
         return f"{find.promise}\n  {find.seen}\n  again: python -m tests.support.fuzz --seed {seed} {again}"
     again = f"python -m tests.support.fuzz --seed {seed} --only {find.number}"
     if not shrink:
         return f"{find.promise}\n  {find.seen}\n  again: {again}"
-    private = [private_words(base(find.number, seed))]
+    private = [private_words(unmutated_order(find.number, seed))]
 
     def broken(body: bytes) -> bool:
-        return any(other.promise == find.promise for other in check([body], private=private))
+        return any(other.promise == find.promise for other in find_broken_promises([body], private=private))
 
-    body = smallest(mutant(find.number, seed), broken)
-    seen = next((other.seen for other in check([body], private=private) if other.promise == find.promise), find.seen)
+    body = shrink_order(mutated_order(find.number, seed), broken)
+    seen = next((other.seen for other in find_broken_promises([body], private=private) if other.promise == find.promise), find.seen)
     return f"{find.promise}\n  {seen}\n  smallest: {body[:600]!r}\n  again: {again}"
 
 
@@ -301,15 +301,15 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the only mutant instead")
     given = parser.parse_args()
     if given.show:
-        sys.stdout.buffer.write(mutant(given.only, given.seed))
+        sys.stdout.buffer.write(mutated_order(given.only, given.seed))
         return
     first, count = (given.first, given.count) if given.only is None else (given.only, 1)
     began = time.monotonic()
     finds: list[Find] = []
-    for start in range(first, first + count, STAGE):
-        stage = min(STAGE, first + count - start)
-        finds += run(stage, given.seed, start, functools.partial(print, flush=True))
-        if count > STAGE:
+    for start in range(first, first + count, MUTANTS_PER_PROGRESS_LINE):
+        stage = min(MUTANTS_PER_PROGRESS_LINE, first + count - start)
+        finds += fuzz_orders(stage, given.seed, start, functools.partial(print, flush=True))
+        if count > MUTANTS_PER_PROGRESS_LINE:
             print(f"{start + stage - first:,} mutants, {time.monotonic() - began:.0f} s", flush=True)
     print(f"{count:,} mutants of seed {given.seed} in {time.monotonic() - began:.0f} s: {len(finds)} finds")
     for promise, number in Counter(find.promise for find in finds).most_common():

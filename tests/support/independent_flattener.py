@@ -74,7 +74,7 @@ class FreeForm(NamedTuple):
     value: Any
 
 
-class Refused(Exception):
+class UnholdableOrder(Exception):
     """The order cannot be held by the tables."""
 
 
@@ -82,11 +82,11 @@ class TooDeep(Exception):
     """The order is deeper than this reader goes."""
 
 
-DEPTH = 150
+DEEPEST_READ = 150
 """Levels that this reader goes down, far from where Python stops."""
 
 
-class Order(NamedTuple):
+class ReadOrder(NamedTuple):
     """What the tables and notes must hold of one order."""
 
     order_id: int
@@ -97,14 +97,14 @@ class Order(NamedTuple):
     """Whether it may be a failure as well: a field stands twice, but no value is lost by taking the last."""
 
 
-def decoded(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Strict JSON: numbers as their text, objects as pairs, nothing but what RFC 8259 allows."""
     return json.loads(
-        text, parse_int=Number, parse_float=Number, parse_constant=_no_constant, object_pairs_hook=Pairs
+        text, parse_int=Number, parse_float=Number, parse_constant=_refuse_constant, object_pairs_hook=Pairs
     )  # fmt: skip
 
 
-def read(body: bytes) -> Order:
+def read_order(body: bytes) -> ReadOrder:
     """The order in the bytes.
 
     Raises:
@@ -113,36 +113,36 @@ def read(body: bytes) -> Order:
     """
     try:
         text = body.decode()
-        root = decoded(text)
+        root = parse_json(text)
         _refuse_half_characters(root)
-        if _depth(root) > DEPTH:
+        if _depth_of(root) > DEEPEST_READ:
             raise TooDeep
     except ValueError as error:  # also of bytes that are no UTF-8, and of half a character
-        raise Refused(str(error)) from error
+        raise UnholdableOrder(str(error)) from error
     except RecursionError as error:
         raise TooDeep from error
     if not isinstance(root, Pairs):
-        raise Refused("no object")
-    reader = _Reader()
-    order_id = reader.order_id(root)
-    reader.record(root, SHAPE, ("orders", str(order_id), "", "$"))
-    return Order(order_id, reader.cells, reader.notes, text, reader.doubtful)
+        raise UnholdableOrder("no object")
+    reader = _OrderReader()
+    order_id = reader.read_order_id(root)
+    reader.read_record(root, SHAPE, ("orders", str(order_id), "", "$"))
+    return ReadOrder(order_id, reader.cells, reader.notes, text, reader.doubtful)
 
 
-def _depth(value: Any) -> int:
+def _depth_of(value: Any) -> int:
     if not isinstance(value, list):
         return 0
-    return 1 + max((_depth(inner[1] if isinstance(value, Pairs) else inner) for inner in value), default=0)
+    return 1 + max((_depth_of(inner[1] if isinstance(value, Pairs) else inner) for inner in value), default=0)
 
 
-def _says_nothing(value: Any) -> bool:
+def _holds_no_value(value: Any) -> bool:
     """Whether no value would be lost with it: null, and lists and objects of nulls."""
     if not isinstance(value, list):
         return value is None
-    return all(_says_nothing(inner[1] if isinstance(value, Pairs) else inner) for inner in value)
+    return all(_holds_no_value(inner[1] if isinstance(value, Pairs) else inner) for inner in value)
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
@@ -161,13 +161,13 @@ def _refuse_half_characters(value: Any) -> None:
 # What an order may hold: by field its kind, an object's fields, or a list of either
 
 
-def _shape(example: Any, name: str = "") -> Any:
+def _shape_of(example: Any, name: str = "") -> Any:
     if name == "customAttributes":
         return "free"
     if isinstance(example, dict):
-        return {key: _shape(value, key) for key, value in example.items()}
+        return {key: _shape_of(value, key) for key, value in example.items()}
     if isinstance(example, list):
-        return [_shape(example[0])] if example else []
+        return [_shape_of(example[0])] if example else []
     if isinstance(example, bool):
         return "flag"
     if isinstance(example, int):
@@ -178,11 +178,11 @@ def _shape(example: Any, name: str = "") -> Any:
     return "day" if _DAY.fullmatch(example) else "text"
 
 
-SHAPE: dict[str, Any] = _shape(json.loads(DOCUMENTED_ORDER.read_text()))
+SHAPE: dict[str, Any] = _shape_of(json.loads(DOCUMENTED_ORDER.read_text()))
 SHAPE["handlingUnits"][0]["childHandlingUnits"] = SHAPE["handlingUnits"]
 
 
-def columns(table: str) -> dict[str, str]:
+def value_columns(table: str) -> dict[str, str]:
     """The columns of a table that hold values of its own, with their kinds."""
     if table == "custom_attributes":
         return {"key": "text", "value": "text", "value_type": "text"}
@@ -193,22 +193,22 @@ def columns(table: str) -> dict[str, str]:
     for name in filter(None, path.split(".")):
         shape = shape[name]
         shape = shape[0] if isinstance(shape, list) else shape
-    return dict(_columns(shape, ""))
+    return dict(_prefixed_columns(shape, ""))
 
 
-def _columns(shape: dict[str, Any], prefix: str) -> Any:
+def _prefixed_columns(shape: dict[str, Any], prefix: str) -> Any:
     for name, kind in shape.items():
         if isinstance(kind, dict):
-            yield from _columns(kind, f"{prefix}{snake(name)}_")
+            yield from _prefixed_columns(kind, f"{prefix}{to_snake_case(name)}_")
         elif isinstance(kind, str):
-            yield prefix + snake(name), kind
+            yield prefix + to_snake_case(name), kind
 
 
-def snake(name: str) -> str:
+def to_snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-class _Reader:
+class _OrderReader:
     """Walks one order."""
 
     def __init__(self) -> None:
@@ -216,23 +216,23 @@ class _Reader:
         self.notes: Counter[tuple[str, str]] = Counter()
         self.doubtful = False
 
-    def order_id(self, root: Pairs) -> int:
+    def read_order_id(self, root: Pairs) -> int:
         found = [value for name, value in root if name == "orderId" and value is not None]
         if len(found) != 1 or not isinstance(found[0], Number):
-            raise Refused("a field twice at $" if len(found) > 1 else "no orderId")
-        return _whole(found[0], 2**63)
+            raise UnholdableOrder("a field twice at $" if len(found) > 1 else "no orderId")
+        return _read_integer(found[0], 2**63)
 
-    def record(self, record: Any, shape: dict[str, Any], at: tuple[str, str, str, str]) -> None:
+    def read_record(self, record: Any, shape: dict[str, Any], at: tuple[str, str, str, str]) -> None:
         """The fields of an object as cells of the row `at`: table, key, prefix of columns, JSON path."""
         table, key, prefix, path = at
         if not isinstance(record, Pairs):
-            raise Refused(f"no object at {path}")
+            raise UnholdableOrder(f"no object at {path}")
         row = self.cells.setdefault((table, key), {})
         last = dict(record)
         if len(last) < len(record):
             self.doubtful = True
-            if any(value is not last[name] and not _says_nothing(value) for name, value in record):
-                raise Refused(f"a field twice at {path}")
+            if any(value is not last[name] and not _holds_no_value(value) for name, value in record):
+                raise UnholdableOrder(f"a field twice at {path}")
         for name, value in last.items():
             if value is None:
                 continue
@@ -240,18 +240,18 @@ class _Reader:
             if kind is None:
                 self.notes["unknown_field", here] += 1
             elif isinstance(kind, dict):
-                self.record(value, kind, (table, key, f"{prefix}{snake(name)}_", here))
+                self.read_record(value, kind, (table, key, f"{prefix}{to_snake_case(name)}_", here))
             elif isinstance(kind, list):
-                self._list(name, value, kind[0], (table, key, prefix, here))
+                self._read_list(name, value, kind[0], (table, key, prefix, here))
             else:
-                cell = self._cell(kind, value, (table, key, prefix, here))
+                cell = self._read_cell(kind, value, (table, key, prefix, here))
                 if cell is not None:
-                    row[prefix + snake(name)] = cell
+                    row[prefix + to_snake_case(name)] = cell
 
-    def _list(self, name: str, entries: Any, kind: Any, at: tuple[str, str, str, str]) -> None:
+    def _read_list(self, name: str, entries: Any, kind: Any, at: tuple[str, str, str, str]) -> None:
         _, key, _, path = at
         if not isinstance(entries, list) or isinstance(entries, Pairs):
-            raise Refused(f"no list at {path}")
+            raise UnholdableOrder(f"no list at {path}")
         inner = name == "childHandlingUnits"
         path = path.removesuffix(".childHandlingUnits") if inner else f"{path}[]"
         table = TABLES[path.removeprefix("$.").replace("[]", "")]
@@ -260,62 +260,62 @@ class _Reader:
             if entry is None:
                 continue
             if isinstance(kind, dict):
-                self.record(entry, kind, (table, own, "", path))
+                self.read_record(entry, kind, (table, own, "", path))
             else:
-                self.cells[table, own] = {VALUES[table]: _text(entry)}
+                self.cells[table, own] = {VALUES[table]: _read_text(entry)}
 
-    def _cell(self, kind: str, value: Any, at: tuple[str, str, str, str]) -> Any:
+    def _read_cell(self, kind: str, value: Any, at: tuple[str, str, str, str]) -> Any:
         path = at[3]
         if kind == "free":
-            return self._free_form(value, at)
+            return self._read_free_form(value, at)
         if kind == "flag":
             if not isinstance(value, bool):
-                raise Refused(f"no flag at {path}")
+                raise UnholdableOrder(f"no flag at {path}")
             return value
         if kind == "text":
-            return _text(value)
+            return _read_text(value)
         if kind in ("instant", "day"):
-            return self._time(kind, _text(value), path)
+            return self._read_time(kind, _read_text(value), path)
         if not isinstance(value, Number):
-            raise Refused(f"no number at {path}")
+            raise UnholdableOrder(f"no number at {path}")
         if kind == "measure":
             if abs(number := float(value)) == float("inf"):
-                raise Refused(f"too large a number at {path}")
+                raise UnholdableOrder(f"too large a number at {path}")
             return number
         if kind == "money":
-            return self._money(value, path)
-        return _whole(value, 2**31 if kind == "rank" else 2**63)
+            return self._read_money(value, path)
+        return _read_integer(value, 2**31 if kind == "rank" else 2**63)
 
-    def _money(self, text: Number, path: str) -> Decimal:
+    def _read_money(self, text: Number, path: str) -> Decimal:
         try:
             exact = Decimal(text)
         except InvalidOperation as error:
-            raise Refused(f"absurd money at {path}") from error
+            raise UnholdableOrder(f"absurd money at {path}") from error
         if exact.adjusted() > 17:
-            raise Refused(f"too much money at {path}")
+            raise UnholdableOrder(f"too much money at {path}")
         rounded = exact.quantize(Decimal("0.0001"), ROUND_HALF_EVEN, _EXACT) if exact.adjusted() > -30 else Decimal(0)
         if abs(rounded) >= 10**14:
-            raise Refused(f"too much money at {path}")
+            raise UnholdableOrder(f"too much money at {path}")
         self.notes["rounded_money", path] += rounded != exact
         return rounded
 
-    def _time(self, kind: str, text: str, path: str) -> date | None:
+    def _read_time(self, kind: str, text: str, path: str) -> date | None:
         if not text:
             self.notes["empty_text", path] += 1
             return None
         try:
-            return self._day(text, path) if kind == "day" else self._instant(text, path)
+            return self._read_day(text, path) if kind == "day" else self._read_instant(text, path)
         except (ValueError, OverflowError) as error:
-            raise Refused(f"no {kind} at {path}") from error
+            raise UnholdableOrder(f"no {kind} at {path}") from error
 
-    def _day(self, text: str, path: str) -> date:
+    def _read_day(self, text: str, path: str) -> date:
         if not _DAY.fullmatch(text):
             if not _INSTANT.fullmatch(text):
                 raise ValueError
             self.notes["instant_for_day", path] += 1
         return date(int(text[:4]), int(text[5:7]), int(text[8:10]))
 
-    def _instant(self, text: str, path: str) -> datetime:
+    def _read_instant(self, text: str, path: str) -> datetime:
         if _DAY.fullmatch(text):
             self.notes["day_for_instant", path] += 1
             text += "T00:00:00Z"
@@ -333,12 +333,12 @@ class _Reader:
         micro = int((fraction or "").ljust(6, "0")[:6])
         return datetime(year, month, day, hour, minute, second, micro, timezone(behind)).astimezone(UTC)
 
-    def _free_form(self, value: Any, at: tuple[str, str, str, str]) -> FreeForm | None:
+    def _read_free_form(self, value: Any, at: tuple[str, str, str, str]) -> FreeForm | None:
         _, key, _, path = at
         opened = value
         if isinstance(value, str) and not isinstance(value, Number):
             try:
-                opened = decoded(value)
+                opened = parse_json(value)
                 _refuse_half_characters(opened)
             except (ValueError, RecursionError):
                 opened = None
@@ -348,32 +348,32 @@ class _Reader:
         last = dict(opened)
         self.notes["repeated_attribute", path] += len(last) < len(opened)
         for place, (name, inner) in enumerate(last.items()):
-            row = self.cells["custom_attributes", f"{key}/{place}"] = {"key": name, "value_type": _type(inner)}
+            row = self.cells["custom_attributes", f"{key}/{place}"] = {"key": name, "value_type": _json_type(inner)}
             if inner is not None:
                 plain = isinstance(inner, str) and not isinstance(inner, Number)
                 row["value"] = inner if plain else FreeForm(inner)
         return FreeForm(value)
 
 
-def _text(value: Any) -> str:
+def _read_text(value: Any) -> str:
     if not isinstance(value, str) or isinstance(value, Number):
-        raise Refused("no text")
+        raise UnholdableOrder("no text")
     return value
 
 
-def _whole(text: Number, bound: int) -> int:
+def _read_integer(text: Number, bound: int) -> int:
     if len(text) > 400:
-        raise Refused("a number of too many digits")
+        raise UnholdableOrder("a number of too many digits")
     try:
         exact = Decimal(text)
     except InvalidOperation as error:  # an exponent of twenty digits
-        raise Refused("an absurd number") from error
+        raise UnholdableOrder("an absurd number") from error
     if not -bound <= exact < bound or exact != exact.to_integral_value():
-        raise Refused("no whole number that fits")
+        raise UnholdableOrder("no whole number that fits")
     return int(exact)
 
 
-def _type(value: Any) -> str:
+def _json_type(value: Any) -> str:
     if isinstance(value, Number):
         return "number"
     if isinstance(value, Pairs):

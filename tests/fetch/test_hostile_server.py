@@ -24,7 +24,7 @@ from quivo_frames.fetch.run import Run, refetch
 from quivo_frames.standin.chaos import every_fault
 from quivo_frames.standin.faults import Fault, Reply
 from quivo_frames.standin.server import StandIn
-from tests.support import chaos, witness
+from tests.support import chaos, independent_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -106,8 +106,8 @@ ENDS = {
     "body without end": UNUSABLE,
     "headers without end": UNREACHABLE,
 }  # fmt: skip
-FINAL = {"204", "400", "400 text", "401 expired", "401 unauthorized", "403", "404", "409", "413", "415", "422", "501"}
-FINAL |= {f"redirect {status}" for status in (301, 302, 303, 307, 308)}
+NOT_RETRIED = {"204", "400", "400 text", "401 expired", "401 unauthorized", "403", "404", "409", "413", "415", "422", "501"}
+NOT_RETRIED |= {f"redirect {status}" for status in (301, 302, 303, 307, 308)}
 """What another try would not help."""
 PASSES_AT_ONCE = {"401 expired", "401 unauthorized"}
 """What a new token helps."""
@@ -117,7 +117,7 @@ REACHES_OTHERS = {"refused", "reset after the body", "length too short"}
 """What also hits requests under way, or the next one on the same connection: these are asked again."""
 
 
-def faults(elsewhere: str = "http://127.0.0.1:9/") -> dict[str, Fault]:
+def all_faults(elsewhere: str = "http://127.0.0.1:9/") -> dict[str, Fault]:
     known = every_fault(seconds=0.05, elsewhere=elsewhere)
     long = Reply(200, b"{}", headers=(("X-Long", "x" * 2000),))  # drips for 10 s, a byte at a time
     endless = Fault(reply=long, head_spread=10.0)
@@ -152,12 +152,12 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "LONGEST_PAUSE", 0.05)
 
 
-def checked(
+def check_archive(
     run: Run, api: StandIn, path: Path, failing: Mapping[int, set[str]] | None = None
-) -> dict[int, witness.Attempt]:
+) -> dict[int, independent_archive.LedgerLine]:
     """The last attempt of each order, when all is as it must be: `failing` orders end so, all others are fetched."""
     failing, ids = failing or {}, set(api.order_ids)
-    lines = witness.attempts(path)
+    lines = independent_archive.ledger_lines(path)
     assert Counter(line.order_id for line in lines if line.run == run.run) == Counter(ids)
     ends = {line.order_id: line for line in lines}
     told = {n: line.outcome for n, line in ends.items() if line.outcome not in failing.get(n, {FETCHED})}
@@ -166,41 +166,41 @@ def checked(
         line.outcome for line in ends.values()
     )
     assert sum(run.outcomes.values()) == run.asked == len(ids)
-    good = [response for response in witness.responses(path) if response.good]
+    good = [response for response in independent_archive.stored_responses(path) if response.good]
     assert {r.order_id: r.sha256 for r in good} == {n: api.hashes_sent(n)[-1] for n in ids - set(failing)}
     assert {r.order_id: r.body for r in good} == {n: api.body_sent(n) for n in ids - set(failing)}
     assert len(good) == len(ids) - len(failing)
-    assert witness.is_sound(path)
+    assert independent_archive.is_sound(path)
     renewed = sum(status == 401 for _, status in api.timeline)
     assert len(api.timeline) <= sum(line.tries for line in lines) + renewed
     return ends
 
 
-def refetched(connect: Connect, api: StandIn, path: Path, **options: Any) -> Run:
+def run_refetch(connect: Connect, api: StandIn, path: Path, **options: Any) -> Run:
     with Archive(path) as archive:
         return refetch(api.order_ids, connect(api, **options), archive)
 
 
-def patience(name: str) -> float:
+def try_seconds(name: str) -> float:
     """Seconds for one try: a fault that stalls takes them all."""
     return 0.7 if name in STALLING else 10.0
 
 
 def test_the_table_of_ends_names_every_fault() -> None:
-    assert set(ENDS) == set(faults())
+    assert set(ENDS) == set(all_faults())
 
 
 @pytest.mark.parametrize("name", ENDS)
 def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
     name: str, connect: Connect, tmp_path: Path, elsewhere: Elsewhere
 ) -> None:
-    fault, hit = replace(faults(elsewhere.url)[name], times=1), (100002, HIT)
+    fault, hit = replace(all_faults(elsewhere.url)[name], times=1), (100002, HIT)
     with StandIn(ORDERS, faults={order_id: [fault] for order_id in hit}) as api:
-        run = refetched(connect, api, tmp_path / "a", tries=4, timeout=patience(name))
-        failing = {order_id: {ENDS[name]} for order_id in hit if name in FINAL - PASSES_AT_ONCE}
-        ends = checked(run, api, tmp_path / "a", failing)
+        run = run_refetch(connect, api, tmp_path / "a", tries=4, timeout=try_seconds(name))
+        failing = {order_id: {ENDS[name]} for order_id in hit if name in NOT_RETRIED - PASSES_AT_ONCE}
+        ends = check_archive(run, api, tmp_path / "a", failing)
         if name not in REACHES_OTHERS:
-            again = name not in FINAL and ENDS[name] != FETCHED
+            again = name not in NOT_RETRIED and ENDS[name] != FETCHED
             assert {n: line.tries for n, line in ends.items()} == {n: 1 + (again and n in hit) for n in api.order_ids}
             twice = again or name in PASSES_AT_ONCE
             assert {n: api.served(n) for n in api.order_ids} == {n: 1 + (twice and n in hit) for n in api.order_ids}
@@ -211,13 +211,13 @@ def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
 def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
     name: str, connect: Connect, tmp_path: Path, elsewhere: Elsewhere
 ) -> None:
-    fault = replace(faults(elsewhere.url)[name], times=None)
+    fault = replace(all_faults(elsewhere.url)[name], times=None)
     allowed = {ENDS[name], UNREACHABLE} if name == "length too short" else {ENDS[name]}
     with StandIn(ORDERS, faults={HIT: [fault]}) as api:
-        run = refetched(connect, api, tmp_path / "a", tries=2, timeout=patience(name))
-        ends = checked(run, api, tmp_path / "a", {HIT: allowed} if ENDS[name] != FETCHED else {})
+        run = run_refetch(connect, api, tmp_path / "a", tries=2, timeout=try_seconds(name))
+        ends = check_archive(run, api, tmp_path / "a", {HIT: allowed} if ENDS[name] != FETCHED else {})
         if name not in REACHES_OTHERS:
-            again = name not in FINAL and ENDS[name] != FETCHED
+            again = name not in NOT_RETRIED and ENDS[name] != FETCHED
             assert {n: line.tries for n, line in ends.items()} == {n: 1 + (again and n == HIT) for n in api.order_ids}
             assert sum(map(api.served, api.order_ids)) == ORDERS + (again or name in PASSES_AT_ONCE)
     if ENDS[name] != FETCHED:
@@ -243,7 +243,7 @@ def test_an_order_that_takes_the_connections_down_is_not_asked_for_without_end(c
 # Of all requests, not of one order.
 
 
-def when(api: StandIn, requests: int, act: Callable[[], object]) -> threading.Thread:
+def act_after_requests(api: StandIn, requests: int, act: Callable[[], object]) -> threading.Thread:
     """Acts in the midst of a batch, when so many refetches have come."""
 
     def wait() -> None:
@@ -262,17 +262,17 @@ def test_refused_credentials_are_sent_once_and_the_same_call_goes_on_with_right_
     with StandIn(ORDERS, login_faults=[Fault.unauthorized()]) as api, Archive(tmp_path / "a") as archive:
         with pytest.raises(LoginError, match="401"):
             refetch(api.order_ids, connect(api), archive)
-        assert (api.logins, len(api.timeline), witness.attempts(tmp_path / "a")) == (1, 0, [])
+        assert (api.logins, len(api.timeline), independent_archive.ledger_lines(tmp_path / "a")) == (1, 0, [])
         run = refetch(api.order_ids, connect(api), archive)
         assert (run.run, run.resumed) == (1, True)
-        checked(run, api, tmp_path / "a")
+        check_archive(run, api, tmp_path / "a")
         assert len(api.timeline) == ORDERS
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_login_that_fails_for_a_moment_is_tried_again(connect: Connect, tmp_path: Path, status: int) -> None:
     with StandIn(ORDERS, login_faults=[Fault.status(status, times=2)]) as api:
-        checked(refetched(connect, api, tmp_path / "a"), api, tmp_path / "a")
+        check_archive(run_refetch(connect, api, tmp_path / "a"), api, tmp_path / "a")
         assert (api.logins, len(api.timeline)) == (3, ORDERS)
 
 
@@ -280,16 +280,16 @@ def test_a_login_that_stays_down_ends_the_run_with_nothing_asked(connect: Connec
     with StandIn(ORDERS, login_faults=[Fault.status(500, times=3)]) as api, Archive(tmp_path / "a") as archive:
         with pytest.raises(Unreachable, match="500"):
             refetch(api.order_ids, connect(api, tries=3), archive)
-        assert (api.logins, len(api.timeline), witness.attempts(tmp_path / "a")) == (3, 0, [])
+        assert (api.logins, len(api.timeline), independent_archive.ledger_lines(tmp_path / "a")) == (3, 0, [])
         run = refetch(api.order_ids, connect(api), archive)
         assert run.resumed
-        checked(run, api, tmp_path / "a")
+        check_archive(run, api, tmp_path / "a")
 
 
 def test_tokens_that_end_in_mid_batch_cost_no_order_and_no_try(connect: Connect, tmp_path: Path) -> None:
     with StandIn(40, token_seconds=0.15, latency=0.02) as api:
         began = time.monotonic()
-        ends = checked(refetched(connect, api, tmp_path / "a"), api, tmp_path / "a")
+        ends = check_archive(run_refetch(connect, api, tmp_path / "a"), api, tmp_path / "a")
         assert {line.tries for line in ends.values()} == {1}
         assert 2 <= api.logins <= 1 + (time.monotonic() - began) / 0.15
 
@@ -299,8 +299,8 @@ def test_a_token_that_is_revoked_in_mid_batch_is_renewed_once_for_all(
     connect: Connect, tmp_path: Path, revoke: str
 ) -> None:
     with StandIn(40, latency=0.02) as api:
-        when(api, 10, getattr(api, revoke))
-        ends = checked(refetched(connect, api, tmp_path / "a"), api, tmp_path / "a")
+        act_after_requests(api, 10, getattr(api, revoke))
+        ends = check_archive(run_refetch(connect, api, tmp_path / "a"), api, tmp_path / "a")
         assert {line.tries for line in ends.values()} == {1}
         assert api.logins == 2
         assert 1 <= sum(status == 401 for _, status in api.timeline) <= 4  # those under way
@@ -308,16 +308,16 @@ def test_a_token_that_is_revoked_in_mid_batch_is_renewed_once_for_all(
 
 def test_connections_refused_for_a_moment_cost_no_order(connect: Connect, tmp_path: Path) -> None:
     with StandIn(40, latency=0.02) as api:
-        when(api, 10, partial(api.refuse, 0.5))
-        checked(refetched(connect, api, tmp_path / "a", tries=2), api, tmp_path / "a")
+        act_after_requests(api, 10, partial(api.refuse, 0.5))
+        check_archive(run_refetch(connect, api, tmp_path / "a", tries=2), api, tmp_path / "a")
         assert len(api.timeline) <= 40 + 4  # those under way
 
 
 def test_a_limit_that_moves_costs_no_order_and_no_more_than_what_it_refused(connect: Connect, tmp_path: Path) -> None:
     with StandIn(60, rate=100.0) as api:
-        when(api, 20, partial(setattr, api, "rate", 15.0))
-        when(api, 40, partial(setattr, api, "rate", 300.0))
-        ends = checked(refetched(connect, api, tmp_path / "a", rate=None, tries=20), api, tmp_path / "a")
+        act_after_requests(api, 20, partial(setattr, api, "rate", 15.0))
+        act_after_requests(api, 40, partial(setattr, api, "rate", 300.0))
+        ends = check_archive(run_refetch(connect, api, tmp_path / "a", rate=None, tries=20), api, tmp_path / "a")
         assert api.throttled > 0
         assert sum(line.tries for line in ends.values()) == len(api.timeline) == 60 + api.throttled
 
@@ -336,10 +336,10 @@ def test_an_authority_is_trusted_only_when_it_is_named(
             monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
             with pytest.raises(Unreachable, match=r"certificate was not accepted .* REQUESTS_CA_BUNDLE"):
                 refetch(api.order_ids, connect(api, tries=1), archive)
-            assert (api.requests, witness.attempts(tmp_path / "a")) == (0, [])
+            assert (api.requests, independent_archive.ledger_lines(tmp_path / "a")) == (0, [])
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
         run = refetch(api.order_ids, connect(api), archive)
-        checked(run, api, tmp_path / "a")
+        check_archive(run, api, tmp_path / "a")
         assert len(api.timeline) == ORDERS
 
 

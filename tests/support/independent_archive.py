@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Response(NamedTuple):
+class StoredResponse(NamedTuple):
     """An answer that was kept; `sha256` is computed from the body, not read."""
 
     order_id: int
@@ -24,7 +24,7 @@ class Response(NamedTuple):
     sha256: str
 
 
-class Attempt(NamedTuple):
+class LedgerLine(NamedTuple):
     """A line of the ledger."""
 
     order_id: int
@@ -35,29 +35,29 @@ class Attempt(NamedTuple):
     message: str
 
 
-def responses(path: Path) -> list[Response]:
+def stored_responses(path: Path) -> list[StoredResponse]:
     """All that were kept, as their bodies say; the hash beside each is that of its body."""
     found = []
     unpack = zstandard.ZstdDecompressor().decompress
     sql = "SELECT order_id, run, good, http_status, size, sha256, body FROM responses ORDER BY response"
-    for order_id, run, good, status, size, told, packed in _rows(path, sql):
+    for order_id, run, good, status, size, told, packed in _query_rows(path, sql):
         body = unpack(packed, max_output_size=size)
         assert hashlib.sha256(body).digest() == told, f"order {order_id}: the hash is not that of the body"
-        found.append(Response(order_id, run, bool(good), status, body, told.hex()))
+        found.append(StoredResponse(order_id, run, bool(good), status, body, told.hex()))
     return found
 
 
-def attempts(path: Path) -> list[Attempt]:
+def ledger_lines(path: Path) -> list[LedgerLine]:
     """The ledger."""
     sql = "SELECT order_id, run, tries, outcome, http_status, message FROM attempts ORDER BY attempt"
-    return [Attempt(*row) for row in _rows(path, sql)]
+    return [LedgerLine(*row) for row in _query_rows(path, sql)]
 
 
 def is_sound(path: Path) -> bool:
     """Whether SQLite finds nothing wrong with the file."""
-    return _rows(path, "PRAGMA integrity_check") == [("ok",)]
+    return _query_rows(path, "PRAGMA integrity_check") == [("ok",)]
 
 
-def _rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+def _query_rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         return db.execute(sql).fetchall()
