@@ -15,9 +15,9 @@ From the ids of orders to tables:
 
     order ids --refetch--> Archive (every answer as received) --build--> Dataset (18 tables, failures, notes)
 
-`qf.read_ids` takes order ids from a file, `qf.open` opens a dataset that was built before, `qf.unflatten` makes the
-JSON of the orders from their tables again.
-Errors that end a run are `QuivoError`s with a sentence for the user; what is wrong with one order is a row of
+`qf.read_ids` takes order ids from a file, `qf.open` opens a dataset that was built before, and `qf.unflatten` rebuilds
+the JSON of the orders from their tables.
+An error that ends a run is a `QuivoError` with a sentence for the user; what is wrong with a single order is a row of
 `failures`.
 """
 
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
         ConfigError,
         DatasetError,
         ExportError,
+        Fault,
         LoginError,
+        LostWorker,
         QuivoError,
         UnexpectedResponse,
         Unreachable,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from quivo_frames.settings import Settings
 
     open = Dataset.open  # noqa: A001 - qf.open reads as it should
+    __version__: str
 
 _HOMES = {
     "Archive": "archive.archive",
@@ -69,10 +72,12 @@ _HOMES = {
     "Dataset": "dataset.dataset",
     "DatasetError": "errors",
     "ExportError": "errors",
+    "Fault": "errors",
     "Frames": "model.frames",
     "Kpis": "analysis.kpi.result",
     "Limits": "analysis.checks.limits",
     "LoginError": "errors",
+    "LostWorker": "errors",
     "QuivoError": "errors",
     "Settings": "settings",
     "UnexpectedResponse": "errors",
@@ -95,6 +100,7 @@ _HOMES = {
     "transitions": "analysis.changes.changes",
     "unflatten": "flattening.unflatten",
 }
+"""The module of each public name."""
 
 __all__ = [
     "Archive",
@@ -104,10 +110,12 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "ExportError",
+    "Fault",
     "Frames",
     "Kpis",
     "Limits",
     "LoginError",
+    "LostWorker",
     "QuivoError",
     "Settings",
     "UnexpectedResponse",
@@ -134,7 +142,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads what a name needs when it is first used: polars and pandera take their half second only then."""
+    """Import the module of a public name when the name is first used: polars and pandera take half a second to load."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version(__name__)
     if name == "open":
         return import_module("quivo_frames.dataset.dataset").Dataset.open
     if name not in _HOMES:
@@ -143,4 +153,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

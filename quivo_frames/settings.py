@@ -1,4 +1,4 @@
-"""Where Quivo is and who asks: the credentials. Floor 1. Only here: pydantic_settings and keyring."""
+"""The credentials and the address of the API, and the key of pseudonyms: from the environment, .env or the keyring."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=BaseSettings)
 KEYRING_SERVICE = "quivo_frames"
 CREDENTIALS = ("api_key", "username", "password")
 MIN_KEY_LENGTH = 32
-"""Characters of a key for pseudonyms: what is shorter could be guessed, and with it who is behind them."""
+"""Characters that a key of pseudonyms must have: a shorter one could be guessed, and the pseudonyms traced back."""
 
 
 class Settings(BaseSettings):
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     for the three credentials, the keyring (service "quivo_frames", names api_key, username, password).
 
     `token_prefix` goes before the token in the Authorization header: empty as documented, or for example "Bearer".
-    `allow_http` lets the credentials go unencrypted to another machine: only for a network of your own.
+    `allow_http` permits sending the credentials unencrypted to another machine: only for a network of your own.
 
     Raises:
         ConfigError: a credential is missing, or a value cannot be used. No message shows a secret.
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     api_key: SecretStr = SecretStr("")
     username: SecretStr = SecretStr("")
     password: SecretStr = SecretStr("")
-    allow_http: bool = False  # before base_url, which asks for it
+    allow_http: bool = False  # before base_url, whose validation needs it
     base_url: str = "https://api.quivo.co"
     token_prefix: str = ""
 
@@ -67,10 +67,10 @@ class Settings(BaseSettings):
         token_prefix: str | None = None,
         allow_http: bool | None = None,
     ) -> Self:
-        """The settings, arguments first; None leaves a value to the other places.
+        """The settings, with arguments first; a value that is None comes from the other places.
 
         Raises:
-            ConfigError: as for the class; also a .env file that cannot be read.
+            ConfigError: as for the class; also if the file .env cannot be read.
         """
         given = {
             "api_key": api_key,
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The places to look, first wins."""
+        """The places that are searched for a value; the first that has it wins."""
         return init_settings, env_settings, dotenv_settings, _KeyringSource(settings_cls)
 
     @field_validator("api_key", mode="after")
@@ -153,41 +153,35 @@ def is_loopback(host: str) -> bool:
 
 
 class _KeyringSource(PydanticBaseSettingsSource):
-    """The credentials that the places before did not have, from the keyring of the system."""
+    """The credentials that no earlier place had, from the keyring of the system."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         missing = [name for name in CREDENTIALS if not self.current_state.get(name)]
-        if not missing:
-            return {}
-        found = {}
-        for name in missing:
-            if value := _read_keyring(name):
-                found[name] = value
-        return found
+        return {name: value for name in missing if (value := _read_keyring(name))}
 
 
 def _load_settings(settings: type[S], arguments: Mapping[str, Any]) -> S:
     try:
         return settings(**arguments)
     except ValidationError as error:
-        names = ", ".join(str(flaw["loc"][0]) for flaw in error.errors(include_input=False) if flaw["loc"])
+        names = ", ".join(str(detail["loc"][0]) for detail in error.errors(include_input=False) if detail["loc"])
         raise ConfigError(f"These settings have the wrong type: {names}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The file .env cannot be read ({type(error).__name__}): save it as UTF-8 text."
-        ) from None  # the error would show a piece of the file
+        ) from None  # the original error would show part of the file
 
 
 def _read_keyring(name: str) -> str | None:
-    import keyring  # late: it looks for its backends when imported
+    import keyring  # late: importing it searches for backends
     from keyring.errors import KeyringError
 
     try:
         return keyring.get_password(KEYRING_SERVICE, name)
-    except (KeyringError, RuntimeError):  # no backend, or locked: as good as empty
+    except (KeyringError, RuntimeError):  # no backend, or locked: the same as empty
         return None
 
 
@@ -198,7 +192,7 @@ class _PseudonymKeySettings(BaseSettings):
 
 
 def read_pseudonym_key() -> bytes:
-    """The key that pseudonyms are made with: QUIVO_PSEUDONYM_KEY of the environment or .env, else of the keyring.
+    """The key of pseudonyms: QUIVO_PSEUDONYM_KEY from the environment or .env, else from the keyring.
 
     Raises:
         ConfigError: there is none, or it is too short to be safe.
@@ -209,10 +203,10 @@ def read_pseudonym_key() -> bytes:
         or ""
     )
     if len(key) < MIN_KEY_LENGTH:
-        told = "is too short to be safe" if key else "is missing: pseudonyms are made with it"
+        problem = "is too short to be safe" if key else "is missing: pseudonyms are made with it"
         raise ConfigError(
-            f"QUIVO_PSEUDONYM_KEY {told}. Make one with `python -c 'import secrets; print(secrets.token_hex(32))'`, "
+            f"QUIVO_PSEUDONYM_KEY {problem}. Make one with `python -c 'import secrets; print(secrets.token_hex(32))'`, "
             "keep it apart from the tables, and set it in the environment, in a file .env in this folder, or with "
-            f"`keyring set {KEYRING_SERVICE} pseudonym_key`. Under another key, all pseudonyms are others."
+            f"`keyring set {KEYRING_SERVICE} pseudonym_key`. Another key gives other pseudonyms."
         )
     return key.encode()

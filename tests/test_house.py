@@ -8,6 +8,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_every_public_name_is_there_and_says_what_it_is() -> None:
     for name in quivo_frames.__all__:
         assert inspect.getdoc(getattr(quivo_frames, name)), name
-    assert set(dir(quivo_frames)) == set(quivo_frames.__all__)
+    assert set(dir(quivo_frames)) == {*quivo_frames.__all__, "__version__"}
+    assert quivo_frames.__version__ == version("quivo_frames")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = quivo_frames.nothing
 

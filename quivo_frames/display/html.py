@@ -1,4 +1,4 @@
-"""Verb: a title and rows -> the HTML face of an object in Jupyter. Floor 0."""
+"""The HTML that Jupyter shows for an object."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 
 def html_table(title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
-    """A table under its title: numbers to the right with thousands separators, words to the left, all escaped."""
-    heads = f"<thead><tr>{''.join(_cell('th', name, 'left') for name in head)}</tr></thead>" if head else ""
+    """An HTML table below its title: numbers right-aligned with thousands separators, text left-aligned and escaped."""
+    header = f"<thead><tr>{''.join(_cell('th', name, 'left') for name in head)}</tr></thead>" if head else ""
     body = "".join(f"<tr>{''.join(map(_value_cell, row))}</tr>" for row in rows)
-    return f"<p><b>{html.escape(title)}</b></p><table>{heads}<tbody>{body}</tbody></table>"
+    return f"<p><b>{html.escape(title)}</b></p><table>{header}<tbody>{body}</tbody></table>"
 
 
 def _value_cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Noun: how far something is, and a bar on stderr where somebody can see it. Only here: tqdm. Floor 1."""
+"""Progress of a run: numbers for a callback, or a bar on stderr."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-REPORT_SECONDS = 1.0  # seconds between two tellings
-REPORTS_FOR_RATE = 10  # tellings that the rate is taken from
+REPORT_SECONDS = 1.0  # seconds between two reports
+REPORTS_FOR_RATE = 10  # the rate is an average over so many reports
 
 
 class Progress(NamedTuple):
-    """How far a run is.
+    """The progress of a run.
 
     Orders `done` (`failed` of them without a good answer) and `left`; `rate` in orders per second over the last ten
-    seconds, and `eta_seconds` until the end at that rate, None where nothing was done in that time.
+    seconds, and `eta_seconds` until the end at that rate. Both are None if nothing was done in that time.
     """
 
     done: int
@@ -28,7 +28,7 @@ class Progress(NamedTuple):
 
 
 class ProgressMeter:
-    """Counts orders and tells how far it is, about once a second and at the end; `clock` gives seconds."""
+    """Counts orders and reports the progress about once a second and at the end; `clock` returns seconds."""
 
     def __init__(
         self, total: int, report: Callable[[Progress], object], clock: Callable[[], float] = time.monotonic
@@ -40,39 +40,39 @@ class ProgressMeter:
         self._marks = deque([(clock(), 0)], maxlen=REPORTS_FOR_RATE + 1)
 
     def count_order(self, *, failed: bool) -> None:
-        """Count an order."""
+        """Count one order."""
         self._done += 1
         self._failed += failed
         self.report_if_due()
 
     def report_if_due(self) -> None:
-        """Tell, if it is time."""
+        """Report, if the last report is old enough."""
         if self._clock() - self._marks[-1][0] >= REPORT_SECONDS:
             self.report_now()
 
     def report_now(self) -> None:
-        """Tell now."""
-        now, (then, before) = self._clock(), self._marks[0]
+        """Report at once."""
+        now, (earlier, done_earlier) = self._clock(), self._marks[0]
         self._marks.append((now, self._done))
-        left, done = self._total - self._done, self._done - before
-        rate = done / (now - then) if done and now > then else None
+        left, done = self._total - self._done, self._done - done_earlier
+        rate = done / (now - earlier) if done and now > earlier else None
         eta = round(left / rate, 1) if rate else None
         self._report(Progress(self._done, self._failed, left, round(rate, 2) if rate else None, eta))
 
 
 class HiddenBar:
-    """A bar that nobody sees."""
+    """Stands in for a bar where none is shown."""
 
     def update(self, count: int = 1) -> None:
-        """Counts nothing."""
+        """Do nothing."""
 
     def set_postfix(self, **_: object) -> None:
-        """Says nothing."""
+        """Do nothing."""
 
 
 @contextmanager
 def open_progress_bar(what: str, total: int, shown: bool | None) -> Iterator[Any]:
-    """A bar of `total` orders; `shown` None means: on a terminal and in a notebook."""
+    """A progress bar for `total` orders; with `shown` None it appears on a terminal and in a notebook only."""
     if not (sys.stderr.isatty() or _in_notebook() if shown is None else shown):
         yield HiddenBar()
         return
@@ -84,22 +84,22 @@ def open_progress_bar(what: str, total: int, shown: bool | None) -> Iterator[Any
 
 @contextmanager
 def track_progress(what: str, total: int, shown: bool | Callable[[Progress], object] | None) -> Iterator[ProgressMeter]:
-    """A meter that tells a function `shown`, or a bar as in `bar`."""
+    """A meter that reports to the function `shown`, or else to a bar, as `open_progress_bar` shows it."""
     if callable(shown):
         meter = ProgressMeter(total, shown)
         yield meter
         meter.report_now()
         return
-    with open_progress_bar(what, total, shown) as progress:
-        seen = 0
+    with open_progress_bar(what, total, shown) as progress_bar:
+        shown_so_far = 0
 
-        def show(now: Progress) -> None:
-            nonlocal seen
-            progress.set_postfix(failed=now.failed, refresh=False)
-            progress.update(now.done - seen)
-            seen = now.done
+        def update_bar(now: Progress) -> None:
+            nonlocal shown_so_far
+            progress_bar.set_postfix(failed=now.failed, refresh=False)
+            progress_bar.update(now.done - shown_so_far)
+            shown_so_far = now.done
 
-        meter = ProgressMeter(total, show)
+        meter = ProgressMeter(total, update_bar)
         try:
             yield meter
         finally:

@@ -1,4 +1,4 @@
-"""Noun: the tables of some orders in memory, with what went wrong beside them. Floor 2."""
+"""The tables of some orders in memory, with their failures and notes."""
 
 from __future__ import annotations
 
@@ -14,58 +14,56 @@ from quivo_frames.model.tables import REPORT_TABLES, TABLES, table_named
 
 @runtime_checkable
 class LazyTables(Protocol):
-    """Tables that can be read lazily, such as those of a dataset in files."""
+    """A collection of tables that can be scanned lazily, such as a dataset in files."""
 
     def lazy(self, name: str) -> pl.LazyFrame:
         """A table as a LazyFrame."""
 
 
 def lazy_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.LazyFrame:
-    """A table as a LazyFrame; one of a dataset in files is not read for it."""
+    """A table as a LazyFrame; the file of a dataset is not read yet."""
     return tables.lazy(name) if isinstance(tables, LazyTables) else tables[name].lazy()
 
 
 class Frames(Mapping[str, pl.DataFrame]):
     """The 18 tables of some orders as polars frames: `frames.shipments` or `frames["shipments"]`.
 
-    `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
+    `failures` has a row for each order that is in no table, `notes` one for each kind and JSON path of a note.
     """
 
     def __init__(self, tables: Mapping[str, pl.DataFrame], failures: pl.DataFrame, order_notes: pl.DataFrame) -> None:
         self._tables = dict(tables)
         self.failures = failures
         self.order_notes = order_notes
-        """The notes of each order by itself, a row an order, kind and path."""
+        """The notes of single orders: one row for each order, kind and path."""
 
     @classmethod
     def of(
         cls, tables: Mapping[str, pl.DataFrame], failures: Iterable[Failure] = (), notes: Iterable[Note] = ()
     ) -> Frames:
-        """The tables, with tables that are not given empty; failures and notes from their rows."""
-        full = {name: tables[name] if name in tables else TABLES[name].empty_frame() for name in TABLES}
-        return cls(full, report_frame("failures", failures), report_frame("notes", notes))
+        """Frames from some tables, the others empty, with failures and notes from their rows."""
+        all_tables = {name: tables[name] if name in tables else TABLES[name].empty_frame() for name in TABLES}
+        return cls(all_tables, report_frame("failures", failures), report_frame("notes", notes))
 
     @classmethod
     def concat(cls, parts: Iterable[Frames]) -> Frames:
-        """The rows of all parts, in their order; equal notes are added up."""
-        found = list(parts) or [cls.of({})]
-        if len(found) == 1:
-            return found[0]
-        tables = {name: pl.concat([part[name] for part in found]) for name in TABLES}
-        failures, noticed = (
-            pl.concat(frames) for frames in zip(*((p.failures, p.order_notes) for p in found), strict=True)
-        )
-        return cls(tables, failures, noticed)
+        """The rows of all parts, in the order of the parts."""
+        every = list(parts) or [cls.of({})]
+        if len(every) == 1:
+            return every[0]
+        tables = {name: pl.concat([part[name] for part in every]) for name in TABLES}
+        failures = pl.concat([part.failures for part in every])
+        return cls(tables, failures, pl.concat([part.order_notes for part in every]))
 
     @property
     def notes(self) -> pl.DataFrame:
-        """What was noticed, with one row for each kind and path."""
+        """The notes of all orders: one row for each kind and path, with the count and one example."""
         return sum_notes(self.order_notes)
 
     def without_orders(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
-        """The tables without some orders."""
-        gone = pl.Series("gone", list(order_ids), dtype=pl.Int64).implode()
-        return {name: frame.filter(~pl.col("order_id").is_in(gone)) for name, frame in self._tables.items()}
+        """The tables without the rows of some orders."""
+        excluded = pl.Series(list(order_ids), dtype=pl.Int64).implode()
+        return {name: frame.filter(~pl.col("order_id").is_in(excluded)) for name, frame in self._tables.items()}
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         table_named(name)
@@ -97,22 +95,21 @@ class Frames(Mapping[str, pl.DataFrame]):
         )
 
     def counts(self) -> dict[str, int]:
-        """Rows of each table, then of failures and notes."""
+        """The number of rows of each table, then of failures and notes."""
         counts = {name: frame.height for name, frame in self._tables.items()}
         return counts | {"failures": self.failures.height, "notes": self.notes.height}
 
 
 def report_frame(name: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
-    """The frame of `failures` or `notes` from its rows."""
+    """The frame of a report, `failures` or `notes`, from its rows."""
     return pl.DataFrame(list(rows), schema=REPORT_TABLES[name].schema, orient="row")
 
 
 def sum_notes(notes: pl.DataFrame, *within: str) -> pl.DataFrame:
-    """Notes with one row for each kind and path, in this order, their counts added, the first example kept.
+    """The notes grouped by kind, path and the columns `within`: counts are summed, the first example is kept.
 
-    `within` are columns that tell apart what is not to be added.
+    The rows are sorted by kind and path.
     """
-    names = ["kind", "path", *within]
-    grouped = notes.group_by(names, maintain_order=True)
-    added = grouped.agg(pl.col("count").sum(), pl.exclude("count").first())
-    return added.sort("kind", "path", maintain_order=True).select(notes.columns)
+    grouped = notes.group_by("kind", "path", *within, maintain_order=True)
+    summed = grouped.agg(pl.col("count").sum(), pl.exclude("count").first())
+    return summed.sort("kind", "path", maintain_order=True).select(notes.columns)

@@ -1,7 +1,7 @@
-"""Verb: a broken rule -> a Failure in plain words; a decision -> a Note in plain words. Floor 2.
+"""The wording of failures and notes.
 
-Failures say which order, which column, which place in the JSON, what was expected, and what to do. A value is shown
-only where its column holds no personal data.
+A failure names the order, the column, the JSON path, what was expected and what to do. A value is shown only where it
+cannot be personal data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quivo_frames.model.tables import TABLES, Column, Table
 
 
 class Rule(NamedTuple):
-    """What a rule says when it is broken, and the cure."""
+    """The message for a broken rule, and the cure."""
 
     message: str
     cure: str
@@ -31,10 +31,10 @@ RULES: dict[str, Rule] = {
     "broken_json": Rule("The JSON is broken at {got}", _REFETCH),
     "not_utf8": Rule("The text is not UTF-8 at {got}", f"{_REFETCH} If it is a file, save it as UTF-8."),
     "lone_surrogate": Rule("The text holds half a character (a lone surrogate)", _CORRECT_SOURCE),
-    "too_deep": Rule("The JSON is nested too deep", _CORRECT_SOURCE),
+    "too_deep": Rule("The JSON is nested too deeply", _CORRECT_SOURCE),
     "not_an_object": Rule("The answer is not one order: {got} instead of an object", _REFETCH),
     "no_order_id": Rule("There is no orderId", "Look at the raw order; it may not be an order of this API."),
-    "repeated_field": Rule("{column} stands twice in one object", _CORRECT_SOURCE),
+    "repeated_field": Rule("{column} occurs twice in one object", _CORRECT_SOURCE),
     "wrong_type": Rule("{column} must be {expected}, but is {got}", _CHANGED),
     "not_whole": Rule("{column} must be a whole number, but is {got}", _CORRECT_SOURCE),
     "out_of_range": Rule("{column} is a number that its column cannot hold exactly: {got}", _CORRECT_SOURCE),
@@ -52,13 +52,15 @@ NOTES: dict[str, str] = {
     "digits_past_microseconds": "Digits past the microsecond were cut off.",
     "no_time_zone": "A time without a zone was taken as UTC.",
     "day_for_instant": "A day without a time was taken as midnight UTC.",
-    "instant_for_day": "Of a full timestamp the date was taken.",
-    "empty_text": "An empty text was taken as no value.",
-    "not_free_form": "A free-form value is no object: it is kept as JSON text, and has no rows in custom_attributes.",
-    "repeated_attribute": "A key stands twice in a free-form object: the table has its last value, the JSON text both.",
+    "instant_for_day": "Only the date of a full timestamp was kept.",
+    "empty_text": "An empty text was read as no value.",
+    "not_free_form": (
+        "A free-form value is not an object: it is kept as JSON text and has no rows in custom_attributes."
+    ),
+    "repeated_attribute": "A key occurs twice in a free-form object: the table has its last value, the JSON text both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
-    "vanished_field": "Every row had it in the dataset before, and none has it now.",
-    "new_value": "The dataset before did not have this value{got}.",
+    "vanished_field": "Every row had a value in the previous dataset, and none has one now.",
+    "new_value": "The previous dataset did not have this value{got}.",
 }
 
 _TYPE_BY_FIRST_BYTE = {b'"': "a text", b"{": "an object", b"[": "a list", b"t": "true or false", b"f": "true or false"}
@@ -88,11 +90,14 @@ def describe_failure(
     raw: RawOrder, stage: str, rule: str, path: str = "$", *,
     order_id: int | None = None, column: tuple[Table, Column] | None = None, expected: str = "", got: object = None,
 ) -> Failure:  # fmt: skip
-    """The failure of one order, in words."""
-    words, cure = RULES[rule]
+    """The failure of one order, with its message.
+
+    `column` defaults to the column at `path`; `got` is masked where it may be personal data.
+    """
+    wording, cure = RULES[rule]
     table, field = column or column_at_path(path) or (None, None)
     number = order_id if order_id is not None else raw.order_id
-    what = words.format(
+    what = wording.format(
         column=f"{field.name} of {table.name}" if table and field else path,
         expected=_JSON_TYPES.get(expected, expected),
         got=_JSON_TYPES.get(str(got)) or (mask_personal(got, field.privacy) if field else str(got)[:60]),
@@ -104,17 +109,17 @@ def describe_failure(
 
 
 def describe_note(kind: str, path: str, count: int, order_id: int | None, got: str = "") -> Note:
-    """The note about one kind of decision, in words; `got` is what it is about, if that can be told."""
+    """The note about one kind of decision, with its message; `got` is the value in question, if it may be shown."""
     return Note(kind, path, count, order_id, NOTES[kind].format(got=f": {got}" if got else ""))
 
 
 def json_type_of(raw: bytes) -> str:
-    """What stands in a field that nobody knows; its value may be personal data, and is not shown."""
+    """The JSON type of an unknown field, in words: its value may be personal data and is not shown."""
     return _TYPE_BY_FIRST_BYTE.get(raw[:1], "a number")
 
 
 def mask_personal(value: object, privacy: Privacy) -> str:
-    """A value as a message may show it: short, and masked where it can be personal."""
+    """A value as a message may show it: at most 60 characters, and masked where it may be personal data."""
     text = str(value)
     if privacy is not Privacy.NONE or not _NUMERIC_TEXT.fullmatch(text):
         return f"a value of {len(text)} characters (not shown: it may be personal data)"
@@ -122,12 +127,12 @@ def mask_personal(value: object, privacy: Privacy) -> str:
 
 
 def column_at_path(path: str) -> tuple[Table, Column] | None:
-    """The table and column that a JSON path leads to."""
+    """The table and column of the value at a JSON path, None if no column holds it."""
     return _COLUMN_BY_PATH.get(re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path)))
 
 
 _NUMERIC_TEXT = re.compile(r"[-+0-9.,:/ TZeE]*")
-"""What numbers, times and keys are made of; names and addresses have other letters."""
+"""The characters of numbers, times and keys; names and addresses have others."""
 
 _COLUMN_BY_PATH = {
     table.json_path(column): (table, column) for table in TABLES.values() for column in table.value_columns

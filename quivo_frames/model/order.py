@@ -1,4 +1,4 @@
-"""What an order is: one Struct a JSON object, a docstring a record, a sentence a field. Floor 0.
+"""An order as the API documents it: one Struct for each JSON object, one sentence for each field.
 
 This is the only place where a field's name, type, meaning, unit and privacy class are written. The decoder, the tables,
 their polars dtypes, the pandera schemas, the parquet metadata and `schemas/` are derived from it.
@@ -7,7 +7,7 @@ Source of all fields: https://api-docs.quivo.co/connector-api-reference/orders/r
 required and says nothing about null, so every field but `order_id` may be missing. It states no units for weights and
 no lists of values for statuses; where a sentence below goes beyond the page, it says "presumably".
 
-Fields are in the API's order, their names are the API's own in snake_case.
+Fields are in the API's order; their names are the API's own in snake_case.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """How a JSON value is read, and the type of the column it stands in."""
+    """How a JSON value is read, and with it the dtype of its column."""
 
     TEXT = "text"
     INT64 = "int64"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 class Privacy(StrEnum):
-    """Who may see a value: anybody with the data, only those who may see personal data, or nobody without need."""
+    """Who may see a value: anyone with the data, only those who may see personal data, or no one without need."""
 
     NONE = "none"
     PERSONAL = "personal"
@@ -43,22 +43,22 @@ class Privacy(StrEnum):
 
 
 class Field(NamedTuple):
-    """The sentence of a field, its unit, and its privacy class."""
+    """The description of a field: a sentence, its unit and its privacy class."""
 
     sentence: str
     unit: str | None = None
     privacy: Privacy = Privacy.NONE
     categorical: bool = False
-    """Whether its values are presumably those of a short list, as of a status: a new one is worth a note."""
+    """Whether its values presumably come from a short list, such as a status: a build notes new ones."""
 
 
 class ChildTable(NamedTuple):
-    """The table that the entries of a list go to, and what one entry is."""
+    """The table that holds the entries of a list, and what one row of it is (`grain`)."""
 
     name: str
     grain: str
     value_column: str | None = None
-    """Name of the single column, for lists of plain values."""
+    """Name of the value column, for lists of plain values."""
     unit: str | None = None
     privacy: Privacy = Privacy.NONE
 

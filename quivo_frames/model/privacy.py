@@ -1,8 +1,8 @@
-"""Verb: tables -> the same without their personal values, or with pseudonyms in their places. Floor 2.
+"""Removes personal values from tables and from the JSON of orders, or replaces them by pseudonyms.
 
-Which columns are personal, `order.py` says. A pseudonym is made from the value and a key alone: the same value has the
-same one in every column, table and export under one key, so that counts and joins come out as before; without the key
-it leads nowhere. Postal code, city and country stay: many people share them.
+`order.py` says which fields are personal. A pseudonym depends on the value and a key alone: the same value has the same
+pseudonym in every column, table and export under one key, so counts and joins stay correct; without the key it cannot
+be traced back. Postal code, city and country are not personal, as many people share them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from quivo_frames.model.order import Kind, Order, Privacy, Record
 from quivo_frames.model.tables import Column, RecordField, Table, fields_of
 
 PSEUDONYM_PREFIX = "p_"
-"""What a pseudonym begins with."""
 _PSEUDONYM_DIGITS = 32
-"""Hexadecimal digits of a pseudonym, half of the HMAC: 128 bits, so that no two values ever share one."""
+"""Hexadecimal digits of a pseudonym: 128 bits, half of the HMAC, enough to rule out collisions."""
 
 _NULL = msgspec.Raw(b"null")
 _OBJECT_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -39,24 +38,24 @@ class PrivacyLevel(StrEnum):
 
 @dataclass(frozen=True)
 class PrivacyFilter:
-    """Conceals personal and secret values. `key` is what pseudonyms are made with, b"" for the other levels.
+    """Replaces personal and secret values; columns keep their names, places and dtypes.
 
-    PSEUDONYM gives texts a pseudonym; what is not text (coordinates) becomes null, and an empty text stays empty. NONE
-    makes all of them null. In both, columns stay where they are, with their types.
+    PSEUDONYM replaces texts by pseudonyms, made with `key`, and other values (coordinates) by null; an empty text stays
+    empty. NONE replaces all of them by null. FULL replaces nothing. `key` is b"" for NONE and FULL.
     """
 
     level: PrivacyLevel = PrivacyLevel.FULL
     key: bytes = b""
 
     def filtered_table(self, table: Table) -> Table:
-        """The table as it is afterwards: what may have become null is not required any more."""
+        """The description of a filtered table: columns that the filter makes null are no longer required."""
         return replace(table, columns=tuple(self._filtered_column(column) for column in table.columns))
 
     def _filtered_column(self, column: Column) -> Column:
         return replace(column, required=False) if self.level is PrivacyLevel.NONE and _is_personal(column) else column
 
     def column_expressions(self, table: Table) -> list[pl.Expr]:
-        """The columns of a table, concealed: for `select` of a frame or a lazy frame."""
+        """The filtered columns of a table as expressions for `select`, of a frame or a lazy frame."""
         return [
             self._filtered_value(column) if _is_personal(column) else pl.col(column.name) for column in table.columns
         ]
@@ -67,11 +66,11 @@ class PrivacyFilter:
             return value
         if self.level is PrivacyLevel.NONE or column.dtype != pl.String:
             return pl.lit(None, column.dtype).alias(column.name)
-        quoted = '"' if column.kind is Kind.JSON else ""  # what was JSON stays JSON
+        quoted = '"' if column.kind is Kind.JSON else ""  # a pseudonym in a JSON column is valid JSON
 
         def pseudonyms(values: pl.Series) -> pl.Series:
-            given = values.unique()
-            return values.replace_strict(given, self._pseudonyms(given, quoted), return_dtype=pl.String)
+            distinct = values.unique()
+            return values.replace_strict(distinct, self._pseudonyms(distinct, quoted), return_dtype=pl.String)
 
         return value.map_batches(pseudonyms, return_dtype=pl.String, is_elementwise=True)
 
@@ -79,11 +78,11 @@ class PrivacyFilter:
         return [f"{quoted}{self.pseudonym_of(value)}{quoted}" if value else value for value in values]
 
     def pseudonym_of(self, value: str) -> str:
-        """What stands for a value: HMAC-SHA256 under the key, cut to 128 bits."""
+        """The pseudonym of a value: HMAC-SHA256 under the key, cut to 128 bits, in hexadecimal digits after "p_"."""
         return PSEUDONYM_PREFIX + hmac.digest(self.key, value.encode(), "sha256").hex()[:_PSEUDONYM_DIGITS]
 
     def manifest_entry(self) -> dict[str, str]:
-        """What a manifest says of it: the level, and by what to tell the key from others."""
+        """The privacy entry of a manifest: the level, and a fingerprint that tells the key from others."""
         return {"level": str(self.level)} | ({"key": self.pseudonym_of("quivo_frames")[-8:]} if self.key else {})
 
 
@@ -117,8 +116,11 @@ def _blank_record(raw: msgspec.Raw, record: type[Record]) -> msgspec.Raw:
     if bytes(raw) == b"null":
         return raw
     fields = {field.json_name: field for field in fields_of(record)}
-    found = {name: _blank_value(value, fields.get(name)) for name, value in _OBJECT_DECODER.decode(raw).items()}
-    return msgspec.Raw(msgspec.json.encode(found))
+    return _to_raw({name: _blank_value(value, fields.get(name)) for name, value in _OBJECT_DECODER.decode(raw).items()})
+
+
+def _to_raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _blank_value(raw: msgspec.Raw, field: RecordField | None) -> msgspec.Raw:
@@ -127,9 +129,8 @@ def _blank_value(raw: msgspec.Raw, field: RecordField | None) -> msgspec.Raw:
     if field.child_table is not None:
         entries = _LIST_DECODER.decode(raw)
         if field.record is not None:
-            return msgspec.Raw(msgspec.json.encode([_blank_record(entry, field.record) for entry in entries]))
-        blanks = msgspec.Raw(msgspec.json.encode([None] * len(entries)))
-        return raw if field.child_table.privacy is Privacy.NONE else blanks
+            return _to_raw([_blank_record(entry, field.record) for entry in entries])
+        return raw if field.child_table.privacy is Privacy.NONE else _to_raw([None] * len(entries))
     if field.record is not None:
         return _blank_record(raw, field.record)
     assert field.field is not None

@@ -1,8 +1,4 @@
-"""What Quivo answered for one order. Floor 0: imports nothing of the house.
-
-An `Answer` is what the client brings from one refetch; the archive keeps it. A `RawOrder` is one order's JSON as a
-build reads it, from an archive or from a file.
-"""
+"""The records that rooms hand to each other: answers, raw orders, failures, notes and lineage."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 
 class Outcome(StrEnum):
-    """How the refetch of one order ended."""
+    """The result of the refetch of one order."""
 
     FETCHED = "fetched"
     UNKNOWN = "unknown order"
@@ -24,12 +20,12 @@ class Outcome(StrEnum):
 
 
 class Answer(NamedTuple):
-    """The end of one refetch, good or not.
+    """The result of one refetch, good or not, as the client returns it and the archive keeps it.
 
-    `answered_at` is UTC; `status`, `headers` and `body` are those of the last try, None, {} and b"" where no answer
-    came; `body` is the entity as received, before anything read it (of an answer that is not good, without the secrets
-    that it may repeat); `throttled` counts the tries that Quivo answered with 429; `seconds` spans all tries with their
-    waits, `latency` the last one alone, None where no answer came.
+    `answered_at` is in UTC. `status`, `headers` and `body` are those of the last attempt, or None, {} and b"" if no
+    answer came. `body` is kept as received, before anything parses it; an answer that is not good is redacted, as it
+    may repeat secrets. `throttled` counts the attempts that were answered with 429. `seconds` covers all attempts and
+    the waits between them, `latency` only the last attempt, None if no answer came.
     """
 
     order_id: int
@@ -46,9 +42,9 @@ class Answer(NamedTuple):
 
 
 class RawOrder(NamedTuple):
-    """One order's JSON, and where it came from.
+    """The JSON of one order as a build reads it, and where it came from.
 
-    `fetched_at` is UTC, None for files that do not say; `source` and `place` are as in `Failure`.
+    `fetched_at` is in UTC, None for files that do not state it; `source` and `place` are as in `Failure`.
     """
 
     body: bytes
@@ -73,7 +69,7 @@ class Failure(NamedTuple):
 
 
 class Lineage(NamedTuple):
-    """The answer that one order of a dataset was made from: one row of the lineage."""
+    """The answer that one order of a dataset was built from: one row of the lineage table `answers`."""
 
     order_id: Annotated[int, "The order."]
     fetched_at: Annotated[datetime, "When the answer arrived."]
@@ -82,7 +78,7 @@ class Lineage(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A reading that needed a decision, or a field that nobody knows: one row of `notes`."""
+    """A value that needed a decision, or an unknown field: one row of `notes`."""
 
     kind: Annotated[str, "What was noticed, a fixed word to count by."]
     path: Annotated[str, "JSON path inside the orders; [] is any place of a list."]

@@ -1,4 +1,4 @@
-"""The catalogue: every table and column, derived from `order.py` by one rule. Floor 1.
+"""The catalogue: every table and column, derived from `order.py` by one rule.
 
 Every list becomes a table. Every object becomes prefixed columns. Recursion becomes one table with a parent key.
 Free-form objects become JSON text plus a key/value table.
@@ -45,7 +45,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, kind, sentence, unit, privacy class, and where in a record its value stands."""
+    """A column: its name, kind, description, unit and privacy class, and where in a record its value comes from."""
 
     name: str
     kind: Kind
@@ -53,13 +53,13 @@ class Column:
     unit: str | None = None
     privacy: Privacy = Privacy.NONE
     path: tuple[str, ...] = ()
-    """Attributes of the record that lead to the value; empty for the keys and places that flattening adds."""
+    """Attributes that lead from the record to the value; empty for keys and ordinals, which flattening adds."""
     json_path: str = ""
-    """The same as JSON names: `deliveryAddress.name1`."""
+    """The same path in JSON names: `deliveryAddress.name1`."""
     required: bool = False
     """Whether it is never null."""
     categorical: bool = False
-    """Whether its values are presumably those of a short list, as of a status."""
+    """Whether its values presumably come from a short list, such as those of a status."""
 
     @property
     def dtype(self) -> pl.DataType:
@@ -68,7 +68,7 @@ class Column:
 
 
 class Reference(typing.NamedTuple):
-    """A foreign key: each value of `column` stands in `to_column` of `to_table`."""
+    """A foreign key: each value of `column` is a value of `to_column` of `to_table`."""
 
     column: str
     to_table: str
@@ -77,22 +77,22 @@ class Reference(typing.NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: what one row is, where in the JSON it comes from, its columns and keys."""
+    """A table: what one row is (`grain`), where in the JSON it comes from, its columns and keys."""
 
     name: str
     grain: str
     source: str
-    """JSON path of its rows: `$.fulfillmentOrders[].shipments[]`."""
+    """JSON path of its rows, such as `$.fulfillmentOrders[].shipments[]`; custom_attributes has two, joined by ", "."""
     key: str
     parent: str | None
     record: type[Record] | None
-    """The record that makes a row; None for lists of plain values and for free-form attributes."""
+    """The record of a row; None for lists of plain values and for free-form attributes."""
     columns: tuple[Column, ...]
     references: tuple[Reference, ...] = ()
     inherited_keys: tuple[str, ...] = ()
-    """Key columns that a row takes from the row it belongs to."""
+    """Key columns that a row takes over from its parent row."""
     child_tables: dict[tuple[str, ...], str] = dataclasses.field(default_factory=dict)
-    """Attributes of the record that hold lists, and the tables that their entries go to."""
+    """The table of the entries of each list of the record, by the path of attributes that leads to the list."""
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -101,9 +101,11 @@ class Table:
 
     @property
     def value_columns(self) -> tuple[Column, ...]:
-        """The columns that hold what the orders say, each value once: no keys, no places, no repeated ids."""
-        plain = self.columns[-1:] if self.record is None and self.inherited_keys else ()  # of lists of plain values
-        return tuple(column for column in self.columns if column.json_path) + plain
+        """The columns that hold values of the orders: no keys, ordinals or ids repeated from ancestors."""
+        is_plain_list = self.record is None and self.inherited_keys
+        return tuple(column for column in self.columns if column.json_path) + (
+            self.columns[-1:] if is_plain_list else ()
+        )
 
     def column(self, name: str) -> Column:
         """The column of that name."""
@@ -114,19 +116,20 @@ class Table:
         return pl.DataFrame(schema=self.schema)
 
     def json_path(self, column: Column, key: object = None) -> str:
-        """JSON path of a column's values; of one value if the row's key is given."""
+        """JSON path of a column's values, or of the single value in the row with the given key."""
         sources = self.source.split(", ")
         path = sources[0]
         if key is not None and self.parent is not None:
-            places = str(key).split("/")[1:]
-            path = next((source for source in sources if source.count("[]") == len(places) - 1), path)
-            rest = iter(places)
-            path = re.sub(r"\[\]", lambda _: _indexes_of(next(rest, "")), path)
+            indexes = str(key).split("/")[1:]
+            path = next((source for source in sources if source.count("[]") == len(indexes) - 1), path)
+            remaining = iter(indexes)
+            path = re.sub(r"\[\]", lambda _: _json_index(next(remaining, "")), path)
         return f"{path}.{column.json_path}" if column.json_path else path
 
 
-def _indexes_of(place: str) -> str:
-    first, *inner = place.split(".")
+def _json_index(index: str) -> str:
+    """One part of a row's key in JSON path syntax: 2 -> [2], 0.2 -> [0].childHandlingUnits[2]."""
+    first, *inner = index.split(".")
     return f"[{first}]" + "".join(f".childHandlingUnits[{n}]" for n in inner)
 
 
@@ -148,17 +151,8 @@ def row_noun(table: str) -> str:
 
 
 def primary_key_of(table: str) -> str:
-    """Name of a table's primary key."""
+    """The name of a table's primary key column."""
     return "order_id" if table == "orders" else f"{singular_name(table)}_key"
-
-
-@dataclass(frozen=True, slots=True)
-class _Parent:
-    """What a record inherits from the records around it."""
-
-    table: str
-    source: str
-    ids: tuple[Column, ...]
 
 
 class RecordField(typing.NamedTuple):
@@ -176,16 +170,9 @@ class RecordField(typing.NamedTuple):
     child_table: ChildTable | None
 
 
-def _inherited_keys(around: _Parent | None) -> tuple[str, ...]:
-    if around is None:
-        return ()
-    parent = () if around.table == "orders" else (primary_key_of(around.table),)
-    return (ORDER_ID.name, *parent, *(column.name for column in around.ids))
-
-
 @functools.cache
 def fields_of(record: type[Record]) -> tuple[RecordField, ...]:
-    """The fields of a record, in the record's order."""
+    """The fields of a record, in their order in `order.py`."""
     hints = typing.get_type_hints(record, include_extras=True)
     found = []
     for item in struct_fields(record):
@@ -199,7 +186,7 @@ def fields_of(record: type[Record]) -> tuple[RecordField, ...]:
 
 
 def _nested_record(hint: object) -> type[Record] | None:
-    """The record inside `X | None`, `list[X | None] | None` and their like."""
+    """The record class inside a type hint such as `X | None` or `list[X | None] | None`, if there is one."""
     if isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
         return hint if issubclass(hint, Record) else None
     return next((found for arg in typing.get_args(hint) if (found := _nested_record(arg))), None)
@@ -227,8 +214,23 @@ def _value_column(path: tuple[str, ...], json_path: str, field: RecordField) -> 
     return Column("_".join(path), field.kind, sentence, unit, privacy, path, json_path, required, categorical)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """The table that a child table hangs on, and the id columns that the child takes over from it."""
+
+    table: str
+    ids: tuple[Column, ...]
+
+
+def _inherited_keys(parent: _Parent | None) -> tuple[str, ...]:
+    if parent is None:
+        return ()
+    parent_key = () if parent.table == "orders" else (primary_key_of(parent.table),)
+    return (ORDER_ID.name, *parent_key, *(column.name for column in parent.ids))
+
+
 class _TableDerivation:
-    """Walks the records once, and collects the tables."""
+    """Derives the tables in one walk over the records."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -240,26 +242,26 @@ class _TableDerivation:
         return self.tables
 
     def _add_table(
-        self, record: type[Record] | None, rows: ChildTable, around: _Parent | None, source: str = "$"
+        self, record: type[Record] | None, rows: ChildTable, parent: _Parent | None, source: str = "$"
     ) -> None:
         name, key = rows.name, primary_key_of(rows.name)
-        self.tables[name] = None  # type: ignore[assignment]  # keeps the place of the table before its children's
-        keys, references = self._key_columns(name, around)
-        ids = around.ids if around else ()
+        self.tables[name] = None  # type: ignore[assignment]  # reserves its position before its children
+        keys, references = self._key_columns(name, parent)
+        ids = parent.ids if parent else ()
         columns: list[Column] = []
         lists: dict[tuple[str, ...], str] = {}
         if record is None:
             sentence = f"The {row_noun(name)}."
             columns.append(Column(rows.value_column or "", Kind.TEXT, sentence, rows.unit, rows.privacy, required=True))
         else:
-            found = list(_flattened_fields(record))
-            columns += [_value_column(*item) for item in found if item[-1].child_table is None]
-            natural = next((c for c in columns if c.name == f"{singular_name(name)}_id" and name != "orders"), None)
-            if natural:
-                inherited = f"{row_noun(name).capitalize()} that the row belongs to."
-                ids += (Column(natural.name, natural.kind, inherited),)
-            here = _Parent(name, source, ids)
-            for path, json_path, field in found:
+            flattened = list(_flattened_fields(record))
+            columns += [_value_column(*item) for item in flattened if item[-1].child_table is None]
+            own_id = next((c for c in columns if c.name == f"{singular_name(name)}_id" and name != "orders"), None)
+            if own_id:
+                sentence = f"{row_noun(name).capitalize()} that the row belongs to."
+                ids += (Column(own_id.name, own_id.kind, sentence),)
+            here = _Parent(name, ids)
+            for path, json_path, field in flattened:
                 if field.child_table is not None:
                     lists[path] = field.child_table.name
                     if field.child_table.name not in self.tables:
@@ -268,21 +270,21 @@ class _TableDerivation:
                 self.free_form.append(name)
         extra = (FETCHED_AT,) if name == "orders" else ()
         self.tables[name] = Table(
-            name, rows.grain, source, key, around.table if around else None, record,
-            (*keys, *columns, *extra), references, _inherited_keys(around), lists,
+            name, rows.grain, source, key, parent.table if parent else None, record,
+            (*keys, *columns, *extra), references, _inherited_keys(parent), lists,
         )  # fmt: skip
 
-    def _key_columns(self, name: str, around: _Parent | None) -> tuple[list[Column], tuple[Reference, ...]]:
-        if around is None:
+    def _key_columns(self, name: str, parent: _Parent | None) -> tuple[list[Column], tuple[Reference, ...]]:
+        if parent is None:
             return [], ()
         address = "Address of the row: the order, then the places in the lists that lead to it, from 0."
         keys = [Column(primary_key_of(name), Kind.TEXT, address, required=True), ORDER_ID]
         references = [Reference("order_id", "orders", "order_id")]
-        if around.table != "orders":
-            parent = primary_key_of(around.table)
-            words = row_noun(around.table)
-            keys.append(Column(parent, Kind.TEXT, f"Key of the {words} that the row belongs to.", required=True))
-            references.append(Reference(parent, around.table, parent))
+        if parent.table != "orders":
+            parent_key = primary_key_of(parent.table)
+            sentence = f"Key of the {row_noun(parent.table)} that the row belongs to."
+            keys.append(Column(parent_key, Kind.TEXT, sentence, required=True))
+            references.append(Reference(parent_key, parent.table, parent_key))
         if name == "handling_units":
             keys += [
                 Column("parent_handling_unit_key", Kind.TEXT, "Key of the unit that holds this one; null at the top."),
@@ -295,14 +297,14 @@ class _TableDerivation:
                 Reference("parent_handling_unit_key", name, primary_key_of(name)),
                 Reference("root_handling_unit_key", name, primary_key_of(name)),
             ]
-        return [*keys, *around.ids, ORDINAL], tuple(references)
+        return [*keys, *parent.ids, ORDINAL], tuple(references)
 
     def _custom_attributes_table(self) -> Table:
         name = "custom_attributes"
         parents = [table for table in self.free_form if table != "orders"]
         sources = [f"{self.tables[table].source}.customAttributes" for table in self.free_form]
         privacy = Privacy.PERSONAL
-        keys, references = self._key_columns(name, _Parent("orders", "$", ()))
+        keys, references = self._key_columns(name, _Parent("orders", ()))
         for parent in parents:
             sentence = f"Key of the {row_noun(parent)} that it belongs to; null for the order's own."
             keys.insert(-1, Column(primary_key_of(parent), Kind.TEXT, sentence))
@@ -346,10 +348,10 @@ REPORT_TABLES: dict[str, Table] = {
     "failures": table_of_named_tuple("failures", "order that is in no table", Failure),
     "notes": table_of_named_tuple("notes", "kind of thing noticed at one place of the orders", Note),
 }
-"""What a build tells beside the tables."""
+"""The tables that report on a build."""
 
 LINEAGE_TABLES: dict[str, Table] = {
     "answers": table_of_named_tuple("answers", "order that was read", Lineage),
     "noticed": replace(REPORT_TABLES["notes"], name="noticed", grain="order, kind of thing noticed, and place"),
 }
-"""What a build keeps for itself, so that the next one makes only that anew which changed."""
+"""The tables that a build keeps for the next incremental build: the answer and the notes of each order."""

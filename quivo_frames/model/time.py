@@ -1,4 +1,4 @@
-"""Instants, days and time zones as users write them."""
+"""Parses instants, days and time zones as users write them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ InstantLike = datetime | date | str
 
 
 def check_time_zone(name: str) -> str:
-    """The time zone, which exists.
+    """The name of a time zone, checked to exist.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: there is no such time zone.
     """
     try:
         pl.Series([], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name or "?")
@@ -25,19 +25,19 @@ def check_time_zone(name: str) -> str:
 
 
 def parse_instant(given: InstantLike) -> datetime:
-    """An instant in UTC from an instant, a day (its end) or the text of either; without a zone it is UTC.
+    """The instant in UTC that an instant, a day (its end) or the text of either stands for; without a zone it is UTC.
 
     Raises:
-        ConfigError: the text is neither.
+        ConfigError: the text is neither an instant nor a day.
     """
-    found: datetime | date
     if isinstance(given, str):
+        parse = date.fromisoformat if len(given) <= len("2026-06-01") else datetime.fromisoformat
         try:
-            found = date.fromisoformat(given) if len(given) <= len("2026-06-01") else datetime.fromisoformat(given)
+            given = parse(given)
         except ValueError as error:
-            raise ConfigError(f"{given} is no day or instant. Write 2026-06-01 or 2026-06-01T12:00:00Z.") from error
-    else:
-        found = given
-    if not isinstance(found, datetime):
-        return datetime.combine(found, time(), UTC) + timedelta(days=1)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            raise ConfigError(
+                f"{given} is neither a day nor an instant. Write 2026-06-01 or 2026-06-01T12:00:00Z."
+            ) from error
+    if not isinstance(given, datetime):
+        return datetime.combine(given, time(), UTC) + timedelta(days=1)
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)

@@ -93,5 +93,5 @@ def test_a_day_means_its_end_and_no_zone_means_utc(given: Any, meant: str) -> No
 
 @pytest.mark.parametrize("wrong", ["yesterday", "", "2026-13-01", "01.06.2026"])
 def test_what_is_no_date_is_refused(wrong: str) -> None:
-    with pytest.raises(qf.ConfigError, match="is no day or instant"):
+    with pytest.raises(qf.ConfigError, match="is neither a day nor an instant"):
         OrderView(flatten_orders(), wrong)

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from quivo_frames.builder import build as building
-from quivo_frames.builder import inputs
-from quivo_frames.builder.build import build
-from quivo_frames.builder.drift import SHORT, merged, profile
+from quivo_frames.builder.build import build, build_with
+from quivo_frames.builder.build_settings import BuildSettings
+from quivo_frames.builder.drift import MAX_CODES, merge_profiles, profile_tables
 from quivo_frames.flattening.flatten import flatten
 
 
@@ -21,9 +20,11 @@ def orders(folder: Path, *fields: dict[str, Any]) -> Path:
     return file
 
 
-def noted(folder: Path, before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    build(orders(folder, *before), folder / "out")
-    notes = build(orders(folder, *now), folder / "out").notes
+def noted(
+    folder: Path, before: list[dict[str, Any]], now: list[dict[str, Any]], settings: BuildSettings = BuildSettings()
+) -> list[tuple[Any, ...]]:
+    build_with(settings, orders(folder, *before), folder / "out")
+    notes = build_with(settings, orders(folder, *now), folder / "out").notes
     return notes.select("kind", "path", "count", "order_id", "message").rows()
 
 
@@ -53,14 +54,14 @@ def test_a_new_value_of_a_short_list_is_told_with_the_value_and_an_order(tmp_pat
         {"orderStatus": "HELD"},
     ]
     assert noted(tmp_path, before, now) == [
-        ("new_value", "$.orderStatus", 2, 2, "The dataset before did not have this value: LOST."),
-        ("new_value", "$.orderStatus", 1, 4, "The dataset before did not have this value: HELD."),
-        ("new_value", "$.handlingUnits[].type", 1, 2, "The dataset before did not have this value: CRATE."),
+        ("new_value", "$.orderStatus", 2, 2, "The previous dataset did not have this value: LOST."),
+        ("new_value", "$.orderStatus", 1, 4, "The previous dataset did not have this value: HELD."),
+        ("new_value", "$.handlingUnits[].type", 1, 2, "The previous dataset did not have this value: CRATE."),
     ]
 
 
 def test_what_is_no_short_list_has_no_new_values(tmp_path: Path) -> None:
-    many = [{"orderStatus": f"s{n}"} for n in range(SHORT + 1)]
+    many = [{"orderStatus": f"s{n}"} for n in range(MAX_CODES + 1)]
     assert noted(tmp_path, many, [{"orderStatus": "other"}]) == []
     assert noted(tmp_path, [{"orderStatus": "other"}], many) == []
     assert noted(tmp_path, [{"orderReference": "a"}], [{"orderReference": "b"}]) == []
@@ -75,18 +76,15 @@ def test_the_profile_of_parts_is_that_of_the_whole() -> None:
         json.dumps({"orderId": n, "orderStatus": f"s{n % 7}", "positions": [{"sku": "a"}] * n, "shopId": n % 2 or None})
         for n in range(20)
     ]
-    parts = [profile(flatten(texts[start : start + 6])) for start in range(0, 20, 6)]
-    assert merged(parts) == profile(flatten(texts))
+    parts = [profile_tables(flatten(texts[start : start + 6])) for start in range(0, 20, 6)]
+    assert merge_profiles(parts) == profile_tables(flatten(texts))
 
 
-@pytest.mark.parametrize("part", [3, 10_000])
-def test_drift_is_the_same_however_many_parts_there_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
-    monkeypatch.setattr(building, "PART", part)
-    monkeypatch.setattr(inputs, "STEP", 1)
+@pytest.mark.parametrize("orders_per_partition", [3, 10_000])
+def test_drift_is_the_same_for_any_number_of_partitions(tmp_path: Path, orders_per_partition: int) -> None:
+    settings = BuildSettings(orders_per_partition=orders_per_partition, orders_per_seek_point=1)
     now = [{"orderStatus": "NEW"}] * 5 + [{"orderStatus": "LOST"}] * 5
-    assert [row[:4] for row in noted(tmp_path, [{"orderStatus": "NEW", "sellerId": 1}] * 9, now)] == [
+    assert [row[:4] for row in noted(tmp_path, [{"orderStatus": "NEW", "sellerId": 1}] * 9, now, settings)] == [
         ("new_value", "$.orderStatus", 5, 6),
         ("vanished_field", "$.sellerId", 10, None),
     ]

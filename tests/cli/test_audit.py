@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from quivo_frames.builder.build import build
 from quivo_frames.cli import main
-from tests.support.fair_order import AS_OF, changed
+from tests.support.fair_order import AS_OF, changed_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def audit(tmp_path: Path) -> Callable[..., Result]:
 
     def run(*options: str, orders: tuple[dict[str, Any], ...] = ({},)) -> Result:
         file = tmp_path / "orders.ndjson"
-        file.write_text("\n".join(json.dumps(changed(change, 1001 + n)) for n, change in enumerate(orders)))
+        file.write_text("\n".join(json.dumps(changed_order(change, 1001 + n)) for n, change in enumerate(orders)))
         build(file, tmp_path / "tables", progress=False, jobs=1)
         as_of = () if "--as-of" in options else ("--as-of", AS_OF.isoformat())
         return CliRunner().invoke(main, ["audit", str(tmp_path / "tables"), *as_of, *options])
@@ -98,7 +98,7 @@ def test_a_wrong_threshold_is_told(audit: Callable[..., Result], tmp_path: Path,
     [
         (("--only", "late"), "There is no check 'late'. The checks are: short_shipped,"),
         (("--skip", "late"), "There is no check 'late'"),
-        (("--as-of", "yesterday"), "yesterday is no day or instant"),
+        (("--as-of", "yesterday"), "yesterday is neither a day nor an instant"),
         (("--limits", "nowhere.toml"), "nowhere.toml cannot be read: No such file or directory."),
         (("--out", "findings.xlsx"), "findings.xlsx: findings are written as .parquet, .csv, .ndjson"),
         (("--out", "nowhere/findings.csv"), "cannot be written: No such file or directory"),

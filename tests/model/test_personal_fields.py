@@ -12,7 +12,7 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, remove_personal_fields
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.support.drawn_orders import orders
+from tests.support.drawn_orders import drawn_orders
 
 
 def texts(value: Any) -> set[str]:
@@ -24,7 +24,7 @@ def texts(value: Any) -> set[str]:
     return {str(value)} if value is not None else set()
 
 
-@given(orders())
+@given(drawn_orders())
 @settings(max_examples=60, deadline=None)
 def test_blanked_orders_have_the_tables_of_orders_without_personal_values(order: str) -> None:
     before, after = flatten([order]), flatten([remove_personal_fields(order.encode())])
