@@ -30,72 +30,80 @@ import polars as pl
 
 from quivo_frames.dataset import manifest as manifests
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.folder_writer import NOTICED, alone, put_together, refuse_stranger, rows_aside, write
-from quivo_frames.dataset.manifest import DELTA, MANIFEST, Files, Written
+from quivo_frames.dataset.folder_writer import (
+    NOTICED,
+    lock_folder,
+    refuse_foreign_files,
+    scan_staged_rows,
+    write_staged_table,
+    write_table_file,
+)
+from quivo_frames.dataset.manifest import DELTA, MANIFEST, DatasetFile, TableFiles
 from quivo_frames.errors import DatasetError, QuivoError
-from quivo_frames.export.formats import Form, room_of
-from quivo_frames.model.frames import add_up
-from quivo_frames.model.privacy import Concealer
-from quivo_frames.model.tables import LINEAGES, ORDER_ID, REPORTS, TABLES
+from quivo_frames.export.formats import ExportFormat, load_writer_module
+from quivo_frames.model.frames import sum_notes
+from quivo_frames.model.privacy import PrivacyFilter
+from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, TABLES
 from quivo_frames.storage import urls
-from quivo_frames.storage.place import Folder, Place, place
+from quivo_frames.storage.directory import Directory
+from quivo_frames.storage.place import Place, open_place
 
-_SPAN = (pl.col(ORDER_ID.name).min(), pl.col(ORDER_ID.name).max().alias("greatest"))
+_ID_RANGE = (pl.col(ORDER_ID.name).min(), pl.col(ORDER_ID.name).max().alias("greatest"))
 
 
-class Delivered(NamedTuple):
+class CommittablePart(NamedTuple):
     """What was delivered of a part: its file of each table that it has rows of, and its notes, added up.
 
     `ids` are the least and the greatest id of an order in each file.
     """
 
     number: int
-    files: Mapping[str, Written]
-    noticed: pl.DataFrame
-    ids: Mapping[str, tuple[int | None, int | None]]
+    files: Mapping[str, DatasetFile]
+    notes: pl.DataFrame
+    id_ranges: Mapping[str, tuple[int | None, int | None]]
 
-    def logged(self, table: str) -> tuple[str, int, int, tuple[int | None, int | None]]:
+    def delta_log_entry(self, table: str) -> tuple[str, int, int, tuple[int | None, int | None]]:
         """What the log of a table says of its file: the name in the folder of the table, rows, bytes and ids."""
         file = self.files[table]
-        return Path(file.file).name, file.rows, file.bytes, self.ids[table]
+        return Path(file.file).name, file.rows, file.bytes, self.id_ranges[table]
 
 
-class Destination(NamedTuple):
+class PartDestination(NamedTuple):
     """Where the parts of a run are delivered; small enough to be sent along with each."""
 
     place: Place
     run: str
 
-    def deliver(self, number: int, aside: Path, conceals: Concealer) -> Delivered:
+    def write_part(self, number: int, staging: Path, privacy_filter: PrivacyFilter) -> CommittablePart:
         """Writes what was put aside in a folder as one file a table; the first part has one of each table.
 
         Raises:
             ConfigError: access to the place was refused.
             DatasetError: it cannot be written.
         """
-        noticed = add_up(rows_aside(aside, NOTICED).collect())
-        described = {name: conceals.described(table) for name, table in TABLES.items()}
-        filled = [name for name in TABLES if number == 0 or (aside / name).exists()]
-        written = dict(put_together(aside, described, name) for name in filled)
-        files = [pl.scan_parquet(aside / file.file, glob=False) for file in written.values()]
-        ids = [frame.row(0) for frame in pl.collect_all([rows.select(*_SPAN) for rows in files])]
-        put = {name: self._put(name, number, aside, written[name]) for name in filled}
-        return Delivered(number, put, noticed, dict(zip(written, ids, strict=True)))
+        noticed = sum_notes(scan_staged_rows(staging, NOTICED).collect())
+        described = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
+        filled = [name for name in TABLES if number == 0 or (staging / name).exists()]
+        written = dict(write_staged_table(staging, described, name) for name in filled)
+        files = [pl.scan_parquet(staging / file.file, glob=False) for file in written.values()]
+        ids = [frame.row(0) for frame in pl.collect_all([rows.select(*_ID_RANGE) for rows in files])]
+        put = {name: self._write_file(name, number, staging, written[name]) for name in filled}
+        return CommittablePart(number, put, noticed, dict(zip(written, ids, strict=True)))
 
-    def _put(self, table: str, number: int, aside: Path, file: Written) -> Written:
+    def _write_file(self, table: str, number: int, aside: Path, file: DatasetFile) -> DatasetFile:
         name = f"{table}/{self.run}-{number:06d}-{file.sha256[:16]}.parquet"
-        with _told(self.place):
+        with _explain_write_errors(self.place):
             self.place.write(name, (aside / file.file).read_bytes())
         return file._replace(file=name)
 
-    def put(self, table: str, frame: pl.DataFrame) -> Written:
+    def write_report(self, table: str, frame: pl.DataFrame) -> DatasetFile:
         """Writes `failures` or `notes`."""
         with TemporaryDirectory(prefix="quivo-frames-") as folder:
-            file = write(Path(folder, "rows.parquet"), REPORTS[table], frame.lazy())
-            return self._put(table, 0, Path(folder), file)
+            file = write_table_file(Path(folder, "rows.parquet"), REPORT_TABLES[table], frame.lazy())
+            return self._write_file(table, 0, Path(folder), file)
 
 
-class Deliveries:
+class DatasetCommit:
     """Puts a dataset together from what was delivered, and commits it.
 
     Raises:
@@ -103,118 +111,130 @@ class Deliveries:
         DatasetError: it cannot be written, or another build was first.
     """
 
-    def __init__(self, out: str, conceals: Concealer, form: str) -> None:
-        self.place = place(out)
+    def __init__(self, out: str, privacy_filter: PrivacyFilter, form: str) -> None:
+        self.place = open_place(out)
         self._form = form
-        self._described = {name: conceals.described(table) for name, table in TABLES.items()}
-        self._privacy = " ".join(conceals.facts().values())
-        self._entered = ExitStack()
-        self._delivered: list[Delivered] = []
+        self._described = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
+        self._privacy = " ".join(privacy_filter.manifest_entry().values())
+        self._exit_stack = ExitStack()
+        self._parts_written: list[CommittablePart] = []
 
     def __enter__(self) -> Self:
-        with _told(self.place), ExitStack() as entered:
-            self._look()  # before anything is written
-            if isinstance(self.place, Folder):
-                entered.enter_context(alone(self.place.path))
-                self._look()
+        with _explain_write_errors(self.place), ExitStack() as entered:
+            self._read_current_manifest()  # before anything is written
+            if isinstance(self.place, Directory):
+                entered.enter_context(lock_folder(self.place.path))
+                self._read_current_manifest()
             if self._form == DELTA:
-                room_of(Form.DELTA).targets(self.place.address, self._described, self._privacy)
-            self._entered = entered.pop_all()
+                load_writer_module(ExportFormat.DELTA).find_target_tables(
+                    self.place.address, self._described, self._privacy
+                )
+            self._exit_stack = entered.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._entered.close()
+        self._exit_stack.close()
 
-    def _look(self) -> None:
-        self._standing = self.place.read(MANIFEST)
-        self.before = manifests.parsed(self._standing) or {}
+    def _read_current_manifest(self) -> None:
+        self._manifest_bytes = self.place.read(MANIFEST)
+        self.previous_manifest = manifests.parse_manifest(self._manifest_bytes) or {}
         """The manifest of the dataset that is replaced."""
-        if self.before:
-            manifests.refuse_other_form(self.before, self._form, self.place.address)
+        if self.previous_manifest:
+            manifests.refuse_other_format(self.previous_manifest, self._form, self.place.address)
         else:
-            refuse_stranger(self.place)
+            refuse_foreign_files(self.place)
 
-    def standing(self, of: str | None) -> Dataset | None:
+    def find_unchanged_dataset(self, of: str | None) -> Dataset | None:
         """The dataset that is there, if it was made in this form of the very answers `of`, and is whole."""
-        if of is None or self.before.get("of") != of or manifests.is_announced(self._standing):
+        if of is None or self.previous_manifest.get("of") != of or manifests.is_commit_announced(self._manifest_bytes):
             return None
         try:
-            with _told(self.place):
+            with _explain_write_errors(self.place):
                 found = Dataset.open(self.place.address)
-                return found if found.manifest == self.before and not any(found.damaged()) else None
+                return found if found.manifest == self.previous_manifest and not any(found.damaged_files()) else None
         except QuivoError:
             return None
 
-    def destination(self, of: str | None) -> Destination:
+    def open_destination(self, of: str | None) -> PartDestination:
         """Where to deliver a run; the same input beside the same standing tables has the same names there."""
-        name = f"{of or token_hex(8)} {self._form} {json.dumps(self.before.get('tables'))}"
-        self._to = Destination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
-        return self._to
+        name = f"{of or token_hex(8)} {self._form} {json.dumps(self.previous_manifest.get('tables'))}"
+        self._destination = PartDestination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
+        return self._destination
 
-    def take(self, delivered: Delivered) -> None:
+    def add_part(self, delivered: CommittablePart) -> None:
         """Takes note of a part."""
-        self._delivered.append(delivered)
+        self._parts_written.append(delivered)
 
-    def _parts(self, name: str) -> list[Delivered]:
-        in_order = sorted(self._delivered, key=lambda part: part.number)
+    def _parts_with_table(self, name: str) -> list[CommittablePart]:
+        in_order = sorted(self._parts_written, key=lambda part: part.number)
         return [part for part in in_order if name in part.files]
 
-    def _files(self, name: str) -> Files:
-        return [part.files[name] for part in self._parts(name)]
+    def _files_of_table(self, name: str) -> TableFiles:
+        return [part.files[name] for part in self._parts_with_table(name)]
 
-    def rows(self, name: str) -> int:
+    def count_rows(self, name: str) -> int:
         """How many rows a table has that was delivered."""
-        return manifests.rows(self._files(name))
+        return manifests.count_rows(self._files_of_table(name))
 
-    def noticed(self) -> pl.DataFrame:
+    def collect_notes(self) -> pl.DataFrame:
         """The notes of the parts, each added up."""
-        in_order = sorted(self._delivered, key=lambda part: part.number)
-        return pl.concat([LINEAGES[NOTICED].empty(), *(part.noticed for part in in_order)])
+        in_order = sorted(self._parts_written, key=lambda part: part.number)
+        return pl.concat([LINEAGE_TABLES[NOTICED].empty_frame(), *(part.notes for part in in_order)])
 
-    def finish(self, facts: Mapping[str, Any], failures: pl.DataFrame, notes: pl.DataFrame) -> Dataset:
+    def commit_dataset(self, facts: Mapping[str, Any], failures: pl.DataFrame, notes: pl.DataFrame) -> Dataset:
         """Commits the dataset: it takes the place of the one before, unless that is gone already."""
-        tables = {name: self._files(name) for name in TABLES}
-        tables |= {name: [self._to.put(name, frame)] for name, frame in {"failures": failures, "notes": notes}.items()}
-        manifest = manifests.text({**facts, "form": self._form}, tables, {})
-        with _told(self.place):
-            there = [entry.name for entry in self.place.entries()]  # what comes after the swap may be of the next run
+        tables = {name: self._files_of_table(name) for name in TABLES}
+        tables |= {
+            name: [self._destination.write_report(name, frame)]
+            for name, frame in {"failures": failures, "notes": notes}.items()
+        }
+        manifest = manifests.render_manifest({**facts, "form": self._form}, tables, {})
+        with _explain_write_errors(self.place):
+            there = [
+                entry.name for entry in self.place.list_entries()
+            ]  # what comes after the swap may be of the next run
             if self._form == DELTA:
-                self._commit_logs(facts["version"])
-            if not self.place.swap(MANIFEST, manifest, self._standing):
-                raise self._late()
-            named = {file.file for file in manifests.named(manifests.parsed(manifest))}
-            self.place.remove([name for name in there if name not in named and self._is_left(name)])
+                self._commit_delta_logs(facts["version"])
+            if not self.place.compare_and_swap(MANIFEST, manifest, self._manifest_bytes):
+                raise self._lost_race_error()
+            named = {file.file for file in manifests.list_files(manifests.parse_manifest(manifest))}
+            self.place.remove([name for name in there if name not in named and self._is_leftover(name)])
         return Dataset.open(self.place.address)
 
-    def _is_left(self, name: str) -> bool:
+    def _is_leftover(self, name: str) -> bool:
         """Whether a file is of no use that the manifest does not name: a log of Delta Lake may name it."""
-        return manifests.is_ours(name) and not (self._form == DELTA and name.partition("/")[0] in TABLES)
+        return manifests.is_dataset_file(name) and not (self._form == DELTA and name.partition("/")[0] in TABLES)
 
-    def _commit_logs(self, version: str) -> None:
+    def _commit_delta_logs(self, version: str) -> None:
         """Commits each table to its log.
 
         Before the first, the manifest that stands is told which run is about to: of those that saw the same one, one
         can. A later run may do so as well, for this one may be dead: from then on, none but that goes on.
         """
-        delta = room_of(Form.DELTA)
-        logs = delta.opened(self.place.address, self._described, self._privacy)  # before others can be about to
-        announced = manifests.announced(self._standing, self._form, self._to.run)
-        if not self.place.swap(MANIFEST, announced, self._standing):
-            raise self._late()
-        self._standing = announced
-        files = {name: [delta.Added(*part.logged(name)) for part in self._parts(name)] for name in TABLES}
-        still = partial(self._stands, announced)
-        if not delta.commit(logs, files, version, self._privacy, still):
-            raise self._late()
+        delta = load_writer_module(ExportFormat.DELTA)
+        logs = delta.open_or_create_tables(
+            self.place.address, self._described, self._privacy
+        )  # before others can be about to
+        announced = manifests.announce_commit(self._manifest_bytes, self._form, self._destination.run)
+        if not self.place.compare_and_swap(MANIFEST, announced, self._manifest_bytes):
+            raise self._lost_race_error()
+        self._manifest_bytes = announced
+        files = {
+            name: [delta.DataFile(*part.delta_log_entry(name)) for part in self._parts_with_table(name)]
+            for name in TABLES
+        }
+        still = partial(self._is_current_manifest, announced)
+        if not delta.commit_data_files(logs, files, version, self._privacy, still):
+            raise self._lost_race_error()
 
-    def _stands(self, manifest: bytes) -> bool:
+    def _is_current_manifest(self, manifest: bytes) -> bool:
         return self.place.read(MANIFEST) == manifest
 
-    def _late(self) -> DatasetError:
+    def _lost_race_error(self) -> DatasetError:
         what = "ended first, and its tables stand"
-        if manifests.is_announced(self.place.read(MANIFEST)):
+        if manifests.is_commit_announced(self.place.read(MANIFEST)):
             what = "was first to commit its tables; they stand when it has ended, or when it was cut off and done again"
         return DatasetError(
             f"Another build into {self.place.address} {what}. What this one wrote beside "
@@ -222,6 +242,8 @@ class Deliveries:
         )
 
 
-def _told(where: Place) -> Any:
+def _explain_write_errors(where: Place) -> Any:
     after = "The earlier tables are still there, if there were any."
-    return urls.told(f"The tables cannot be written to {where.address}", "build again", after, DatasetError)
+    return urls.explain_storage_errors(
+        f"The tables cannot be written to {where.address}", "build again", after, DatasetError
+    )

@@ -13,28 +13,42 @@ import polars as pl
 
 from quivo_frames.dataset import manifest as manifests
 from quivo_frames.dataset.manifest import EXPORTS, MANIFEST
-from quivo_frames.display.html import face
+from quivo_frames.display.html import html_table
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
-from quivo_frames.export.formats import Exported, Form, Outgoing, form_of, write
-from quivo_frames.model.frames import Frames, report
-from quivo_frames.model.privacy import Concealer, Level, concealer
-from quivo_frames.model.tables import ORDER_ID, REPORTS, SCHEMA_VERSION, TABLES, table
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables, parse_export_format
+from quivo_frames.model.frames import Frames, report_frame
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
+from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, SCHEMA_VERSION, TABLES, table_named
 from quivo_frames.storage import urls
-from quivo_frames.storage.atomic import reason
-from quivo_frames.storage.place import Folder, Place, place
+from quivo_frames.storage.atomic import explain_disk_error
+from quivo_frames.storage.directory import Directory
+from quivo_frames.storage.place import Place, open_place
 
 TablesOrFolder = Mapping[str, pl.DataFrame] | str | os.PathLike[str]
 """What public functions accept as tables: a `Dataset`, `Frames`, a dict of frames, or the folder of a dataset."""
 
 
-class Export(NamedTuple):
+class RecordedExport(NamedTuple):
     """One place that the tables were written to, and how; `key` tells the key of its pseudonyms from others."""
 
-    form: Form
+    form: ExportFormat
     out: str
-    privacy: Level
+    privacy: PrivacyLevel
     by_month: bool
     key: str
+
+
+def privacy_filter_for(level: PrivacyLevel) -> PrivacyFilter:
+    """The filter of a level of privacy; the key of pseudonyms comes from the settings.
+
+    Raises:
+        ConfigError: pseudonyms are asked for, and there is no key.
+    """
+    if level is not PrivacyLevel.PSEUDONYM:
+        return PrivacyFilter(level)
+    from quivo_frames.settings import read_pseudonym_key  # late: pydantic takes its time
+
+    return PrivacyFilter(level, read_pseudonym_key())
 
 
 class Dataset(Mapping[str, pl.DataFrame]):
@@ -55,14 +69,16 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: there is no dataset.
             DatasetError: it is incomplete, or of another version.
         """
-        where = place(folder)
-        if isinstance(where, Folder) and where.path.is_file():
+        where = open_place(folder)
+        if isinstance(where, Directory) and where.path.is_file():
             raise ConfigError(f"{folder} is not a dataset of quivo_frames: it is a file.")
-        with urls.told(f"The tables in {folder} cannot be read", "open them again", failing=DatasetError):
-            manifest = manifests.read(where)
+        with urls.explain_storage_errors(
+            f"The tables in {folder} cannot be read", "open them again", error_class=DatasetError
+        ):
+            manifest = manifests.read_manifest(where)
             if manifest is None or ("form" in manifest and "tables" not in manifest):
-                raise _no_dataset(where)
-            sizes = {entry.name: entry.size for entry in where.entries()}
+                raise _explain_missing_dataset(where)
+            sizes = {entry.name: entry.size for entry in where.list_entries()}
         version, tables = manifest.get("schema_version"), manifest.get("tables") or {}
         if not isinstance(version, int) or not tables or not all("files" in facts for facts in tables.values()):
             raise DatasetError(f"{where.uri(MANIFEST)} is not as it was written. Build the tables again.")
@@ -71,7 +87,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         if version < SCHEMA_VERSION:
             raise DatasetError(f"{folder} was built by an earlier version of quivo_frames. Build it again.")
         for name, facts in tables.items():
-            for file in manifests.files(facts):
+            for file in manifests.files_of_table(facts):
                 if sizes.get(file.file) != file.bytes:
                     told = f"{where.uri(file.file)} is missing or not the file of {name} that was built."
                     raise DatasetError(f"{told} Build it again.")
@@ -100,37 +116,37 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: there is no such table.
             DatasetError: the folder holds another dataset by now.
         """
-        if name not in REPORTS:
-            table(name)
-        if manifests.read(self.place) != self.manifest:
+        if name not in REPORT_TABLES:
+            table_named(name)
+        if manifests.read_manifest(self.place) != self.manifest:
             raise DatasetError(f"{self.address} was built anew since it was opened. Open it again.")
-        return self._scan(self.manifest["tables"][name])
+        return self._scan_files(self.manifest["tables"][name])
 
     def lineage(self, name: str) -> pl.LazyFrame | None:
         """Which answer each order was made from (`answers`), or the notes of each (`noticed`); None if nobody knows."""
         facts = self.manifest.get("lineage", {}).get(name)
-        return self._scan(facts) if facts else None
+        return self._scan_files(facts) if facts else None
 
     def files(self, name: str) -> list[str]:
         """The parquet files of a table, of `failures` or of `notes`, in the order of its rows: for any other tool."""
-        return self._files(self.manifest["tables"][name])
+        return self._file_uris(self.manifest["tables"][name])
 
-    def _files(self, facts: Mapping[str, Any]) -> list[str]:
-        return [self.place.uri(file.file) for file in manifests.files(facts)]
+    def _file_uris(self, facts: Mapping[str, Any]) -> list[str]:
+        return [self.place.uri(file.file) for file in manifests.files_of_table(facts)]
 
-    def _scan(self, facts: Mapping[str, Any]) -> pl.LazyFrame:
-        return pl.scan_parquet(self._files(facts), glob=False)
+    def _scan_files(self, facts: Mapping[str, Any]) -> pl.LazyFrame:
+        return pl.scan_parquet(self._file_uris(facts), glob=False)
 
-    def damaged(self) -> Iterator[str]:
+    def damaged_files(self) -> Iterator[str]:
         """The files that are not any more what was written, by their sha256."""
-        for file in manifests.named(self.manifest):
-            if self.place.digest(file.file) != file.sha256:
+        for file in manifests.list_files(self.manifest):
+            if self.place.file_digest(file.file) != file.sha256:
                 yield self.place.uri(file.file)
 
     @property
-    def scan(self) -> Scan:
+    def scan(self) -> LazyTables:
         """The tables as LazyFrames: `dataset.scan.shipments`."""
-        return Scan(self)
+        return LazyTables(self)
 
     def only(self, order_ids: Iterable[int]) -> Frames:
         """The rows of some orders alone, in memory; their failures too, but no notes, which are not told by order.
@@ -141,11 +157,11 @@ class Dataset(Mapping[str, pl.DataFrame]):
         wanted = pl.col(ORDER_ID.name).is_in(pl.Series(list(order_ids), dtype=pl.Int64).implode())
         names = [*TABLES, "failures"]
         *tables, failures = pl.collect_all([self.lazy(name).filter(wanted) for name in names])
-        return Frames(dict(zip(TABLES, tables, strict=True)), failures, report("notes", ()))
+        return Frames(dict(zip(TABLES, tables, strict=True)), failures, report_frame("notes", ()))
 
     def export(
         self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False
-    ) -> Exported:
+    ) -> ExportResult:
         """The tables, written to `out` as `to` says: parquet, delta, duckdb, excel or csv.
 
         `out` is a file or a folder, for parquet and delta also an address of an object store. What an earlier export
@@ -157,20 +173,18 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: the place holds something else, or a setting or a library is missing.
             ExportError: the place cannot be written; what it held is untouched.
         """
-        form, level = form_of(to), self.concealed_as(privacy)
-        _, facts = self._conceals(level)
-        return self.write_out(Export(form, _absolute(out), level, by_month, facts.get("key", "")))
+        form, level = parse_export_format(to), self.export_privacy(privacy)
+        _, facts = self._privacy_filter(level)
+        return self.write_export(RecordedExport(form, _absolute_address(out), level, by_month, facts.get("key", "")))
 
-    def concealed_as(self, privacy: str | None) -> Level:
+    def export_privacy(self, privacy: str | None) -> PrivacyLevel:
         """The level of privacy of an export: what was asked for, or what the tables have.
 
         Raises:
             ConfigError: the tables do not have any more what it would show.
         """
-        levels = list(Level)
-        if privacy is not None and privacy not in levels:
-            raise ConfigError(f"There is no level of privacy {privacy!r}. The levels are: {', '.join(levels)}.")
-        asked = self.level if privacy is None else Level(privacy)
+        levels = list(PrivacyLevel)
+        asked = self.level if privacy is None else privacy_level(privacy)
         if levels.index(asked) < levels.index(self.level):
             raise ConfigError(
                 f"The tables of {self.address} were built with --privacy {self.level}: there is nothing in them for "
@@ -179,80 +193,87 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return asked
 
     @property
-    def level(self) -> Level:
+    def level(self) -> PrivacyLevel:
         """How much of the personal values the tables hold."""
-        return Level(self.manifest.get("privacy", {}).get("level", Level.FULL))
+        return PrivacyLevel(self.manifest.get("privacy", {}).get("level", PrivacyLevel.FULL))
 
-    def write_out(self, export: Export, erased: Sequence[int] = ()) -> Exported:
+    def write_export(self, export: RecordedExport, erased_order_ids: Sequence[int] = ()) -> ExportResult:
         """The tables, written as an export says, and remembered; nothing of the orders `erased` stays behind.
 
         Raises:
             ConfigError, ExportError: as for `export`; also if the key of its pseudonyms is another one now.
         """
-        conceals, facts = self._conceals(self.concealed_as(export.privacy))
+        privacy_filter, facts = self._privacy_filter(self.export_privacy(export.privacy))
         if facts.get("key", "") != export.key:
             raise ConfigError("Its pseudonyms were made under another QUIVO_PSEUDONYM_KEY. Give that one.")
-        described = {name: Concealer(export.privacy).described(table) for name, table in TABLES.items()}
-        tables = {name: self.lazy(name).select(conceals.select(TABLES[name])) for name in TABLES}
-        outgoing = Outgoing(tables, described, self.name, self.manifest["version"], erased, " ".join(facts.values()))
+        described = {name: PrivacyFilter(export.privacy).filtered_table(table) for name, table in TABLES.items()}
+        tables = {name: self.lazy(name).select(privacy_filter.column_expressions(TABLES[name])) for name in TABLES}
+        outgoing = ExportJob(
+            tables, described, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values())
+        )
         self.exports()  # whether it can be remembered, before anything is written
         try:
-            exported = write(outgoing, export.form, export.out, by_month=export.by_month)
+            exported = export_tables(outgoing, export.form, export.out, by_month=export.by_month)
         except ConfigError:
             raise
         except BaseException:
-            if "://" in export.out or (export.form is Form.DELTA and Path(export.out).exists()):
-                self._remember(export)  # what was written before it was cut off stays there
+            if "://" in export.out or (export.form is ExportFormat.DELTA and Path(export.out).exists()):
+                self._record_export(export)  # what was written before it was cut off stays there
             raise
-        return exported._replace(told=[*exported.told, *self._remember(export)])
+        return exported._replace(told=[*exported.told, *self._record_export(export)])
 
-    def _conceals(self, level: Level) -> tuple[Concealer, Mapping[str, str]]:
-        """What conceals the tables to a level, and how they are concealed then."""
+    def _privacy_filter(self, level: PrivacyLevel) -> tuple[PrivacyFilter, Mapping[str, str]]:
+        """The filter that brings the tables to a level, and what an export says about the privacy of its result."""
         if level is self.level:
-            return Concealer(), self.manifest.get("privacy", Concealer().facts())
-        conceals = concealer(level)
-        return conceals, conceals.facts()
+            return PrivacyFilter(), self.manifest.get("privacy", PrivacyFilter().manifest_entry())
+        privacy_filter = privacy_filter_for(level)
+        return privacy_filter, privacy_filter.manifest_entry()
 
     @property
     def name(self) -> str:
         """What tells this state of the tables from another: the same tables have the same name."""
         tables = self.manifest["tables"]
-        digests = [file.sha256 for name in TABLES for file in manifests.files(tables[name])]
+        digests = [file.sha256 for name in TABLES for file in manifests.files_of_table(tables[name])]
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
-    def exports(self) -> list[Export]:
+    def exports(self) -> list[RecordedExport]:
         """The exports that were written from the tables of this folder, in order of time.
 
         Raises:
             DatasetError: the list of them is damaged.
         """
-        return self._exports(self.place.read(EXPORTS))
+        return self._parse_exports(self.place.read(EXPORTS))
 
-    def _exports(self, text: bytes | None) -> list[Export]:
+    def _parse_exports(self, text: bytes | None) -> list[RecordedExport]:
         if text is None:
             return []
         try:
             known = json.loads(text)
-            return [Export(**{**one, "form": Form(one["form"]), "privacy": Level(one["privacy"])}) for one in known]
+            return [
+                RecordedExport(**{**one, "form": ExportFormat(one["form"]), "privacy": PrivacyLevel(one["privacy"])})
+                for one in known
+            ]
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(
                 f"{self.place.uri(EXPORTS)} is damaged: it lists where these tables were exported to, so that orders "
                 "can be erased there. Take it from a backup, or delete it, and export again."
             ) from error
 
-    def _remember(self, export: Export) -> list[str]:
+    def _record_export(self, export: RecordedExport) -> list[str]:
         """Adds an export to those that are known; a sentence if it cannot."""
         file = self.place.uri(EXPORTS)
         try:
-            with urls.told(f"{file} cannot be written", "export again", failing=DatasetError):
+            with urls.explain_storage_errors(f"{file} cannot be written", "export again", error_class=DatasetError):
                 while True:  # until no other export ends at the same moment
                     before = self.place.read(EXPORTS)
-                    others = [one for one in self._exports(before) if (one.form, one.out) != (export.form, export.out)]
+                    others = [
+                        one for one in self._parse_exports(before) if (one.form, one.out) != (export.form, export.out)
+                    ]
                     known = json.dumps([one._asdict() for one in (*others, export)], indent=2).encode()
-                    if self.place.swap(EXPORTS, known, before):
+                    if self.place.compare_and_swap(EXPORTS, known, before):
                         return []
         except (OSError, QuivoError) as error:
-            told = reason(error) if isinstance(error, OSError) else str(error)
+            told = explain_disk_error(error) if isinstance(error, OSError) else str(error)
             return [f"{file} cannot be written ({told}): `forget` will not find this export. Keep it in mind."]
 
     @property
@@ -291,16 +312,16 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     def __repr__(self) -> str:
         rows = "\n".join(f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
-        return f"{self.address}: {self._headline()}\n{rows}"
+        return f"{self.address}: {self._summary_line()}\n{rows}"
 
-    def _headline(self) -> str:
+    def _summary_line(self) -> str:
         orders = self.manifest["orders"]
         return f"{orders['in']:,} orders in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
 
     def _repr_html_(self) -> str:
-        grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORTS).items())
+        grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORT_TABLES).items())
         rows = ((name, grain, self.counts()[name]) for name, grain in grains)
-        return face(f"{Path(self.address).name}: {self._headline()}", rows, ("table", "grain", "rows"))
+        return html_table(f"{Path(self.address).name}: {self._summary_line()}", rows, ("table", "grain", "rows"))
 
 
 def as_tables(given: TablesOrFolder) -> Mapping[str, pl.DataFrame]:
@@ -330,31 +351,31 @@ def as_tables(given: TablesOrFolder) -> Mapping[str, pl.DataFrame]:
     )
 
 
-class Scan:
+class LazyTables:
     """The tables of a dataset as LazyFrames, by name."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
 
     def __getattr__(self, name: str) -> pl.LazyFrame:
-        if name in TABLES or name in REPORTS:
+        if name in TABLES or name in REPORT_TABLES:
             return self._dataset.lazy(name)
         raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
 
     def __dir__(self) -> list[str]:
-        return [*TABLES, *REPORTS]
+        return [*TABLES, *REPORT_TABLES]
 
 
-def _no_dataset(where: Place) -> QuivoError:
+def _explain_missing_dataset(where: Place) -> QuivoError:
     """Why there is no dataset in a place."""
     there = where.read(MANIFEST)
-    if manifests.is_announced(there) or manifests.is_begun(where):
+    if manifests.is_commit_announced(there) or manifests.has_unfinished_build(where):
         return DatasetError(f"{where.address} is being built, or a build of it was cut off. Wait, or build it again.")
     told = f"there is no {MANIFEST} in it" if there is None else f"the {MANIFEST} in it is not one"
     return ConfigError(f"{where.address} is not a dataset of quivo_frames: {told}.")
 
 
-def _absolute(out: str | os.PathLike[str]) -> str:
+def _absolute_address(out: str | os.PathLike[str]) -> str:
     """Where an export goes, so that it is found again from any folder."""
     place = os.fspath(out)
     return place if "://" in place else str(Path(place).absolute())

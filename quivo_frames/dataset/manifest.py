@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.tables import REPORTS, SCHEMA_VERSION, TABLES
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES
 from quivo_frames.storage.place import Place
 
 MANIFEST = "manifest.json"
@@ -19,22 +19,22 @@ LOCK = ".lock"
 PARQUET, DELTA = "parquet", "delta"
 """What the tables of a dataset are: files, or files with the logs of Delta Lake."""
 _COMMITTING = "committing"
-_MARK = {"dataset": "quivo_frames"}
-_NAMES = "|".join((*TABLES, *REPORTS))
+_OWNER_MARK = {"dataset": "quivo_frames"}
+_NAMES = "|".join((*TABLES, *REPORT_TABLES))
 _UNFINISHED = r"\.[^/\s]+-"
 """How the name begins of a file that a killed process left half written."""
-_DELIVERED = rf"(?:{_NAMES})/(?:{_UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
-_BESIDE = rf"{_UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
-_AT_ONCE = rf"(?:{_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
-_LOGS = rf"(?:{_NAMES})/_delta_log/.*"
-_OURS = re.compile(f"{_DELIVERED}|{_BESIDE}|{_AT_ONCE}")
-_BEGUN = re.compile(f"{_DELIVERED}|{_BESIDE}|{_LOGS}|{re.escape(LOCK)}")
+_COMMITTED_FILE = rf"(?:{_NAMES})/(?:{_UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
+_TEMPORARY_FILE = rf"{_UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
+_FOLDER_FILE = rf"(?:{_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
+_DELTA_LOG_FILE = rf"(?:{_NAMES})/_delta_log/.*"
+_DATASET_FILE = re.compile(f"{_COMMITTED_FILE}|{_TEMPORARY_FILE}|{_FOLDER_FILE}")
+_BUILD_FILE = re.compile(f"{_COMMITTED_FILE}|{_TEMPORARY_FILE}|{_DELTA_LOG_FILE}|{re.escape(LOCK)}")
 
-Files = Sequence["Written"]
+TableFiles = Sequence["DatasetFile"]
 """The files of a table, in the order of its rows."""
 
 
-class Written(NamedTuple):
+class DatasetFile(NamedTuple):
     """A file of a dataset: its name from the folder on, its rows, its bytes, and the sha256 of these."""
 
     file: str
@@ -43,41 +43,41 @@ class Written(NamedTuple):
     sha256: str
 
 
-def read(place: Place) -> dict[str, Any] | None:
+def read_manifest(place: Place) -> dict[str, Any] | None:
     """The manifest of a place; None if there is none of ours."""
     try:
-        return parsed(place.read(MANIFEST))
+        return parse_manifest(place.read(MANIFEST))
     except OSError:
         return None
 
 
-def parsed(text: bytes | None) -> dict[str, Any] | None:
+def parse_manifest(text: bytes | None) -> dict[str, Any] | None:
     """What a manifest says of a dataset; None if it is none of ours."""
-    found = _loaded(text)
+    found = _load_json(text)
     if found is not None:
         found.pop(_COMMITTING, None)
     return found
 
 
-def announced(text: bytes | None, form: str, run: str) -> bytes:
+def announce_commit(text: bytes | None, form: str, run: str) -> bytes:
     """A manifest as it was, and that a run is about to commit to the logs of the tables."""
-    return json.dumps({**(parsed(text) or {**_MARK, "form": form}), _COMMITTING: run}, indent=2).encode()
+    return json.dumps({**(parse_manifest(text) or {**_OWNER_MARK, "form": form}), _COMMITTING: run}, indent=2).encode()
 
 
-def is_announced(text: bytes | None) -> bool:
+def is_commit_announced(text: bytes | None) -> bool:
     """Whether a manifest says that a run is about to commit, or was cut off while it did."""
-    return _COMMITTING in (_loaded(text) or {})
+    return _COMMITTING in (_load_json(text) or {})
 
 
-def _loaded(text: bytes | None) -> dict[str, Any] | None:
+def _load_json(text: bytes | None) -> dict[str, Any] | None:
     try:
         found = json.loads(text or b"")
     except ValueError:
         return None
-    return found if isinstance(found, dict) and _MARK.items() <= found.items() else None
+    return found if isinstance(found, dict) and _OWNER_MARK.items() <= found.items() else None
 
 
-def refuse_other_form(before: Mapping[str, Any], form: str, address: str) -> None:
+def refuse_other_format(before: Mapping[str, Any], form: str, address: str) -> None:
     """Refuses to put tables of one form in the place of those of another: a log must name no file that is gone.
 
     Raises:
@@ -91,48 +91,52 @@ def refuse_other_form(before: Mapping[str, Any], form: str, address: str) -> Non
         )
 
 
-def text(facts: Mapping[str, Any], tables: Mapping[str, Files], lineage: Mapping[str, Files]) -> bytes:
+def render_manifest(
+    facts: Mapping[str, Any], tables: Mapping[str, TableFiles], lineage: Mapping[str, TableFiles]
+) -> bytes:
     """A manifest: facts of the build, and which files hold each table."""
-    begin = {**_MARK, "schema_version": SCHEMA_VERSION}
-    of_files = {"tables": _listed(tables), "lineage": _listed(lineage)}
+    begin = {**_OWNER_MARK, "schema_version": SCHEMA_VERSION}
+    of_files = {"tables": _describe_files(tables), "lineage": _describe_files(lineage)}
     return json.dumps({**begin, **facts, **of_files}, indent=2, ensure_ascii=False).encode()
 
 
-def _listed(of: Mapping[str, Files]) -> dict[str, Any]:
-    return {name: {"rows": rows(files), "files": [file._asdict() for file in files]} for name, files in of.items()}
+def _describe_files(of: Mapping[str, TableFiles]) -> dict[str, Any]:
+    return {
+        name: {"rows": count_rows(files), "files": [file._asdict() for file in files]} for name, files in of.items()
+    }
 
 
-def rows(files: Files) -> int:
+def count_rows(files: TableFiles) -> int:
     """The rows of some files together."""
     return sum(file.rows for file in files)
 
 
-def files(facts: Mapping[str, Any]) -> Files:
+def files_of_table(facts: Mapping[str, Any]) -> TableFiles:
     """The files of a table, from what a manifest says of it."""
-    return [Written(**file) for file in facts["files"]]
+    return [DatasetFile(**file) for file in facts["files"]]
 
 
-def named(manifest: Mapping[str, Any] | None) -> Iterator[Written]:
+def list_files(manifest: Mapping[str, Any] | None) -> Iterator[DatasetFile]:
     """All files that a manifest names."""
     known = manifest or {}
     for facts in (*known.get("tables", {}).values(), *known.get("lineage", {}).values()):
-        yield from files(facts)
+        yield from files_of_table(facts)
 
 
-def is_ours(name: str) -> bool:
+def is_dataset_file(name: str) -> bool:
     """Whether a file is of a dataset, in whatever way it was written: what no manifest names is of no use then."""
-    return _OURS.fullmatch(name) is not None
+    return _DATASET_FILE.fullmatch(name) is not None
 
 
-def is_begun(place: Place) -> bool:
+def has_unfinished_build(place: Place) -> bool:
     """Whether there is something of a build that did not end, or not yet."""
-    names = [entry.name for entry in place.entries()]
-    return any(_BEGUN.fullmatch(name) or name.startswith(f"{BUILDING}/") for name in names)
+    names = [entry.name for entry in place.list_entries()]
+    return any(_BUILD_FILE.fullmatch(name) or name.startswith(f"{BUILDING}/") for name in names)
 
 
-def stranger(place: Place) -> str | None:
+def find_foreign_file(place: Place) -> str | None:
     """The name of a file that no build wrote, in a place without a manifest."""
-    names = [entry.name for entry in place.entries()]
+    names = [entry.name for entry in place.list_entries()]
     if any(name.startswith(f"{BUILDING}/") for name in names):  # a build was cut off while it moved its files
         return None
-    return next((name for name in names if not _BEGUN.fullmatch(name)), None)
+    return next((name for name in names if not _BUILD_FILE.fullmatch(name)), None)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quivo_frames.export.formats import Exported, Form, Outgoing
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.tables import SCHEMA_VERSION
 from quivo_frames.storage.atomic import new_folder
 
@@ -23,11 +23,11 @@ MARK = "export.json"
 """The file by which a folder is known to be an export."""
 GUARD = "'"
 _KIND = "quivo_frames csv"
-_RISKY = r"^['=+\-@\t\r\n\x00]"
-_INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
+_FORMULA_START = r"^['=+\-@\t\r\n\x00]"
+_INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
-def write(outgoing: Outgoing, out: str) -> Exported:
+def write_tables(outgoing: ExportJob, out: str) -> ExportResult:
     """The tables as OUT/<table>.csv, with OUT/export.json beside them.
 
     Raises:
@@ -37,27 +37,27 @@ def write(outgoing: Outgoing, out: str) -> Exported:
     rows, guarded = {}, 0
     with new_folder(Path(out), _is_ours) as folder:
         for name, frame in outgoing.tables.items():
-            rows[name], changed = _write_table(frame, folder / f"{name}.csv")
+            rows[name], changed = _write_csv_file(frame, folder / f"{name}.csv")
             guarded += changed
         facts = {
             "export": _KIND,
-            "tables": outgoing.name,
+            "tables": outgoing.snapshot_name,
             "version": outgoing.version,
             "schema_version": SCHEMA_VERSION,
             "rows": rows,
         }
         (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Exported(Form.CSV, out, rows, _told(guarded))
+    return ExportResult(ExportFormat.CSV, out, rows, _explain_changes(guarded))
 
 
-def _write_table(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
+def _write_csv_file(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
     """Writes a table; returns its rows, and how many texts got an apostrophe."""
     texts = pl.selectors.string()
-    risky = texts.str.contains(_RISKY)
+    risky = texts.str.contains(_FORMULA_START)
     guarded = frame.with_columns(pl.when(risky).then(GUARD + texts).otherwise(texts).name.keep())
     _, counted = pl.collect_all(
         [
-            guarded.sink_csv(file, line_terminator="\r\n", datetime_format=_INSTANT, lazy=True),
+            guarded.sink_csv(file, line_terminator="\r\n", datetime_format=_INSTANT_FORMAT, lazy=True),
             frame.select(pl.len().alias(""), risky.sum().cast(pl.Int64)),
         ]
     )
@@ -65,7 +65,7 @@ def _write_table(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
     return count, sum(changed)
 
 
-def _told(guarded: int) -> list[str]:
+def _explain_changes(guarded: int) -> list[str]:
     told = ["Excel takes CSV for another encoding, and ids for numbers: for Excel, export to excel."]
     if guarded:
         told.append(

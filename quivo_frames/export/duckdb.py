@@ -18,23 +18,23 @@ import duckdb
 import polars as pl
 
 from quivo_frames.errors import ExportError
-from quivo_frames.export.formats import Exported, Form, Outgoing
-from quivo_frames.export.sql import Dialect, quoted, tables_sql
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
+from quivo_frames.export.sql import Dialect, quote_identifier, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import SCHEMA_VERSION
-from quivo_frames.storage.atomic import FULL, new_file, reason
+from quivo_frames.storage.atomic import DISK_FULL, explain_disk_error, new_file
 
-STORAGE = "v1.0.0"
-_OURS = ("written_by", "quivo_frames")
+STORAGE_VERSION = "v1.0.0"
+_WRITTEN_BY = ("written_by", "quivo_frames")
 _MAGIC = slice(8, 12), b"DUCK"
-_ALONE: dict[str, str | bool | int | float | list[str]] = {
+_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
 """Nothing is ever taken from the network."""
 
 
-def write(outgoing: Outgoing, out: str) -> Exported:
+def write_tables(outgoing: ExportJob, out: str) -> ExportResult:
     """The tables as one DuckDB file, in the place of what an earlier export left there; its table `about` tells of it.
 
     Raises:
@@ -43,60 +43,71 @@ def write(outgoing: Outgoing, out: str) -> Exported:
         OSError: the disk refused.
     """
     rows = {}
-    with new_file(Path(out), _is_ours) as file, TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as beside:
+    with (
+        new_file(Path(out), _is_earlier_export) as file,
+        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as beside,
+    ):
         folder = Path(beside)
-        with _database(folder / file.name, out) as db:
-            db.execute(tables_sql(Dialect.DUCKDB, outgoing.described, references=False))
+        with _new_database(folder / file.name, out) as db:
+            db.execute(tables_sql(Dialect.DUCKDB, outgoing.definitions, references=False))
             for name, frame in outgoing.tables.items():
-                rows[name] = _fill(db, name, frame, folder / f"{name}.parquet")
+                rows[name] = _load_table(db, name, frame, folder / f"{name}.parquet")
             db.execute(views_sql())
-            _describe(db, outgoing)
+            _write_about_table(db, outgoing)
         (folder / file.name).rename(file)
     Path(f"{out}.wal").unlink(missing_ok=True)  # of the file that was replaced
-    return Exported(Form.DUCKDB, out, rows)
+    return ExportResult(ExportFormat.DUCKDB, out, rows)
 
 
 @contextmanager
-def _database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A new database, complete on the disk when the block ends well."""
-    config = _ALONE | {"temp_directory": str(file.with_name("spilled")), "storage_compatibility_version": STORAGE}
+    config = _OFFLINE | {
+        "temp_directory": str(file.with_name("spilled")),
+        "storage_compatibility_version": STORAGE_VERSION,
+    }
     try:
         with duckdb.connect(file, config=config) as db:
             yield db
             db.execute("CHECKPOINT")
     except duckdb.Error as error:
         # What DuckDB says of a value holds the value.
-        of_the_disk = isinstance(error, duckdb.IOException) or FULL in str(error)  # a commit may fail for it, too
-        told = reason(error) if of_the_disk else f"DuckDB refused them ({type(error).__name__})"
+        of_the_disk = isinstance(error, duckdb.IOException) or DISK_FULL in str(error)  # a commit may fail for it, too
+        told = explain_disk_error(error) if of_the_disk else f"DuckDB refused them ({type(error).__name__})"
         raise ExportError(
             f"The tables cannot be written to {out}: {told}. What was there before is untouched. Make room or give "
             "another place, and export again."
         ) from error
 
 
-def _fill(db: duckdb.DuckDBPyConnection, name: str, frame: pl.LazyFrame, passed: Path) -> int:
+def _load_table(db: duckdb.DuckDBPyConnection, name: str, frame: pl.LazyFrame, passed: Path) -> int:
     frame.sink_parquet(passed, compression="lz4")
-    insert = f"INSERT INTO {quoted(name)} SELECT * FROM read_parquet(?)"  # noqa: S608 - names of the catalogue
+    insert = f"INSERT INTO {quote_identifier(name)} SELECT * FROM read_parquet(?)"  # noqa: S608 - names of the catalogue
     (count,) = db.execute(insert, [str(passed)]).fetchall()[0]
     passed.unlink()
     return int(count)
 
 
-def _describe(db: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> None:
-    facts = [_OURS, ("version", outgoing.version), ("schema_version", str(SCHEMA_VERSION)), ("name", outgoing.name)]
+def _write_about_table(db: duckdb.DuckDBPyConnection, outgoing: ExportJob) -> None:
+    facts = [
+        _WRITTEN_BY,
+        ("version", outgoing.version),
+        ("schema_version", str(SCHEMA_VERSION)),
+        ("name", outgoing.snapshot_name),
+    ]
     db.execute("CREATE TABLE about (fact VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)")
     db.execute("COMMENT ON TABLE about IS 'What this file is. The same tables have the same name. Times are UTC.'")
     db.executemany("INSERT INTO about VALUES (?, ?)", facts)
 
 
-def _is_ours(file: Path) -> bool:
+def _is_earlier_export(file: Path) -> bool:
     place, magic = _MAGIC
     with file.open("rb") as stream:
         if stream.read(place.stop)[place] != magic:
             return False
     try:
-        with duckdb.connect(file, read_only=True, config=_ALONE) as db:
-            return db.execute("SELECT value FROM about WHERE fact = ?", _OURS[:1]).fetchone() == _OURS[1:]
+        with duckdb.connect(file, read_only=True, config=_OFFLINE) as db:
+            return db.execute("SELECT value FROM about WHERE fact = ?", _WRITTEN_BY[:1]).fetchone() == _WRITTEN_BY[1:]
     except (duckdb.CatalogException, duckdb.BinderException):
         return False
     except duckdb.Error as error:

@@ -25,35 +25,35 @@ from xlsxwriter.utility import xl_range
 from xlsxwriter.worksheet import Worksheet
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.formats import Exported, Form, Outgoing
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import SCHEMA_VERSION, Column, Table
 from quivo_frames.storage.atomic import new_file
 
-ROWS = 1_048_575
+MAX_ROWS = 1_048_575
 """Rows that a sheet takes below its header."""
-LONGEST = 32_767
+MAX_CELL_UNITS = 32_767
 """UTF-16 units that a cell takes."""
-BATCH = 1_000
+BATCH_ROWS = 1_000
 """Rows in memory at a time."""
-ABOUT, COLUMNS, LONG = "about", "columns", "long_texts"
+ABOUT_SHEET, COLUMNS_SHEET, LONG_TEXTS_SHEET = "about", "columns", "long_texts"
 """The sheets beside those of the tables."""
-_OURS, _PROPERTIES = "quivo_frames", "docProps/custom.xml"
+_WRITER_PROPERTY, _PROPERTIES_FILE = "quivo_frames", "docProps/custom.xml"
 
-_DIGITS = 15
+_MAX_DIGITS = 15
 _SMALLEST, _LARGEST = 2.2251e-308, 9.99999999999999e307
 _FIRST_DAY = date(1900, 3, 1)
 """The first that Excel counts right: it holds 1900 for a leap year."""
-_DAY_0 = 25_569
+_EPOCH_SERIAL = 25_569
 """1970-01-01 as Excel counts days."""
-_DAY = 86_400_000
+_DAY_MILLISECONDS = 86_400_000
 _WIDEST, _NARROWEST = 48, 9
 
-_NUMBER = f"Numbers of more than {_DIGITS} digits, or beyond Excel's range, stand as text"
+_NUMBER = f"Numbers of more than {_MAX_DIGITS} digits, or beyond Excel's range, stand as text"
 _TIME = "Times finer than a millisecond, or before 1900-03-01, stand as text (ISO 8601)"
 _EARLY = "Days before 1900-03-01 stand as text (ISO 8601)"
 _CODED = "Texts hold characters as codes, for XML has no place for them: Excel shows the character, others the code"
-_CUT = f"Texts longer than a cell takes stand in parts in the sheet {LONG}"
+_CUT = f"Texts longer than a cell takes stand in parts in the sheet {LONG_TEXTS_SHEET}"
 _CODES = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]|_x[0-9a-fA-F]{4}_"
 
 _MEANING = (
@@ -61,181 +61,183 @@ _MEANING = (
     "Ids, keys and codes are text, so that no digit is lost. An empty cell is no value.",
     "Keys are addresses: 1001/0/2 is order 1001, fulfillment order 0, shipment 2, counted from 0.",
     "Rows of two sheets belong together where a key column that they share has the same value.",
-    f"The sheet {COLUMNS} tells what each column means.",
+    f"The sheet {COLUMNS_SHEET} tells what each column means.",
 )
 
 
-class _Form(NamedTuple):
+class _CellStyle(NamedTuple):
     """How the values of a column stand in cells: as `cell`, or as `text` where that would change one of them."""
 
     cell: pl.Expr
-    named: str
+    label: str
     """What the dictionary calls it."""
-    format: str | None = None
+    number_format: str | None = None
     width: float | None = None
-    text: pl.Expr | None = None
-    why: str = ""
+    text_instead: pl.Expr | None = None
+    reason: str = ""
 
 
-def _form(column: Column) -> _Form:
+def _cell_style(column: Column) -> _CellStyle:
     value = pl.col(column.name)
     match column.kind:
         case Kind.FLAG:
-            return _Form(value, "true or false", width=8)
+            return _CellStyle(value, "true or false", width=8)
         case Kind.INSTANT:
             fits = (value.dt.date() >= _FIRST_DAY) & (value.dt.epoch("us") % 1_000 == 0)
-            serial = value.dt.epoch("ms") / _DAY + _DAY_0
+            serial = value.dt.epoch("ms") / _DAY_MILLISECONDS + _EPOCH_SERIAL
             iso = value.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
-            return _either(fits, serial, iso, "date and time, UTC", 'yyyy-mm-dd hh:mm:ss" UTC"', 24, _TIME)
+            return _value_or_text(fits, serial, iso, "date and time, UTC", 'yyyy-mm-dd hh:mm:ss" UTC"', 24, _TIME)
         case Kind.DAY:
-            serial = (value.cast(pl.Int32) + _DAY_0).cast(pl.Float64)
-            return _either(value >= _FIRST_DAY, serial, value.dt.strftime("%Y-%m-%d"), "date", "yyyy-mm-dd", 11, _EARLY)
+            serial = (value.cast(pl.Int32) + _EPOCH_SERIAL).cast(pl.Float64)
+            return _value_or_text(
+                value >= _FIRST_DAY, serial, value.dt.strftime("%Y-%m-%d"), "date", "yyyy-mm-dd", 11, _EARLY
+            )
         case Kind.TEXT | Kind.JSON:
-            return _Form(value, "text", "@")
+            return _CellStyle(value, "text", "@")
         case Kind.INT64 if column.name.endswith("_id"):
-            return _Form(value.cast(pl.String), "id, as text", "@")
+            return _CellStyle(value.cast(pl.String), "id, as text", "@")
         case _:
             text = value.cast(pl.String)
             digits = text.str.replace(r"e.*", "").str.replace_all(r"[-.]", "").str.strip_chars("0").str.len_bytes()
             number = text.cast(pl.Float64)
             reach = (number == 0) | number.abs().is_between(_SMALLEST, _LARGEST)
             shown = "#,##0.00##" if column.kind is Kind.MONEY else None
-            return _either((digits <= _DIGITS) & reach, number, text, "number", shown, 12, _NUMBER)
+            return _value_or_text((digits <= _MAX_DIGITS) & reach, number, text, "number", shown, 12, _NUMBER)
 
 
-def _either(
+def _value_or_text(
     fits: pl.Expr, cell: pl.Expr, text: pl.Expr, named: str, format_: str | None, width: float, why: str
-) -> _Form:
-    return _Form(pl.when(fits).then(cell), named, format_, width, pl.when(~fits).then(text), why)
+) -> _CellStyle:
+    return _CellStyle(pl.when(fits).then(cell), named, format_, width, pl.when(~fits).then(text), why)
 
 
-def write(outgoing: Outgoing, out: str) -> Exported:
+def write_tables(outgoing: ExportJob, out: str) -> ExportResult:
     """The tables as the sheets of one file, after the sheets `about` and `columns`.
 
     Raises:
         ConfigError: a table has more rows than a sheet takes, or the file was not written by quivo_frames.
         OSError: the disk refused.
     """
-    rows = {name: _rows(frame) for name, frame in outgoing.tables.items()}
+    rows = {name: _count_rows(frame) for name, frame in outgoing.tables.items()}
     for name, count in rows.items():
-        if count > ROWS:
+        if count > MAX_ROWS:
             raise ConfigError(
-                f"{name} has {count:,} rows, and a sheet of Excel takes {ROWS:,}. Nothing was written. Export to "
+                f"{name} has {count:,} rows, and a sheet of Excel takes {MAX_ROWS:,}. Nothing was written. Export to "
                 "duckdb, parquet or csv, or build tables of fewer orders."
             )
-    with new_file(Path(out), _is_ours) as file, _workbook(file, outgoing.name) as workbook:
-        book = _Book(workbook, outgoing, rows)
-        book.write()
-    return Exported(Form.EXCEL, out, rows, book.told())
+    with new_file(Path(out), _is_earlier_export) as file, _open_workbook(file, outgoing.snapshot_name) as workbook:
+        book = _WorkbookWriter(workbook, outgoing, rows)
+        book.write_sheets()
+    return ExportResult(ExportFormat.EXCEL, out, rows, book.explain_changes())
 
 
-def _rows(frame: pl.LazyFrame) -> int:
+def _count_rows(frame: pl.LazyFrame) -> int:
     counted: int = frame.select(pl.len()).collect().item()
     return counted
 
 
-def _is_ours(file: Path) -> bool:
+def _is_earlier_export(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
-            return f'name="{_OURS}"'.encode() in archive.read(_PROPERTIES)
+            return f'name="{_WRITER_PROPERTY}"'.encode() in archive.read(_PROPERTIES_FILE)
     except (zipfile.BadZipFile, KeyError):
         return False
 
 
-class _Sheet(Worksheet):  # type: ignore[misc]  # has no types
+class _PlainTextSheet(Worksheet):  # type: ignore[misc]  # has no types
     """A sheet in which text is never markup: xlsxwriter takes one that looks like <r>…</r> for its own."""
 
     def _xml_rich_inline_string(self, string: str, attributes: Any = ()) -> None:
         self._xml_inline_string(string, True, attributes)
 
 
-class _Book:
+class _WorkbookWriter:
     """The sheets of one file, and what in them is not as it was."""
 
-    def __init__(self, workbook: Workbook, outgoing: Outgoing, rows: Mapping[str, int]) -> None:
+    def __init__(self, workbook: Workbook, outgoing: ExportJob, rows: Mapping[str, int]) -> None:
         self._workbook = workbook
         self._outgoing = outgoing
         self._rows = rows
         self._changes: Counter[tuple[str, str, str]] = Counter()
         """How many values of a table and a column stand otherwise, and why."""
-        self._long: tuple[Worksheet, int] | None = None
+        self._next_long_row: tuple[Worksheet, int] | None = None
         self._formats: dict[str | None, Any] = {None: None}
         self._bold = workbook.add_format({"bold": True, "bottom": 1})
 
-    def write(self) -> None:
-        about, columns = self._sheet(ABOUT), self._sheet(COLUMNS)
+    def write_sheets(self) -> None:
+        about, columns = self._add_sheet(ABOUT_SHEET), self._add_sheet(COLUMNS_SHEET)
         for name, frame in self._outgoing.tables.items():
-            self._write_table(self._outgoing.described[name], frame)
+            self._write_table(self._outgoing.definitions[name], frame)
         self._write_about(about)
         self._write_columns(columns)
 
-    def told(self) -> list[str]:
+    def explain_changes(self) -> list[str]:
         """A sentence for each kind of change."""
         found: dict[str, list[int]] = {}
         for (why, _, _), count in sorted(self._changes.items()):
             found.setdefault(why, []).append(count)
         return [
-            f"{why}: {sum(counts):,} in {len(counts)} column{'s' * (len(counts) > 1)}, told in the sheet {ABOUT}."
+            f"{why}: {sum(counts):,} in {len(counts)} column{'s' * (len(counts) > 1)}, told in the sheet {ABOUT_SHEET}."
             for why, counts in found.items()
         ]
 
-    def _sheet(self, name: str) -> Worksheet:
-        return self._workbook.add_worksheet(name, worksheet_class=_Sheet)
+    def _add_sheet(self, name: str) -> Worksheet:
+        return self._workbook.add_worksheet(name, worksheet_class=_PlainTextSheet)
 
-    def _format(self, shown: str | None) -> Any:
+    def _cell_format(self, shown: str | None) -> Any:
         if shown not in self._formats:
             self._formats[shown] = self._workbook.add_format({"num_format": shown})
         return self._formats[shown]
 
     def _write_table(self, table: Table, frame: pl.LazyFrame) -> None:
-        sheet = self._sheet(table.name)
-        forms = [_form(column) for column in table.columns]
+        sheet = self._add_sheet(table.name)
+        forms = [_cell_style(column) for column in table.columns]
         last_row, last_column = self._rows[table.name], len(forms) - 1
-        self._header(sheet, [column.name for column in table.columns], last_row)
+        self._write_header(sheet, [column.name for column in table.columns], last_row)
         sheet.ignore_errors({"number_stored_as_text": xl_range(0, 0, last_row, last_column)})
-        writers = [self._writer(sheet, table, place, form) for place, form in enumerate(forms)]
+        writers = [self._cell_writer(sheet, table, place, form) for place, form in enumerate(forms)]
         at = 1
-        for batch in frame.collect_batches(chunk_size=BATCH, maintain_order=True):
+        for batch in frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
             columns = [
-                self._cells(table, batch, column, form) for column, form in zip(table.columns, forms, strict=True)
+                self._cell_values(table, batch, column, form) for column, form in zip(table.columns, forms, strict=True)
             ]
             if at == 1:
-                self._widths(sheet, table, forms, columns)
+                self._set_widths(sheet, table, forms, columns)
             for row, cells in enumerate(zip(*columns, strict=True), at):
                 for write, cell in zip(writers, cells, strict=True):
                     if cell is not None:
                         write(row, cell)
             at += batch.height
 
-    def _cells(self, table: Table, batch: pl.DataFrame, column: Column, form: _Form) -> list[Any]:
+    def _cell_values(self, table: Table, batch: pl.DataFrame, column: Column, form: _CellStyle) -> list[Any]:
         """The values of a column as they go to cells; counts those that stand otherwise."""
         cells = batch.select(form.cell).to_series()
-        if form.format == "@":
-            self._count(_CODED, table, column, int(cells.str.contains(_CODES).sum()))
-        if form.text is None:
+        if form.number_format == "@":
+            self._count_changes(_CODED, table, column, int(cells.str.contains(_CODES).sum()))
+        if form.text_instead is None:
             return cells.to_list()
-        texts = batch.select(form.text).to_series()
+        texts = batch.select(form.text_instead).to_series()
         others = len(texts) - texts.null_count()
-        self._count(form.why, table, column, others)
+        self._count_changes(form.reason, table, column, others)
         if not others:
             return cells.to_list()
         return [text if cell is None else cell for cell, text in zip(cells, texts, strict=True)]
 
-    def _count(self, why: str, table: Table, column: Column, count: int) -> None:
+    def _count_changes(self, why: str, table: Table, column: Column, count: int) -> None:
         if count:
             self._changes[why, table.name, column.name] += count
 
-    def _writer(self, sheet: Worksheet, table: Table, place: int, form: _Form) -> Callable[[int, Any], None]:
+    def _cell_writer(self, sheet: Worksheet, table: Table, place: int, form: _CellStyle) -> Callable[[int, Any], None]:
         """Writes one cell of a column."""
-        format_, as_text = self._format(form.format), self._format("@")
+        format_, as_text = self._cell_format(form.number_format), self._cell_format("@")
         column = table.columns[place]
 
         def text(row: int, value: str) -> None:
-            if len(value) > LONGEST // 2 and len(value.encode("utf-16-le")) // 2 > LONGEST:
-                value = self._keep_long(table, column, row, value)
+            if len(value) > MAX_CELL_UNITS // 2 and len(value.encode("utf-16-le")) // 2 > MAX_CELL_UNITS:
+                value = self._move_long_text(table, column, row, value)
             sheet.write_string(row, place, value, as_text)
 
-        if form.format == "@":
+        if form.number_format == "@":
             return text
         if column.kind is Kind.FLAG:
             return lambda row, value: sheet.write_boolean(row, place, value)
@@ -248,46 +250,46 @@ class _Book:
 
         return number
 
-    def _keep_long(self, table: Table, column: Column, row: int, value: str) -> str:
+    def _move_long_text(self, table: Table, column: Column, row: int, value: str) -> str:
         """Writes a text in parts, and returns what stands in its own cell."""
-        if self._long is None:
-            self._long = (self._sheet(LONG), 1)
-            self._header(self._long[0], ["table", "row", "column", "part", "text"], ROWS)
-        sheet, first = self._long
-        step = LONGEST // 2  # characters, which are two UTF-16 units at the most
+        if self._next_long_row is None:
+            self._next_long_row = (self._add_sheet(LONG_TEXTS_SHEET), 1)
+            self._write_header(self._next_long_row[0], ["table", "row", "column", "part", "text"], MAX_ROWS)
+        sheet, first = self._next_long_row
+        step = MAX_CELL_UNITS // 2  # characters, which are two UTF-16 units at the most
         parts = [value[at : at + step] for at in range(0, len(value), step)]
         for at, part in enumerate(parts):
-            self._write_line(sheet, first + at, (table.name, row + 1, column.name, at + 1, part), self._format("@"))
-        self._long = (sheet, first + len(parts))
-        self._count(_CUT, table, column, 1)
-        return f"[{len(value):,} characters: sheet {LONG}, from row {first + 1}, {len(parts)} parts]"
+            self._write_row(sheet, first + at, (table.name, row + 1, column.name, at + 1, part), self._cell_format("@"))
+        self._next_long_row = (sheet, first + len(parts))
+        self._count_changes(_CUT, table, column, 1)
+        return f"[{len(value):,} characters: sheet {LONG_TEXTS_SHEET}, from row {first + 1}, {len(parts)} parts]"
 
-    def _header(self, sheet: Worksheet, names: Sequence[str], rows: int) -> None:
-        self._write_line(sheet, 0, names, self._bold)
+    def _write_header(self, sheet: Worksheet, names: Sequence[str], rows: int) -> None:
+        self._write_row(sheet, 0, names, self._bold)
         sheet.autofilter(0, 0, rows, len(names) - 1)
         sheet.freeze_panes(1, 1)
 
-    def _write_line(self, sheet: Worksheet, row: int, cells: Sequence[str | int], format_: Any = None) -> None:
+    def _write_row(self, sheet: Worksheet, row: int, cells: Sequence[str | int], format_: Any = None) -> None:
         for place, cell in enumerate(cells):
             if isinstance(cell, int):
                 sheet.write_number(row, place, cell, format_)
             else:
                 sheet.write_string(row, place, cell, format_)
 
-    def _widths(self, sheet: Worksheet, table: Table, forms: list[_Form], columns: list[list[Any]]) -> None:
+    def _set_widths(self, sheet: Worksheet, table: Table, forms: list[_CellStyle], columns: list[list[Any]]) -> None:
         for place, (column, form, cells) in enumerate(zip(table.columns, forms, columns, strict=True)):
             longest = form.width or max((len(cell) for cell in cells if cell is not None), default=0) + 1
             header = len(column.name) + 4  # and the arrow of the filter
             sheet.set_column(place, place, min(max(longest, header, _NARROWEST), _WIDEST))
 
     def _write_about(self, sheet: Worksheet) -> None:
-        version, name = self._outgoing.version, self._outgoing.name
+        version, name = self._outgoing.version, self._outgoing.snapshot_name
         facts = (
             f"Orders of Quivo as tables, written by quivo_frames {version}, schema version {SCHEMA_VERSION}.",
             f"Name of these tables: {name}. The same tables have the same name.",
             *_MEANING,
         )
-        tables = [(name, table.grain, self._rows[name]) for name, table in self._outgoing.described.items()]
+        tables = [(name, table.grain, self._rows[name]) for name, table in self._outgoing.definitions.items()]
         changes = [(f"{table}.{column}", why, n) for (why, table, column), n in sorted(self._changes.items())]
         row = 0
         for fact in facts:
@@ -300,25 +302,25 @@ class _Book:
         for head, lines in parts:
             for line, format_ in [(head, self._bold), *((line, None) for line in lines)]:
                 row += 1
-                self._write_line(sheet, row, line, format_)
+                self._write_row(sheet, row, line, format_)
             row += 1
         for place, width in enumerate((44, 90, 12)):
             sheet.set_column(place, place, width)
 
     def _write_columns(self, sheet: Worksheet) -> None:
         lines = [
-            (name, column.name, column.sentence, column.unit or "", _form(column).named, str(column.privacy))
-            for name, table in self._outgoing.described.items()
+            (name, column.name, column.sentence, column.unit or "", _cell_style(column).label, str(column.privacy))
+            for name, table in self._outgoing.definitions.items()
             for column in table.columns
         ]
-        self._header(sheet, ("table", "column", "meaning", "unit", "stands as", "privacy"), len(lines))
+        self._write_header(sheet, ("table", "column", "meaning", "unit", "stands as", "privacy"), len(lines))
         for row, line in enumerate(lines, 1):
-            self._write_line(sheet, row, line)
+            self._write_row(sheet, row, line)
         for place, width in enumerate((24, 36, 72, 30, 20, 12)):
             sheet.set_column(place, place, width)
 
 
-class _Stream(io.FileIO):
+class _FailOnceFile(io.FileIO):
     """A file that complains once: xlsxwriter leaves its archive open when the disk refuses, which would try again."""
 
     _refused = False
@@ -334,11 +336,11 @@ class _Stream(io.FileIO):
 
 
 @contextmanager
-def _workbook(file: Path, name: str) -> Iterator[Workbook]:
+def _open_workbook(file: Path, name: str) -> Iterator[Workbook]:
     """A workbook whose sheets wait in files beside it, written when the block ends well; it tells no person or time."""
     with (
         TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as beside,
-        io.BufferedWriter(_Stream(file, "w")) as stream,
+        io.BufferedWriter(_FailOnceFile(file, "w")) as stream,
     ):
         options = {
             "constant_memory": True, "tmpdir": beside, "use_zip64": True,
@@ -346,7 +348,7 @@ def _workbook(file: Path, name: str) -> Iterator[Workbook]:
         }  # fmt: skip
         workbook = Workbook(stream, options)
         workbook.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC)})
-        workbook.set_custom_property(_OURS, name)
+        workbook.set_custom_property(_WRITER_PROPERTY, name)
         refused = None
         try:
             yield workbook

@@ -15,12 +15,12 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError
 from quivo_frames.model.tables import Table
-from quivo_frames.storage.atomic import reason
+from quivo_frames.storage.atomic import explain_disk_error
 
 _EXTRA = "export"
 
 
-class Form(StrEnum):
+class ExportFormat(StrEnum):
     """What an export is written as; each is a room."""
 
     PARQUET = "parquet"
@@ -30,7 +30,7 @@ class Form(StrEnum):
     CSV = "csv"
 
 
-class Outgoing(NamedTuple):
+class ExportJob(NamedTuple):
     """The tables on their way: their rows, their descriptions, and what they are called.
 
     `tables` has the columns of `described`, in its order. `name` tells one state of a dataset from another: the same
@@ -39,17 +39,17 @@ class Outgoing(NamedTuple):
     """
 
     tables: Mapping[str, pl.LazyFrame]
-    described: Mapping[str, Table]
-    name: str
+    definitions: Mapping[str, Table]
+    snapshot_name: str
     version: str
-    erased: Sequence[int] = ()
+    erased_order_ids: Sequence[int] = ()
     privacy: str = "full"
 
 
-class Exported(NamedTuple):
+class ExportResult(NamedTuple):
     """What was written: where to, the rows of each table, and what its reader should know, a sentence each."""
 
-    form: Form
+    form: ExportFormat
     out: str
     rows: Mapping[str, int]
     told: Sequence[str] = ()
@@ -59,18 +59,18 @@ class Exported(NamedTuple):
         return "\n".join([*lines, *(f"  {sentence}" for sentence in self.told)])
 
 
-def form_of(name: str) -> Form:
+def parse_export_format(name: str) -> ExportFormat:
     """The form of that name.
 
     Raises:
         ConfigError: there is none.
     """
-    if name not in list(Form):
-        raise ConfigError(f"There is no form of export {name!r}. The forms are: {', '.join(Form)}.")
-    return Form(name)
+    if name not in list(ExportFormat):
+        raise ConfigError(f"There is no form of export {name!r}. The forms are: {', '.join(ExportFormat)}.")
+    return ExportFormat(name)
 
 
-def room_of(form: Form) -> ModuleType:
+def load_writer_module(form: ExportFormat) -> ModuleType:
     """The module that writes a form.
 
     Raises:
@@ -82,7 +82,7 @@ def room_of(form: Form) -> ModuleType:
         raise ConfigError(f"{form} needs {error.name}. Install it: pip install 'quivo-frames[{_EXTRA}]'.") from error
 
 
-def write(outgoing: Outgoing, form: Form, out: str, *, by_month: bool = False) -> Exported:
+def export_tables(outgoing: ExportJob, form: ExportFormat, out: str, *, by_month: bool = False) -> ExportResult:
     """Writes tables to a place, which then holds them whole, or is as it was before.
 
     `out` is a file or a folder; for parquet and Delta also an address of an object store (s3://, gs://, az://).
@@ -92,24 +92,24 @@ def write(outgoing: Outgoing, form: Form, out: str, *, by_month: bool = False) -
         ConfigError: the place holds something else, the form does not fit the place, or its library is missing.
         ExportError: the place cannot be written.
     """
-    if by_month and form is not Form.PARQUET:
+    if by_month and form is not ExportFormat.PARQUET:
         raise ConfigError("By month is a way of parquet exports. Leave it out, or export to parquet.")
-    if "://" in out and form not in (Form.PARQUET, Form.DELTA):
+    if "://" in out and form not in (ExportFormat.PARQUET, ExportFormat.DELTA):
         raise ConfigError(f"{form} is written to this machine's disk alone. For {out}, export to parquet or delta.")
-    room = room_of(form)
+    room = load_writer_module(form)
     options = {"by_month": True} if by_month else {}
     try:
-        exported: Exported = room.write(outgoing, out, **options)
+        exported: ExportResult = room.write_tables(outgoing, out, **options)
     except QuivoError:
         raise
     except OSError as error:
         raise ExportError(
-            f"The tables cannot be written to {out}: {reason(error)}. What was there before is untouched. "
+            f"The tables cannot be written to {out}: {explain_disk_error(error)}. What was there before is untouched. "
             "Make room or give another place, and export again."
         ) from error
     except pl.exceptions.PolarsError as error:  # its text may hold a value
         full = "No space left" in str(error)
-        told = reason(error) if full else f"they cannot be read or written ({type(error).__name__})"
+        told = explain_disk_error(error) if full else f"they cannot be read or written ({type(error).__name__})"
         raise ExportError(
             f"The tables were not exported to {out}: {told}. What was there before is untouched. Make room, or look "
             "with `quivo-frames check` whether the tables are damaged, and export again."

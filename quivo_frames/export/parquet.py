@@ -23,23 +23,25 @@ from typing import Any
 import polars as pl
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.formats import Exported, Form, Outgoing
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, Column
 from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import new_folder
-from quivo_frames.storage.parquet import sink
+from quivo_frames.storage.parquet import write_parquet_table
 
 MARKER = "export.json"
-MONTH = Column("order_month", Kind.TEXT, "Month of the order's date in UTC, as 2026-06; null for orders without one.")
-FOLDER = "month"
+ORDER_MONTH = Column(
+    "order_month", Kind.TEXT, "Month of the order's date in UTC, as 2026-06; null for orders without one."
+)
+MONTH_FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 """What Hive, and all that reads its folders, calls null."""
 _KIND = "quivo_frames parquet"
 _AFTER = "Files that were written already stay; the same export again replaces all of them."
 
 
-def write(outgoing: Outgoing, out: str, by_month: bool = False) -> Exported:
+def write_tables(outgoing: ExportJob, out: str, by_month: bool = False) -> ExportResult:
     """The tables as parquet files, in the place of what an earlier export left there.
 
     Raises:
@@ -52,52 +54,60 @@ def write(outgoing: Outgoing, out: str, by_month: bool = False) -> Exported:
                 f"By month, an export must remove months that are gone, and in {out} it cannot. "
                 "Leave out by month, export to delta, or export to a folder and copy that."
             )
-        return _to_store(outgoing, out)
+        return _write_to_store(outgoing, out)
     with new_folder(Path(out), _is_ours) as folder:
-        rows = (_by_month if by_month else _flat)(outgoing, folder)
-        (folder / MARKER).write_text(json.dumps(_facts(outgoing, rows)), encoding="utf-8")
-    return Exported(Form.PARQUET, out, rows)
+        rows = (_write_months if by_month else _write_files)(outgoing, folder)
+        (folder / MARKER).write_text(json.dumps(_marker_facts(outgoing, rows)), encoding="utf-8")
+    return ExportResult(ExportFormat.PARQUET, out, rows)
 
 
-def _flat(outgoing: Outgoing, place: Path | str) -> dict[str, int]:
-    described = outgoing.described
-    return {name: sink(rows, f"{place}/{name}.parquet", described[name]) for name, rows in outgoing.tables.items()}
+def _write_files(outgoing: ExportJob, place: Path | str) -> dict[str, int]:
+    described = outgoing.definitions
+    return {
+        name: write_parquet_table(rows, f"{place}/{name}.parquet", described[name])
+        for name, rows in outgoing.tables.items()
+    }
 
 
-def _by_month(outgoing: Outgoing, folder: Path) -> dict[str, int]:
+def _write_months(outgoing: ExportJob, folder: Path) -> dict[str, int]:
     """Writes each table by the months of its orders; the rows of each."""
-    month = pl.col("order_date").dt.strftime("%Y-%m").alias(MONTH.name)
+    month = pl.col("order_date").dt.strftime("%Y-%m").alias(ORDER_MONTH.name)
     months = outgoing.tables["orders"].select(ORDER_ID.name, month)
     counts = {}
     for name, rows in outgoing.tables.items():
-        described = outgoing.described[name]
-        dated = replace(described, columns=(*described.columns, MONTH))
+        described = outgoing.definitions[name]
+        dated = replace(described, columns=(*described.columns, ORDER_MONTH))
         with_month = rows.join(months, on=ORDER_ID.name, how="left", maintain_order="left")
-        counts[name] = sink(with_month, _months_of(name, folder), dated)
+        counts[name] = write_parquet_table(with_month, _partition_by_month(name, folder), dated)
         if not counts[name]:
-            undated = folder / _file(name, None)
+            undated = folder / _month_file(name, None)
             undated.parent.mkdir(parents=True)
-            sink(dated.empty().lazy(), undated, dated)
+            write_parquet_table(dated.empty_frame().lazy(), undated, dated)
     return counts
 
 
-def _months_of(name: str, folder: Path) -> pl.PartitionBy:
+def _partition_by_month(name: str, folder: Path) -> pl.PartitionBy:
     return pl.PartitionBy(
         folder,
-        key=MONTH.name,
+        key=ORDER_MONTH.name,
         include_key=True,
-        file_path_provider=lambda place: _file(name, place.partition_keys.item()),
+        file_path_provider=lambda place: _month_file(name, place.partition_keys.item()),
         approximate_bytes_per_file=None,  # one file a month, whatever its size: its name stays the same
     )
 
 
-def _file(name: str, month: str | None) -> str:
-    return f"{name}/{FOLDER}={month or NO_MONTH}/{name}.parquet"
+def _month_file(name: str, month: str | None) -> str:
+    return f"{name}/{MONTH_FOLDER}={month or NO_MONTH}/{name}.parquet"
 
 
-def _facts(outgoing: Outgoing, rows: Mapping[str, int] | None) -> dict[str, Any]:
+def _marker_facts(outgoing: ExportJob, rows: Mapping[str, int] | None) -> dict[str, Any]:
     """What the marker says; without rows, that the files around it are being written."""
-    facts = {"export": _KIND, "tables": outgoing.name, "version": outgoing.version, "privacy": outgoing.privacy}
+    facts = {
+        "export": _KIND,
+        "tables": outgoing.snapshot_name,
+        "version": outgoing.version,
+        "privacy": outgoing.privacy,
+    }
     return facts | {"complete": rows is not None, "rows": dict(rows or {})}
 
 
@@ -109,26 +119,26 @@ def _is_ours(folder: Path) -> bool:
     return isinstance(found, dict) and found.get("export") == _KIND
 
 
-def _to_store(outgoing: Outgoing, out: str) -> Exported:
-    place = urls.address(out)
-    with urls.told(f"The tables cannot be written to {out}", "export again", _AFTER):
-        if not _is_marked(place) and urls.holds_parquet(place):
+def _write_to_store(outgoing: ExportJob, out: str) -> ExportResult:
+    place = urls.check_address(out)
+    with urls.explain_storage_errors(f"The tables cannot be written to {out}", "export again", _AFTER):
+        if not _store_has_marker(place) and urls.holds_parquet(place):
             raise ConfigError(
                 f"There are parquet files in {out} that quivo_frames did not write. Nothing was written. "
                 "Give an empty or new place."
             )
-        _mark(place, _facts(outgoing, None))
-        rows = _flat(outgoing, place)
-        _mark(place, _facts(outgoing, rows))
-    return Exported(Form.PARQUET, out, rows)
+        _write_store_marker(place, _marker_facts(outgoing, None))
+        rows = _write_files(outgoing, place)
+        _write_store_marker(place, _marker_facts(outgoing, rows))
+    return ExportResult(ExportFormat.PARQUET, out, rows)
 
 
-def _is_marked(place: str) -> bool:
+def _store_has_marker(place: str) -> bool:
     try:
         return pl.scan_ndjson(f"{place}/{MARKER}").select("export").collect().to_series().to_list() == [_KIND]
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return False
 
 
-def _mark(place: str, facts: Mapping[str, Any]) -> None:
+def _write_store_marker(place: str, facts: Mapping[str, Any]) -> None:
     pl.LazyFrame([{**facts, "rows": facts["rows"] or None}]).sink_ndjson(f"{place}/{MARKER}")

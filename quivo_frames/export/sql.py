@@ -19,7 +19,7 @@ class Dialect(StrEnum):
     POSTGRES = "postgres"
 
 
-_TYPES: dict[Dialect, dict[Kind, str]] = {
+_TYPE_NAMES: dict[Dialect, dict[Kind, str]] = {
     Dialect.DUCKDB: {
         Kind.TEXT: "VARCHAR",
         Kind.INT64: "BIGINT",
@@ -52,70 +52,70 @@ Those of handling_units to itself are left out: DuckDB looks for the other row b
 
 def sql_type(kind: Kind, dialect: Dialect) -> str:
     """The name of a column's type."""
-    return _TYPES[dialect][kind]
+    return _TYPE_NAMES[dialect][kind]
 
 
-def quoted(name: str) -> str:
+def quote_identifier(name: str) -> str:
     """A name as an identifier that may be a reserved word: "zip", "order"."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
+def quote_literal(text: str) -> str:
     """A text as a literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def remark(text: str) -> str:
+def comment_lines(text: str) -> str:
     """A text as a comment, a line each."""
     return "\n".join(f"-- {line}".rstrip() for line in text.split("\n"))
 
 
-def tables_sql(dialect: Dialect, described: Mapping[str, Table] = TABLES, *, references: bool = True) -> str:
+def tables_sql(dialect: Dialect, tables: Mapping[str, Table] = TABLES, *, references: bool = True) -> str:
     """CREATE TABLE for each table, parents first, with keys, NOT NULL and comments: one text of many statements.
 
-    `described` may be tables whose personal values were concealed (`Concealer.described`): there fewer columns are
-    never null. Without `references` foreign keys are left out, for rows that come in any order or in part.
+    `described` may be tables without personal values (`PrivacyFilter.filtered_table`): fewer of their columns are
+    NOT NULL. Without `references` foreign keys are left out, for rows that come in any order or in part.
     """
     about = f"The tables of quivo_frames, schema version {SCHEMA_VERSION}."
-    parts = [remark(f"{about}\n{_ABOUT[dialect]}" if references else about)]
+    parts = [comment_lines(f"{about}\n{_ABOUT[dialect]}" if references else about)]
     inside = references and dialect is Dialect.DUCKDB
-    for table in described.values():
-        parts += [_create(table, dialect, inside=inside), "\n".join(_comments(table))]
+    for table in tables.values():
+        parts += [_create_table(table, dialect, inside=inside), "\n".join(_comment_statements(table))]
     if references and dialect is Dialect.POSTGRES:
-        parts += ["\n".join(_alter(table, reference) for reference in table.references)
-                  for table in described.values() if table.references]  # fmt: skip
+        parts += ["\n".join(_add_foreign_key(table, reference) for reference in table.references)
+                  for table in tables.values() if table.references]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
-def _create(table: Table, dialect: Dialect, *, inside: bool) -> str:
-    lines = [_column(column, dialect) for column in table.columns]
+def _create_table(table: Table, dialect: Dialect, *, inside: bool) -> str:
+    lines = [_column_definition(column, dialect) for column in table.columns]
     if table.key:
-        lines.append(f"PRIMARY KEY ({quoted(table.key)})")
-    lines += [_foreign(reference) for reference in table.references if inside and reference.to_table != table.name]
-    return f"CREATE TABLE {quoted(table.name)} (\n    " + ",\n    ".join(lines) + "\n);"
+        lines.append(f"PRIMARY KEY ({quote_identifier(table.key)})")
+    lines += [_foreign_key(reference) for reference in table.references if inside and reference.to_table != table.name]
+    return f"CREATE TABLE {quote_identifier(table.name)} (\n    " + ",\n    ".join(lines) + "\n);"
 
 
-def _column(column: Column, dialect: Dialect) -> str:
-    return f"{quoted(column.name)} {sql_type(column.kind, dialect)}{' NOT NULL' if column.required else ''}"
+def _column_definition(column: Column, dialect: Dialect) -> str:
+    return f"{quote_identifier(column.name)} {sql_type(column.kind, dialect)}{' NOT NULL' if column.required else ''}"
 
 
-def _foreign(reference: Reference) -> str:
+def _foreign_key(reference: Reference) -> str:
     column, to, to_column = reference
-    return f"FOREIGN KEY ({quoted(column)}) REFERENCES {quoted(to)} ({quoted(to_column)})"
+    return f"FOREIGN KEY ({quote_identifier(column)}) REFERENCES {quote_identifier(to)} ({quote_identifier(to_column)})"
 
 
-def _alter(table: Table, reference: Reference) -> str:
-    return f"ALTER TABLE {quoted(table.name)} ADD {_foreign(reference)};"
+def _add_foreign_key(table: Table, reference: Reference) -> str:
+    return f"ALTER TABLE {quote_identifier(table.name)} ADD {_foreign_key(reference)};"
 
 
-def _comments(table: Table) -> Iterator[str]:
+def _comment_statements(table: Table) -> Iterator[str]:
     about = f"One row per {table.grain}. quivo_frames, schema version {SCHEMA_VERSION}."
-    yield f"COMMENT ON TABLE {quoted(table.name)} IS {literal(about)};"
+    yield f"COMMENT ON TABLE {quote_identifier(table.name)} IS {quote_literal(about)};"
     for column in table.columns:
-        yield f"COMMENT ON COLUMN {quoted(table.name)}.{quoted(column.name)} IS {literal(told(column))};"
+        yield f"COMMENT ON COLUMN {quote_identifier(table.name)}.{quote_identifier(column.name)} IS {quote_literal(column_comment(column))};"
 
 
-def told(column: Column) -> str:
+def column_comment(column: Column) -> str:
     """What a column is, in one text: its sentence, its unit, its privacy class."""
     unit = f" Unit: {column.unit}." if column.unit else ""
     privacy = f" Privacy: {column.privacy}." if column.privacy is not Privacy.NONE else ""

@@ -11,31 +11,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from quivo_frames.export.sql import literal, quoted, remark
+from quivo_frames.export.sql import comment_lines, quote_identifier, quote_literal
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
 
 
-class View(NamedTuple):
+class SqlView(NamedTuple):
     """A view: what it tells, its query, and what the columns are that no table has."""
 
-    about: str
-    sql: str
-    columns: Mapping[str, str]
+    description: str
+    query: str
+    column_comments: Mapping[str, str]
 
 
-class _Lag(NamedTuple):
+class _LagColumn(NamedTuple):
     """The time from one column to another; from the first of `start` that is not null."""
 
     name: str
     start: tuple[str, ...]
     end: str
 
-    def sql(self) -> str:
+    def select_expression(self) -> str:
         """The column of a query."""
         start = f"coalesce({', '.join(self.start)})" if self.start[1:] else self.start[0]
         return f"(epoch_us({self.end}) - epoch_us({start})) / {_MICROSECONDS[self.unit]} AS {self.name}"
 
-    def sentence(self) -> str:
+    def comment_text(self) -> str:
         """What it is."""
         return f"From {', else '.join(self.start)} to {self.end}. Unit: {self.unit}."
 
@@ -46,21 +46,21 @@ class _Lag(NamedTuple):
 
 
 _MICROSECONDS = {"hours": "3600e6", "days": "86400e6"}
-_LAGS = [
-    _Lag("hours_to_create", ("order_date",), "created"),
-    _Lag("hours_to_export", ("created",), "exported_at"),
-    _Lag("hours_to_plan", ("exported_at",), "first_fulfillment_order_created"),
-    _Lag("hours_to_ship", ("first_fulfillment_order_created",), "first_ship_date"),
-    _Lag("hours_to_pick_up", ("first_ship_date",), "first_carrier_pick_up_date"),
-    _Lag("days_to_deliver", ("last_ship_date",), "last_delivery_date"),
-    _Lag("days_to_prove", ("last_delivery_date",), "last_pod_date"),
-    _Lag("days_from_order_to_ship", ("order_date", "created"), "first_ship_date"),
-    _Lag("days_from_order_to_delivery", ("order_date", "created"), "last_delivery_date"),
-    _Lag("days_from_order_to_completion", ("order_date", "created"), "completed_at"),
+_LAG_COLUMNS = [
+    _LagColumn("hours_to_create", ("order_date",), "created"),
+    _LagColumn("hours_to_export", ("created",), "exported_at"),
+    _LagColumn("hours_to_plan", ("exported_at",), "first_fulfillment_order_created"),
+    _LagColumn("hours_to_ship", ("first_fulfillment_order_created",), "first_ship_date"),
+    _LagColumn("hours_to_pick_up", ("first_ship_date",), "first_carrier_pick_up_date"),
+    _LagColumn("days_to_deliver", ("last_ship_date",), "last_delivery_date"),
+    _LagColumn("days_to_prove", ("last_delivery_date",), "last_pod_date"),
+    _LagColumn("days_from_order_to_ship", ("order_date", "created"), "first_ship_date"),
+    _LagColumn("days_from_order_to_delivery", ("order_date", "created"), "last_delivery_date"),
+    _LagColumn("days_from_order_to_completion", ("order_date", "created"), "completed_at"),
 ]
 
 
-def _pieces(rows: str) -> str:
+def _pieces_query(rows: str) -> str:
     """How many pieces some rows are, an order each; null where one of them does not say it."""
     return f"""SELECT order_id, count(*) AS lines,
            CASE WHEN count(*) = count(quantity) THEN TRY_CAST(sum(quantity) AS BIGINT) END AS pieces
@@ -68,7 +68,7 @@ def _pieces(rows: str) -> str:
     GROUP BY order_id"""
 
 
-_COUNTED = {
+_LINE_SOURCES = {
     "ordered": "order_positions",
     "planned": """fulfillment_positions JOIN fulfillment_orders f USING (order_id, fulfillment_order_key)
     WHERE f.cancelled IS DISTINCT FROM true""",
@@ -79,8 +79,8 @@ _COUNTED = {
 """Where the lines are of which an order is counted."""
 _COLUMNS, _QUERIES = ",\n       ", ",\n"
 
-VIEWS: dict[str, View] = {
-    "line_matches": View(
+VIEWS: dict[str, SqlView] = {
+    "line_matches": SqlView(
         """One row per pair of a planned, shipped or packed line and the line of the order that it belongs to.
 It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line.
 A substitute, a bundle's part or the warehouse's own SKU goes by the SKU of the order's line that it is planned for.
@@ -179,7 +179,7 @@ FROM homes JOIN placed USING (home)""",
             "line_count": "How many lines of the order it may belong to; 1 where it is certain.",
         },
     ),
-    "shipped_lines": View(
+    "shipped_lines": SqlView(
         """One row per shipped line, with its shipment, its fulfillment order, its order, and the line of the order that
 it belongs to where that is certain (see line_matches). Reversed shipments are left out.""",
         """SELECT p.order_id, p.shipment_position_key, p.shipment_key, s.fulfillment_order_key, m.order_position_key,
@@ -201,7 +201,7 @@ LEFT JOIN order_positions l ON l.order_position_key = m.order_position_key
 WHERE s.reversed IS DISTINCT FROM true""",
         {"ordered_quantity": "Ordered quantity of the line that it belongs to; other shipped lines may share it."},
     ),
-    "order_line_milestones": View(
+    "order_line_milestones": SqlView(
         """One row per ordered line: when it came how far (an accumulating snapshot), and the time between.
 Rows find their line as in line_matches; lines of an SKU that cannot be told apart have the same milestones. A bundle
 whose parts are lines of their own has no milestones but those of its order. Cancelled fulfillment orders plan nothing,
@@ -229,7 +229,7 @@ shipped AS (
 SELECT o.order_id, l.order_position_key, l.position_identifier, l.sku, l.name, l.quantity,
        o.created, o.order_date, o.exported_at, first_fulfillment_order_created, first_ship_date, last_ship_date,
        first_carrier_pick_up_date, last_delivery_date, last_pod_date, o.completed_at, o.cancel_requested_at,
-       {_COLUMNS.join(lag.sql() for lag in _LAGS)}
+       {_COLUMNS.join(lag.select_expression() for lag in _LAG_COLUMNS)}
 FROM order_positions l
 JOIN orders o USING (order_id)
 LEFT JOIN planned USING (order_position_key)
@@ -241,10 +241,10 @@ LEFT JOIN shipped USING (order_position_key)""",
             "first_carrier_pick_up_date": "When the carrier first picked some of it up. Unit: UTC.",
             "last_delivery_date": "When the last shipment of it was delivered; null while one is not. Unit: UTC.",
             "last_pod_date": "When delivery of its last shipment was proven; null while one is not. Unit: UTC.",
-            **{lag.name: lag.sentence() for lag in _LAGS},
+            **{lag.name: lag.comment_text() for lag in _LAG_COLUMNS},
         },
     ),
-    "order_overview": View(
+    "order_overview": SqlView(
         """One row per order: how many lines and pieces were ordered, planned, shipped and packed, and when.
 Pieces are null where a line does not say how many. Ordered pieces count a bundle and its parts where the order lists
 both. Cancelled fulfillment orders plan nothing, reversed shipments ship nothing.""",
@@ -267,7 +267,7 @@ units AS (
     SELECT order_id, count(*) AS handling_units, count(*) FILTER (depth = 0) AS outer_handling_units
     FROM handling_units GROUP BY order_id
 ),
-{_QUERIES.join(f"{what} AS ({_pieces(rows)})" for what, rows in _COUNTED.items())}
+{_QUERIES.join(f"{what} AS ({_pieces_query(rows)})" for what, rows in _LINE_SOURCES.items())}
 SELECT o.order_id, o.order_identifier, o.order_status, o.seller_id, o.seller_name, o.shop_id, o.warehouse_id,
        o.delivery_address_country, o.created, o.order_date, o.exported_at, first_fulfillment_order_created,
        first_ship_date, last_ship_date, last_delivery_date, o.completed_at, o.cancel_requested_at,
@@ -276,15 +276,16 @@ SELECT o.order_id, o.order_identifier, o.order_status, o.seller_id, o.seller_nam
        coalesce(sent.shipments, 0) AS shipments, coalesce(reversed_shipments, 0) AS reversed_shipments,
        coalesce(units.handling_units, 0) AS handling_units,
        coalesce(outer_handling_units, 0) AS outer_handling_units,
-       {_COLUMNS.join(f"coalesce({what}.lines, 0) AS {what}_lines" for what in _COUNTED)},
+       {_COLUMNS.join(f"coalesce({what}.lines, 0) AS {what}_lines" for what in _LINE_SOURCES)},
        {
             _COLUMNS.join(
-                f"CASE WHEN {what}.lines IS NULL THEN 0 ELSE {what}.pieces END AS {what}_pieces" for what in _COUNTED
+                f"CASE WHEN {what}.lines IS NULL THEN 0 ELSE {what}.pieces END AS {what}_pieces"
+                for what in _LINE_SOURCES
             )
         }
 FROM orders o
 LEFT JOIN held USING (order_id) LEFT JOIN sent USING (order_id) LEFT JOIN units USING (order_id)
-{" ".join(f"LEFT JOIN {what} USING (order_id)" for what in _COUNTED)}""",
+{" ".join(f"LEFT JOIN {what} USING (order_id)" for what in _LINE_SOURCES)}""",
         {
             "first_fulfillment_order_created": "When its first fulfillment order was created. Unit: UTC.",
             "first_ship_date": "When the first of it was shipped. Unit: UTC.",
@@ -296,14 +297,14 @@ LEFT JOIN held USING (order_id) LEFT JOIN sent USING (order_id) LEFT JOIN units 
             "reversed_shipments": "Shipments that are reversed.",
             "handling_units": "Handling units, at any depth.",
             "outer_handling_units": "Handling units that are in no other.",
-            **{f"{what}_lines": f"How many lines were {what}." for what in _COUNTED},
+            **{f"{what}_lines": f"How many lines were {what}." for what in _LINE_SOURCES},
             **{
                 f"{what}_pieces": f"How many pieces were {what}; null where not known. Unit: pieces."
-                for what in _COUNTED
+                for what in _LINE_SOURCES
             },
         },
     ),
-    "packed_lines": View(
+    "packed_lines": SqlView(
         """One row per content line of a handling unit, with its unit, the outermost unit around it, its order, and the
 line of the order that it belongs to where that is certain (see line_matches).""",
         """SELECT p.order_id, p.handling_position_key, u.handling_unit_key, u.root_handling_unit_key,
@@ -330,17 +331,21 @@ LEFT JOIN order_positions l ON l.order_position_key = m.order_position_key""",
 
 def views_sql() -> str:
     """CREATE VIEW for each view, with comments: one text of many statements, for a DuckDB that has the tables."""
-    over = "\n".join(f"    CREATE VIEW {quoted(name)} AS FROM read_parquet('{name}.parquet');" for name in TABLES)
+    over = "\n".join(
+        f"    CREATE VIEW {quote_identifier(name)} AS FROM read_parquet('{name}.parquet');" for name in TABLES
+    )
     about = f"""Views over the tables of quivo_frames, schema version {SCHEMA_VERSION}, for DuckDB.
 They need the tables. Inside the folder of a dataset, these are views over its files:
 
 {over}"""
-    return "\n\n".join([remark(about), *(_view(name, view) for name, view in VIEWS.items())]) + "\n"
+    return "\n\n".join([comment_lines(about), *(_view_sql(name, view) for name, view in VIEWS.items())]) + "\n"
 
 
-def _view(name: str, view: View) -> str:
-    lines = [remark(view.about), f"CREATE OR REPLACE VIEW {quoted(name)} AS", f"{view.sql};"]
-    lines.append(f"COMMENT ON VIEW {quoted(name)} IS {literal(view.about.replace(chr(10), ' '))};")
-    lines += [f"COMMENT ON COLUMN {quoted(name)}.{quoted(column)} IS {literal(sentence)};"
-              for column, sentence in view.columns.items()]  # fmt: skip
+def _view_sql(name: str, view: SqlView) -> str:
+    lines = [comment_lines(view.description), f"CREATE OR REPLACE VIEW {quote_identifier(name)} AS", f"{view.query};"]
+    lines.append(
+        f"COMMENT ON VIEW {quote_identifier(name)} IS {quote_literal(view.description.replace(chr(10), ' '))};"
+    )
+    lines += [f"COMMENT ON COLUMN {quote_identifier(name)}.{quote_identifier(column)} IS {quote_literal(sentence)};"
+              for column, sentence in view.column_comments.items()]  # fmt: skip
     return "\n".join(lines)

@@ -18,11 +18,20 @@ from quivo_frames.export.sql import Dialect, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from schemas.generator import versions
-from schemas.generator.contracts import table_contract, data_contract, data_package, dbt_sources
+from schemas.generator.contracts import data_contract, data_package, dbt_sources, table_contract
 from schemas.generator.order_schema import order_schema
 from schemas.generator.pages import render_checks, render_diagram, render_dictionary, render_kpis, render_table_overview
 
-__all__ = ["table_contract", "data_contract", "render_diagram", "order_schema", "render_table_overview", "render_files", "versions", "write_files"]
+__all__ = [
+    "table_contract",
+    "data_contract",
+    "render_diagram",
+    "order_schema",
+    "render_table_overview",
+    "render_files",
+    "versions",
+    "write_files",
+]
 
 
 GENERATOR_FOLDER = Path(__file__).resolve().parent
@@ -31,7 +40,9 @@ GENERATOR_FOLDER = Path(__file__).resolve().parent
 
 def render_files() -> dict[str, str]:
     """The files of `schemas/`: path inside the folder -> content; the records of older versions are not among them."""
-    contracts = {f"tables/{name}.json": to_json(table_contract(table)) for name, table in (TABLES | REPORT_TABLES).items()}
+    contracts = {
+        f"tables/{name}.json": to_json(table_contract(table)) for name, table in (TABLES | REPORT_TABLES).items()
+    }
     return {
         "order.schema.json": to_json(order_schema()),
         "dictionary.md": render_dictionary(),

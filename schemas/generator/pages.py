@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quivo_frames.analysis.checks.audit import CHECKS, ROOMS
-from quivo_frames.analysis.checks.limits import described as described_limits
+from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
+from quivo_frames.analysis.checks.limits import describe_limits as described_limits
 from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.promises import PROMISES
@@ -45,7 +45,10 @@ def render_dictionary() -> str:
         "",
         "| table | one row per | from |",
         "|---|---|---|",
-        *(f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |" for t in (TABLES | REPORT_TABLES).values()),
+        *(
+            f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |"
+            for t in (TABLES | REPORT_TABLES).values()
+        ),
     ]
     for table in (TABLES | REPORT_TABLES).values():
         lines += ["", f"## {table.name}", "", f"One row per {table.grain}."]
@@ -99,7 +102,7 @@ def render_checks() -> str:
     lines += [f"| [{check.name}](#{check.name}) | {check.severity} | {check.title} |" for check in CHECKS.values()]
     lines += ["", "## Thresholds", "", _ABOUT_LIMITS, "", "| threshold | default | meaning |", "|---|---|---|"]
     lines += [f"| {limit.name} | {_format_default(limit.default)} | {limit.sentence} |" for limit in described_limits()]
-    for room in ROOMS:
+    for room in CHECK_MODULES:
         lines += ["", f"## {room.__name__.rpartition('.')[2].capitalize()}"]
         for check in (found for found in CHECKS.values() if found in vars(room).values()):
             lines += ["", f"### {check.name}", "", check.title, "", check.definition, "", f"Limits: {check.limits}", ""]

@@ -32,7 +32,7 @@ def raw_export(orders: int) -> Path:
     """The raw export of an archive of so many orders of the stand-in, made once."""
     from quivo_frames.archive import raw_export as segments
     from quivo_frames.standin.orders import order_json
-    from quivo_frames.storage.place import Folder
+    from quivo_frames.storage.directory import Directory
 
     def rows() -> Iterator[segments.Row]:
         for number in range(orders):
@@ -45,7 +45,7 @@ def raw_export(orders: int) -> Path:
     place = DATA / f"raw-{orders}"
     if not (place / segments.MARKER).exists():
         shutil.rmtree(place, ignore_errors=True)
-        segments.write(Folder(place), rows(), "orders.sqlite", orders)
+        segments.write(Directory(place), rows(), "orders.sqlite", orders)
     return place
 
 
@@ -126,14 +126,14 @@ def _timed(owner: Any, name: str, spent: dict[str, float], what: str) -> None:
 def drive(way: str, raw: str, out: str, address: str) -> None:
     """Builds once, and prints what it took."""
     from quivo_frames.builder import build, part  # noqa: F401 - imported before the clock starts
-    from quivo_frames.builder.executors.connect import connect
-    from quivo_frames.dataset.commit import Deliveries
+    from quivo_frames.builder.executors.connect import connect_engine
+    from quivo_frames.dataset.commit import DatasetCommit
     from quivo_frames.dataset.folder_writer import DatasetWriter
 
     spent: dict[str, float] = {}
     _timed(build, "Inputs", spent, "look")
-    _timed(Deliveries, "finish", spent, "commit")
-    _timed(DatasetWriter, "put_together", spent, "commit")
+    _timed(DatasetCommit, "commit_dataset", spent, "commit")
+    _timed(DatasetWriter, "write_tables", spent, "commit")
     with ExitStack() as stack:
         options: dict[str, Any] = {"jobs": 2}
         if way == "pool":
@@ -143,7 +143,7 @@ def drive(way: str, raw: str, out: str, address: str) -> None:
             list(pool.map(abs, range(4)))
             options = {"executor": pool}
         elif address:
-            options = {"executor": stack.enter_context(connect(address))}
+            options = {"executor": stack.enter_context(connect_engine(address))}
         start = time.perf_counter()
         made = build.build(raw, out, progress=False, **options)
         spent["wall"] = time.perf_counter() - start

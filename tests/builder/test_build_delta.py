@@ -29,10 +29,11 @@ from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.export import delta
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from quivo_frames.storage.place import Bucket, Folder
-from tests.builder.test_incremental import NOON, keep
-from tests.support.local_stores import KEY, post
-from tests.support.round_trips import equal
+from quivo_frames.storage.bucket import Bucket
+from quivo_frames.storage.directory import Directory
+from tests.support.archived_orders import NOON, record_answers
+from tests.support.local_stores import SECRET_KEY, post_to_server
+from tests.support.round_trips import assert_tables_equal
 
 ORDERS, PARTS = 20, 2
 KEY_OF = "quivo_frames.schema_version"
@@ -59,7 +60,7 @@ def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a folder that several machines share, or in a store."""
-    monkeypatch.setattr(delivering, "alone", lambda _: nullcontext())
+    monkeypatch.setattr(delivering, "lock_folder", lambda _: nullcontext())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     files = (folder / "0.sqlite", folder / "1.sqlite", folder / "2.sqlite")
     for seed, file in enumerate(files):
         with Archive(file) as archive:
-            keep(archive, {number: order_json(number, seed) for number in range(1, ORDERS + 1)}, NOON)
+            record_answers(archive, {number: order_json(number, seed) for number in range(1, ORDERS + 1)}, NOON)
     return files
 
 
@@ -132,8 +133,8 @@ def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str
 ) -> None:
     dataset = build(inputs[0], out)
-    equal(read(out), wanted[0])
-    equal(of_dataset(dataset), wanted[0])
+    assert_tables_equal(read(out), wanted[0])
+    assert_tables_equal(of_dataset(dataset), wanted[0])
     with duckdb.connect() as database:
         for name, frame in wanted[0].items():
             files = DeltaTable(f"{out}/{name}").file_uris()
@@ -221,11 +222,11 @@ def test_another_input_replaces_all_rows_in_one_commit_a_table_and_earlier_versi
 ) -> None:
     for number in (0, 1, 0, 2):
         build(inputs[number], out)
-        equal(read(out), wanted[number])
-        equal(of_dataset(qf.open(out)), wanted[number])
+        assert_tables_equal(read(out), wanted[number])
+        assert_tables_equal(of_dataset(qf.open(out)), wanted[number])
     assert commits(out) == all_of(4)
     for version, number in enumerate((0, 1, 0, 2), 1):
-        equal(read(out, version), wanted[number])
+        assert_tables_equal(read(out, version), wanted[number])
     assert len(list(Path(out, "failures").iterdir())) == 1  # no log needs those of before
 
 
@@ -233,7 +234,7 @@ def test_another_input_replaces_all_rows_in_one_commit_a_table_and_earlier_versi
 def test_full_makes_all_anew(inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str) -> None:
     write_deltalake(f"{lake}/order_tags", pl.read_delta(f"{lake}/order_tags"), mode="append")
     build(inputs[0], lake, full=True)
-    equal(read(lake), wanted[0])
+    assert_tables_equal(read(lake), wanted[0])
 
 
 # Death
@@ -261,7 +262,11 @@ def dying(when: str, die: Callable[[], object] = gone) -> Iterator[None]:
     """Ends a build when it is announced, after so many commits, or before its manifest."""
     with pytest.MonkeyPatch.context() as patch:
         make_parts_small(patch)
-        commit, swaps, count = DeltaTable.create_write_transaction, {kind: kind.swap for kind in (Folder, Bucket)}, 0
+        commit, swaps, count = (
+            DeltaTable.create_write_transaction,
+            {kind: kind.compare_and_swap for kind in (Directory, Bucket)},
+            0,
+        )
 
         def swapping(self: Any, name: str, data: bytes, before: bytes | None) -> bool:
             announces = b'"committing"' in data
@@ -280,7 +285,7 @@ def dying(when: str, die: Callable[[], object] = gone) -> Iterator[None]:
                 die()
 
         for kind in swaps:
-            patch.setattr(kind, "swap", swapping)
+            patch.setattr(kind, "compare_and_swap", swapping)
         patch.setattr(DeltaTable, "create_write_transaction", committing)
         yield
 
@@ -300,11 +305,11 @@ def test_a_build_that_died_is_completed_by_the_same_again(
 ) -> None:
     earlier = qf.open(lake)
     die(inputs[1], lake, when)
-    equal(of_dataset(earlier), wanted[0])  # also as it was opened before
+    assert_tables_equal(of_dataset(earlier), wanted[0])  # also as it was opened before
     assert qf.open(lake).manifest == earlier.manifest
     assert sum(commits(lake).values()) == len(TABLES) + DEATHS[when]
-    equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    equal(read(lake), wanted[1])
+    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read(lake), wanted[1])
     assert commits(lake) == all_of(2)
     assert b"committing" not in Path(lake, "manifest.json").read_bytes()
 
@@ -315,9 +320,9 @@ def test_a_build_that_was_killed_is_completed_by_the_same_again(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", DYING, inputs[1], lake, "9"], capture_output=True, text=True)
     assert done.returncode == 9, done.stderr
-    equal(of_dataset(qf.open(lake)), wanted[0])
-    equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    equal(read(lake), wanted[1])
+    assert_tables_equal(of_dataset(qf.open(lake)), wanted[0])
+    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read(lake), wanted[1])
     assert commits(lake) == all_of(2)
 
 
@@ -329,8 +334,8 @@ def test_the_first_build_that_died_is_completed_by_the_same_again(
     die(inputs[0], out, when)
     with pytest.raises(DatasetError, match="is being built, or a build of it was cut off"):
         qf.open(out)
-    equal(of_dataset(build(inputs[0], out)), wanted[0])
-    equal(read(out), wanted[0])
+    assert_tables_equal(of_dataset(build(inputs[0], out)), wanted[0])
+    assert_tables_equal(read(out), wanted[0])
     assert commits(out) == all_of(1)
 
 
@@ -343,7 +348,7 @@ def test_of_files_of_orders_the_same_again_commits_once_more_and_no_row_is_there
     die(file, out, "9")
     dataset = build(file, out)
     assert set(commits(out).values()) == {1, 2}
-    equal(read(out), of_dataset(dataset))
+    assert_tables_equal(read(out), of_dataset(dataset))
     assert read(out)["orders"].height == ORDERS
 
 
@@ -352,8 +357,8 @@ def test_after_a_death_another_input_replaces_all(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
     die(inputs[1], lake, "9")
-    equal(of_dataset(build(inputs[2], lake)), wanted[2])
-    equal(read(lake), wanted[2])
+    assert_tables_equal(of_dataset(build(inputs[2], lake)), wanted[2])
+    assert_tables_equal(read(lake), wanted[2])
 
 
 @pytest.mark.long
@@ -361,8 +366,10 @@ def test_after_a_death_the_input_of_before_replaces_all(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
     die(inputs[1], lake, "9")
-    equal(of_dataset(build(inputs[0], lake)), wanted[0])  # the manifest still names it, but the logs do not
-    equal(read(lake), wanted[0])
+    assert_tables_equal(
+        of_dataset(build(inputs[0], lake)), wanted[0]
+    )  # the manifest still names it, but the logs do not
+    assert_tables_equal(read(lake), wanted[0])
 
 
 # Two at a time
@@ -392,8 +399,8 @@ def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tabl
     meanwhile(monkeypatch, DeltaTable, "create_write_transaction", number, lambda: build(inputs[2], out))
     with pytest.raises(DatasetError, match=r"Another build into .* ended first, and its tables stand"):
         build(inputs[1], out)
-    equal(read(out), wanted[2])
-    equal(of_dataset(qf.open(out)), wanted[2])
+    assert_tables_equal(read(out), wanted[2])
+    assert_tables_equal(of_dataset(qf.open(out)), wanted[2])
 
 
 @pytest.mark.long
@@ -401,10 +408,10 @@ def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tabl
 def test_a_build_that_ended_before_another_announced_itself_stands(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, Folder, "swap", 1, lambda: build(inputs[2], out))
+    meanwhile(monkeypatch, Directory, "swap", 1, lambda: build(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first"):
         build(inputs[1], out)
-    equal(read(out), wanted[2])
+    assert_tables_equal(read(out), wanted[2])
     assert commits(out) == all_of(1)
 
 
@@ -413,11 +420,11 @@ def test_a_build_that_ended_before_another_announced_itself_stands(
 def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_after_it_was_overtaken(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, delta, "opened", 1, lambda: build(inputs[2], out))
+    meanwhile(monkeypatch, delta, "open_or_create_tables", 1, lambda: build(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first"):
         build(inputs[1], out)
-    equal(read(out), wanted[2])
-    equal(of_dataset(qf.open(out)), wanted[2])
+    assert_tables_equal(read(out), wanted[2])
+    assert_tables_equal(of_dataset(qf.open(out)), wanted[2])
 
 
 @pytest.mark.long
@@ -425,11 +432,11 @@ def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_afte
 def test_a_build_whose_tables_were_committed_goes_when_another_begins_to_commit(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, Folder, "swap", 2, lambda: die(inputs[2], out, "9"))
+    meanwhile(monkeypatch, Directory, "swap", 2, lambda: die(inputs[2], out, "9"))
     with pytest.raises(DatasetError, match=r"was first to commit its tables; they stand when .* done again"):
         build(inputs[1], out)
-    equal(of_dataset(build(inputs[2], out)), wanted[2])
-    equal(read(out), wanted[2])
+    assert_tables_equal(of_dataset(build(inputs[2], out)), wanted[2])
+    assert_tables_equal(read(out), wanted[2])
 
 
 @pytest.mark.long
@@ -453,8 +460,8 @@ def test_of_builds_at_the_same_time_one_ends_and_the_tables_are_all_of_it(
     stands = qf.open(out).manifest["inputs"][0]["name"]
     number = [str(file) for file in inputs].index(stands)
     assert number in won
-    equal(of_dataset(qf.open(out)), wanted[number])
-    equal(read(out), wanted[number])
+    assert_tables_equal(of_dataset(qf.open(out)), wanted[number])
+    assert_tables_equal(read(out), wanted[number])
 
 
 # Somebody else
@@ -486,8 +493,8 @@ def test_what_somebody_else_did_to_a_table_between_two_builds_is_replaced(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, change: Callable[..., None]
 ) -> None:
     change(DeltaTable(f"{lake}/order_positions"))
-    equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    equal(read(lake), wanted[1])
+    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read(lake), wanted[1])
 
 
 @pytest.mark.long
@@ -497,8 +504,8 @@ def test_what_somebody_else_does_to_a_table_while_it_is_committed_to_is_replaced
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     meanwhile(monkeypatch, DeltaTable, "create_write_transaction", 1, lambda: change(DeltaTable(f"{lake}/orders")))
-    equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    equal(read(lake), wanted[1])
+    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read(lake), wanted[1])
 
 
 @pytest.mark.long
@@ -506,14 +513,14 @@ def test_a_compact_table_is_read_by_the_dataset_until_its_files_are_removed_and_
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
     compact(DeltaTable(f"{lake}/orders"))
-    equal(of_dataset(qf.open(lake)), wanted[0])
-    equal(read(lake), wanted[0])
+    assert_tables_equal(of_dataset(qf.open(lake)), wanted[0])
+    assert_tables_equal(read(lake), wanted[0])
     table = DeltaTable(f"{lake}/orders")
     assert table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(DatasetError, match=r"is missing or not the file of orders that was built. Build it again"):
         qf.open(lake)
-    equal(of_dataset(build(inputs[0], lake)), wanted[0])
-    equal(read(lake), wanted[0])
+    assert_tables_equal(of_dataset(build(inputs[0], lake)), wanted[0])
+    assert_tables_equal(read(lake), wanted[0])
 
 
 @pytest.mark.long
@@ -538,7 +545,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def work(*_: object, **__: object) -> None:
             raise AssertionError("it works already")
 
-        monkeypatch.setattr(building, "Inputs", work)
+        monkeypatch.setattr(building, "OrderIndex", work)
 
     return forbid
 
@@ -549,10 +556,10 @@ def test_tables_of_another_shape_or_of_somebody_else_are_refused_first(
 ) -> None:
     no_work()
     shutil.rmtree(f"{lake}/order_tags")
-    write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty().with_columns(more=1))
+    write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty_frame().with_columns(more=1))
     with pytest.raises(ConfigError, match=r"lake/order_tags is of another shape: its column more"):
         build(inputs[1], lake)
-    write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty(), mode="overwrite", schema_mode="overwrite")
+    write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty_frame(), mode="overwrite", schema_mode="overwrite")
     with pytest.raises(
         ConfigError, match=r"quivo_frames did not write the Delta table .*lake/order_tags|another shape"
     ):
@@ -610,7 +617,7 @@ def test_a_place_may_be_called_anything_else(
 ) -> None:
     out = str(tmp_path / name)
     build(inputs[0], out)
-    equal(read(out), wanted[0])
+    assert_tables_equal(read(out), wanted[0])
 
 
 @pytest.mark.long
@@ -625,8 +632,8 @@ def test_forms_do_not_mix(
         qf.build(inputs[1], lake, executor=pool)
     with pytest.raises(ConfigError, match=r"parquet holds tables that are no Delta tables\. .*Build as parquet again"):
         build(inputs[1], other)
-    equal(read(lake), wanted[0])
-    equal(of_dataset(qf.open(other)), wanted[0])
+    assert_tables_equal(read(lake), wanted[0])
+    assert_tables_equal(of_dataset(qf.open(other)), wanted[0])
 
 
 # In an object store
@@ -640,13 +647,13 @@ def test_a_store_holds_the_same_also_after_a_death(
     die(inputs[0], out, "9")
     with pytest.raises(DatasetError, match="a build of it was cut off"):
         qf.open(out)
-    equal(of_dataset(build(inputs[0], out)), wanted[0])
+    assert_tables_equal(of_dataset(build(inputs[0], out)), wanted[0])
     die(inputs[1], out, "9")
-    equal(of_dataset(qf.open(out)), wanted[0])
-    equal(of_dataset(build(inputs[1], out)), wanted[1])
-    equal(read(out), wanted[1])
+    assert_tables_equal(of_dataset(qf.open(out)), wanted[0])
+    assert_tables_equal(of_dataset(build(inputs[1], out)), wanted[1])
+    assert_tables_equal(read(out), wanted[1])
     assert commits(out) == all_of(2)
-    equal(read(out, 1), wanted[0])
+    assert_tables_equal(read(out, 1), wanted[0])
 
 
 @pytest.mark.long
@@ -657,19 +664,19 @@ def test_two_that_write_to_a_store_do_not_mix(
     meanwhile(monkeypatch, DeltaTable, "create_write_transaction", 9, lambda: build(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first, and its tables stand"):
         build(inputs[1], out)
-    equal(read(out), wanted[2])
+    assert_tables_equal(read(out), wanted[2])
 
 
 @pytest.mark.long
 def test_what_a_store_refuses_is_a_sentence(inputs: Sequence[Path], s3: Any, server: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be written to s3://nowhere/out: there is no such bucket"):
         build(inputs[0], "s3://nowhere/out")
-    with dying("9", lambda: post(server, "reset-auth", b"0")):
+    with dying("9", lambda: post_to_server(server, "reset-auth", b"0")):
         try:
             with pytest.raises(
                 ConfigError, match=r"access was refused.*build again. The earlier tables are still"
             ) as told:
                 build(inputs[0], "s3://lake/out")
         finally:
-            post(server, "reset-auth", b"inf")
-    assert KEY not in str(told.value)
+            post_to_server(server, "reset-auth", b"inf")
+    assert SECRET_KEY not in str(told.value)

@@ -30,10 +30,12 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, QuivoError
 from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json
-from quivo_frames.storage.place import Bucket, Folder, Place, place
-from tests.builder.test_incremental import NOON, keep
+from quivo_frames.storage.bucket import Bucket
+from quivo_frames.storage.directory import Directory
+from quivo_frames.storage.place import Place, open_place
+from tests.support.archived_orders import NOON, record_answers
 from tests.support.paths import ROOT
 
 IDS = range(100_001, 100_025)
@@ -41,7 +43,7 @@ DAY = timedelta(days=1)
 SECRET = "Ms Secret lives here"
 
 
-def order(order_id: int, **fields: Any) -> bytes:
+def order_body(order_id: int, **fields: Any) -> bytes:
     return json.dumps(json.loads(order_json(order_id)) | fields).encode()
 
 
@@ -58,14 +60,16 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The same kind of orders in each form of input; some answered again, some odd, some of no use."""
     folder = tmp_path_factory.mktemp("given")
     with Archive(folder / "a.sqlite") as one, Archive(folder / "b.sqlite") as other:
-        odd = {100_004: b'{"orderId":100004,"sellerId":"x"}', 100_019: order(100_019, novelty=[1, "a"])}
-        keep(one, {n: order_json(n) for n in IDS[:16]}, NOON)
-        keep(one, {n: order(n, comment="newer") for n in IDS[3:9]} | odd, NOON + DAY)
-        keep(other, {n: order(n, comment="other") for n in IDS[10:]}, NOON + DAY / 2)
+        odd = {100_004: b'{"orderId":100004,"sellerId":"x"}', 100_019: order_body(100_019, novelty=[1, "a"])}
+        record_answers(one, {n: order_json(n) for n in IDS[:16]}, NOON)
+        record_answers(one, {n: order_body(n, comment="newer") for n in IDS[3:9]} | odd, NOON + DAY)
+        record_answers(other, {n: order_body(n, comment="other") for n in IDS[10:]}, NOON + DAY / 2)
         one.export(folder / "a")
         other.export(folder / "b")
-    lines = [order(n, lastModified=f"2026-0{n % 7 + 1}-01T00:00:00Z") for n in IDS] + [b"{", *odd.values()]
-    (folder / "orders.ndjson").write_bytes(b"\n".join([*lines, order(IDS[1], lastModified="2026-09-01T00:00:00Z")]))
+    lines = [order_body(n, lastModified=f"2026-0{n % 7 + 1}-01T00:00:00Z") for n in IDS] + [b"{", *odd.values()]
+    (folder / "orders.ndjson").write_bytes(
+        b"\n".join([*lines, order_body(IDS[1], lastModified="2026-09-01T00:00:00Z")])
+    )
     return {
         "archive": folder / "a.sqlite",
         "segments": folder / "a",
@@ -81,10 +85,10 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def assert_same(one: Dataset, other: Dataset) -> None:
+def assert_same_dataset(one: Dataset, other: Dataset) -> None:
     """The same rows in the same order, as DuckDB reads them from this machine, and the same said of them."""
     with duckdb.connect() as db:
-        for name in (*TABLES, *REPORTS):
+        for name in (*TABLES, *REPORT_TABLES):
             rows = [
                 f"SELECT row_number() OVER () AS place, * FROM read_parquet({of.files(name)})" for of in (one, other)
             ]
@@ -97,19 +101,19 @@ def assert_same(one: Dataset, other: Dataset) -> None:
     assert one.counts() == other.counts()
 
 
-def there(where: str | os.PathLike[str]) -> set[str]:
-    return {entry.name for entry in place(where).entries()}
+def files_at(where: str | os.PathLike[str]) -> set[str]:
+    return {entry.name for entry in open_place(where).list_entries()}
 
 
-def named(dataset: Dataset) -> set[str]:
+def files_named(dataset: Dataset) -> set[str]:
     files = (facts["files"] for facts in dataset.manifest["tables"].values())
     return {file["file"] for one in files for file in one} | {"manifest.json"}
 
 
-def assert_whole(dataset: Dataset, others: Iterable[str] = ()) -> None:
+def assert_only_named_files(dataset: Dataset, others: Iterable[str] = ()) -> None:
     """As it was written, and nothing else there but what is of others."""
     assert check(dataset.address).flaws.is_empty(), check(dataset.address)
-    assert there(dataset.address) == named(dataset) | set(others)
+    assert files_at(dataset.address) == files_named(dataset) | set(others)
 
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -131,13 +135,13 @@ def test_workers_build_what_this_process_builds(
         monkeypatch.setattr(building, "TOGETHER", 2)
     here = build(given[kind], tmp_path / "here", jobs=1, **options)
     made = build(given[kind], tmp_path / "anywhere", executor=pool, **options)
-    assert_same(here, made)
+    assert_same_dataset(here, made)
     assert len(made.files("orders")) > 1
     assert made.notes.height
-    assert_whole(made)
+    assert_only_named_files(made)
 
 
-class Twice(ThreadPoolExecutor):
+class RunTwice(ThreadPoolExecutor):
     """Does everything two times, at the same time."""
 
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
@@ -149,7 +153,7 @@ class Twice(ThreadPoolExecutor):
         return [future.result() for future in pair][1]
 
 
-class Again(ThreadPoolExecutor):
+class RunAgainAfterwards(ThreadPoolExecutor):
     """Does once more what a worker died of."""
 
     deaths: ClassVar[list[str]] = []
@@ -166,18 +170,18 @@ def test_parts_that_run_twice_are_there_once(
     given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = build(given["segments"], tmp_path / "here", jobs=1)
-    write, names = Folder.write, []
+    write, names = Directory.write, []
 
-    def seen(self: Folder, name: str, data: bytes) -> None:
+    def seen(self: Directory, name: str, data: bytes) -> None:
         names.append(name)
         write(self, name, data)
 
-    monkeypatch.setattr(Folder, "write", seen)
-    with Twice(4) as executor:
+    monkeypatch.setattr(Directory, "write", seen)
+    with RunTwice(4) as executor:
         made = build(given["segments"], tmp_path / "anywhere", executor=executor)
-    assert_same(here, made)
-    assert_whole(made)
-    assert set(names) == named(made)
+    assert_same_dataset(here, made)
+    assert_only_named_files(made)
+    assert set(names) == files_named(made)
     assert all(names.count(name) == 2 for table in TABLES for name in names if name.startswith(f"{table}/"))
 
 
@@ -185,20 +189,20 @@ def test_what_a_worker_left_that_died_is_no_more_than_that(
     given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = build(given["segments"], tmp_path / "here", jobs=1)
-    write, calls = Folder.write, []
+    write, calls = Directory.write, []
 
-    def dies(self: Folder, name: str, data: bytes) -> None:
+    def dies(self: Directory, name: str, data: bytes) -> None:
         calls.append(name)
         if len(calls) in (3, 30):
             write(self, f"{Path(name).parent}/.new-0123abcd-{Path(name).name}", data[: len(data) // 2])
             raise SystemExit
         write(self, name, data)
 
-    monkeypatch.setattr(Folder, "write", dies)
-    with Again(1) as executor:
+    monkeypatch.setattr(Directory, "write", dies)
+    with RunAgainAfterwards(1) as executor:
         made = build(given["segments"], tmp_path / "anywhere", executor=executor)
-    assert_same(here, made)
-    assert_whole(made)
+    assert_same_dataset(here, made)
+    assert_only_named_files(made)
 
 
 @pytest.mark.long
@@ -210,59 +214,61 @@ def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
     out = out or str(tmp_path / "tables")
     made = build(given["segments"], out, executor=pool)
     counts, rows = made.counts(), made.orders
-    content = place(out).read(made.manifest["tables"]["orders"]["files"][0]["file"]) or b""
+    content = open_place(out).read(made.manifest["tables"]["orders"]["files"][0]["file"]) or b""
     ours = ["orders/0123-000001-abcdef.parquet", "orders/.new-12ab-0123-000001-abcdef.parquet", "orders.parquet",
             ".lineage/answers.parquet", "notes/0123-000000-ab.parquet"]  # fmt: skip
     others = ["notes.txt", "orders/mine.parquet", "orders/part-0.parquet", "other/orders.parquet", "exports.json"]
     for name in (*ours, *others):
-        place(out).write(name, content)
+        open_place(out).write(name, content)
     found = Dataset.open(out)
     assert found.counts() == counts
     assert found.orders.equals(rows)
     assert found.scan.orders.collect().equals(rows)
     new = build(given["segments"], out, executor=pool, full=True)
     assert new.orders.equals(rows)
-    assert_whole(new, others)
+    assert_only_named_files(new, others)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "orders.parquet", "orders/part-0.parquet", "exports.json"])
 def test_a_place_with_files_of_others_is_refused_as_it_is(
     name: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    place(tmp_path / "out").write(name, b"mine")
+    open_place(tmp_path / "out").write(name, b"mine")
     for way in ({"executor": pool}, {"jobs": 1}):
         with pytest.raises(ConfigError, match=f"there is {name.split('/')[0]}.*Nothing was written"):
             build(given["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
-        assert there(tmp_path / "out") == {name}
-        assert place(tmp_path / "out").read(name) == b"mine"
+        assert files_at(tmp_path / "out") == {name}
+        assert open_place(tmp_path / "out").read(name) == b"mine"
 
 
 KILLED = """
 import json, os, signal, sys
 from concurrent.futures import ThreadPoolExecutor
-from quivo_frames import building, places, sources
+from quivo_frames import building, sources
+from quivo_frames.storage import atomic
+from quivo_frames.storage.directory import Directory
 from quivo_frames.building import build
 
 building.PART, building.TOGETHER, sources.STEP = 8, 1, 1
 given, out, of, name, nth = json.loads(sys.argv[1])
-owner = places.Folder if of == "Folder" else places
+owner = {"Directory": Directory, "atomic": atomic}[of]
 original, calls = getattr(owner, name), []
 
-def kill(*arguments):
+def kill(*arguments, **options):
     calls.append(1)
     if len(calls) == nth:
         os.kill(os.getpid(), signal.SIGKILL)
-    return original(*arguments)
+    return original(*arguments, **options)
 
 setattr(owner, name, kill)
 with ThreadPoolExecutor(2) as pool:
     build(given, out, executor=pool)
 """
 MOMENTS = {
-    "before the first part": ("Folder", "write", 1),
-    "in the midst of a file": ("places", "settle", 40),
-    "before the manifest": ("Folder", "swap", 1),
-    "before the sweep": ("Folder", "remove", 1),
+    "before the first part": ("Directory", "write", 1),
+    "in the midst of a file": ("atomic", "sync_file", 40),
+    "before the manifest": ("Directory", "compare_and_swap", 1),
+    "before the sweep": ("Directory", "remove", 1),
 }
 
 
@@ -287,30 +293,30 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_
             with pytest.raises(DatasetError, match="or a build of it was cut off"):
                 Dataset.open(out)
         else:
-            assert_same(Dataset.open(out), fresh if moment == "before the sweep" else before)
+            assert_same_dataset(Dataset.open(out), fresh if moment == "before the sweep" else before)
             assert check(out).flaws.is_empty()
-        assert there(out) > {".lock"}, moment
+        assert files_at(out) > {".lock"}, moment
         made = build(given["many"], out, executor=pool, full=moment == "before the sweep")
         if moment in ("before the first part", "in the midst of a file"):  # else they tell other changes, or none
             assert made.notes.equals(fresh.notes)
         assert all(made[name].equals(fresh[name]) for name in (*TABLES, "failures"))
-        assert_whole(made)
+        assert_only_named_files(made)
 
 
 def test_a_build_of_this_machine_ends_what_was_cut_off(
     given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit.Deliveries, "finish", _raise(DatasetError("cut off")))
+    monkeypatch.setattr(commit.DatasetCommit, "commit_dataset", raising(DatasetError("cut off")))
     with pytest.raises(DatasetError):
         build(given["segments"], tmp_path / "out", executor=pool)
-    left = there(tmp_path / "out")
+    left = files_at(tmp_path / "out")
     assert left
     made = build(given["segments"], tmp_path / "out", jobs=1)
-    assert not left & there(made.address)
+    assert not left & files_at(made.address)
     assert check(made.address).flaws.is_empty()
 
 
-def state(folder: str) -> dict[str, tuple[int, int]]:
+def file_states(folder: str) -> dict[str, tuple[int, int]]:
     found = [file for file in Path(folder).rglob("*") if file.is_file()]
     return {str(file): (file.stat().st_mtime_ns, file.stat().st_ino) for file in found}
 
@@ -323,10 +329,10 @@ def test_the_same_again_writes_nothing_and_anything_else_builds(
 
     def again(**options: Any) -> bool:
         """Whether it was written."""
-        before = state(str(tmp_path / "out"))
+        before = file_states(str(tmp_path / "out"))
         made = build(archive, tmp_path / "out", executor=pool, **options)
-        assert_whole(made)
-        return state(str(tmp_path / "out")) != before
+        assert_only_named_files(made)
+        return file_states(str(tmp_path / "out")) != before
 
     def flip(name: str) -> None:
         file = Path(Dataset.open(tmp_path / "out").files(name)[0])
@@ -345,13 +351,13 @@ def test_the_same_again_writes_nothing_and_anything_else_builds(
     flip("orders")
     assert again()
     with Archive(archive) as opened:
-        keep(opened, {IDS[0]: order(IDS[0], comment="once more")}, NOON + 2 * DAY)
+        record_answers(opened, {IDS[0]: order_body(IDS[0], comment="once more")}, NOON + 2 * DAY)
     assert again()
     assert again(as_of=NOON)
     assert not again(as_of=NOON)
 
 
-class Meanwhile(ThreadPoolExecutor):
+class RunMeanwhile(ThreadPoolExecutor):
     """Before its first item, something else happens."""
 
     def __init__(self, what: Callable[[], object]) -> None:
@@ -374,10 +380,10 @@ def test_a_second_build_in_a_folder_is_refused_whichever_way(
                 build(given["files"], tmp_path / "out", **way)  # type: ignore[arg-type]
             refused.append(way)
 
-    with Meanwhile(meanwhile) as executor:
+    with RunMeanwhile(meanwhile) as executor:
         made = build(given["segments"], tmp_path / "out", executor=executor)
     assert len(refused) == 2
-    assert_whole(made)
+    assert_only_named_files(made)
 
 
 @pytest.fixture(params=["a folder that cannot be locked", "s3"])
@@ -387,7 +393,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     if request.param == "s3":
         request.getfixturevalue("s3")
         return "s3://lake/tables"
-    monkeypatch.setattr(commit, "alone", lambda _: nullcontext())
+    monkeypatch.setattr(commit, "lock_folder", lambda _: nullcontext())
     return str(tmp_path / "tables")
 
 
@@ -397,7 +403,7 @@ def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
     """Here of two of the very same answers, whose files have the same names."""
     first: list[Dataset] = []
     with (
-        Meanwhile(lambda: first.append(build(given["segments"], shared, executor=pool))) as executor,
+        RunMeanwhile(lambda: first.append(build(given["segments"], shared, executor=pool))) as executor,
         pytest.raises(DatasetError, match=f"Another build into {shared} ended first, and its tables stand"),
     ):
         build(given["segments"], shared, executor=executor)
@@ -405,7 +411,7 @@ def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
     assert found.manifest == first[0].manifest
     assert check(shared).flaws.is_empty()
     made = build(given["segments"], shared, executor=pool, full=True)
-    assert_whole(made)
+    assert_only_named_files(made)
 
 
 @pytest.mark.long
@@ -415,7 +421,7 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
     """Here of one of the very answers whose earlier files are about to be removed."""
     build(given["segments"], shared, executor=pool)
     later: list[Dataset] = []
-    owner = Bucket if "://" in shared else Folder
+    owner = Bucket if "://" in shared else Directory
     remove = owner.remove
 
     def late(self: Place, names: Iterable[str]) -> None:
@@ -429,7 +435,7 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
     build(given["many"], shared, executor=pool)
     assert later
     assert Dataset.open(shared).manifest == later[0].manifest
-    assert_whole(later[0])
+    assert_only_named_files(later[0])
 
 
 @pytest.mark.long
@@ -437,8 +443,8 @@ def test_the_sweep_takes_nothing_of_one_that_is_under_way(
     shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second begins after the commit of the first, has delivered all when this sweeps, and commits then."""
-    owner = Bucket if "://" in shared else Folder
-    swap, delivered, swept = owner.swap, Event(), Event()
+    owner = Bucket if "://" in shared else Directory
+    swap, delivered, swept = owner.compare_and_swap, Event(), Event()
     second: list[Future[Dataset]] = []
 
     def held(self: Place, name: str, data: bytes, before: bytes | None) -> bool:
@@ -451,12 +457,12 @@ def test_the_sweep_takes_nothing_of_one_that_is_under_way(
         assert delivered.wait(60)
         return won
 
-    monkeypatch.setattr(owner, "swap", held)
+    monkeypatch.setattr(owner, "compare_and_swap", held)
     with ThreadPoolExecutor(1) as thread:
         with ThreadPoolExecutor(2) as own:
             build(given["files"], shared, executor=own)
         swept.set()
-        assert_whole(second[0].result())
+        assert_only_named_files(second[0].result())
 
 
 @pytest.mark.long
@@ -465,7 +471,7 @@ def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: 
 
     def one(kind: str) -> Dataset | str:
         try:
-            with Meanwhile(together.wait) as executor:
+            with RunMeanwhile(together.wait) as executor:
                 return build(given[kind], shared, executor=executor)
         except DatasetError as error:
             return str(error)
@@ -483,19 +489,19 @@ def test_the_two_ways_of_writing_replace_one_another(
     given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     archive, out = Path(shutil.copy(given["archive"], tmp_path / "a.sqlite")), tmp_path / "out"
-    one_file = {f"{name}.parquet" for name in (*TABLES, *REPORTS)}
+    one_file = {f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES)}
     lineage = {".lineage/answers.parquet", ".lineage/noticed.parquet"}
     build(archive, out, jobs=1)
     (out / "notes.txt").write_text("mine")
-    assert_whole(build(archive, out, executor=pool), ["notes.txt"])
+    assert_only_named_files(build(archive, out, executor=pool), ["notes.txt"])
     (out / "orders").joinpath("0123-000001-abcdef.parquet").write_bytes(b"left")
     here = build(archive, out, jobs=1)
-    assert there(out) == {*one_file, *lineage, "manifest.json", "notes.txt"}
+    assert files_at(out) == {*one_file, *lineage, "manifest.json", "notes.txt"}
     with Archive(archive) as opened:
-        keep(opened, {IDS[0]: order(IDS[0], comment="once more")}, NOON + 2 * DAY)
+        record_answers(opened, {IDS[0]: order_body(IDS[0], comment="once more")}, NOON + 2 * DAY)
     renewed = build(archive, out, jobs=1)
     assert renewed.manifest["made"] == 1
-    assert there(out) == there(here.address)
+    assert files_at(out) == files_at(here.address)
     assert check(out).flaws.is_empty()
     assert renewed.orders.equals(build(archive, tmp_path / "beside", executor=pool).orders)
     assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name != ".lineage"]
@@ -506,14 +512,14 @@ def test_delta_tables_are_not_replaced_by_others(
 ) -> None:
     pytest.importorskip("deltalake")
     build(given["segments"], tmp_path / "out", jobs=1, form="delta")
-    before = state(str(tmp_path / "out"))
+    before = file_states(str(tmp_path / "out"))
     for way in ({"executor": pool}, {"jobs": 1}):
         with pytest.raises(ConfigError, match=r"holds Delta tables\. Nothing was written"):
             build(given["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
-    assert state(str(tmp_path / "out")) == before
+    assert file_states(str(tmp_path / "out")) == before
 
 
-def _raise(error: BaseException) -> Callable[..., Any]:
+def raising(error: BaseException) -> Callable[..., Any]:
     def fails(*_: object, **__: object) -> None:
         raise error
 
@@ -565,7 +571,7 @@ def test_a_part_that_fails_once_costs_nothing(
     given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = build(given["files"], tmp_path / "here", jobs=1)
-    write, failed = folder_writer.write, []
+    write, failed = folder_writer.write_table_file, []
 
     def fails(file: Path, *rows: Any) -> Any:
         if not failed and file.stem == "shipments":
@@ -573,11 +579,11 @@ def test_a_part_that_fails_once_costs_nothing(
             raise MemoryError
         return write(file, *rows)
 
-    monkeypatch.setattr(folder_writer, "write", fails)
+    monkeypatch.setattr(folder_writer, "write_table_file", fails)
     made = build(given["files"], tmp_path / "out", executor=pool)
     assert failed
-    assert_same(here, made)
-    assert_whole(made)
+    assert_same_dataset(here, made)
+    assert_only_named_files(made)
 
 
 @pytest.mark.parametrize(
@@ -591,14 +597,14 @@ def test_a_worker_that_cannot_write_says_where_and_why(
     number: int, kind: type[QuivoError], told: str, standing: Dataset, given: dict[str, Any],
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    write = Folder.write
+    write = Directory.write
 
-    def refused(self: Folder, name: str, data: bytes) -> None:
+    def refused(self: Directory, name: str, data: bytes) -> None:
         if name.startswith("handling_units/"):
             raise OSError(number, os.strerror(number), SECRET)
         write(self, name, data)
 
-    monkeypatch.setattr(Folder, "write", refused)
+    monkeypatch.setattr(Directory, "write", refused)
     with pytest.raises(kind, match=r"Part \d of the build .* cannot be made\. ") as caught:
         build(given["files"], standing.address, executor=pool)
     assert told.format(out=standing.address) in str(caught.value)
@@ -609,7 +615,7 @@ def test_a_worker_that_cannot_write_says_where_and_why(
 def test_a_worker_without_room_for_its_parts_says_where(
     standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pl.DataFrame, "write_ipc", _raise(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    monkeypatch.setattr(pl.DataFrame, "write_ipc", raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     told = r"Part \d of the build .* cannot be made\. .* cannot be written to \S+quivo-frames-\w+: the disk is full"
     with pytest.raises(DatasetError, match=told):
         build(given["files"], standing.address, executor=pool)
@@ -639,7 +645,7 @@ def test_a_dataset_in_a_store_is_like_one_in_a_folder(
     for made in (in_store, shared):
         opened = Dataset.open(made.address)
         assert all(opened[name].equals(here[name]) for name in TABLES)
-        assert_whole(opened)
+        assert_only_named_files(opened)
     assert "All is as it was written" in str(check("s3://lake/tables"))
     assert audit(in_store).equals(audit(here))
     in_store.export("duckdb", tmp_path / "orders.duckdb")
@@ -663,5 +669,5 @@ def test_few_orders_or_none_are_a_dataset_too(lines: list[bytes], tmp_path: Path
     here = build(tmp_path / "orders.ndjson", tmp_path / "here", jobs=1)
     with ThreadPoolExecutor(8) as executor:
         made = build(tmp_path / "orders.ndjson", tmp_path / "out", executor=executor)
-    assert_same(here, made)
-    assert_whole(made)
+    assert_same_dataset(here, made)
+    assert_only_named_files(made)

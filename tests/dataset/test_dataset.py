@@ -22,11 +22,11 @@ from quivo_frames.dataset.dataset import Dataset, as_tables
 from quivo_frames.dataset.folder_writer import DatasetWriter
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.flattening.flatten import flatten
-from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
-from quivo_frames.storage.place import Folder
+from quivo_frames.storage.directory import Directory
 
-EVERYTHING = {**TABLES, **REPORTS}
+EVERYTHING = {**TABLES, **REPORT_TABLES}
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def orders(tmp_path: Path) -> Path:
     return tmp_path / "orders.ndjson"
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".parquet"}
 
 
@@ -79,7 +79,7 @@ def test_other_tools_read_what_polars_reads(
 def test_the_same_input_gives_the_same_bytes(orders: Path, tmp_path: Path) -> None:
     build(orders, tmp_path / "one")
     build(orders, tmp_path / "two")
-    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert file_contents(tmp_path / "one") == file_contents(tmp_path / "two")
 
 
 def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_build_that_fails_leaves_the_earlier_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_writer, "write", full)
+    monkeypatch.setattr(folder_writer, "write_table_file", full)
     with pytest.raises(DatasetError, match="disk is full"):
         build(orders, tmp_path / "out")
     assert Dataset.open(tmp_path / "out").orders.equals(before)
@@ -247,7 +247,7 @@ def test_an_export_that_cannot_be_remembered_is_told(
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Folder, "swap", refused)
+    monkeypatch.setattr(Directory, "compare_and_swap", refused)
     exported = tables.export("csv", tmp_path / "csv")
     assert "`forget` will not find this export" in exported.told[-1]
     assert (tmp_path / "csv" / "orders.csv").exists()

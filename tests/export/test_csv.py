@@ -22,7 +22,7 @@ import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export.csv import MARK
-from quivo_frames.export.formats import Exported, Form, Outgoing, write
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
 from tests.support.drawn_orders import several_orders
@@ -32,9 +32,9 @@ from tests.support.other_process import elsewhere
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RISKY = ["=1+1", "+49 1", "-1", "@a", "\ta", "\ra", "\na", "\0a", "'a", "''a", "'", "=", "'=1"]
+FORMULA_TEXTS = ["=1+1", "+49 1", "-1", "@a", "\ta", "\ra", "\na", "\0a", "'a", "''a", "'", "=", "'=1"]
 """Texts that get an apostrophe in front."""
-SAFE = [
+HARMLESS_TEXTS = [
     "",
     " =1",
     "a=1",
@@ -65,11 +65,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return qf.build(folder / "orders.ndjson", folder / "tables")
 
 
-def exported(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], Exported]:
+def export_to_csv(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], ExportResult]:
     frames = qf.flatten(orders)
     assert frames.failures.is_empty(), frames.failures["message"].to_list()
-    outgoing = Outgoing({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
-    return frames, write(outgoing, Form.CSV, str(out))
+    outgoing = ExportJob({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
+    return frames, export_tables(outgoing, ExportFormat.CSV, str(out))
 
 
 def with_tags(*tags: str) -> bytes:
@@ -81,7 +81,7 @@ def without_guard(values: list[Any]) -> list[Any]:
     return [value[1:] if isinstance(value, str) and value.startswith("'") else value for value in values]
 
 
-def hold(tables: Mapping[str, pl.DataFrame], folder: Path) -> None:
+def assert_cells_equal(tables: Mapping[str, pl.DataFrame], folder: Path) -> None:
     """DuckDB reads every table, told the types of its columns, to the same values; nulls are not empty texts."""
     with duckdb.connect() as db:
         for name, table in TABLES.items():
@@ -103,7 +103,7 @@ def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path
     told = dataset.export("csv", tmp_path / "out")
     assert dict(told.rows) == {name: dataset[name].height for name in TABLES}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
-    hold(dataset, tmp_path / "out")
+    assert_cells_equal(dataset, tmp_path / "out")
 
 
 # To shrink an order of this size takes minutes, and tells little more than the rows that differ.
@@ -111,8 +111,8 @@ def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path
 @given(several_orders())
 def test_duckdb_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "out"
-    tables, _ = exported(bodies, out)
-    hold(tables, out)
+    tables, _ = export_to_csv(bodies, out)
+    assert_cells_equal(tables, out)
 
 
 PANDAS = """
@@ -127,10 +127,10 @@ def test_pandas_reads_every_cell_as_text(dataset: Dataset, tmp_path: Path, name:
     dataset.export("csv", tmp_path / "out")
     columns, rows = elsewhere(PANDAS, tmp_path / "out" / f"{name}.csv")
     assert columns == dataset[name].columns
-    assert [without_guard(row) for row in rows] == [list(map(as_text, row)) for row in dataset[name].rows()]
+    assert [without_guard(row) for row in rows] == [list(map(expected_text, row)) for row in dataset[name].rows()]
 
 
-def as_text(value: Any) -> str:
+def expected_text(value: Any) -> str:
     """A value as the promise of the file says."""
     match value:
         case None:
@@ -150,8 +150,8 @@ def as_text(value: Any) -> str:
 
 
 def test_the_standard_library_and_polars_read_what_was_written(tmp_path: Path) -> None:
-    texts = [text for text in [*TEXTS, *SAFE, *RISKY] if text != "\ufeffa"]
-    exported([with_tags(*texts)], tmp_path / "out")
+    texts = [text for text in [*TEXTS, *HARMLESS_TEXTS, *FORMULA_TEXTS] if text != "\ufeffa"]
+    export_to_csv([with_tags(*texts)], tmp_path / "out")
     file = tmp_path / "out" / "order_tags.csv"
     with file.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream, strict=True))
@@ -160,14 +160,14 @@ def test_the_standard_library_and_polars_read_what_was_written(tmp_path: Path) -
 
 
 def test_lines_end_as_rfc_4180_says_and_there_is_no_mark_in_front(tmp_path: Path) -> None:
-    exported([with_tags('a,"b"', "ü", "")], tmp_path / "out")
+    export_to_csv([with_tags('a,"b"', "ü", "")], tmp_path / "out")
     assert (tmp_path / "out" / "order_tags.csv").read_bytes() == (
         'order_tag_key,order_id,ordinal,tag\r\n1/0,1,0,"a,""b"""\r\n1/1,1,1,ü\r\n1/2,1,2,""\r\n'.encode()
     )
 
 
 def test_a_null_is_not_an_empty_text(tmp_path: Path) -> None:
-    exported([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out")
+    export_to_csv([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out")
     with duckdb.connect() as db:
         query = (
             "SELECT comment, currency FROM read_csv(?, nullstr = '', allow_quoted_nulls = false, all_varchar = true)"
@@ -176,18 +176,18 @@ def test_a_null_is_not_an_empty_text(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "out" / "orders.csv").select("comment", "currency").row(0) == ("", None)
 
 
-@pytest.mark.parametrize("text", [*RISKY, *SAFE])
+@pytest.mark.parametrize("text", [*FORMULA_TEXTS, *HARMLESS_TEXTS])
 def test_a_text_that_could_be_a_formula_gets_an_apostrophe_and_no_other(tmp_path: Path, text: str) -> None:
-    _, told = exported([with_tags(text)], tmp_path / "out")
+    _, told = export_to_csv([with_tags(text)], tmp_path / "out")
     with (tmp_path / "out" / "order_tags.csv").open(encoding="utf-8", newline="") as stream:
-        assert list(csv.reader(stream))[1][-1] == ("'" + text if text in RISKY else text)
-    assert any("1 texts that begin with" in sentence for sentence in told.told) is (text in RISKY)
-    assert len(told.told) == 1 + (text in RISKY)
+        assert list(csv.reader(stream))[1][-1] == ("'" + text if text in FORMULA_TEXTS else text)
+    assert any("1 texts that begin with" in sentence for sentence in told.told) is (text in FORMULA_TEXTS)
+    assert len(told.told) == 1 + (text in FORMULA_TEXTS)
 
 
 def test_numbers_below_zero_stay_numbers(tmp_path: Path) -> None:
     order = b'{"orderId":5,"positions":[{"quantity":-3,"unitWeight":-0.5,"unitNetPrice":-1.25}]}'
-    exported([order], tmp_path / "out")
+    export_to_csv([order], tmp_path / "out")
     row = pl.read_csv(tmp_path / "out" / "order_positions.csv").row(0, named=True)
     assert (row["quantity"], row["unit_weight"], row["unit_net_price"]) == (-3, -0.5, -1.25)
 
@@ -202,7 +202,7 @@ def test_the_same_tables_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -
 def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("csv", tmp_path / "out")
     (tmp_path / "out" / "gone.csv").write_text("of an earlier version")
-    exported([with_tags("a")], tmp_path / "out")
+    export_to_csv([with_tags("a")], tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
     assert pl.read_csv(tmp_path / "out" / "orders.csv").height == 1
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
@@ -225,7 +225,7 @@ def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Pat
 
 
 def test_a_full_disk_is_told_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path) -> None:
-    exported([with_tags("a")], tmp_path / "out")
+    export_to_csv([with_tags("a")], tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     code = f"""
 import resource, signal

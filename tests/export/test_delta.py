@@ -20,22 +20,22 @@ from hypothesis import given, settings
 import quivo_frames as qf
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import delta
-from quivo_frames.export.formats import Form, Outgoing, write
+from quivo_frames.export.formats import ExportFormat, ExportJob, export_tables
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.privacy import Level
+from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.storage.parquet import arrow_schema
-from tests.flattening.test_unflatten import DRAWN, flattened, hold
+from tests.flattening.test_unflatten import DRAWN_SETTINGS, assert_orders_come_back, flatten_drawn_orders
 from tests.support.drawn_orders import several_orders
 from tests.support.other_process import elsewhere
-from tests.support.round_trips import equal, every_byte, going_out, some_orders
+from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders, read_every_byte
 
 
 @pytest.fixture(scope="module")
 def frames() -> Frames:
-    return some_orders(range(1, 61))
+    return flatten_standin_orders(range(1, 61))
 
 
 @pytest.fixture
@@ -43,26 +43,26 @@ def out(tmp_path: Path) -> str:
     return str(tmp_path / "lake")
 
 
-def export(tables: Mapping[str, pl.DataFrame], out: str, *erased: int) -> list[str]:
-    return list(write(going_out(tables, erased), Form.DELTA, out).told)
+def export_to_delta(tables: Mapping[str, pl.DataFrame], out: str, *erased: int) -> list[str]:
+    return list(export_tables(export_job(tables, erased), ExportFormat.DELTA, out).told)
 
 
-def read(out: str) -> dict[str, pl.DataFrame]:
+def read_tables(out: str) -> dict[str, pl.DataFrame]:
     """All tables, by delta-rs and its own engine."""
     return {name: pl.DataFrame(pa.table(DeltaTable(f"{out}/{name}").to_pyarrow_table())) for name in TABLES}
 
 
-def by_polars(out: str) -> dict[str, pl.DataFrame]:
+def read_with_polars(out: str) -> dict[str, pl.DataFrame]:
     return {name: pl.read_delta(f"{out}/{name}") for name in TABLES}
 
 
-def versions(out: str) -> dict[str, int]:
+def table_versions(out: str) -> dict[str, int]:
     return {name: DeltaTable(f"{out}/{name}").version() for name in TABLES}
 
 
-def merged(below: Frames, above: Frames) -> dict[str, pl.DataFrame]:
+def merge_orders(below: Frames, above: Frames) -> dict[str, pl.DataFrame]:
     """What a target has when the orders of `above` came to those of `below`."""
-    rest = below.without(above.orders["order_id"])
+    rest = below.without_orders(above.orders["order_id"])
     return {name: pl.concat([rest[name], above[name]]) for name in TABLES}
 
 
@@ -70,9 +70,9 @@ def merged(below: Frames, above: Frames) -> dict[str, pl.DataFrame]:
 
 
 def test_every_cell_of_every_table_is_read_as_it_was(frames: Frames, out: str) -> None:
-    exported = write(going_out(frames), Form.DELTA, out)
-    equal(read(out), frames)
-    equal(by_polars(out), frames)
+    exported = export_tables(export_job(frames), ExportFormat.DELTA, out)
+    assert_tables_equal(read_tables(out), frames)
+    assert_tables_equal(read_with_polars(out), frames)
     assert exported.rows == {name: frame.height for name, frame in frames.items()}
 
 
@@ -89,7 +89,7 @@ print(json.dumps([told, rows]))
 
 @pytest.mark.parametrize("name", ["orders", "order_positions"])
 def test_pandas_reads_every_cell(frames: Frames, out: str, name: str) -> None:
-    write(going_out(frames), Form.DELTA, out)
+    export_tables(export_job(frames), ExportFormat.DELTA, out)
     kinds, rows = elsewhere(PANDAS, f"{out}/{name}")
     wanted = [
         [None if value is None else str(value) for value in row] for row in frames[name].iter_rows()
@@ -98,28 +98,28 @@ def test_pandas_reads_every_cell(frames: Frames, out: str, name: str) -> None:
     assert set(kinds) == set(TABLES[name].schema)
 
 
-@pytest.mark.parametrize("read", [read, by_polars], ids=["delta_rs", "polars"])
+@pytest.mark.parametrize("read", [read_tables, read_with_polars], ids=["delta_rs", "polars"])
 def test_orders_come_back_through_delta(out: str, read: object) -> None:
     bodies = [order_json(number, 3) for number in range(1, 61)]
-    export(flatten(bodies), out)
-    hold(bodies, read(out))
+    export_to_delta(flatten(bodies), out)
+    assert_orders_come_back(bodies, read(out))
 
 
 def test_drawn_orders_come_back_through_delta(tmp_path: Path) -> None:
     count = iter(range(1_000))
 
-    @settings(DRAWN, max_examples=12)
+    @settings(DRAWN_SETTINGS, max_examples=12)
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         out = str(tmp_path / str(next(count)))
-        export(flattened(bodies), out)
-        hold(bodies, read(out))
+        export_to_delta(flatten_drawn_orders(bodies), out)
+        assert_orders_come_back(bodies, read_tables(out))
 
     law()
 
 
 def test_a_table_says_what_it_and_its_columns_are(frames: Frames, out: str) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     for name, described in TABLES.items():
         table = DeltaTable(f"{out}/{name}")
         told = table.metadata()
@@ -133,7 +133,7 @@ def test_a_table_says_what_it_and_its_columns_are(frames: Frames, out: str) -> N
 
 
 def test_types_are_those_that_spark_reads_without_a_setting(frames: Frames, out: str) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     kinds = {field.type.type for name in TABLES for field in DeltaTable(f"{out}/{name}").schema().fields}
     assert kinds == {"string", "long", "integer", "boolean", "timestamp", "date", "decimal(18,4)", "double"}
     protocol = DeltaTable(f"{out}/orders").protocol()
@@ -146,24 +146,24 @@ def test_types_are_those_that_spark_reads_without_a_setting(frames: Frames, out:
 
 
 def test_the_history_tells_the_run(frames: Frames, out: str) -> None:
-    outgoing = going_out(frames)
-    write(outgoing, Form.DELTA, out)
+    outgoing = export_job(frames)
+    export_tables(outgoing, ExportFormat.DELTA, out)
     told = json.loads(DeltaTable(f"{out}/shipments").history(1)[0]["userMetadata"])
     assert told == {
-        "by": "quivo_frames", "version": "1.2.3", "tables": f"{outgoing.name} full", "rows": frames.shipments.height
+        "by": "quivo_frames", "version": "1.2.3", "tables": f"{outgoing.snapshot_name} full", "rows": frames.shipments.height
     }  # fmt: skip
 
 
 def test_without_an_order_all_tables_are_there(out: str) -> None:
-    export({name: table.empty() for name, table in TABLES.items()}, out)
-    equal(read(out), {name: table.empty() for name, table in TABLES.items()})
+    export_to_delta({name: table.empty_frame() for name, table in TABLES.items()}, out)
+    assert_tables_equal(read_tables(out), {name: table.empty_frame() for name, table in TABLES.items()})
 
 
 def test_pyarrow_is_not_needed(frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pyarrow", "pyarrow.dataset", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, name, None)
-    export(frames, out)
-    export(some_orders(range(50, 71), seed=2), out)
+    export_to_delta(frames, out)
+    export_to_delta(flatten_standin_orders(range(50, 71), seed=2), out)
 
 
 # Merging
@@ -173,24 +173,24 @@ def test_pyarrow_is_not_needed(frames: Frames, out: str, monkeypatch: pytest.Mon
 def test_orders_are_replaced_as_a_whole_and_others_stay(
     frames: Frames, out: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delta, "FEW", few)
-    export(frames, out)
-    later = some_orders(range(41, 81), seed=7)
+    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
+    export_to_delta(frames, out)
+    later = flatten_standin_orders(range(41, 81), seed=7)
     assert not later["shipments"].equals(frames["shipments"])
-    export(later, out)
-    equal(read(out), merged(frames, later))
-    assert set(versions(out).values()) == {2}  # created, and one commit each
+    export_to_delta(later, out)
+    assert_tables_equal(read_tables(out), merge_orders(frames, later))
+    assert set(table_versions(out).values()) == {2}  # created, and one commit each
 
 
 @pytest.mark.parametrize("few", [0, 1_000], ids=["written_anew", "by_ids"])
 def test_lines_that_vanished_vanish(frames: Frames, out: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delta, "FEW", few)
-    export(frames, out)
+    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
+    export_to_delta(frames, out)
     bare = flatten([b'{"orderId":%d}' % number for number in frames.orders["order_id"][:10]])
-    export(bare, out)
-    found = read(out)
+    export_to_delta(bare, out)
+    found = read_tables(out)
     assert found["order_positions"].filter(pl.col("order_id").is_in(bare.orders["order_id"].implode())).is_empty()
-    equal(found, merged(frames, bare))
+    assert_tables_equal(found, merge_orders(frames, bare))
 
 
 @pytest.mark.parametrize("few", [0, 1_000])
@@ -198,101 +198,101 @@ def test_lines_that_vanished_vanish(frames: Frames, out: str, few: int, monkeypa
 def test_a_place_may_be_called_anything(
     frames: Frames, tmp_path: Path, name: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delta, "FEW", few)
+    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
     out = str(tmp_path / name)
-    export(frames, out)
-    below, above = frames.without(range(1, 11)), frames.without(range(11, 61))
-    export(below, out, *range(1, 11))
-    equal(read(out), below)
-    export(above, out)
-    equal(read(out), frames)
+    export_to_delta(frames, out)
+    below, above = frames.without_orders(range(1, 11)), frames.without_orders(range(11, 61))
+    export_to_delta(below, out, *range(1, 11))
+    assert_tables_equal(read_tables(out), below)
+    export_to_delta(above, out)
+    assert_tables_equal(read_tables(out), frames)
 
 
 @pytest.mark.parametrize("name", ["a%20b", "[x]", "a#b", "a?b"])
 def test_a_name_that_delta_lake_cannot_write_to_is_refused(frames: Frames, tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="Give another name"):
-        export(frames, str(tmp_path / name))
+        export_to_delta(frames, str(tmp_path / name))
     assert not list(tmp_path.iterdir())
 
 
 def test_orders_that_are_only_in_the_target_stay(frames: Frames, out: str) -> None:
-    export(frames, out)
-    export(Frames.of(frames.without(frames.orders["order_id"][5:])), out)
-    equal(read(out), frames)
+    export_to_delta(frames, out)
+    export_to_delta(Frames.of(frames.without_orders(frames.orders["order_id"][5:])), out)
+    assert_tables_equal(read_tables(out), frames)
 
 
 def test_the_same_tables_again_commit_nothing(frames: Frames, out: str) -> None:
-    export(frames, out)
-    before = versions(out)
-    assert export(frames, out) == ["All of them were there already: nothing was written."]
-    assert versions(out) == before
+    export_to_delta(frames, out)
+    before = table_versions(out)
+    assert export_to_delta(frames, out) == ["All of them were there already: nothing was written."]
+    assert table_versions(out) == before
 
 
 def test_an_earlier_state_is_written_again_after_a_later_one(frames: Frames, out: str) -> None:
-    later = some_orders(range(1, 61), seed=7)
+    later = flatten_standin_orders(range(1, 61), seed=7)
     for tables in (frames, later, frames):
-        export(tables, out)
-        equal(read(out), tables)
+        export_to_delta(tables, out)
+        assert_tables_equal(read_tables(out), tables)
 
 
 def test_what_somebody_else_changed_since_is_mended(frames: Frames, out: str) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     DeltaTable(f"{out}/shipments").delete("ordinal = 0")
-    export(frames, out)
-    equal(read(out), frames)
+    export_to_delta(frames, out)
+    assert_tables_equal(read_tables(out), frames)
 
 
 @pytest.mark.parametrize("name", ["custom_attributes", "shipments", "orders"])
 def test_an_export_that_was_cut_off_goes_on_when_repeated(
     frames: Frames, out: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later = some_orders(range(41, 81), seed=7)
-    export(frames, out)
-    plain = delta._replace
+    later = flatten_standin_orders(range(41, 81), seed=7)
+    export_to_delta(frames, out)
+    plain = delta._replace_orders
 
     def cut(table: DeltaTable, *others: object) -> None:
         if table.metadata().name == name:
             raise OSError(28, "No space left on device")
         plain(table, *others)
 
-    monkeypatch.setattr(delta, "_replace", cut)
+    monkeypatch.setattr(delta, "_replace_orders", cut)
     with pytest.raises(ExportError, match="the disk is full"):
-        export(later, out)
-    assert read(out)["orders"].sort("order_id").equals(frames.orders.sort("order_id"))  # orders come last
+        export_to_delta(later, out)
+    assert read_tables(out)["orders"].sort("order_id").equals(frames.orders.sort("order_id"))  # orders come last
     monkeypatch.undo()
-    export(later, out)
-    equal(read(out), merged(frames, later))
-    assert set(versions(out).values()) == {2}  # what was done is not done again
+    export_to_delta(later, out)
+    assert_tables_equal(read_tables(out), merge_orders(frames, later))
+    assert set(table_versions(out).values()) == {2}  # what was done is not done again
 
 
 def test_of_two_exports_at_a_time_one_wins_and_the_other_is_told(
     frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export(frames, out)
-    first, second = some_orders(range(41, 81), seed=7), some_orders(range(61, 101), seed=8)
-    plain, once = delta._replace, iter([True])
+    export_to_delta(frames, out)
+    first, second = flatten_standin_orders(range(41, 81), seed=7), flatten_standin_orders(range(61, 101), seed=8)
+    plain, once = delta._replace_orders, iter([True])
 
     def late(*given: object) -> None:
         if next(once, False):
-            export(first, out)  # comes between the look at the table and its commit
+            export_to_delta(first, out)  # comes between the look at the table and its commit
         plain(*given)
 
-    monkeypatch.setattr(delta, "_replace", late)
+    monkeypatch.setattr(delta, "_replace_orders", late)
     with pytest.raises(ExportError, match=r"Another job changed the table \w+ of .* at the same time, and was first"):
-        export(second, out)
-    equal(read(out), merged(frames, first))
-    export(second, out)
-    equal(read(out), merged(Frames.of(merged(frames, first)), second))
+        export_to_delta(second, out)
+    assert_tables_equal(read_tables(out), merge_orders(frames, first))
+    export_to_delta(second, out)
+    assert_tables_equal(read_tables(out), merge_orders(Frames.of(merge_orders(frames, first)), second))
 
 
 def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames, out: str) -> None:
-    export(frames, out)
-    states = [some_orders(range(1, 61), seed=seed) for seed in (11, 12)]
+    export_to_delta(frames, out)
+    states = [flatten_standin_orders(range(1, 61), seed=seed) for seed in (11, 12)]
     told: list[str] = []
 
     def work(tables: Frames) -> None:
         try:
-            export(tables, out)
+            export_to_delta(tables, out)
         except ExportError as error:
             told.append(str(error))
 
@@ -302,8 +302,8 @@ def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames
     for thread in threads:
         thread.join()
     assert all("Another job changed" in text for text in told)
-    export(states[0], out)
-    equal(read(out), states[0])
+    export_to_delta(states[0], out)
+    assert_tables_equal(read_tables(out), states[0])
 
 
 # Erasing
@@ -311,7 +311,7 @@ def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames
 
 @pytest.mark.parametrize("few", [0, 1_000], ids=["written_anew", "by_ids"])
 def test_of_erased_orders_no_byte_stays(out: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delta, "FEW", few)
+    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
     bodies = [json.loads(order_json(number, 5)) for number in range(1, 41)]
     for place, body in enumerate(bodies):  # the first is the least and the last the greatest of all
         mark = f"{'AAA' if place == 0 else 'zzz'}secret{place}"
@@ -321,47 +321,47 @@ def test_of_erased_orders_no_byte_stays(out: str, few: int, monkeypatch: pytest.
         body["tags"] = [f"{mark}tag"]
     frames = flatten(json.dumps(body).encode() for body in bodies)
     erased = [bodies[0]["orderId"], bodies[-1]["orderId"]]
-    export(frames, out)
+    export_to_delta(frames, out)
     DeltaTable(f"{out}/orders").create_checkpoint()
-    export(Frames.of(frames.without([bodies[5]["orderId"]])), out)
+    export_to_delta(Frames.of(frames.without_orders([bodies[5]["orderId"]])), out)
     marks = [b"secret0", b"secret39", b"1990-03-04", b"2029-03-04", b"datetime.datetime(1990, 3, 4", b"(2029, 3, 4"]
-    assert all(mark in every_byte(Path(out)) for mark in marks)
-    rest = Frames.of(frames.without(erased))
-    told = export(rest, out, *erased)
+    assert all(mark in read_every_byte(Path(out)) for mark in marks)
+    rest = Frames.of(frames.without_orders(erased))
+    told = export_to_delta(rest, out, *erased)
     assert "Earlier versions of the tables are gone" in told[0]
-    equal(read(out), rest)
-    left = every_byte(Path(out))
+    assert_tables_equal(read_tables(out), rest)
+    left = read_every_byte(Path(out))
     assert [mark for mark in marks if mark in left] == []
     assert b"secret1" in left  # else nothing would have been looked at
 
 
 def test_orders_are_erased_also_where_the_tables_without_them_were_written_before(frames: Frames, out: str) -> None:
     gone = frames.orders["order_id"][3]
-    rest = Frames.of(frames.without([gone]))
-    export(frames, out)
-    export(rest, out)
-    assert gone in read(out)["orders"]["order_id"].to_list()
-    export(rest, out, gone)
-    equal(read(out), rest)
+    rest = Frames.of(frames.without_orders([gone]))
+    export_to_delta(frames, out)
+    export_to_delta(rest, out)
+    assert gone in read_tables(out)["orders"]["order_id"].to_list()
+    export_to_delta(rest, out, gone)
+    assert_tables_equal(read_tables(out), rest)
 
 
 def test_after_erasing_exports_and_the_log_go_on_as_before(frames: Frames, out: str) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     DeltaTable(f"{out}/orders").alter.set_table_properties({"delta.logRetentionDuration": "interval 5 days"})
     cut_off = {"delta.logRetentionDuration": "interval 0 days"}  # as an erasing leaves it that was killed
     DeltaTable(f"{out}/shipments").alter.set_table_properties(cut_off)
-    rest = Frames.of(frames.without([frames.orders["order_id"][0]]))
-    export(rest, out, frames.orders["order_id"][0])
-    assert export(rest, out) == ["All of them were there already: nothing was written."]
+    rest = Frames.of(frames.without_orders([frames.orders["order_id"][0]]))
+    export_to_delta(rest, out, frames.orders["order_id"][0])
+    assert export_to_delta(rest, out) == ["All of them were there already: nothing was written."]
     kept = {name: DeltaTable(f"{out}/{name}").metadata().configuration["delta.logRetentionDuration"] for name in TABLES}
     assert kept == dict.fromkeys(TABLES, "interval 30 days") | {"orders": "interval 5 days"}
-    later = some_orders(range(41, 81), seed=7)
-    export(later, out)
-    equal(read(out), merged(rest, later))
+    later = flatten_standin_orders(range(41, 81), seed=7)
+    export_to_delta(later, out)
+    assert_tables_equal(read_tables(out), merge_orders(rest, later))
 
 
 def test_the_log_tells_no_value_but_ids_of_orders_and_times(frames: Frames, out: str) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     for log in Path(out).rglob("*.json"):
         for line in log.read_text().splitlines():
             added = json.loads(line).get("add")
@@ -374,11 +374,11 @@ def test_the_log_tells_no_value_but_ids_of_orders_and_times(frames: Frames, out:
 # What goes wrong
 
 
-def other(out: str, name: str, change: object) -> dict[str, int]:
+def change_table(out: str, name: str, change: object) -> dict[str, int]:
     """Replaces a table of the target by one of another shape; the versions of all tables."""
     shutil.rmtree(f"{out}/{name}")
-    write_deltalake(f"{out}/{name}", change(TABLES[name].empty()))
-    return versions(out)
+    write_deltalake(f"{out}/{name}", change(TABLES[name].empty_frame()))
+    return table_versions(out)
 
 
 @pytest.mark.parametrize(
@@ -391,65 +391,71 @@ def other(out: str, name: str, change: object) -> dict[str, int]:
     ids=["a_column_less", "a_column_more", "another_type"],
 )
 def test_a_table_of_another_shape_changes_no_table(frames: Frames, out: str, change: object, told: str) -> None:
-    export(frames, out)
-    before = other(out, "shipments", change)
+    export_to_delta(frames, out)
+    before = change_table(out, "shipments", change)
     with pytest.raises(ConfigError, match=told) as error:
-        export(some_orders(range(1, 5), seed=9), out)
+        export_to_delta(flatten_standin_orders(range(1, 5), seed=9), out)
     assert "shipments" in str(error.value)
-    assert versions(out) == before
+    assert table_versions(out) == before
 
 
 def test_a_table_of_the_same_shape_that_somebody_else_made_is_left_alone(frames: Frames, out: str) -> None:
     DeltaTable.create(f"{out}/shipments", Schema.from_arrow(arrow_schema(TABLES["shipments"])))
     with pytest.raises(ConfigError, match=r"quivo_frames did not write the Delta table .*shipments"):
-        export(frames, out)
+        export_to_delta(frames, out)
     assert [path.name for path in Path(out).iterdir()] == ["shipments"]
 
 
 def test_a_table_of_another_version_of_the_tables_is_left_alone(
     frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     monkeypatch.setattr(delta, "SCHEMA_VERSION", 2)
     with pytest.raises(ConfigError, match="is of version 1 of the tables, these are of version 2"):
-        export(some_orders(range(1, 5)), out)
+        export_to_delta(flatten_standin_orders(range(1, 5)), out)
 
 
 def test_levels_of_privacy_do_not_mix(frames: Frames, out: str) -> None:
-    export(frames, out)
-    before = versions(out)
-    for level in (Level.PSEUDONYM, Level.NONE):
+    export_to_delta(frames, out)
+    before = table_versions(out)
+    for level in (PrivacyLevel.PSEUDONYM, PrivacyLevel.NONE):
         with pytest.raises(ConfigError, match=f"holds orders with --privacy full, these have --privacy {level}"):
-            write(going_out(frames, level=level), Form.DELTA, out)
-    assert versions(out) == before
-    write(going_out(frames, level=Level.PSEUDONYM, privacy="pseudonym 1a2b3c4d"), Form.DELTA, f"{out}2")
+            export_tables(export_job(frames, level=level), ExportFormat.DELTA, out)
+    assert table_versions(out) == before
+    export_tables(
+        export_job(frames, level=PrivacyLevel.PSEUDONYM, privacy="pseudonym 1a2b3c4d"), ExportFormat.DELTA, f"{out}2"
+    )
     with pytest.raises(ConfigError, match="do not mix"):  # another key
-        write(going_out(frames, level=Level.PSEUDONYM, privacy="pseudonym 5e6f7a8b"), Form.DELTA, f"{out}2")
+        export_tables(
+            export_job(frames, level=PrivacyLevel.PSEUDONYM, privacy="pseudonym 5e6f7a8b"),
+            ExportFormat.DELTA,
+            f"{out}2",
+        )
 
 
 def test_without_personal_values_their_columns_may_be_empty(frames: Frames, out: str) -> None:
-    write(going_out(frames, level=Level.NONE), Form.DELTA, out)
+    export_tables(export_job(frames, level=PrivacyLevel.NONE), ExportFormat.DELTA, out)
     field = next(f for f in DeltaTable(f"{out}/tracking_numbers").schema().fields if f.name == "tracking_number")
     assert field.nullable
-    assert read(out)["tracking_numbers"]["tracking_number"].null_count() == frames.tracking_numbers.height > 0
+    assert read_tables(out)["tracking_numbers"]["tracking_number"].null_count() == frames.tracking_numbers.height > 0
 
 
 def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path) -> None:
     (tmp_path / "report.xlsx").touch()
     with pytest.raises(ConfigError, match=r"something else than Delta tables \(report.xlsx, for one\)"):
-        export(frames, str(tmp_path))
+        export_to_delta(frames, str(tmp_path))
     (tmp_path / "lake" / "shipments").mkdir(parents=True)
     (tmp_path / "lake" / "shipments" / "part-0.parquet").touch()
     with pytest.raises(ConfigError, match="something else than Delta tables"):
-        export(frames, str(tmp_path / "lake"))
+        export_to_delta(frames, str(tmp_path / "lake"))
     with pytest.raises(ConfigError, match="is a file"):
-        export(frames, str(tmp_path / "report.xlsx"))
+        export_to_delta(frames, str(tmp_path / "report.xlsx"))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["lake", "part-0.parquet", "report.xlsx", "shipments"]
 
 
 def test_other_delta_tables_beside_ours_stay(frames: Frames, out: str) -> None:
     write_deltalake(f"{out}/customers", pl.DataFrame({"a": [1]}))
-    export(frames, out)
+    export_to_delta(frames, out)
     assert DeltaTable(f"{out}/customers").version() == 0
 
 
@@ -459,21 +465,21 @@ def test_a_disk_that_refuses_is_told_without_a_value_of_an_order(
     def refuse(_: pl.DataFrame) -> pl.DataFrame:
         raise ValueError("Ms Secret lives here")
 
-    outgoing = going_out(frames)
+    outgoing = export_job(frames)
     broken = outgoing._replace(tables={**outgoing.tables, "orders": outgoing.tables["orders"].map_batches(refuse)})
     with pytest.raises(ExportError, match="cannot be written") as told:
-        write(broken, Form.DELTA, out)
+        export_tables(broken, ExportFormat.DELTA, out)
     assert "Secret" not in str(told.value)
 
 
 def test_a_folder_that_may_not_be_made_is_told(frames: Frames, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises((ConfigError, ExportError), match="cannot be written"):
-        export(frames, str(tmp_path / "file" / "lake"))
+        export_to_delta(frames, str(tmp_path / "file" / "lake"))
 
 
 def test_the_files_are_for_their_owner_alone(frames: Frames, out: str) -> None:
-    export(frames, out)
+    export_to_delta(frames, out)
     assert Path(out).stat().st_mode & 0o777 == 0o700
 
 
@@ -487,4 +493,4 @@ def test_a_dataset_is_exported_with_its_level_of_privacy(tmp_path: Path) -> None
 
 
 def test_an_outgoing_without_a_word_on_privacy_is_full() -> None:
-    assert Outgoing({}, {}, "", "").privacy == "full"
+    assert ExportJob({}, {}, "", "").privacy == "full"

@@ -18,12 +18,12 @@ import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import duckdb as room
-from quivo_frames.export.formats import Form, Outgoing, write
+from quivo_frames.export.formats import ExportFormat, ExportJob, export_tables
 from quivo_frames.export.views import VIEWS
-from quivo_frames.model.privacy import Concealer, Level
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
-from tests.flattening.test_unflatten import read
+from tests.flattening.test_unflatten import read_order
 from tests.support.drawn_orders import several_orders
 from tests.support.other_process import elsewhere
 
@@ -50,14 +50,16 @@ def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def exported(orders: list[str] | list[bytes], out: Path) -> Mapping[str, pl.DataFrame]:
+def export_to_duckdb(orders: list[str] | list[bytes], out: Path) -> Mapping[str, pl.DataFrame]:
     frames = qf.flatten(orders)
     assert frames.failures.is_empty(), frames.failures["message"].to_list()
-    write(Outgoing({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0"), Form.DUCKDB, str(out))
+    export_tables(
+        ExportJob({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0"), ExportFormat.DUCKDB, str(out)
+    )
     return frames
 
 
-def fetched(file: Path) -> dict[str, pl.DataFrame]:
+def read_tables(file: Path) -> dict[str, pl.DataFrame]:
     """The tables as DuckDB gives them, instants as microseconds: Python has no year 1 with an offset."""
     frames = {}
     with duckdb.connect(file, read_only=True) as db:
@@ -72,7 +74,7 @@ def fetched(file: Path) -> dict[str, pl.DataFrame]:
 
 
 def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Dataset, file: Path) -> None:
-    found = fetched(file)
+    found = read_tables(file)
     for name in TABLES:
         assert found[name].equals(dataset[name], null_equal=True), name
     assert found["shipments"].height
@@ -82,14 +84,16 @@ def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Da
 @given(several_orders())
 def test_drawn_orders_come_back_from_the_file(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "orders.duckdb"
-    exported(bodies, out)
-    assert [read(body) for body in qf.unflatten(fetched(out))] == [read(body) for body in bodies]
+    export_to_duckdb(bodies, out)
+    assert [read_order(body) for body in qf.unflatten(read_tables(out))] == [read_order(body) for body in bodies]
 
 
 def test_orders_of_the_stand_in_come_back_from_the_file(tmp_path: Path) -> None:
     bodies = [order_json(number, 9) for number in range(1, 301)]
-    exported(bodies, tmp_path / "orders.duckdb")
-    assert [read(body) for body in qf.unflatten(fetched(tmp_path / "orders.duckdb"))] == [read(body) for body in bodies]
+    export_to_duckdb(bodies, tmp_path / "orders.duckdb")
+    assert [read_order(body) for body in qf.unflatten(read_tables(tmp_path / "orders.duckdb"))] == [
+        read_order(body) for body in bodies
+    ]
 
 
 def test_types_keys_and_comments_are_those_of_the_catalogue(file: Path) -> None:
@@ -145,9 +149,9 @@ import sys
 sys.modules["pyarrow"] = None
 import quivo_frames as qf
 qf.open({str(dataset.folder)!r}).export("duckdb", {str(tmp_path / "orders.duckdb")!r})
-from quivo_frames.exporting.duckdb import _database
+from quivo_frames.export.duckdb import _new_database
 from pathlib import Path
-with _database(Path({str(tmp_path / "x")!r}), "x") as db:
+with _new_database(Path({str(tmp_path / "x")!r}), "x") as db:
     print(db.execute("SELECT current_setting('autoinstall_known_extensions'), current_setting('autoload_known_extensions')").fetchone())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -160,14 +164,19 @@ def test_tables_without_personal_values_fit(dataset: Dataset, tmp_path: Path) ->
         assert db.execute("SELECT count(*), count(tracking_number) FROM tracking_numbers").fetchone() == (
             dataset.tracking_numbers.height, 0,
         )  # fmt: skip
-    assert not Concealer(Level.NONE).described(TABLES["tracking_numbers"]).column("tracking_number").required
+    assert (
+        not PrivacyFilter(PrivacyLevel.NONE)
+        .filtered_table(TABLES["tracking_numbers"])
+        .column("tracking_number")
+        .required
+    )
 
 
 def test_a_later_export_replaces_an_earlier_one_and_leaves_nothing_beside(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "orders.duckdb")
     (tmp_path / "orders.duckdb.wal").write_bytes(b"")
-    exported([b'{"orderId":1}'], tmp_path / "orders.duckdb")
-    assert fetched(tmp_path / "orders.duckdb")["orders"]["order_id"].to_list() == [1]
+    export_to_duckdb([b'{"orderId":1}'], tmp_path / "orders.duckdb")
+    assert read_tables(tmp_path / "orders.duckdb")["orders"]["order_id"].to_list() == [1]
     assert [path.name for path in tmp_path.iterdir()] == ["orders.duckdb"]
     assert stat.S_IMODE((tmp_path / "orders.duckdb").stat().st_mode) == 0o600
 
@@ -208,13 +217,13 @@ def test_a_file_that_is_open_elsewhere_is_told(dataset: Dataset, tmp_path: Path)
 
 @pytest.mark.parametrize("limit", [5_000, 300_000])
 def test_a_full_disk_is_told_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path, limit: int) -> None:
-    exported([b'{"orderId":1}'], tmp_path / "orders.duckdb")
+    export_to_duckdb([b'{"orderId":1}'], tmp_path / "orders.duckdb")
     before = (tmp_path / "orders.duckdb").read_bytes()
     code = f"""
 import resource, signal
 import duckdb
 import quivo_frames as qf
-import quivo_frames.exporting.duckdb
+import quivo_frames.export.duckdb
 tables = qf.open({str(dataset.folder)!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
@@ -231,7 +240,7 @@ except qf.QuivoError as error:
 
 
 def test_a_full_disk_is_told_also_where_the_commit_finds_it(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="the disk is full"), room._database(tmp_path / "orders.duckdb", "OUT"):
+    with pytest.raises(ExportError, match="the disk is full"), room._new_database(tmp_path / "orders.duckdb", "OUT"):
         raise duckdb.TransactionException("Failed to commit: Could not write file: No space left on device")
 
 
@@ -240,7 +249,7 @@ def test_what_duckdb_says_of_a_value_is_not_passed_on(tmp_path: Path) -> None:
     twice = pl.concat([frames["order_tags"], frames["order_tags"]])
     tables = {name: twice.lazy() if name == "order_tags" else frames[name].lazy() for name in TABLES}
     with pytest.raises(ExportError, match=r"DuckDB refused them \(ConstraintException\)") as caught:
-        write(Outgoing(tables, TABLES, "name", "0"), Form.DUCKDB, str(tmp_path / "orders.duckdb"))
+        export_tables(ExportJob(tables, TABLES, "name", "0"), ExportFormat.DUCKDB, str(tmp_path / "orders.duckdb"))
     assert "1/0" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 

@@ -23,7 +23,7 @@ import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import excel
-from quivo_frames.export.formats import Exported, Form, Outgoing, write
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
@@ -62,28 +62,28 @@ def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def exported(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], Exported]:
+def export_to_excel(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], ExportResult]:
     frames = qf.flatten(orders)
     assert frames.failures.is_empty(), frames.failures["message"].to_list()
-    outgoing = Outgoing({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
-    return frames, write(outgoing, Form.EXCEL, str(out))
+    outgoing = ExportJob({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
+    return frames, export_tables(outgoing, ExportFormat.EXCEL, str(out))
 
 
 def with_tags(*tags: str) -> bytes:
     return json.dumps({"orderId": 1, "tags": tags}).encode()
 
 
-def digits(text: str) -> int:
+def significant_digits(text: str) -> int:
     return len(re.sub(r"[eE].*|[-.]", "", text).strip("0"))
 
 
-def coded(text: str) -> str:
+def escape_as_excel(text: str) -> str:
     """A text as the file holds it (ECMA-376, ST_Xstring); Excel shows it as it was, openpyxl as it is held."""
     text = re.sub(r"(_x[0-9a-fA-F]{4}_)", r"_x005F\1", text)
     return re.sub("[\\x00-\\x08\\x0b-\\x1f\ufffe\uffff]", lambda found: f"_x{ord(found[0]):04X}_", text)
 
 
-def cell_of(kind: Kind, name: str, value: Any) -> tuple[str, Any]:
+def expected_cell(kind: Kind, name: str, value: Any) -> tuple[str, Any]:
     """What openpyxl should find, by the promises of the room."""
     number = None
     match kind:
@@ -92,7 +92,7 @@ def cell_of(kind: Kind, name: str, value: Any) -> tuple[str, Any]:
         case Kind.FLAG:
             return "bool", value
         case Kind.TEXT | Kind.JSON:
-            return "str", coded(value)
+            return "str", escape_as_excel(value)
         case Kind.INT64 if name.endswith("_id"):
             return "str", str(value)
         case Kind.INSTANT:
@@ -110,12 +110,12 @@ def cell_of(kind: Kind, name: str, value: Any) -> tuple[str, Any]:
         case _:
             number, text = value, str(value)
     size = abs(float(number))
-    if digits(text) <= 15 and (size == 0 or 2.2251e-308 <= size <= 9.99999999999999e307):
+    if significant_digits(text) <= 15 and (size == 0 or 2.2251e-308 <= size <= 9.99999999999999e307):
         return "number", number
     return "str", float(text) if kind is Kind.MEASURE else text
 
 
-def same(found: list[Any], expected: tuple[str, Any], kind: Kind) -> bool:
+def is_expected_cell(found: list[Any], expected: tuple[str, Any], kind: Kind) -> bool:
     type_, value, data_type = found
     if data_type == "f":
         return False
@@ -127,7 +127,7 @@ def same(found: list[Any], expected: tuple[str, Any], kind: Kind) -> bool:
     return (type_, value) == expected
 
 
-def hold(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, list[list[Any]]]) -> None:
+def assert_cells_equal(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, list[list[Any]]]) -> None:
     for name, table in TABLES.items():
         header, *rows = sheets[name]
         assert [value for _, value, _ in header] == [column.name for column in table.columns]
@@ -135,14 +135,14 @@ def hold(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, list[list[Any]
         for row, values in zip(rows, tables[name].rows(), strict=True):
             padded = row + [["NoneType", None, "n"]] * (len(values) - len(row))
             for cell, column, value in zip(padded, table.columns, values, strict=True):
-                expected = cell_of(column.kind, column.name, value)
-                assert same(cell, expected, column.kind), (name, column.name, cell, expected)
+                expected = expected_cell(column.kind, column.name, value)
+                assert is_expected_cell(cell, expected, column.kind), (name, column.name, cell, expected)
 
 
 def test_openpyxl_reads_every_cell_of_every_table(dataset: Dataset, file: Path) -> None:
     sheets = elsewhere(OPENPYXL, file)
     assert list(sheets) == ["about", "columns", *TABLES]
-    hold(dataset, sheets)
+    assert_cells_equal(dataset, sheets)
 
 
 def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -152,8 +152,8 @@ def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.Temp
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         out = tmp_path_factory.mktemp("drawn") / "orders.xlsx"
-        tables, _ = exported(bodies, out)
-        hold(tables, elsewhere(OPENPYXL, out))
+        tables, _ = export_to_excel(bodies, out)
+        assert_cells_equal(tables, elsewhere(OPENPYXL, out))
 
     law()
 
@@ -185,9 +185,9 @@ NUMBERS = [
 
 def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path: Path) -> None:
     lines = ",".join(f'{{"unitWeight":{w},"unitNetPrice":{m},"quantity":{q}}}' for w, m, q in NUMBERS)
-    tables, told = exported([f'{{"orderId":1,"positions":[{lines}]}}'], tmp_path / "out.xlsx")
+    tables, told = export_to_excel([f'{{"orderId":1,"positions":[{lines}]}}'], tmp_path / "out.xlsx")
     sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
-    hold(tables, sheets)
+    assert_cells_equal(tables, sheets)
     assert told.told == [
         "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, told in the sheet about."
     ]
@@ -209,8 +209,8 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
 )  # fmt: skip
 def test_a_time_that_excel_would_change_stands_as_text(tmp_path: Path, time: str, kept: bool) -> None:
     body = json.dumps({"orderId": 1, "orderDate": time, "earliestShipDate": time[:10]})
-    tables, told = exported([body], tmp_path / "out.xlsx")
-    hold(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx"))
+    tables, told = export_to_excel([body], tmp_path / "out.xlsx")
+    assert_cells_equal(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx"))
     assert any(sentence.startswith("Times") for sentence in told.told) is not kept
 
 
@@ -234,8 +234,8 @@ ODD = [
 
 
 def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
-    tables, _ = exported([with_tags(*ODD)], tmp_path / "out.xlsx")
-    hold(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx", "whole"))
+    tables, _ = export_to_excel([with_tags(*ODD)], tmp_path / "out.xlsx")
+    assert_cells_equal(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx", "whole"))
     with zipfile.ZipFile(tmp_path / "out.xlsx") as archive:
         sheet = next(text for name in archive.namelist() if name.startswith("xl/worksheets/sheet")
                      if b"<t>tag</t>" in (text := archive.read(name)) and b"<t>order_tag_key</t>" in text)  # fmt: skip
@@ -247,12 +247,12 @@ def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
 
 
 def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
-    _, told = exported([with_tags("a\0", "b", "_x0041_", "c\r")], tmp_path / "out.xlsx")
+    _, told = export_to_excel([with_tags("a\0", "b", "_x0041_", "c\r")], tmp_path / "out.xlsx")
     assert [sentence for sentence in told.told if ": 3 in 1 column," in sentence] == list(told.told)
 
 
 def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
-    exported([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out.xlsx")
+    export_to_excel([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out.xlsx")
     sheet = elsewhere(OPENPYXL, tmp_path / "out.xlsx")["orders"]
     row = dict(zip((name for _, name, _ in sheet[0]), sheet[1], strict=False))
     assert row["comment"][:2] == ["str", ""]
@@ -261,12 +261,12 @@ def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 32_768, "y" * 70_000, "😀" * 16_384, "=" * 40_000])
 def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) -> None:
-    _, told = exported([with_tags("a", text)], tmp_path / "out.xlsx")
+    _, told = export_to_excel([with_tags("a", text)], tmp_path / "out.xlsx")
     sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
     parts = [[value for _, value, _ in row] for row in sheets["long_texts"][1:]]
     assert "".join(part[-1] for part in parts) == text
     assert [part[:4] for part in parts] == [["order_tags", 3, "tag", number] for number in range(1, len(parts) + 1)]
-    assert all(len(part[-1].encode("utf-16-le")) // 2 <= excel.LONGEST for part in parts)
+    assert all(len(part[-1].encode("utf-16-le")) // 2 <= excel.MAX_CELL_UNITS for part in parts)
     assert sheets["order_tags"][2][-1][1].startswith(f"[{len(text):,} characters: sheet long_texts, from row 2")
     assert told.told == [
         "Texts longer than a cell takes stand in parts in the sheet long_texts: 1 in 1 column, told in the sheet about."
@@ -275,7 +275,7 @@ def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) ->
 
 @pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383 + "x"])
 def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> None:
-    _, told = exported([with_tags(text)], tmp_path / "out.xlsx")
+    _, told = export_to_excel([with_tags(text)], tmp_path / "out.xlsx")
     sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
     assert sheets["order_tags"][1][-1][1] == text
     assert "long_texts" not in sheets
@@ -308,13 +308,13 @@ def test_a_table_longer_than_a_sheet_is_told_before_anything_is_written(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = max(dataset[name].height for name in TABLES)
-    monkeypatch.setattr(excel, "ROWS", rows - 1)
+    monkeypatch.setattr(excel, "MAX_ROWS", rows - 1)
     with pytest.raises(
         ConfigError, match=rf"has {rows:,} rows, and a sheet of Excel takes {rows - 1:,}\. .* Export to duckdb"
     ):
         dataset.export("excel", tmp_path / "new" / "out.xlsx")
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(excel, "ROWS", rows)
+    monkeypatch.setattr(excel, "MAX_ROWS", rows)
     assert sum(dataset.export("excel", tmp_path / "out.xlsx").rows.values()) == sum(
         dataset[name].height for name in TABLES
     )
@@ -340,7 +340,7 @@ def test_the_same_tables_give_the_same_bytes_and_no_word_of_who_or_when(
 def test_a_later_export_replaces_an_earlier_one(dataset: Dataset, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.xlsx"
     out.write_bytes(file.read_bytes())
-    exported([with_tags("a")], out)
+    export_to_excel([with_tags("a")], out)
     assert len(elsewhere(OPENPYXL, out)["orders"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
 
@@ -367,7 +367,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
 def test_a_full_disk_is_told_and_leaves_what_was_there(
     dataset: Dataset, file: Path, tmp_path: Path, limit: int
 ) -> None:
-    exported([with_tags("a")], tmp_path / "out.xlsx")
+    export_to_excel([with_tags("a")], tmp_path / "out.xlsx")
     before = (tmp_path / "out.xlsx").read_bytes()
     assert limit < file.stat().st_size
     code = f"""
@@ -395,10 +395,10 @@ def test_an_archive_that_does_not_fit_on_the_disk_is_told(
         def write(self, data: Any) -> int:
             raise OSError(28, "No space left on device")
 
-    class Full(excel._Stream, Disk):
+    class Full(excel._FailOnceFile, Disk):
         pass
 
-    monkeypatch.setattr(excel, "_Stream", Full)
+    monkeypatch.setattr(excel, "_FailOnceFile", Full)
     with pytest.raises(ExportError, match="the disk is full"):
         dataset.export("excel", tmp_path / "out.xlsx")
     assert not list(tmp_path.iterdir())

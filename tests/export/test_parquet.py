@@ -15,32 +15,32 @@ from hypothesis import given, settings
 import quivo_frames as qf
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import parquet
-from quivo_frames.export.formats import Form, write
+from quivo_frames.export.formats import ExportFormat, export_tables
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.privacy import Level
+from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.flattening.test_unflatten import DRAWN, flattened, hold
+from tests.flattening.test_unflatten import DRAWN_SETTINGS, assert_orders_come_back, flatten_drawn_orders
 from tests.support.drawn_orders import several_orders
 from tests.support.other_process import elsewhere
-from tests.support.round_trips import equal, going_out, some_orders
+from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders
 
 
 @pytest.fixture(scope="module")
 def frames() -> Frames:
-    return some_orders(range(1, 121))
+    return flatten_standin_orders(range(1, 121))
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def by_polars(out: Path) -> dict[str, pl.DataFrame]:
+def read_with_polars(out: Path) -> dict[str, pl.DataFrame]:
     return {name: pl.read_parquet(out / f"{name}.parquet") for name in TABLES}
 
 
-def by_duckdb(out: Path, pattern: str = "{}.parquet") -> dict[str, pl.DataFrame]:
+def read_with_duckdb(out: Path, pattern: str = "{}.parquet") -> dict[str, pl.DataFrame]:
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
         found = {}
@@ -50,14 +50,16 @@ def by_duckdb(out: Path, pattern: str = "{}.parquet") -> dict[str, pl.DataFrame]
     return found
 
 
-def by_pyarrow(out: Path) -> dict[str, pl.DataFrame]:
+def read_with_pyarrow(out: Path) -> dict[str, pl.DataFrame]:
     return {name: pl.DataFrame(pq.read_table(out / f"{name}.parquet")) for name in TABLES}
 
 
-@pytest.mark.parametrize("read", [by_polars, by_duckdb, by_pyarrow], ids=lambda read: read.__name__)
+@pytest.mark.parametrize(
+    "read", [read_with_polars, read_with_duckdb, read_with_pyarrow], ids=lambda read: read.__name__
+)
 def test_every_cell_of_every_table_is_read_as_it_was(frames: Frames, tmp_path: Path, read: object) -> None:
-    exported = write(going_out(frames), Form.PARQUET, str(tmp_path / "out"))
-    equal(read(tmp_path / "out"), frames)
+    exported = export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"))
+    assert_tables_equal(read(tmp_path / "out"), frames)
     assert exported.rows == {name: frame.height for name, frame in frames.items()}
 
 
@@ -70,7 +72,7 @@ print(frame.astype("string[pyarrow]").where(frame.notna(), None).to_json(orient=
 
 
 def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path: Path) -> None:
-    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"))
+    export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"))
     names = ["order_id", "transport_insurance_amount", "order_date"]
     found = pl.DataFrame(
         elsewhere(PANDAS, tmp_path / "out" / "orders.parquet")["data"],
@@ -85,23 +87,23 @@ def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path:
 
 def test_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
     bodies = [order_json(number, 3) for number in range(1, 121)]
-    write(going_out(flatten(bodies)), Form.PARQUET, str(tmp_path / "out"))
-    hold(bodies, by_duckdb(tmp_path / "out"))
-    hold(bodies, by_pyarrow(tmp_path / "out"))
+    export_tables(export_job(flatten(bodies)), ExportFormat.PARQUET, str(tmp_path / "out"))
+    assert_orders_come_back(bodies, read_with_duckdb(tmp_path / "out"))
+    assert_orders_come_back(bodies, read_with_pyarrow(tmp_path / "out"))
 
 
 def test_drawn_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
-    @settings(DRAWN, max_examples=15)
+    @settings(DRAWN_SETTINGS, max_examples=15)
     @given(several_orders())
     def law(bodies: list[str]) -> None:
-        write(going_out(flattened(bodies)), Form.PARQUET, str(tmp_path / "out"))
-        hold(bodies, by_pyarrow(tmp_path / "out"))
+        export_tables(export_job(flatten_drawn_orders(bodies)), ExportFormat.PARQUET, str(tmp_path / "out"))
+        assert_orders_come_back(bodies, read_with_pyarrow(tmp_path / "out"))
 
     law()
 
 
 def test_files_say_what_columns_mean_and_which_may_be_empty(frames: Frames, tmp_path: Path) -> None:
-    write(going_out(frames, level=Level.NONE), Form.PARQUET, str(tmp_path / "out"))
+    export_tables(export_job(frames, level=PrivacyLevel.NONE), ExportFormat.PARQUET, str(tmp_path / "out"))
     schema = pq.read_schema(tmp_path / "out" / "tracking_numbers.parquet")
     assert schema.field("tracking_number").nullable  # else readers would trust that there is one
     assert schema.field("tracking_number").metadata[b"privacy"] == b"personal"
@@ -110,10 +112,10 @@ def test_files_say_what_columns_mean_and_which_may_be_empty(frames: Frames, tmp_
 
 
 def test_the_marker_says_what_the_files_are(frames: Frames, tmp_path: Path) -> None:
-    outgoing = going_out(frames)
-    exported = write(outgoing, Form.PARQUET, str(tmp_path / "out"))
+    outgoing = export_job(frames)
+    exported = export_tables(outgoing, ExportFormat.PARQUET, str(tmp_path / "out"))
     told = json.loads((tmp_path / "out" / "export.json").read_text())
-    assert (told["tables"], told["version"], told["complete"]) == (outgoing.name, "1.2.3", True)
+    assert (told["tables"], told["version"], told["complete"]) == (outgoing.snapshot_name, "1.2.3", True)
     assert told["rows"] == exported.rows
 
 
@@ -121,7 +123,7 @@ def test_the_marker_says_what_the_files_are(frames: Frames, tmp_path: Path) -> N
 
 
 def test_each_month_has_a_folder_and_the_file_has_the_month_too(frames: Frames, tmp_path: Path) -> None:
-    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=True)
     months = dict(frames.orders.select("order_id", pl.col("order_date").dt.strftime("%Y-%m")).iter_rows())
     for name in TABLES:
         for file in (tmp_path / "out" / name).rglob("*.parquet"):
@@ -134,16 +136,16 @@ def test_each_month_has_a_folder_and_the_file_has_the_month_too(frames: Frames, 
 
 def test_by_month_all_engines_read_the_same_rows_and_months(frames: Frames, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    exported = write(going_out(frames), Form.PARQUET, str(out), by_month=True)
+    exported = export_tables(export_job(frames), ExportFormat.PARQUET, str(out), by_month=True)
     assert exported.rows == {name: frame.height for name, frame in frames.items()}
-    equal({name: pl.read_parquet(out / name).drop("order_month", "month") for name in TABLES}, frames)
-    equal(by_duckdb(out, "{}/**/*.parquet"), frames)
+    assert_tables_equal({name: pl.read_parquet(out / name).drop("order_month", "month") for name in TABLES}, frames)
+    assert_tables_equal(read_with_duckdb(out, "{}/**/*.parquet"), frames)
     read = {name: pl.DataFrame(pq.read_table(out / name)) for name in TABLES}
-    equal({name: frame.select(*TABLES[name].schema) for name, frame in read.items()}, frames)
+    assert_tables_equal({name: frame.select(*TABLES[name].schema) for name, frame in read.items()}, frames)
 
 
 def test_by_month_pandas_reads_a_folder_as_it_is(frames: Frames, tmp_path: Path) -> None:
-    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
+    export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=True)
     code = """
 import json, sys
 import pandas as pd
@@ -162,7 +164,7 @@ def test_orders_without_a_date_have_a_null_month_for_every_engine(tmp_path: Path
     undated = {"orderId": 2, "tags": ["b"]}
     frames = flatten([json.dumps(dated).encode(), json.dumps(undated).encode()])
     out = tmp_path / "out"
-    write(going_out(frames), Form.PARQUET, str(out), by_month=True)
+    export_tables(export_job(frames), ExportFormat.PARQUET, str(out), by_month=True)
     wanted = [(1, "2026-06"), (2, None)]
     for name in ("orders", "order_tags"):
         assert sorted(pl.read_parquet(out / name).select("order_id", "order_month").iter_rows()) == wanted
@@ -176,14 +178,16 @@ def test_orders_without_a_date_have_a_null_month_for_every_engine(tmp_path: Path
 
 @pytest.mark.parametrize("by_month", [False, True], ids=["flat", "by_month"])
 def test_a_table_without_rows_is_there_with_its_columns(tmp_path: Path, by_month: bool) -> None:
-    write(going_out(flatten([b'{"orderId":1}'])), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
+    export_tables(
+        export_job(flatten([b'{"orderId":1}'])), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=by_month
+    )
     for name, table in TABLES.items():
         frame = pl.read_parquet(
             tmp_path / "out" / name / "**/*.parquet" if by_month else tmp_path / "out" / f"{name}.parquet"
         )
         assert dict(frame.schema) == table.schema | ({"order_month": pl.String()} if by_month else {})
-    no_order = {name: table.empty() for name, table in TABLES.items()}
-    write(going_out(no_order), Form.PARQUET, str(tmp_path / "none"), by_month=by_month)
+    no_order = {name: table.empty_frame() for name, table in TABLES.items()}
+    export_tables(export_job(no_order), ExportFormat.PARQUET, str(tmp_path / "none"), by_month=by_month)
     assert len(list((tmp_path / "none").rglob("*.parquet"))) == len(TABLES)
 
 
@@ -191,21 +195,21 @@ def test_a_table_without_rows_is_there_with_its_columns(tmp_path: Path, by_month
 def test_an_export_twice_is_the_same_files(frames: Frames, tmp_path: Path, by_month: bool) -> None:
     found = []
     for _ in range(2):
-        write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
-        found.append(files(tmp_path / "out"))
+        export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=by_month)
+        found.append(file_contents(tmp_path / "out"))
     assert found[0] == found[1]
 
 
 def test_nothing_of_an_earlier_export_stays(frames: Frames, tmp_path: Path) -> None:
     months = frames.orders["order_date"].dt.strftime("%Y-%m")
     gone = frames.orders.filter(months == months.drop_nulls()[0])["order_id"]
-    fewer = frames.without(gone)
-    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"), by_month=True)
-    write(going_out(fewer), Form.PARQUET, str(tmp_path / "out"), by_month=True)
-    write(going_out(fewer), Form.PARQUET, str(tmp_path / "new"), by_month=True)
-    assert files(tmp_path / "out") == files(tmp_path / "new")
-    write(going_out(fewer), Form.PARQUET, str(tmp_path / "out"))
-    assert set(files(tmp_path / "out")) == {"export.json", *(f"{name}.parquet" for name in TABLES)}
+    fewer = frames.without_orders(gone)
+    export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=True)
+    export_tables(export_job(fewer), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=True)
+    export_tables(export_job(fewer), ExportFormat.PARQUET, str(tmp_path / "new"), by_month=True)
+    assert file_contents(tmp_path / "out") == file_contents(tmp_path / "new")
+    export_tables(export_job(fewer), ExportFormat.PARQUET, str(tmp_path / "out"))
+    assert set(file_contents(tmp_path / "out")) == {"export.json", *(f"{name}.parquet" for name in TABLES)}
 
 
 # What goes wrong
@@ -213,9 +217,9 @@ def test_nothing_of_an_earlier_export_stays(frames: Frames, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("by_month", [False, True], ids=["flat", "by_month"])
 def test_what_fails_halfway_changes_nothing(frames: Frames, tmp_path: Path, by_month: bool) -> None:
-    write(going_out(frames), Form.PARQUET, str(tmp_path / "out"))
-    before = files(tmp_path)
-    outgoing = going_out(some_orders(range(1, 9)))
+    export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"))
+    before = file_contents(tmp_path)
+    outgoing = export_job(flatten_standin_orders(range(1, 9)))
     full = OSError(28, os.strerror(28))
 
     def refuse(_: pl.Series) -> pl.Series:
@@ -223,17 +227,17 @@ def test_what_fails_halfway_changes_nothing(frames: Frames, tmp_path: Path, by_m
 
     broken = {**outgoing.tables, "custom_attributes": outgoing.tables["custom_attributes"].map_batches(refuse)}
     with pytest.raises(ExportError, match="cannot be written") as told:
-        write(outgoing._replace(tables=broken), Form.PARQUET, str(tmp_path / "out"), by_month=by_month)
+        export_tables(outgoing._replace(tables=broken), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=by_month)
     assert "untouched" in str(told.value)
-    assert files(tmp_path) == before
+    assert file_contents(tmp_path) == before
 
 
 def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path) -> None:
     (tmp_path / "export.json").write_text('{"export": "something else"}')
-    before = files(tmp_path)
+    before = file_contents(tmp_path)
     with pytest.raises(ConfigError, match="is no earlier export of this form"):
-        write(going_out(frames), Form.PARQUET, str(tmp_path))
-    assert files(tmp_path) == before
+        export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path))
+    assert file_contents(tmp_path) == before
 
 
 def test_a_dataset_is_not_written_over_by_its_own_export(tmp_path: Path) -> None:

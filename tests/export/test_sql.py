@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import quivo_frames as qf
-from quivo_frames.analysis.milestones import Books
-from quivo_frames.export.sql import Dialect, tables_sql, told
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.export.sql import Dialect, column_comment, tables_sql
 from quivo_frames.export.views import VIEWS, views_sql
-from quivo_frames.model.privacy import Concealer, Level
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES, Column
 from quivo_frames.standin.orders import order_json, write_ndjson
-from tests.analysis.test_line_matching import DRAWN, PICTURES, damaged
+from tests.analysis.test_line_matching import DRAWN, PICTURES, damage_order
 from tests.support.drawn_orders import several_orders
 
 if TYPE_CHECKING:
@@ -34,22 +34,24 @@ FOUND_IN = {
 }
 
 
-def connected(sql: str = "") -> duckdb.DuckDBPyConnection:
+def connect_offline(sql: str = "") -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=OFFLINE)
     connection.execute("SET TimeZone = 'UTC';" + sql)
     return connection
 
 
-def fill(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
+def insert_tables(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pl.DataFrame]
+) -> duckdb.DuckDBPyConnection:
     for name in TABLES:
         connection.register("rows_of_one", tables[name])
         connection.execute(f'INSERT INTO "{name}" BY NAME FROM rows_of_one')
     return connection
 
 
-def over(tables: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
+def connect_with_tables(tables: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
     """The views over frames."""
-    connection = connected()
+    connection = connect_offline()
     for name in TABLES:
         connection.register(name, tables[name])
     connection.execute(views_sql())
@@ -63,7 +65,7 @@ def trade() -> Mapping[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def asked(trade: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
-    return over(trade)
+    return connect_with_tables(trade)
 
 
 # The tables
@@ -71,7 +73,7 @@ def asked(trade: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
 
 @pytest.mark.parametrize("references", [True, False])
 def test_duckdb_takes_the_tables_and_real_orders_into_them(trade: Mapping[str, pl.DataFrame], references: bool) -> None:
-    connection = fill(connected(tables_sql(Dialect.DUCKDB, references=references)), trade)
+    connection = insert_tables(connect_offline(tables_sql(Dialect.DUCKDB, references=references)), trade)
     for name in TABLES:
         stored = connection.sql(f'FROM "{name}"').pl()
         assert stored.schema == trade[name].schema
@@ -79,12 +81,12 @@ def test_duckdb_takes_the_tables_and_real_orders_into_them(trade: Mapping[str, p
 
 
 def test_duckdb_knows_the_keys_and_the_comments() -> None:
-    connection = connected(tables_sql(Dialect.DUCKDB))
+    connection = connect_offline(tables_sql(Dialect.DUCKDB))
     columns = connection.execute(
         "SELECT table_name, column_name, is_nullable, comment FROM duckdb_columns() WHERE NOT internal"
     ).fetchall()
     assert sorted(columns) == sorted(
-        (table.name, column.name, not column.required and column.name != table.key, told(column))
+        (table.name, column.name, not column.required and column.name != table.key, column_comment(column))
         for table in TABLES.values()
         for column in table.columns
     )
@@ -103,7 +105,7 @@ def test_duckdb_knows_the_keys_and_the_comments() -> None:
 
 
 def test_duckdb_refuses_rows_of_no_order_and_the_same_key_twice() -> None:
-    connection = connected(tables_sql(Dialect.DUCKDB))
+    connection = connect_offline(tables_sql(Dialect.DUCKDB))
     connection.execute("INSERT INTO orders (order_id) VALUES (1)")
     with pytest.raises(duckdb.ConstraintException, match="primary key"):
         connection.execute("INSERT INTO orders (order_id) VALUES (1)")
@@ -114,12 +116,14 @@ def test_duckdb_refuses_rows_of_no_order_and_the_same_key_twice() -> None:
 
 
 def test_what_was_concealed_may_be_null() -> None:
-    described = {name: Concealer(Level.NONE).described(table) for name, table in TABLES.items()}
+    described = {name: PrivacyFilter(PrivacyLevel.NONE).filtered_table(table) for name, table in TABLES.items()}
     rows = qf.flatten([order_json(order_id) for order_id in range(100_001, 100_101)])
-    bare = {name: rows[name].select(Concealer(Level.NONE).select(TABLES[name])) for name in TABLES}
+    bare = {
+        name: rows[name].select(PrivacyFilter(PrivacyLevel.NONE).column_expressions(TABLES[name])) for name in TABLES
+    }
     with pytest.raises(duckdb.ConstraintException, match="tracking_link"):
-        fill(connected(tables_sql(Dialect.DUCKDB)), bare)
-    fill(connected(tables_sql(Dialect.DUCKDB, described)), bare)
+        insert_tables(connect_offline(tables_sql(Dialect.DUCKDB)), bare)
+    insert_tables(connect_offline(tables_sql(Dialect.DUCKDB, described)), bare)
 
 
 @pytest.mark.parametrize("dialect", Dialect)
@@ -127,7 +131,7 @@ def test_names_and_sentences_are_quoted(dialect: Dialect) -> None:
     odd = Column('se"lect', TABLES["orders"].columns[0].kind, "The customer's; -- it's all.", "pieces")
     table = replace(TABLES["orders"], name="order", columns=(TABLES["orders"].columns[0], odd))
     sql = tables_sql(dialect, {"order": table})
-    connection = connected(sql)
+    connection = connect_offline(sql)
     comment = "The customer's; -- it's all. Unit: pieces."
     assert ('se"lect', comment) in connection.sql("SELECT column_name, comment FROM duckdb_columns()").fetchall()
     assert connection.sql('FROM "order"').columns == ["order_id", 'se"lect']
@@ -145,7 +149,7 @@ def test_parents_come_before_their_children() -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_views_of_empty_tables_are_empty(view: str) -> None:
-    connection = connected(tables_sql(Dialect.DUCKDB) + views_sql())
+    connection = connect_offline(tables_sql(Dialect.DUCKDB) + views_sql())
     assert connection.sql(f"FROM {view}").fetchall() == []
 
 
@@ -157,21 +161,21 @@ def test_the_views_stand_over_the_files_of_a_dataset_as_their_header_says(
     monkeypatch.chdir(tmp_path / "tables")
     sql = views_sql()
     header = "".join(line[2:] for line in sql.split("\n\n-- One row")[0].split("\n") if "read_parquet" in line)
-    connection = connected(header + sql)
+    connection = connect_offline(header + sql)
     assert connection.sql("FROM order_overview").pl().height == dataset.orders.height
     assert connection.sql("FROM order_line_milestones").pl().height == dataset.order_positions.height
 
 
 def test_the_columns_that_no_table_has_are_described_and_no_others() -> None:
-    connection = connected(tables_sql(Dialect.DUCKDB) + views_sql())
+    connection = connect_offline(tables_sql(Dialect.DUCKDB) + views_sql())
     known = {column.name for table in TABLES.values() for column in table.columns}
     for name, view in VIEWS.items():
         columns = set(connection.sql(f"FROM {name}").columns)
-        assert set(view.columns) == columns - known, name
+        assert set(view.column_comments) == columns - known, name
     comments = connection.execute(
         "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal ORDER BY ALL"
     ).fetchall()
-    assert comments == sorted((name, view.about.replace("\n", " ")) for name, view in VIEWS.items())
+    assert comments == sorted((name, view.description.replace("\n", " ")) for name, view in VIEWS.items())
 
 
 KEYS = {
@@ -206,7 +210,7 @@ def test_no_view_multiplies_or_loses_rows(asked: duckdb.DuckDBPyConnection) -> N
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(several_orders())
 def test_no_view_multiplies_loses_or_breaks_whatever_the_orders_hold(orders: list[str]) -> None:
-    connection = over(qf.flatten([order.encode() for order in orders]))
+    connection = connect_with_tables(qf.flatten([order.encode() for order in orders]))
     check_rows(connection)
     for view in VIEWS:
         connection.sql(f"FROM {view}").pl()
@@ -227,7 +231,7 @@ def orders_with_bundles(connection: duckdb.DuckDBPyConnection) -> set[int]:
     return {order_id for (order_id,) in rows}
 
 
-def compared(connection: duckdb.DuckDBPyConnection, lines: pl.DataFrame, what: str) -> pl.DataFrame:
+def compare_with_audit(connection: duckdb.DuckDBPyConnection, lines: pl.DataFrame, what: str) -> pl.DataFrame:
     """The lines of matching that know how many pieces, and beside that what the rows of the view add up to."""
     table, key = FOUND_IN[what]
     found = connection.sql(
@@ -242,14 +246,14 @@ def compared(connection: duckdb.DuckDBPyConnection, lines: pl.DataFrame, what: s
     return known.join(found, on="order_position_key", how="left")
 
 
-def matching(orders: Iterable[bytes]) -> tuple[duckdb.DuckDBPyConnection, pl.DataFrame]:
+def match_in_both(orders: Iterable[bytes]) -> tuple[duckdb.DuckDBPyConnection, pl.DataFrame]:
     tables = qf.flatten(list(orders))
-    return over(tables), Books(tables).lines.collect()
+    return connect_with_tables(tables), OrderView(tables).matched_lines.collect()
 
 
 @pytest.mark.parametrize("what", FOUND_IN)
 def test_lines_find_each_other_as_in_an_audit(trade: Mapping[str, pl.DataFrame], what: str) -> None:
-    rows = compared(over(trade), Books(trade).lines.collect(), what)
+    rows = compare_with_audit(connect_with_tables(trade), OrderView(trade).matched_lines.collect(), what)
     assert rows.height > 10_000
     assert rows.filter(pl.col(what).ne_missing(pl.col("found"))).is_empty()
 
@@ -259,10 +263,10 @@ DRAWN_APART = "parts of a bundle are compared in its place"
 
 
 def test_lines_find_each_other_as_in_the_pictures_of_matching() -> None:
-    connection, lines = matching(json.dumps(order).encode() for order in DRAWN.values())
+    connection, lines = match_in_both(json.dumps(order).encode() for order in DRAWN.values())
     apart = set()
     for what in FOUND_IN:
-        rows = compared(connection, lines, what)
+        rows = compare_with_audit(connection, lines, what)
         apart |= {(what, number) for number in rows.filter(pl.col(what).ne_missing(pl.col("found")))["order_id"]}
     assert apart == {("shipped", DRAWN[DRAWN_APART]["orderId"])}
     assert len(PICTURES) > 30
@@ -270,11 +274,11 @@ def test_lines_find_each_other_as_in_the_pictures_of_matching() -> None:
 
 def test_lines_that_cannot_be_told_apart_are_taken_together_as_in_an_audit() -> None:
     dice = random.Random(7)
-    orders = [damaged(json.loads(order_json(700_000 + number, seed=5)), dice) for number in range(800)]
-    connection, lines = matching(json.dumps(order).encode() for order in orders)
+    orders = [damage_order(json.loads(order_json(700_000 + number, seed=5)), dice) for number in range(800)]
+    connection, lines = match_in_both(json.dumps(order).encode() for order in orders)
     check_rows(connection)
     for what in FOUND_IN:
-        rows = compared(connection, lines, what)
+        rows = compare_with_audit(connection, lines, what)
         assert rows.filter(pl.col("line_count") > 1).height > 100
         differ = rows.filter(pl.col(what).ne_missing(pl.col("found")))
         assert set(differ["order_id"]) <= orders_with_bundles(connection)
@@ -288,7 +292,7 @@ def test_the_overview_tells_the_milestones_of_an_order(
         "shipped_last": "last_ship_date", "delivered_last": "last_delivery_date",
         "fulfillment_orders": "fulfillment_orders", "shipments": "shipments", "completed_at": "completed_at",
     }  # fmt: skip
-    told = Books(trade).milestones.select("order_id", **{view: pl.col(name) for name, view in names.items()})
+    told = OrderView(trade).milestones.select("order_id", **{view: pl.col(name) for name, view in names.items()})
     found = asked.sql(f"SELECT order_id, {', '.join(names.values())} FROM order_overview").pl()
     assert found.sort("order_id").equals(told.sort("order_id").collect().cast(dict(found.schema)))
 
@@ -302,7 +306,7 @@ def test_the_milestones_of_lines_lead_to_those_of_their_order(
             min(first_fulfillment_order_created) AS planned
         FROM order_line_milestones GROUP BY order_id"""
     ).pl()
-    both = Books(trade).milestones.collect().join(found, on="order_id", suffix="_of_lines")
+    both = OrderView(trade).milestones.collect().join(found, on="order_id", suffix="_of_lines")
     for name in ("shipped_first", "shipped_last"):
         assert both.filter(pl.col(name).ne_missing(pl.col(f"{name}_of_lines"))).is_empty()
     apart = both.filter(pl.col("planned").ne_missing(pl.col("planned_of_lines")))["order_id"]
@@ -330,7 +334,9 @@ def test_lags_are_the_time_between() -> None:
             ],
         }],
     }  # fmt: skip
-    a, b = over(qf.flatten([json.dumps(order).encode()])).sql("FROM order_line_milestones").pl().to_dicts()
+    a, b = (
+        connect_with_tables(qf.flatten([json.dumps(order).encode()])).sql("FROM order_line_milestones").pl().to_dicts()
+    )
     lags = {name: value for name, value in a.items() if name.startswith(("hours_", "days_"))}
     assert lags == {
         "hours_to_create": 6, "hours_to_export": 1.5, "hours_to_plan": 0.5, "hours_to_ship": 48,
@@ -352,7 +358,7 @@ def test_the_overview_adds_up_pieces_as_they_are_known() -> None:
         ],
         "handlingUnits": [{"childHandlingUnits": [{"handlingPositions": [{"quantity": 4}]}]}],
     }  # fmt: skip
-    (row,) = over(qf.flatten([json.dumps(order).encode()])).sql("FROM order_overview").pl().to_dicts()
+    (row,) = connect_with_tables(qf.flatten([json.dumps(order).encode()])).sql("FROM order_overview").pl().to_dicts()
     assert (row["ordered_pieces"], row["ordered_lines"]) == (None, 2)  # more than a column can hold
     assert (row["planned_pieces"], row["planned_lines"]) == (5, 2)
     assert (row["shipped_pieces"], row["shipped_lines"]) == (None, 2)
@@ -368,7 +374,7 @@ def test_packed_lines_know_their_outermost_unit() -> None:
         "orderId": 1, "positions": [{"sku": "A", "name": "Axe"}],
         "handlingUnits": [{"type": "PALLET", "sscc": "1", "childHandlingUnits": [{"childHandlingUnits": [inner]}]}],
     }  # fmt: skip
-    (row,) = over(qf.flatten([json.dumps(order).encode()])).sql("FROM packed_lines").pl().to_dicts()
+    (row,) = connect_with_tables(qf.flatten([json.dumps(order).encode()])).sql("FROM packed_lines").pl().to_dicts()
     assert (row["root_type"], row["root_sscc"], row["type"], row["sscc"], row["depth"]) == (
         "PALLET",
         "1",

@@ -30,9 +30,9 @@ import quivo_frames as qf
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.sql import Dialect, sql_type
 from quivo_frames.model.order import Kind
-from quivo_frames.model.tables import REPORTS, SCHEMA_VERSION, TABLES, Table
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Table
 from quivo_frames.standin.orders import write_ndjson
-from schemas.generator import as_yaml, versions, write
+from schemas.generator import to_yaml, versions, write_files
 from schemas.generator.contracts import data_contract
 from tests.support.paths import ROOT
 
@@ -48,7 +48,7 @@ NO_WHERE = "http://127.0.0.1:9"
 """A proxy that is not there: who wants out, fails."""
 
 
-def read_by(tool: str, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_reader(tool: str, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """What another tool says, called without a network and away from the settings of who runs the tests."""
     if not (READERS / tool).exists():
         pytest.skip(f"{tool} is not there: make .venv-readers/.made")
@@ -80,11 +80,11 @@ def broken(dataset: Dataset) -> dict[str, pl.DataFrame]:
 # Frictionless Data Package
 
 
-def packaged(folder: Path) -> dict[str, Any]:
+def write_data_package(folder: Path) -> dict[str, Any]:
     """What frictionless finds in a folder of CSV files that the package is put beside."""
     shutil.copy(SCHEMAS / "datapackage.json", folder)
     shutil.copytree(SCHEMAS / "tables", folder / "tables")
-    found = read_by("frictionless", "validate", "datapackage.json", "--json", cwd=folder)
+    found = run_reader("frictionless", "validate", "datapackage.json", "--json", cwd=folder)
     told: dict[str, Any] = json.loads(found.stdout)
     return told
 
@@ -92,7 +92,7 @@ def packaged(folder: Path) -> dict[str, Any]:
 def test_frictionless_takes_an_export_for_the_tables_of_the_package(dataset: Dataset, tmp_path: Path) -> None:
     assert "" in set(dataset.order_tags["tag"])  # an empty text is not a missing one
     dataset.export("csv", tmp_path / "csv")
-    told = packaged(tmp_path / "csv")
+    told = write_data_package(tmp_path / "csv")
     assert told["valid"], [task["errors"][:3] for task in told["tasks"] if task["errors"]]
     assert [task["name"] for task in told["tasks"]] == list(TABLES)
 
@@ -100,7 +100,7 @@ def test_frictionless_takes_an_export_for_the_tables_of_the_package(dataset: Dat
 def test_frictionless_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
     for name, rows in broken(dataset).items():
         rows.write_csv(tmp_path / f"{name}.csv", datetime_format=INSTANT)
-    told = packaged(tmp_path)
+    told = write_data_package(tmp_path)
     errors = {(task["name"], error["type"]) for task in told["tasks"] for error in task["errors"]}
     assert {("order_positions", "primary-key"), ("order_tags", "foreign-key")} <= errors
     assert ("handling_units", "constraint-error") in errors
@@ -110,7 +110,7 @@ def test_frictionless_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> 
 
 
 def test_datacontract_takes_the_contract_for_one() -> None:
-    told = read_by("datacontract", "lint", "datacontract.yaml", cwd=SCHEMAS)
+    told = run_reader("datacontract", "lint", "datacontract.yaml", cwd=SCHEMAS)
     assert told.returncode == 0, told.stdout
     assert "Data contract is valid" in told.stdout
 
@@ -118,7 +118,7 @@ def test_datacontract_takes_the_contract_for_one() -> None:
 def test_datacontract_refuses_a_contract_with_a_word_that_the_standard_does_not_know(tmp_path: Path) -> None:
     wrong = (SCHEMAS / "datacontract.yaml").read_text("utf-8").replace("logicalType: integer", "logicalType: int64", 1)
     (tmp_path / "datacontract.yaml").write_text(wrong, encoding="utf-8")
-    assert read_by("datacontract", "lint", "datacontract.yaml", cwd=tmp_path).returncode == 1
+    assert run_reader("datacontract", "lint", "datacontract.yaml", cwd=tmp_path).returncode == 1
 
 
 def test_the_contract_names_the_files_and_columns_of_a_dataset(dataset: Dataset) -> None:
@@ -154,21 +154,21 @@ class Dbt(NamedTuple):
     output: str
 
 
-def judged(folder: Path, *options: str) -> Dbt:
+def run_dbt_tests(folder: Path, *options: str) -> Dbt:
     """What `dbt build` says of the sources in folder/quivo.duckdb."""
     (folder / "models").mkdir()
     shutil.copy(SCHEMAS / "dbt" / "sources.yml", folder / "models")
     project = {"name": "reader", "version": "1.0", "profile": "reader", "flags": {"send_anonymous_usage_stats": False}}
     profile = {"type": "duckdb", "path": "quivo.duckdb", "threads": 2}
-    (folder / "dbt_project.yml").write_text(as_yaml(project), encoding="utf-8")
-    (folder / "profiles.yml").write_text(as_yaml({"reader": {"target": "dev", "outputs": {"dev": profile}}}), "utf-8")
-    found = read_by("dbt", "--warn-error", "build", "--profiles-dir", ".", *options, cwd=folder)
+    (folder / "dbt_project.yml").write_text(to_yaml(project), encoding="utf-8")
+    (folder / "profiles.yml").write_text(to_yaml({"reader": {"target": "dev", "outputs": {"dev": profile}}}), "utf-8")
+    found = run_reader("dbt", "--warn-error", "build", "--profiles-dir", ".", *options, cwd=folder)
     results = json.loads((folder / "target" / "run_results.json").read_bytes())["results"]
     names = {result["unique_id"].split(".")[2] for result in results if result["status"] != "pass"}
     return Dbt(found.returncode, names, len(results) - len(names), found.stdout)
 
 
-def count_of_tests() -> int:
+def count_dbt_tests() -> int:
     keys = [
         (table.name, column.name) for table in TABLES.values() for column in table.columns if column.name == table.key
     ]
@@ -178,8 +178,8 @@ def count_of_tests() -> int:
 
 def test_dbt_finds_the_sources_in_an_export_and_their_tests_pass(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "quivo.duckdb")
-    told = judged(tmp_path)
-    assert (told.code, told.failed, told.passed) == (0, set(), count_of_tests()), told.output
+    told = run_dbt_tests(tmp_path)
+    assert (told.code, told.failed, told.passed) == (0, set(), count_dbt_tests()), told.output
 
 
 def test_dbt_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_dbt_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
             connection.register("rows_of_one", rows)
             connection.execute(f'CREATE TABLE "{name}" AS FROM rows_of_one')
     some = [f"source:quivo.{name}" for name in ("order_positions", "order_tags", "handling_units")]
-    told = judged(tmp_path, "--select", *some)
+    told = run_dbt_tests(tmp_path, "--select", *some)
     assert told.code == 1, told.output
     assert told.failed == {
         "source_unique_quivo_order_positions_order_position_key",
@@ -332,8 +332,8 @@ def test_the_diagram_is_written_in_the_grammar_of_mermaid() -> None:
 
 
 def test_the_tables_are_what_their_version_promised() -> None:
-    before = json.loads((SCHEMAS / versions.own_file()).read_bytes())
-    assert versions.broken(before, versions.record()) == [], "raise SCHEMA_VERSION in tables.py"
+    before = json.loads((SCHEMAS / versions.current_version_file()).read_bytes())
+    assert versions.find_breaking_changes(before, versions.version_record()) == [], "raise SCHEMA_VERSION in tables.py"
 
 
 def test_every_version_is_on_record() -> None:
@@ -373,25 +373,25 @@ BREAKING: dict[str, tuple[dict[str, Table], list[str]]] = {
         {"order_tags": replace(TAGS, references=())},
         ["The foreign key order_tags.order_id -> orders.order_id is gone."],
     ),
-    "a report lost a column": ({"notes": with_columns(REPORTS["notes"], "count")}, ["notes.count is gone."]),
+    "a report lost a column": ({"notes": with_columns(REPORT_TABLES["notes"], "count")}, ["notes.count is gone."]),
 }
 
 
 def changed(changes: Mapping[str, Table | None]) -> dict[str, Any]:
-    tables = TABLES | REPORTS | changes
-    return versions.record({name: table for name, table in tables.items() if table})
+    tables = TABLES | REPORT_TABLES | changes
+    return versions.version_record({name: table for name, table in tables.items() if table})
 
 
 @pytest.mark.parametrize("change", BREAKING)
 def test_what_breaks_readers_is_told(change: str) -> None:
     tables, told = BREAKING[change]
-    assert versions.broken(versions.record(), changed(tables)) == told
+    assert versions.find_breaking_changes(versions.version_record(), changed(tables)) == told
 
 
 def test_additions_break_nobody() -> None:
     more = with_columns(ORDERS, comment={"required": True})
     more = replace(more, columns=(replace(more.columns[0], name="new"), *more.columns))
-    assert versions.broken(versions.record(), changed({"orders": more, "news": TAGS})) == []
+    assert versions.find_breaking_changes(versions.version_record(), changed({"orders": more, "news": TAGS})) == []
 
 
 def test_datacontract_calls_the_same_changes_breaking(tmp_path: Path) -> None:
@@ -402,13 +402,13 @@ def test_datacontract_calls_the_same_changes_breaking(tmp_path: Path) -> None:
     columns["order_priority"]["logicalType"] = "string"
     orders["properties"].append({"name": "new", "logicalType": "string"})
     for name, contract in (("before", before), ("after", after)):
-        (tmp_path / f"{name}.yaml").write_text(as_yaml(contract), encoding="utf-8")
-    told = read_by("datacontract", "breaking", "before.yaml", "after.yaml", cwd=tmp_path)
+        (tmp_path / f"{name}.yaml").write_text(to_yaml(contract), encoding="utf-8")
+    told = run_reader("datacontract", "breaking", "before.yaml", "after.yaml", cwd=tmp_path)
     errors = {line for line in told.stdout.partition("Details")[0].splitlines() if "ERROR" in line}
     assert told.returncode == 1
     assert [re.search(r"properties\.(\w+)", line)[1] for line in sorted(errors)] == ["comment", "order_priority"]
     gone = with_columns(ORDERS, "comment", order_priority={"kind": Kind.TEXT})
-    assert len(versions.broken(versions.record(), changed({"orders": gone}))) == 2
+    assert len(versions.find_breaking_changes(versions.version_record(), changed({"orders": gone}))) == 2
 
 
 @pytest.fixture
@@ -416,16 +416,16 @@ def schemas(tmp_path: Path) -> Path:
     """A folder of schemas whose tables had a column more once."""
     folder = tmp_path / "schemas"
     shutil.copytree(SCHEMAS, folder)
-    before = json.loads((folder / versions.own_file()).read_bytes())
+    before = json.loads((folder / versions.current_version_file()).read_bytes())
     before["tables"]["orders"]["columns"]["mood"] = "String"
-    (folder / versions.own_file()).write_text(json.dumps(before), encoding="utf-8")
+    (folder / versions.current_version_file()).write_text(json.dumps(before), encoding="utf-8")
     (folder / "dictionary.md").write_text("as it was", encoding="utf-8")
     return folder
 
 
 def test_the_generator_refuses_what_breaks_readers_and_writes_nothing(schemas: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)Raise SCHEMA_VERSION in tables.py.*orders.mood is gone"):
-        write(schemas)
+        write_files(schemas)
     assert (schemas / "dictionary.md").read_text("utf-8") == "as it was"
     command = [sys.executable, "-m", "schemas.generator", str(schemas)]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -437,21 +437,21 @@ def test_the_generator_refuses_what_breaks_readers_and_writes_nothing(schemas: P
 def test_a_raised_version_gets_a_record_of_its_own_and_keeps_the_others(
     schemas: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = (schemas / versions.own_file()).read_bytes()
+    before = (schemas / versions.current_version_file()).read_bytes()
     monkeypatch.setattr(versions, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     for _ in range(2):
-        write(schemas)
+        write_files(schemas)
     assert (schemas / f"versions/{SCHEMA_VERSION}.json").read_bytes() == before
     record = json.loads((schemas / f"versions/{SCHEMA_VERSION + 1}.json").read_bytes())
     assert "mood" not in record["tables"]["orders"]["columns"]
 
 
 def test_additions_go_on_record_without_a_raise(schemas: Path) -> None:
-    before = json.loads((schemas / versions.own_file()).read_bytes())
+    before = json.loads((schemas / versions.current_version_file()).read_bytes())
     for gone in ("mood", "comment"):
         del before["tables"]["orders"]["columns"][gone]
-    (schemas / versions.own_file()).write_text(json.dumps(before), encoding="utf-8")
+    (schemas / versions.current_version_file()).write_text(json.dumps(before), encoding="utf-8")
     (schemas / "stale.md").write_text("", encoding="utf-8")
-    write(schemas)
-    assert json.loads((schemas / versions.own_file()).read_bytes()) == versions.record()
+    write_files(schemas)
+    assert json.loads((schemas / versions.current_version_file()).read_bytes()) == versions.version_record()
     assert not (schemas / "stale.md").exists()

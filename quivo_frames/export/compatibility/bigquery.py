@@ -6,14 +6,24 @@ import re
 
 import polars as pl
 
-from quivo_frames.export.compatibility.limit import TEXTS, Effect, Limit, Source, named, rows, same_names
+from quivo_frames.export.compatibility.limit import (
+    TEXTS,
+    Effect,
+    ReaderLimit,
+    SourceDocument,
+    names_differing_in_case,
+    names_violating,
+    rows_violating,
+)
 from quivo_frames.model.tables import Table
 
-_PARQUET = Source(
+_PARQUET = SourceDocument(
     "Loading Parquet data from Cloud Storage",
     "https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-parquet",
 )
-_KEYWORDS = Source("GoogleSQL: Lexical structure", "https://github.com/google/zetasql/blob/master/docs/lexical.md")
+_KEYWORDS = SourceDocument(
+    "GoogleSQL: Lexical structure", "https://github.com/google/zetasql/blob/master/docs/lexical.md"
+)
 _BYTES = 50_000_000
 _OTHERS = 8
 """Bytes of a value that is no text, at the most."""
@@ -43,20 +53,20 @@ def _too_long(table: Table) -> pl.Expr:
 
 
 LIMITS = (
-    Limit(
+    ReaderLimit(
         "row_size", Effect.REFUSES, "Rows of more than 50 MB may exceed the resources of a load.",
-        "Load these orders without their longest texts.", _PARQUET, rows(_too_long),
+        "Load these orders without their longest texts.", _PARQUET, rows_violating(_too_long),
     ),
-    Limit(
+    ReaderLimit(
         "names", Effect.REFUSES, "A column name has up to 300 letters, digits and _, and no prefix of BigQuery's own.",
-        "Rename the column before loading.", _PARQUET, named(lambda name: not _NAME.fullmatch(name)),
+        "Rename the column before loading.", _PARQUET, names_violating(lambda name: not _NAME.fullmatch(name)),
     ),
-    Limit(
+    ReaderLimit(
         "same_names", Effect.REFUSES, "Column names that differ in case alone are duplicates.",
-        "Rename the column before loading.", _PARQUET, same_names,
+        "Rename the column before loading.", _PARQUET, names_differing_in_case,
     ),
-    Limit(
+    ReaderLimit(
         "reserved_names", Effect.REFUSES, "The name is a keyword.", "Write it in backticks: `name`.", _KEYWORDS,
-        named(lambda name: name.lower() in RESERVED),
+        names_violating(lambda name: name.lower() in RESERVED),
     ),
 )  # fmt: skip

@@ -13,14 +13,14 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.compatibility import bigquery, excel, powerbi, snowflake, spark, tableau
-from quivo_frames.export.compatibility.limit import Effect, Limit, Place
-from quivo_frames.export.compatibility.page import page, told
+from quivo_frames.export.compatibility.limit import Effect, LimitTarget, ReaderLimit
+from quivo_frames.export.compatibility.page import format_findings, render_limits_page
 from quivo_frames.model.frames import lazy_table
 from quivo_frames.model.tables import TABLES, Table
 
-__all__ = ["LIMITS", "MET", "Effect", "Limit", "check_for", "page", "told"]
+__all__ = ["LIMITS", "FINDINGS_SCHEMA", "Effect", "ReaderLimit", "check_for", "render_limits_page", "format_findings"]
 
-LIMITS: dict[str, tuple[Limit, ...]] = {
+LIMITS: dict[str, tuple[ReaderLimit, ...]] = {
     "powerbi": powerbi.LIMITS,
     "tableau": tableau.LIMITS,
     "excel": excel.LIMITS,
@@ -29,7 +29,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "spark": spark.LIMITS,
 }
 """The limits of each reader, worst first."""
-MET = pl.Schema({
+FINDINGS_SCHEMA = pl.Schema({
     "reader": pl.String(), "effect": pl.String(), "limit": pl.String(), "table": pl.String(), "column": pl.String(),
     "rows": pl.Int64(), "key": pl.String(), "happens": pl.String(), "cure": pl.String(),
     "source": pl.String(), "url": pl.String(),
@@ -52,9 +52,9 @@ def check_for(tables: Mapping[str, pl.DataFrame], reader: str) -> pl.DataFrame:
     found = [
         (reader, limit.effect, limit.name, name, place.column, count, key, limit.happens, limit.cure, *limit.source)
         for name, table in TABLES.items()
-        for limit, place, count, key in met(LIMITS[reader], table, lazy_table(tables, name))
+        for limit, place, count, key in find_exceeded_limits(LIMITS[reader], table, lazy_table(tables, name))
     ]
-    frame = pl.DataFrame(found, MET, orient="row")
+    frame = pl.DataFrame(found, FINDINGS_SCHEMA, orient="row")
     order = {limit.name: place for place, limit in enumerate(LIMITS[reader])}
     return frame.sort(
         pl.col("effect") != Effect.REFUSES, pl.col("rows").is_null(),
@@ -62,19 +62,19 @@ def check_for(tables: Mapping[str, pl.DataFrame], reader: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def met(
-    limits: Sequence[Limit], table: Table, rows: pl.LazyFrame
-) -> Iterator[tuple[Limit, Place, int | None, str | None]]:
+def find_exceeded_limits(
+    limits: Sequence[ReaderLimit], table: Table, rows: pl.LazyFrame
+) -> Iterator[tuple[ReaderLimit, LimitTarget, int | None, str | None]]:
     """The limits that a table meets: where, how many rows, and the key of one of them."""
     key = pl.col(table.key).cast(pl.String)
     for limit in limits:  # a pass each: what is held then are the columns of one limit, and only while they stream
-        places = list(limit.places(table))
-        counts = _counts([place.broken for place in places if place.broken is not None], key, rows)
+        places = list(limit.find_targets(table))
+        counts = _count_violations([place.violation for place in places if place.violation is not None], key, rows)
         for place in places:
-            if place.broken is not None:
+            if place.violation is not None:
                 count, one = next(counts)
-            elif place.alike is not None and place.column is not None:
-                count, one = _alike(place.column, place.alike, key, rows)
+            elif place.read_as is not None and place.column is not None:
+                count, one = _count_values_read_alike(place.column, place.read_as, key, rows)
             else:
                 yield limit, place, None, None
                 continue
@@ -82,7 +82,7 @@ def met(
                 yield limit, place, count, one
 
 
-def _counts(tests: Sequence[pl.Expr], key: pl.Expr, rows: pl.LazyFrame) -> Iterator[tuple[int, str | None]]:
+def _count_violations(tests: Sequence[pl.Expr], key: pl.Expr, rows: pl.LazyFrame) -> Iterator[tuple[int, str | None]]:
     """For each test, the rows that it is true for, and the first key of them; all in one pass."""
     if not tests:
         return
@@ -92,7 +92,7 @@ def _counts(tests: Sequence[pl.Expr], key: pl.Expr, rows: pl.LazyFrame) -> Itera
     yield from zip(found[: len(tests)], found[len(tests) :], strict=True)
 
 
-def _alike(column: str, alike: pl.Expr, key: pl.Expr, rows: pl.LazyFrame) -> tuple[int, str | None]:
+def _count_values_read_alike(column: str, alike: pl.Expr, key: pl.Expr, rows: pl.LazyFrame) -> tuple[int, str | None]:
     """The rows whose values differ though a reader takes them for the same, and the first key of them."""
     value = pl.col(column)
     groups = (

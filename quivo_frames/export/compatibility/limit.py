@@ -25,14 +25,14 @@ class Effect(StrEnum):
     CHANGES = "changes"
 
 
-class Source(NamedTuple):
+class SourceDocument(NamedTuple):
     """The document that tells a limit."""
 
     title: str
     url: str
 
 
-class Place(NamedTuple):
+class LimitTarget(NamedTuple):
     """Where in a table a limit may be met.
 
     `column` is None for the row or the table as a whole. `broken` is true for the rows that meet it. `alike` is what
@@ -41,83 +41,83 @@ class Place(NamedTuple):
     """
 
     column: str | None
-    broken: pl.Expr | None = None
-    alike: pl.Expr | None = None
+    violation: pl.Expr | None = None
+    read_as: pl.Expr | None = None
 
 
-Places = Callable[[Table], Iterator[Place]]
+TargetFinder = Callable[[Table], Iterator[LimitTarget]]
 """A table -> where in it a limit may be met."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ReaderLimit:
     """One limit: its name, what happens beyond it, what to do about it, its source, and where it may be met."""
 
     name: str
     effect: Effect
     happens: str
     cure: str
-    source: Source
-    places: Places
+    source: SourceDocument
+    find_targets: TargetFinder
 
 
-def each(kinds: tuple[Kind, ...], broken: Callable[[pl.Expr], pl.Expr]) -> Places:
+def values_violating(kinds: tuple[Kind, ...], broken: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
     """Values of columns of these kinds that break a rule."""
 
-    def places(table: Table) -> Iterator[Place]:
+    def places(table: Table) -> Iterator[LimitTarget]:
         for column in table.columns:
             if column.kind in kinds:
-                yield Place(column.name, broken=broken(pl.col(column.name)))
+                yield LimitTarget(column.name, violation=broken(pl.col(column.name)))
 
     return places
 
 
-def taken_as(kinds: tuple[Kind, ...], alike: Callable[[pl.Expr], pl.Expr]) -> Places:
+def values_read_as(kinds: tuple[Kind, ...], alike: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
     """Values of columns of these kinds that a reader takes for each other."""
 
-    def places(table: Table) -> Iterator[Place]:
+    def places(table: Table) -> Iterator[LimitTarget]:
         for column in table.columns:
             if column.kind in kinds:
-                yield Place(column.name, alike=alike(pl.col(column.name)))
+                yield LimitTarget(column.name, read_as=alike(pl.col(column.name)))
 
     return places
 
 
-def typed(*kinds: Kind) -> Places:
+def columns_of_kind(*kinds: Kind) -> TargetFinder:
     """Columns of these kinds, whatever they hold."""
 
-    def places(table: Table) -> Iterator[Place]:
-        yield from (Place(column.name) for column in table.columns if column.kind in kinds)
+    def places(table: Table) -> Iterator[LimitTarget]:
+        yield from (LimitTarget(column.name) for column in table.columns if column.kind in kinds)
 
     return places
 
 
-def rows(broken: Callable[[Table], pl.Expr]) -> Places:
+def rows_violating(broken: Callable[[Table], pl.Expr]) -> TargetFinder:
     """Rows that break a rule as a whole."""
 
-    def places(table: Table) -> Iterator[Place]:
-        yield Place(None, broken=broken(table))
+    def places(table: Table) -> Iterator[LimitTarget]:
+        yield LimitTarget(None, violation=broken(table))
 
     return places
 
 
-def named(broken: Callable[[str], bool]) -> Places:
+def names_violating(broken: Callable[[str], bool]) -> TargetFinder:
     """Tables and columns whose names break a rule."""
 
-    def places(table: Table) -> Iterator[Place]:
+    def places(table: Table) -> Iterator[LimitTarget]:
         if broken(table.name):
-            yield Place(None)
-        yield from (Place(column.name) for column in table.columns if broken(column.name))
+            yield LimitTarget(None)
+        yield from (LimitTarget(column.name) for column in table.columns if broken(column.name))
 
     return places
 
 
-def same_names(table: Table) -> Iterator[Place]:
+def names_differing_in_case(table: Table) -> Iterator[LimitTarget]:
     """Columns of a table whose names differ in case alone."""
     seen: set[str] = set()
     for column in table.columns:
         if column.name.lower() in seen:
-            yield Place(column.name)
+            yield LimitTarget(column.name)
         seen.add(column.name.lower())
 
 
@@ -131,6 +131,6 @@ def more_digits_than(most: int) -> Callable[[pl.Expr], pl.Expr]:
     return broken
 
 
-def before(year: int) -> Callable[[pl.Expr], pl.Expr]:
+def before_year(year: int) -> Callable[[pl.Expr], pl.Expr]:
     """Whether a day or an instant (UTC) is of an earlier year."""
     return lambda value: value.dt.year() < year

@@ -7,17 +7,17 @@ from quivo_frames.export.compatibility.limit import (
     TEXTS,
     WHOLE,
     Effect,
-    Limit,
-    Source,
-    before,
-    each,
+    ReaderLimit,
+    SourceDocument,
+    before_year,
+    columns_of_kind,
     more_digits_than,
-    taken_as,
-    typed,
+    values_read_as,
+    values_violating,
 )
 from quivo_frames.model.order import Kind
 
-_TYPES = Source(
+_TYPES = SourceDocument(
     "Data types in Power BI Desktop", "https://learn.microsoft.com/en-us/power-bi/connect-data/desktop-data-types"
 )
 _CHARACTERS = 32_000
@@ -27,46 +27,46 @@ _TICK = 10_000
 """Microseconds: of 1/300 s, what Power BI counts in, every third multiple is whole microseconds."""
 
 LIMITS = (
-    Limit(
+    ReaderLimit(
         "text_length", Effect.REFUSES, f"Texts of more than about {_CHARACTERS:,} characters are likely to be errors.",
         "Leave the column out, or cut it in Power Query.", _TYPES,
-        each(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
+        values_violating(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
     ),
-    Limit(
+    ReaderLimit(
         "whole_numbers", Effect.REFUSES, "Whole numbers go from -2^63 + 1 to 2^63 - 2.",
-        "Load the column as text.", _TYPES, each(WHOLE, lambda value: ~value.is_between(_LEAST, _MOST)),
+        "Load the column as text.", _TYPES, values_violating(WHOLE, lambda value: ~value.is_between(_LEAST, _MOST)),
     ),
-    Limit(
+    ReaderLimit(
         "first_year", Effect.REFUSES, "Dates are of the years 1900 to 9999.",
-        "Load the column as text, or replace these dates in Power Query.", _TYPES, each(DATES, before(1900)),
+        "Load the column as text, or replace these dates in Power Query.", _TYPES, values_violating(DATES, before_year(1900)),
     ),
-    Limit(
+    ReaderLimit(
         "case", Effect.CHANGES, "Texts that differ in case alone become one, spelled as the first of them.",
         "Count and relate by keys and ids; where case matters, make it a column of its own in Power Query.", _TYPES,
-        taken_as(TEXTS, lambda value: value.str.to_lowercase()),
+        values_read_as(TEXTS, lambda value: value.str.to_lowercase()),
     ),
-    Limit(
+    ReaderLimit(
         "trailing_spaces", Effect.CHANGES, "Spaces at the end of a text are cut off.",
         "Trim the column in Power Query, so that what is counted is what is seen.", _TYPES,
-        each(TEXTS, lambda value: value.str.ends_with(" ")),
+        values_violating(TEXTS, lambda value: value.str.ends_with(" ")),
     ),
-    Limit(
+    ReaderLimit(
         "money_digits", Effect.CHANGES, "As decimal number, an amount keeps 15 digits.",
         "Set the column to fixed decimal number: 19 digits, 4 of them decimals.", _TYPES,
-        each((Kind.MONEY,), more_digits_than(15)),
+        values_violating((Kind.MONEY,), more_digits_than(15)),
     ),
-    Limit(
+    ReaderLimit(
         "shown_numbers", Effect.CHANGES, "Visuals show whole numbers exactly up to 2^53 - 1.",
         "Load the column as text where it is an id.", _TYPES,
-        each(WHOLE, lambda value: ~value.is_between(-_SHOWN, _SHOWN)),
+        values_violating(WHOLE, lambda value: ~value.is_between(-_SHOWN, _SHOWN)),
     ),
-    Limit(
+    ReaderLimit(
         "time_steps", Effect.CHANGES, "Times are kept in steps of 1/300 second.",
         "Nothing, unless the order of events within 4 milliseconds matters.", _TYPES,
-        each((Kind.INSTANT,), lambda value: value.dt.timestamp("us") % _TICK != 0),
+        values_violating((Kind.INSTANT,), lambda value: value.dt.timestamp("us") % _TICK != 0),
     ),
-    Limit(
+    ReaderLimit(
         "time_zones", Effect.CHANGES, "The model keeps no time zone, and shifts no times.",
-        "Take them as UTC and name them so, or shift them in Power Query.", _TYPES, typed(Kind.INSTANT),
+        "Take them as UTC and name them so, or shift them in Power Query.", _TYPES, columns_of_kind(Kind.INSTANT),
     ),
 )  # fmt: skip

@@ -8,22 +8,22 @@ from quivo_frames.export.compatibility.limit import (
     DATES,
     TEXTS,
     Effect,
-    Limit,
-    Place,
-    Source,
-    before,
-    each,
-    named,
-    typed,
+    LimitTarget,
+    ReaderLimit,
+    SourceDocument,
+    before_year,
+    columns_of_kind,
+    names_violating,
+    values_violating,
 )
 from quivo_frames.model.tables import Table
 
 _DOCUMENTS = "https://docs.snowflake.com/en/sql-reference"
-_TEXTS = Source("String & binary data types", f"{_DOCUMENTS}/data-types-text")
-_DATES = Source("Date & time data types", f"{_DOCUMENTS}/data-types-datetime")
-_KEYWORDS = Source("Reserved & limited keywords", f"{_DOCUMENTS}/reserved-keywords")
-_FORMATS = Source("CREATE FILE FORMAT", f"{_DOCUMENTS}/sql/create-file-format")
-_NAMES = Source("INFER_SCHEMA", f"{_DOCUMENTS}/functions/infer_schema")
+_TEXTS = SourceDocument("String & binary data types", f"{_DOCUMENTS}/data-types-text")
+_DATES = SourceDocument("Date & time data types", f"{_DOCUMENTS}/data-types-datetime")
+_KEYWORDS = SourceDocument("Reserved & limited keywords", f"{_DOCUMENTS}/reserved-keywords")
+_FORMATS = SourceDocument("CREATE FILE FORMAT", f"{_DOCUMENTS}/sql/create-file-format")
+_NAMES = SourceDocument("INFER_SCHEMA", f"{_DOCUMENTS}/functions/infer_schema")
 _CHARACTERS = 16_777_216
 
 RESERVED = frozenset({
@@ -39,30 +39,30 @@ RESERVED = frozenset({
 """Names that mean something else, or nothing, at some place of a statement."""
 
 
-def _lower_case(table: Table) -> Iterator[Place]:
+def _lower_case(table: Table) -> Iterator[LimitTarget]:
     if any(column.name != column.name.upper() for column in table.columns):
-        yield Place(None)
+        yield LimitTarget(None)
 
 
 LIMITS = (
-    Limit(
+    ReaderLimit(
         "text_length", Effect.REFUSES, f"A VARCHAR without a length holds {_CHARACTERS:,} characters.",
         "Give the column a length, up to 134,217,728.", _TEXTS,
-        each(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
+        values_violating(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
     ),
-    Limit(
+    ReaderLimit(
         "reserved_names", Effect.REFUSES, "The name is a keyword.", 'Write it in quotes: "NAME".', _KEYWORDS,
-        named(lambda name: name.lower() in RESERVED),
+        names_violating(lambda name: name.lower() in RESERVED),
     ),
-    Limit(
+    ReaderLimit(
         "first_year", Effect.CHANGES, "Years before 1582 should be avoided: the calendar is another one there.",
-        "Look at the orders; these are hardly dates that somebody meant.", _DATES, each(DATES, before(1582)),
+        "Look at the orders; these are hardly dates that somebody meant.", _DATES, values_violating(DATES, before_year(1582)),
     ),
-    Limit(
+    ReaderLimit(
         "logical_types", Effect.CHANGES, "By default, parquet's types of instants and days are not interpreted.",
-        "Load with a file format that has USE_LOGICAL_TYPE = TRUE.", _FORMATS, typed(*DATES),
+        "Load with a file format that has USE_LOGICAL_TYPE = TRUE.", _FORMATS, columns_of_kind(*DATES),
     ),
-    Limit(
+    ReaderLimit(
         "lower_case", Effect.CHANGES, "INFER_SCHEMA keeps column names in lower case, which then need quotes.",
         "Call it with IGNORE_CASE => TRUE.", _NAMES, _lower_case,
     ),

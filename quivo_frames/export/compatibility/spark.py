@@ -7,18 +7,26 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
-from quivo_frames.export.compatibility.limit import Effect, Limit, Place, Source, named, same_names, typed
+from quivo_frames.export.compatibility.limit import (
+    Effect,
+    LimitTarget,
+    ReaderLimit,
+    SourceDocument,
+    columns_of_kind,
+    names_differing_in_case,
+    names_violating,
+)
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import Table
 
 _DOCUMENTS = "https://spark.apache.org/docs/latest"
-_TYPES = Source("Spark SQL: Data Types", f"{_DOCUMENTS}/sql-ref-datatypes.html")
-_ANCIENT = Source(
+_TYPES = SourceDocument("Spark SQL: Data Types", f"{_DOCUMENTS}/sql-ref-datatypes.html")
+_ANCIENT = SourceDocument(
     "Spark: INCONSISTENT_BEHAVIOR_CROSS_VERSION error class",
     f"{_DOCUMENTS}/sql-error-conditions-inconsistent-behavior-cross-version-error-class.html",
 )
-_MIGRATION = Source("Spark SQL: Migration Guide", f"{_DOCUMENTS}/sql-migration-guide.html")
-_KEYWORDS = Source("Spark SQL: ANSI Compliance", f"{_DOCUMENTS}/sql-ref-ansi-compliance.html")
+_MIGRATION = SourceDocument("Spark SQL: Migration Guide", f"{_DOCUMENTS}/sql-migration-guide.html")
+_KEYWORDS = SourceDocument("Spark SQL: ANSI Compliance", f"{_DOCUMENTS}/sql-ref-ansi-compliance.html")
 _FIRST_DAY = date(1582, 10, 15)
 _FIRST_INSTANT = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -34,30 +42,30 @@ RESERVED = frozenset({
 """Names that the ANSI mode can be told to reserve."""
 
 
-def _ancient(table: Table) -> Iterator[Place]:
+def _ancient(table: Table) -> Iterator[LimitTarget]:
     first = {Kind.DAY: pl.lit(_FIRST_DAY), Kind.INSTANT: pl.lit(_FIRST_INSTANT, pl.Datetime("us", "UTC"))}
     for column in table.columns:
         if column.kind in first:
-            yield Place(column.name, broken=pl.col(column.name) < first[column.kind])
+            yield LimitTarget(column.name, violation=pl.col(column.name) < first[column.kind])
 
 
 LIMITS = (
-    Limit(
+    ReaderLimit(
         "ancient_dates", Effect.REFUSES,
         "Spark 3 does not read days before 1582-10-15 or instants before 1900, unless it is told of which calendar.",
         "Set spark.sql.parquet.datetimeRebaseModeInRead to CORRECTED: they are read as they are.", _ANCIENT, _ancient,
     ),
-    Limit(
+    ReaderLimit(
         "same_names", Effect.REFUSES, "Column names that differ in case alone are ambiguous.",
-        "Set spark.sql.caseSensitive to true.", _MIGRATION, same_names,
+        "Set spark.sql.caseSensitive to true.", _MIGRATION, names_differing_in_case,
     ),
-    Limit(
+    ReaderLimit(
         "reserved_names", Effect.REFUSES,
         "The name is a keyword where spark.sql.ansi.enforceReservedKeywords is true (by default it is not).",
-        "Write it in backticks: `name`.", _KEYWORDS, named(lambda name: name.lower() in RESERVED),
+        "Write it in backticks: `name`.", _KEYWORDS, names_violating(lambda name: name.lower() in RESERVED),
     ),
-    Limit(
+    ReaderLimit(
         "session_zone", Effect.CHANGES, "Instants are shown, and cut into days, in the time zone of the session.",
-        "Set spark.sql.session.timeZone to UTC.", _TYPES, typed(Kind.INSTANT),
+        "Set spark.sql.session.timeZone to UTC.", _TYPES, columns_of_kind(Kind.INSTANT),
     ),
 )  # fmt: skip
