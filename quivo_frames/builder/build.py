@@ -1,16 +1,17 @@
-"""The second step of the work: archives and files of orders -> a dataset. Floor 7.
+"""Build a dataset from archives and files of orders.
 
-Orders are built in parts: a part is flattened, checked and put aside by whichever process is free, and tells in a
-receipt what became of it. Then each table is put together from the parts, in their order. So memory stays flat for any
-number of orders, and the dataset is the same however many processes made it.
+Orders are built in partitions: whichever process is free flattens, validates and stages one, and returns a small
+result. Each table is then assembled from its staged partitions, in their order. So memory stays flat for any number of
+orders, and the dataset is the same for any number of processes.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -20,66 +21,62 @@ import polars as pl
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import drift
-from quivo_frames.builder.executors.connect import workers
-from quivo_frames.builder.executors.local import Crew, Workers
-from quivo_frames.builder.incremental import Renewal, renewable, renewal
-from quivo_frames.builder.inputs import Input, Inputs, Source, sources
-from quivo_frames.builder.part import Receipt, deliver, make, merged, nothing
-from quivo_frames.dataset.commit import Deliveries
-from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.folder_writer import DatasetWriter, put_aside
+from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
+from quivo_frames.builder.executors.connect import worker_pool_of
+from quivo_frames.builder.executors.local import LocalPool, WorkerPool
+from quivo_frames.builder.incremental import IncrementalPlan, can_build_incrementally, plan_incremental_build
+from quivo_frames.builder.inputs import BuildInput, OrderIndex, OrderSource, open_sources
+from quivo_frames.builder.partition import (
+    PartitionResult,
+    build_and_deliver,
+    build_partition,
+    empty_result,
+    merge_results,
+)  # fmt: skip
+from quivo_frames.dataset.commit import DatasetCommit
+from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
+from quivo_frames.dataset.folder_writer import DatasetWriter, stage_part
 from quivo_frames.dataset.manifest import DELTA, PARQUET
-from quivo_frames.display.progress import bar
-from quivo_frames.errors import REPORT_IT, ConfigError, Fault
-from quivo_frames.flattening.latest import repeated
-from quivo_frames.model.frames import add_up, report
-from quivo_frames.model.privacy import Concealer, Level, concealer
-from quivo_frames.model.tables import LINEAGES, ORDER_ID
-from quivo_frames.model.time import When, instant
+from quivo_frames.display.progress import open_progress_bar
+from quivo_frames.errors import FAULT_CURE, ConfigError, Fault
+from quivo_frames.flattening.latest import note_repeated_orders
+from quivo_frames.model.frames import report_frame, sum_notes
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
+from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID
+from quivo_frames.model.time import InstantLike, parse_instant
 from quivo_frames.storage.urls import is_remote
-
-PART = 10_000
-"""Orders that are checked and put aside at a time: the knee of speed against memory."""
-PART_BYTES = 128 * 2**20
-"""Bytes of JSON in a part, at the most but for one order: large orders come in smaller ones."""
-TOGETHER = 10
-"""Parts that are delivered as one file a table, at the most: fewer and larger files for those who read them."""
-_MAKING = "quivo_frames.builder.part"
-"""What other processes begin with."""
-WORTH_A_PROCESS = 48 * 2**20
-"""Bytes of JSON for which another process is worth its start of half a second."""
 
 
 def build(
-    inputs: Input | Sequence[Input],
+    inputs: BuildInput | Sequence[BuildInput],
     out: str | os.PathLike[str],
     *,
     full: bool = False,
-    as_of: When | None = None,
-    privacy: str = Level.FULL,
+    as_of: InstantLike | None = None,
+    privacy: str = PrivacyLevel.FULL,
     jobs: int | None = None,
     executor: object = None,
     form: str = PARQUET,
     progress: bool | None = None,
 ) -> Dataset:
-    """The dataset in the folder `out`, made from archives, raw exports of them, files of orders and folders of these.
+    """A dataset in the folder `out`, built from archives, raw exports of them, files of orders, and folders of files.
 
-    Of an order that is there more than once the newest good answer is taken: the newest fetched_at, for files without
-    it the newest last_modified, else the later one. Orders that the tables cannot hold are told in `failures`; no older
-    answer takes their place. A dataset that `out` holds already is replaced once the new one is complete. If it was
-    made from the same archives, only the orders whose answer is another now are made anew, and the tables come out as
-    if all were; `full` makes all anew.
+    Where an order is there more than once, its newest good answer is taken: the newest fetched_at, for files without it
+    the newest last_modified, else the later one. Orders that the tables cannot hold are listed in `failures`; no older
+    answer takes their place. A dataset that is in `out` already is replaced once the new one is complete. If it was
+    built from the same archives, only orders with another answer than then are rebuilt, and the tables are the same as
+    those of a full build; `full` rebuilds all orders.
 
-    `as_of` (an instant, or a day, which means its end; UTC) leaves out the answers of archives that came later: the
-    tables as they were known then. `privacy` is full, pseudonym (personal texts become pseudonyms, under the key
-    QUIVO_PSEUDONYM_KEY) or none (personal values become null). `jobs` processes share the work, this one among them,
-    None: as many as the machine has cores; the tables are the same for any number. `progress` shows a bar on stderr;
+    `as_of` (an instant, or a day, which means its end; UTC) ignores answers of archives that came later: the tables as
+    they were known then. `privacy` is full, pseudonym (personal texts become pseudonyms, under the key
+    QUIVO_PSEUDONYM_KEY) or none (personal values become null). `jobs` processes share the work, this one included;
+    None: as many as the machine has cores. The tables are the same for any number. `progress` shows a bar on stderr;
     None: on a terminal and in a notebook.
 
     `executor` (a Dask client, a SparkSession, or anything with the `map` of concurrent.futures) shares the work instead
-    of `jobs`. It must be able to read the inputs and to write to `out`, which may be an address of an object store
-    (s3://, gs://, az://). Tables that are made so have several files each; made of the very same answers as those that
-    are there, they are left as they are. `form` is parquet, or delta: then each table is a Delta table as well.
+    of `jobs`. Its workers must be able to read the inputs and to write to `out`, which may be an address of an object
+    store (s3://, gs://, az://). Tables built this way have several files each; if they were built from exactly the same
+    answers before, they are left as they are. `form` is parquet, or delta: then each table is a Delta table as well.
 
     Raises:
         ConfigError: an input cannot be read, a setting is wrong or missing, or `out` holds something else.
@@ -88,136 +85,178 @@ def build(
         LostWorker: another process was ended from outside.
         Fault: the tables would not hold what the orders say; quivo_frames is to blame.
     """
+    return build_with(
+        DEFAULT_SETTINGS, inputs, out,
+        full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form, progress=progress,
+    )  # fmt: skip
+
+
+def build_with(
+    settings: BuildSettings, inputs: BuildInput | Sequence[BuildInput], out: str | os.PathLike[str], *,
+    full: bool = False, as_of: InstantLike | None = None, privacy: str = PrivacyLevel.FULL, jobs: int | None = None,
+    executor: object = None, form: str = PARQUET, progress: bool | None = None,
+) -> Dataset:  # fmt: skip
+    """The same with settings of one's own."""
     given = [inputs] if isinstance(inputs, str | os.PathLike | Archive) else list(inputs)
-    conceals = concealer(privacy)
+    privacy_filter = privacy_filter_for(privacy_level(privacy))
     if form not in (PARQUET, DELTA):
         raise ConfigError(
             f"Tables are not built as {form!r}. Build them as {PARQUET} or {DELTA}, and export from there."
         )
     if executor is not None and jobs is not None:
         raise ConfigError("An executor shares the work, or processes of this machine: leave out one of the two.")
-    found = sources(given, None if as_of is None else instant(as_of))
-    recipe = {"version": version("quivo_frames"), "privacy": conceals.facts()}
+    sources = open_sources(given, None if as_of is None else parse_instant(as_of))
+    run = _BuildRun(sources, privacy_filter, settings, full, progress)
     if executor is None and form == PARQUET and not is_remote(os.fspath(out)):
-        return _here(found, out, conceals, recipe, full=full, jobs=jobs, progress=progress)
-    crew = Crew(jobs, 1 + _size(found) // WORTH_A_PROCESS, _MAKING) if executor is None else None
-    with Deliveries(os.fspath(out), conceals, form) as deliveries, crew or nullcontext(workers(executor)) as sharing:
-        return _anywhere(found, deliveries, conceals, recipe, sharing, full=full, progress=progress)
+        return run.build_into_folder(out, jobs)
+    local_pool = run.start_local_pool(jobs, run.estimate_size()) if executor is None else None
+    with (
+        DatasetCommit(os.fspath(out), privacy_filter, form) as commit,
+        local_pool or nullcontext(worker_pool_of(executor)) as pool,
+    ):
+        return run.build_anywhere(commit, pool)
 
 
-def _here(
-    found: Sequence[Source], out: str | os.PathLike[str], conceals: Concealer, recipe: Mapping[str, Any], *,
-    full: bool, jobs: int | None, progress: bool | None,
-) -> Dataset:  # fmt: skip
-    """Builds with processes of this machine into a folder of its disk: one file a table."""
-    with DatasetWriter(out, conceals) as writer:
-        orders, renewed = _renewal(writer, found, recipe, full=full)
-        size = _size(found) if renewed is None else int(renewed.wanted["size"].sum())
-        with Crew(jobs, most=1 + size // WORTH_A_PROCESS, module=_MAKING) as crew:
-            orders = orders or Inputs(found)
-            kept = renewed and renewed.kept
-            with bar("build", renewed.wanted.height if renewed else orders.taken, progress) as progress_bar:
-                receipts = [nothing()]
-                for receipt in _made(orders, renewed, writer, conceals, crew):
-                    receipts.append(receipt)
-                    progress_bar.update(receipt.came)
-            writer.put_together(crew.share, kept)
-        made = merged(sorted(receipts, key=lambda receipt: receipt.number))
-        failures, profile = made.failures, made.profile
-        if kept is not None:
-            failures = pl.concat([kept.rows("failures").collect(), failures])
-            profile = drift.renewed(kept.before.manifest["profile"], kept.gone, profile, writer.lazy)
-        noticed = writer.noticed(kept)
-        answers = None if orders.answers is None else orders.answers.select(list(LINEAGES["answers"].schema))
-        lineage = {} if answers is None else {"answers": answers, "noticed": noticed}
-        summed_up = _summed_up(writer, orders, recipe, made, failures, profile, noticed)
-        return writer.finish(*summed_up, lineage)
+@dataclass(frozen=True)
+class _BuildRun:
+    """One run of a build: what it reads, what it does with personal values, and how it cuts the work."""
+
+    sources: Sequence[OrderSource]
+    privacy_filter: PrivacyFilter
+    settings: BuildSettings
+    full: bool
+    progress: bool | None
+
+    def recipe(self) -> dict[str, Any]:
+        """What decides about the tables besides the orders; part of the manifest."""
+        return {"version": version("quivo_frames"), "privacy": self.privacy_filter.manifest_entry()}
+
+    def estimate_size(self) -> int:
+        """Bytes of JSON in all sources, about."""
+        return sum(source.estimate_size() for source in self.sources)
+
+    def start_local_pool(self, jobs: int | None, size: int) -> LocalPool:
+        """Processes of this machine, as many as `size` bytes of JSON are worth."""
+        return LocalPool(jobs, 1 + size // self.settings.bytes_per_process, build_partition.__module__)
+
+    def build_into_folder(self, out: str | os.PathLike[str], jobs: int | None) -> Dataset:
+        """Builds with processes of this machine into a folder of its disk: one file per table."""
+        with DatasetWriter(out, self.privacy_filter) as writer:
+            index, plan = self._plan_incremental(writer)
+            size = self.estimate_size() if plan is None else int(plan.answers_to_build["size"].sum())
+            kept = plan and plan.kept
+            with self.start_local_pool(jobs, size) as pool:
+                index = index or OrderIndex(self.sources, self.settings)
+                order_count = plan.answers_to_build.height if plan else index.orders_left
+                result = self._merge_with_progress(self._build_partitions(index, plan, writer, pool), order_count)
+                writer.write_tables(pool.map_unordered, kept)
+            failures, profile = result.failures, result.profile
+            if kept is not None:
+                failures = pl.concat([kept.scan_retained("failures").collect(), failures])
+                profile = drift.update_profile(
+                    kept.previous.manifest["profile"], kept.replaced_rows, profile, writer.scan_table
+                )
+            noticed = writer.collect_notes(kept)
+            lineage = {}
+            if index.current_answers is not None:
+                answers = index.current_answers.select(list(LINEAGE_TABLES["answers"].schema))
+                lineage = {"answers": answers, "noticed": noticed}
+            return writer.commit_dataset(
+                *_summarise(writer, index, self.recipe(), result, failures, profile, noticed), lineage
+            )
+
+    def build_anywhere(self, commit: DatasetCommit, pool: WorkerPool) -> Dataset:
+        """Builds with workers that may be on other machines: they write files, which are committed together."""
+        index, recipe = OrderIndex(self.sources, self.settings), self.recipe()
+        of = index.answers_digest(json.dumps(recipe))
+        if not self.full and (same := commit.find_unchanged_dataset(of)):
+            return same
+        partitions = index.partition_all(pool.size)
+        per_task = min(self.settings.partitions_per_file, -(-len(partitions) // pool.size))
+        tasks = [partitions[start : start + per_task] for start in range(0, len(partitions), per_task)]
+        run_task = partial(build_and_deliver, self.settings, self.privacy_filter, commit.open_destination(of))
+
+        def take_parts() -> Iterator[PartitionResult]:
+            for result, part in pool.map_unordered(run_task, tasks):
+                commit.add_part(part)
+                yield result
+
+        result = self._merge_with_progress(take_parts(), index.orders_left)
+        recipe["of"] = of
+        noticed = commit.collect_notes()
+        return commit.commit_dataset(
+            *_summarise(commit, index, recipe, result, result.failures, result.profile, noticed)
+        )
+
+    def _plan_incremental(self, writer: DatasetWriter) -> tuple[OrderIndex | None, IncrementalPlan | None]:
+        """The index, if it was needed to decide, and what is to be rebuilt; None: everything."""
+        previous = writer.previous_dataset()
+        names = [source.name for source in self.sources]
+        if self.full or previous is None or [entry["name"] for entry in previous.manifest["inputs"]] != names:
+            return None, None
+        if not can_build_incrementally(previous, self.recipe()):
+            return None, None
+        index = OrderIndex(self.sources, self.settings)
+        by_id = len(self.sources) == 1
+        max_orders = self.settings.max_incremental_orders
+        return index, plan_incremental_build(previous, index.current_answers, by_id=by_id, max_orders=max_orders)
+
+    def _build_partitions(
+        self, index: OrderIndex, plan: IncrementalPlan | None, writer: DatasetWriter, pool: LocalPool
+    ) -> Iterable[PartitionResult]:
+        """Builds all partitions, and yields their results as they come."""
+        partitions = index.partition_answers(plan.answers_to_build) if plan else index.partition_all(pool.size)
+        run_task = partial(build_partition, self.settings, self.privacy_filter)
+        if len(partitions) == 1:
+            return [run_task(lambda _, frames: writer.take_single_part(frames), partitions[0])]
+        return pool.map_unordered(partial(run_task, partial(stage_part, writer.staging)), partitions)
+
+    def _merge_with_progress(self, results: Iterable[PartitionResult], order_count: int) -> PartitionResult:
+        """The results of all partitions together, with a progress bar while they come."""
+        found = [empty_result()]
+        with open_progress_bar("build", order_count, self.progress) as progress_bar:
+            for result in results:
+                found.append(result)
+                progress_bar.update(result.orders_read)
+        return merge_results(sorted(found, key=lambda result: result.number))
 
 
-def _anywhere(
-    found: Sequence[Source], deliveries: Deliveries, conceals: Concealer, recipe: Mapping[str, Any], sharing: Workers,
-    *, full: bool, progress: bool | None,
-) -> Dataset:  # fmt: skip
-    """Builds with workers that may be on other machines: parts are delivered, and committed together."""
-    orders = Inputs(found)
-    of = orders.digest(json.dumps(recipe))
-    if not full and (same := deliveries.standing(of)):
-        return same
-    parts = orders.parts(PART, PART_BYTES, sharing.size)
-    together = min(TOGETHER, -(-len(parts) // sharing.size))
-    shares = [parts[start : start + together] for start in range(0, len(parts), together)]
-    receipts = [nothing()]
-    with bar("build", orders.taken, progress) as progress_bar:
-        for receipt, delivered in sharing.share(partial(deliver, conceals, deliveries.destination(of)), shares):
-            receipts.append(receipt)
-            deliveries.take(delivered)
-            progress_bar.update(receipt.came)
-    made = merged(sorted(receipts, key=lambda receipt: receipt.number))
-    noticed = deliveries.noticed()
-    summed_up = _summed_up(deliveries, orders, {**recipe, "of": of}, made, made.failures, made.profile, noticed)
-    return deliveries.finish(*summed_up)
-
-
-def _size(found: Sequence[Source]) -> int:
-    return sum(source.size() for source in found)
-
-
-def _renewal(
-    writer: DatasetWriter, found: Sequence[Source], recipe: Mapping[str, Any], *, full: bool
-) -> tuple[Inputs | None, Renewal | None]:
-    """The orders, if they were looked at, and what is to be made anew; None for all."""
-    before = writer.dataset()
-    named = [source.name for source in found]
-    if full or before is None or [source["name"] for source in before.manifest["inputs"]] != named:
-        return None, None
-    if not renewable(before, recipe):
-        return None, None
-    orders = Inputs(found)
-    return orders, renewal(before, orders.answers, by_id=len(found) == 1)
-
-
-def _made(
-    orders: Inputs, renewed: Renewal | None, writer: DatasetWriter, conceals: Concealer, crew: Crew
-) -> Iterable[Receipt]:
-    """Makes all parts, and gives their receipts as they come."""
-    if renewed is None:
-        parts = orders.parts(PART, PART_BYTES, crew.size)
-    else:
-        parts = orders.picks(renewed.wanted, PART, PART_BYTES)
-    if len(parts) == 1:
-        return [make(conceals, lambda _, frames: writer.keep(frames), parts[0])]
-    return crew.share(partial(make, conceals, partial(put_aside, writer.aside)), parts)
-
-
-def _summed_up(
-    writer: DatasetWriter | Deliveries, orders: Inputs, recipe: Mapping[str, Any], made: Receipt,
+def _summarise(
+    writer: DatasetWriter | DatasetCommit, index: OrderIndex, recipe: Mapping[str, Any], result: PartitionResult,
     failures: pl.DataFrame, profile: drift.Profile, noticed: pl.DataFrame,
 ) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:  # fmt: skip
-    """What the manifest says of a build, the failures and the notes; `failures` and so on are of all orders."""
-    # Between levels of privacy, a column may be empty because that was asked for.
-    same = writer.before.get("privacy", {"level": Level.FULL}) == recipe["privacy"]
-    changes = drift.changes(writer.before.get("profile", {}) if same else {}, profile)
-    notes = [add_up(noticed), report("notes", repeated(orders.losers)), report("notes", changes)]
-    facts = {**recipe, **_facts(writer, orders, made, failures), "profile": profile}
+    """What the manifest says of a build, its failures and its notes.
+
+    `result` is about the orders built now; `failures`, `profile` and `noticed` are about all orders of the dataset.
+    """
+    # Between two levels of privacy, a column may be empty because that was asked for.
+    same_privacy = writer.previous_manifest.get("privacy", {"level": PrivacyLevel.FULL}) == recipe["privacy"]
+    drift_notes = drift.notes_of_drift(writer.previous_manifest.get("profile", {}) if same_privacy else {}, profile)
+    repeated_notes = note_repeated_orders(index.superseded_positions)
+    notes = [sum_notes(noticed), report_frame("notes", repeated_notes), report_frame("notes", drift_notes)]
+    facts = {**recipe, **_manifest_facts(writer, index, result, failures.height), "profile": profile}
     return facts, failures.sort(ORDER_ID.name, nulls_last=True, maintain_order=True), pl.concat(notes)
 
 
-def _facts(writer: DatasetWriter | Deliveries, orders: Inputs, made: Receipt, failures: pl.DataFrame) -> dict[str, Any]:
-    """What the manifest says of a build.
+def _manifest_facts(
+    writer: DatasetWriter | DatasetCommit, index: OrderIndex, result: PartitionResult, failed: int
+) -> dict[str, Any]:
+    """What the manifest says of a build; `failed` orders of the dataset are in no table.
 
     Raises:
-        Fault: orders got lost, or came from nowhere.
+        Fault: orders were lost, or came from nowhere.
     """
-    there, failed = writer.rows("orders"), made.failures.height
-    if made.came != made.written + failed or orders.taken != there + failures.height:
+    written, failed_now, expected = writer.count_rows("orders"), result.failures.height, index.orders_left
+    if result.orders_read != result.orders_written + failed_now or expected != written + failed:
         raise Fault(
-            f"{made.came} of {orders.taken} orders were read, {made.written} made and {failed} failed, but {there} are "
-            f"in the tables and {failures.height} in the failures. {REPORT_IT}"
+            f"{result.orders_read} of {expected} orders were read, {result.orders_written} made and {failed_now} "
+            f"failed, but {written} are in the tables and {failed} in the failures. {FAULT_CURE}"
         )
+    superseded = len(index.superseded_positions)
     return {
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": [{"name": name, "orders": count} for name, count in orders.counts.items()],
-        "orders": {"in": orders.taken, "out": there, "failed": failures.height, "superseded": len(orders.losers)},
-        "made": made.came,
-        "counted": made.tally._asdict(),
+        "inputs": [{"name": name, "orders": count} for name, count in index.orders_by_source.items()],
+        "orders": {"in": expected, "out": written, "failed": failed, "superseded": superseded},
+        "made": result.orders_read,
+        "counted": result.value_counts._asdict(),
     }

@@ -1,7 +1,7 @@
-"""Verb: the profiles of two datasets -> notes about what the API changed between them. Floor 3.
+"""Notes about what the API changed between two datasets, from their profiles.
 
-Unknown fields are noted where they are read. Here are the changes that only a comparison shows: a field that every row
-had and none has now, and a new value where the values are those of a short list.
+Unknown fields are noted when they are decoded. Here are the changes that only a comparison shows: a field that every
+row had and none has now, and a new value in a column of codes, such as a status.
 """
 
 from __future__ import annotations
@@ -11,88 +11,98 @@ from typing import Any
 
 import polars as pl
 
-from quivo_frames.model.messages import note
+from quivo_frames.model.messages import describe_note
 from quivo_frames.model.records import Note
 from quivo_frames.model.tables import ORDER_ID, TABLES, Table
 
 Profile = dict[str, dict[str, Any]]
-"""By table: `rows`, `filled` (rows with a value, by column) and `codes` (of short lists of values, by column: how many
-rows have each value, and an order as an example). Plain enough for JSON."""
+"""By table: `rows`, `filled` (rows with a value, by column) and `codes` (for columns of codes: of each value, how many
+rows have it and the id of one such order). JSON as it is in the manifest."""
 
-SHORT = 100
-"""A list of more values than this is none of statuses, and is not kept."""
-
-
-def profile(tables: Mapping[str, pl.DataFrame]) -> Profile:
-    """The profile of some tables."""
-    return {name: _of_table(TABLES[name], frame) for name, frame in tables.items()}
+MAX_CODES = 100
+"""A column with more values than this does not hold codes, and its values are not kept."""
 
 
-def _of_table(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
-    codes = {column.name: _codes(frame, column.name) for column in table.values if column.code}
-    filled = {column.name: frame[column.name].count() for column in table.values}
+def profile_tables(tables: Mapping[str, pl.DataFrame]) -> Profile:
+    """How many rows, values and codes some tables have."""
+    return {name: _profile_table(TABLES[name], frame) for name, frame in tables.items()}
+
+
+def _profile_table(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
+    codes = {column.name: _count_codes(frame, column.name) for column in table.value_columns if column.categorical}
+    filled = {column.name: frame[column.name].count() for column in table.value_columns}
     return {"rows": frame.height, "filled": filled, "codes": codes}
 
 
-def _codes(frame: pl.DataFrame, column: str) -> dict[str, list[int]] | None:
+def _count_codes(frame: pl.DataFrame, column: str) -> dict[str, list[int]] | None:
     values = frame.select(column, ORDER_ID.name).drop_nulls(column).group_by(column, maintain_order=True)
     found = values.agg(pl.len(), pl.col(ORDER_ID.name).first().alias("example"))
-    return {value: counts for value, *counts in found.iter_rows()} if found.height <= SHORT else None
+    return {value: counts for value, *counts in found.iter_rows()} if found.height <= MAX_CODES else None
 
 
-def renewed(
-    before: Profile, gone: Mapping[str, pl.DataFrame], new: Profile, now: Callable[[str], pl.LazyFrame]
+def update_profile(
+    before: Profile, gone: Mapping[str, pl.DataFrame], new: Profile, scan_table: Callable[[str], pl.LazyFrame]
 ) -> Profile:
-    """The profile of the tables `now`, from the one before, the rows that are gone, and the profile of the new ones."""
-    return {name: _renewed(TABLES[name], before[name], _of_table(TABLES[name], gone[name]), new[name], now)
-            for name in TABLES}  # fmt: skip
+    """The profile after an incremental build: `before`, without the rows that are `gone`, with those of `new`.
+
+    `scan_table` gives the tables as they are now, to count their codes again.
+    """
+    return {
+        name: _update_table_profile(table, before[name], _profile_table(table, gone[name]), new[name], scan_table)
+        for name, table in TABLES.items()
+    }
 
 
-def _renewed(
-    table: Table, before: dict[str, Any], gone: dict[str, Any], new: dict[str, Any], now: Callable[[str], pl.LazyFrame]
-) -> dict[str, Any]:
+def _update_table_profile(
+    table: Table, before: dict[str, Any], gone: dict[str, Any], new: dict[str, Any],
+    scan_table: Callable[[str], pl.LazyFrame],
+) -> dict[str, Any]:  # fmt: skip
     filled = {name: count - gone["filled"][name] + new["filled"][name] for name, count in before["filled"].items()}
-    columns = [column.name for column in table.values if column.code]
+    columns = [column.name for column in table.value_columns if column.categorical]
     codes = before["codes"]
     if columns and (gone["rows"] or new["rows"]):
-        frame = now(table.name).select(*columns, ORDER_ID.name).collect()
-        codes = {column: _codes(frame, column) for column in columns}
+        frame = scan_table(table.name).select(*columns, ORDER_ID.name).collect()
+        codes = {column: _count_codes(frame, column) for column in columns}
     return {"rows": before["rows"] - gone["rows"] + new["rows"], "filled": filled, "codes": codes}
 
 
-def merged(profiles: Iterable[Profile]) -> Profile:
-    """The profile of all tables together, from those of their parts in order."""
+def merge_profiles(profiles: Iterable[Profile]) -> Profile:
+    """The profile of whole tables, from those of their partitions in order; changes the first of them."""
     first, *others = profiles
     for other in others:
-        for name, mine in first.items():
-            its = other[name]
-            mine["rows"] += its["rows"]
-            mine["filled"] = {column: count + its["filled"][column] for column, count in mine["filled"].items()}
-            mine["codes"] = {column: _added(codes, its["codes"][column]) for column, codes in mine["codes"].items()}
+        for name, total in first.items():
+            more = other[name]
+            total["rows"] += more["rows"]
+            total["filled"] = {column: count + more["filled"][column] for column, count in total["filled"].items()}
+            total["codes"] = {
+                column: _add_code_counts(codes, more["codes"][column]) for column, codes in total["codes"].items()
+            }
     return first
 
 
-def _added(mine: dict[str, list[int]] | None, its: dict[str, list[int]] | None) -> dict[str, list[int]] | None:
-    if mine is None or its is None:
+def _add_code_counts(
+    total: dict[str, list[int]] | None, more: dict[str, list[int]] | None
+) -> dict[str, list[int]] | None:
+    if total is None or more is None:
         return None
-    for value, (count, example) in its.items():
-        known = mine.setdefault(value, [0, example])
+    for value, (count, example) in more.items():
+        known = total.setdefault(value, [0, example])
         known[0] += count
-    return mine if len(mine) <= SHORT else None
+    return total if len(total) <= MAX_CODES else None
 
 
-def changes(before: Profile, now: Profile) -> Iterator[Note]:
-    """Notes about fields that vanished and values that are new since the dataset before."""
+def notes_of_drift(before: Profile, now: Profile) -> Iterator[Note]:
+    """Notes about fields that vanished and codes that are new since the earlier dataset."""
     for name, table in TABLES.items():
         old, new = before.get(name), now[name]
         if not old or not old["rows"] or not new["rows"]:
             continue
-        for column in table.values:
+        for column in table.value_columns:
             path, count = table.json_path(column), old["filled"].get(column.name)
             if count == old["rows"] and not new["filled"][column.name]:
-                yield note("vanished_field", path, new["rows"], None)
+                yield describe_note("vanished_field", path, new["rows"], None)
             codes = old["codes"].get(column.name)
             if codes and (found := new["codes"].get(column.name)):
                 for value in [value for value in found if value not in codes]:
                     count, order_id = found[value]
-                    yield note("new_value", path, count, order_id, value)
+                    yield describe_note("new_value", path, count, order_id, value)

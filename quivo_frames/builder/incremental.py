@@ -1,4 +1,4 @@
-"""Verb: a dataset and the answers that there are now -> which orders are to be made anew. Floor 5."""
+"""Decide which orders of a dataset must be rebuilt, from the lineage of its rows and the answers there are now."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.folder_writer import Kept
+from quivo_frames.dataset.folder_writer import RetainedRows
 
-MOST = 50_000
-"""Orders that are made anew beside others that stay; of more, or of more than half, all are: it takes no longer."""
-_SAME = ["order_id", "fetched_at", "fingerprint", "source"]
-"""By what an answer is known: of another archive, the same one stands at another place, and failures tell which."""
+_ANSWER_IDENTITY = ["order_id", "fetched_at", "fingerprint", "source"]
+"""What identifies an answer. The source belongs to it: it decides about the order of rows, and failures name it."""
 
 
-class Renewal(NamedTuple):
-    """What is to be done to a dataset: `wanted` are the answers to be read, `kept` is what stays."""
+class IncrementalPlan(NamedTuple):
+    """What an incremental build reads, and which rows of the earlier dataset stay."""
 
-    wanted: pl.DataFrame
-    kept: Kept
+    answers_to_build: pl.DataFrame
+    kept: RetainedRows
 
 
-def renewable(before: Dataset, recipe: Mapping[str, Any]) -> bool:
-    """Whether the tables of a dataset are what a build would make by `recipe` of the same answers.
+def can_build_incrementally(before: Dataset, recipe: Mapping[str, Any]) -> bool:
+    """Whether a full build from the same answers would give the tables that are there.
 
-    They are, if they were made so, by the same version, and nobody has changed their files.
+    It would if they were built by the same recipe (version and privacy), and nobody has changed their files.
     """
-    as_asked = all(before.manifest.get(name) == asked for name, asked in recipe.items())
-    return as_asked and not any(before.damaged())
+    same_recipe = all(before.manifest.get(name) == wanted for name, wanted in recipe.items())
+    return same_recipe and not any(before.damaged_files())
 
 
-def renewal(before: Dataset, answers: pl.DataFrame | None, *, by_id: bool) -> Renewal | None:
-    """What differs between a dataset and the answers that there are now; None if all is better made anew.
+def plan_incremental_build(
+    before: Dataset, answers: pl.DataFrame | None, *, by_id: bool, max_orders: int
+) -> IncrementalPlan | None:
+    """What differs between a dataset and the answers there are now; None if a full build is the better way.
 
-    `answers` has a row an order, in the order of the rows of the new dataset: `order_id`, `fetched_at`, `fingerprint`,
-    `source`, and whatever leads to it. `by_id` says that this is the order of the ids.
+    It is if more than half of the orders or more than `max_orders` differ. `answers` has the columns of ANSWER_SCHEMA
+    and a row per order, in the order that the rows of the new dataset will have; `by_id`: they are sorted by id.
     """
-    known = before.lineage("answers")
-    if answers is None or known is None:
+    lineage = before.lineage("answers")
+    if answers is None or lineage is None:
         return None
-    made = known.collect()
-    wanted = answers.join(made, on=_SAME, how="anti", maintain_order="left")
-    replaced = made.join(answers, on=_SAME, how="anti")["order_id"]
-    if max(wanted.height, len(replaced)) > min(MOST, answers.height // 2):
+    answers_built = lineage.collect()
+    answers_to_build = answers.join(answers_built, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
+    replaced = answers_built.join(answers, on=_ANSWER_IDENTITY, how="anti")["order_id"]
+    if max(answers_to_build.height, len(replaced)) > min(max_orders, answers.height // 2):
         return None
     order = None if by_id else answers.select("order_id").with_row_index("place")
-    return Renewal(wanted, Kept(before, replaced.to_list(), order))
+    return IncrementalPlan(answers_to_build, RetainedRows(before, replaced.to_list(), order))

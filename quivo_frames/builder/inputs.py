@@ -1,7 +1,7 @@
-"""Noun: what a build reads orders from: archives, what was exported from them, files and folders of them. Floor 5.
+"""What a build reads: archives, raw exports, files and folders of orders, indexed and cut into partitions.
 
-Orders have places, counted from 0 through all sources. A first look takes their ids, finds those that a newer answer
-replaces, and leaves marks, so that any range of places can be read without reading what stands before it.
+Each order has a position, counted from 0 through all sources. A first pass indexes ids and times, finds the orders that
+a newer answer supersedes, and records seek points, so that a partition is read without reading what comes before it.
 """
 
 from __future__ import annotations
@@ -19,149 +19,156 @@ from typing import NamedTuple, Protocol
 import polars as pl
 
 from quivo_frames.archive.archive import Archive
-from quivo_frames.archive.raw_export.index import MARKER
-from quivo_frames.archive.raw_export.reader import Segments, Spot
-from quivo_frames.archive.responses import LARGEST
+from quivo_frames.archive.raw_export.index import INDEX_FILE
+from quivo_frames.archive.raw_export.reader import RawExportReader, SegmentPosition
+from quivo_frames.archive.responses import MAX_INT64
 from quivo_frames.builder import order_files
+from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
 from quivo_frames.dataset import manifest
 from quivo_frames.errors import ConfigError
-from quivo_frames.flattening.decode import Peek, glance, peek
-from quivo_frames.flattening.latest import INDEX, indexed, repeats, superseded
+from quivo_frames.flattening.decode import OrderIdentity, read_identity, scan_identity
+from quivo_frames.flattening.latest import (
+    IDENTITY_SCHEMA,
+    find_superseded_positions,
+    has_repeated_ids,
+    make_identity_frame,
+)
 from quivo_frames.model.records import RawOrder
-from quivo_frames.storage import compressed
-from quivo_frames.storage.place import place
+from quivo_frames.storage.compressed import COMPRESSED_SUFFIXES
+from quivo_frames.storage.place import open_place
 from quivo_frames.storage.urls import is_remote
 
-Input = str | os.PathLike[str] | Archive
+BuildInput = str | os.PathLike[str] | Archive
 
-CHUNK = 10_000
-STEP = 500
-"""Orders from one mark to the next."""
-STEP_BYTES = 8 * 2**20
-"""Bytes from one mark to the next, at the most but for one order."""
-_PACKED = 5
-"""Orders are so many times as large as they are packed."""
-_ARCHIVES = (".sqlite", ".db")
+_ORDERS_PER_CHUNK = 10_000
+"""Orders of a file that are indexed at a time."""
+_COMPRESSION_RATIO = 5
+"""How much larger orders are than in compressed form, about."""
+_ARCHIVE_SUFFIXES = (".sqlite", ".db")
+_NO_LAST_MODIFIED = pl.lit(None, IDENTITY_SCHEMA["last_modified"]).alias("last_modified")
+"""Of archived answers the time of the answer decides, so nobody decodes theirs."""
 
-Look = Callable[[bytes], Peek]
+ReadIdentity = Callable[[bytes], OrderIdentity]
 
 
-class Seen(NamedTuple):
-    """What the first look sees of some orders: a row of INDEX each, with fingerprint and size.
-
-    The fingerprint tells a body from any other, null in files, where that would mean to read them twice; `marks` are
-    where reading can begin with each, None for most.
-    """
+class IndexedOrders(NamedTuple):
+    """What the first pass learns about some orders of a source."""
 
     orders: pl.DataFrame
-    marks: Sequence[object]
+    """A row of INDEX per order, with `size` (bytes of JSON) and `fingerprint`: two bodies with the same one are the
+    same. It is null for files, which would have to be read twice for it."""
+    cursors: Sequence[object]
+    """For each order, what `read_from` needs to begin with it; None where it cannot."""
 
 
-class Source(Protocol):
-    """Something that orders are read from, the same ones as often as asked."""
+class OrderSource(Protocol):
+    """One input of orders. Every read gives the same orders in the same order; sources travel to other processes."""
 
     name: str
 
-    def size(self) -> int:
+    def estimate_size(self) -> int:
         """Bytes of JSON, about."""
 
-    def index(self, look: Look) -> Iterator[Seen]:
-        """All orders, without what `read` needs to decode them."""
+    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:
+        """Index entries of all orders, in chunks; the first pass."""
 
-    def read(self, mark: object) -> Iterator[RawOrder]:
-        """The orders from a mark on; from the first for None."""
+    def read_from(self, cursor: object) -> Iterator[RawOrder]:
+        """The orders from a cursor on; None: from the first."""
 
-    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
-        """Some orders alone, by id."""
+    def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        """Only the orders with these ids; archives and raw exports can do that."""
 
 
-class _File:
+class _FileSource:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
 
-    def size(self) -> int:
-        return self.path.stat().st_size * (_PACKED if self.path.suffix.lower() in compressed.PACKED else 1)
+    def estimate_size(self) -> int:
+        is_compressed = self.path.suffix.lower() in COMPRESSED_SUFFIXES
+        return self.path.stat().st_size * (_COMPRESSION_RATIO if is_compressed else 1)
 
-    def index(self, look: Look) -> Iterator[Seen]:
-        # Without the bodies: of a chunk they would take more memory than all the rest.
-        seen = ((look(raw.body), len(raw.body), spot) for spot, raw in order_files.spots(self.path))
-        while chunk := list(islice(seen, CHUNK)):
-            orders = indexed([(found.order_id, None, found.last_modified) for found, _, _ in chunk])
+    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:
+        # Without the bodies: those of a chunk would take more memory than everything else.
+        entries = (
+            (read_identity_of(raw.body), len(raw.body), position)
+            for position, raw in order_files.read_with_positions(self.path)
+        )
+        while chunk := list(islice(entries, _ORDERS_PER_CHUNK)):
+            orders = make_identity_frame([(found.order_id, None, found.last_modified) for found, _, _ in chunk])
             sizes = pl.Series("size", [size for _, size, _ in chunk], dtype=pl.Int64)
             orders = orders.with_columns(sizes, pl.lit(None, pl.Int64).alias("fingerprint"))
-            yield Seen(orders, [spot for *_, spot in chunk])
+            yield IndexedOrders(orders, [position for *_, position in chunk])
 
-    def read(self, mark: object) -> Iterator[RawOrder]:
-        return (raw for _, raw in order_files.spots(self.path, mark if isinstance(mark, order_files.Spot) else None))
+    def read_from(self, cursor: object) -> Iterator[RawOrder]:
+        return order_files.read_orders(self.path, cursor if isinstance(cursor, order_files.LinePosition) else None)
 
-    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
-        raise NotImplementedError("files have no orders that can be found by their ids")
+    def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        raise NotImplementedError("a file has no index of order ids")
 
 
-class _Archived:
+class _ArchiveSource:
     def __init__(self, archive: Archive, as_of: datetime | None) -> None:
         self.path, self.name, self.as_of = archive.path, str(archive.path), as_of
-        self.last = archive.last()  # a refetch may go on while we read
+        self.last = archive.last_response()  # a refetch may add answers while we read
 
-    def size(self) -> int:
-        return self.path.stat().st_size * _PACKED
+    def estimate_size(self) -> int:
+        return self.path.stat().st_size * _COMPRESSION_RATIO
 
-    def index(self, look: Look) -> Iterator[Seen]:  # noqa: ARG002 - the archive knows
-        for orders in Archive(self.path).index(self.as_of, last=self.last):
-            nothing = pl.lit(None, INDEX["last_modified"]).alias("last_modified")
-            yield Seen(orders.with_columns(nothing), orders["order_id"].to_list())
+    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the archive knows
+        for orders in Archive(self.path).index_newest(self.as_of, last=self.last):
+            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), orders["order_id"].to_list())
 
-    def read(self, mark: object) -> Iterator[RawOrder]:
-        first = mark if isinstance(mark, int) else -LARGEST
+    def read_from(self, cursor: object) -> Iterator[RawOrder]:
+        first = cursor if isinstance(cursor, int) else -MAX_INT64
         return Archive(self.path).newest(self.as_of, last=self.last, first_order=first)
 
-    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+    def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
         return Archive(self.path).newest(self.as_of, last=self.last, order_ids=order_ids)
 
 
-class _Exported:
-    def __init__(self, segments: Segments, as_of: datetime | None) -> None:
+class _RawExportSource:
+    def __init__(self, segments: RawExportReader, as_of: datetime | None) -> None:
         self.segments, self.name, self.as_of = segments, segments.address, as_of
 
-    def size(self) -> int:
-        return self.segments.size
+    def estimate_size(self) -> int:
+        return self.segments.json_bytes
 
-    def index(self, look: Look) -> Iterator[Seen]:  # noqa: ARG002 - the segments know
-        for orders in self.segments.index(self.as_of):
-            nothing = pl.lit(None, INDEX["last_modified"]).alias("last_modified")
-            yield Seen(orders.with_columns(nothing), list(map(Spot._make, orders.select(Spot._fields).iter_rows())))
+    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the segments know
+        for orders in self.segments.index_newest(self.as_of):
+            cursors = list(map(SegmentPosition._make, orders.select(SegmentPosition._fields).iter_rows()))
+            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), cursors)
 
-    def read(self, mark: object) -> Iterator[RawOrder]:
-        return self.segments.read(mark if isinstance(mark, Spot) else None, self.as_of)
+    def read_from(self, cursor: object) -> Iterator[RawOrder]:
+        return self.segments.read_from(cursor if isinstance(cursor, SegmentPosition) else None, self.as_of)
 
-    def pick(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
-        return self.segments.pick(order_ids, self.as_of)
+    def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
+        return self.segments.read_orders(order_ids, self.as_of)
 
 
-def sources(given: Sequence[Input], as_of: datetime | None = None) -> list[Source]:
-    """The sources that some inputs mean; `as_of` leaves out answers of archives that came later.
+def open_sources(inputs: Sequence[BuildInput], as_of: datetime | None = None) -> list[OrderSource]:
+    """The sources of some inputs; `as_of` ignores answers of archives that came later.
 
     Raises:
-        ConfigError: one of them is neither, or does not tell when its answers came.
+        ConfigError: an input is no source of orders, or does not say when its answers came.
     """
-    return [source for one in given for source in _sources(one, as_of)]
+    return [source for build_input in inputs for source in _sources_of(build_input, as_of)]
 
 
-def _sources(one: Input, as_of: datetime | None) -> list[Source]:
-    if isinstance(one, Archive):
-        return [_Archived(one, as_of)]
-    path = Path(one)
-    if is_remote(os.fspath(one)) or (path / MARKER).exists():
-        return [_Exported(Segments.open(place(one)), as_of)]
-    if path.is_file() and (path.suffix.lower() in _ARCHIVES or _is_sqlite(path)):
-        return [_Archived(Archive(path), as_of)]
-    if path.is_dir() and manifest.read(place(path)) is not None:
+def _sources_of(build_input: BuildInput, as_of: datetime | None) -> list[OrderSource]:
+    if isinstance(build_input, Archive):
+        return [_ArchiveSource(build_input, as_of)]
+    path = Path(build_input)
+    if is_remote(os.fspath(build_input)) or (path / INDEX_FILE).exists():
+        return [_RawExportSource(RawExportReader.open(open_place(build_input)), as_of)]
+    if path.is_file() and (path.suffix.lower() in _ARCHIVE_SUFFIXES or _is_sqlite(path)):
+        return [_ArchiveSource(Archive(path), as_of)]
+    if path.is_dir() and manifest.read_manifest(open_place(path)) is not None:
         raise ConfigError(f"{path} holds tables that were built. Give what they were built from.")
-    if inside := next(path.rglob(MARKER), None):
+    if inside := next(path.rglob(INDEX_FILE), None):
         raise ConfigError(f"{path} holds exports in folders of it, such as {inside.parent}. Name each of them.")
     if as_of is not None:
         raise ConfigError(f"{path} does not say when its orders were fetched. As of an instant, give archives alone.")
-    return [_File(file) for file in order_files.find(path)]
+    return [_FileSource(file) for file in order_files.find_order_files(path)]
 
 
 def _is_sqlite(path: Path) -> bool:
@@ -172,168 +179,175 @@ def _is_sqlite(path: Path) -> bool:
         raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from error
 
 
-class Mark(NamedTuple):
-    """A place that reading can begin at: the number of the source, its own mark, and the bytes of all before it."""
+class SeekPoint(NamedTuple):
+    """An order that reading can begin at."""
 
-    place: int
-    source: int
-    mark: object
-    size: int
+    position: int
+    source_number: int
+    cursor: object
+    """What the source needs to begin there."""
+    bytes_before: int
+    """Bytes of JSON of all orders before it, through all sources."""
 
 
-class Slice(NamedTuple):
-    """`orders` consecutive orders of one source, from a mark on; `losers` are those that a newer answer replaces."""
+class SourceRange(NamedTuple):
+    """Consecutive orders of one source."""
 
-    source: Source
-    mark: object
-    orders: int
-    losers: frozenset[int]
-    """By their places, counted from 0 at the mark."""
+    source: OrderSource
+    cursor: object
+    order_count: int
+    superseded_positions: frozenset[int]
+    """Those that a newer answer supersedes, counted from 0 at the cursor."""
 
-    def read(self) -> Iterator[RawOrder]:
-        """The orders that no newer answer replaces.
+    def read_orders(self) -> Iterator[RawOrder]:
+        """The orders that no newer answer supersedes.
 
         Raises:
-            ConfigError: the source has fewer orders than before.
+            ConfigError: the source has fewer orders than when it was indexed.
         """
-        seen = 0
-        for raw in islice(self.source.read(self.mark), self.orders):
-            if seen not in self.losers:
+        position = 0
+        for raw in islice(self.source.read_from(self.cursor), self.order_count):
+            if position not in self.superseded_positions:
                 yield raw
-            seen += 1
-        if seen < self.orders:
+            position += 1
+        if position < self.order_count:
             raise ConfigError(f"{self.source.name} was changed while it was read. Build again when it is complete.")
 
 
-class Pick(NamedTuple):
+class SelectedOrders(NamedTuple):
     """Some orders of one source, by id."""
 
-    source: Source
+    source: OrderSource
     order_ids: Sequence[int]
 
-    def read(self) -> Iterator[RawOrder]:
+    def read_orders(self) -> Iterator[RawOrder]:
         """These orders."""
-        return self.source.pick(self.order_ids)
+        return self.source.read_selected(self.order_ids)
 
 
-class Part(NamedTuple):
-    """Orders that are built in one go, wherever that is: a part knows all that it takes to read them."""
+class Partition(NamedTuple):
+    """Orders that are built together, in any process on any machine: a partition has all that it takes to read them."""
 
     number: int
-    pieces: Sequence[Slice | Pick]
+    pieces: Sequence[SourceRange | SelectedOrders]
 
-    def read(self) -> Iterator[RawOrder]:
-        """The orders of the part.
+    def read_orders(self) -> Iterator[RawOrder]:
+        """The orders of the partition.
 
         Raises:
-            ConfigError: a source has fewer orders than before.
+            ConfigError: a source has fewer orders than when it was indexed.
             ArchiveError: an answer is damaged.
         """
-        return chain.from_iterable(piece.read() for piece in self.pieces)
+        return chain.from_iterable(piece.read_orders() for piece in self.pieces)
 
 
-ANSWERS = {
+ANSWER_SCHEMA = {
     "order_id": pl.Int64(),
     "fetched_at": pl.Datetime("us", "UTC"),
     "fingerprint": pl.Int64(),
     "source": pl.Int64(),
     "size": pl.Int64(),
 }
-"""What tells an answer from any other about the same order, which source has it, and its bytes of JSON."""
-_SEEN = {**INDEX, **ANSWERS}
+"""What identifies an answer about an order, the number of its source, and its bytes of JSON."""
+_INDEX_SCHEMA = {**IDENTITY_SCHEMA, **ANSWER_SCHEMA}
 
 
-class Inputs:
-    """The orders of all sources: how many there are, which of them are replaced, and ranges of them to be built."""
+class OrderIndex:
+    """All orders of all sources: how many there are, which of them are superseded, and partitions of them."""
 
-    def __init__(self, found: Sequence[Source]) -> None:
-        self.counts = {source.name: 0 for source in found}
-        """Orders by source."""
-        self._sources = found
-        self._marks: list[Mark] = []
-        self._size = 0
-        index = self._index(glance)
-        if repeats(index["order_id"]):  # then it matters what exactly they are
-            index = self._index(peek)
-        self.losers = superseded(index)
-        """Places of the orders that a newer answer replaces, with their ids."""
-        self._found = index.height
-        self.taken = index.height - len(self.losers)
-        """How many are left."""
-        self.answers = self._answers(index)
-        """Those that are left, if all of them come from archives: a row of ANSWERS each, by place; else None."""
+    def __init__(self, sources: Sequence[OrderSource], settings: BuildSettings = DEFAULT_SETTINGS) -> None:
+        self.orders_by_source = {source.name: 0 for source in sources}
+        """Numbers of orders, superseded ones included, by name of the source."""
+        self._sources, self._settings = sources, settings
+        self._seek_points: list[SeekPoint] = []
+        self._bytes_indexed = 0
+        index = self._index_sources(scan_identity)
+        if has_repeated_ids(index["order_id"]):  # a quick glance is not exact enough to decide which answer wins
+            index = self._index_sources(read_identity)
+        self.superseded_positions = find_superseded_positions(index)
+        """Positions of the orders that a newer answer supersedes, with their ids."""
+        self._order_count = index.height
+        self.orders_left = index.height - len(self.superseded_positions)
+        """Number of orders that are not superseded."""
+        self.current_answers = self._answers_left(index)
+        """A row of ANSWER_SCHEMA for each of these, by position; None if some come from files."""
 
-    def _index(self, look: Look) -> pl.DataFrame:
-        self._size, self._marks = 0, []
-        chunks = [pl.DataFrame(schema=_SEEN)]
-        place = 0
+    def _index_sources(self, read_identity_of: ReadIdentity) -> pl.DataFrame:
+        self._bytes_indexed, self._seek_points = 0, []
+        chunks = [pl.DataFrame(schema=_INDEX_SCHEMA)]
+        position = 0
         for number, source in enumerate(self._sources):
-            start = place
-            for orders, marks in source.index(look):
-                for size, mark in zip(orders["size"].to_list(), marks, strict=True):
-                    if place == start or (mark is not None and self._is_due(place)):
-                        self._marks.append(Mark(place, number, mark, self._size))
-                    self._size += size
-                    place += 1
-                chunks.append(orders.with_columns(source=pl.lit(number, pl.Int64)).select(list(_SEEN)))
-            self.counts[source.name] = place - start
+            start = position
+            for orders, cursors in source.index_orders(read_identity_of):
+                for size, cursor in zip(orders["size"].to_list(), cursors, strict=True):
+                    if position == start or (cursor is not None and self._seek_point_due(position)):
+                        self._seek_points.append(SeekPoint(position, number, cursor, self._bytes_indexed))
+                    self._bytes_indexed += size
+                    position += 1
+                chunks.append(orders.with_columns(source=pl.lit(number, pl.Int64)).select(list(_INDEX_SCHEMA)))
+            self.orders_by_source[source.name] = position - start
         return pl.concat(chunks)
 
-    def _answers(self, index: pl.DataFrame) -> pl.DataFrame | None:
-        if index["fingerprint"].null_count() or not self._found:
+    def _answers_left(self, index: pl.DataFrame) -> pl.DataFrame | None:
+        if index["fingerprint"].null_count() or not self._order_count:
             return None
-        if not self.losers:
-            return index.select(list(ANSWERS))
-        losers = pl.Series(list(self.losers), dtype=pl.UInt32).implode()
-        return index.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(losers)).select(list(ANSWERS))
+        if not self.superseded_positions:
+            return index.select(list(ANSWER_SCHEMA))
+        superseded = pl.Series(list(self.superseded_positions), dtype=pl.UInt32).implode()
+        is_superseded = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(superseded)
+        return index.filter(~is_superseded).select(list(ANSWER_SCHEMA))
 
-    def digest(self, recipe: str) -> str | None:
-        """What tells these very answers, made into tables by this recipe, from any others; None for files of orders."""
-        if self.answers is None:
+    def answers_digest(self, recipe: str) -> str | None:
+        """A digest of exactly these answers and of the recipe for their tables; None if orders come from files."""
+        if self.current_answers is None:
             return None
-        digest = hashlib.sha256(f"{recipe} {list(self.counts)}".encode())
-        for rows in self.answers.iter_slices(CHUNK * 100):
+        digest = hashlib.sha256(f"{recipe} {list(self.orders_by_source)}".encode())
+        for rows in self.current_answers.iter_slices(_ORDERS_PER_CHUNK * 100):
             rows.write_ipc(found := io.BytesIO(), compression="uncompressed")
             digest.update(found.getbuffer())
         return digest.hexdigest()
 
-    def _is_due(self, place: int) -> bool:
-        last = self._marks[-1]
-        return place - last.place >= STEP or self._size - last.size >= STEP_BYTES
+    def _seek_point_due(self, position: int) -> bool:
+        orders = position - self._seek_points[-1].position
+        size = self._bytes_indexed - self._seek_points[-1].bytes_before
+        return orders >= self._settings.orders_per_seek_point or size >= self._settings.bytes_per_seek_point
 
-    def parts(self, orders: int, size: int, shares: int) -> list[Part]:
-        """All orders in parts of about `orders` orders at the most, fewer if that makes `size` bytes.
-
-        There are enough of them for `shares` to be even.
-        """
-        count = -(-self._found // orders)
-        most = self._found / max(-(-count // shares) * shares, 1)
-        begins: list[list[Mark]] = [[]]
-        """Where the slices of each part begin."""
-        for mark in self._marks:
-            first = begins[-1][0] if begins[-1] else mark
-            if mark.place - first.place >= most or mark.size - first.size >= size:
-                begins.append([mark])
-            elif mark is first or mark.source != begins[-1][-1].source:
-                begins[-1].append(mark)
-        stops = iter([*(mark.place for part in begins for mark in part), self._found])
-        next(stops, None)
-        losers = sorted(self.losers)
+    def partition_all(self, workers: int) -> list[Partition]:
+        """All orders in partitions of at most the sizes of the settings, as many for each of `workers`."""
+        count = -(-self._order_count // self._settings.orders_per_partition)
+        most = self._order_count / max(-(-count // workers) * workers, 1)
+        starts: list[list[SeekPoint]] = [[]]
+        """Of each partition, where its range of each source begins."""
+        for point in self._seek_points:
+            first = starts[-1][0] if starts[-1] else point
+            size = point.bytes_before - first.bytes_before
+            if point.position - first.position >= most or size >= self._settings.bytes_per_partition:
+                starts.append([point])
+            elif point is first or point.source_number != starts[-1][-1].source_number:
+                starts[-1].append(point)
+        stops = iter([*(point.position for points in starts for point in points), self._order_count])
+        next(stops, None)  # each range stops where the next one starts
+        superseded_sorted = sorted(self.superseded_positions)
         return [
-            Part(number, [self._slice(mark, next(stops), losers) for mark in part])
-            for number, part in enumerate(begins)
+            Partition(number, [self._range_from(point, next(stops), superseded_sorted) for point in points])
+            for number, points in enumerate(starts)
         ]
 
-    def _slice(self, mark: Mark, stop: int, losers: Sequence[int]) -> Slice:
-        start = mark.place
-        among = losers[bisect_left(losers, start) : bisect_left(losers, stop)]
-        return Slice(self._sources[mark.source], mark.mark, stop - start, frozenset(place - start for place in among))
+    def _range_from(self, point: SeekPoint, stop: int, superseded_sorted: Sequence[int]) -> SourceRange:
+        start = point.position
+        inside = superseded_sorted[bisect_left(superseded_sorted, start) : bisect_left(superseded_sorted, stop)]
+        source = self._sources[point.source_number]
+        return SourceRange(source, point.cursor, stop - start, frozenset(position - start for position in inside))
 
-    def picks(self, wanted: pl.DataFrame, orders: int, size: int) -> list[Part]:
-        """Some rows of `answers`, in parts of about so many orders, of so many bytes, at the most."""
-        found: list[Part] = []
-        for (source,), rows in wanted.partition_by("source", as_dict=True, maintain_order=True).items():
-            share = (pl.int_range(pl.len()) // orders).alias("count"), (pl.col("size").cum_sum() // size).alias("bytes")
-            for part in rows.with_columns(share).partition_by("count", "bytes", maintain_order=True):
-                found.append(Part(len(found), [Pick(self._sources[source], part["order_id"].to_list())]))
+    def partition_answers(self, answers: pl.DataFrame) -> list[Partition]:
+        """Some rows of `current_answers`, read by id, in partitions of at most the sizes of the settings."""
+        group_keys = [
+            (pl.int_range(pl.len()) // self._settings.orders_per_partition).alias("by_count"),
+            (pl.col("size").cum_sum() // self._settings.bytes_per_partition).alias("by_size"),
+        ]
+        found: list[Partition] = []
+        for (source,), rows in answers.partition_by("source", as_dict=True, maintain_order=True).items():
+            for group in rows.with_columns(group_keys).partition_by("by_count", "by_size", maintain_order=True):
+                selected = SelectedOrders(self._sources[source], group["order_id"].to_list())
+                found.append(Partition(len(found), [selected]))
         return found

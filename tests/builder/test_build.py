@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from quivo_frames.archive.archive import Archive
-from quivo_frames.builder import build as building
-from quivo_frames.builder import inputs, part
-from quivo_frames.builder.build import build
+from quivo_frames.builder import partition
+from quivo_frames.builder.build import build, build_with
+from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, Fault
 from quivo_frames.flattening import reconcile
@@ -79,11 +79,10 @@ def test_of_files_the_newest_last_modified_is_taken_else_the_later_one(tmp_path:
     assert built.manifest["orders"] == {"in": 3, "out": 3, "failed": 0, "superseded": 3}
 
 
-def test_repeated_orders_are_counted_once_in_whatever_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "PART", 2)
-    monkeypatch.setattr(inputs, "STEP", 1)
+def test_repeated_orders_are_counted_once_in_any_partition(tmp_path: Path) -> None:
+    settings = BuildSettings(orders_per_partition=2, orders_per_seek_point=1)
     bodies = [body(n, status) for status in ("first", "later") for n in range(1, 8)]
-    built = build(lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
+    built = build_with(settings, lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
     assert built.notes.select("kind", "count", "order_id").rows() == [("repeated_order", 7, 1)]
     assert statuses(tmp_path / "out") == dict.fromkeys(range(1, 8), "later")
 
@@ -111,17 +110,13 @@ def test_nothing_is_built_when_one_input_is_missing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_broken_orders_cost_no_other_in_whatever_batch_and_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part, "BATCH", 4)
-    monkeypatch.setattr(building, "PART", 10)
-    monkeypatch.setattr(inputs, "STEP", 3)
+def test_broken_orders_cost_no_other_in_any_batch_and_partition(tmp_path: Path) -> None:
+    settings = BuildSettings(orders_per_batch=4, orders_per_partition=10, orders_per_seek_point=3)
     bodies = [body(n, "ok") for n in range(1, 31)]
     for n in (0, 9, 10, 29):
         bodies[n] = body(n + 1, "bad", created="yesterday")
     bodies.insert(5, b'{"orderId": 77, "positions": [')
-    built = build(lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
+    built = build_with(settings, lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
     assert built.manifest["orders"] == {"in": 31, "out": 26, "failed": 5, "superseded": 0}
     assert built.failures["order_id"].sort().to_list() == [1, 10, 11, 30, 77]
     assert set(built.orders["order_id"]) == set(range(1, 31)) - {1, 10, 11, 30}
@@ -135,14 +130,9 @@ def test_tables_are_rebuilt_from_the_archive_byte_for_byte(tmp_path: Path) -> No
     assert before == after
 
 
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "PART", 40)
-    monkeypatch.setattr(building, "WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(inputs, "STEP", 10)
+SMALL_PARTITIONS = BuildSettings(orders_per_partition=40, bytes_per_process=1, orders_per_seek_point=10)
 
 
-@pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path, jobs: int) -> None:
     file = tmp_path / "orders.ndjson"
@@ -150,8 +140,8 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     with file.open("ab") as more:
         for n in range(20):
             more.write(b"\n" + body(100_295 + n, "again", unknown=[n], created="2026-01-01", lot=None))
-    alone = build(file, tmp_path / "alone", jobs=1)
-    shared = build(file, tmp_path / "shared", jobs=jobs)
+    alone = build_with(SMALL_PARTITIONS, file, tmp_path / "alone", jobs=1)
+    shared = build_with(SMALL_PARTITIONS, file, tmp_path / "shared", jobs=jobs)
     assert {**alone.manifest, "built_at": ""} == {**shared.manifest, "built_at": ""}
     assert alone.manifest["orders"]["failed"] > 0
     assert alone.notes.height > 1
@@ -164,24 +154,21 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     )
 
 
-@pytest.mark.usefixtures("small_parts")
 def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> None:
     orders = [(n, body(n, "old", comment="x" * n), NOON) for n in range(1, 200)]
     newer = [(n, body(n, "new"), NOON + timedelta(hours=1)) for n in range(7, 200, 7)]
     with archived(tmp_path / "a.sqlite", *orders, *newer) as archive:
-        alone = build(archive, tmp_path / "alone", jobs=1)
-        shared = build(archive, tmp_path / "shared", jobs=2)
+        alone = build_with(SMALL_PARTITIONS, archive, tmp_path / "alone", jobs=1)
+        shared = build_with(SMALL_PARTITIONS, archive, tmp_path / "shared", jobs=2)
     assert statuses(tmp_path / "shared") == {n: "old" if n % 7 else "new" for n in range(1, 200)}
     assert all(alone[name].equals(shared[name]) for name in TABLES)
 
 
-@pytest.mark.usefixtures("small_parts")
-def test_one_part_or_many_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_partition_or_many_give_the_same_tables(tmp_path: Path) -> None:
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300, broken_every=50)
-    many = build(file, tmp_path / "many", jobs=1)
-    monkeypatch.setattr(building, "PART", 10_000)
-    one = build(file, tmp_path / "one")
+    many = build_with(SMALL_PARTITIONS, file, tmp_path / "many", jobs=1)
+    one = build(file, tmp_path / "one", jobs=1)
     for name in TABLES:
         assert many[name].equals(one[name]), name
     assert many.failures.equals(one.failures)
@@ -189,23 +176,22 @@ def test_one_part_or_many_give_the_same_tables(tmp_path: Path, monkeypatch: pyte
     assert many.manifest["profile"] == one.manifest["profile"]
 
 
-@pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300)
-    before = build(file, tmp_path / "out").manifest
-    monkeypatch.setattr(reconcile, "ONE_IN", 1)
+    before = build_with(SMALL_PARTITIONS, file, tmp_path / "out", jobs=1).manifest
+    monkeypatch.setattr(reconcile, "SAMPLED_ONE_IN", 1)
 
     def forgetful(frames: Frames, origins: dict[int, RawOrder]) -> Frames:
         loses = frames.shipments.with_columns(sscc=pl.lit(None, pl.String))
         return Frames({**frames, "shipments": loses}, frames.failures, frames.notes)
 
-    monkeypatch.setattr(part, "validate", forgetful)
+    monkeypatch.setattr(partition, "validate_frames", forgetful)
     with pytest.raises(Fault, match=r"at \$\.fulfillmentOrders\[\]\.shipments\[\]\.sscc but 0 in sscc of shipments"):
-        build(file, tmp_path / "out", jobs=jobs)
+        build_with(SMALL_PARTITIONS, file, tmp_path / "out", jobs=jobs)
     assert Dataset.open(tmp_path / "out").manifest == before
 
 
@@ -220,18 +206,16 @@ def test_a_build_counts_a_sample_both_ways_and_says_so(tmp_path: Path) -> None:
 
 
 def test_large_orders_come_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part, "BATCH_BYTES", 3000)
     sizes: list[int] = []
-    flatten = Flattener.flatten
+    flatten = Flattener.flatten_batch
 
     def watched(self: Flattener, raws: list[RawOrder], origins: dict[int, RawOrder]) -> Frames:
         sizes.append(len(raws))
         return flatten(self, raws, origins)
 
-    monkeypatch.setattr(Flattener, "flatten", watched)
-    built = build(
-        lines(tmp_path / "o.ndjson", *(body(n, "x", comment="y" * 1000) for n in range(1, 11))), tmp_path / "o"
-    )
+    monkeypatch.setattr(Flattener, "flatten_batch", watched)
+    file = lines(tmp_path / "o.ndjson", *(body(n, "x", comment="y" * 1000) for n in range(1, 11)))
+    built = build_with(BuildSettings(bytes_per_batch=3000), file, tmp_path / "o")
     assert built.orders.height == 10
     assert sizes == [3, 3, 3, 1]
 

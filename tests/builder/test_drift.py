@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from quivo_frames.builder.build import build, build_with
-from quivo_frames.builder.build_settings import BuildSettings
+from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
 from quivo_frames.builder.drift import MAX_CODES, merge_profiles, profile_tables
 from quivo_frames.flattening.flatten import flatten
 
@@ -21,7 +21,7 @@ def orders(folder: Path, *fields: dict[str, Any]) -> Path:
 
 
 def noted(
-    folder: Path, before: list[dict[str, Any]], now: list[dict[str, Any]], settings: BuildSettings = BuildSettings()
+    folder: Path, before: list[dict[str, Any]], now: list[dict[str, Any]], settings: BuildSettings = DEFAULT_SETTINGS
 ) -> list[tuple[Any, ...]]:
     build_with(settings, orders(folder, *before), folder / "out")
     notes = build_with(settings, orders(folder, *now), folder / "out").notes

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from quivo_frames.builder.executors import remote_task
-from quivo_frames.builder.executors.connect import connect, workers
+from quivo_frames.builder.executors.connect import connect_engine, worker_pool_of
 from quivo_frames.errors import ArchiveError, ConfigError, Fault, LostWorker
-from tests.clusters.toys import die, leak, leave, refuse, slow_refuse, square
 from tests.support.paths import ROOT
+from tests.support.worker_tasks import die, leak, leave, refuse, slow_refuse, square
 
 
 @pytest.fixture(scope="module")
@@ -63,29 +63,29 @@ def executor(request: pytest.FixtureRequest) -> Any:
 
 
 def test_every_item_is_worked_on_once(executor: Any) -> None:
-    crew = workers(executor)
+    crew = worker_pool_of(executor)
     assert crew.size == 2
-    assert sorted(crew.share(square, range(40))) == [(n, n * n) for n in range(40)]
-    assert list(crew.share(square, [])) == []
-    assert list(crew.share(square, [7])) == [(7, 49)]  # and it can be asked again
+    assert sorted(crew.map_unordered(square, range(40))) == [(n, n * n) for n in range(40)]
+    assert list(crew.map_unordered(square, [])) == []
+    assert list(crew.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
 
 
 def test_an_error_of_the_work_comes_here_as_it_is(executor: Any) -> None:
     with pytest.raises(ConfigError, match=r"^three is not for us$"):
-        list(workers(executor).share(refuse, range(10)))
+        list(worker_pool_of(executor).map_unordered(refuse, range(10)))
 
 
 def test_what_is_left_is_not_begun_when_one_fails(executor: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing is not for us"):
-        list(workers(executor).share(partial(slow_refuse, tmp_path), range(60)))
-    list(workers(executor).share(square, range(4)))  # until all that was begun is over
+        list(worker_pool_of(executor).map_unordered(partial(slow_refuse, tmp_path), range(60)))
+    list(worker_pool_of(executor).map_unordered(square, range(4)))  # until all that was begun is over
     assert len(list(tmp_path.iterdir())) < 30
 
 
 @pytest.mark.parametrize(("work", "name"), [(leak, "ValueError"), (leave, "Panic")])
 def test_what_else_goes_wrong_is_told_without_its_text(executor: Any, work: Any, name: str) -> None:
     with pytest.raises(Fault, match=name) as caught:
-        list(workers(executor).share(work, range(3)))
+        list(worker_pool_of(executor).map_unordered(work, range(3)))
     told = caught.value
     while told is not None:
         assert "Anna" not in str(told)
@@ -94,23 +94,23 @@ def test_what_else_goes_wrong_is_told_without_its_text(executor: Any, work: Any,
 
 def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, pytest.raises(LostWorker, match="memory"):
-        list(workers(pool).share(die, range(10)))
+        list(worker_pool_of(pool).map_unordered(die, range(10)))
 
 
 def test_a_task_that_kills_its_worker_each_time_is_given_up(dask: Any) -> None:
     with pytest.raises(LostWorker, match=r"Dask ended the work \(KilledWorker\)"):
-        list(workers(dask).share(die, range(4)))
-    assert sorted(workers(dask).share(square, range(4))) == [(n, n * n) for n in range(4)]
+        list(worker_pool_of(dask).map_unordered(die, range(4)))
+    assert sorted(worker_pool_of(dask).map_unordered(square, range(4))) == [(n, n * n) for n in range(4)]
 
 
 def test_nothing_stays_on_a_cluster(dask: Any) -> None:
-    crew = workers(dask)
-    made = crew.share(square, range(20))
+    crew = worker_pool_of(dask)
+    made = crew.map_unordered(square, range(20))
     next(made)
     made.close()
-    list(crew.share(square, range(20)))
+    list(crew.map_unordered(square, range(20)))
     with pytest.raises(ConfigError):
-        list(crew.share(refuse, range(20)))
+        list(crew.map_unordered(refuse, range(20)))
     assert not dask.futures
 
 
@@ -134,11 +134,11 @@ sys.stdout.buffer.write(run(item))
 )
 def test_a_worker_without_the_package_or_with_another_version_says_so(there: str, told: str) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
-    sent = cloudpickle.dumps((remote_task.errand(square, remote_task.versions()), b""))
+    sent = cloudpickle.dumps((remote_task.remote_task(square, remote_task.required_versions()), b""))
     arguments = [sys.executable, "-c", ALONE, there]
     answer = subprocess.run(arguments, input=sent, capture_output=True, check=True, cwd="/").stdout
     with pytest.raises(ConfigError, match=told) as caught:
-        remote_task.opened(answer)
+        remote_task.unpack_answer(answer)
     assert f"quivo-frames=={version('quivo-frames')} and polars=={version('polars')}" in str(caught.value)
 
 
@@ -147,28 +147,28 @@ def test_workers_of_another_python_are_refused(dask: Any, monkeypatch: pytest.Mo
     next(iter(found["workers"].values()))["host"]["python"] = "3.99.1.final.0"
     monkeypatch.setattr(dask, "get_versions", lambda: found)
     with pytest.raises(ConfigError, match=r"Python is 3\.\d\d and 3\.99"):
-        workers(dask)
+        worker_pool_of(dask)
 
 
 @pytest.mark.parametrize("thing", [None, 3, "dask://127.0.0.1:8786", [], ROOT])
 def test_what_is_no_engine_is_refused(thing: Any) -> None:
     with pytest.raises(ConfigError, match="Give a Dask client"):
-        workers(thing)
+        worker_pool_of(thing)
 
 
 def test_an_address_gives_a_client_that_is_closed_and_leaves_the_cluster(dask: Any) -> None:
     address = dask.scheduler.address.replace("tcp://", "dask://")
-    with connect(address) as client:
-        assert sorted(workers(client).share(square, range(3))) == [(0, 0), (1, 1), (2, 4)]
+    with connect_engine(address) as client:
+        assert sorted(worker_pool_of(client).map_unordered(square, range(3))) == [(0, 0), (1, 1), (2, 4)]
     assert client.status == "closed"
-    assert list(workers(dask).share(square, [3])) == [(3, 9)]
+    assert list(worker_pool_of(dask).map_unordered(square, [3])) == [(3, 9)]
 
 
 @pytest.mark.parametrize(
     "on", ["ray://127.0.0.1:1", "dask://", "dask://127.0.0.1", "sc://127.0.0.1:x", "local", "spark:local[2]", ""]
 )
 def test_an_address_of_another_kind_is_refused(on: str) -> None:
-    with pytest.raises(ConfigError, match="dask://HOST:PORT, spark://HOST:PORT, sc://HOST:PORT"), connect(on):
+    with pytest.raises(ConfigError, match="dask://HOST:PORT, spark://HOST:PORT, sc://HOST:PORT"), connect_engine(on):
         pass
 
 
@@ -176,7 +176,10 @@ def test_an_address_that_nothing_answers_at_is_told_without_what_else_it_holds()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         on = f"dask://user:secret@127.0.0.1:{taken.getsockname()[1]}/?token=secret"
-        with pytest.raises(ConfigError, match=r"Nothing answers at dask://127\.0\.0\.1:\d+ \(") as caught, connect(on):
+        with (
+            pytest.raises(ConfigError, match=r"Nothing answers at dask://127\.0\.0\.1:\d+ \(") as caught,
+            connect_engine(on),
+        ):
             pass
     assert "secret" not in str(caught.value)
 
@@ -190,7 +193,7 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)  # type: ignore[arg-type]  # an import of it fails
-    with pytest.raises(ConfigError, match=rf"needs {library}.*'quivo-frames\[{extra}\]'"), connect(on):
+    with pytest.raises(ConfigError, match=rf"needs {library}.*'quivo-frames\[{extra}\]'"), connect_engine(on):
         pass
 
 
@@ -207,10 +210,10 @@ def test_knowing_an_engine_loads_no_other() -> None:
 def test_an_answer_of_a_worker_holds_nothing_of_what_led_to_an_error() -> None:
     import distributed  # noqa: F401 - from then on, errors are pickled with their causes
 
-    answer = remote_task.errand(partial(failing, ArchiveError), remote_task.versions())(pickle.dumps(1))
+    answer = remote_task.remote_task(partial(failing, ArchiveError), remote_task.required_versions())(pickle.dumps(1))
     assert b"Secret" not in answer
     with pytest.raises(ArchiveError, match=r"^a sentence$"):
-        remote_task.opened(answer)
+        remote_task.unpack_answer(answer)
 
 
 def failing(kind: type[Exception], _: object) -> None:

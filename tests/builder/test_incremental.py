@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,25 +14,16 @@ import pytest
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import build as building
-from quivo_frames.builder import incremental
-from quivo_frames.builder.build import build
+from quivo_frames.builder.build import build, build_with
+from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.maintenance.erasure import honour_removed
-from quivo_frames.model.records import Answer, Outcome
-from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
+from tests.support.archived_orders import NOON, assert_same_dataset, build_both_ways, record_answers
 
-NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 IDS = range(100_001, 100_061)
-
-
-def keep(archive: Archive, answers: dict[int, bytes], at: datetime) -> None:
-    """Answers of one refetch."""
-    run, _ = archive.begin(answers, new_run=True)
-    for order_id, body in answers.items():
-        archive.record(run, Answer(order_id, Outcome.FETCHED, at, 200, {}, body, 1, 0, 0.1, 0.1, ""))
-    archive.finish(run)
 
 
 def changed(chance: random.Random, order_id: int) -> bytes:
@@ -64,56 +55,28 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         answers = {order_id: order_json(order_id) for order_id in IDS}
         answers[100_007] = b'{"orderId": 100007, "sellerId": "bad"}'
         answers[100_008] = order_json(100_008)[:-1] + b', "novelty": 1}'
-        keep(made, answers, NOON)
+        record_answers(made, answers, NOON)
         yield made
 
 
-def assert_same(one: Dataset, other: Dataset) -> None:
-    """The same values in the same order, in all that a build gives but what it says of itself."""
-    for name in (*TABLES, *REPORTS):
-        assert one.lazy(name).collect().equals(other.lazy(name).collect()), name
-    for name in ("answers", "noticed"):
-        mine, its = one.lineage(name), other.lineage(name)
-        assert mine is not None
-        assert its is not None
-        assert mine.collect().equals(its.collect()), name
-    for fact in ("profile", "orders", "inputs", "privacy", "version"):
-        assert one.manifest[fact] == other.manifest[fact], fact
-    assert {n: f["rows"] for n, f in one.manifest["tables"].items()} == {
-        n: f["rows"] for n, f in other.manifest["tables"].items()
-    }
-    assert not list(one.damaged())
-
-
-def both(inputs: object, out: Path, **options: object) -> Dataset:
-    """A build that renews what is there, when it gave what a build of everything gives."""
-    beside = out.with_name("beside")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(out, beside)
-    renewed, whole = build(inputs, out, **options), build(inputs, beside, full=True, **options)  # type: ignore[arg-type]
-    assert_same(renewed, whole)
-    assert whole.manifest["made"] == whole.manifest["orders"]["in"]
-    return renewed
-
-
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("part", [10_000, 5])
+@pytest.mark.parametrize("orders_per_partition", [10_000, 5])
 def test_renewed_tables_are_those_of_a_full_build(
-    archive: Archive, tmp_path: Path, seed: int, part: int, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, tmp_path: Path, seed: int, orders_per_partition: int
 ) -> None:
-    monkeypatch.setattr(building, "PART", part)
+    settings = BuildSettings(orders_per_partition=orders_per_partition)
     chance = random.Random(seed)
-    build(archive, tmp_path / "out")
+    build_with(settings, archive, tmp_path / "out")
     for day in range(1, 4):
         ids = chance.sample([*IDS, *range(100_100, 100_103), 99_000 + day], chance.randint(0, 20))
-        keep(archive, {order_id: changed(chance, order_id) for order_id in ids}, NOON + timedelta(days=day))
-        assert both(archive, tmp_path / "out").manifest["made"] == len(ids)
+        record_answers(archive, {order_id: changed(chance, order_id) for order_id in ids}, NOON + timedelta(days=day))
+        assert build_both_ways(archive, tmp_path / "out", settings).manifest["made"] == len(ids)
 
 
 def test_where_nothing_changed_no_table_is_written_again(archive: Archive, tmp_path: Path) -> None:
     first = build(archive, tmp_path / "out")
     times = {file.name: file.stat().st_mtime_ns for file in first.folder.glob("*.parquet")}
-    second = both(archive, tmp_path / "out")
+    second = build_both_ways(archive, tmp_path / "out")
     assert second.manifest["made"] == 0
     untouched = [f"{name}.parquet" for name in TABLES]
     assert {name: (second.folder / name).stat().st_mtime_ns for name in untouched} == {
@@ -126,60 +89,62 @@ def test_a_table_without_a_change_keeps_its_file(archive: Archive, tmp_path: Pat
     before = {name: (folder / f"{name}.parquet").stat().st_ino for name in TABLES}
     old, new = b'"orderStatus":"COMPLETED"', b'"orderStatus":"ODD"'
     order_id = next(order_id for order_id in IDS if old in order_json(order_id))
-    keep(archive, {order_id: order_json(order_id).replace(old, new)}, NOON + timedelta(days=1))
-    assert both(archive, tmp_path / "out").manifest["made"] == 1
+    record_answers(archive, {order_id: order_json(order_id).replace(old, new)}, NOON + timedelta(days=1))
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 1
     assert [n for n in TABLES if (folder / f"{n}.parquet").stat().st_ino != before[n]] == ["orders"]
 
 
 def test_of_several_archives_each_order_stands_where_it_would(archive: Archive, tmp_path: Path) -> None:
     with Archive(tmp_path / "other.sqlite") as other:
-        keep(other, {order_id: order_json(order_id) for order_id in range(100_050, 100_090)}, NOON)
+        record_answers(other, {order_id: order_json(order_id) for order_id in range(100_050, 100_090)}, NOON)
         build([archive, other], tmp_path / "out")
-        keep(archive, {100_055: order_json(100_055), 100_080: order_json(100_080)}, NOON + timedelta(days=1))
-        keep(other, {100_002: order_json(100_002)}, NOON + timedelta(days=1))
-        assert both([archive, other], tmp_path / "out").manifest["made"] == 3
-        assert both([archive, other], tmp_path / "out").manifest["made"] == 0
+        record_answers(archive, {100_055: order_json(100_055), 100_080: order_json(100_080)}, NOON + timedelta(days=1))
+        record_answers(other, {100_002: order_json(100_002)}, NOON + timedelta(days=1))
+        assert build_both_ways([archive, other], tmp_path / "out").manifest["made"] == 3
+        assert build_both_ways([archive, other], tmp_path / "out").manifest["made"] == 0
 
 
 def test_the_same_answer_of_another_archive_stands_where_that_one_stands(archive: Archive, tmp_path: Path) -> None:
     with Archive(tmp_path / "other.sqlite") as other:
         bad = b'{"orderId": 100007, "sellerId": "bad"}'
-        keep(other, {100_007: bad, **{order_id: order_json(order_id) for order_id in range(100_050, 100_070)}}, NOON)
+        record_answers(
+            other, {100_007: bad, **{order_id: order_json(order_id) for order_id in range(100_050, 100_070)}}, NOON
+        )
         build([archive, other], tmp_path / "out")
         other.erase([100_007, 100_055])
-        renewed = both([archive, other], tmp_path / "out")
+        renewed = build_both_ways([archive, other], tmp_path / "out")
     assert renewed.manifest["made"] == 2
     assert renewed.failures["source"].to_list() == [archive.path.name]
 
 
 def test_more_than_half_of_the_orders_are_made_by_making_all(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
-    keep(archive, {order_id: order_json(order_id) for order_id in IDS[:31]}, NOON + timedelta(days=1))
-    assert both(archive, tmp_path / "out").manifest["made"] == len(IDS)
-    keep(archive, {order_id: order_json(order_id) for order_id in IDS[:30]}, NOON + timedelta(days=2))
-    assert both(archive, tmp_path / "out").manifest["made"] == 30
+    record_answers(archive, {order_id: order_json(order_id) for order_id in IDS[:31]}, NOON + timedelta(days=1))
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == len(IDS)
+    record_answers(archive, {order_id: order_json(order_id) for order_id in IDS[:30]}, NOON + timedelta(days=2))
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 30
 
 
 def test_more_gone_than_half_of_what_is_left_is_made_by_making_all(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
-    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100035").rowcount)
-    assert both(archive, tmp_path / "out").manifest["made"] == 35
-    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100024").rowcount)
-    assert both(archive, tmp_path / "out").manifest["made"] == 0
+    archive._writer.commit_job(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100035").rowcount)
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 35
+    archive._writer.commit_job(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100024").rowcount)
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 0
 
 
 def test_an_answer_that_was_blanked_since_is_made_anew(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     removed = order_json(100_003)[:-1] + b', "piiDataRemoved": true}'
-    keep(archive, {100_003: removed}, NOON + timedelta(days=1))
+    record_answers(archive, {100_003: removed}, NOON + timedelta(days=1))
     honour_removed(archive)  # the older answer is another now, of the same instant
-    then = both(archive, tmp_path / "out", as_of=NOON)
+    then = build_both_ways(archive, tmp_path / "out", as_of=NOON)
     assert then.manifest["made"] == 1
 
 
 def test_tables_without_orders_are_followed_by_whatever_comes(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out", as_of=NOON - timedelta(days=1))
-    assert both(archive, tmp_path / "out").manifest["made"] == len(IDS)
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == len(IDS)
 
 
 @pytest.mark.parametrize("change", ["version", "file", "lineage", "other archive", "privacy", "no manifest"])
@@ -226,7 +191,7 @@ def test_failures_stand_by_their_orders_and_those_of_no_known_order_last(tmp_pat
 
 def test_only_what_is_new_is_read(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(archive, tmp_path / "out")
-    keep(archive, {100_003: order_json(100_003)}, NOON + timedelta(days=1))
+    record_answers(archive, {100_003: order_json(100_003)}, NOON + timedelta(days=1))
     read = []
     newest = Archive.newest
 
@@ -243,12 +208,16 @@ def test_only_what_is_new_is_read(archive: Archive, tmp_path: Path, monkeypatch:
 def test_as_of_gives_the_tables_as_they_were_known_then(archive: Archive, tmp_path: Path) -> None:
     chance = random.Random(7)
     then = build(archive, tmp_path / "then")
-    keep(archive, {order_id: changed(chance, order_id) for order_id in (*IDS[::7], 100_200)}, NOON + timedelta(days=1))
+    record_answers(
+        archive, {order_id: changed(chance, order_id) for order_id in (*IDS[::7], 100_200)}, NOON + timedelta(days=1)
+    )
     now = build(archive, tmp_path / "now")
-    assert_same(build(archive, tmp_path / "back", as_of=NOON), then)
-    assert_same(build(archive, tmp_path / "back", as_of="2026-10-01"), then)
-    assert_same(build(archive, tmp_path / "back", as_of=NOON + timedelta(days=1)), now)
-    assert_same(both(archive, tmp_path / "now", as_of=NOON), then)  # and back again, only what differs
+    assert_same_dataset(build(archive, tmp_path / "back", as_of=NOON), then)
+    assert_same_dataset(build(archive, tmp_path / "back", as_of="2026-10-01"), then)
+    assert_same_dataset(build(archive, tmp_path / "back", as_of=NOON + timedelta(days=1)), now)
+    assert_same_dataset(
+        build_both_ways(archive, tmp_path / "now", as_of=NOON), then
+    )  # and back again, only what differs
     assert build(archive, tmp_path / "never", as_of=NOON - timedelta(days=1)).counts()["orders"] == 0
 
 
@@ -260,21 +229,21 @@ def test_as_of_wants_archives(tmp_path: Path) -> None:
 
 def test_orders_that_are_gone_from_the_archive_leave_the_tables(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
-    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id IN (100007, 100008)").rowcount)
-    renewed = both(archive, tmp_path / "out")
+    archive._writer.commit_job(
+        lambda db: db.execute("DELETE FROM responses WHERE order_id IN (100007, 100008)").rowcount
+    )
+    renewed = build_both_ways(archive, tmp_path / "out")
     assert renewed.manifest["made"] == 0
     assert not {100_007, 100_008} & {*renewed.orders["order_id"], *renewed.failures["order_id"]}
 
 
-def test_the_limit_of_orders_made_beside_others_holds(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(incremental, "MOST", 3)
+def test_more_orders_than_the_limit_are_built_in_full(archive: Archive, tmp_path: Path) -> None:
+    settings = BuildSettings(max_incremental_orders=3)
     build(archive, tmp_path / "out")
-    keep(archive, {order_id: order_json(order_id) for order_id in IDS[:3]}, NOON + timedelta(days=1))
-    assert both(archive, tmp_path / "out").manifest["made"] == 3
-    keep(archive, {order_id: order_json(order_id) for order_id in IDS[:4]}, NOON + timedelta(days=2))
-    assert both(archive, tmp_path / "out").manifest["made"] == len(IDS)
+    record_answers(archive, {order_id: order_json(order_id) for order_id in IDS[:3]}, NOON + timedelta(days=1))
+    assert build_both_ways(archive, tmp_path / "out", settings).manifest["made"] == 3
+    record_answers(archive, {order_id: order_json(order_id) for order_id in IDS[:4]}, NOON + timedelta(days=2))
+    assert build_both_ways(archive, tmp_path / "out", settings).manifest["made"] == len(IDS)
 
 
 def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
@@ -282,7 +251,7 @@ def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
 ) -> None:
     before = build(archive, tmp_path / "out")
     frames = {name: before[name] for name in TABLES}
-    keep(archive, {100_003: changed(random.Random(1), 100_003)}, NOON + timedelta(days=1))
+    record_answers(archive, {100_003: changed(random.Random(1), 100_003)}, NOON + timedelta(days=1))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -293,4 +262,4 @@ def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
             build(archive, tmp_path / "out")
     after = Dataset.open(tmp_path / "out")
     assert all(after[name].equals(frames[name]) for name in TABLES)
-    assert both(archive, tmp_path / "out").manifest["made"] == 1
+    assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 1

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quivo_frames.archive.archive import Archive
-from quivo_frames.builder import inputs as sources_module
 from quivo_frames.builder.build import build
-from quivo_frames.builder.inputs import Inputs, Part, Slice, sources
+from quivo_frames.builder.build_settings import BuildSettings
+from quivo_frames.builder.inputs import OrderIndex, Partition, SourceRange, open_sources
 from quivo_frames.errors import ConfigError
-from quivo_frames.flattening.decode import Peek, glance, peek
+from quivo_frames.flattening.decode import OrderIdentity, read_identity, scan_identity
 from quivo_frames.model.records import Answer, Outcome
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ def body(order_id: int, size: int = 0) -> bytes:
 
 
 @pytest.fixture
-def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """An archive, lines with blank ones between, packed lines, and a list: 12, 20, 20 and 8 orders, 5 of them twice."""
-    monkeypatch.setattr(sources_module, "STEP", 3)
+def given(tmp_path: Path) -> list[Path]:
+    """An archive, lines with blank ones between, compressed lines, and a list: 12, 20, 20 and 8 orders, 5 of them twice."""
     with Archive(tmp_path / "a.sqlite") as archive:
         run, _ = archive.begin(range(1, 13))
         for n in range(12, 0, -1):
@@ -48,96 +47,102 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return [tmp_path / "a.sqlite", lines, packed, whole]
 
 
-def read(inputs: Inputs, orders: int, size: int = 10**9, shares: int = 1) -> list[RawOrder]:
-    parts = pickle.loads(pickle.dumps(inputs.parts(orders, size, shares)))  # as another process gets them
-    return [raw for part in parts for raw in part.read()]
+def index_orders(given: list[Path], **settings: int) -> OrderIndex:
+    """An index with many seek points; `bytes_per_partition` limits no partition unless it is given."""
+    wanted = BuildSettings(**{"orders_per_seek_point": 3, "bytes_per_partition": 10**9, **settings})
+    return OrderIndex(open_sources(given), wanted)
 
 
-def count(part: Part) -> int:
-    return sum(piece.orders for piece in part.pieces if isinstance(piece, Slice))
+def read_all(index: OrderIndex, workers: int = 1) -> list[RawOrder]:
+    partitions = pickle.loads(pickle.dumps(index.partition_all(workers)))  # as another process gets them
+    return [raw for partition in partitions for raw in partition.read_orders()]
+
+
+def count_orders(partition: Partition) -> int:
+    return sum(piece.order_count for piece in partition.pieces if isinstance(piece, SourceRange))
 
 
 @pytest.mark.parametrize("orders", [1, 3, 7, 10, 25, 59, 60, 1000])
-@pytest.mark.parametrize("shares", [1, 2, 5])
-def test_parts_together_hold_each_order_once_in_its_order(given: list[Path], orders: int, shares: int) -> None:
-    inputs = Inputs(sources(given))
-    assert list(inputs.counts.values()) == [12, 20, 20, 8]
-    assert (inputs.taken, len(inputs.losers)) == (55, 5)
-    found = read(inputs, orders, shares=shares)
-    whole = read(inputs, 10**6)
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_partitions_together_hold_each_order_once_in_its_order(given: list[Path], orders: int, workers: int) -> None:
+    index = index_orders(given, orders_per_partition=orders)
+    assert list(index.orders_by_source.values()) == [12, 20, 20, 8]
+    assert (index.orders_left, len(index.superseded_positions)) == (55, 5)
+    found = read_all(index, workers)
+    whole = read_all(index_orders(given, orders_per_partition=10**6))
     assert found == whole
     ids = [json.loads(raw.body)["orderId"] for raw in found]
     assert sorted(ids) == [*range(1, 13), *range(101, 121), *range(201, 221), 301, 302, 303]
     assert [raw.place for raw in found if raw.source == "b.ndjson"][:2] == ["line 3", "line 5"]
 
 
-def test_parts_are_even_and_as_many_as_can_be_shared(given: list[Path]) -> None:
-    inputs = Inputs(sources(given))
-    assert [count(part) for part in inputs.parts(60, 10**9, 1)] == [60]
-    for orders, shares in ((30, 1), (30, 2), (30, 4), (10, 4)):
-        sizes = [count(part) for part in inputs.parts(orders, 10**9, shares)]
+def test_partitions_are_even_and_as_many_as_can_be_shared(given: list[Path]) -> None:
+    assert [count_orders(one) for one in index_orders(given, orders_per_partition=60).partition_all(1)] == [60]
+    for orders, workers in ((30, 1), (30, 2), (30, 4), (10, 4)):
+        index = index_orders(given, orders_per_partition=orders)
+        sizes = [count_orders(partition) for partition in index.partition_all(workers)]
         assert sum(sizes) == 60
-        assert max(sizes) <= orders + 20  # a packed file has one mark
-        assert len(sizes) <= -(-60 // orders // shares) * shares
+        assert max(sizes) <= orders + 20  # a compressed file has one seek point
+        assert len(sizes) <= -(-60 // orders // workers) * workers
 
 
-def test_large_orders_make_small_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources_module, "STEP_BYTES", 1000)
+def test_large_orders_make_small_partitions(tmp_path: Path) -> None:
     file = tmp_path / "o.ndjson"
     file.write_bytes(b"\n".join(body(n, 500 if n < 50 else 0) for n in range(100)))
-    inputs = Inputs(sources([file]))
-    parts = inputs.parts(10_000, 5000, 1)
-    assert all(sum(len(raw.body) for raw in part.read()) < 5000 + 1000 + 600 for part in parts)
-    assert len(parts) >= 5
-    assert [json.loads(raw.body)["orderId"] for part in parts for raw in part.read()] == list(range(100))
+    settings = BuildSettings(bytes_per_partition=5000, bytes_per_seek_point=1000)
+    partitions = OrderIndex(open_sources([file]), settings).partition_all(1)
+    assert all(sum(len(raw.body) for raw in one.read_orders()) < 5000 + 1000 + 600 for one in partitions)
+    assert len(partitions) >= 5
+    assert [json.loads(raw.body)["orderId"] for one in partitions for raw in one.read_orders()] == list(range(100))
 
 
 @pytest.mark.parametrize(("orders", "size"), [(4, 10**9), (10**9, 1000), (3, 700), (1, 1)])
-def test_picks_hold_so_many_orders_and_bytes_and_each_order_once(tmp_path: Path, orders: int, size: int) -> None:
+def test_partitions_of_answers_keep_the_limits_and_hold_each_order_once(tmp_path: Path, orders: int, size: int) -> None:
     for name, ids in (("a", range(1, 13)), ("b", range(101, 110))):
         with Archive(tmp_path / f"{name}.sqlite") as archive:
             run, _ = archive.begin(ids)
             for n in ids:
                 answer = Answer(n, Outcome.FETCHED, NOON, 200, {}, body(n, 200 if n < 7 else 0), 1, 0, 0.1, 0.1, "")
                 archive.record(run, answer)
-    inputs = Inputs(sources([tmp_path / "a.sqlite", tmp_path / "b.sqlite"]))
-    assert inputs.answers is not None
-    picks = inputs.picks(inputs.answers, orders, size)
-    assert [pick.number for pick in picks] == list(range(len(picks)))
-    parts = [list(pick.read()) for pick in picks]
-    assert all(len(raws) <= orders for raws in parts)
-    assert all(sum(len(raw.body) for raw in raws) < size + 300 for raws in parts)
-    assert [raw.order_id for raws in parts for raw in raws] == [*range(1, 13), *range(101, 110)]
+    settings = BuildSettings(orders_per_partition=orders, bytes_per_partition=size)
+    index = OrderIndex(open_sources([tmp_path / "a.sqlite", tmp_path / "b.sqlite"]), settings)
+    assert index.current_answers is not None
+    partitions = index.partition_answers(index.current_answers)
+    assert [partition.number for partition in partitions] == list(range(len(partitions)))
+    orders_of = [list(partition.read_orders()) for partition in partitions]
+    assert all(len(raws) <= orders for raws in orders_of)
+    assert all(sum(len(raw.body) for raw in raws) < size + 300 for raws in orders_of)
+    assert [raw.order_id for raws in orders_of for raw in raws] == [*range(1, 13), *range(101, 110)]
 
 
 def test_what_is_refetched_during_a_build_waits_for_the_next(given: list[Path]) -> None:
-    inputs = Inputs(sources(given[:1]))
-    assert inputs.answers is not None
+    index = index_orders(given[:1], orders_per_partition=100)
+    assert index.current_answers is not None
     with Archive(given[0]) as archive:
         run, _ = archive.begin([3, 13])
         for n in (3, 13):
             archive.record(
                 run, Answer(n, Outcome.FETCHED, NOON + timedelta(days=9), 200, {}, body(n, 7), 1, 0, 0.1, 0.1, "")
             )
-    (pick,) = inputs.picks(inputs.answers, 100, 10**9)
+    (partition,) = index.partition_answers(index.current_answers)
     expected = [body(n) for n in range(1, 13)]
-    assert [raw.body for raw in read(inputs, 100)] == [raw.body for raw in pick.read()] == expected
+    assert [raw.body for raw in read_all(index)] == [raw.body for raw in partition.read_orders()] == expected
 
 
 def test_a_file_that_lost_orders_since_the_first_look_is_told(tmp_path: Path) -> None:
     file = tmp_path / "o.ndjson"
     file.write_bytes(b"\n".join(body(n) for n in range(30)))
-    inputs = Inputs(sources([file]))
+    index = index_orders([file], orders_per_partition=1000)
     file.write_bytes(b"\n".join(body(n) for n in range(20)))
     with pytest.raises(ConfigError, match="changed while it was read"):
-        read(inputs, 1000)
+        read_all(index)
 
 
 def test_a_broken_answer_replaces_no_good_one(tmp_path: Path) -> None:
     head = b'{"orderId":1,"created":null,"lastModified":"2026-01-0%dT00:00:00Z","comment":"x"}'
     file = tmp_path / "o.ndjson"
     file.write_bytes(b"\n".join([head % 1, (head % 2)[:-1], head % 1]))
-    assert Inputs(sources([file])).losers == {0: 1}  # the later one of the two that are whole
+    assert OrderIndex(open_sources([file])).superseded_positions == {0: 1}  # the later one of the two that are whole
 
 
 @pytest.mark.parametrize(
@@ -153,11 +158,11 @@ def test_a_broken_answer_replaces_no_good_one(tmp_path: Path) -> None:
     ],
 )
 def test_a_glance_sees_what_a_closer_look_sees(text: bytes, seen: tuple[int | None, str | None]) -> None:
-    assert glance(text) == peek(text) == Peek(*seen)
+    assert scan_identity(text) == read_identity(text) == OrderIdentity(*seen)
 
 
 def test_tables_are_no_orders(tmp_path: Path) -> None:
     (tmp_path / "o.ndjson").write_bytes(body(1))
     build(tmp_path / "o.ndjson", tmp_path / "tables")
     with pytest.raises(ConfigError, match="holds tables that were built"):
-        sources([tmp_path / "tables"])
+        open_sources([tmp_path / "tables"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quivo_frames.builder.executors.local import Crew
+from quivo_frames.builder.executors.local import LocalPool
 from quivo_frames.errors import ConfigError, LostWorker
 from tests.support.paths import ROOT
 
@@ -44,33 +44,33 @@ def die(here: int, number: int) -> int:
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_every_item_is_worked_on_once(jobs: int) -> None:
-    with Crew(jobs, most=jobs) as crew:
-        assert sorted(crew.share(square, range(20))) == [(n, n * n) for n in range(20)]
-        assert list(crew.share(square, [])) == []
-        assert sorted(crew.share(square, [7])) == [(7, 49)]  # and it can be asked again
+    with LocalPool(jobs, max_jobs=jobs) as crew:
+        assert sorted(crew.map_unordered(square, range(20))) == [(n, n * n) for n in range(20)]
+        assert list(crew.map_unordered(square, [])) == []
+        assert sorted(crew.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
 
 
 def test_this_process_works_as_well_as_the_others() -> None:
-    with Crew(2, most=2) as crew:
-        list(crew.share(where, range(4)))  # until the other one has begun
-        assert len(set(crew.share(where, range(30)))) == 2
+    with LocalPool(2, max_jobs=2) as crew:
+        list(crew.map_unordered(where, range(4)))  # until the other one has begun
+        assert len(set(crew.map_unordered(where, range(30)))) == 2
 
 
 def test_no_more_processes_than_are_worth_it() -> None:
-    with Crew(8, most=1) as crew:
-        assert set(crew.share(where, range(3))) == {os.getpid()}
-    assert Crew(None, most=10**9).size >= 1
+    with LocalPool(8, max_jobs=1) as crew:
+        assert set(crew.map_unordered(where, range(3))) == {os.getpid()}
+    assert LocalPool(None, max_jobs=10**9).size >= 1
 
 
 def test_an_error_of_another_process_comes_here() -> None:
     for jobs in (1, 2):
-        with Crew(jobs, most=jobs) as crew, pytest.raises(ConfigError, match="three is not for us"):
-            list(crew.share(refuse, range(30)))
+        with LocalPool(jobs, max_jobs=jobs) as crew, pytest.raises(ConfigError, match="three is not for us"):
+            list(crew.map_unordered(refuse, range(30)))
 
 
 def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
-    with Crew(2, most=2) as crew, pytest.raises(LostWorker, match="--jobs 1"):
-        list(crew.share(partial(die, os.getpid()), range(200)))
+    with LocalPool(2, max_jobs=2) as crew, pytest.raises(LostWorker, match="--jobs 1"):
+        list(crew.map_unordered(partial(die, os.getpid()), range(200)))
 
 
 SCRIPT = """

@@ -28,8 +28,8 @@ def places(tmp_path: Path) -> Callable[[str, bytes], list[str]]:
     def places(name: str, content: bytes) -> list[str]:
         path = tmp_path / name
         path.write_bytes(content)
-        assert order_files.find(path) == [path]
-        raws = list(order_files.read(path))
+        assert order_files.find_order_files(path) == [path]
+        raws = list(order_files.read_orders(path))
         assert [raw.body for raw in raws] == ORDERS[: len(raws)]
         assert {raw.source for raw in raws} <= {name}
         assert all(raw.order_id is None and raw.fetched_at is None for raw in raws)
@@ -80,7 +80,7 @@ def test_a_single_order_is_the_whole_file(places: Callable[..., list[str]], tmp_
     assert places("one.json", b"\xef\xbb\xbf " + ORDERS[0] + b"\n") == ["whole file"]
     pretty = json.dumps(json.loads(order_json(5)), indent=2).encode()
     (tmp_path / "pretty.json").write_bytes(pretty)
-    assert [raw.body for raw in order_files.read(tmp_path / "pretty.json")] == [pretty]
+    assert [raw.body for raw in order_files.read_orders(tmp_path / "pretty.json")] == [pretty]
 
 
 def test_a_large_packed_file_is_read_in_full(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_large_packed_file_is_read_in_full(tmp_path: Path) -> None:
         ("a.ndjson.gz", gzip.compress(lines, 1, mtime=0)),
     ):
         (tmp_path / name).write_bytes(packed)
-        assert b"".join(raw.body + b"\n" for raw in order_files.read(tmp_path / name)) == lines
+        assert b"".join(raw.body + b"\n" for raw in order_files.read_orders(tmp_path / name)) == lines
 
 
 BREAKAGES = {
@@ -114,7 +114,7 @@ def test_one_broken_element_of_500_costs_no_other(tmp_path: Path, breakage: Call
     bodies[250] = breakage(bodies[250])
     path = tmp_path / "orders.json"
     path.write_bytes(b"[" + b",\n".join(bodies) + b"]")
-    raws = list(order_files.read(path))
+    raws = list(order_files.read_orders(path))
     assert [raw.body for raw in raws] == bodies
     assert raws[250].place == "element 251"
     frames = flatten(raws)
@@ -125,7 +125,7 @@ def test_one_broken_element_of_500_costs_no_other(tmp_path: Path, breakage: Call
 def test_an_order_behind_a_broken_one_is_known_by_its_id_wherever_it_stands(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
     path.write_bytes(b'[{"a":[{"b":1},{"c":, {"comment":"x","orderId":2} ,{"orderId":3]')
-    assert [raw.body for raw in order_files.read(path)] == [
+    assert [raw.body for raw in order_files.read_orders(path)] == [
         b'{"a":[{"b":1},{"c":',
         b'{"comment":"x","orderId":2}',
         b'{"orderId":3',
@@ -136,13 +136,13 @@ def test_broken_orders_in_a_row_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
     parts = [b'{"orderId":1,"a":[{"b":', b'{ "orderId": 2, "a": "x', ORDERS[2]]
     path.write_bytes(b"[" + b",".join(parts) + b"]")
-    assert [raw.body for raw in order_files.read(path)] == parts
+    assert [raw.body for raw in order_files.read_orders(path)] == parts
 
 
 def test_a_list_that_is_cut_off_gives_all_that_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
     path.write_bytes(ARRAY[: ARRAY.index(ORDERS[2]) + 9])
-    assert [raw.body for raw in order_files.read(path)] == [ORDERS[0], ORDERS[1], ORDERS[2][:9]]
+    assert [raw.body for raw in order_files.read_orders(path)] == [ORDERS[0], ORDERS[1], ORDERS[2][:9]]
 
 
 def test_broken_lines_under_json_cost_no_other(tmp_path: Path) -> None:
@@ -150,14 +150,14 @@ def test_broken_lines_under_json_cost_no_other(tmp_path: Path) -> None:
     for broken in range(3):
         lines = [body[:8] if place == broken else body for place, body in enumerate(ORDERS)]
         path.write_bytes(b"\n".join(lines))
-        assert [raw.body for raw in order_files.read(path)] == lines
+        assert [raw.body for raw in order_files.read_orders(path)] == lines
 
 
 def test_a_broken_single_order_is_one_raw_order(tmp_path: Path) -> None:
     path = tmp_path / "order.json"
     for content in (b"", b"<html>\n</html>", json.dumps(json.loads(order_json(5)), indent=2).encode()[:-20]):
         path.write_bytes(content)
-        assert [(raw.body, raw.place) for raw in order_files.read(path)] == [(content.strip(), "whole file")]
+        assert [(raw.body, raw.place) for raw in order_files.read_orders(path)] == [(content.strip(), "whole file")]
 
 
 def test_files_without_orders_give_none(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_files_without_orders_give_none(tmp_path: Path) -> None:
         ("e.ndjson.zst", zstandard.compress(b"")),
     ):
         (tmp_path / name).write_bytes(content)
-        assert list(order_files.read(tmp_path / name)) == []
+        assert list(order_files.read_orders(tmp_path / name)) == []
 
 
 @pytest.mark.parametrize(
@@ -188,21 +188,21 @@ def test_a_packed_file_that_is_damaged_is_refused(tmp_path: Path, name: str, con
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"{name} cannot be read"):
-        list(order_files.read(path))
+        list(order_files.read_orders(path))
 
 
 def test_a_file_that_the_system_refuses_is_told_by_name(tmp_path: Path) -> None:
     path = tmp_path / "orders.ndjson"
     path.symlink_to(path)
     with pytest.raises(ConfigError, match=r"orders\.ndjson cannot be read: Too many levels of symbolic links"):
-        list(order_files.read(path))
+        list(order_files.read_orders(path))
 
 
 @pytest.mark.parametrize("name", ["orders.csv", "orders", "orders.gz", "orders.json.bz2", "json"])
 def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(LINES)
     with pytest.raises(ConfigError, match=r"\.ndjson, \.jsonl, \.json \(\.gz, \.zst\)"):
-        order_files.find(tmp_path / name)
+        order_files.find_order_files(tmp_path / name)
 
 
 def test_a_folder_means_the_files_of_orders_in_it_sorted(tmp_path: Path) -> None:
@@ -210,12 +210,12 @@ def test_a_folder_means_the_files_of_orders_in_it_sorted(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.json").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in order_files.find(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in order_files.find_order_files(tmp_path)]
     assert found == ["a.ndjson.gz", "b.json", "deeper/c.jsonl"]
 
 
 def test_nothing_and_an_empty_folder_are_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is no file"):
-        order_files.find(tmp_path / "nothing.json")
+        order_files.find_order_files(tmp_path / "nothing.json")
     with pytest.raises(ConfigError, match="no file of orders"):
-        order_files.find(tmp_path)
+        order_files.find_order_files(tmp_path)

@@ -1,7 +1,7 @@
-"""Noun: this process and others that work beside it. Only here: loky. Floor 1.
+"""Work shared by this process and others of this machine.
 
-Loky rather than the standard library: its processes do not run the user's script again (no `if __name__ == "__main__"`
-is needed), they can be given an environment of their own, and one that dies is an error instead of a wait without end.
+Loky rather than the standard library: its processes do not run the user's script again (which would need
+`if __name__ == "__main__"`), can have an environment of their own, and one that dies is an error instead of a deadlock.
 """
 
 from __future__ import annotations
@@ -25,33 +25,36 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _ENVIRONMENT = {"POLARS_MAX_THREADS": "1"}
-"""Each process keeps one core busy: more threads would only wait for it."""
+"""Each process keeps one core busy: more threads would only compete for it."""
 
 
-class Workers(Protocol):
-    """Processes, here or elsewhere, that share work: `size` of them, about."""
+class WorkerPool(Protocol):
+    """Processes that share work, on this machine or on others."""
 
     size: int
+    """How many tasks run at a time, about."""
 
-    def share(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """What `work` makes of each item, as it comes; both can be pickled, and what is made twice is the same.
+    def map_unordered(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """Results of `work` for each item, as they come.
+
+        `work` and the items are pickled. `work` is idempotent: an engine may run it twice for one item.
 
         Raises:
-            LostWorker: one was ended from outside, and the others could not make up for it.
-            ConfigError: they cannot do this work.
+            LostWorker: a worker was ended from outside, and the others could not make up for it.
+            ConfigError: the workers cannot do this work.
         """
 
 
-class Crew:
-    """`jobs` processes: this one, and others that live as long as the `with` block.
+class LocalPool:
+    """`jobs` processes, at most `max_jobs`: this one, and others that live as long as the `with` block.
 
-    None means as many as the machine lets this process use; more than `most` there are never. The others begin by
-    importing `module`, so that they are ready when there is work.
+    `jobs=None` means as many as this process may use cores. The others import `warm_up_module` first, so that they are
+    ready when there is work.
     """
 
-    def __init__(self, jobs: int | None, most: int, module: str = __name__) -> None:
-        self._module = module
-        self.size = 1 if most == 1 else min(most, jobs or _cores())
+    def __init__(self, jobs: int | None, max_jobs: int, warm_up_module: str = __name__) -> None:
+        self._warm_up_module = warm_up_module
+        self.size = 1 if max_jobs == 1 else min(max_jobs, jobs or _usable_cores())
         self._executor: Any = None
 
     def __enter__(self) -> Self:
@@ -59,11 +62,11 @@ class Crew:
             from loky import ProcessPoolExecutor
 
             self._executor = ProcessPoolExecutor(
-                self.size - 1, env=_ENVIRONMENT, initializer=_stay_with, initargs=(os.getpid(),)
+                self.size - 1, env=_ENVIRONMENT, initializer=_exit_with_parent, initargs=(os.getpid(),)
             )
-            with _no_interrupts():  # Ctrl-C reaches all processes of a terminal; this one ends the others
+            with _interrupts_ignored():  # Ctrl-C reaches all processes of a terminal, and this one ends the others
                 for _ in range(self.size - 1):
-                    self._executor.submit(import_module, self._module)
+                    self._executor.submit(import_module, self._warm_up_module)
         return self
 
     def __exit__(
@@ -72,23 +75,23 @@ class Crew:
         if self._executor is not None:
             self._executor.shutdown(kill_workers=True)
 
-    def share(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """What `work` makes of each item, as it comes: whoever is free takes the next one.
+    def map_unordered(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """Results of `work` as they come: whichever process is free takes the next item.
 
         Raises:
             LostWorker: a process was ended from outside.
         """
         waiting, done = deque(items), SimpleQueue[Future[R]]()
 
-        def hand_out(before: Future[R] | None = None) -> None:
-            """Gives the next item to a process that is free; called by its future."""
-            if before is not None:
-                done.put(before)
+        def submit_next(finished: Future[R] | None = None) -> None:
+            """Submits the next item; a future calls it when it has finished, as its process is free then."""
+            if finished is not None:
+                done.put(finished)
             if waiting:
-                self._submitted(work, waiting.popleft()).add_done_callback(hand_out)
+                self._submit_task(work, waiting.popleft()).add_done_callback(submit_next)
 
         for _ in range(self.size - 1):
-            hand_out()
+            submit_next()
         try:
             for _ in items:
                 if waiting and done.empty():
@@ -103,23 +106,23 @@ class Crew:
         finally:
             waiting.clear()
 
-    def _submitted(self, work: Callable[[T], R], item: T) -> Future[R]:
+    def _submit_task(self, work: Callable[[T], R], item: T) -> Future[R]:
         try:
             return self._executor.submit(work, item)  # type: ignore[no-any-return]  # loky brings no types
-        except RuntimeError as error:  # it broke meanwhile, and whoever waits must hear of it
+        except RuntimeError as error:  # the pool broke in the meantime, and who waits for the future must learn it
             failed: Future[R] = Future()
             failed.set_exception(error)
             return failed
 
 
-def _cores() -> int:
+def _usable_cores() -> int:
     from loky import cpu_count
 
     return int(cpu_count())
 
 
-def _stay_with(parent: int) -> None:
-    """Ends this process soon after the one that started it: nobody would read what it makes."""
+def _exit_with_parent(parent: int) -> None:
+    """Ends this process soon after its parent has ended: nobody would read its results."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -130,9 +133,9 @@ def _stay_with(parent: int) -> None:
 
 
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """What is started here ignores Ctrl-C for good."""
-    if threading.current_thread() is not threading.main_thread():  # where nobody may say so
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that are started inside inherit to ignore Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,36 @@
+"""How a build cuts its work: sizes of partitions, batches and files, and when an incremental build is worth it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quivo_frames.flattening.flatten import ORDERS_PER_BATCH
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """Sizes and limits of one build. They decide about speed and memory, never about a value in the tables."""
+
+    orders_per_partition: int = 10_000
+    """Orders validated and written at a time: the best trade of speed against memory."""
+    bytes_per_partition: int = 128 * 2**20
+    """Bytes of JSON in a partition, unless a single order has more: large orders come in smaller partitions."""
+    orders_per_batch: int = ORDERS_PER_BATCH
+    """Orders of a partition that are flattened at a time."""
+    bytes_per_batch: int = 32 * 2**20
+    """Bytes of JSON in a batch, unless a single order has more."""
+    orders_per_seek_point: int = 500
+    """Orders from one position at which reading can begin to the next."""
+    bytes_per_seek_point: int = 8 * 2**20
+    """Bytes of JSON from one such position to the next, unless a single order has more."""
+    bytes_per_process: int = 48 * 2**20
+    """Bytes of JSON for which another process is worth the half second that it takes to start."""
+    partitions_per_file: int = 10
+    """Partitions that workers of an engine deliver as one file per table: readers prefer few large files."""
+    attempts_per_task: int = 3
+    """How often a worker tries to build its partitions when the failure may be temporary."""
+    max_incremental_orders: int = 50_000
+    """Orders rebuilt next to others that stay. For more, or for more than half, a full build takes no longer."""
+
+
+DEFAULT_SETTINGS = BuildSettings()
