@@ -1,4 +1,4 @@
-"""Verb: a function -> what its docstring defines: title, definition, and `Limits:` what it cannot see. Floor 0."""
+"""Reads the definition of a check or a KPI from the docstring of its function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class DocstringParts(NamedTuple):
-    """What a docstring defines."""
+    """Title, definition and limits, as a docstring states them."""
 
     title: str
     text: str
@@ -17,7 +17,10 @@ class DocstringParts(NamedTuple):
 
 
 def parse_docstring(function: Callable[..., Any]) -> DocstringParts:
-    """The first paragraph, the others, and those that begin with `Limits: `; each paragraph on a line of its own."""
+    """The title is the first paragraph, the limits are those that begin with `Limits: `, the text is the rest.
+
+    Lines within a paragraph are joined.
+    """
     title, *others = (re.sub(r"\s+", " ", text) for text in (inspect.getdoc(function) or "").split("\n\n"))
     limits = [text.removeprefix("Limits: ") for text in others if text.startswith("Limits: ")]
     text = [text for text in others if not text.startswith("Limits: ")]

@@ -1,4 +1,4 @@
-"""Verb: tables -> one table, joined over their keys, its rows never multiplied. Floor 2."""
+"""Joins tables over their foreign keys, always from many rows to one, so that rows are never multiplied."""
 
 from __future__ import annotations
 
@@ -7,68 +7,69 @@ from itertools import pairwise
 
 import polars as pl
 
+from quivo_frames.dataset.dataset import TablesOrFolder, as_tables
 from quivo_frames.errors import ConfigError
+from quivo_frames.model.frames import lazy_table
 from quivo_frames.model.tables import TABLES, Reference, Table, singular_name, table_named
 
-_ORDER_COLUMNS = {"ordinal", "depth"}
-"""Columns that flattening adds and that lead to no row."""
+_POSITION_COLUMNS = {"ordinal", "depth"}
+"""Columns that flattening adds and that are no keys: each table keeps its own."""
 
 
-def join(tables: Mapping[str, pl.DataFrame], first: str, *others: str) -> pl.DataFrame:
-    """The rows of one table, each with the columns of the rows that it belongs to in others.
+def join(tables: TablesOrFolder, first: str, *others: str) -> pl.DataFrame:
+    """The rows of one table, each with the columns of the rows in other tables that it belongs to (left join).
 
         lines = qf.join(tables, "shipment_positions", "shipments", "orders")
 
-    There are as many rows as in the first table, in its order. Keys stand in them once; of other columns whose name is
-    taken, the later ones are called after their table: `sscc_of_shipment`. Joined to itself, `handling_units` gives
+    `tables` is the folder of a dataset, a `Dataset`, `Frames`, or a dict of frames by table name.
+    The result has as many rows as the first table, in its order. Keys appear once; of other columns with the same
+    name, the later ones are named after their table: `sscc_of_shipment`. Joined to itself, `handling_units` gives
     each unit the one that holds it.
 
     Raises:
-        ConfigError: a table that does not exist, or of which several rows can belong to one row of the first.
+        ConfigError: `tables` are no tables, a table does not exist, or several of its rows can belong to one row of
+            the first table.
+        DatasetError: the dataset is incomplete, or of another version.
     """
-    start, joined = table_named(first), _require_table(tables, first)
-    keys = {column.name for column in start.columns} - {column.name for column in start.value_columns} - _ORDER_COLUMNS
+    given = as_tables(tables)
+    start, joined = table_named(first), lazy_table(given, first).collect()
+    values = {column.name for column in start.value_columns}
+    keys = {column.name for column in start.columns} - values - _POSITION_COLUMNS
     for name in dict.fromkeys(others):
-        way = _shortest_path(start, table_named(name))
-        if not way:
+        path = _shortest_path(start, table_named(name))
+        if not path:
             raise ConfigError(_explain_refusal(start, table_named(name)))
-        for reference, following in pairwise(way):  # the keys that lead there
+        for reference, following in pairwise(path):  # the keys that lead there
             if following.column not in joined.columns:
-                joined = _join_columns(
-                    joined, _require_table(tables, reference.to_table), reference, [following.column]
-                )
+                between = lazy_table(given, reference.to_table).collect()
+                joined = _join_columns(joined, between, reference, {following.column: following.column})
                 keys.add(following.column)
-        right, last = _require_table(tables, name), way[-1]
+        right, last = lazy_table(given, name).collect(), path[-1]
         known = {"order_id"} if name == first else keys  # another row of the same table has other keys
         wanted = [column for column in right.columns if column not in known | {last.to_column}]
         suffix = f"_of_{singular_name(name)}" if name != first else f"_of_{last.column.removesuffix('_key')}"
-        taken = {column: f"{column}{suffix}" for column in wanted if column in joined.columns}
-        joined = _join_columns(joined, right, last, wanted, taken)
+        new_names = {column: f"{column}{suffix}" if column in joined.columns else column for column in wanted}
+        joined = _join_columns(joined, right, last, new_names)
     return joined
 
 
-def _require_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
-    if name not in tables:
-        raise ConfigError(f"There is no {name} among the frames that were given: {', '.join(tables)}.")
-    return tables[name]
-
-
 def _shortest_path(start: Table, end: Table) -> list[Reference]:
-    """The fewest references that lead from a row of one table to the row of another that it belongs to, if any do."""
-    ways = [[reference] for reference in start.references]
-    for way in ways:
-        if way[-1].to_table == end.name:
-            return way
-        if len(way) < len(TABLES):
-            ways += [[*way, reference] for reference in TABLES[way[-1].to_table].references if reference not in way]
+    """The fewest references that lead from a row of one table to the row of another; empty if none do."""
+    paths = [[reference] for reference in start.references]
+    for path in paths:  # breadth first: the list grows while it is read
+        if path[-1].to_table == end.name:
+            return path
+        if len(path) < len(TABLES):
+            onward = TABLES[path[-1].to_table].references
+            paths += [[*path, reference] for reference in onward if reference not in path]
     return []
 
 
 def _join_columns(
-    rows: pl.DataFrame, more: pl.DataFrame, over: Reference, wanted: list[str], taken: Mapping[str, str] | None = None
+    rows: pl.DataFrame, others: pl.DataFrame, over: Reference, new_names: Mapping[str, str]
 ) -> pl.DataFrame:
-    """The rows with columns of the rows that a reference leads to."""
-    right = more.select(over.to_column, *wanted).rename(taken or {})
+    """The rows with columns of the rows that a reference leads to, under new names."""
+    right = others.select(over.to_column, *new_names).rename(new_names)
     joined = rows.join(right, left_on=over.column, right_on=over.to_column, how="left", maintain_order="left")
     if joined.height != rows.height:
         raise ConfigError(

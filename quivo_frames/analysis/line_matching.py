@@ -1,38 +1,41 @@
-"""Verb: ordered, planned, shipped and packed rows -> lines that can be compared. Floor 3.
+"""Which line of its order each planned, shipped and packed row belongs to, and how many pieces each line has.
 
-A line is what an order asks for once. Rows of other tables find their line
+A row belongs to the ordered line
 
-1. by `position_identifier`, if one line of the order has it,
-2. else by SKU, if one line has it,
-3. else by SKU and lot, if one line has both.
+1. with its `position_identifier`, if one line of the order has it,
+2. else with its SKU, if one line has it,
+3. else with its SKU and lot, if one line has both,
 
-Where lines of one SKU cannot be told apart so, they are taken together: nothing is guessed. A row that leads to no
-line is on a line of its own, one an SKU, with nothing ordered. A substitute counts for the line of its `ordered_sku`,
-and the warehouse's own SKU is understood by the plan of the order.
+and never to a guess: several candidates are taken together (see `_pool_lines`), and a row without candidates gets a
+line of its own, one per SKU, with nothing ordered. A substitute counts for the line of its `ordered_sku`, and the
+plan of the order tells which SKU the warehouse's own SKU stands for.
 
-A bundle stands for its parts. Its own line is left out, unless the bundle itself is planned or shipped: then those of
-its parts are. The API does not say what `bundled_by` holds: the SKU and the `position_identifier` of the bundle are
-understood. Parts that only the plan knows (`bundle_sku`) have no ordered quantity. Where one SKU is planned in place of
-another and is ordered itself, or several are, it may be a substitute or a part: they are taken for parts.
+A bundle is compared by its parts: its own line is left out. If the bundle itself is planned or shipped, the lines of
+its parts are left out instead. The API does not document what `bundled_by` holds: the SKU and the
+`position_identifier` of the bundle are both understood. Parts that only the plan knows (`bundle_sku`) have no ordered
+quantity. An SKU that is planned in place of another may be a substitute or a part. It is taken for a part if it is
+ordered itself, or if several SKUs are planned in place of the same one.
 
-Cancelled fulfillment orders plan nothing, reversed shipments ship nothing.
+Cancelled fulfillment orders plan nothing, and reversed shipments ship nothing.
 
-What is not known is null, for all lines of the order: how much was shipped if a shipment lists no lines, or if one that
-leads nowhere has no SKU, or that of a line that was left out, or may be what a line without SKU asks for; so, too,
-of what was planned and packed. Nothing is known to be ordered of an order that lists no lines.
+What is not known is null, for all lines of the order. The shipped quantity is unknown if a shipment lists no lines, or
+if a shipped row matches no line and its SKU is missing, is that of a line that was left out, or may be what a line
+without SKU asks for. The same holds for planned and packed quantities. The ordered quantity is unknown if the order
+lists no lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import polars as pl
 
 ReadTable = Callable[[str], pl.LazyFrame]
-"""A table by name, its empty texts null."""
+"""Returns a table by its name, with null for empty texts."""
 
 LineIndexes = Mapping[tuple[str, ...], pl.DataFrame]
-"""By which columns a row finds its line, and the line of each of their values."""
+"""For each choice of columns, the line that alone has a combination of their values."""
 
 _KEY_COLUMNS = {
     "ordered": "order_position_key",
@@ -43,65 +46,85 @@ _KEY_COLUMNS = {
 _ORDER_AND_SKU = ["order_id", "sku"]
 
 
-def count_pieces_by_line(read: ReadTable) -> pl.DataFrame:
-    """One row a line of an order: how much of it was ordered, planned, shipped and packed.
+class LineMatches(NamedTuple):
+    """The lines of orders, and the rows that belong to each."""
 
-    Columns: order_id, sku, lot (asked for), unit_weight; the first row of each, null where none is:
-    order_position_key, fulfillment_position_key, shipment_position_key, handling_position_key; ordered, planned,
-    shipped, packed: pieces, 0 where no row is, null where a row does not say how many, or where it is not known.
-    """
-    planned, shipped, packed, every, *unlisted = pl.collect_all(
-        [
-            planned_rows(read),
-            _shipped_rows(read),
-            _packed_rows(read),
-            _ordered_rows(read),
-            *_orders_with_unlisted_rows(read),
-        ]
-    )
+    lines: pl.DataFrame
+    """One row per line: `line` (its number), order_id, sku, lot, unit_weight."""
+    rows: Mapping[str, pl.DataFrame]
+    """Ordered, planned, shipped and packed rows: order_id, key, quantity, and `line`, the line that they belong to."""
+    unknown: Mapping[str, pl.DataFrame]
+    """Orders (order_id) whose ordered, planned, shipped or packed quantities are not known."""
+    left_out: pl.DataFrame
+    """Ordered rows that are not compared: bundles that count by their parts, or the parts of other bundles."""
+
+
+def match_lines(read: ReadTable) -> LineMatches:
+    """Finds the line of every ordered, planned, shipped and packed row."""
+    planned, shipped, packed, every, *unlisted = pl.collect_all([
+        planned_rows(read), _shipped_rows(read), _packed_rows(read), _ordered_rows(read),
+        *_orders_with_unlisted_rows(read),
+    ])  # fmt: skip
     ordered = _lines_to_compare(every, planned, shipped)
-    ways: LineIndexes = {
-        by: _index_unique_lines(ordered, by) for by in (("position_identifier",), ("sku",), ("sku", "lot"))
-    }
-    first = [
-        match_lines_in_steps(rows, ways, ("position_identifier",), ("sku",)) for rows in (planned, shipped, packed)
-    ]
-    odd = pl.concat(rest.select("order_id") for _, rest in first).unique()
-    here = _SkuAliases(*(frame.join(odd, on="order_id", how="semi") for frame in (every, ordered, planned)))
-    then = [match_lines_in_steps(here.resolve_aliases(rest), ways, ("sku",), ("sku", "lot")) for _, rest in first]
-    placed = [
-        pl.concat([found, more, rest.with_columns(line=pl.lit(None, pl.UInt32))])
-        for (found, _), (more, rest) in zip(first, then, strict=True)
-    ]
+    columns: tuple[tuple[str, ...], ...] = (("position_identifier",), ("sku",), ("sku", "lot"))
+    indexes = {by: _index_unique_lines(ordered, by) for by in columns}
+    first = [match_lines_in_steps(rows, indexes, *columns[:2]) for rows in (planned, shipped, packed)]
+    # Few orders are left, so what other names their SKUs have is worked out for these alone.
+    unresolved = pl.concat(rest.select("order_id") for _, rest in first).unique()
+    aliases = _SkuAliases(*(rows.join(unresolved, on="order_id", how="semi") for rows in (every, ordered, planned)))
+    second = [match_lines_in_steps(aliases.resolve_aliases(rest), indexes, *columns[1:]) for _, rest in first]
+    matched = [pl.concat([found, more]) for (found, _), (more, _) in zip(first, second, strict=True)]
+    unmatched = [rest for _, rest in second]
 
-    lost = pl.concat(rest.select(_ORDER_AND_SKU) for _, rest in then).unique(maintain_order=True)
-    pools = ordered.join(lost, on=_ORDER_AND_SKU, how="semi").select(
-        *_ORDER_AND_SKU, "line", pool=pl.col("line").min().over(_ORDER_AND_SKU)
-    )
-    strangers = lost.join(here.ordered, on=_ORDER_AND_SKU, how="anti").with_row_index("line", ordered.height)
-    homes = pl.concat([strangers, pools.select(pl.col("pool").alias("line"), *_ORDER_AND_SKU).unique()])
-    counted = [
-        _count_pieces(_assign_to_pools(rows, pools, homes), what)
-        for what, rows in zip(_KEY_COLUMNS, (ordered, *placed), strict=True)
+    lost = pl.concat(rest.select(_ORDER_AND_SKU) for rest in unmatched).unique(maintain_order=True)
+    strangers = lost.join(aliases.ordered, on=_ORDER_AND_SKU, how="anti").with_row_index("line", ordered.height)
+    pools = _pool_lines(ordered, lost)
+    rows = [
+        _assign_lines(found, rest, pools, strangers)
+        for found, rest in zip([ordered, *matched], [ordered.clear().drop("line"), *unmatched], strict=True)
     ]
-    as_one = ordered.join(
-        planned.drop_nulls("bundle"), left_on=_ORDER_AND_SKU, right_on=["order_id", "bundle"], how="semi"
+    without_lines = strangers.join(aliases.every, on="order_id", how="anti").select("order_id")
+    unknown = [pl.concat([aliases.orders_in_doubt(rest), o]) for rest, o in zip(unmatched, unlisted, strict=True)]
+    as_one = planned.drop_nulls("bundle").select("order_id", sku="bundle").join(ordered, on=_ORDER_AND_SKU, how="semi")
+    unknown[0].extend(as_one.select("order_id"))  # the bundle is planned, and so are its parts
+    return LineMatches(
+        pl.concat([ordered, strangers], how="diagonal"),
+        dict(zip(_KEY_COLUMNS, rows, strict=True)),
+        dict(zip(_KEY_COLUMNS, (without_lines, *unknown), strict=True)),
+        every.join(ordered, on="key", how="anti", maintain_order="left"),
     )
-    nothing_asked_for = strangers.join(here.every, on="order_id", how="anti")
-    in_doubt = [
-        pl.concat([here.orders_in_doubt(rest), orders]) for (_, rest), orders in zip(then, unlisted, strict=True)
-    ]
-    in_doubt[0].extend(as_one.select("order_id"))  # it is planned, and so are its parts
-    return _combine_counts(
-        pl.concat([ordered, strangers], how="diagonal"), counted, [nothing_asked_for.select("order_id"), *in_doubt]
+
+
+def count_pieces_by_line(matches: LineMatches) -> pl.DataFrame:
+    """One row per line of an order: how many of its pieces were ordered, planned, shipped and packed.
+
+    Columns: line, order_id, sku, lot (of the order), unit_weight; the key of its first row in each table, null if it
+    has none: order_position_key, fulfillment_position_key, shipment_position_key, handling_position_key; ordered,
+    planned, shipped, packed: pieces, 0 if it has no row, null if a row does not state its quantity or if the quantity
+    is not known.
+    """
+    lines = matches.lines
+    for what, rows in matches.rows.items():
+        lines = lines.join(_count_pieces(rows, what), on="line", how="left", maintain_order="left")
+    has_rows = pl.any_horizontal(pl.col(key).is_not_null() for key in _KEY_COLUMNS.values())  # one line of each pool
+    pieces = {}
+    for what, key in _KEY_COLUMNS.items():
+        # A line without SKU may have rows that do not say so.
+        has_none = pl.col(key).is_null() & pl.col("sku").is_not_null()
+        is_unknown = pl.col("order_id").is_in(matches.unknown[what]["order_id"].implode())
+        pieces[what] = pl.when(~is_unknown).then(pl.when(has_none).then(0).otherwise(what))
+    unordered_parts = pl.col("adds_parts").fill_null(value=False) & ~pl.col("as_part").fill_null(value=False)
+    pieces["ordered"] = pl.when(~unordered_parts).then(pieces["ordered"])
+    return lines.filter(has_rows).select(
+        "line", "order_id", "sku", "lot", "unit_weight", *_KEY_COLUMNS.values(), **pieces
     )
 
 
 def planned_rows(read: ReadTable) -> pl.LazyFrame:
-    """What is planned: the lines of fulfillment orders that are not cancelled, and what they are for.
+    """The rows of fulfillment orders that are not cancelled, with the SKU of the ordered line that each is for.
 
-    Columns: order_id, key, sku (of the ordered line), goods (SKU that is to be shipped), warehouse_sku, lot, quantity;
-    bundle: SKU of the bundle that it is a part of, surely where told (bundle_sku).
+    Columns: order_id, key, sku (of the ordered line), goods (SKU to be shipped), warehouse_sku, lot, quantity,
+    bundle_sku; bundle: SKU of the bundle that it is a part of, stated (bundle_sku) or concluded.
     """
     rows = _rows_of_valid_holders(read, "fulfillment_positions", "fulfillment_orders", "cancelled")
     another = pl.col("ordered_sku") != pl.col("sku")
@@ -126,7 +149,7 @@ def planned_rows(read: ReadTable) -> pl.LazyFrame:
 
 
 def _rows_of_valid_holders(read: ReadTable, table: str, holder: str, gone: str) -> pl.LazyFrame:
-    """The rows of a table without those of cancelled or reversed holders."""
+    """The rows of a table whose fulfillment order is not cancelled, or whose shipment is not reversed."""
     key = f"{holder.removesuffix('s')}_key"
     return read(table).join(read(holder).filter(gone).select(key), on=key, how="anti")
 
@@ -153,7 +176,7 @@ def _packed_rows(read: ReadTable) -> pl.LazyFrame:
 
 
 def _orders_with_unlisted_rows(read: ReadTable) -> list[pl.LazyFrame]:
-    """The orders with a fulfillment order, a shipment, or an innermost handling unit that lists no lines."""
+    """The orders with a fulfillment order, with a shipment, and with an innermost handling unit that lists no rows."""
     planned = read("fulfillment_orders").filter(pl.col("cancelled").ne_missing(other=True))
     shipped = read("shipments").filter(pl.col("reversed").ne_missing(other=True))
     units = read("handling_units")
@@ -168,45 +191,51 @@ def _orders_with_unlisted_rows(read: ReadTable) -> list[pl.LazyFrame]:
 
 
 def _lines_to_compare(every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.DataFrame) -> pl.DataFrame:
-    """The lines that goods are compared with, numbered: of a bundle either its own line, or those of its parts."""
+    """The ordered lines to compare with, numbered: of a bundle either its own line, or those of its parts."""
     parts = every.filter(pl.col("bundled_by").is_not_null()).select("order_id", "key", name="bundled_by")
     heads = pl.concat(
         parts.join(every.select("order_id", name=name, head="key", head_sku="sku"), on=["order_id", "name"])
         for name in ("sku", "position_identifier")
     ).filter(pl.col("key") != pl.col("head"))
     hidden = planned.filter(pl.col("bundle").is_not_null())
-    told = pl.concat([heads.select("order_id", sku="head_sku"),
-                      hidden.filter(pl.col("bundle_sku").is_not_null()).select("order_id", sku="bundle")])  # fmt: skip
+    stated = hidden.filter(pl.col("bundle_sku").is_not_null()).select("order_id", sku="bundle")
+    stated = pl.concat([heads.select("order_id", sku="head_sku"), stated])
     goods = pl.concat([planned.select("order_id", sku="goods"), shipped.select(_ORDER_AND_SKU)])
-    as_one = told.join(goods, on=_ORDER_AND_SKU, how="semi").unique()  # packed before it was ordered, say
-    parts_of_one = heads.join(as_one, left_on=["order_id", "head_sku"], right_on=_ORDER_AND_SKU, how="semi").select(
-        "key"
-    )
-    in_parts = pl.concat([told, hidden.select("order_id", sku="bundle")]).join(as_one, on=_ORDER_AND_SKU, how="anti")
-    kept = every.join(parts_of_one, on="key", how="anti", maintain_order="left")
+    as_one = stated.join(
+        goods, on=_ORDER_AND_SKU, how="semi"
+    ).unique()  # packed as a bundle before it was ordered, for example
+    parts_of_one = heads.join(as_one, left_on=["order_id", "head_sku"], right_on=_ORDER_AND_SKU, how="semi")
+    in_parts = pl.concat([stated, hidden.select("order_id", sku="bundle")]).join(as_one, on=_ORDER_AND_SKU, how="anti")
+    kept = every.join(parts_of_one.select("key"), on="key", how="anti", maintain_order="left")
     return kept.join(in_parts, on=_ORDER_AND_SKU, how="anti", maintain_order="left").with_row_index("line")
 
 
 def _index_unique_lines(ordered: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:
-    """The lines that alone have their values in these columns, in their order."""
+    """The lines that are the only ones of their order with their values in these columns."""
     lines = ordered.drop_nulls(by).group_by("order_id", *by).agg(pl.len(), pl.col("line").first())
     return lines.filter(pl.col("len") == 1).drop("len")
 
 
 def match_lines_in_steps(
-    rows: pl.DataFrame, ways: LineIndexes, *steps: tuple[str, ...]
+    rows: pl.DataFrame, indexes: LineIndexes, *steps: tuple[str, ...]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows with the line they lead to, step by step, and those that lead to none or to several."""
+    """The rows that match one line by the columns of a step, each with its `line`, and the rows that match none.
+
+    Each step looks only at the rows that the steps before it did not match.
+    """
     found = []
     for by in steps:
-        rows = rows.join(ways[by], on=["order_id", *by], how="left", maintain_order="left")
+        rows = rows.join(indexes[by], on=["order_id", *by], how="left", maintain_order="left")
         found.append(rows.filter(pl.col("line").is_not_null()))
         rows = rows.filter(pl.col("line").is_null()).drop("line")
     return pl.concat(found), rows
 
 
 class _SkuAliases:
-    """What the few orders call a SKU in which identifiers and SKUs do not lead everywhere."""
+    """Other names of ordered SKUs: a row may have the SKU of a substitute or the warehouse's own SKU.
+
+    The plan of an order tells which ordered SKU they stand for. A name that stands for several is unclear.
+    """
 
     def __init__(self, every: pl.DataFrame, ordered: pl.DataFrame, planned: pl.DataFrame) -> None:
         self.every, self.ordered = every, ordered
@@ -219,55 +248,56 @@ class _SkuAliases:
         self.unclear = others.filter(~clear).select("order_id", sku="name")
 
     def resolve_aliases(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows with what the order calls their SKU, or the warehouse's."""
+        """The rows with the ordered SKU that their SKU, else the warehouse's SKU, stands for."""
         for name in ("sku", "warehouse_sku"):
             meant = self.meant.select("order_id", pl.col("name").alias(name), pl.col("sku").alias(f"meant_by_{name}"))
             rows = rows.join(meant, on=["order_id", name], how="left", maintain_order="left")
         return rows.with_columns(sku=pl.coalesce("meant_by_sku", "meant_by_warehouse_sku", "sku")).drop("^meant_by_.*$")
 
-    def orders_in_doubt(self, lost: pl.DataFrame) -> pl.DataFrame:
-        """The orders of rows without a line that may yet belong to one."""
+    def orders_in_doubt(self, unmatched: pl.DataFrame) -> pl.DataFrame:
+        """The orders of unmatched rows that may belong to an ordered line after all."""
         left_out = self.every.join(self.ordered, on=_ORDER_AND_SKU, how="anti").select(_ORDER_AND_SKU)
         nameless = self.every.filter(pl.col("sku").is_null())
         return pl.concat([
-            lost.filter(pl.col("sku").is_null()),
-            lost.join(nameless, on="order_id", how="semi"),
-            lost.join(pl.concat([self.unclear, left_out]), on=_ORDER_AND_SKU, how="semi"),
+            unmatched.filter(pl.col("sku").is_null()),
+            unmatched.join(nameless, on="order_id", how="semi"),
+            unmatched.join(pl.concat([self.unclear, left_out]), on=_ORDER_AND_SKU, how="semi"),
         ]).select("order_id")  # fmt: skip
 
 
-def _assign_to_pools(rows: pl.DataFrame, pools: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
-    """The rows, each on its line: on the first of those that are taken together, or on one of its own."""
-    pooled = rows.join(pools.select("line", "pool"), on="line", how="left", maintain_order="left")
-    pooled = pooled.with_columns(line=pl.coalesce("pool", "line"))
-    there = pl.col("line").is_not_null()
-    moved = pooled.filter(~there).drop("line")
-    moved = moved.join(homes, on=_ORDER_AND_SKU, how="left", nulls_equal=True, maintain_order="left")
-    return pl.concat([pooled.filter(there), moved.select(pooled.columns)])
+def _pool_lines(ordered: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
+    """The lines that are taken together as one: `line`, and `pool`, the first line of its pool.
 
-
-def _count_pieces(rows: pl.DataFrame, what: str) -> pl.DataFrame:
-    """One row a line: how many pieces, null if a row does not say it, and the first row's key."""
-    quantity = pl.col("quantity")
-    more = {"ordered": [pl.col("bundled_by").is_not_null().any().alias("as_part")],
-            "planned": [pl.col("bundle").is_not_null().any().alias("adds_parts")]}  # fmt: skip
-    return rows.group_by("line").agg(
-        pl.when(quantity.null_count() == 0).then(quantity.sum()).alias(what),
-        pl.col("key").first().alias(_KEY_COLUMNS[what]),
-        *more.get(what, []),
+    An order may list an SKU twice, say 3 pieces and 4 pieces. A shipped row of 5 pieces that names neither line by its
+    `position_identifier` nor by a lot can belong to either, so no split of it is right. What is right is the sum: 7
+    ordered, 5 shipped. So if any row of an SKU (in `lost`) fits several lines, all lines of that SKU in the order form
+    a pool, also for the rows that do name their line: counted apart, these would leave the wrong remainder.
+    """
+    return ordered.join(lost, on=_ORDER_AND_SKU, how="semi").select(
+        *_ORDER_AND_SKU, "line", pool=pl.col("line").min().over(_ORDER_AND_SKU)
     )
 
 
-def _combine_counts(lines: pl.DataFrame, counted: list[pl.DataFrame], unknown: list[pl.DataFrame]) -> pl.DataFrame:
-    for counts in counted:
-        lines = lines.join(counts, on="line", how="left", maintain_order="left")
-    there = pl.any_horizontal(pl.col(key).is_not_null() for key in _KEY_COLUMNS.values())  # of a pool only the first is
-    pieces = {}
-    for (what, key), orders in zip(_KEY_COLUMNS.items(), unknown, strict=True):
-        # A line without SKU may have rows that do not say so.
-        nothing = pl.col(key).is_null() & pl.col("sku").is_not_null()
-        counted_here = pl.when(nothing).then(0).otherwise(what)
-        pieces[what] = pl.when(~pl.col("order_id").is_in(orders["order_id"].implode())).then(counted_here)
-    unordered_parts = pl.col("adds_parts").fill_null(value=False) & ~pl.col("as_part").fill_null(value=False)
-    pieces["ordered"] = pl.when(~unordered_parts).then(pieces["ordered"])
-    return lines.filter(there).select("order_id", "sku", "lot", "unit_weight", *_KEY_COLUMNS.values(), **pieces)
+def _assign_lines(
+    matched: pl.DataFrame, unmatched: pl.DataFrame, pools: pl.DataFrame, strangers: pl.DataFrame
+) -> pl.DataFrame:
+    """All rows with their final `line`: the one they match or the first of its pool; else a pool or a stranger."""
+    pooled = matched.join(pools.select("line", "pool"), on="line", how="left", maintain_order="left")
+    by_sku = pl.concat([strangers, pools.select(pl.col("pool").alias("line"), *_ORDER_AND_SKU).unique()])
+    rest = unmatched.join(by_sku, on=_ORDER_AND_SKU, how="left", nulls_equal=True, maintain_order="left")
+    assigned = pooled.with_columns(line=pl.coalesce("pool", "line")).drop("pool")
+    return pl.concat([assigned, rest.select(assigned.columns)])
+
+
+def _count_pieces(rows: pl.DataFrame, what: str) -> pl.DataFrame:
+    """One row per line: its pieces, null if a row does not state its quantity, and the key of its first row."""
+    quantity = pl.col("quantity")
+    flags = {
+        "ordered": [pl.col("bundled_by").is_not_null().any().alias("as_part")],
+        "planned": [pl.col("bundle").is_not_null().any().alias("adds_parts")],
+    }
+    return rows.group_by("line").agg(
+        pl.when(quantity.null_count() == 0).then(quantity.sum()).alias(what),
+        pl.col("key").first().alias(_KEY_COLUMNS[what]),
+        *flags.get(what, []),
+    )

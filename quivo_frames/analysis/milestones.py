@@ -1,14 +1,14 @@
-"""Noun: the tables as an auditor reads them, and what several questions need of them, worked out once. Floor 5."""
+"""The tables of orders as they were at an instant, with the milestones and matched lines that audit and KPIs share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 
 import polars as pl
 
-from quivo_frames.analysis.line_matching import count_pieces_by_line
+from quivo_frames.analysis.line_matching import count_pieces_by_line, match_lines
+from quivo_frames.dataset.dataset import TablesOrFolder, as_tables
 from quivo_frames.model.frames import lazy_table
 from quivo_frames.model.time import InstantLike, parse_instant
 
@@ -16,43 +16,49 @@ _EVENT_COLUMNS = {
     "orders": ("exported_at", "cancel_requested_at", "completed_at"),
     "shipments": ("carrier_pick_up_date", "ship_date", "delivery_date", "pod_date"),
 }
+"""Instants of events: null until they have happened."""
 _START_COLUMNS = {
     "orders": pl.coalesce("order_date", "created"),
     "fulfillment_orders": pl.col("fulfillment_order_created"),
 }
+"""When a row came into being: before that it is not in its table."""
 SETTLED_DAYS = 14
-"""So long after an order's last shipment, by default, nothing more is on its way."""
+"""Default: this many days after an order's last shipment, nothing more is on its way."""
 
 
 class OrderView:
-    """The 18 tables as LazyFrames, `books["shipments"]`, with empty texts as null: the API may mean the same by both.
+    """The 18 tables as LazyFrames, `view["shipments"]`, as they were at an instant (point in time).
 
-    `as_of` is the instant as of which is asked; a day means its end. What came then or later had not happened yet: it
-    is not in the tables (`told` has it). Cancellations and reversals have no date, and are as they are now. Without
-    `as_of`, all that is known counts, and time is that of the last answer, else of the last change of an order: old
-    data is not late by being old.
+    Empty texts are null, as the API may mean the same by both.
+
+    `as_of` is the instant; a day means its end. Whatever happened then or later is left out (`whole_table` has it).
+    Cancellations and reversals have no date, and are as they are now. Without `as_of`, everything known counts, and
+    the time is that of the last answer, else of the last change of an order, so that old data is not late for being
+    old.
 
     Raises:
-        ConfigError: `as_of` is no instant.
+        ConfigError: `tables` are no tables, or `as_of` is no instant.
+        DatasetError: the dataset is incomplete, or of another version.
     """
 
-    def __init__(self, tables: Mapping[str, pl.DataFrame], as_of: InstantLike | None = None) -> None:
-        self._tables = tables
+    def __init__(self, tables: TablesOrFolder, as_of: InstantLike | None = None) -> None:
+        self._tables = as_tables(tables)
         self._as_of = None if as_of is None else parse_instant(as_of)
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, pl.DataFrame] | OrderView, as_of: InstantLike | None = None) -> OrderView:
-        """The books of some tables; books that were opened already are kept, with what was worked out in them."""
+    def from_tables(cls, tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None) -> OrderView:
+        """A view of tables; a view that is given stays as it is, with its cached results."""
         return tables if isinstance(tables, OrderView) else cls(tables, as_of)
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)
 
     def whole_table(self, name: str) -> pl.LazyFrame:
-        """A table with all that the answers tell, whatever the instant."""
+        """A table with all its rows and values, whatever the instant."""
         return lazy_table(self._tables, name).with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
 
     def _table_until(self, now: datetime, name: str) -> pl.LazyFrame:
+        """The rows of a table that were there before an instant, without the events that had not happened."""
         rows = self.whole_table(name)
         if name in _START_COLUMNS:
             rows = rows.filter(_START_COLUMNS[name].is_null() | (_START_COLUMNS[name] < now))
@@ -61,14 +67,14 @@ class OrderView:
         if name == "fulfillment_positions":
             holders = self["fulfillment_orders"].select("fulfillment_order_key")
             rows = rows.join(holders, on="fulfillment_order_key", how="semi")
-        if name == "shipments":  # as if reversed: so its lines are not counted either
+        if name == "shipments":  # those to come count as reversed, and their lines with them
             rows = rows.with_columns(reversed=pl.col("reversed") | (pl.col("ship_date") >= now).fill_null(value=False))
         happened = pl.col(_EVENT_COLUMNS.get(name, ()))
         return rows.with_columns(pl.when(happened < now).then(happened)) if name in _EVENT_COLUMNS else rows
 
     @cached_property
     def as_of(self) -> datetime:
-        """The instant at which questions about time are asked, UTC."""
+        """The instant of the view, UTC."""
         if self._as_of is not None:
             return self._as_of
         newest = self.whole_table("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
@@ -76,24 +82,24 @@ class OrderView:
 
     @cached_property
     def matched_lines(self) -> pl.LazyFrame:
-        """One row a line: ordered, planned, shipped and packed pieces; see `matching.lines`."""
-        return count_pieces_by_line(self.__getitem__).lazy()
+        """One row per line: ordered, planned, shipped and packed pieces; see `line_matching.count_pieces_by_line`."""
+        return count_pieces_by_line(match_lines(self.__getitem__)).lazy()
 
     @cached_property
     def milestones(self) -> pl.LazyFrame:
-        """One row an order: who and where, what it promises, and when it came how far.
+        """One row per order: seller and places, promised days, and when it reached which milestone.
 
         Columns of orders: order_id, seller_id, seller_name, warehouse_id, country (of delivery), created, order_date,
         exported_at, cancel_requested_at, completed_at, earliest_ship_date, latest_ship_date, earliest_delivery_date,
-        latest_delivery_date. Worked out, instants in UTC:
+        latest_delivery_date. Derived columns, instants in UTC:
 
         - placed: order_date, else created
-        - known_at: until when something is known of it: when its answer arrived, but not after `as_of`
+        - known_at: up to when the order is known: when its answer arrived, but not after `as_of`
         - planned: when its first fulfillment order was created
-        - fulfillment_orders, shipments: how many are neither cancelled nor reversed
+        - fulfillment_orders, shipments: how many of them are neither cancelled nor reversed
         - shipped_first, shipped_last: of these shipments
-        - delivered_last: when the last of them was delivered; null while one of them is not
-        - called_off: all its fulfillment orders are cancelled, or it was to be cancelled and nothing was shipped
+        - delivered_last: when the last of them was delivered; null while one of them is not delivered
+        - called_off: all its fulfillment orders are cancelled, or cancelling was requested and nothing was shipped
         """
         held = self["fulfillment_orders"].group_by("order_id").agg(
             planned=pl.col("fulfillment_order_created").min(),
@@ -121,11 +127,11 @@ class OrderView:
 
     @cached_property
     def valid_shipments(self) -> pl.LazyFrame:
-        """The shipments that count: all but the reversed ones."""
+        """The shipments that count: those that were not reversed."""
         return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
 
 
 def is_settled(settled_days: float = SETTLED_DAYS) -> pl.Expr:
-    """Of milestones, whether nothing more is on its way: the order is completed, or was last shipped long ago."""
+    """On milestones: nothing more is on its way, as the order is completed or its last shipment left long ago."""
     waited = pl.col("known_at") - pl.col("shipped_last")
     return pl.col("completed_at").is_not_null() | (waited > pl.duration(minutes=round(settled_days * 1440)))

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from quivo_frames.display.html import html_table
+from quivo_frames.errors import ConfigError
 from quivo_frames.model.records import Failure, Note
 from quivo_frames.model.tables import REPORT_TABLES, TABLES, table_named
 
@@ -21,8 +22,16 @@ class LazyTables(Protocol):
 
 
 def lazy_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.LazyFrame:
-    """A table as a LazyFrame; the file of a dataset is not read yet."""
-    return tables.lazy(name) if isinstance(tables, LazyTables) else tables[name].lazy()
+    """A table as a LazyFrame; the file of a dataset is not read yet.
+
+    Raises:
+        ConfigError: the table is not among the frames.
+    """
+    if isinstance(tables, LazyTables):
+        return tables.lazy(name)
+    if name not in tables:
+        raise ConfigError(f"There is no {name} among the frames that were given: {', '.join(tables)}.")
+    return tables[name].lazy()
 
 
 class Frames(Mapping[str, pl.DataFrame]):

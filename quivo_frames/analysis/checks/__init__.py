@@ -1,1 +1,1 @@
-"""The audit: one small function a check."""
+"""The audit: one small function per check."""

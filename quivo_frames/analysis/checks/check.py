@@ -1,8 +1,8 @@
-"""What a check is: a small function that says which rows break one rule, with its definition as its docstring."""
+"""A check: a small function that finds the rows that break one rule; its docstring is its definition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,12 +22,15 @@ class Severity(StrEnum):
 
 
 CheckFunction = Callable[[OrderView, Limits], pl.LazyFrame]
-"""Books and limits -> what `told` makes of the rows that break the rule."""
+"""Takes the tables and the thresholds, and returns `report_rows` of the rows that break the rule."""
+
+Values = Mapping[str, str | pl.Expr] | Sequence[str]
+"""Values by the name that evidence gives them; names of columns stand for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule: its name, how much it matters, the table whose rows break it, and where it comes from."""
+    """One rule: its name, its severity, the table whose rows break it, and the standard that it follows."""
 
     name: str
     severity: Severity
@@ -37,21 +40,21 @@ class Check:
 
     @property
     def title(self) -> str:
-        """What it finds, in a sentence."""
+        """What the check finds, in one sentence."""
         return parse_docstring(self.function).title
 
     @property
     def definition(self) -> str:
-        """How exactly it is defined."""
+        """The exact definition."""
         return parse_docstring(self.function).text
 
     @property
     def limits(self) -> str:
-        """What it cannot see."""
+        """What the check cannot see."""
         return parse_docstring(self.function).limits
 
     def find_violations(self, view: OrderView, limits: Limits) -> pl.LazyFrame:
-        """The rows that break the rule, as findings (with the column `personal` beside)."""
+        """The rows that break the rule: the columns of findings, and `personal`, the evidence with personal values."""
         return self.function(view, limits).with_columns(
             check=pl.lit(self.name), severity=pl.lit(str(self.severity)), reference=pl.lit(self.reference),
             table=pl.coalesce("table", pl.lit(self.table)),
@@ -59,46 +62,57 @@ class Check:
 
 
 def define_check(severity: Severity, table: str, reference: str) -> Callable[[CheckFunction], Check]:
-    """Makes a check of a function; its docstring: what is found, the definition, and `Limits:` what it cannot see."""
-    return lambda run: Check(run.__name__, severity, table, reference, run)
+    """Decorates a check function.
+
+    Its name is the name of the check. Its docstring has a title, the definition, and a paragraph `Limits:` about what
+    the check cannot see.
+    """
+    return lambda function: Check(function.__name__, severity, table, reference, function)
 
 
 def report_rows(
     rows: pl.LazyFrame, key: str, message: str, *words: str | pl.Expr,
-    evidence: dict[str, str | pl.Expr] | None = None, personal: dict[str, str | pl.Expr] | None = None,
-    table: str | None = None,
+    evidence: Values = (), personal: Values = (), table: str | None = None,
 ) -> pl.LazyFrame:  # fmt: skip
-    """The rows as findings: `key` names their key column, `{}` in the message stand for the words, in their order.
+    """The rows as findings: `key` names their key column, and each `{}` of the message stands for one of the words.
 
-    `evidence` are the values that were compared, by name; `personal` those that are shown only when they are asked for.
-    `table` is that of the rows, if it is not the check's own.
+    `evidence` holds the values that were compared. Those of `personal` are shown only to users who ask for them.
+    `table` is the table of the rows, if it is not that of the check.
     """
     return rows.select(
         "order_id",
         row_key=pl.col(key).cast(pl.String),
         message=pl.format(f"Order {{}}: {message}", "order_id", *map(value_text, words)),
-        evidence=_format_evidence(evidence or {}),
-        personal=_format_evidence(personal or {}),
+        evidence=_format_evidence(evidence),
+        personal=_format_evidence(personal),
         table=pl.lit(table, pl.String),
     )
 
 
-def _format_evidence(values: dict[str, str | pl.Expr]) -> pl.Expr:
-    if not values:
-        return pl.lit(None, pl.String)
-    return pl.concat_str(
-        [pl.format(f"{name}={{}}", value_text(value)) for name, value in values.items()], separator=", "
-    )
+def _format_evidence(values: Values) -> pl.Expr:
+    """The values as text, such as `ordered=3, shipped=2`; null if there are none."""
+    named = values if isinstance(values, Mapping) else {name: name for name in values}
+    texts = [pl.format(f"{name}={{}}", value_text(value)) for name, value in named.items()]
+    return pl.concat_str(texts, separator=", ") if texts else pl.lit(None, pl.String)
+
+
+def _as_expression(value: str | pl.Expr) -> pl.Expr:
+    return pl.col(value) if isinstance(value, str) else value
 
 
 def value_text(value: str | pl.Expr) -> pl.Expr:
     """A value (a column by name) as text; "?" where it is not known."""
-    return (pl.col(value) if isinstance(value, str) else value).cast(pl.String).fill_null("?")
+    return _as_expression(value).cast(pl.String).fill_null("?")
 
 
 def instant_text(value: str | pl.Expr) -> pl.Expr:
     """An instant as text, to the minute: 2026-06-01 12:00 UTC."""
-    return (pl.col(value) if isinstance(value, str) else value).dt.strftime("%Y-%m-%d %H:%M UTC")
+    return _as_expression(value).dt.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def instant_texts(*columns: str) -> dict[str, str | pl.Expr]:
+    """Columns of instants as evidence."""
+    return {column: instant_text(column) for column in columns}
 
 
 def amount_text(value: str | pl.Expr) -> pl.Expr:
@@ -107,17 +121,21 @@ def amount_text(value: str | pl.Expr) -> pl.Expr:
     return pl.when(text.str.contains(r"\.\d*0+$")).then(text.str.replace(r"\.?0+$", "")).otherwise(text)
 
 
+def amount_texts(*columns: str) -> dict[str, str | pl.Expr]:
+    """Columns of money or measures as evidence."""
+    return {column: amount_text(column) for column in columns}
+
+
 def days_text(value: pl.Expr) -> pl.Expr:
     """A duration as text, in days to one decimal."""
     return (value.dt.total_minutes() / 1440).round(1).cast(pl.String)
 
 
 def local_day(value: str | pl.Expr, limits: Limits) -> pl.Expr:
-    """The day of an instant in the zone in which the days of the orders are meant."""
-    instant = pl.col(value) if isinstance(value, str) else value
-    return instant.dt.convert_time_zone(limits.time_zone).dt.date()
+    """The day of an instant in `time_zone`, in which the days of the orders are meant."""
+    return _as_expression(value).dt.convert_time_zone(limits.time_zone).dt.date()
 
 
 def with_milestones(rows: pl.LazyFrame, view: OrderView, *columns: str) -> pl.LazyFrame:
-    """The rows, with these columns of their order's milestones beside."""
+    """The rows, each with these milestones of its order."""
     return rows.join(view.milestones.select("order_id", *columns), on="order_id", how="left")

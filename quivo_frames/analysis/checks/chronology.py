@@ -1,4 +1,4 @@
-"""Checks of chronology: what came after what, and what did not come although it was time."""
+"""Checks of chronology: events in the wrong order, and events that are overdue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from quivo_frames.analysis.checks.check import (
     days_text,
     define_check,
     instant_text,
+    instant_texts,
     report_rows,
     with_milestones,
 )
@@ -28,13 +29,13 @@ _PAST_EVENTS = {
     "fulfillment_orders": ("fulfillment_order_created",),
     "shipments": ("ship_date", "delivery_date", "pod_date"),
 }
-"""Instants that tell of what has happened; others may be plans."""
+"""Columns with instants of what has happened; others may be plans."""
 
 
 def _report_too_early(
     rows: pl.LazyFrame, key: str, event: str, before: str, message: str, limits: Limits
 ) -> pl.LazyFrame:
-    """The rows with an event earlier than what it follows, by more than clocks differ; `{}` are the two instants."""
+    """Reports rows whose event is earlier than the one it should follow; `{}` are the two instants."""
     early = rows.filter(pl.col(before) - pl.col(event) > timedelta(minutes=limits.clock_minutes))
     return report_rows(
         early,
@@ -47,7 +48,7 @@ def _report_too_early(
 
 
 def _with_planning_time(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
-    """Shipments, with when their fulfillment order was created."""
+    """Shipments, each with when its fulfillment order was created."""
     plans = view["fulfillment_orders"].select("fulfillment_order_key", "fulfillment_order_created")
     return rows.join(plans, on="fulfillment_order_key", how="left")
 
@@ -74,8 +75,9 @@ def planned_before_exported(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: what an export is, is not documented; an order that is exported once more looks the same.
     """
     return _report_too_early(
-        with_milestones(view["fulfillment_orders"], view, "exported_at"), "fulfillment_order_key", "fulfillment_order_created",
-        "exported_at", "its fulfillment order was created at {}, but the order exported only at {}.", limits,
+        with_milestones(view["fulfillment_orders"], view, "exported_at"), "fulfillment_order_key",
+        "fulfillment_order_created", "exported_at",
+        "its fulfillment order was created at {}, but the order exported only at {}.", limits,
     )  # fmt: skip
 
 
@@ -102,8 +104,8 @@ def picked_up_before_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: reversed shipments are left out; whether the carrier came then, or was only to come, is not documented.
     """
     return _report_too_early(
-        _with_planning_time(view.valid_shipments, view), "shipment_key", "carrier_pick_up_date", "fulfillment_order_created",
-        "picked up at {}, but its fulfillment order was created only at {}.", limits,
+        _with_planning_time(view.valid_shipments, view), "shipment_key", "carrier_pick_up_date",
+        "fulfillment_order_created", "picked up at {}, but its fulfillment order was created only at {}.", limits,
     )  # fmt: skip
 
 
@@ -150,7 +152,7 @@ def pod_before_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
 
 def _departure_times(view: OrderView) -> pl.LazyFrame:
-    """Orders, with when their first and last shipment left; null while that of one shipment is not known."""
+    """Orders, each with when its first and its last shipment left; null if one of its shipments has no date."""
     left = pl.col("ship_date")
     known = left.null_count() == 0
     departures = view.valid_shipments.group_by("order_id").agg(
@@ -203,7 +205,7 @@ def _report_future_instants(rows: pl.LazyFrame, table: str, limits: Limits) -> p
     return report_rows(
         rows.filter(pl.any_horizontal(*ahead.values())), primary_key_of(table), "{}: later than {}, when it was known.",
         pl.concat_str(which, separator=", ", ignore_nulls=True), instant_text("known_at"),
-        evidence={name: instant_text(name) for name in (*ahead, "known_at")}, table=table,
+        evidence=instant_texts(*ahead, "known_at"), table=table,
     )  # fmt: skip
 
 
@@ -213,7 +215,7 @@ def shipped_though_cancelled(view: OrderView, limits: Limits) -> pl.LazyFrame:  
 
     It is `cancelled` and has shipments with a `ship_date` that are not reversed.
 
-    Limits: when it was cancelled is not told, so goods that left before look the same.
+    Limits: the API does not say when it was cancelled, so goods that left before look the same.
     """
     shipped = view.valid_shipments.group_by("fulfillment_order_key").agg(
         shipments=pl.col("ship_date").count(), ship_date=pl.col("ship_date").min()
@@ -232,14 +234,14 @@ def shipped_after_cancel_request(view: OrderView, limits: Limits) -> pl.LazyFram
 
     `ship_date` is later than the order's `cancel_requested_at` by more than `clock_minutes`; it is not reversed.
 
-    Limits: whether the request was accepted is not told; it may have been too late.
+    Limits: the API does not say whether the request was accepted; it may have been too late.
     """
     rows = with_milestones(view.valid_shipments, view, "cancel_requested_at")
     after = pl.col("ship_date") - pl.col("cancel_requested_at") > timedelta(minutes=limits.clock_minutes)
     return report_rows(
         rows.filter(after), "shipment_key", "shipped at {}, although it was to be cancelled since {}.",
         instant_text("ship_date"), instant_text("cancel_requested_at"),
-        evidence={"ship_date": instant_text("ship_date"), "cancel_requested_at": instant_text("cancel_requested_at")},
+        evidence=instant_texts("ship_date", "cancel_requested_at"),
     )  # fmt: skip
 
 
@@ -276,7 +278,7 @@ def not_completed(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return report_rows(
         _departure_times(view).filter(waited > timedelta(days=limits.complete_days), open_), "order_id",
         "last shipped {} days before {}, and not completed.", days_text(waited), instant_text("known_at"),
-        evidence={"last_ship_date": instant_text("last_ship_date"), "known_at": instant_text("known_at")},
+        evidence=instant_texts("last_ship_date", "known_at"),
     )  # fmt: skip
 
 
@@ -294,5 +296,5 @@ def not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return report_rows(
         view.milestones.filter(waited > timedelta(days=limits.ship_days), waiting), "order_id",
         "placed {} days before {}, and nothing was shipped.", days_text(waited), instant_text("known_at"),
-        evidence={"placed": instant_text("placed"), "known_at": instant_text("known_at"), "shipments": "shipments"},
+        evidence={**instant_texts("placed", "known_at"), "shipments": "shipments"},
     )  # fmt: skip

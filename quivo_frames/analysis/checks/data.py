@@ -1,4 +1,4 @@
-"""Checks of what the data says about itself: errors that Quivo attached, codes, personal data that should be gone."""
+"""Checks of the data itself: errors that Quivo attached, codes, weights, personal data that should be gone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount_text, define_check, report_rows
+from quivo_frames.analysis.checks.check import Severity, amount_text, amount_texts, define_check, report_rows
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.order import Privacy
@@ -23,7 +23,7 @@ def order_error(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG00
     """
     return report_rows(
         view["order_errors"], "order_error_key", "Quivo reports an error, code {}.", "error_code",
-        evidence={"error_code": "error_code"}, personal={"error_message": "error_message"},
+        evidence=("error_code",), personal=("error_message",),
     )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def order_error(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG00
 def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The country of an address is no country code.
 
-    Delivery and invoice address; upper and lower case count as the same; `countries` names codes that are fine as well.
+    Delivery and invoice address; upper and lower case count as the same; `countries` names more codes to accept.
 
     Limits: that Quivo means ISO 3166-1 alpha-2 is inferred from how orders are created, not documented.
     """
@@ -43,8 +43,8 @@ def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
 def unknown_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A currency is no currency code.
 
-    Of the order and of cash on delivery; upper and lower case count as the same; `currencies` names codes that are fine
-    as well.
+    Of the order and of cash on delivery; upper and lower case count as the same; `currencies` names more codes to
+    accept.
 
     Limits: that Quivo means ISO 4217 is inferred, not documented. Currencies of the past are unknown.
     """
@@ -57,7 +57,7 @@ def _report_unknown_codes(view: OrderView, known: list[str], what: str, names: l
     wrong = pl.coalesce(pl.when(is_strange).then(name) for is_strange, name in zip(strange, names, strict=True))
     return report_rows(
         view["orders"].filter(pl.any_horizontal(strange)), "order_id", f"{{}} is no code of a {what}.", wrong,
-        evidence={name: name for name in names},
+        evidence=names,
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def weight_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     They differ by more than `weight_share` of the larger one.
 
-    Limits: a line of which the weight of one piece or of all is 0 is left out: nobody weighed it.
+    Limits: a line of which the weight of one piece or of all is 0 is left out, as not weighed.
     """
     weighed = pl.col("quantity") * pl.col("unit_weight")
     larger = pl.max_horizontal(weighed, "total_weight")
@@ -91,7 +91,7 @@ def weight_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
         view["order_positions"].filter(known, off), "order_position_key",
         "{} pieces of {} weigh {} each, but {} together.", "quantity", "sku", amount_text("unit_weight"),
         amount_text("total_weight"),
-        evidence={"quantity": "quantity", "unit_weight": amount_text("unit_weight"), "total_weight": amount_text("total_weight")},
+        evidence={"quantity": "quantity", **amount_texts("unit_weight", "total_weight")},
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def personal_data_left(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa
     addresses is not masked: it has a letter, or a digit but 0.
 
     Limits: companies, comments, instructions and free-form attributes may hold personal data as well, but need not. A
-    mask of letters, such as "removed", is told.
+    mask of letters, such as "removed", is reported.
     """
     left = [
         pl.col(name).cast(pl.String).str.contains(r"[\p{L}1-9]").fill_null(value=False) for name in _person_columns()

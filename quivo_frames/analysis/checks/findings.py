@@ -1,4 +1,4 @@
-"""Noun: the findings of an audit, a frame with a face."""
+"""The findings of an audit: a polars frame that shows a summary by check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quivo_frames.storage.frame_file import write_frame_file
 
 
 class Finding(NamedTuple):
-    """Something that is, or may be, wrong in one row: one row of the findings."""
+    """One row of the findings: something that is, or may be, wrong in one row of the tables."""
 
     check: Annotated[str, "The check that found it."]
     severity: Annotated[str, "error: it went wrong; warning: it may have; info: worth knowing."]
@@ -33,9 +33,10 @@ FINDINGS = table_of_named_tuple("findings", "thing that an audit found in a row"
 
 
 class Findings(pl.DataFrame):
-    """The findings of an audit: a polars frame, worst first, that shows itself by check.
+    """The findings of an audit: a polars frame, worst first, that prints as a summary by check.
 
-    Columns: check, severity, order_id, row_key, table, message, evidence, reference. `as_of` is when it was asked.
+    Columns: check, severity, order_id, row_key, table, message, evidence, reference. `as_of` is the instant for which
+    the orders were audited.
     """
 
     as_of: datetime | None = None
@@ -43,7 +44,7 @@ class Findings(pl.DataFrame):
     """Whether personal values are among the evidence."""
 
     def by_check(self) -> pl.DataFrame:
-        """One row a check, worst first: severity, check, findings, orders, and the message of one finding."""
+        """One row per check, worst first: severity, check, findings, orders, and the message of one finding."""
         counted = self.group_by("severity", "check", maintain_order=True).agg(
             findings=pl.len(), orders=pl.col("order_id").n_unique(), example=pl.col("message").first()
         )
@@ -55,21 +56,21 @@ class Findings(pl.DataFrame):
         return {severity: found.get(str(severity), 0) for severity in Severity}
 
     def filter(self, *predicates: Any, **constraints: Any) -> Findings:
-        """As of any frame; findings that are filtered are findings."""
+        """Filters as any frame does, and returns `Findings`."""
         found = Findings(super().filter(*predicates, **constraints))
         found.as_of, found.personal = self.as_of, self.personal
         return found
 
     def write(self, file: str | os.PathLike[str]) -> None:
-        """Writes all findings to a .parquet, .csv or .ndjson file, for its owner alone if personal values are in it.
+        """Writes all findings to a .parquet, .csv or .ndjson file, for its owner alone if it has personal values.
 
         Raises:
-            ConfigError: the name ends otherwise, or the disk refuses.
+            ConfigError: the name has another ending, or the file cannot be written.
         """
         write_frame_file(self, file, "findings", personal=self.personal)
 
     def facts(self) -> dict[str, Any]:
-        """The same in numbers, for programs: as_of, findings, orders, how many of each severity, and of each check."""
+        """The summary for programs: as_of, the number of findings and of orders, and findings by severity and check."""
         counts = {str(severity): count for severity, count in self.counts().items()}
         return {
             "as_of": None if self.as_of is None else self.as_of.isoformat(),
@@ -110,7 +111,7 @@ def _severity_rank() -> pl.Expr:
 
 
 def sort_findings(found: pl.DataFrame, as_of: datetime, *, personal: bool) -> Findings:
-    """What all checks found, worst first, then by check and order; personal values are in the evidence or gone."""
+    """All findings, worst first, then by check and order; personal values join the evidence, or are left out."""
     if personal:
         found = found.with_columns(evidence=pl.concat_str("evidence", "personal", separator=", ", ignore_nulls=True))
     ordered = found.sort(_severity_rank(), "check", "order_id", "row_key", maintain_order=True)

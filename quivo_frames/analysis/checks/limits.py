@@ -15,33 +15,39 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone as existing_time_zone
 
 _HIGHEST_LIMIT = 100_000
-"""The highest threshold: in days, longer ago than any order."""
+"""The highest threshold; in days, longer ago than any order."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far is too far, for the checks of an audit. The defaults are ours: neither Quivo nor a standard sets them."""
+    """The thresholds of the checks. The defaults are ours: neither Quivo nor a standard sets them."""
 
     time_zone: Annotated[str, "Zone in which the days of the orders are meant, such as Europe/Vienna."] = "UTC"
-    clock_minutes: Annotated[float, "Instants may be out of order by so much: clocks differ."] = 15
-    future_hours: Annotated[float, "An instant may lie so far ahead."] = 24
-    late_hours: Annotated[float, "Late or early is what misses a promise by more than this."] = 0
-    ship_days: Annotated[float, "An order is to be shipped so long after it was placed."] = 7
-    settled_days: Annotated[float, "So long after an order's last shipment nothing more is on its way."] = SETTLED_DAYS
-    complete_days: Annotated[float, "An order is to be completed so long after its last shipment."] = 14
-    pod_share: Annotated[float, "Proof is expected of a carrier that proves so large a share of its deliveries."] = 0.5
-    pod_days: Annotated[float, "Delivery is to be proven so long after it."] = 7
-    expiry_days: Annotated[float, "A lot that expires so soon after shipping is worth a warning."] = 30
+    clock_minutes: Annotated[float, "Instants may be out of order by this much, because clocks differ."] = 15
+    future_hours: Annotated[float, "An instant may lie this far in the future."] = 24
+    late_hours: Annotated[float, "What misses a promise by more than this is late, or early."] = 0
+    ship_days: Annotated[float, "An order should be shipped this long after it was placed."] = 7
+    settled_days: Annotated[float, "This long after an order's last shipment, nothing more is on its way."] = (
+        SETTLED_DAYS
+    )
+    complete_days: Annotated[float, "An order should be completed this long after its last shipment."] = 14
+    pod_share: Annotated[float, "Proof is expected of carriers that prove at least this share of their deliveries."] = (
+        0.5
+    )
+    pod_days: Annotated[float, "A delivery should be proven within this time."] = 7
+    expiry_days: Annotated[float, "A lot that expires within this time after shipping is worth a warning."] = 30
     weight_share: Annotated[
-        float, "Weights that should be the same may differ by this share: a shipment is no lighter than its lines."
+        float, "Weights that should be equal may differ by this share; a shipment may be lighter than its lines by it."
     ] = 0.05
-    weight_factor: Annotated[float, "A shipment may be so many times as heavy as its lines, beside its packaging."] = 3
-    weight_packaging: Annotated[float, "Packaging may weigh so much, in the unit of the weights."] = 5
-    money: Annotated[float, "Amounts may differ by so much a piece: unit prices are rounded."] = 0.005
-    countries: Annotated[tuple[str, ...], "Country codes that are fine although ISO 3166-1 lacks them."] = ("XK",)
-    currencies: Annotated[tuple[str, ...], "Currency codes that are fine although ISO 4217 lacks them."] = ()
+    weight_factor: Annotated[
+        float, "A shipment may be this many times as heavy as its lines, apart from packaging."
+    ] = 3
+    weight_packaging: Annotated[float, "Packaging may weigh this much, in the unit of the weights."] = 5
+    money: Annotated[float, "Amounts may differ by this much per piece, because unit prices are rounded."] = 0.005
+    countries: Annotated[tuple[str, ...], "Country codes to accept although ISO 3166-1 lacks them."] = ("XK",)
+    currencies: Annotated[tuple[str, ...], "Currency codes to accept although ISO 4217 lacks them."] = ()
 
     def __post_init__(self) -> None:
-        """Refuses what no check can reckon with, before one does."""
+        """Refuses values that no check can work with."""
         existing_time_zone(self.time_zone)
         for name, value in msgspec.structs.asdict(self).items():
             if isinstance(value, int | float) and not 0 <= value <= _HIGHEST_LIMIT:
@@ -49,7 +55,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class LimitDescription(NamedTuple):
-    """One threshold, described."""
+    """A threshold, its default, and a sentence about it."""
 
     name: str
     default: Any
@@ -57,17 +63,17 @@ class LimitDescription(NamedTuple):
 
 
 def describe_limits() -> list[LimitDescription]:
-    """All thresholds, in order."""
+    """All thresholds, in the order of their definition."""
     hints = typing.get_type_hints(Limits, include_extras=True)
     plain = Limits()
     return [LimitDescription(name, getattr(plain, name), hint.__metadata__[0]) for name, hint in hints.items()]
 
 
 def read_limits(file: str | os.PathLike[str]) -> Limits:
-    """The thresholds of a TOML file, the defaults where it says nothing.
+    """The thresholds of a TOML file, with the defaults for those that it does not set.
 
     Raises:
-        ConfigError: there is no such file, or it is not TOML, or has a threshold that nobody knows or of a wrong type.
+        ConfigError: the file does not exist or is not TOML, or a threshold is unknown or of a wrong type.
     """
     try:
         return msgspec.convert(tomllib.loads(Path(file).read_text(encoding="utf-8")), Limits)

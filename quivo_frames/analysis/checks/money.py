@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount_text, define_check, report_rows
+from quivo_frames.analysis.checks.check import Severity, amount_text, amount_texts, define_check, report_rows
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import OrderView
 
@@ -75,8 +75,9 @@ def cash_without_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:  # n
         pl.col("cash_on_delivery_amount") > 0, pl.col("cash_on_delivery_currency").is_null()
     )  # fmt: skip
     return report_rows(
-        orders, "order_id", "{} are to be collected on delivery, in no currency.", amount_text("cash_on_delivery_amount"),
-        evidence={"cash_on_delivery_amount": amount_text("cash_on_delivery_amount"), "currency": "currency"},
+        orders, "order_id", "{} are to be collected on delivery, in no currency.",
+        amount_text("cash_on_delivery_amount"),
+        evidence={**amount_texts("cash_on_delivery_amount"), "currency": "currency"},
     )  # fmt: skip
 
 
@@ -93,5 +94,5 @@ def mixed_currencies(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: 
     orders = view["orders"].filter(own != cash, pl.col("cash_on_delivery_amount") > 0)
     return report_rows(
         orders, "order_id", "it is priced in {}, but cash is collected in {}.", *names,
-        evidence={name: name for name in names},
+        evidence=names,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount_text, define_check, report_rows, with_milestones
+from quivo_frames.analysis.checks.check import Severity, Values, amount_text, define_check, report_rows, with_milestones
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.checks.quantities import orders_wholly_packed, orders_with_reversals
 from quivo_frames.analysis.milestones import OrderView, is_settled
@@ -22,9 +22,10 @@ _SSCC_TABLES = {
 
 
 def gs1_check_digit(number: pl.Expr) -> pl.Expr:
-    """The check digit of a GS1 number (SSCC, GTIN, GLN) that is given without it, as whole number.
+    """The check digit of a GS1 number (SSCC, GTIN, GLN) that is given without it, as an integer.
 
-    From the right, its digits are multiplied by 3 and 1 in turn; the check digit is what their sum lacks to a ten.
+    From the right, its digits are multiplied by 3 and 1 in turn; the check digit completes their sum to a multiple of
+    ten.
     """
     digits = [number // 10**place % 10 for place in range(17)]
     total = pl.sum_horizontal(digit * (1 if place % 2 else 3) for place, digit in enumerate(digits))
@@ -37,17 +38,15 @@ def has_18_digits(sscc: pl.Expr) -> pl.Expr:
 
 
 def _all_ssccs(view: OrderView) -> pl.LazyFrame:
-    """Every SSCC, and where it stands: order_id, sscc, bearer, key."""
+    """Every SSCC with its place. Columns: order_id, sscc, bearer (the table), key (of the row)."""
     return pl.concat(
         view[bearer].select("order_id", "sscc", bearer=pl.lit(bearer), key=key).drop_nulls("sscc")
         for bearer, key in _SSCC_TABLES.items()
     )
 
 
-def _report_each_sscc_once(
-    rows: pl.LazyFrame, message: str, *words: str, evidence: dict[str, str | pl.Expr]
-) -> pl.LazyFrame:
-    """The findings about SSCCs, each once an order: at its unit, else at the shipment, else at a content line."""
+def _report_each_sscc_once(rows: pl.LazyFrame, message: str, *words: str, evidence: Values) -> pl.LazyFrame:
+    """Reports each SSCC once per order: at its unit, else at the shipment, else at a content line."""
     once = rows.unique(["order_id", "sscc"], keep="first", maintain_order=True)
     return pl.concat(
         report_rows(once.filter(pl.col("bearer") == bearer), "key", message, *words, evidence=evidence, table=bearer)
@@ -59,15 +58,15 @@ def _report_each_sscc_once(
 def sscc_malformed(view: OrderView, _: Limits) -> pl.LazyFrame:
     """An SSCC does not consist of exactly 18 digits.
 
-    The SSCCs of handling units, their content lines and shipments are looked at; one that stands at several places of
-    an order is told once.
+    The SSCCs of handling units, their content lines and shipments are looked at; one that stands in several places of
+    an order is reported once.
 
     Limits: an SSCC written with its application identifier, (00), or with spaces counts as malformed, although its
     number may be right.
     """
     return _report_each_sscc_once(
         _all_ssccs(view).filter(~has_18_digits(pl.col("sscc"))), "the SSCC {} does not have exactly 18 digits.", "sscc",
-        evidence={"sscc": "sscc"},
+        evidence=("sscc",),
     )  # fmt: skip
 
 
@@ -76,7 +75,7 @@ def sscc_check_digit(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The last digit of an SSCC is not the check digit of the others.
 
     Of the 17 other digits every second one, from the first, is taken three times; with the check digit all of them
-    add up to a multiple of ten. One that stands at several places of an order is told once.
+    add up to a multiple of ten. One that stands in several places of an order is reported once.
 
     Limits: one wrong digit is always noticed, of two neighbours that changed places not all.
     """
@@ -93,7 +92,7 @@ def sscc_check_digit(view: OrderView, _: Limits) -> pl.LazyFrame:
 def sscc_twice(view: OrderView, _: Limits) -> pl.LazyFrame:
     """Several handling units of one order bear the same SSCC.
 
-    It is told once, at the last of them.
+    It is reported once, at the last of them.
 
     Limits: a unit that is listed twice, as if it were two, looks the same.
     """
@@ -101,7 +100,7 @@ def sscc_twice(view: OrderView, _: Limits) -> pl.LazyFrame:
     same = units.agg(pl.len().alias("units"), pl.col("handling_unit_key").last()).filter(pl.col("units") > 1)
     return report_rows(
         same, "handling_unit_key", "{} handling units bear the SSCC {}.", "units", "sscc",
-        evidence={"sscc": "sscc", "units": "units"},
+        evidence=("sscc", "units"),
     )  # fmt: skip
 
 
@@ -109,7 +108,7 @@ def sscc_twice(view: OrderView, _: Limits) -> pl.LazyFrame:
 def sscc_on_two_orders(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The same SSCC stands in several orders.
 
-    The SSCCs of handling units and shipments are looked at; it is told once, in the order of the highest number.
+    The SSCCs of handling units and shipments are looked at; it is reported once, in the order with the highest id.
 
     Limits: a pallet that carries goods of several orders rightly does so.
     """
@@ -128,7 +127,7 @@ def sscc_on_two_orders(view: OrderView, _: Limits) -> pl.LazyFrame:
 def sscc_disagrees(view: OrderView, _: Limits) -> pl.LazyFrame:
     """A content line names another SSCC than the handling unit that it is in.
 
-    Nor is it the SSCC of the unit around that one, or of the outermost. It is told once a unit and SSCC.
+    Nor is it the SSCC of the unit around that one, or of the outermost. It is reported once per unit and SSCC.
 
     Limits: silent where the line or its unit has no SSCC.
     """
@@ -146,7 +145,7 @@ def sscc_disagrees(view: OrderView, _: Limits) -> pl.LazyFrame:
     return report_rows(
         lines.filter(others).unique(["handling_unit_key", "sscc"], keep="first", maintain_order=True),
         "handling_position_key", "a content line names the SSCC {}, its handling unit bears {}.", "sscc", "unit_sscc",
-        evidence={"sscc": "sscc", "unit_sscc": "unit_sscc"},
+        evidence=("sscc", "unit_sscc"),
     )  # fmt: skip
 
 
@@ -156,14 +155,14 @@ def empty_unit(view: OrderView, _: Limits) -> pl.LazyFrame:
 
     Other units of the order list what they hold.
 
-    Limits: a unit whose content is not told looks empty.
+    Limits: a unit whose content the API leaves out looks empty.
     """
     units, content = view["handling_units"], view["handling_positions"]
     inner = units.select(handling_unit_key="parent_handling_unit_key")
     empty = units.join(content, on="handling_unit_key", how="anti").join(inner, on="handling_unit_key", how="anti")
     return report_rows(
         empty.join(content, on="order_id", how="semi"), "handling_unit_key",
-        "a handling unit ({}, SSCC {}) is empty.", "type", "sscc", evidence={"type": "type", "sscc": "sscc"},
+        "a handling unit ({}, SSCC {}) is empty.", "type", "sscc", evidence=("type", "sscc"),
     )  # fmt: skip
 
 
@@ -173,7 +172,7 @@ def unpacked_line(view: OrderView, _: Limits) -> pl.LazyFrame:
 
     Each shipment bears the SSCC of a handling unit of the order, or the order has one shipment and handling units.
 
-    Limits: orders whose shipments cannot be told to be packed in units are left out, and lines whose packed or shipped
+    Limits: orders whose shipments are not known to be packed in units are left out, and lines whose packed or shipped
     quantity is not known.
     """
     unpacked = (pl.col("shipped") > 0) & (pl.col("packed") == 0) & pl.col("order_position_key").is_not_null()
@@ -182,7 +181,7 @@ def unpacked_line(view: OrderView, _: Limits) -> pl.LazyFrame:
         view.matched_lines.filter(unpacked).join(others, on="order_id", how="semi").join(
             orders_wholly_packed(view), on="order_id", how="semi"),
         "order_position_key", "{} was shipped (pieces: {}), but is in no handling unit.", "sku", "shipped",
-        evidence={"shipped": "shipped", "packed": "packed"},
+        evidence=("shipped", "packed"),
     )  # fmt: skip
 
 
@@ -204,17 +203,17 @@ def sscc_missing(view: OrderView, _: Limits) -> pl.LazyFrame:
     wanted = view["orders"].filter("sscc_label").join(count, on="order_id").join(borne, on="order_id", how="anti")
     return report_rows(
         wanted, "order_id", "SSCC labels are wanted, but what was shipped has no SSCC (shipments: {}).", "shipments",
-        evidence={"sscc_label": "sscc_label", "shipments": "shipments"},
+        evidence=("sscc_label", "shipments"),
     )  # fmt: skip
 
 
 def _declared_and_counted(view: OrderView, limits: Limits, declared: str) -> pl.LazyFrame:
-    """Orders of which nothing more is on its way: what their shipments declare, and their outermost units."""
+    """Settled orders with the number that their shipments declare and the numbers of their outermost units."""
     number, kind = pl.col(declared), pl.col("type")
     all_pallets = view["handling_units"].filter(kind == "PALLET").select("order_id")
     outer = view["handling_units"].filter(pl.col("depth") == 0).group_by("order_id").agg(
-        pallets=(kind == "PALLET").sum(), others=(kind != "PALLET").sum(), untold=kind.null_count()
-    ).filter(pl.col("untold") == 0)  # fmt: skip
+        pallets=(kind == "PALLET").sum(), others=(kind != "PALLET").sum(), without_type=kind.null_count()
+    ).filter(pl.col("without_type") == 0)  # fmt: skip
     told_by_all = view.valid_shipments.group_by("order_id").agg(
         pl.when(number.null_count() == 0).then(number.sum()).alias("declared")
     )
@@ -262,7 +261,7 @@ def parcels_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
 
 def _with_goods_weight(view: OrderView) -> pl.LazyFrame:
-    """The shipments with what the shipped pieces weigh, null where it is not known of all."""
+    """Shipments with the weight of their pieces; null if that of a piece is unknown."""
     weight = pl.col("unit_weight")
     of_sku = view["order_positions"].group_by("order_id", "sku").agg(
         pl.when((weight.min() == weight.max()) & (weight.min() > 0)).then(weight.max())
@@ -275,6 +274,11 @@ def _with_goods_weight(view: OrderView) -> pl.LazyFrame:
     return view.valid_shipments.join(goods, on="shipment_key")
 
 
+def _compared_weights() -> dict[str, pl.Expr]:
+    """The two weights of a shipment as texts, for message and evidence."""
+    return {"gross_weight": amount_text("gross_weight"), "weight_of_pieces": amount_text(pl.col("goods").round(3))}
+
+
 @define_check(Severity.WARNING, "shipments", _DECLARED)
 def too_light(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment weighs less than the pieces in it.
@@ -285,11 +289,11 @@ def too_light(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: shipments with a piece of unknown weight are left out, and reversed ones. The API states no unit of weight:
     both are taken to have the same.
     """
+    weights = _compared_weights()
     light = pl.col("gross_weight") < pl.col("goods") * (1 - limits.weight_share)
     return report_rows(
         _with_goods_weight(view).filter(light), "shipment_key", "a shipment weighs {}, the pieces in it {}.",
-        amount_text("gross_weight"), amount_text(pl.col("goods").round(3)),
-        evidence={"gross_weight": amount_text("gross_weight"), "weight_of_pieces": amount_text(pl.col("goods").round(3))},
+        *weights.values(), evidence=weights,
     )  # fmt: skip
 
 
@@ -303,9 +307,9 @@ def too_heavy(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: pallets are heavy: a light order on one may rightly be found. Shipments with a piece of unknown weight are
     left out, and reversed ones. The API states no unit of weight: both are taken to have the same.
     """
+    weights = _compared_weights()
     heavy = pl.col("gross_weight") > pl.col("goods") * limits.weight_factor + limits.weight_packaging
     return report_rows(
         _with_goods_weight(view).filter(heavy), "shipment_key", "a shipment weighs {}, the pieces in it {}.",
-        amount_text("gross_weight"), amount_text(pl.col("goods").round(3)),
-        evidence={"gross_weight": amount_text("gross_weight"), "weight_of_pieces": amount_text(pl.col("goods").round(3))},
+        *weights.values(), evidence=weights,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of quantities: what was ordered, planned, shipped and packed of a line (see `matching`)."""
+"""Checks of quantities: pieces of a line that were ordered, planned, shipped and packed (see `line_matching`)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,17 @@ _NAMES = ("position_identifier", "sku")
 _SKUS = ("warehouse_sku", "seller_sku")
 
 
-def lines_with_milestones(view: OrderView) -> pl.LazyFrame:
-    """The lines, with how far their order came."""
-    return with_milestones(
-        view.matched_lines,
-        view,
-        "completed_at",
-        "known_at",
-        "shipped_last",
-        "shipments",
-        "fulfillment_orders",
-        "called_off",
-    )
+def _settled_lines(view: OrderView, limits: Limits) -> pl.LazyFrame:
+    """The matched lines of orders of which nothing more is on its way, with the milestones that the checks ask for."""
+    names = ("completed_at", "known_at", "shipped_last", "shipments", "fulfillment_orders", "called_off")
+    return with_milestones(view.matched_lines, view, *names).filter(is_settled(limits.settled_days))
 
 
 def orders_wholly_packed(view: OrderView) -> pl.LazyFrame:
-    """The orders (order_id) whose handling units hold all that was shipped.
+    """The orders (order_id) whose handling units hold everything that was shipped.
 
-    The units do not say so. It is concluded where each shipment bears the SSCC of a unit, or there is but one shipment.
+    The API does not say so. It is concluded where each shipment bears the SSCC of a unit, or there is only one
+    shipment.
     """
     units = view["handling_units"].select("order_id", "sscc").unique()
     alone = view["shipments"].group_by("order_id").len().filter(pl.col("len") == 1)
@@ -45,12 +38,12 @@ def orders_wholly_packed(view: OrderView) -> pl.LazyFrame:
 
 
 def orders_with_reversals(view: OrderView) -> pl.LazyFrame:
-    """The orders (order_id) with a reversed shipment."""
+    """The ids of orders with a reversed shipment."""
     return view["shipments"].filter("reversed").select("order_id")
 
 
 def _orders_with_unclear_flag(view: OrderView, holders: str, flag: str) -> pl.LazyFrame:
-    """The orders with several holders, of which one does not say whether it counts."""
+    """The orders with several rows in a table, of which at least one leaves `flag` (reversed, cancelled) open."""
     each = view[holders].group_by("order_id").agg(pl.len(), unsaid=pl.col(flag).is_null().any())
     return each.filter(pl.col("unsaid"), pl.col("len") > 1)
 
@@ -65,9 +58,9 @@ def short_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """
     short = (pl.col("shipped") < pl.col("ordered")) & (pl.col("shipped") > 0)
     return report_rows(
-        lines_with_milestones(view).filter(short, is_settled(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+        _settled_lines(view, limits).filter(short, ~pl.col("called_off")), "order_position_key",
         "{} of {} pieces of {} were shipped.", "shipped", "ordered", "sku",
-        evidence={"ordered": "ordered", "shipped": "shipped"},
+        evidence=("ordered", "shipped"),
     )  # fmt: skip
 
 
@@ -82,9 +75,9 @@ def never_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """
     never = (pl.col("shipped") == 0) & (pl.col("ordered") > 0) & (pl.col("shipments") > 0)
     return report_rows(
-        lines_with_milestones(view).filter(never, is_settled(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+        _settled_lines(view, limits).filter(never, ~pl.col("called_off")), "order_position_key",
         "{} was never shipped (ordered: {}), while other lines were.", "sku", "ordered",
-        evidence={"ordered": "ordered", "shipped": "shipped"},
+        evidence=("ordered", "shipped"),
     )  # fmt: skip
 
 
@@ -92,7 +85,7 @@ def never_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
 def over_shipped(view: OrderView, _: Limits) -> pl.LazyFrame:
     """More pieces of an ordered line were shipped than ordered.
 
-    All shipments count that were not reversed. What nobody ordered is found by `not_ordered`.
+    All shipments that were not reversed count. `not_ordered` finds goods that were not ordered at all.
 
     Limits: lines whose ordered or shipped quantity is not known are left out, and orders of several shipments of which
     one does not say whether it was reversed.
@@ -104,7 +97,7 @@ def over_shipped(view: OrderView, _: Limits) -> pl.LazyFrame:
     return report_rows(
         certain.filter(over), "order_position_key",
         "more of {} was shipped than ordered: {} instead of {}.", "sku", "shipped", "ordered",
-        evidence={"ordered": "ordered", "shipped": "shipped"},
+        evidence=("ordered", "shipped"),
     )  # fmt: skip
 
 
@@ -112,7 +105,7 @@ def over_shipped(view: OrderView, _: Limits) -> pl.LazyFrame:
 def not_ordered(view: OrderView, _: Limits) -> pl.LazyFrame:
     """Something was shipped that no line of the order asks for, and no fulfillment order either.
 
-    It leads to no line by its identifier, its SKU, or another name that the plan has for a SKU.
+    It matches no line by its identifier, its SKU, or another name that the plan has for a SKU.
 
     Limits: what the warehouse was told to add is no finding. Orders that list no lines are left out, and those where
     it may be one of them, as a line or what was shipped has no SKU.
@@ -121,7 +114,7 @@ def not_ordered(view: OrderView, _: Limits) -> pl.LazyFrame:
     return report_rows(
         view.matched_lines.filter(stranger, pl.col("shipped") > 0), "shipment_position_key",
         "{} was shipped (pieces: {}), but the order does not ask for it.", "sku", "shipped",
-        evidence={"ordered": "ordered", "planned": "planned", "shipped": "shipped"},
+        evidence=("ordered", "planned", "shipped"),
     )  # fmt: skip
 
 
@@ -136,9 +129,9 @@ def short_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """
     short = (pl.col("planned") < pl.col("ordered")) & (pl.col("fulfillment_orders") > 0)
     return report_rows(
-        lines_with_milestones(view).filter(short, is_settled(limits.settled_days), ~pl.col("called_off")), "order_position_key",
+        _settled_lines(view, limits).filter(short, ~pl.col("called_off")), "order_position_key",
         "less of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
-        evidence={"ordered": "ordered", "planned": "planned"},
+        evidence=("ordered", "planned"),
     )  # fmt: skip
 
 
@@ -146,7 +139,7 @@ def short_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
 def over_planned(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The fulfillment orders ask for more pieces of a line than ordered.
 
-    All fulfillment orders count that were not cancelled.
+    All fulfillment orders that were not cancelled count.
 
     Limits: lines whose ordered or planned quantity is not known are left out, such as parts of a bundle that the order
     does not list; so are orders of several fulfillment orders of which one does not say whether it was cancelled.
@@ -158,7 +151,7 @@ def over_planned(view: OrderView, _: Limits) -> pl.LazyFrame:
     return report_rows(
         certain.filter(over), "order_position_key",
         "more of {} is in fulfillment orders than was ordered: {} instead of {}.", "sku", "planned", "ordered",
-        evidence={"ordered": "ordered", "planned": "planned"},
+        evidence=("ordered", "planned"),
     )  # fmt: skip
 
 
@@ -217,11 +210,11 @@ def packed_not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     so are lines whose packed or shipped quantity is not known.
     """
     more = (pl.col("packed") > pl.col("shipped")) & (pl.col("shipments") > 0)
-    lines = lines_with_milestones(view).filter(more, is_settled(limits.settled_days))
+    lines = _settled_lines(view, limits).filter(more)
     return report_rows(
         lines.join(orders_with_reversals(view), on="order_id", how="anti"), "handling_position_key",
         "more of {} was packed than shipped: {} against {}.", "sku", "packed", "shipped",
-        evidence={"packed": "packed", "shipped": "shipped"},
+        evidence=("packed", "shipped"),
     )  # fmt: skip
 
 
@@ -236,9 +229,9 @@ def shipped_not_packed(view: OrderView, _: Limits) -> pl.LazyFrame:
     """
     fewer = (pl.col("packed") > 0) & (pl.col("packed") < pl.col("shipped")) & pl.col("order_position_key").is_not_null()
     return report_rows(
-        view.matched_lines.filter(fewer).join(orders_wholly_packed(view), on="order_id", how="semi"), "order_position_key",
-        "more of {} was shipped than packed: {} against {}.", "sku", "shipped", "packed",
-        evidence={"shipped": "shipped", "packed": "packed"},
+        view.matched_lines.filter(fewer).join(orders_wholly_packed(view), on="order_id", how="semi"),
+        "order_position_key", "more of {} was shipped than packed: {} against {}.", "sku", "shipped", "packed",
+        evidence=("shipped", "packed"),
     )  # fmt: skip
 
 
@@ -279,7 +272,7 @@ def grouped_differs(view: OrderView, _: Limits) -> pl.LazyFrame:
         report_rows(
             differing.filter(pl.col("grouped_key").is_null() == (key == "listed_key")), key,
             "of {}, the grouped lines of a shipment have {}, its lines {}.", "sku", "grouped", "listed",
-            evidence={"grouped": "grouped", "listed": "listed", "lot": "lot"}, table=table,
+            evidence=("grouped", "listed", "lot"), table=table,
         )
         for table, key in (("grouped_positions", "grouped_key"), ("shipment_positions", "listed_key"))
     )  # fmt: skip

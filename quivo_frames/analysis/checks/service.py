@@ -1,4 +1,4 @@
-"""Checks of service: days and windows that were promised."""
+"""Checks of service: the days and windows that were promised to the customer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from quivo_frames.analysis.checks.check import (
     Severity,
     define_check,
     instant_text,
+    instant_texts,
     local_day,
     report_rows,
     with_milestones,
@@ -26,19 +27,19 @@ def _late_tolerance(limits: Limits) -> timedelta:
 
 
 def _is_late(instant: str, day: str, limits: Limits) -> pl.Expr:
-    """The instant less the tolerance is on a later day."""
+    """Whether an instant, less the tolerance, is on a later day than `day`."""
     return local_day(pl.col(instant) - _late_tolerance(limits), limits) > pl.col(day)
 
 
 def _is_early(instant: str, day: str, limits: Limits) -> pl.Expr:
-    """The instant and the tolerance are on an earlier day."""
+    """Whether an instant, plus the tolerance, is on an earlier day than `day`."""
     return local_day(pl.col(instant) + _late_tolerance(limits), limits) < pl.col(day)
 
 
 def _report_missed_days(
     rows: pl.LazyFrame, key: str, message: str, instant: str, day: str, limits: Limits
 ) -> pl.LazyFrame:
-    """The rows as findings about an instant and a day; `{}` are its own day and the other."""
+    """Reports rows whose instant misses a day; `{}` are the day of the instant and the promised day."""
     evidence: dict[str, str | pl.Expr] = {
         instant: instant_text(instant),
         day: day,
@@ -96,7 +97,7 @@ def later_than_expected(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return report_rows(
         view.valid_shipments.filter(late), "shipment_key", "delivered at {}, but expected at {}.",
         instant_text("delivery_date"), instant_text("expected_delivery_date"),
-        evidence={name: instant_text(name) for name in ("delivery_date", "expected_delivery_date")},
+        evidence=instant_texts("delivery_date", "expected_delivery_date"),
     )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def outside_window(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return report_rows(
         view.valid_shipments.filter(before | after), "shipment_key", "delivered at {}, {} at {}.",
         instant_text("delivery_date"), which, pl.when(before).then(instant_text(start)).otherwise(instant_text(end)),
-        evidence={name: instant_text(name) for name in ("delivery_date", start, end)},
+        evidence=instant_texts("delivery_date", start, end),
     )  # fmt: skip
 
 

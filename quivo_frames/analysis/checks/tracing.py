@@ -11,6 +11,7 @@ from quivo_frames.analysis.checks.check import (
     days_text,
     define_check,
     instant_text,
+    instant_texts,
     report_rows,
     with_milestones,
 )
@@ -24,7 +25,7 @@ _SERIALS = "Own rule: a serial number is one piece"
 
 
 def _shipments_without_number(view: OrderView) -> pl.LazyFrame:
-    """Shipments without any tracking number, with a tracking link, if they have one."""
+    """Shipments without any tracking number; `link` is a tracking link, if they have one."""
     numbers = view["tracking_numbers"].filter(pl.col("tracking_number").is_not_null())
     links = view["tracking_links"].group_by("shipment_key").agg(listed=pl.col("tracking_link").drop_nulls().first())
     alone = view.valid_shipments.filter(pl.col("tracking_number").is_null()).join(
@@ -37,8 +38,8 @@ def _shipments_without_number(view: OrderView) -> pl.LazyFrame:
 def tracking_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipment that should be tracked has no tracking number.
 
-    It has a `ship_date`, but neither a tracking number nor a tracking link, be it alone or in a list; neither is it
-    `is_untracked`, nor has its order `tracking_enabled` set to false.
+    It has a `ship_date`, but neither a tracking number nor a tracking link, neither alone nor in a list. It is not
+    `is_untracked`, and its order does not have `tracking_enabled` set to false.
 
     Limits: reversed shipments are left out; a number that stands at a handling unit alone is not looked at.
     """
@@ -48,7 +49,9 @@ def tracking_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: 
     return report_rows(
         rows.filter(pl.col("ship_date").is_not_null(), pl.col("link").is_null(), wanted), "shipment_key",
         "shipped at {} without a tracking number.", instant_text("ship_date"),
-        evidence={"ship_date": instant_text("ship_date"), "is_untracked": "is_untracked", "tracking_enabled": "tracking_enabled"},
+        evidence={
+            **instant_texts("ship_date"), "is_untracked": "is_untracked", "tracking_enabled": "tracking_enabled",
+        },
     )  # fmt: skip
 
 
@@ -71,8 +74,8 @@ def link_without_number(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noq
 def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Two shipments have one tracking number.
 
-    A number of the shipment, be it its `tracking_number` or one of the list, is also one of a shipment further up in
-    the tables; neither is reversed. Each shipment after the first is found.
+    A number of the shipment, its `tracking_number` or one of the list, is also one of a shipment further up in the
+    tables; neither is reversed. Each shipment after the first is found.
 
     Limits: shipments that travel in one parcel rightly share its number; carriers may use a number again after years.
     """
@@ -111,7 +114,7 @@ def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return report_rows(
         missing.filter(pl.col("provider").is_not_null()), "shipment_key",
         "delivered by {} {} days before {}, and not proven.", "provider", days_text(waited),
-        instant_text("known_at"), evidence={"delivery_date": instant_text("delivery_date"), "known_at": instant_text("known_at")},
+        instant_text("known_at"), evidence=instant_texts("delivery_date", "known_at"),
     )  # fmt: skip
 
 
@@ -124,13 +127,14 @@ def pod_without_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:  # no
     Limits: reversed shipments are left out; documents without `pod_date` say nothing here.
     """
     return report_rows(
-        view.valid_shipments.filter(pl.col("pod_date").is_not_null(), pl.col("delivery_date").is_null()), "shipment_key",
-        "delivery proven at {}, but it has no delivery date.", instant_text("pod_date"), evidence={"pod_date": instant_text("pod_date")},
+        view.valid_shipments.filter(pl.col("pod_date").is_not_null(), pl.col("delivery_date").is_null()),
+        "shipment_key", "delivery proven at {}, but it has no delivery date.", instant_text("pod_date"),
+        evidence=instant_texts("pod_date"),
     )  # fmt: skip
 
 
 def _expiring_lines(view: OrderView) -> pl.LazyFrame:
-    """Shipped lines of lots that expire, with when they left."""
+    """Shipped lines of lots that expire, each with when it left."""
     lots = view["shipment_positions"].filter(pl.col("expiration_date").is_not_null())
     return lots.join(view.valid_shipments.select("shipment_key", "ship_date"), on="shipment_key")
 
@@ -141,12 +145,12 @@ def expired_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noq
 
     The `expiration_date` of the shipped line is not later than the `ship_date` of its shipment.
 
-    Limits: reversed shipments are left out; a lot counts as expired from the instant that is told, mostly a midnight.
+    Limits: reversed shipments are left out; a lot counts as expired from the given instant, mostly a midnight.
     """
     return report_rows(
         _expiring_lines(view).filter(pl.col("expiration_date") <= pl.col("ship_date")), "shipment_position_key",
-        "{} was shipped at {}, but its lot had expired at {}.", "sku", instant_text("ship_date"), instant_text("expiration_date"),
-        evidence={"lot": "lot", "ship_date": instant_text("ship_date"), "expiration_date": instant_text("expiration_date")},
+        "{} was shipped at {}, but its lot had expired at {}.", "sku", instant_text("ship_date"),
+        instant_text("expiration_date"), evidence={"lot": "lot", **instant_texts("ship_date", "expiration_date")},
     )  # fmt: skip
 
 
@@ -164,7 +168,7 @@ def expiring_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return report_rows(
         _expiring_lines(view).filter(soon), "shipment_position_key",
         "{} was shipped at {}, {} days before its lot expires.", "sku", instant_text("ship_date"), days_text(left),
-        evidence={"lot": "lot", "ship_date": instant_text("ship_date"), "expiration_date": instant_text("expiration_date")},
+        evidence={"lot": "lot", **instant_texts("ship_date", "expiration_date")},
     )  # fmt: skip
 
 
@@ -207,5 +211,5 @@ def serials_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: AR
     )
     return report_rows(
         rows, "shipment_position_key", "{} pieces of {} were shipped with {} serial numbers.", "quantity", "sku",
-        "serials", evidence={"quantity": "quantity", "serials": "serials"},
+        "serials", evidence=("quantity", "serials"),
     )  # fmt: skip
