@@ -151,7 +151,7 @@ def planned_rows(read: ReadTable) -> pl.LazyFrame:
 def _rows_of_valid_holders(read: ReadTable, table: str, holder: str, gone: str) -> pl.LazyFrame:
     """The rows of a table whose fulfillment order is not cancelled, or whose shipment is not reversed."""
     key = f"{holder.removesuffix('s')}_key"
-    return read(table).join(read(holder).filter(gone).select(key), on=key, how="anti")
+    return read(table).join(read(holder).filter(gone).select(key), on=key, how="anti", maintain_order="left")
 
 
 def _ordered_rows(read: ReadTable) -> pl.LazyFrame:

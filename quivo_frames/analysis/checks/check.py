@@ -11,6 +11,7 @@ import polars as pl
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.definition import parse_docstring
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import format_columns
 
 
 class Severity(StrEnum):
@@ -82,7 +83,7 @@ def report_rows(
     return rows.select(
         "order_id",
         row_key=pl.col(key).cast(pl.String),
-        message=pl.format(f"Order {{}}: {message}", "order_id", *map(value_text, words)),
+        message=format_columns(f"Order {{}}: {message}", "order_id", *map(value_text, words)),
         evidence=_format_evidence(evidence),
         personal=_format_evidence(personal),
         table=pl.lit(table, pl.String),
@@ -92,7 +93,7 @@ def report_rows(
 def _format_evidence(values: Values) -> pl.Expr:
     """The values as text, such as `ordered=3, shipped=2`; null if there are none."""
     named = values if isinstance(values, Mapping) else {name: name for name in values}
-    texts = [pl.format(f"{name}={{}}", value_text(value)) for name, value in named.items()]
+    texts = [format_columns(f"{name}={{}}", value_text(value)) for name, value in named.items()]
     return pl.concat_str(texts, separator=", ") if texts else pl.lit(None, pl.String)
 
 

@@ -17,6 +17,7 @@ from quivo_frames.analysis.checks.check import (
 )
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.model.tables import primary_key_of
 
 _EVENTS = "Own rule: ordered, exported, planned, shipped, delivered, proven, completed, in this order"
@@ -201,7 +202,7 @@ def in_the_future(view: OrderView, limits: Limits) -> pl.LazyFrame:
 def _report_future_instants(rows: pl.LazyFrame, table: str, limits: Limits) -> pl.LazyFrame:
     allowed = timedelta(hours=limits.future_hours)
     ahead = {name: pl.col(name) - pl.col("known_at") > allowed for name in _PAST_EVENTS[table]}
-    which = [pl.when(wrong).then(pl.format(f"{name} {{}}", instant_text(name))) for name, wrong in ahead.items()]
+    which = [pl.when(wrong).then(format_columns(f"{name} {{}}", instant_text(name))) for name, wrong in ahead.items()]
     return report_rows(
         rows.filter(pl.any_horizontal(*ahead.values())), primary_key_of(table), "{}: later than {}, when it was known.",
         pl.concat_str(which, separator=", ", ignore_nulls=True), instant_text("known_at"),

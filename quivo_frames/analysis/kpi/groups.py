@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import format_columns
 
 GROUPS = ("month", "seller", "warehouse", "carrier", "country")
 """Names of the groups."""
@@ -12,10 +13,10 @@ GROUPS = ("month", "seller", "warehouse", "carrier", "country")
 _CARRIER = pl.coalesce("provider", "provider_name").alias("carrier")
 
 
-def of_orders(books: Books, zone: str) -> pl.LazyFrame:
+def order_attributes(books: OrderView, zone: str) -> pl.LazyFrame:
     """One row an order: its month (of placing), seller and country, and the number of its own warehouse."""
     orders = books.milestones
-    sellers = _named(orders, "seller_id", "seller_name", "seller")
+    sellers = _with_display_name(orders, "seller_id", "seller_name", "seller")
     return orders.join(sellers, on="seller_id", how="left").select(
         "order_id", "warehouse_id", "country",
         month=pl.col("placed").dt.convert_time_zone(zone).dt.strftime("%Y-%m"),
@@ -23,22 +24,22 @@ def of_orders(books: Books, zone: str) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-def of_shipments(books: Books, zone: str) -> pl.LazyFrame:
+def shipment_attributes(books: OrderView, zone: str) -> pl.LazyFrame:
     """One row a shipment that counts: all its groups, and the number of its warehouse."""
     holders = books["fulfillment_orders"].select("fulfillment_order_key", holder="warehouse_id")
-    shipments = books.shipments.select("order_id", "shipment_key", "fulfillment_order_key", _CARRIER)
+    shipments = books.valid_shipments.select("order_id", "shipment_key", "fulfillment_order_key", _CARRIER)
     joined = shipments.join(holders, on="fulfillment_order_key", how="left")
-    return _with_warehouse(joined.join(of_orders(books, zone), on="order_id"), books).drop("fulfillment_order_key")
+    return _with_warehouse(joined.join(order_attributes(books, zone), on="order_id"), books).drop("fulfillment_order_key")
 
 
-def groups(books: Books, by: tuple[str, ...], zone: str) -> pl.LazyFrame:
+def assign_orders_to_groups(books: OrderView, by: tuple[str, ...], zone: str) -> pl.LazyFrame:
     """The orders, each once in each of its groups: order_id and the columns of `by`.
 
     The warehouses of an order are those of its fulfillment orders that were not cancelled or that shipped, else its
     own; its carriers are those of its shipments.
     """
-    orders = of_orders(books, zone)
-    shipped = books.shipments.select("order_id", "fulfillment_order_key", _CARRIER)
+    orders = order_attributes(books, zone)
+    shipped = books.valid_shipments.select("order_id", "fulfillment_order_key", _CARRIER)
     if "warehouse" in by:
         holders = books["fulfillment_orders"].select(
             "order_id", "fulfillment_order_key", "cancelled", holder="warehouse_id"
@@ -51,17 +52,17 @@ def groups(books: Books, by: tuple[str, ...], zone: str) -> pl.LazyFrame:
     return orders.select("order_id", *by).unique()
 
 
-def _with_warehouse(rows: pl.LazyFrame, books: Books) -> pl.LazyFrame:
+def _with_warehouse(rows: pl.LazyFrame, books: OrderView) -> pl.LazyFrame:
     """The rows with the warehouse of their fulfillment order, else of their order."""
-    names = _named(books["fulfillment_orders"], "warehouse_id", "warehouse_name", "warehouse")
+    names = _with_display_name(books["fulfillment_orders"], "warehouse_id", "warehouse_name", "warehouse")
     found = rows.with_columns(warehouse_id=pl.coalesce("holder", "warehouse_id")).drop("holder")
     named = found.join(names, on="warehouse_id", how="left")
     return named.with_columns(warehouse=pl.coalesce("warehouse", pl.col("warehouse_id").cast(pl.String)))
 
 
-def _named(rows: pl.LazyFrame, number: str, name: str, called: str) -> pl.LazyFrame:
+def _with_display_name(rows: pl.LazyFrame, number: str, name: str, called: str) -> pl.LazyFrame:
     """What the numbers are called: their name, with the number where two have one name, else the number."""
     names = rows.filter(pl.col(number).is_not_null()).group_by(number).agg(pl.col(name).drop_nulls().max())
     digits = pl.col(number).cast(pl.String)
-    whole = pl.when(pl.col(name).is_duplicated()).then(pl.format("{} ({})", name, digits)).otherwise(name)
+    whole = pl.when(pl.col(name).is_duplicated()).then(format_columns("{} ({})", name, digits)).otherwise(name)
     return names.select(number, pl.coalesce(whole, digits).alias(called))

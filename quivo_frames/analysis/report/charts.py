@@ -10,8 +10,9 @@ import polars as pl
 from markupsafe import Markup
 
 from quivo_frames.analysis.checks.check import Severity
-from quivo_frames.analysis.report.drawing import Plot, draw
-from quivo_frames.analysis.report.sheets import Sheet, count, days, percent, sheet
+from quivo_frames.analysis.report.drawing import Plot, render_svg
+from quivo_frames.analysis.report.sheets import Sheet, count, format_days, format_percent, make_sheet
+from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.display.text import format_count
 
 WIDE, NARROW = 600, 240
@@ -26,7 +27,7 @@ DRAWN_ALONE = 0.99
 Row = dict[str, Any]
 
 
-class Picture(NamedTuple):
+class ReportChart(NamedTuple):
     """A chart with its words; without drawings where there is nothing to draw, and then the words say so."""
 
     name: str
@@ -36,21 +37,21 @@ class Picture(NamedTuple):
     data: Sheet
 
 
-def _picture(name: str, title: str, caption: str, data: Sheet, plot: Callable[[int], Plot]) -> Picture:
-    drawings = [draw(plot(width), kind, f"{name}-title") for kind, width in (("wide", WIDE), ("narrow", NARROW))]
-    return Picture(name, title, caption, drawings, data)
+def _draw_both_widths(name: str, title: str, caption: str, data: Sheet, plot: Callable[[int], Plot]) -> ReportChart:
+    drawings = [render_svg(plot(width), kind, f"{name}-title") for kind, width in (("wide", WIDE), ("narrow", NARROW))]
+    return ReportChart(name, title, caption, drawings, data)
 
 
-def _nothing(name: str, title: str, why: str, data: Sheet) -> Picture:
-    return Picture(name, title, f"Nothing to draw: {why}", [], data)
+def _empty_chart(name: str, title: str, why: str, data: Sheet) -> ReportChart:
+    return ReportChart(name, title, f"Nothing to draw: {why}", [], data)
 
 
-def _told(rows: pl.DataFrame, words: Callable[[Row], str]) -> pl.DataFrame:
+def _with_tooltip(rows: pl.DataFrame, words: Callable[[Row], str]) -> pl.DataFrame:
     """The rows with the words that their marks show under the pointer."""
     return rows.with_columns(pl.Series("words", [words(row) for row in rows.iter_rows(named=True)], pl.String))
 
 
-def _named(column: str) -> pl.Expr:
+def _display_name(column: str) -> pl.Expr:
     """Names as they can be drawn; what is not known is told so.
 
     Without characters that nobody sees: some of them end the whole process inside Vega, or are no XML.
@@ -58,23 +59,23 @@ def _named(column: str) -> pl.Expr:
     return pl.col(column).str.replace_all(r"[\p{C}\p{Zl}\p{Zp}]", "\ufffd").fill_null("not known")
 
 
-def _beside(width: int) -> int:
+def _width_beside_labels(width: int) -> int:
     """Width of a plot with names beside it."""
     return width - 60
 
 
-def _range(rows: pl.DataFrame, name: str, column: str, way: Callable[[float | None], str]) -> str:
+def _describe_extremes(rows: pl.DataFrame, name: str, column: str, way: Callable[[float | None], str]) -> str:
     """The least and the greatest value, and whose they are."""
     least, most = (rows.drop_nulls(column).sort(column, name).row(place, named=True) for place in (0, -1))
     low, high = way(least[column]), way(most[column])
     return low if low == high else f"{low} ({least[name]}) to {high} ({most[name]})"
 
 
-def _total(rows: pl.DataFrame, column: str) -> int:
+def _column_total(rows: pl.DataFrame, column: str) -> int:
     return int(rows[column].sum())
 
 
-def _names(column: str, width: int, rows: pl.DataFrame) -> alt.Y:
+def _category_axis(column: str, width: int, rows: pl.DataFrame) -> alt.Y:
     """The axis on which names stand, in the order of the rows; with room for fonts wider than the one of the drawing.
 
     They are data alone: Vega writes what an axis or a scale is told into expressions that it runs.
@@ -84,7 +85,7 @@ def _names(column: str, width: int, rows: pl.DataFrame) -> alt.Y:
     return alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=most, minExtent=room))
 
 
-def _months(width: int, rows: pl.DataFrame) -> alt.X:
+def _month_axis(width: int, rows: pl.DataFrame) -> alt.X:
     """The axis on which months stand."""
     angle = -90 if rows.height > (12 if width == WIDE else 4) else 0
     return alt.X(
@@ -92,44 +93,44 @@ def _months(width: int, rows: pl.DataFrame) -> alt.X:
     )
 
 
-def _amount(column: str, title: str) -> alt.Y:
+def _count_axis(column: str, title: str) -> alt.Y:
     """The axis of whole numbers."""
     return alt.Y(f"{column}:Q", title=title, axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1))
 
 
-def over_time(months: pl.DataFrame) -> Picture:
+def orders_over_time(months: pl.DataFrame) -> ReportChart:
     """Orders by month, and below them the share that was late. Columns: month, orders, judged, late."""
     name, title = "over-time", "Orders by month, and how many came late"
     rate = pl.when(pl.col("judged") > 0).then(pl.col("late") / pl.col("judged"))
     rows = months.filter(pl.col("month").is_not_null()).sort("month").with_columns(late_share=rate)
     rows = rows.select("month", "orders", "judged", "late", "late_share")
-    data = sheet(rows, "Orders and lateness by month", {"judged": "Can be judged", "late_share": "Late, share"})
+    data = make_sheet(rows, "Orders and lateness by month", {"judged": "Can be judged", "late_share": "Late, share"})
     if rows.is_empty():
-        return _nothing(name, title, "no order says when it was placed.", data)
-    judged, late = _total(rows, "judged"), _total(rows, "late")
+        return _empty_chart(name, title, "no order says when it was placed.", data)
+    judged, late = _column_total(rows, "judged"), _column_total(rows, "late")
     most, worst = (rows.sort(by, "month", nulls_last=False).row(-1, named=True) for by in ("orders", "late_share"))
-    caption = f"{format_count(_total(rows, 'orders'), 'order')} in {format_count(rows.height, 'month')}"
+    caption = f"{format_count(_column_total(rows, 'orders'), 'order')} in {format_count(rows.height, 'month')}"
     if rows.height > 1:
         caption += (
             f", {rows['month'][0]} to {rows['month'][-1]}; most of them in {most['month']} ({count(most['orders'])})"
         )
     if judged:
-        caption += f". Of the {count(judged)} that can be judged, {percent(late / judged)} came late"
+        caption += f". Of the {count(judged)} that can be judged, {format_percent(late / judged)} came late"
         if late:
             caption += (
-                f"; the worst month was {worst['month']}, {percent(worst['late_share'])} of {count(worst['judged'])}"
+                f"; the worst month was {worst['month']}, {format_percent(worst['late_share'])} of {count(worst['judged'])}"
             )
         caption += ". Of young months only the quick and the overdue orders can be judged so far."
     else:
         caption += ". None of them can be judged for lateness."
 
     def plot(width: int) -> Plot:
-        x, size = _months(width, rows), alt.Step(width / max(rows.height, 6))
-        orders = alt.Chart(_told(rows, lambda row: f"{row['month']}: {format_count(row['orders'], 'order')}")).encode(
-            x=x.axis(None), y=_amount("orders", "Orders"), description="words:N"
+        x, size = _month_axis(width, rows), alt.Step(width / max(rows.height, 6))
+        orders = alt.Chart(_with_tooltip(rows, lambda row: f"{row['month']}: {format_count(row['orders'], 'order')}")).encode(
+            x=x.axis(None), y=_count_axis("orders", "Orders"), description="words:N"
         )
-        late_of = _told(
-            rows.filter(pl.col("judged") > 0), lambda row: f"{row['month']}: {percent(row['late_share'])} late"
+        late_of = _with_tooltip(
+            rows.filter(pl.col("judged") > 0), lambda row: f"{row['month']}: {format_percent(row['late_share'])} late"
         )
         late = alt.Chart(late_of).encode(x=x, description="words:N", y=alt.Y(
             "late_share:Q", title="Late", axis=alt.Axis(format=".0%", tickCount=3), scale=alt.Scale(domainMin=0),
@@ -139,34 +140,34 @@ def over_time(months: pl.DataFrame) -> Picture:
         bars = orders.mark_bar(color="var(--accent)").properties(width=size, height=170)
         return alt.vconcat(bars, (lines + dots).properties(width=size, height=90), spacing=14)
 
-    return _picture(name, title, caption, data, plot)
+    return _draw_both_widths(name, title, caption, data, plot)
 
 
-def cycle_time(waits: pl.Series) -> Picture:
+def cycle_time_histogram(waits: pl.Series) -> ReportChart:
     """How many orders took how many days from placed to delivered; the series has the days of each order."""
     name, title = "cycle-time", "Days from order to delivery"
     waits = waits.drop_nulls()
-    bars = _by_days(waits)
-    data = sheet(bars.select("days", "orders"), "Orders by days from order to delivery")
+    bars = _histogram_bins(waits)
+    data = make_sheet(bars.select("days", "orders"), "Orders by days from order to delivery")
     if waits.is_empty():
-        return _nothing(
+        return _empty_chart(
             name, title, "of no order it is known when it was placed and when all of it was delivered.", data
         )
     half, most = (float(waits.quantile(share, "linear") or 0) for share in (0.5, 0.9))
     caption = (
-        f"Half of the {format_count(len(waits), 'delivered order')} arrived within {days(half)} days of being placed, "
-        f"nine of ten within {days(most)}; the slowest took {days(float(waits.max() or 0))}."  # type: ignore[arg-type]
+        f"Half of the {format_count(len(waits), 'delivered order')} arrived within {format_days(half)} days of being placed, "
+        f"nine of ten within {format_days(most)}; the slowest took {format_days(float(waits.max() or 0))}."  # type: ignore[arg-type]
     )
 
     def plot(width: int) -> Plot:
-        told = _told(bars, lambda row: f"{row['days']} days: {format_count(row['orders'], 'order')}")
+        told = _with_tooltip(bars, lambda row: f"{row['days']} days: {format_count(row['orders'], 'order')}")
         drawn = alt.Chart(told).mark_bar(color="var(--accent)", binSpacing=1).encode(
             x=alt.X("begin:Q", bin="binned", title="Days", scale=alt.Scale(domainMin=0, nice=False),
                     axis=alt.Axis(grid=False, tickCount=width // 50, tickMinStep=1, format="d")),
-            x2="end:Q", y=_amount("orders", "Orders"), description="words:N",
+            x2="end:Q", y=_count_axis("orders", "Orders"), description="words:N",
         ).properties(width=width, height=190)  # fmt: skip
         layers: list[alt.Chart] = [drawn]
-        for at, words, side in ((half, f"half: {days(half)}", -1), (most, f"9 of 10: {days(most)}", 1)):
+        for at, words, side in ((half, f"half: {format_days(half)}", -1), (most, f"9 of 10: {format_days(most)}", 1)):
             mark = alt.Chart(pl.DataFrame({"at": [at], "words": [words]})).encode(x="at:Q", description="words:N")
             text = mark.mark_text(color="var(--ink)", align="left" if side > 0 else "right", dx=4 * side, fontSize=12)
             layers += [
@@ -176,10 +177,10 @@ def cycle_time(waits: pl.Series) -> Picture:
         plotted: Plot = alt.layer(*layers)
         return plotted
 
-    return _picture(name, title, caption, data, plot)
+    return _draw_both_widths(name, title, caption, data, plot)
 
 
-def _by_days(waits: pl.Series) -> pl.DataFrame:
+def _histogram_bins(waits: pl.Series) -> pl.DataFrame:
     """Orders by whole days: days (in words), begin, end, orders; the slowest share the last bar."""
     last = int(waits.quantile(DRAWN_ALONE) or 0)
     step = last // 40 + 1
@@ -187,104 +188,104 @@ def _by_days(waits: pl.Series) -> pl.DataFrame:
     bars = begin.to_frame().group_by("begin").agg(orders=pl.len().cast(pl.Int64)).sort("begin")
     end = pl.col("begin") + step
     is_rest = (pl.col("begin") == pl.col("begin").max()) & (pl.lit(waits.max(), pl.Float64) >= end)
-    between = pl.format("{} to {}", "begin", end)
-    return bars.with_columns(end=end, days=pl.when(is_rest).then(pl.format("{} or more", "begin")).otherwise(between))
+    between = format_columns("{} to {}", "begin", end)
+    return bars.with_columns(end=end, days=pl.when(is_rest).then(format_columns("{} or more", "begin")).otherwise(between))
 
 
-def carriers(found: pl.DataFrame) -> Picture:
+def carrier_performance(found: pl.DataFrame) -> ReportChart:
     """How long carriers take, and how many shipments come on time. Columns: as of the KPI `carriers`."""
     name, title = "carriers", "Carriers: days in transit, and how many come on time"
     rows = found.sort("shipments", "carrier", descending=[True, False]).head(MOST_ROWS)
-    data = sheet(rows, "Carriers, by shipments", {
+    data = make_sheet(rows, "Carriers, by shipments", {
         "transit_p50": "Days, half within", "transit_p90": "Days, 9 of 10 within", "on_time_rate": "On time",
         "tracked_rate": "Tracked", "proven_rate": "Proven",
     })  # fmt: skip
-    large = pl.col("shipments") >= SMALL * _total(found, "shipments")
-    drawn = rows.filter(large, pl.col("transit_p50").is_not_null()).with_columns(_named("carrier"))
+    large = pl.col("shipments") >= SMALL * _column_total(found, "shipments")
+    drawn = rows.filter(large, pl.col("transit_p50").is_not_null()).with_columns(_display_name("carrier"))
     drawn = drawn.sort("transit_p50", "carrier")
     if drawn.is_empty():
-        return _nothing(name, title, "no shipment says when it left and when it arrived.", data)
-    caption = f"Half of the shipments arrive within {_range(drawn, 'carrier', 'transit_p50', days)} days, "
-    caption += f"nine of ten within {_range(drawn, 'carrier', 'transit_p90', days)}"
+        return _empty_chart(name, title, "no shipment says when it left and when it arrived.", data)
+    caption = f"Half of the shipments arrive within {_describe_extremes(drawn, 'carrier', 'transit_p50', format_days)} days, "
+    caption += f"nine of ten within {_describe_extremes(drawn, 'carrier', 'transit_p90', format_days)}"
     if drawn["on_time_rate"].count():
-        caption += f"; on time are {_range(drawn, 'carrier', 'on_time_rate', percent)}"
+        caption += f"; on time are {_describe_extremes(drawn, 'carrier', 'on_time_rate', format_percent)}"
     left_out = rows.height - drawn.height
     caption += f". {format_count(left_out, 'carrier')} with few shipments not drawn." if left_out else "."
 
     def plot(width: int) -> Plot:
-        told = _told(drawn, lambda row: (
-            f"{row['carrier']}: half within {days(row['transit_p50'])} days, "
-            f"9 of 10 within {days(row['transit_p90'])}; on time {percent(row['on_time_rate'])}"
+        told = _with_tooltip(drawn, lambda row: (
+            f"{row['carrier']}: half within {format_days(row['transit_p50'])} days, "
+            f"9 of 10 within {format_days(row['transit_p90'])}; on time {format_percent(row['on_time_rate'])}"
         ))  # fmt: skip
-        y, is_wide = _names("carrier", width, drawn), width == WIDE
+        y, is_wide = _category_axis("carrier", width, drawn), width == WIDE
         size = {"height": 26 * drawn.height}
         transit = alt.Chart(told).encode(y=y, description="words:N", x=alt.X(
             "transit_p50:Q", title="Days in transit, half to 9 of 10 within", axis=alt.Axis(tickCount=5),
             scale=alt.Scale(domainMin=0),
-        )).properties(width=round(width * 0.5) if is_wide else _beside(width), **size)  # fmt: skip
+        )).properties(width=round(width * 0.5) if is_wide else _width_beside_labels(width), **size)  # fmt: skip
         spans = transit.mark_bar(color="var(--accent)", height=4).encode(x2="transit_p90:Q")
         dots = transit.mark_point(color="var(--accent)", filled=True, size=90, opacity=1)
         on_time = alt.Chart(told).mark_bar(color="var(--accent)", height=10).encode(
             y=y.axis(None) if is_wide else y, description="words:N",
             x=alt.X("on_time_rate:Q", title="On time", scale=alt.Scale(domain=[0, 1]),
                     axis=alt.Axis(format=".0%", values=[0, 0.5, 1])),
-        ).properties(width=round(width * 0.35) if is_wide else _beside(width), **size)  # fmt: skip
+        ).properties(width=round(width * 0.35) if is_wide else _width_beside_labels(width), **size)  # fmt: skip
         return (alt.hconcat if is_wide else alt.vconcat)(spans + dots, on_time, spacing=30)
 
-    return _picture(name, title, caption, data, plot)
+    return _draw_both_widths(name, title, caption, data, plot)
 
 
-def backlog(ages: pl.DataFrame) -> Picture:
+def backlog_by_age(ages: pl.DataFrame) -> ReportChart:
     """Open orders by age. Columns: as of the KPI `backlog`."""
     name, title = "backlog", "Open orders by age"
-    data = sheet(ages, "Open orders by age")
-    total = _total(ages, "orders")
+    data = make_sheet(ages, "Open orders by age")
+    total = _column_total(ages, "orders")
     if not total:
-        return _nothing(name, title, "no order is open.", data)
-    rows = ages.with_columns(_named("age"))
+        return _empty_chart(name, title, "no order is open.", data)
+    rows = ages.with_columns(_display_name("age"))
     oldest = rows.filter(pl.col("orders") > 0).row(-1, named=True)
     caption = (
-        f"{format_count(total, 'order')} with {format_count(_total(ages, 'pieces'), 'piece')} still to be shipped; "
+        f"{format_count(total, 'order')} with {format_count(_column_total(ages, 'pieces'), 'piece')} still to be shipped; "
     )
     caption += f"{count(oldest['orders'])} of them wait for {oldest['age']}."
 
     def plot(width: int) -> Plot:
-        told = _told(rows, lambda row: f"{row['age']}: {format_count(row['orders'], 'order')}")
+        told = _with_tooltip(rows, lambda row: f"{row['age']}: {format_count(row['orders'], 'order')}")
         bars: Plot = alt.Chart(told).mark_bar(color="var(--accent)").encode(
-            y=_names("age", width, rows), description="words:N",
+            y=_category_axis("age", width, rows), description="words:N",
             x=alt.X("orders:Q", title="Orders", axis=alt.Axis(format=",d", tickCount=3, tickMinStep=1)),
-        ).properties(width=_beside(width), height=26 * rows.height)  # fmt: skip
+        ).properties(width=_width_beside_labels(width), height=26 * rows.height)  # fmt: skip
         return bars
 
-    return _picture(name, title, caption, data, plot)
+    return _draw_both_widths(name, title, caption, data, plot)
 
 
-def splits(months: pl.DataFrame) -> Picture:
+def split_rate_by_month(months: pl.DataFrame) -> ReportChart:
     """The share of orders in more than one shipment, by month. Columns: month, orders, split, rate."""
     name, title = "splits", "Orders in more than one shipment"
     rows = months.filter(pl.col("month").is_not_null()).sort("month").select("month", "orders", "split", "rate")
-    data = sheet(rows, "Split orders by month", {"orders": "Shipped orders", "rate": "Split, share"})
+    data = make_sheet(rows, "Split orders by month", {"orders": "Shipped orders", "rate": "Split, share"})
     drawn = rows.filter(pl.col("rate").is_not_null())
     if drawn.is_empty():
-        return _nothing(name, title, "no shipped order says when it was placed.", data)
-    split, orders = _total(drawn, "split"), _total(drawn, "orders")
-    caption = f"{percent(split / orders)} of the shipped orders went in more than one shipment"
-    caption += f"; by month {_range(drawn, 'month', 'rate', percent)}" if drawn.height > 1 else ""
+        return _empty_chart(name, title, "no shipped order says when it was placed.", data)
+    split, orders = _column_total(drawn, "split"), _column_total(drawn, "orders")
+    caption = f"{format_percent(split / orders)} of the shipped orders went in more than one shipment"
+    caption += f"; by month {_describe_extremes(drawn, 'month', 'rate', format_percent)}" if drawn.height > 1 else ""
 
     def plot(width: int) -> Plot:
-        told = _told(
-            drawn, lambda row: f"{row['month']}: {percent(row['rate'])}, {format_count(row['split'], 'order')}"
+        told = _with_tooltip(
+            drawn, lambda row: f"{row['month']}: {format_percent(row['rate'])}, {format_count(row['split'], 'order')}"
         )
         bars: Plot = alt.Chart(told).mark_bar(color="var(--accent)").encode(
-            x=_months(width, drawn), description="words:N",
+            x=_month_axis(width, drawn), description="words:N",
             y=alt.Y("rate:Q", title="Split orders", axis=alt.Axis(format=".0%", tickCount=4)),
         ).properties(width=alt.Step(width / max(drawn.height, 6)), height=130)  # fmt: skip
         return bars
 
-    return _picture(name, title, f"{caption}.", data, plot)
+    return _draw_both_widths(name, title, f"{caption}.", data, plot)
 
 
-def by_warehouse(found: pl.DataFrame) -> Picture:
+def findings_by_warehouse(found: pl.DataFrame) -> ReportChart:
     """Findings by the warehouse of their order. Columns: warehouse, orders, and one for each severity."""
     name, title = "by-warehouse", "Findings by warehouse"
     severities = [str(severity) for severity in Severity]
@@ -293,30 +294,30 @@ def by_warehouse(found: pl.DataFrame) -> Picture:
     )
     per_hundred = pl.when(pl.col("orders") > 0).then(100 * pl.col("findings") / pl.col("orders"))
     rows = rows.head(MOST_ROWS).with_columns(per_100_orders=per_hundred)
-    data = sheet(rows, "Findings by warehouse of the order")
-    if not _total(rows, "findings"):
-        return _nothing(name, title, "nothing was found.", data)
-    drawn = rows.with_columns(_named("warehouse"))
+    data = make_sheet(rows, "Findings by warehouse of the order")
+    if not _column_total(rows, "findings"):
+        return _empty_chart(name, title, "nothing was found.", data)
+    drawn = rows.with_columns(_display_name("warehouse"))
     caption = f"Most findings concern orders of {drawn['warehouse'][0]} ({count(drawn['findings'][0])})."
     known = drawn.filter(rows["warehouse"].is_not_null(), pl.col("orders") > 0)
     if known.height > 1:
-        caption += f" For every 100 orders there are {_range(known, 'warehouse', 'per_100_orders', days)}."
+        caption += f" For every 100 orders there are {_describe_extremes(known, 'warehouse', 'per_100_orders', format_days)}."
 
     def plot(width: int) -> Plot:
         ranked = drawn.with_row_index("row").unpivot(severities, index=["row", "warehouse"], variable_name="severity")
         ranked = ranked.filter(pl.col("value") > 0).with_columns(
             rank=pl.col("severity").replace_strict(severities, [*range(len(severities))], return_dtype=pl.Int64)
         )
-        told = _told(
+        told = _with_tooltip(
             ranked.sort("row", "rank"),
             lambda row: f"{row['warehouse']}, {row['severity']}: {format_count(row['value'], 'finding')}",
         )
         colours = alt.Scale(domain=severities, range=[f"var(--{severity})" for severity in severities])
         bars: Plot = alt.Chart(told).mark_bar(stroke="var(--paper)", strokeWidth=1).encode(
-            y=_names("warehouse", width, drawn), description="words:N", order="rank:O",
+            y=_category_axis("warehouse", width, drawn), description="words:N", order="rank:O",
             x=alt.X("value:Q", title="Findings", axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
             color=alt.Color("severity:N", scale=colours),
-        ).properties(width=_beside(width), height=30 * drawn.height)  # fmt: skip
+        ).properties(width=_width_beside_labels(width), height=30 * drawn.height)  # fmt: skip
         return bars
 
-    return _picture(name, title, caption, data, plot)
+    return _draw_both_widths(name, title, caption, data, plot)

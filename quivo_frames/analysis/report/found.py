@@ -9,7 +9,8 @@ import polars as pl
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.checks.findings import Findings
-from quivo_frames.analysis.report.sheets import Sheet, percent, sheet
+from quivo_frames.analysis.report.sheets import Sheet, format_percent, make_sheet
+from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.display.text import format_count
 
 FIRST_ROWS = 8
@@ -17,7 +18,7 @@ FIRST_ROWS = 8
 MOST_TELLING = 5
 
 
-class Found(NamedTuple):
+class CheckSummary(NamedTuple):
     """What one check found: how much, in how many orders, and its first rows."""
 
     check: Check
@@ -26,28 +27,28 @@ class Found(NamedTuple):
     rows: Sheet
 
 
-def by_severity(findings: Findings) -> dict[Severity, list[Found]]:
+def summaries_by_severity(findings: Findings) -> dict[Severity, list[CheckSummary]]:
     """What each check found that found something, the most orders first."""
-    told: dict[Severity, list[Found]] = {severity: [] for severity in Severity}
+    told: dict[Severity, list[CheckSummary]] = {severity: [] for severity in Severity}
     for severity, name, number, orders, _ in findings.by_check().iter_rows():
-        told[Severity(severity)].append(Found(CHECKS[name], number, orders, _first_rows(findings.filter(check=name))))
+        told[Severity(severity)].append(CheckSummary(CHECKS[name], number, orders, _first_rows(findings.filter(check=name))))
     return told
 
 
 def _first_rows(findings: pl.DataFrame) -> Sheet:
     rows = findings.head(FIRST_ROWS).select(
         pl.col("order_id").cast(pl.String),
-        pl.format("{} {}", "table", "row_key"),
-        pl.col("message").str.strip_prefix(pl.format("Order {}: ", "order_id")),
+        format_columns("{} {}", "table", "row_key"),
+        pl.col("message").str.strip_prefix(format_columns("Order {}: ", "order_id")),
         "evidence",
     )
     number = findings.height
     caption = f"All {number:,}" if number <= FIRST_ROWS else f"The first {FIRST_ROWS} of {number:,}"
     heads = {"order_id": "Order", "table": "Row", "message": "What was found", "evidence": "Values compared"}
-    return sheet(rows, caption if number > 1 else "The only one", heads)
+    return make_sheet(rows, caption if number > 1 else "The only one", heads)
 
 
-class Telling(NamedTuple):
+class Highlight(NamedTuple):
     """A check that found much, and how much."""
 
     check: Check
@@ -55,19 +56,19 @@ class Telling(NamedTuple):
     more: str
 
 
-def telling(findings: Findings, orders: int) -> list[Telling]:
+def choose_highlights(findings: Findings, orders: int) -> list[Highlight]:
     """The checks that tell the most: errors first, those in the most orders first."""
     return [
-        Telling(
+        Highlight(
             CHECKS[name],
             format_count(wrong, "order"),
-            f"({percent(wrong / orders)})" + (f", {number:,} times" if number > wrong else ""),
+            f"({format_percent(wrong / orders)})" + (f", {number:,} times" if number > wrong else ""),
         )
         for _, name, number, wrong, _ in findings.by_check().head(MOST_TELLING).iter_rows()
     ]
 
 
-def quiet(findings: Findings, ran: list[Check]) -> list[Check]:
+def checks_without_findings(findings: Findings, ran: list[Check]) -> list[Check]:
     """The checks that looked and found nothing."""
     spoke = set(findings["check"])
     return [check for check in ran if check.name not in spoke]

@@ -1,0 +1,18 @@
+"""Texts from the values of columns."""
+
+from __future__ import annotations
+
+from itertools import chain, zip_longest
+
+import polars as pl
+
+
+def format_columns(template: str, *values: str | pl.Expr) -> pl.Expr:
+    """The template with a value (a column by name, or an expression) for each `{}`; null if one of them is null.
+
+    As `pl.format`, which panics if a filter has emptied a chunk of its column (polars issue 25187).
+    """
+    literals = [pl.lit(text) for text in template.split("{}")]
+    expressions = [pl.col(value) if isinstance(value, str) else value for value in values]
+    parts = chain.from_iterable(zip_longest(literals, expressions))
+    return pl.concat_str([part for part in parts if part is not None])
