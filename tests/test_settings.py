@@ -32,29 +32,29 @@ class FakeKeyring(keyring.backend.KeyringBackend):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("API_KEY", "USERNAME", "PASSWORD", "BASE_URL", "TOKEN_PREFIX"):
         monkeypatch.delenv(f"QUIVO_{name}", raising=False)
     monkeypatch.setattr(keyring, "get_password", keyring.backends.fail.Keyring().get_password)
 
 
-def secrets(settings: Settings) -> tuple[str, ...]:
+def secret_values(settings: Settings) -> tuple[str, ...]:
     return tuple(getattr(settings, name).get_secret_value() for name in GIVEN)
 
 
 def test_argument_beats_environment_beats_file_beats_keyring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stored = FakeKeyring(api_key="ring", username="ring", password="ring")
     monkeypatch.setattr(keyring, "get_password", stored.get_password)
-    assert secrets(Settings.load()) == ("ring", "ring", "ring")
+    assert secret_values(Settings.load()) == ("ring", "ring", "ring")
     (tmp_path / ".env").write_text("\ufeffQUIVO_API_KEY=file\nQUIVO_USERNAME=file\nOTHER=1\n", encoding="utf-8")
-    assert secrets(Settings.load()) == ("file", "file", "ring")
+    assert secret_values(Settings.load()) == ("file", "file", "ring")
     monkeypatch.setenv("QUIVO_API_KEY", "environment")
-    assert secrets(Settings.load()) == ("environment", "file", "ring")
-    assert secrets(Settings.load(api_key="argument")) == ("argument", "file", "ring")
+    assert secret_values(Settings.load()) == ("environment", "file", "ring")
+    assert secret_values(Settings.load(api_key="argument")) == ("argument", "file", "ring")
 
 
-def test_exactly_the_missing_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exactly_the_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUIVO_USERNAME", "canary-user")
     monkeypatch.setenv("QUIVO_PASSWORD", "")
     with pytest.raises(ConfigError, match=r"^Missing: QUIVO_API_KEY, QUIVO_PASSWORD\. .*\.env.*keyring") as caught:
@@ -62,9 +62,9 @@ def test_exactly_the_missing_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert "canary" not in str(caught.value)
 
 
-def test_the_keyring_is_left_alone_when_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keyring_is_not_imported_when_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)  # an import of it would fail
-    assert secrets(Settings.load(**GIVEN)) == tuple(GIVEN.values())
+    assert secret_values(Settings.load(**GIVEN)) == tuple(GIVEN.values())
 
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     ["http://api.quivo.co", "http://127.0.0.1.example.com", "ftp://api.quivo.co", "api.quivo.co", "https://", "", "https://[",
      "https://canary:word@api.quivo.co", "https://api.quivo.co/?key=canary", "https://api.quivo.co:port"],
 )  # fmt: skip
-def test_an_address_that_would_not_be_safe_is_refused(url: str) -> None:
+def test_an_unsafe_base_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="QUIVO_BASE_URL") as caught:
         Settings.load(**GIVEN, base_url=url)
     assert "canary" not in str(caught.value)
@@ -95,7 +95,7 @@ def test_an_address_that_would_not_be_safe_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "host", ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:1", "https://example.com"]
 )
-def test_plain_http_is_for_this_machine(host: str) -> None:
+def test_plain_http_is_allowed_for_this_machine(host: str) -> None:
     assert Settings.load(**GIVEN, base_url=host + "/").base_url == host
 
 
@@ -111,7 +111,7 @@ def test_plain_http_elsewhere_must_be_asked_for(monkeypatch: pytest.MonkeyPatch)
     assert "canary" not in str(caught.value)
 
 
-def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_env_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"QUIVO_API_KEY=\xff\xfe")
     with pytest.raises(ConfigError, match=r"\.env cannot be read"):
         Settings.load()

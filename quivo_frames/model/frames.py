@@ -14,7 +14,7 @@ from quivo_frames.model.tables import REPORT_TABLES, TABLES, table_named
 
 
 @runtime_checkable
-class LazyTables(Protocol):
+class SupportsLazy(Protocol):
     """A collection of tables that can be scanned lazily, such as a dataset in files."""
 
     def lazy(self, name: str) -> pl.LazyFrame:
@@ -27,7 +27,7 @@ def lazy_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.LazyFrame:
     Raises:
         ConfigError: the table is not among the frames.
     """
-    if isinstance(tables, LazyTables):
+    if isinstance(tables, SupportsLazy):
         return tables.lazy(name)
     if name not in tables:
         raise ConfigError(f"There is no {name} among the frames that were given: {', '.join(tables)}.")

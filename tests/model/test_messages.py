@@ -25,20 +25,20 @@ def test_every_failure_names_order_source_and_cure(rule: str) -> None:
     assert found.rule == rule
 
 
-def test_an_order_without_an_id_is_still_told_where_it_is() -> None:
+def test_an_order_without_an_id_is_identified_by_its_place() -> None:
     found = describe_failure(RAW._replace(order_id=None), "decode", "empty")
     assert found.message.startswith("An order without a readable id (orders.sqlite, response 5): The answer is empty")
     assert (found.order_id, found.table, found.column, found.path) == (None, None, None, "$")
 
 
-def test_types_are_told_in_words_of_analysts() -> None:
+def test_types_are_named_in_plain_words() -> None:
     message = flatten([b'{"orderId":1,"shopId":"x","tags":[]}']).failures["message"][0]
     assert "shop_id of orders must be a whole number, but is a text, at $.shopId" in message
     for jargon in ("null", "int", "str ", "float", "Expected"):
         assert jargon not in message
 
 
-def test_a_number_beyond_all_columns_is_told_as_such() -> None:
+def test_a_number_too_large_for_any_column_is_reported_as_such() -> None:
     for field in ('"shopId"', '"deliveryAddress":{"latitude"'):
         body = f'{{"orderId":1,{field}:1e400}}{"}" if "{" in field else ""}'
         message = flatten([body]).failures["message"][0]
@@ -62,7 +62,7 @@ def test_a_json_path_leads_to_its_table_and_column(path: str, table: str, column
     assert (found[0].name, found[1].name) == (table, column)
 
 
-def test_every_column_with_a_place_in_the_json_is_found_by_it() -> None:
+def test_every_column_with_a_json_path_is_found_by_it() -> None:
     for table in TABLES.values():
         for column in table.columns:
             if column.json_path:
@@ -71,13 +71,13 @@ def test_every_column_with_a_place_in_the_json_is_found_by_it() -> None:
 
 
 @pytest.mark.parametrize("value", ["jane@x.eu", "Main Street 7", "Łódź-Bałuty", ["Smith"]])
-def test_what_looks_like_a_name_or_an_address_is_not_shown_in_whatever_column(value: object) -> None:
-    told = mask_personal(value, Privacy.NONE)
-    assert "may be personal data" in told
-    assert str(value) not in told
+def test_text_that_may_be_a_name_or_an_address_is_masked_in_every_column(value: object) -> None:
+    shown = mask_personal(value, Privacy.NONE)
+    assert "may be personal data" in shown
+    assert str(value) not in shown
 
 
-def test_values_are_short_and_personal_ones_are_not_shown() -> None:
+def test_values_are_shortened_and_personal_ones_masked() -> None:
     assert mask_personal("2026-13-01", Privacy.NONE) == "2026-13-01"
     assert len(mask_personal("7" * 5000, Privacy.NONE)) == 60
     for privacy in (Privacy.PERSONAL, Privacy.SECRET):
@@ -119,7 +119,7 @@ def test_personal_data_is_in_no_message(broken: dict[str, object]) -> None:
         assert "jane" not in text
 
 
-def test_every_decision_has_words() -> None:
+def test_every_note_has_a_message() -> None:
     for kind in NOTES:
         assert describe_note(kind, "$.x", 3, 7) == (kind, "$.x", 3, 7, NOTES[kind].replace("{got}", ""))
         assert describe_note(kind, "$.x", 3, 7, "{odd}").message == NOTES[kind].replace("{got}", ": {odd}")

@@ -43,7 +43,7 @@ def test_an_order_has_exactly_the_documented_fields_at_every_level() -> None:
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_every_field_says_what_it_is(record: type[Record]) -> None:
+def test_every_field_is_described(record: type[Record]) -> None:
     for field in fields_of(record):
         if field.child_table is not None:
             assert field.field is None, field.name
@@ -55,7 +55,7 @@ def test_every_field_says_what_it_is(record: type[Record]) -> None:
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_every_record_says_what_it_is(record: type[Record]) -> None:
+def test_every_record_is_described(record: type[Record]) -> None:
     assert record.__doc__
     assert not record.__doc__.startswith(record.__name__ + "(")
 

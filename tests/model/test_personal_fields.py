@@ -1,4 +1,4 @@
-"""Personal values are taken out of the JSON of an order, and nothing else is."""
+"""Personal fields are removed from the JSON of an order, and nothing else is."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from quivo_frames.standin.orders import order_json
 from tests.support.drawn_orders import drawn_orders
 
 
-def texts(value: Any) -> set[str]:
-    """All texts and numbers of a document, wherever in it."""
+def all_scalars(value: Any) -> set[str]:
+    """All texts and numbers of a document, at any depth."""
     if isinstance(value, dict):
-        return set().union(*map(texts, value.values()))
+        return set().union(*map(all_scalars, value.values()))
     if isinstance(value, list):
-        return set().union(*map(texts, value))
+        return set().union(*map(all_scalars, value))
     return {str(value)} if value is not None else set()
 
 
 @given(drawn_orders())
 @settings(max_examples=60, deadline=None)
-def test_blanked_orders_have_the_tables_of_orders_without_personal_values(order: str) -> None:
+def test_orders_without_personal_fields_give_the_tables_without_personal_values(order: str) -> None:
     before, after = flatten([order]), flatten([remove_personal_fields(order.encode())])
     if before.failures.height:
         return
     assert after.failures.is_empty()
     for name, table in TABLES.items():
         if name in ("custom_attributes", "tracking_numbers", "tracking_links"):
-            continue  # rows that are nothing but personal: gone, below
+            continue  # all their values are personal: these tables are checked below
         assert after[name].equals(before[name].select(PrivacyFilter(PrivacyLevel.NONE).column_expressions(table))), name
     for name in ("custom_attributes", "tracking_numbers", "tracking_links"):
         assert after[name].is_empty()
@@ -41,7 +41,7 @@ def test_blanked_orders_have_the_tables_of_orders_without_personal_values(order:
 
 
 @pytest.mark.parametrize("order_id", range(100_001, 100_040))
-def test_of_stand_in_orders_no_personal_text_is_left(order_id: int) -> None:
+def test_no_personal_text_of_a_stand_in_order_is_left(order_id: int) -> None:
     body = order_json(order_id)
     frames = flatten([body])
     personal = {
@@ -51,7 +51,7 @@ def test_of_stand_in_orders_no_personal_text_is_left(order_id: int) -> None:
         if column.privacy != "none"
         for value in frames[name][column.name].drop_nulls()
     }
-    left = texts(json.loads(remove_personal_fields(body)))
+    left = all_scalars(json.loads(remove_personal_fields(body)))
     kept = {
         str(value)
         for name, table in TABLES.items()
@@ -63,7 +63,7 @@ def test_of_stand_in_orders_no_personal_text_is_left(order_id: int) -> None:
     assert not (personal - kept) & left
 
 
-def test_what_is_not_personal_stays_as_it_was_written() -> None:
+def test_other_fields_keep_their_bytes() -> None:
     body = b'{"orderId": 1, "currency": "E\\u0055R", "positions": [ {"unitNetPrice": 1.10, "quantity": 2.0}, null ]}'
     assert remove_personal_fields(body) == (
         b'{"orderId":1,"currency":"E\\u0055R","positions":[{"unitNetPrice":1.10,"quantity":2.0},null]}'
@@ -91,6 +91,6 @@ def test_what_is_not_personal_stays_as_it_was_written() -> None:
         (b'{"orderId":' + b"[" * 100_000, b""),
     ],
 )  # fmt: skip
-def test_what_nobody_can_read_or_knows_counts_as_personal(body: bytes, after: bytes) -> None:
+def test_unreadable_and_unknown_content_counts_as_personal(body: bytes, after: bytes) -> None:
     assert remove_personal_fields(body) == after
     assert remove_personal_fields(after) == after

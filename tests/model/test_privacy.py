@@ -1,4 +1,4 @@
-"""Personal values are concealed: as pseudonyms that still join and count, or not there at all."""
+"""Personal values become pseudonyms that still join and count, or are removed."""
 
 from __future__ import annotations
 
@@ -47,66 +47,68 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(orders: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build(orders, tmp_path_factory.mktemp("plain") / "out")
+def unfiltered(orders: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return build(orders, tmp_path_factory.mktemp("unfiltered") / "out")
 
 
 def personal_values(dataset: Dataset) -> set[str]:
-    """All personal texts of some tables that are long enough not to stand anywhere by chance."""
+    """All personal texts of some tables that are too long to occur by chance."""
     found: set[str] = set()
     for table, column in PERSONAL:
         found |= {str(value) for value in dataset[table.name][column.name].drop_nulls()}
     return {value for value in found if len(value) > 5}
 
 
-def test_there_are_personal_columns_of_each_kind_to_conceal(plain: Dataset) -> None:
+def test_the_tables_have_personal_columns_of_each_kind(unfiltered: Dataset) -> None:
     assert {column.kind for _, column in PERSONAL} == {Kind.TEXT, Kind.MEASURE, Kind.JSON}
     assert any(column.required for _, column in PERSONAL)
-    assert len(personal_values(plain)) > 300
+    assert len(personal_values(unfiltered)) > 300
 
 
 @pytest.mark.parametrize("level", ["pseudonym", "none"])
-def test_nothing_personal_is_in_any_byte_of_the_files(orders: Path, plain: Dataset, tmp_path: Path, level: str) -> None:
-    concealed = build(orders, tmp_path / "out", privacy=level)
-    files = [file for file in concealed.folder.rglob("*") if file.is_file()]
-    loose = tmp_path / "loose"  # the values as they stand in the pages, without compression
-    loose.mkdir()
+def test_nothing_personal_is_in_any_byte_of_the_files(
+    orders: Path, unfiltered: Dataset, tmp_path: Path, level: str
+) -> None:
+    filtered = build(orders, tmp_path / "out", privacy=level)
+    files = [file for file in filtered.folder.rglob("*") if file.is_file()]
+    uncompressed = tmp_path / "uncompressed"  # so that values can be searched for in the bytes
+    uncompressed.mkdir()
     for name in (*TABLES, "failures", "notes"):
-        concealed.lazy(name).sink_parquet(loose / name, compression="uncompressed")
-    content = b"".join(file.read_bytes() for file in (*files, *loose.iterdir()))
-    before = b"".join(plain[name].write_csv().encode() for name in TABLES)
-    values = personal_values(plain)
+        filtered.lazy(name).sink_parquet(uncompressed / name, compression="uncompressed")
+    content = b"".join(file.read_bytes() for file in (*files, *uncompressed.iterdir()))
+    before = b"".join(unfiltered[name].write_csv().encode() for name in TABLES)
+    values = personal_values(unfiltered)
     assert all(value.replace('"', '""').encode() in before for value in list(values)[:100])
     assert [value for value in values if value.encode() in content] == []
 
 
 @pytest.mark.parametrize("level", list(PrivacyLevel))
-def test_tables_keep_their_columns_types_rows_and_all_that_is_not_personal(
-    orders: Path, plain: Dataset, tmp_path: Path, level: str
+def test_filtered_tables_keep_their_schema_rows_and_values_that_are_not_personal(
+    orders: Path, unfiltered: Dataset, tmp_path: Path, level: str
 ) -> None:
-    concealed = build(orders, tmp_path / "out", privacy=level)
+    filtered = build(orders, tmp_path / "out", privacy=level)
     for name, table in TABLES.items():
-        assert concealed[name].schema == table.schema
+        assert filtered[name].schema == table.schema
         open_columns = [column.name for column in table.columns if column.privacy is Privacy.NONE]
-        assert concealed[name].select(open_columns).equals(plain[name].select(open_columns))
-    assert concealed.level == level
+        assert filtered[name].select(open_columns).equals(unfiltered[name].select(open_columns))
+    assert filtered.level == level
     if level == "full":
-        assert all(concealed[name].equals(plain[name]) for name in TABLES)
+        assert all(filtered[name].equals(unfiltered[name]) for name in TABLES)
 
 
 @pytest.mark.parametrize(("table", "column"), PERSONAL, ids=lambda found: found.name)
-def test_a_pseudonym_stands_for_each_text_and_counts_come_out(plain: Dataset, table: Table, column: Column) -> None:
-    values = plain[table.name][column.name]
-    concealed = plain[table.name].select(PrivacyFilter(PrivacyLevel.PSEUDONYM, KEY.encode()).column_expressions(table))[
-        column.name
-    ]
-    assert concealed.name == column.name
+def test_each_text_has_one_pseudonym_and_counts_stay_correct(unfiltered: Dataset, table: Table, column: Column) -> None:
+    values = unfiltered[table.name][column.name]
+    filtered = unfiltered[table.name].select(
+        PrivacyFilter(PrivacyLevel.PSEUDONYM, KEY.encode()).column_expressions(table)
+    )[column.name]
+    assert filtered.name == column.name
     if column.kind is Kind.MEASURE:
-        assert concealed.null_count() == len(concealed)
+        assert filtered.null_count() == len(filtered)
         return
-    assert concealed.null_count() == values.null_count()
-    assert concealed.n_unique() == values.n_unique()
-    for value, pseudonym in zip(values, concealed, strict=True):
+    assert filtered.null_count() == values.null_count()
+    assert filtered.n_unique() == values.n_unique()
+    for value, pseudonym in zip(values, filtered, strict=True):
         if not value:
             assert pseudonym == value
         else:  # by another implementation, written from the definition
@@ -115,17 +117,17 @@ def test_a_pseudonym_stands_for_each_text_and_counts_come_out(plain: Dataset, ta
             assert text == f"p_{digest[:32]}"
 
 
-def test_values_that_joined_still_join(orders: Path, plain: Dataset, tmp_path: Path) -> None:
-    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+def test_pseudonyms_still_join(orders: Path, unfiltered: Dataset, tmp_path: Path) -> None:
+    filtered = build(orders, tmp_path / "out", privacy="pseudonym")
 
     def joined(tables: Dataset) -> int:
         numbers = tables.tracking_numbers.rename({"tracking_number": "tracking"})
         return tables.handling_units.join(numbers, on="tracking").height
 
-    assert joined(concealed) == joined(plain) > 0
+    assert joined(filtered) == joined(unfiltered) > 0
 
 
-def test_other_keys_make_other_pseudonyms_and_lazy_frames_the_same() -> None:
+def test_pseudonyms_depend_on_the_key_and_are_the_same_in_lazy_frames() -> None:
     table = TABLES["tracking_numbers"]
     frame = table.empty_frame()
     row = dict.fromkeys(frame.columns) | {"tracking_number": "1Z999"}
@@ -139,15 +141,15 @@ def test_other_keys_make_other_pseudonyms_and_lazy_frames_the_same() -> None:
     assert lazy.collect(engine="streaming").equals(one)
 
 
-def test_concealed_orders_can_be_made_from_their_tables(orders: Path, tmp_path: Path) -> None:
+def test_orders_can_be_rebuilt_from_filtered_tables(orders: Path, tmp_path: Path) -> None:
     for level in ("pseudonym", "none"):
-        made = list(unflatten(build(orders, tmp_path / level, privacy=level)))
-        assert len(made) == 60
-        for order in made:
+        rebuilt = list(unflatten(build(orders, tmp_path / level, privacy=level)))
+        assert len(rebuilt) == 60
+        for order in rebuilt:
             json.loads(order)
 
 
-def test_a_key_that_is_missing_or_short_is_told_without_it(orders: Path, tmp_path: Path) -> None:
+def test_a_missing_or_short_key_is_reported_without_showing_it(orders: Path, tmp_path: Path) -> None:
     def run(key: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "QUIVO_PSEUDONYM_KEY": key, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
         command = [sys.executable, "-m", "quivo_frames.cli", "build", str(orders), "--out", str(tmp_path / "out")]
@@ -166,7 +168,7 @@ def test_a_key_that_is_missing_or_short_is_told_without_it(orders: Path, tmp_pat
     assert KEY not in manifest + good.stdout + good.stderr
 
 
-def test_spaces_around_a_key_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whitespace_around_a_key_is_stripped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f" {KEY}\n")
     assert privacy_filter_for(PrivacyLevel.PSEUDONYM).key == KEY.encode()
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", f"short{' ' * 64}")
@@ -174,7 +176,7 @@ def test_spaces_around_a_key_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> 
         privacy_filter_for(PrivacyLevel.PSEUDONYM)
 
 
-def test_without_the_variable_the_key_of_the_keyring_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_the_key_comes_from_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     shortest = "s" * MIN_KEY_LENGTH
     monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
     monkeypatch.setattr(
@@ -183,32 +185,32 @@ def test_without_the_variable_the_key_of_the_keyring_counts(monkeypatch: pytest.
     assert privacy_filter_for(PrivacyLevel.PSEUDONYM).key == shortest.encode()
 
 
-def test_what_is_required_stays_so_under_pseudonyms() -> None:
+def test_pseudonyms_leave_required_columns_required() -> None:
     for table in TABLES.values():
         assert PrivacyFilter(PrivacyLevel.PSEUDONYM, KEY.encode()).filtered_table(table) == table
 
 
-def test_what_is_concealed_is_exported_as_it_is_without_a_key(
+def test_filtered_tables_are_exported_as_they_are_without_a_key(
     orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+    filtered = build(orders, tmp_path / "out", privacy="pseudonym")
     monkeypatch.delenv("QUIVO_PSEUDONYM_KEY")
-    concealed.export("parquet", tmp_path / "export")
-    assert pl.read_parquet(tmp_path / "export" / "orders.parquet").equals(concealed.orders)
-    told = json.loads((tmp_path / "export" / "export.json").read_text())
-    assert told["privacy"] == " ".join(concealed.manifest["privacy"].values()) != "pseudonym"
+    filtered.export("parquet", tmp_path / "export")
+    assert pl.read_parquet(tmp_path / "export" / "orders.parquet").equals(filtered.orders)
+    export_facts = json.loads((tmp_path / "export" / "export.json").read_text())
+    assert export_facts["privacy"] == " ".join(filtered.manifest["privacy"].values()) != "pseudonym"
 
 
-def test_fields_that_were_concealed_did_not_vanish(orders: Path, tmp_path: Path) -> None:
+def test_filtered_fields_are_not_reported_as_vanished(orders: Path, tmp_path: Path) -> None:
     before = build(orders, tmp_path / "out").notes
     assert build(orders, tmp_path / "out", privacy="none").notes.equals(before)
 
 
-def test_levels_that_do_not_exist_are_told(plain: Dataset, tmp_path: Path) -> None:
+def test_unknown_levels_are_refused(unfiltered: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="full, pseudonym, none"):
         privacy_level("some")
     with pytest.raises(ConfigError, match="full, pseudonym, none"):
-        plain.export("csv", tmp_path / "out", privacy="some")
+        unfiltered.export("csv", tmp_path / "out", privacy="some")
 
 
 def test_an_export_is_remembered_once_and_found_again_from_any_folder(
@@ -223,9 +225,9 @@ def test_an_export_is_remembered_once_and_found_again_from_any_folder(
     ]
 
 
-def test_tables_that_have_less_are_not_exported_as_more(orders: Path, tmp_path: Path) -> None:
-    concealed = build(orders, tmp_path / "out", privacy="pseudonym")
+def test_filtered_tables_are_not_exported_at_a_higher_level(orders: Path, tmp_path: Path) -> None:
+    filtered = build(orders, tmp_path / "out", privacy="pseudonym")
     with pytest.raises(ConfigError, match="were built with --privacy pseudonym"):
-        concealed.export("parquet", tmp_path / "export", privacy="full")
-    assert concealed.export_privacy(None) is PrivacyLevel.PSEUDONYM
-    assert concealed.export_privacy("none") is PrivacyLevel.NONE
+        filtered.export("parquet", tmp_path / "export", privacy="full")
+    assert filtered.export_privacy(None) is PrivacyLevel.PSEUDONYM
+    assert filtered.export_privacy("none") is PrivacyLevel.NONE

@@ -49,32 +49,32 @@ PARENT_KEYS = {
 
 
 def test_there_are_the_18_promised_tables_with_their_keys() -> None:
-    assert {name: described.key for name, described in TABLES.items()} == KEYS
+    assert {name: table.key for name, table in TABLES.items()} == KEYS
     assert {name: primary_key_of(name) for name in TABLES} == KEYS
 
 
 def test_parents_come_before_their_children() -> None:
     names = list(TABLES)
-    for described in TABLES.values():
-        for _, to_table, _ in described.references:
-            assert names.index(to_table) <= names.index(described.name)
+    for table in TABLES.values():
+        for _, to_table, _ in table.references:
+            assert names.index(to_table) <= names.index(table.name)
 
 
 @pytest.mark.parametrize("name", [name for name in KEYS if name != "orders"])
-def test_every_table_has_its_key_the_order_the_parent_and_the_place(name: str) -> None:
-    described = TABLES[name]
-    assert list(described.schema)[:2] == [KEYS[name], "order_id"]
-    assert described.schema[KEYS[name]] == pl.String
-    assert described.schema["ordinal"] == pl.Int64
-    expected = {(column, table_of(column), column_of(column)) for column in PARENT_KEYS.get(name, set())}
-    assert set(described.references) == expected | {("order_id", "orders", "order_id")}
+def test_every_table_has_its_key_the_order_the_parent_and_the_ordinal(name: str) -> None:
+    table = TABLES[name]
+    assert list(table.schema)[:2] == [KEYS[name], "order_id"]
+    assert table.schema[KEYS[name]] == pl.String
+    assert table.schema["ordinal"] == pl.Int64
+    expected = {(column, table_of_key(column), referenced_column(column)) for column in PARENT_KEYS.get(name, set())}
+    assert set(table.references) == expected | {("order_id", "orders", "order_id")}
 
 
-def table_of(column: str) -> str:
-    return f"{column_of(column).removesuffix('_key')}s"
+def table_of_key(column: str) -> str:
+    return f"{referenced_column(column).removesuffix('_key')}s"
 
 
-def column_of(column: str) -> str:
+def referenced_column(column: str) -> str:
     return column.removeprefix("parent_").removeprefix("root_")
 
 
@@ -95,7 +95,7 @@ def test_dtypes_are_those_of_the_kinds() -> None:
     assert TABLES["pod_documents"].schema["url_link"] == pl.String
 
 
-def test_natural_ids_of_the_ancestors_stand_in_the_tables_below() -> None:
+def test_child_tables_hold_the_ids_of_their_ancestors() -> None:
     for name in ("tracking_numbers", "shipment_positions", "serial_numbers", "grouped_serial_numbers", "pod_documents"):
         assert {"fulfillment_order_id", "shipment_id"} <= set(TABLES[name].schema), name
 
@@ -113,15 +113,15 @@ def test_a_list_of_plain_values_has_one_column_for_them() -> None:
     assert columns["tracking_links"].privacy is Privacy.PERSONAL
 
 
-def test_no_column_stands_twice_and_each_says_what_it_is() -> None:
-    for described in (TABLES | REPORT_TABLES).values():
-        names = [column.name for column in described.columns]
-        assert len(names) == len(set(names)), described.name
-        for column in described.columns:
-            assert column.sentence.endswith("."), (described.name, column.name)
+def test_column_names_are_unique_and_every_column_is_described() -> None:
+    for table in (TABLES | REPORT_TABLES).values():
+        names = [column.name for column in table.columns]
+        assert len(names) == len(set(names)), table.name
+        for column in table.columns:
+            assert column.sentence.endswith("."), (table.name, column.name)
 
 
-def test_an_object_inside_a_record_is_opened_into_prefixed_columns() -> None:
+def test_a_nested_object_becomes_prefixed_columns() -> None:
     column = TABLES["orders"].column("delivery_address_name1")
     assert column.sentence == "Delivery address: first line of the name."
     assert (column.json_path, column.privacy) == ("deliveryAddress.name1", Privacy.PERSONAL)
@@ -148,16 +148,16 @@ def test_an_object_inside_a_record_is_opened_into_prefixed_columns() -> None:
     ],
 )
 def test_a_key_is_the_address_of_a_row(name: str, column: str, key: object, path: str) -> None:
-    described = TABLES[name]
-    assert described.json_path(described.column(column), key) == path
+    table = TABLES[name]
+    assert table.json_path(table.column(column), key) == path
 
 
 def test_an_empty_table_has_all_columns() -> None:
-    for described in TABLES.values():
-        assert described.empty_frame().schema == pl.Schema(described.schema)
+    for table in TABLES.values():
+        assert table.empty_frame().schema == pl.Schema(table.schema)
 
 
-def test_an_unknown_table_is_refused_with_the_names_that_there_are() -> None:
+def test_an_unknown_table_is_refused_with_the_existing_names() -> None:
     with pytest.raises(ConfigError, match=r"no table 'shipment'.*shipments"):
         table_named("shipment")
     assert table_named("shipments") is TABLES["shipments"]
@@ -171,10 +171,10 @@ def test_reports_have_a_column_for_each_field_of_their_rows() -> None:
     assert REPORT_TABLES["failures"].column("message").required
 
 
-def test_one_row_of_a_table_has_a_name() -> None:
+def test_table_names_have_a_singular() -> None:
     assert (singular_name("shipments"), singular_name("pod_documents")) == ("shipment", "pod_document")
 
 
-def test_a_column_says_its_dtype() -> None:
+def test_a_column_knows_its_dtype() -> None:
     assert Column("x", Kind.MONEY, "X.").dtype == pl.Decimal(18, 4)
     assert json.loads(json.dumps(Kind.MONEY)) == "money"
