@@ -1,4 +1,4 @@
-"""Noun: the SQLite file of an archive: its layout, how it is opened, and what its troubles mean."""
+"""The SQLite file of an archive: its tables, how it is opened, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quivo_frames.errors import ArchiveError, ConfigError
+from quivo_frames.storage.atomic import open_private_file, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APPLICATION_ID = 0x51764672  # "QvFr"
-FORMAT = 2
-PAGE_BYTES = 16384  # an answer takes 2-3 KB compressed: pages of 4 KB would be half empty
-WAIT_SECONDS = 30  # for another process that holds the file for a moment
+FORMAT_VERSION = 2
+PAGE_BYTES = 16384  # a compressed answer takes 2-3 KB: pages of 4 KB would be half empty
+BUSY_SECONDS = 30  # to wait for another process that has locked the file for a moment
 
 SCHEMA = f"""
 BEGIN;
@@ -40,96 +41,96 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_run ON attempts (run, order_id);
 CREATE INDEX attempts_order ON attempts (order_id);
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT};
+PRAGMA user_version = {FORMAT_VERSION};
 COMMIT;
 """
-_FROM_1_TO_2 = f"""
+_MIGRATE_1_TO_2 = f"""
 BEGIN;
 ALTER TABLE attempts ADD COLUMN throttled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN latency REAL;
-PRAGMA user_version = {FORMAT};
+PRAGMA user_version = {FORMAT_VERSION};
 COMMIT;
 """
-_SEEN_AS_2 = "CREATE TEMP VIEW attempts AS SELECT *, 0 AS throttled, NULL AS latency FROM main.attempts"
+_VIEW_AS_FORMAT_2 = "CREATE TEMP VIEW attempts AS SELECT *, 0 AS throttled, NULL AS latency FROM main.attempts"
 
 
-def found_format(path: Path) -> int:
-    """The format of the archive in a file, 0 where there is none yet.
+def read_format_version(path: Path) -> int:
+    """The format version of the archive in a file; 0 for a missing or empty file.
 
     Raises:
-        ConfigError: the file is something else, or was written by a later version.
-        ArchiveError: it cannot be read.
+        ConfigError: the file is no archive, or a later version wrote it.
+        ArchiveError: the file cannot be read.
     """
     if not path.exists():
         return 0
     if not path.is_file():
-        raise _foreign(path)
+        raise _not_an_archive(path)
     try:
-        with closing(_connect(path, "ro")) as db:
+        with closing(_open_connection(path, "ro")) as db:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (found,) = db.execute("PRAGMA user_version").fetchone()
-            blank = application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            is_empty = application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        if _is(error, "NOTADB"):
-            raise _foreign(path) from error
-        raise trouble(path, error) from error
-    if application != APPLICATION_ID and not blank:
-        raise _foreign(path)
-    if found > FORMAT:
+        if _is_sqlite_error(error, "NOTADB"):
+            raise _not_an_archive(path) from error
+        raise explain_database_error(path, error) from error
+    if application != APPLICATION_ID and not is_empty:
+        raise _not_an_archive(path)
+    if found > FORMAT_VERSION:
         raise ConfigError(f"{path} was written by a newer quivo_frames: update this one to read it.")
-    return 0 if blank else int(found)
+    return 0 if is_empty else int(found)
 
 
-def to_write(path: Path) -> sqlite3.Connection:
-    """The connection that writes, in the present format, to a file for its owner alone that is made if need be.
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """A connection that writes; a missing file is created, an older format is migrated.
 
-    What is committed is on the disk: synchronous FULL, and the folder of a new file is written out too.
+    What is committed is on the disk: synchronous is FULL, and the folder of a new file is synced too.
 
     Raises:
-        ConfigError: as `found_format`.
+        ConfigError: as for `read_format_version`.
         ArchiveError: the file cannot be written.
     """
     try:
-        found = found_format(path)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = _connect(path, "rw")
+        found = read_format_version(path)
+        os.close(open_private_file(path))
+        db = _open_connection(path, "rw")
         for pragma in (f"page_size = {PAGE_BYTES}", "journal_mode = WAL", "synchronous = FULL"):
             db.execute(f"PRAGMA {pragma}")
         if not found:
             db.executescript(SCHEMA)
-            _sync_folder(path.parent)
-        elif found < FORMAT:
-            db.executescript(_FROM_1_TO_2)
+            sync_folder(path.parent)
+        elif found < FORMAT_VERSION:
+            db.executescript(_MIGRATE_1_TO_2)
     except (OSError, sqlite3.Error) as error:
-        raise trouble(path, error) from error
+        raise explain_database_error(path, error) from error
     return db
 
 
 @contextmanager
-def to_read(path: Path, *, missing_ok: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection that reads, while others may write; with `missing_ok`, one to an empty archive for a missing file.
+def open_for_reading(path: Path, *, missing_ok: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection that reads, while others may write; with `missing_ok`, a missing file counts as an empty archive.
 
     Raises:
-        ConfigError: there is no archive; also as `found_format`.
-        ArchiveError: the file cannot be read, now or later.
+        ConfigError: there is no archive; also as for `read_format_version`.
+        ArchiveError: the file cannot be read, now or inside the block.
     """
-    found = found_format(path)
+    found = read_format_version(path)
     if not found and not missing_ok:
         raise ConfigError(f"There is no archive {path} yet: check the name, or refetch orders into it first.")
     try:
-        with closing(_connect(path, "ro") if found else sqlite3.connect("", isolation_level=None)) as db:
+        with closing(_open_connection(path, "ro") if found else sqlite3.connect("", isolation_level=None)) as db:
             if not found:
                 db.executescript(SCHEMA)
-            elif found < FORMAT:
-                db.execute(_SEEN_AS_2)
+            elif found < FORMAT_VERSION:
+                db.execute(_VIEW_AS_FORMAT_2)
             yield db
     except sqlite3.Error as error:
-        raise trouble(path, error) from error
+        raise explain_database_error(path, error) from error
 
 
-def trouble(path: Path, error: Exception) -> ArchiveError:
-    """What an error of the system or of SQLite means to the user."""
-    if _is(error, "FULL"):
+def explain_database_error(path: Path, error: Exception) -> ArchiveError:
+    """An error of the system or of SQLite as a sentence for the user."""
+    if _is_sqlite_error(error, "FULL"):
         return ArchiveError(
             f"The disk is full, {path} cannot grow: free some space and do the same again, "
             "it goes on where it stopped. Nothing that was kept is lost."
@@ -139,27 +140,19 @@ def trouble(path: Path, error: Exception) -> ArchiveError:
     )
 
 
-def instant(moment: datetime) -> str:
-    """UTC with microseconds: as text in order of time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def format_instant(moment: datetime | None) -> str:
+    """UTC with microseconds, as text that sorts by time; None sorts after all instants."""
+    return "9999" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _open_connection(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=WAIT_SECONDS)
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
 
 
-def _sync_folder(folder: Path) -> None:
-    """A new file survives a power failure only when its folder is on the disk too."""
-    if os.name == "posix":
-        entry = os.open(folder, os.O_RDONLY)
-        os.fsync(entry)
-        os.close(entry)
-
-
-def _foreign(path: Path) -> ConfigError:
+def _not_an_archive(path: Path) -> ConfigError:
     return ConfigError(f"{path} is not an archive of quivo_frames: name another file.")
 
 
-def _is(error: Exception, name: str) -> bool:
+def _is_sqlite_error(error: Exception, name: str) -> bool:
     return str(getattr(error, "sqlite_errorname", "")).startswith(f"SQLITE_{name}")

@@ -1,4 +1,4 @@
-"""The one thread that writes to an archive: whatever waits is one group, and one commit."""
+"""The one thread that writes to an archive: all jobs that wait are committed together, for one sync of the disk."""
 
 from __future__ import annotations
 
@@ -7,99 +7,108 @@ import sqlite3
 import threading
 from concurrent.futures import Future
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from filelock import FileLock, Timeout
-
-from quivo_frames.archive.database import to_write, trouble
+from quivo_frames.archive.database import explain_database_error, open_for_writing
 from quivo_frames.errors import ArchiveError
+from quivo_frames.storage.atomic import acquire_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from filelock import FileLock
 
     T = TypeVar("T")
     Job = tuple[Callable[[sqlite3.Connection], Any], Future[Any]]
 
-GROUP = 256  # most writes of one commit
+GROUP_SIZE = 256  # jobs in one commit at most
 
 
-class Writer:
-    """The right to write to an archive, alone among all processes: taken at the first write, given back by `close`."""
+class ArchiveWriter:
+    """Writes to an archive under a lock among processes, which the first job acquires and `close` releases."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._guard = threading.Lock()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
+        self._lock: FileLock | None = None
 
-    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """What the job returns, once its group is committed to the disk; all of a job is, or nothing.
+    def commit_job(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a job in a transaction, and return its result once it is committed to the disk.
+
+        Jobs of several threads may share a transaction; if one of them fails, none of that transaction is written.
 
         Raises:
-            ArchiveError: the disk or another writer is in the way.
-            ConfigError: the file is something else.
+            ArchiveError: the disk refuses, or another process is writing.
+            ConfigError: the file is no archive.
         """
         future: Future[T] = Future()
         with self._guard:
             if not self._thread:
-                self._thread = threading.Thread(target=self._serve, args=(self._open(),), name="archive", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._commit_until_closed, args=(self._lock_and_open(),), name="archive", daemon=True
+                )
                 self._thread.start()
             self._jobs.put((job, future))
         return future.result()
 
-    def alone(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """What the job returns; it works outside of any transaction, when all that waited is written.
+    def run_exclusively(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a job outside of any transaction, after all jobs that wait, and return its result.
 
         Raises:
-            ArchiveError, ConfigError: as for `write`.
+            ArchiveError, ConfigError: as for `commit_job`.
         """
         self.close()
-        with self._guard, closing(self._open()) as db:
+        with self._guard, closing(self._lock_and_open()) as db:
             try:
                 return job(db)
             except sqlite3.Error as error:
-                raise trouble(self._path, error) from error
+                raise explain_database_error(self._path, error) from error
             finally:
-                self._lock.release()
+                self._release()
 
     def close(self) -> None:
-        """Finish what is being written, and let another process write."""
+        """Finish all jobs that wait, and let another process write."""
         with self._guard:
             if self._thread:
                 self._jobs.put(None)
                 self._thread.join()
                 self._thread = None
-                self._lock.release()
+                self._release()
 
-    def _open(self) -> sqlite3.Connection:
+    def _lock_and_open(self) -> sqlite3.Connection:
+        busy = ArchiveError(
+            f"{self._path} is being written by another run: wait until it ends, or stop it. "
+            "Reading (status, build) is possible meanwhile."
+        )
         try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise ArchiveError(
-                f"{self._path} is being written by another run: wait until it ends, or stop it. "
-                "Reading (status, build) is possible meanwhile."
-            ) from error
+            self._lock = acquire_lock(Path(f"{self._path}.lock"), busy)
         except OSError as error:
-            raise trouble(self._path, error) from error
+            raise explain_database_error(self._path, error) from error
         try:
-            return to_write(self._path)
+            return open_for_writing(self._path)
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
-    def _serve(self, db: sqlite3.Connection) -> None:
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
+    def _commit_until_closed(self, db: sqlite3.Connection) -> None:
         with closing(db):
             while job := self._jobs.get():
                 group = [job]
-                while len(group) < GROUP and not self._jobs.empty() and (job := self._jobs.get()):
+                while len(group) < GROUP_SIZE and not self._jobs.empty() and (job := self._jobs.get()):
                     group.append(job)
-                self._commit(db, group)
+                self._commit_group(db, group)
                 if job is None:
                     return
 
-    def _commit(self, db: sqlite3.Connection, group: list[Job]) -> None:
+    def _commit_group(self, db: sqlite3.Connection, group: list[Job]) -> None:
         try:
             db.execute("BEGIN IMMEDIATE")
             results = [job(db) for job, _ in group]
@@ -109,7 +118,9 @@ class Writer:
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             for _, future in group:
-                future.set_exception(trouble(self._path, error) if isinstance(error, sqlite3.Error) else error)
+                future.set_exception(
+                    explain_database_error(self._path, error) if isinstance(error, sqlite3.Error) else error
+                )
         else:
             for (_, future), result in zip(group, results, strict=True):
                 future.set_result(result)

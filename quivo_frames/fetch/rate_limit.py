@@ -22,6 +22,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.storage.atomic import open_private_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,15 +39,15 @@ logger = logging.getLogger(__name__)
 # Quivo documents no limit; all figures are choices, in requests per second.
 FIRST_RATE = 5.0
 LOWEST_RATE = 0.2
-QUICK_STEP = 1.0  # per good answer: the rate doubles in about 0.7 s
-SEARCHING, STEADY = 0.002, 0.0002  # growth in shares of the threshold, per second and second since the last complaint
-SETTLING = 0.5  # seconds after a cut in which complaints belong to it: a limit with a burst takes time to forgive
-CALM = 5.0  # seconds without a complaint after which the next one is not of the same row
-BELOW_FIRST, BELOW_IN_A_ROW, BELOW = 0.8, 0.85, 0.93  # shares of the rate that was complained about
-PASSED = 1.15  # times the threshold: the limit that was there is gone
+SLOW_START_STEP = 1.0  # per good answer: the rate doubles in about 0.7 s
+SEARCHING_GROWTH, STEADY_GROWTH = 0.002, 0.0002  # growth in shares of the threshold, per second and second since the last complaint
+SETTLING_SECONDS = 0.5  # seconds after a cut in which complaints belong to it: a limit with a burst takes time to forgive
+CALM_SECONDS = 5.0  # seconds without a complaint after which the next one is not of the same row
+CUT_AFTER_SLOW_START, CUT_IN_A_ROW, CUT_WHEN_STEADY = 0.8, 0.85, 0.93  # shares of the rate that was complained about
+LIMIT_GONE = 1.15  # times the threshold: the limit that was there is gone
 LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After asks
-SLACK = 0.005  # seconds that a late thread may catch up; less than any visible burst
-FORGOTTEN = 60.0  # seconds after the last slot: what was known of the limit is old
+LATE_SECONDS = 0.005  # seconds that a late thread may catch up; less than any visible burst
+FORGET_SECONDS = 60.0  # seconds after the last slot: what was known of the limit is old
 
 
 class Stopped(Exception):
@@ -62,18 +63,18 @@ class Slot(NamedTuple):
 
 
 @dataclass
-class Pace:
+class RateState:
     """What is known of the limit, and when the next request may go; seconds of the monotonic clock."""
 
     rate: float
     threshold: float = math.inf
     steady: float = 0.0  # 1.0: the threshold has proved right
-    next: float = -math.inf
+    next_slot_at: float = -math.inf
     cut_at: float = -math.inf
     paused_until: float = -math.inf
 
 
-class Gate:
+class RateLimiter:
     """Even slots for all threads, at a rate that adapts to the answers.
 
     `ceiling` is a rate in requests per second that is never passed; it is used from the start, as a known limit.
@@ -89,7 +90,7 @@ class Gate:
         self,
         ceiling: float | None = None,
         *,
-        shared: Path | None = None,
+        shared_file: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
@@ -98,93 +99,93 @@ class Gate:
         self._ceiling = ceiling or math.inf
         self._clock = clock
         self._wait = wait
-        self._turn = threading.Lock()  # held by the one thread that waits for the next slot
-        self._state = threading.Lock()
-        self._waiting = 0
-        self._pace = Pace(ceiling or FIRST_RATE)
-        self._book = _Book(shared) if shared else None
+        self._slot_lock = threading.Lock()  # held by the one thread that waits for the next slot
+        self._state_lock = threading.Lock()
+        self._waiting_threads = 0
+        self._known_state = RateState(ceiling or FIRST_RATE)
+        self._state_file = _SharedStateFile(shared_file) if shared_file else None
 
     @property
     def rate(self) -> float:
         """The rate now, in requests per second."""
-        return min(self._pace.rate, self._ceiling)
+        return min(self._known_state.rate, self._ceiling)
 
     @property
-    def waiting(self) -> int:
+    def waiting_threads(self) -> int:
         """How many threads wait for a slot."""
-        return self._waiting
+        return self._waiting_threads
 
-    def enter(self, stop: threading.Event) -> Slot:
+    def wait_for_slot(self, stop: threading.Event) -> Slot:
         """The next slot, when its time has come. Raises Stopped when `stop` is set before."""
-        with self._state:
-            self._waiting += 1
+        with self._state_lock:
+            self._waiting_threads += 1
         try:
-            return self._next(stop)
+            return self._take_slot(stop)
         finally:
-            with self._state:
-                self._waiting -= 1
+            with self._state_lock:
+                self._waiting_threads -= 1
 
-    def _next(self, stop: threading.Event) -> Slot:
+    def _take_slot(self, stop: threading.Event) -> Slot:
         waited = False
-        with self._turn:
+        with self._slot_lock:
             while not stop.is_set():
-                with self._changing() as pace:
+                with self._locked_state() as pace:
                     now, rate = self._clock(), self.rate
                     # from the slot before, not from now: a thread that wakes late must not slow down the others
-                    at = max(pace.next, pace.paused_until, now - SLACK)
-                    pace.next = at + 1 / rate
+                    at = max(pace.next_slot_at, pace.paused_until, now - LATE_SECONDS)
+                    pace.next_slot_at = at + 1 / rate
                 if at > now:
                     waited = True
                     self._wait(stop, at - now)
-                    if stop.is_set() or self._pace.paused_until > at:
+                    if stop.is_set() or self._known_state.paused_until > at:
                         continue
                 return Slot(max(at, now), rate, waited)
         raise Stopped
 
-    def good(self, slot: Slot) -> None:
+    def note_success(self, slot: Slot) -> None:
         """Note an answer without complaint. The rate grows only when it is what holds the threads back."""
-        if not slot.waited or self._pace.rate >= self._ceiling:
+        if not slot.waited or self._known_state.rate >= self._ceiling:
             return
-        with self._changing() as pace:
+        with self._locked_state() as pace:
             if pace.rate < pace.threshold:
-                pace.rate = min(pace.rate + QUICK_STEP, pace.threshold)
+                pace.rate = min(pace.rate + SLOW_START_STEP, pace.threshold)
             else:
-                if pace.rate > PASSED * pace.threshold:
+                if pace.rate > LIMIT_GONE * pace.threshold:
                     pace.steady = 0.0
-                growth = (STEADY if pace.steady else SEARCHING) * (self._clock() - pace.cut_at) * pace.threshold
+                growth = (STEADY_GROWTH if pace.steady else SEARCHING_GROWTH) * (self._clock() - pace.cut_at) * pace.threshold
                 pace.rate += growth / pace.rate
             pace.rate = min(pace.rate, self._ceiling)
 
-    def congested(self, slot: Slot, pause: float = 0.0) -> None:
+    def note_congestion(self, slot: Slot, pause: float = 0.0) -> None:
         """Note a complaint: half the rate, once for complaints of one moment; all threads pause so many seconds."""
-        with self._changing() as pace:
+        with self._locked_state() as pace:
             now, pause = self._clock(), min(pause, LONGEST_PAUSE)
             pace.paused_until = max(pace.paused_until, now + pause)
-            if slot.at <= pace.cut_at + SETTLING:
+            if slot.at <= pace.cut_at + SETTLING_SECONDS:
                 return
-            in_a_row = now - pace.cut_at <= CALM + pause
+            in_a_row = now - pace.cut_at <= CALM_SECONDS + pause
             is_told = slot.rate >= self._ceiling  # a limit that is known is complained about when requests come uneven
             pace.steady = float((pace.threshold < math.inf or is_told) and not in_a_row)
-            quick = BELOW_FIRST if pace.threshold == math.inf else BELOW_IN_A_ROW  # quick growth goes far beyond
-            pace.threshold = (BELOW if pace.steady else quick) * slot.rate
+            quick = CUT_AFTER_SLOW_START if pace.threshold == math.inf else CUT_IN_A_ROW  # quick growth goes far beyond
+            pace.threshold = (CUT_WHEN_STEADY if pace.steady else quick) * slot.rate
             # a limit forgives during a long pause what half the rate would have to make good
-            is_gentle = pause >= SETTLING or (is_told and pace.steady)
+            is_gentle = pause >= SETTLING_SECONDS or (is_told and pace.steady)
             pace.rate = max(pace.threshold if is_gentle else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
             pace.cut_at = now
             logger.info("Quivo asks for less: now %.3g requests per second", pace.rate)
 
     @contextmanager
-    def _changing(self) -> Iterator[Pace]:
+    def _locked_state(self) -> Iterator[RateState]:
         """The pace, for one thread of one process at a time."""
-        with self._state:
-            if self._book:
-                self._pace = self._book.take(self._pace, self._clock())
-            yield self._pace
-            if self._book:
-                self._book.give(self._pace)
+        with self._state_lock:
+            if self._state_file:
+                self._known_state = self._state_file.lock_and_read(self._known_state, self._clock())
+            yield self._known_state
+            if self._state_file:
+                self._state_file.write_and_unlock(self._known_state)
 
 
-class _Book:
+class _SharedStateFile:
     """A pace in a file that processes take and give back in turn; useless, but no trouble, where there can be none.
 
     The lock is that of the system, on a file that stays open: it takes 3 us, where opening one anew takes 70.
@@ -198,23 +199,23 @@ class _Book:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._file = open_private_file(path)
         except OSError as error:
             logger.info("The pace is not shared with other processes: %s", error)
         else:
             weakref.finalize(self, os.close, self._file)
 
-    def take(self, known: Pace, now: float) -> Pace:
+    def lock_and_read(self, known: RateState, now: float) -> RateState:
         """The pace that all share, to be given back; `known` where nobody has asked lately."""
         if self._file is None:
             return known
         fcntl.flock(self._file, fcntl.LOCK_EX)
         found = os.pread(self._file, self._LAYOUT.size, 0)
-        pace = Pace(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
-        is_of_now = now - FORGOTTEN < pace.next < now + FORGOTTEN + LONGEST_PAUSE  # and not of before a restart
+        pace = RateState(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
+        is_of_now = now - FORGET_SECONDS < pace.next_slot_at < now + FORGET_SECONDS + LONGEST_PAUSE  # and not of before a restart
         return pace if is_of_now else known
 
-    def give(self, pace: Pace) -> None:
+    def write_and_unlock(self, pace: RateState) -> None:
         """Let the next process have the pace."""
         if self._file is not None:
             with suppress(OSError):  # a full disk
@@ -222,7 +223,7 @@ class _Book:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-def retry_after(value: str | None, now: datetime) -> float:
+def parse_retry_after(value: str | None, now: datetime) -> float:
     """The seconds that a Retry-After header asks for, 0.0 where it is absent or unreadable.
 
     The header is a number of seconds or an HTTP date (RFC 9110, 10.2.3); `now` is an aware time.

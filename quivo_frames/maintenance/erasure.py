@@ -15,21 +15,24 @@ import polars as pl
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import drift
-from quivo_frames.dataset.dataset import Dataset, Export
-from quivo_frames.dataset.folder_writer import DatasetWriter, Kept
+from quivo_frames.dataset.dataset import Dataset, RecordedExport
+from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
 from quivo_frames.dataset.manifest import DELTA, EXPORTS
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.model.frames import Frames
-from quivo_frames.model.privacy import Concealer
+from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID
+from quivo_frames.storage.atomic import write_file_atomically
 from quivo_frames.storage.urls import is_remote
 
-_KEEP_AWAY = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
-_RAW = "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
+_KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
+_RAW_EXPORT_ADVICE = (
+    "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
+)
 
 
 @dataclass
-class Receipt:
+class ErasureReceipt:
     """What was erased, when and where, without personal data; `left` says what could not be, and has to be by hand."""
 
     reason: str
@@ -52,29 +55,32 @@ class Receipt:
         lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
         lines += [f"Erased from {export}" for export in self.exports]
         lines += [f"LEFT, to be erased by hand: {told}" for told in self.left]
-        return "\n".join([f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY, _RAW])
+        return "\n".join(
+            [f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY_ADVICE, _RAW_EXPORT_ADVICE]
+        )
 
     @staticmethod
-    def expect(file: Path) -> None:
+    def require_writable(file: Path) -> None:
         """Sees to it that a receipt can be written to a file, before anything is erased.
 
         Raises:
             ConfigError: it cannot.
         """
-        if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        target = file.resolve()
+        is_replaceable = not target.exists() or (target.is_file() and os.access(target, os.R_OK | os.W_OK))
+        if not (is_replaceable and os.access(target.parent, os.W_OK)):
             raise ConfigError(f"The receipt cannot be written to {file}. Nothing was erased. Give another --receipt.")
 
     def write(self, file: Path) -> None:
         """Adds the receipt to a file, a line of JSON each, for its owner alone."""
-        with open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as out:  # noqa: PTH123
-            out.write(json.dumps(self.facts()) + "\n")
+        write_file_atomically(file, f"{json.dumps(self.facts())}\n".encode(), append=True)
 
 
 def forget(
     order_ids: Iterable[int],
     archive: str | os.PathLike[str] | Archive,
     tables: Sequence[str | os.PathLike[str]] = (),
-) -> Receipt:
+) -> ErasureReceipt:
     """Erases orders from an archive, from folders of tables, and from what these were exported to.
 
     Nothing of them is left in any of these files afterwards; the receipt is. What cannot be reached now is told in
@@ -87,22 +93,22 @@ def forget(
         ArchiveError: the archive cannot be written.
     """
     folders = {folder if is_remote(os.fspath(folder)) else Path(folder).resolve(): folder for folder in tables}
-    datasets = [_whole(folder) for folder in folders.values()]  # whether all are there, before anything is erased
+    datasets = [_open_intact(folder) for folder in folders.values()]  # whether all are there, before anything is erased
     opened = archive if isinstance(archive, Archive) else Archive(archive)
-    receipt = Receipt("erased", sorted(set(order_ids)), archive=str(opened.path))
+    receipt = ErasureReceipt("erased", sorted(set(order_ids)), archive=str(opened.path))
     receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
     for dataset in datasets:
         try:
-            receipt.rows[dataset.address] = _without(dataset, receipt.order_ids)
+            receipt.rows[dataset.address] = _erase_from_tables(dataset, receipt.order_ids)
         except QuivoError as error:
             receipt.left.append(f"{dataset.address} and its exports: {error}")
             continue
         for export in dataset.exports():
-            _from_export(Dataset.open(dataset.address), export, receipt)
+            _erase_from_export(Dataset.open(dataset.address), export, receipt)
     return receipt
 
 
-def honour_removed(archive: str | os.PathLike[str] | Archive) -> Receipt:
+def honour_removed(archive: str | os.PathLike[str] | Archive) -> ErasureReceipt:
     """Takes the personal values out of older answers about orders whose newest says that they were removed at Quivo.
 
     All else of these answers stays. Fields that nobody knows count as personal; of answers that were not good nothing
@@ -113,17 +119,17 @@ def honour_removed(archive: str | os.PathLike[str] | Archive) -> Receipt:
         ArchiveError: it cannot be written.
     """
     opened = archive if isinstance(archive, Archive) else Archive(archive)
-    receipt = Receipt("blanked", list(_removed(opened)), archive=str(opened.path))
-    receipt.responses = opened.blank(receipt.order_ids)
+    receipt = ErasureReceipt("blanked", list(_ids_removed_at_quivo(opened)), archive=str(opened.path))
+    receipt.responses = opened.remove_personal_values(receipt.order_ids)
     return receipt
 
 
-class _Flagged(msgspec.Struct, rename="camel"):
+class _RemovalFlag(msgspec.Struct, rename="camel"):
     pii_data_removed: bool | None = None
 
 
-def _removed(archive: Archive) -> Iterator[int]:
-    decoder = msgspec.json.Decoder(_Flagged)
+def _ids_removed_at_quivo(archive: Archive) -> Iterator[int]:
+    decoder = msgspec.json.Decoder(_RemovalFlag)
     for raw in archive.newest():
         if b"piiDataRemoved" not in raw.body or raw.order_id is None:
             continue
@@ -135,16 +141,16 @@ def _removed(archive: Archive) -> Iterator[int]:
             yield raw.order_id
 
 
-def _whole(folder: str | os.PathLike[str]) -> Dataset:
+def _open_intact(folder: str | os.PathLike[str]) -> Dataset:
     """The dataset of a folder, if all of it can be read."""
     dataset = Dataset.open(folder)
     dataset.exports()
-    for file in dataset.damaged():
+    for file in dataset.damaged_files():
         raise DatasetError(f"{file} is damaged. Nothing was erased. Build the tables again with --full first.")
     return dataset
 
 
-def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:
+def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
     """Takes orders out of the tables of a folder; how many rows there were of them.
 
     Raises:
@@ -155,25 +161,27 @@ def _without(dataset: Dataset, order_ids: Sequence[int]) -> int:
             "build these tables again, from the archive or from a raw export that is made after this; where they are "
             "Delta tables, VACUUM them then, for their earlier versions. Export again what was exported from them."
         )
-    with DatasetWriter(dataset.address, Concealer(dataset.level)) as writer:
+    with DatasetWriter(dataset.address, PrivacyFilter(dataset.level)) as writer:
         order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
-        kept = Kept(dataset, order_ids, order)
-        writer.keep(Frames.of({}))
-        writer.put_together(map, kept)
-        nothing = drift.profile(Frames.of({}))
+        kept = RetainedRows(dataset, order_ids, order)
+        writer.take_single_part(Frames.of({}))
+        writer.write_tables(map, kept)
+        nothing = drift.profile_tables(Frames.of({}))
         facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "lineage")}
-        facts["profile"] = drift.renewed(dataset.manifest["profile"], kept.gone, nothing, writer.lazy)
-        gone = {"out": kept.gone.orders.height, "failed": kept.gone.failures.height}
+        facts["profile"] = drift.update_profile(
+            dataset.manifest["profile"], kept.replaced_rows, nothing, writer.scan_table
+        )
+        gone = {"out": kept.replaced_rows.orders.height, "failed": kept.replaced_rows.failures.height}
         gone["in"] = sum(gone.values())
         facts["orders"] = {name: count - gone.get(name, 0) for name, count in facts["orders"].items()}
         example = pl.when(~pl.col(ORDER_ID.name).is_in(list(order_ids))).then(ORDER_ID.name)
         notes = dataset.notes.with_columns(example.alias(ORDER_ID.name))
-        lineage = {name: kept.rows(name).collect() for name in dataset.manifest["lineage"]}
-        writer.finish(facts, kept.rows("failures").collect(), notes, lineage)
-    return sum(kept.gone.counts().values())
+        lineage = {name: kept.scan_retained(name).collect() for name in dataset.manifest["lineage"]}
+        writer.commit_dataset(facts, kept.scan_retained("failures").collect(), notes, lineage)
+    return sum(kept.replaced_rows.counts().values())
 
 
-def _from_export(dataset: Dataset, export: Export, receipt: Receipt) -> None:
+def _erase_from_export(dataset: Dataset, export: RecordedExport, receipt: ErasureReceipt) -> None:
     if "://" not in export.out and not Path(export.out).exists():
         receipt.left.append(
             f"{export.out} ({export.form}) is not there any more. If it was moved, erase it there; if it was deleted, "
@@ -181,7 +189,7 @@ def _from_export(dataset: Dataset, export: Export, receipt: Receipt) -> None:
         )
         return
     try:
-        dataset.write_out(export, receipt.order_ids)
+        dataset.write_export(export, receipt.order_ids)
     except QuivoError as error:
         receipt.left.append(f"{export.out} ({export.form}): {error}")
     else:

@@ -1,4 +1,4 @@
-"""Files that may be compressed, read as a stream: .gz and .zst. Only here: zstandard, beside the archive."""
+"""Files that may be compressed (.gz, .zst), read as a stream."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import zstandard
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-PACKED = (".gz", ".zst")
-UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
-"""What reading a file may raise that is damaged, packed otherwise, or not allowed."""
-_CHUNK = 2**16
+COMPRESSED_SUFFIXES = (".gz", ".zst")
+READ_ERRORS = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+"""What reading a file may raise that is damaged, compressed in another way, or not readable."""
+_CHUNK_BYTES = 2**16
 
 
-def unpacked(path: Path) -> IO[bytes]:
-    """The content of the file, unpacked while it is read if it ends in .gz or .zst; reading raises `UNREADABLE`."""
+def open_decompressed(path: Path) -> IO[bytes]:
+    """The content of a file, decompressed if its name ends in .gz or .zst; reading it raises `READ_ERRORS`."""
     if path.suffix.lower() == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix.lower() == ".zst":
-        return cast("IO[bytes]", io.BufferedReader(_Unpacked(path.open("rb")), buffer_size=2**20))
+        return cast("IO[bytes]", io.BufferedReader(_ZstdStream(path.open("rb")), buffer_size=2**20))
     return path.open("rb", buffering=2**20)
 
 
-class _Unpacked(io.RawIOBase):
-    """The content of a .zst file, frame after frame; unlike zstandard's own reader it tells that a file was cut off."""
+class _ZstdStream(io.RawIOBase):
+    """The content of a .zst file, frame after frame. Unlike zstandard's own reader, it notices a truncated file."""
 
     def __init__(self, packed: IO[bytes]) -> None:
         self._packed = packed
@@ -42,7 +42,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         while not self._ready:
-            packed = self._frame.unused_data or self._packed.read(_CHUNK)
+            packed = self._frame.unused_data or self._packed.read(_CHUNK_BYTES)
             if not packed:
                 if self._begun and not self._frame.eof:
                     raise EOFError

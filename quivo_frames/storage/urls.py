@@ -1,8 +1,9 @@
-"""Verbs about object stores (s3://, gs://, az://): whether an address is one, and what their refusals mean. Floor 1.
+"""Addresses of object stores (s3://, gs://, az://), and what the errors of storage mean.
 
-Credentials, region and endpoint come from the environment, as the libraries of the stores name them: AWS_ACCESS_KEY_ID
-and its like, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY. What polars,
-obstore and Delta Lake say of a refusal holds addresses, answers of servers, sometimes rows: none of it is passed on.
+Credentials, region and endpoint come from the environment, under the names that the libraries of the stores use:
+AWS_ACCESS_KEY_ID and the like, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY.
+Errors of polars, obstore and Delta Lake quote addresses, responses of servers, sometimes rows: no text of theirs is
+passed on.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError
 
-SCHEMES = ("s3", "gs", "az")
-NO_BUCKET = r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist"
-"""What every store says somewhere when a bucket or container is missing, and not a file in it."""
-NO_CONDITIONS = r"NotImplemented|status\D{0,9}501\b"
-"""What stores say somewhere that cannot write a file on a condition."""
+OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
+MISSING_BUCKET = r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist"
+"""A pattern in the error of every store for a missing bucket or container, but not for a missing file."""
+NO_CONDITIONAL_WRITES = r"NotImplemented|status\D{0,9}501\b"
+"""A pattern in the error of stores that cannot write a file on a condition."""
 
-_CONFIG = {
-    NO_BUCKET: "there is no such bucket or container. Create it, or correct the address",
+_CONFIGURATION_CAUSES = {
+    MISSING_BUCKET: "there is no such bucket or container. Create it, or correct the address",
     r"configured region|PermanentRedirect|AuthorizationHeaderMalformed": (
         "the bucket is in another region. Set it in the environment, as AWS_REGION"
     ),
@@ -34,7 +35,7 @@ _CONFIG = {
     r"|Missing ?(Access|Secret)|Account must be specified": (
         "no credentials were found. Set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     ),
-    NO_CONDITIONS: (
+    NO_CONDITIONAL_WRITES: (
         "the store cannot write a file only if it is not there yet, as Delta Lake needs. Export to parquet, or set "
         "AWS_S3_ALLOW_UNSAFE_RENAME=true where nobody else writes"
     ),
@@ -42,7 +43,7 @@ _CONFIG = {
     r"PermissionError|Permission denied|os error 13\b": "the folder may not be written to. Change its rights",
     r"Read-only file system|os error 30\b": "the disk is read-only. Give another place",
 }
-_PLACE = {
+_STORE_CAUSES = {
     r"No space left|os error 28\b|Disk quota": "the disk is full. Make room",
     r"NoSuchKey|BlobNotFound|No such object": "a file that belongs there is gone. Look who removed it",
     r"PreconditionError|AlreadyExistsError|CommitFailedError": "another job wrote there at the same time. Wait until "
@@ -54,19 +55,19 @@ _PLACE = {
 
 
 def is_remote(out: str) -> bool:
-    """Whether it is an address, and not a path of this machine."""
+    """Whether it is an address, not a path of this machine."""
     return "://" in out
 
 
-def address(out: str) -> str:
-    """An address of an object store, without a slash at its end.
+def check_address(out: str) -> str:
+    """The address of a folder in an object store, checked, and without a slash at its end.
 
     Raises:
-        ConfigError: it is of another kind, or holds what belongs into the environment.
+        ConfigError: it is of another kind, or holds credentials, which belong into the environment.
     """
     scheme, _, rest = out.partition("://")
-    if scheme not in SCHEMES:
-        kinds = ", ".join(f"{known}://" for known in SCHEMES)
+    if scheme not in OBJECT_STORE_SCHEMES:
+        kinds = ", ".join(f"{known}://" for known in OBJECT_STORE_SCHEMES)
         raise ConfigError(f"quivo_frames does not know {scheme}:// addresses. Give a folder, or one of: {kinds}.")
     if "?" in rest or re.match(r"[^/@]*:[^/@]*@", rest):
         raise ConfigError(f"The {scheme}:// address holds more than a place. Credentials belong into the environment.")
@@ -78,45 +79,50 @@ def address(out: str) -> str:
 
 
 def holds_parquet(folder: str) -> bool:
-    """Whether there are parquet files right below an address of an object store."""
+    """Whether a folder of an object store holds parquet files, not counting its subfolders."""
     try:
         pl.scan_parquet(f"{folder}/*.parquet").collect_schema()
     except (FileNotFoundError, pl.exceptions.ComputeError) as error:
-        if isinstance(error, FileNotFoundError) and re.search(NO_BUCKET, str(error)):
+        if isinstance(error, FileNotFoundError) and re.search(MISSING_BUCKET, str(error)):
             raise
         return not re.search("expanded paths were empty|not found|No such file", str(error))
     return True
 
 
 @contextmanager
-def told(what: str, again: str, after: str = "", failing: type[QuivoError] = ExportError) -> Iterator[None]:
-    """What goes wrong inside, as a sentence.
+def explain_storage_errors(
+    problem: str, remedy: str, aftermath: str = "", error_class: type[QuivoError] = ExportError
+) -> Iterator[None]:
+    """Raise errors of the block as a sentence: what failed, the cause, the remedy.
 
     Args:
-        what: What cannot be done then, and where: "The tables cannot be written to s3://lake/out".
-        again: What to do when the cause is mended: "export again".
-        after: The state that it leaves, as a sentence.
-        failing: What is raised where the place is to blame.
+        problem: What cannot be done, and where: "The tables cannot be written to s3://lake/out".
+        remedy: What to do once the cause is removed: "export again".
+        aftermath: The state that the failure leaves, as a sentence.
+        error_class: What is raised if the place or the network failed.
 
     Raises:
-        ConfigError: the address, the credentials or the rights are to be mended.
-        QuivoError: of the kind `failing`: the place or the network failed.
+        ConfigError: the address, the credentials or the rights have to be corrected.
+        QuivoError: an `error_class`: the place or the network failed.
     """
     try:
         yield
     except QuivoError:
         raise
     except Exception as error:
-        kind, why = _meaning(error, failing)
-        cure = f"{why}, and {again}" if why else f"({type(error).__name__}). {again[0].upper()}{again[1:]}"
-        raise kind(f"{what}{': ' if why else ' '}{cure}. {after}".rstrip()) from error
+        raised_class, cause = _diagnose_error(error, error_class)
+        if cause:
+            sentence = f"{problem}: {cause}, and {remedy}."
+        else:
+            sentence = f"{problem} ({type(error).__name__}). {remedy[0].upper()}{remedy[1:]}."
+        raise raised_class(f"{sentence} {aftermath}".rstrip()) from error
 
 
-def _meaning(error: Exception, failing: type[QuivoError]) -> tuple[type[QuivoError], str]:
-    """Of which kind an error is, and what it means; empty where nobody knows."""
+def _diagnose_error(error: Exception, error_class: type[QuivoError]) -> tuple[type[QuivoError], str]:
+    """What to raise for an error, and its cause with what to do about it; an empty text if the cause is unknown."""
     text = f"{type(error).__name__}: {error}"
-    for kind, meanings in ((ConfigError, _CONFIG), (failing, _PLACE)):
-        for pattern, meaning in meanings.items():
+    for found_class, causes in ((ConfigError, _CONFIGURATION_CAUSES), (error_class, _STORE_CAUSES)):
+        for pattern, cause in causes.items():
             if re.search(pattern, text):
-                return kind, meaning
-    return failing, ""
+                return found_class, cause
+    return error_class, ""

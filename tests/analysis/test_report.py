@@ -12,14 +12,14 @@ import pytest
 
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
-from quivo_frames.analysis.report.charts import by_warehouse
+from quivo_frames.analysis.report.charts import findings_by_warehouse
 from quivo_frames.analysis.report.found import FIRST_ROWS
 from quivo_frames.analysis.report.report import report
-from quivo_frames.analysis.report.sheets import UNKNOWN, percent
+from quivo_frames.analysis.report.sheets import UNKNOWN, format_percent
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
-from tests.support.fair_order import AS_OF, GONE, changed
+from tests.support.fair_order import AS_OF, GONE, changed_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,9 @@ class Page(HTMLParser):
 
 def frames(*changes: dict[str, Any]) -> Frames:
     """Fair orders 1001, 1002, … with these changes."""
-    return qf.flatten([json.dumps(changed(change, 1001 + place)).encode() for place, change in enumerate(changes)])
+    return qf.flatten(
+        [json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(changes)]
+    )
 
 
 def short(shipped: int = 1) -> dict[str, Any]:
@@ -106,10 +108,10 @@ def test_the_numbers_are_those_of_the_frames(tmp_path: Path) -> None:
     assert page.figures == {
         "Orders": "5",
         "Errors": str(errors.height),
-        "Orders with errors": percent(of),
-        "Perfect orders": percent(kpis.perfect_order["rate"].item()),
-        "On time": percent(kpis.on_time.filter(reference="latest_delivery_date")["rate"].item()),
-        "Line fill rate": percent(kpis.fill_rate["line_rate"].item()),
+        "Orders with errors": format_percent(of),
+        "Perfect orders": format_percent(kpis.perfect_order["rate"].item()),
+        "On time": format_percent(kpis.on_time.filter(reference="latest_delivery_date")["rate"].item()),
+        "Line fill rate": format_percent(kpis.fill_rate["line_rate"].item()),
         "Order to delivery": f"{kpis.cycle_time.filter(stage='order to delivery')['p50'].item():.1f}",
         "Open orders": str(kpis.about["backlog"]),
     }
@@ -117,7 +119,7 @@ def test_the_numbers_are_those_of_the_frames(tmp_path: Path) -> None:
     assert all(UNKNOWN not in value for value in page.figures.values())
     rates = {row[0]: row[1:4] for row in page.tables["Rates"]}
     fill = kpis.fill_rate.row(0, named=True)
-    assert rates["Lines filled"] == [percent(fill["line_rate"]), str(fill["lines_filled"]), str(fill["lines"])]
+    assert rates["Lines filled"] == [format_percent(fill["line_rate"]), str(fill["lines_filled"]), str(fill["lines"])]
     assert {name: int(number) for name, number in page.tables["Volume"]} == {
         name.replace("_", " ").capitalize(): number for name, number in kpis.volume.row(0, named=True).items()
     }
@@ -130,7 +132,7 @@ def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
     assert [row[0] for row in page.tables["By seller"]] == ["Another", "Seller"]  # the most orders first
     kpis = qf.kpis(tables, "seller", AS_OF)
     rates = dict(kpis.on_time.filter(reference="latest_delivery_date").select("seller", "rate").iter_rows())
-    assert {row[0]: row[3] for row in page.tables["By seller"]} == {name: percent(rate) for name, rate in rates.items()}
+    assert {row[0]: row[3] for row in page.tables["By seller"]} == {name: format_percent(rate) for name, rate in rates.items()}
 
 
 def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Pat
 
 
 def _built(tmp_path: Path, changes: list[dict[str, Any]], broken: int = 0) -> qf.Dataset:
-    orders = [json.dumps(changed(change, 1001 + place)) for place, change in enumerate(changes)]
+    orders = [json.dumps(changed_order(change, 1001 + place)) for place, change in enumerate(changes)]
     lines = [*orders, *(json.dumps({"orderId": 9000 + n, "positions": "<b>none</b>"}) for n in range(broken))]
     (tmp_path / "orders.ndjson").write_text("\n".join(lines), encoding="utf-8")
     return qf.build(tmp_path / "orders.ndjson", tmp_path / "my tables")
@@ -205,7 +207,7 @@ def test_what_comes_from_the_orders_is_text_only(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_any_name_can_be_drawn(name: str) -> None:
     found = pl.DataFrame({"warehouse": [name, None], "orders": 5, "error": [1, 2], "warning": [0, 1], "info": [3, 0]})
-    picture = by_warehouse(found)
+    picture = findings_by_warehouse(found)
     assert len(picture.drawings) == 2
     assert all(drawing.count("<title>") == 4 for drawing in picture.drawings)
 
@@ -226,7 +228,7 @@ def test_no_script_no_address_and_a_policy_that_forbids_both(tmp_path: Path) -> 
 
 
 def test_no_personal_value_is_in_the_file(tmp_path: Path) -> None:
-    orders = qf.flatten([json.dumps(changed(change, 1001 + place)).encode() for place, change in enumerate(
+    orders = qf.flatten([json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(
         [{}, LATE, short(), {"entityErrors": [{"errorCode": "E", "errorMessage": "m"}], "piiDataRemoved": True,
                              "deliveryAddress.additionalIdentifiers": [{"identifier": "i", "type": "t"}],
                              "customAttributes": {"a": "b"}, "positions.0.customAttributes": {"a": "b"}}]
@@ -290,7 +292,7 @@ def test_of_an_order_that_says_nothing_but_its_id_nothing_is_made_up(tmp_path: P
 def test_nothing_found_in_a_fair_order(tmp_path: Path) -> None:
     page, _ = made(frames({}), tmp_path)
     assert "The most telling findings" not in page.text
-    assert page.figures["Perfect orders"] == percent(1.0)
+    assert page.figures["Perfect orders"] == format_percent(1.0)
     assert "svg" in page.tags
 
 
@@ -306,7 +308,7 @@ def test_a_million_findings_do_not_make_it_longer(tmp_path: Path) -> None:
     [(None, "–"), (0.0, "0.0 %"), (0.0001, "< 0.1 %"), (0.974, "97.4 %"), (0.9999, "> 99.9 %"), (1.0, "100.0 %")],
 )
 def test_a_share_is_never_rounded_to_all_or_nothing(share: float | None, told: str) -> None:
-    assert percent(share).replace("\u00a0", " ") == told
+    assert format_percent(share).replace("\u00a0", " ") == told
 
 
 def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
@@ -331,7 +333,7 @@ def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch
             half.write("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(AnyPath, "write_text", refuse)
+    monkeypatch.setattr(AnyPath, "write_bytes", refuse)
     with pytest.raises(ConfigError, match=r"report\.html cannot be written: No space left on device"):
         report(frames({}), file, AS_OF)
     assert file.read_text() == "before"
@@ -343,6 +345,6 @@ def test_thresholds_apply_to_the_audit_and_to_the_figures(tmp_path: Path) -> Non
     (tmp_path / "mine.toml").write_text("late_hours = 240\n")
     strict, _ = made(tables, tmp_path)
     lenient, _ = made(tables, tmp_path, limits=tmp_path / "mine.toml")
-    assert strict.figures["On time"] == percent(0.0)
-    assert lenient.figures["On time"] == percent(1.0)
+    assert strict.figures["On time"] == format_percent(0.0)
+    assert lenient.figures["On time"] == format_percent(1.0)
     assert ["late_hours", "240.0"] in [row[:2] for row in lenient.tables["Thresholds"]]

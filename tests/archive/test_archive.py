@@ -10,15 +10,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quivo_frames.archive import archive as store
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.run_survey import pending_ids
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.model.records import Answer, Outcome
 
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
-def answer(
+def make_answer(
     order_id: int, body: bytes = b'{"orderId":1}', at: datetime = NOON, outcome: Outcome = Outcome.FETCHED
 ) -> Answer:
     headers = {
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "orders ?#%.sqlite"
 
 
-def fill(path: Path, *answers: Answer) -> int:
+def record_run(path: Path, *answers: Answer) -> int:
     with Archive(path) as archive:
         run, _ = archive.begin(given.order_id for given in answers)
         for given in answers:
@@ -47,7 +47,7 @@ def fill(path: Path, *answers: Answer) -> int:
 
 def test_what_was_recorded_comes_back_byte_for_byte_in_order(path: Path) -> None:
     bodies = {3: b"{\n}\xff\x00", 1: "Łódź 東京".encode(), 2: b"x" * 100_000}
-    fill(path, *(answer(order_id, body) for order_id, body in bodies.items()))
+    record_run(path, *(make_answer(order_id, body) for order_id, body in bodies.items()))
     found = list(Archive(path).newest())
     assert [(raw.order_id, raw.body) for raw in found] == sorted(bodies.items())
     assert {raw.fetched_at for raw in found} == {NOON}
@@ -56,9 +56,11 @@ def test_what_was_recorded_comes_back_byte_for_byte_in_order(path: Path) -> None
 
 def test_the_newest_good_answer_wins_and_no_other_is_lost(path: Path) -> None:
     hour = timedelta(hours=1)
-    fill(path, answer(1, b"old"), answer(2, b"only"))
-    fill(path, answer(1, b"new", NOON + hour))
-    fill(path, answer(1, b"bad", NOON + 2 * hour, Outcome.UNUSABLE), answer(3, b"bad", NOON, Outcome.UNUSABLE))
+    record_run(path, make_answer(1, b"old"), make_answer(2, b"only"))
+    record_run(path, make_answer(1, b"new", NOON + hour))
+    record_run(
+        path, make_answer(1, b"bad", NOON + 2 * hour, Outcome.UNUSABLE), make_answer(3, b"bad", NOON, Outcome.UNUSABLE)
+    )
     archive = Archive(path)
     assert [raw.body for raw in archive.newest()] == [b"new", b"only"]
     assert [raw.body for raw in archive.newest(as_of=NOON)] == [b"old", b"only"]
@@ -71,20 +73,20 @@ def test_what_came_last_is_the_newest_whenever_it_was_written_and_of_one_instant
     path: Path,
 ) -> None:
     hour = timedelta(hours=1)
-    fill(path, answer(1, b"late", NOON + hour), answer(2, b"first"))
-    fill(path, answer(1, b"early"), answer(2, b"second"))
+    record_run(path, make_answer(1, b"late", NOON + hour), make_answer(2, b"first"))
+    record_run(path, make_answer(1, b"early"), make_answer(2, b"second"))
     archive = Archive(path)
     assert [raw.body for raw in archive.newest()] == [b"late", b"second"]
-    assert [size for frame in archive.index() for size in frame["size"]] == [4, 6]
+    assert [size for frame in archive.index_newest() for size in frame["size"]] == [4, 6]
 
 
 def test_an_answer_is_on_the_disk_when_record_returns(path: Path) -> None:
     with Archive(path) as archive:
         run, _ = archive.begin([1])
-        archive.record(run, answer(1))
+        archive.record(run, make_answer(1))
         with sqlite3.connect(path) as db:
             assert db.execute("SELECT order_id FROM responses").fetchall() == [(1,)]
-        mode, full = archive._writer.write(
+        mode, full = archive._writer.commit_job(
             lambda db: [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
         )
         assert (mode, full) == ("wal", 2)
@@ -94,7 +96,7 @@ def test_many_threads_may_record_at_once(path: Path) -> None:
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 401))
         threads = [
-            threading.Thread(target=lambda n=n: [archive.record(run, answer(n * 50 + i)) for i in range(1, 51)])
+            threading.Thread(target=lambda n=n: [archive.record(run, make_answer(n * 50 + i)) for i in range(1, 51)])
             for n in range(8)
         ]
         for thread in threads:
@@ -106,7 +108,7 @@ def test_many_threads_may_record_at_once(path: Path) -> None:
 
 
 def test_a_damaged_answer_does_not_pass(path: Path) -> None:
-    fill(path, answer(1), answer(2))
+    record_run(path, make_answer(1), make_answer(2))
     with sqlite3.connect(path) as db:
         db.execute("UPDATE responses SET sha256 = ? WHERE order_id = 2", (hashlib.sha256(b"").digest(),))
     with pytest.raises(ArchiveError, match=r"response 2 \(order 2\) was damaged .* refetch 2"):
@@ -126,7 +128,7 @@ def test_the_files_are_for_their_owner_alone(path: Path) -> None:
 
 
 def test_headers_are_kept_without_what_opens_doors(path: Path) -> None:
-    fill(path, answer(1))
+    record_run(path, make_answer(1))
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT headers FROM responses").fetchone() == ('{"Content-Type": "application/json"}',)
 
@@ -151,7 +153,7 @@ def test_a_database_of_somebody_else_is_not_touched(path: Path) -> None:
 
 
 def test_an_archive_of_a_later_version_is_told(path: Path) -> None:
-    fill(path, answer(1))
+    record_run(path, make_answer(1))
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(ConfigError, match="newer quivo_frames"):
@@ -161,10 +163,10 @@ def test_an_archive_of_a_later_version_is_told(path: Path) -> None:
 def test_an_archive_that_was_only_begun_is_taken_up(path: Path) -> None:
     """A crash between creating the file and its tables leaves it empty or without tables."""
     path.touch()
-    fill(path, answer(1))
+    record_run(path, make_answer(1))
     other = path.with_name("other.sqlite")
     sqlite3.connect(other).execute("PRAGMA journal_mode = WAL")
-    fill(other, answer(1))
+    record_run(other, make_answer(1))
     assert [raw.order_id for raw in Archive(other).newest()] == [1]
 
 
@@ -180,7 +182,7 @@ def test_a_missing_archive_is_told_to_readers_and_not_created(path: Path) -> Non
 
 
 def test_a_second_writer_is_told_and_readers_are_not_held_up(path: Path) -> None:
-    fill(path, answer(1))
+    record_run(path, make_answer(1))
     with Archive(path) as first:
         first.begin([1, 2])
         with Archive(path) as second:
@@ -196,17 +198,17 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_kept(path: Path) -> None
     body = hashlib.shake_256(b"incompressible").digest(100_000)
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 101))
-        archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 50").fetchone())
+        archive._writer.commit_job(lambda db: db.execute("PRAGMA max_page_count = 50").fetchone())
         kept = 0
         with pytest.raises(ArchiveError, match="disk is full"):  # noqa: PT012 - whichever write it is
             for order_id in range(1, 101):
-                archive.record(run, answer(order_id, body))
+                archive.record(run, make_answer(order_id, body))
                 kept += 1
         assert 0 < kept < 100
-        archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
+        archive._writer.commit_job(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
         assert len(list(archive.newest())) == kept
         assert list(archive.pending(run)) == list(range(kept + 1, 101))
-        archive.record(run, answer(kept + 1, body))
+        archive.record(run, make_answer(kept + 1, body))
     assert len(list(Archive(path).newest())) == kept + 1
 
 
@@ -214,37 +216,42 @@ def test_a_write_is_kept_whole_or_not_at_all(path: Path) -> None:
     with Archive(path) as archive:
         run, _ = archive.begin([1])
         with pytest.raises(ZeroDivisionError):
-            archive._writer.write(lambda db: (db.execute("INSERT INTO asked VALUES (?, 2)", (run,)), 1 // 0))
-        archive.record(run, answer(1))
+            archive._writer.commit_job(lambda db: (db.execute("INSERT INTO asked VALUES (?, 2)", (run,)), 1 // 0))
+        archive.record(run, make_answer(1))
         assert list(archive.pending(run)) == []
 
 
 def test_the_same_ids_in_any_order_go_on_with_an_unfinished_run(path: Path) -> None:
     with Archive(path) as archive:
-        run, batch = archive.begin([1, 2, 3, 2])
-        assert (batch.resumed, batch.asked, batch.duplicates, batch.done, batch.requests) == (None, 3, 1, 0, 3)
-        archive.record(run, answer(2))
-        archive.record(run, answer(3, outcome=Outcome.REFUSED))
-        other, batch = archive.begin([1, 2])
-        assert batch.resumed is None
+        run, survey = archive.begin([1, 2, 3, 2])
+        assert (survey.resumed, survey.asked, survey.duplicates, survey.done, survey.requests) == (None, 3, 1, 0, 3)
+        archive.record(run, make_answer(2))
+        archive.record(run, make_answer(3, outcome=Outcome.REFUSED))
+        other, survey = archive.begin([1, 2])
+        assert survey.resumed is None
         assert other != run
-        again, batch = archive.begin([3, 2, 1])
-        assert (again, batch.resumed, batch.done, batch.requests) == (run, run, 1, 2)
+        again, survey = archive.begin([3, 2, 1])
+        assert (again, survey.resumed, survey.done, survey.requests) == (run, run, 1, 2)
         assert list(archive.pending(run)) == [1, 3]
-        new, batch = archive.begin([1, 2, 3], new_run=True)
-        assert batch.resumed is None
+        new, survey = archive.begin([1, 2, 3], new_run=True)
+        assert survey.resumed is None
         archive.finish(new)
         assert archive.survey([1, 2, 3]).resumed is None
         assert archive.survey([1, 2]).resumed == other
 
 
 def test_fresh_orders_are_skipped_and_stand_in_the_ledger(path: Path) -> None:
-    fill(path, answer(1, at=NOON), answer(2, at=NOON - timedelta(days=2)), answer(3, outcome=Outcome.UNUSABLE))
+    record_run(
+        path,
+        make_answer(1, at=NOON),
+        make_answer(2, at=NOON - timedelta(days=2)),
+        make_answer(3, outcome=Outcome.UNUSABLE),
+    )
     with Archive(path) as archive:
         seen = archive.survey([1, 2, 3, 4], fresh_since=NOON - timedelta(days=1))
-        run, batch = archive.begin([1, 2, 3, 4], fresh_since=NOON - timedelta(days=1))
-        assert batch == seen
-        assert (batch.fresh, batch.requests) == (1, 3)
+        run, survey = archive.begin([1, 2, 3, 4], fresh_since=NOON - timedelta(days=1))
+        assert survey == seen
+        assert (survey.fresh, survey.requests) == (1, 3)
         assert list(archive.pending(run)) == [2, 3, 4]
         assert archive.outcomes(run) == {Outcome.SKIPPED: 1}
 
@@ -252,26 +259,28 @@ def test_fresh_orders_are_skipped_and_stand_in_the_ledger(path: Path) -> None:
 def test_a_survey_writes_nothing(path: Path) -> None:
     assert Archive(path).survey([1, 2, 2]).requests == 2
     assert not path.exists()
-    fill(path, answer(1))
+    record_run(path, make_answer(1))
     before = path.read_bytes()
     Archive(path).survey(range(1, 5000))
     assert path.read_bytes() == before
 
 
-def test_pending_orders_come_in_flat_chunks_each_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "CHUNK", 7)
+def test_pending_orders_come_in_flat_chunks_each_once(path: Path) -> None:
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 51))
         seen = []
-        for order_id in archive.pending(run):
+        for order_id in pending_ids(path, run, chunk_size=7):
             seen.append(order_id)
-            archive.record(run, answer(order_id, outcome=Outcome.REFUSED if order_id % 2 else Outcome.FETCHED))
+            archive.record(run, make_answer(order_id, outcome=Outcome.REFUSED if order_id % 2 else Outcome.FETCHED))
         assert seen == list(range(1, 51))
+        assert list(archive.pending(run)) == list(range(1, 51, 2))
 
 
 def test_the_ledger_comes_as_frames(path: Path) -> None:
-    run = fill(path, answer(1), answer(2, b"", outcome=Outcome.UNREACHABLE), answer(3, outcome=Outcome.UNUSABLE))
-    later = fill(path, answer(2), answer(4, b"", outcome=Outcome.UNKNOWN))
+    run = record_run(
+        path, make_answer(1), make_answer(2, b"", outcome=Outcome.UNREACHABLE), make_answer(3, outcome=Outcome.UNUSABLE)
+    )
+    later = record_run(path, make_answer(2), make_answer(4, b"", outcome=Outcome.UNKNOWN))
     archive = Archive(path)
     attempts = archive.attempts()
     assert attempts.height == 5
@@ -302,7 +311,7 @@ def test_the_pace_of_a_run_stands_in_the_ledger(path: Path) -> None:
         run, _ = archive.begin(range(1, 12))
         for n in range(10):
             late = timedelta(hours=1) * (n > 4)  # a pause is no slowness
-            given = answer(n + 1, at=NOON + timedelta(seconds=n / 2) + late)
+            given = make_answer(n + 1, at=NOON + timedelta(seconds=n / 2) + late)
             archive.record(run, given._replace(latency=(n + 1) / 10, tries=2, throttled=n % 2))
         archive.begin([99])
     told = archive.runs().row(0, named=True)
@@ -317,15 +326,15 @@ def test_the_rate_of_late_leaves_pauses_out_and_is_not_guessed(path: Path) -> No
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 100))
         for n in range(10):
-            archive.record(run, answer(n + 1, at=NOON + timedelta(seconds=n)))
+            archive.record(run, make_answer(n + 1, at=NOON + timedelta(seconds=n)))
         assert archive.recent_rate() is None
         for n in range(10, 30):
-            archive.record(run, answer(n + 1, at=NOON + timedelta(hours=1, seconds=n)))
+            archive.record(run, make_answer(n + 1, at=NOON + timedelta(hours=1, seconds=n)))
         assert archive.recent_rate() == 1.0
 
 
 def test_an_archive_of_the_format_before_is_read_and_taken_up(path: Path) -> None:
-    fill(path, answer(1), answer(2, b"", outcome=Outcome.UNREACHABLE))
+    record_run(path, make_answer(1), make_answer(2, b"", outcome=Outcome.UNREACHABLE))
     with sqlite3.connect(path) as db:
         db.executescript(
             "ALTER TABLE attempts DROP COLUMN throttled; ALTER TABLE attempts DROP COLUMN latency; PRAGMA user_version = 1"
@@ -334,7 +343,7 @@ def test_an_archive_of_the_format_before_is_read_and_taken_up(path: Path) -> Non
     assert archive.attempts().select("order_id", "throttled", "latency").rows() == [(1, 0, None), (2, 0, None)]
     assert archive.runs()["failed"].to_list() == [1]
     assert archive.failures()["order_id"].to_list() == [2]
-    fill(path, answer(3))
+    record_run(path, make_answer(3))
     assert archive.attempts().select("order_id", "latency").rows() == [(1, None), (2, None), (3, 0.25)]
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)

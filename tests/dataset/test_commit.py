@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Event
 from typing import Any, ClassVar
@@ -22,9 +24,9 @@ import pytest
 
 from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.archive.archive import Archive
-from quivo_frames.builder import build as building
-from quivo_frames.builder import inputs, part
-from quivo_frames.builder.build import build
+from quivo_frames.builder import partition
+from quivo_frames.builder.build import build_with
+from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset import commit, folder_writer
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, QuivoError
@@ -47,12 +49,11 @@ def order_body(order_id: int, **fields: Any) -> bytes:
     return json.dumps(json.loads(order_json(order_id)) | fields).encode()
 
 
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 24 orders three parts, delivered one by one."""
-    monkeypatch.setattr(building, "PART", 8)
-    monkeypatch.setattr(building, "TOGETHER", 1)
-    monkeypatch.setattr(inputs, "STEP", 1)
+SETTINGS = BuildSettings(orders_per_partition=8, partitions_per_file=1, orders_per_seek_point=1)
+"""Of 24 orders three partitions, each with files of its own."""
+build = partial(build_with, SETTINGS)
+build_shared = partial(build_with, replace(SETTINGS, orders_per_partition=12))
+"""With two partitions."""
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +131,10 @@ def test_workers_build_what_this_process_builds(
 ) -> None:
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "0123456789abcdef0123456789abcdef")
     kind, options = CASES[case]
-    if kind == "files":
-        monkeypatch.setattr(building, "PART", 4)
-        monkeypatch.setattr(building, "TOGETHER", 2)
-    here = build(given[kind], tmp_path / "here", jobs=1, **options)
-    made = build(given[kind], tmp_path / "anywhere", executor=pool, **options)
+    two_per_file = replace(SETTINGS, orders_per_partition=4, partitions_per_file=2)
+    settings = two_per_file if kind == "files" else SETTINGS
+    here = build_with(settings, given[kind], tmp_path / "here", jobs=1, **options)
+    made = build_with(settings, given[kind], tmp_path / "anywhere", executor=pool, **options)
     assert_same_dataset(here, made)
     assert len(made.files("orders")) > 1
     assert made.notes.height
@@ -244,12 +244,12 @@ def test_a_place_with_files_of_others_is_refused_as_it_is(
 KILLED = """
 import json, os, signal, sys
 from concurrent.futures import ThreadPoolExecutor
-from quivo_frames import building, sources
+from quivo_frames.builder.build import build_with
+from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.storage import atomic
 from quivo_frames.storage.directory import Directory
-from quivo_frames.building import build
 
-building.PART, building.TOGETHER, sources.STEP = 8, 1, 1
+settings = BuildSettings(orders_per_partition=8, partitions_per_file=1, orders_per_seek_point=1)
 given, out, of, name, nth = json.loads(sys.argv[1])
 owner = {"Directory": Directory, "atomic": atomic}[of]
 original, calls = getattr(owner, name), []
@@ -262,7 +262,7 @@ def kill(*arguments, **options):
 
 setattr(owner, name, kill)
 with ThreadPoolExecutor(2) as pool:
-    build(given, out, executor=pool)
+    build_with(settings, given, out, executor=pool)
 """
 MOMENTS = {
     "before the first part": ("Directory", "write", 1),
@@ -389,7 +389,6 @@ def test_a_second_build_in_a_folder_is_refused_whichever_way(
 @pytest.fixture(params=["a folder that cannot be locked", "s3"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A place where nobody is kept out: whoever commits first wins."""
-    monkeypatch.setattr(building, "PART", 12)
     if request.param == "s3":
         request.getfixturevalue("s3")
         return "s3://lake/tables"
@@ -403,14 +402,14 @@ def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
     """Here of two of the very same answers, whose files have the same names."""
     first: list[Dataset] = []
     with (
-        RunMeanwhile(lambda: first.append(build(given["segments"], shared, executor=pool))) as executor,
+        RunMeanwhile(lambda: first.append(build_shared(given["segments"], shared, executor=pool))) as executor,
         pytest.raises(DatasetError, match=f"Another build into {shared} ended first, and its tables stand"),
     ):
-        build(given["segments"], shared, executor=executor)
+        build_shared(given["segments"], shared, executor=executor)
     found = Dataset.open(shared)
     assert found.manifest == first[0].manifest
     assert check(shared).flaws.is_empty()
-    made = build(given["segments"], shared, executor=pool, full=True)
+    made = build_shared(given["segments"], shared, executor=pool, full=True)
     assert_only_named_files(made)
 
 
@@ -419,7 +418,7 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
     shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here of one of the very answers whose earlier files are about to be removed."""
-    build(given["segments"], shared, executor=pool)
+    build_shared(given["segments"], shared, executor=pool)
     later: list[Dataset] = []
     owner = Bucket if "://" in shared else Directory
     remove = owner.remove
@@ -428,11 +427,11 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
         names = list(names)
         if not later and any(name.startswith("orders/") for name in names):
             later.append(Dataset.open(shared))
-            later[0] = build(given["segments"], shared, executor=pool)
+            later[0] = build_shared(given["segments"], shared, executor=pool)
         remove(self, names)  # type: ignore[arg-type]
 
     monkeypatch.setattr(owner, "remove", late)
-    build(given["many"], shared, executor=pool)
+    build_shared(given["many"], shared, executor=pool)
     assert later
     assert Dataset.open(shared).manifest == later[0].manifest
     assert_only_named_files(later[0])
@@ -453,14 +452,14 @@ def test_the_sweep_takes_nothing_of_one_that_is_under_way(
             assert swept.wait(60)
             return swap(self, name, data, before)  # type: ignore[arg-type]
         won = swap(self, name, data, before)  # type: ignore[arg-type]
-        second.append(thread.submit(build, given["segments"], shared, executor=pool))
+        second.append(thread.submit(build_shared, given["segments"], shared, executor=pool))
         assert delivered.wait(60)
         return won
 
     monkeypatch.setattr(owner, "compare_and_swap", held)
     with ThreadPoolExecutor(1) as thread:
         with ThreadPoolExecutor(2) as own:
-            build(given["files"], shared, executor=own)
+            build_shared(given["files"], shared, executor=own)
         swept.set()
         assert_only_named_files(second[0].result())
 
@@ -472,7 +471,7 @@ def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: 
     def one(kind: str) -> Dataset | str:
         try:
             with RunMeanwhile(together.wait) as executor:
-                return build(given[kind], shared, executor=executor)
+                return build_shared(given[kind], shared, executor=executor)
         except DatasetError as error:
             return str(error)
 
@@ -551,7 +550,7 @@ def test_a_part_that_fails_each_time_is_told_with_its_source_and_without_values(
     error: BaseException, standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    validate, tries = part.validate, []
+    validate, tries = partition.validate_frames, []
 
     def fails(frames: Frames, origins: Any) -> Frames:
         if IDS[20] in frames.orders["order_id"]:
@@ -559,7 +558,7 @@ def test_a_part_that_fails_each_time_is_told_with_its_source_and_without_values(
             raise error
         return validate(frames, origins)
 
-    monkeypatch.setattr(part, "validate", fails)
+    monkeypatch.setattr(partition, "validate_frames", fails)
     told = rf"Part \d of the build \({given['files']}\) failed each of 3 times \({type(error).__name__}\)\. .*memory"
     with pytest.raises(DatasetError, match=told) as caught:
         build(given["files"], standing.address, executor=pool)

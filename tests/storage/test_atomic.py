@@ -16,58 +16,58 @@ import pytest
 
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.storage import atomic
-from quivo_frames.storage.atomic import new_file, new_folder, reason
+from quivo_frames.storage.atomic import explain_disk_error, new_file, new_folder
 
-New = Callable[[Path, Callable[[Path], bool]], AbstractContextManager[Path]]
-KINDS = {"file": new_file, "folder": new_folder}
+ContextManagerOf = Callable[[Path, Callable[[Path], bool]], AbstractContextManager[Path]]
+CONTEXT_MANAGERS = {"file": new_file, "folder": new_folder}
 
 
-def fill(new: Path, kind: str, text: str) -> None:
+def write_text_into(new: Path, kind: str, text: str) -> None:
     place = new if kind == "file" else new / "inner" / "one.txt"
     place.parent.mkdir(exist_ok=True)
     place.write_text(text)
 
 
-def content(path: Path, kind: str) -> str:
+def read_text_of(path: Path, kind: str) -> str:
     return (path if kind == "file" else path / "inner" / "one.txt").read_text()
 
 
-def ours(_: Path) -> bool:
+def always_ours(_: Path) -> bool:
     return True
 
 
-def theirs(_: Path) -> bool:
+def never_ours(_: Path) -> bool:
     return False
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=CONTEXT_MANAGERS)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def new(kind: str) -> New:
-    return KINDS[kind]
+def new(kind: str) -> ContextManagerOf:
+    return CONTEXT_MANAGERS[kind]
 
 
-def test_what_is_new_takes_the_place_of_what_was_there(tmp_path: Path, kind: str, new: New) -> None:
+def test_what_is_new_takes_the_place_of_what_was_there(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
     for text in ("first", "second"):
-        with new(tmp_path / "deep" / "out", ours) as beside:
-            fill(beside, kind, text)
-        assert content(tmp_path / "deep" / "out", kind) == text
+        with new(tmp_path / "deep" / "out", always_ours) as beside:
+            write_text_into(beside, kind, text)
+        assert read_text_of(tmp_path / "deep" / "out", kind) == text
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
 
 
 def test_a_folder_keeps_nothing_of_the_one_before(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        with new_folder(tmp_path / "out", ours) as beside:
+        with new_folder(tmp_path / "out", always_ours) as beside:
             (beside / name).touch()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["second"]
 
 
-def test_it_is_readable_by_its_owner_alone(tmp_path: Path, kind: str, new: New) -> None:
-    with new(tmp_path / "out", ours) as beside:
-        fill(beside, kind, "text")
+def test_it_is_readable_by_its_owner_alone(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
+    with new(tmp_path / "out", always_ours) as beside:
+        write_text_into(beside, kind, "text")
     file = tmp_path / "out" if kind == "file" else tmp_path / "out" / "inner" / "one.txt"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     if kind == "folder":
@@ -77,10 +77,10 @@ def test_it_is_readable_by_its_owner_alone(tmp_path: Path, kind: str, new: New) 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS], ids=errno.errorcode.get)
 @pytest.mark.parametrize("when", ["written", "synced", "moved"])
 def test_a_full_or_read_only_disk_leaves_what_was_there(
-    tmp_path: Path, kind: str, new: New, code: int, when: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, new: ContextManagerOf, code: int, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with new(tmp_path / "out", ours) as beside:
-        fill(beside, kind, "before")
+    with new(tmp_path / "out", always_ours) as beside:
+        write_text_into(beside, kind, "before")
 
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -93,34 +93,34 @@ def test_a_full_or_read_only_disk_leaves_what_was_there(
         monkeypatch.setattr(Path, move, lambda path, to: refuse() if path.name.startswith(".new.") else plain(path, to))
 
     def write() -> None:
-        with new(tmp_path / "out", ours) as beside:
-            fill(beside, kind, "half")
+        with new(tmp_path / "out", always_ours) as beside:
+            write_text_into(beside, kind, "half")
             if when == "written":
                 refuse()
 
     with pytest.raises(OSError, match=os.strerror(code)):
         write()
-    assert content(tmp_path / "out", kind) == "before"
+    assert read_text_of(tmp_path / "out", kind) == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_why_the_disk_refused_is_told_in_words() -> None:
-    assert reason(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
-    assert reason(PermissionError(errno.EACCES, "Permission denied")) == "Permission denied"
-    assert reason(ValueError("first\nsecond")) == "first"
+    assert explain_disk_error(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
+    assert explain_disk_error(PermissionError(errno.EACCES, "Permission denied")) == "Permission denied"
+    assert explain_disk_error(ValueError("first\nsecond")) == "first"
 
 
-def test_a_parent_that_refuses_is_an_error_of_the_disk(tmp_path: Path, new: New) -> None:
+def test_a_parent_that_refuses_is_an_error_of_the_disk(tmp_path: Path, new: ContextManagerOf) -> None:
     (tmp_path / "parent").touch()
-    with pytest.raises(OSError, match="parent"), new(tmp_path / "parent" / "out", ours):
+    with pytest.raises(OSError, match="parent"), new(tmp_path / "parent" / "out", always_ours):
         pass
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path: Path, kind: str, new: New) -> None:
-    fill(tmp_path / "out", kind, "theirs") if kind == "file" else (tmp_path / "out").mkdir()
+def test_what_is_not_ours_is_left_alone(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
+    write_text_into(tmp_path / "out", kind, "theirs") if kind == "file" else (tmp_path / "out").mkdir()
     (tmp_path / "out" / "stranger").touch() if kind == "folder" else None
     with pytest.raises(ConfigError, match=r"out is there already, and is no earlier export of this form"):
-        new(tmp_path / "out", theirs).__enter__()
+        new(tmp_path / "out", never_ours).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -129,52 +129,51 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for new, name in ((new_file, "folder"), (new_folder, "file")):
         with pytest.raises(ConfigError, match=f"{name} is there already"):
-            new(tmp_path / name, ours).__enter__()
+            new(tmp_path / name, always_ours).__enter__()
 
 
 def test_an_empty_folder_is_anybodys(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with new_folder(tmp_path / "out", theirs) as beside:
+    with new_folder(tmp_path / "out", never_ours) as beside:
         (beside / "one").touch()
     assert (tmp_path / "out" / "one").exists()
 
 
 def test_a_slash_at_the_end_changes_nothing(tmp_path: Path) -> None:
-    with new_folder(Path(f"{tmp_path}/out/"), ours) as beside:
+    with new_folder(Path(f"{tmp_path}/out/"), always_ours) as beside:
         (beside / "one").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_link_stays_a_link_and_what_it_leads_to_is_replaced(tmp_path: Path, kind: str, new: New) -> None:
+def test_a_link_stays_a_link_and_what_it_leads_to_is_replaced(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "out"
     link.symlink_to(tmp_path / "real")
     for text in ("first", "second"):  # at first it leads to nothing
-        with new(link, ours) as beside:
-            fill(beside, kind, text)
+        with new(link, always_ours) as beside:
+            write_text_into(beside, kind, text)
         assert link.is_symlink()
-        assert content(tmp_path / "real", kind) == text
+        assert read_text_of(tmp_path / "real", kind) == text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["links", "real"]
     assert [path.name for path in (tmp_path / "links").iterdir()] == ["out"]
 
 
 def test_of_two_who_write_to_one_place_the_second_is_told(
-    tmp_path: Path, kind: str, new: New, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, new: ContextManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "PATIENCE", 0.01)
-    with new(tmp_path / "out", ours) as beside:
-        fill(beside, kind, "first")
+    with new(tmp_path / "out", always_ours) as beside:
+        write_text_into(beside, kind, "first")
         with pytest.raises(ExportError, match="Another process is writing"):
-            new(tmp_path / "out", ours).__enter__()
-    assert content(tmp_path / "out", kind) == "first"
-    with new(tmp_path / "out", ours) as beside:
-        fill(beside, kind, "later")
+            new(tmp_path / "out", always_ours, lock_seconds=0.01).__enter__()
+    assert read_text_of(tmp_path / "out", kind) == "first"
+    with new(tmp_path / "out", always_ours) as beside:
+        write_text_into(beside, kind, "later")
 
 
-KILLED = """
+KILLED_PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from quivo_frames.disk import new_file, new_folder
+from quivo_frames.storage.atomic import new_file, new_folder
 kind, out, when = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 with {"file": new_file, "folder": new_folder}[kind](Path(out), lambda _: True) as new:
@@ -191,15 +190,15 @@ with {"file": new_file, "folder": new_folder}[kind](Path(out), lambda _: True) a
 
 @pytest.mark.parametrize("when", ["written", "moved"])
 def test_what_a_killed_process_left_is_cleared_and_what_it_moved_is_put_back(
-    tmp_path: Path, kind: str, new: New, when: str
+    tmp_path: Path, kind: str, new: ContextManagerOf, when: str
 ) -> None:
-    with new(tmp_path / "out", ours) as beside:
-        fill(beside, kind, "before")
-    killed = subprocess.run([sys.executable, "-c", KILLED, kind, tmp_path / "out", when])
+    with new(tmp_path / "out", always_ours) as beside:
+        write_text_into(beside, kind, "before")
+    killed = subprocess.run([sys.executable, "-c", KILLED_PROGRAM, kind, tmp_path / "out", when])
     assert killed.returncode == -signal.SIGKILL
     moved = kind == "folder" and when == "moved"
     assert (tmp_path / "out").exists() is not moved
-    with pytest.raises(RuntimeError, match="again"), new(tmp_path / "out", ours):
+    with pytest.raises(RuntimeError, match="again"), new(tmp_path / "out", always_ours):
         raise RuntimeError("again")
-    assert content(tmp_path / "out", kind) == "before"
+    assert read_text_of(tmp_path / "out", kind) == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-KEY = "much-too-secret"
+SECRET_KEY = "much-too-secret"
 
-SERVER = """
+SERVER_PROGRAM = """
 import logging, sys, threading
 from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
@@ -36,7 +36,7 @@ api.stop()
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Runs in a process of its own: deltalake lets no other thread run while it waits for an answer."""
-    command = [sys.executable, "-c", SERVER]
+    command = [sys.executable, "-c", SERVER_PROGRAM]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process.stdout.readline().strip()
@@ -46,20 +46,20 @@ def server() -> Iterator[str]:
 def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of the store; it and exports find it by the environment."""
     settings = {
-        "AWS_ENDPOINT_URL": server, "AWS_ACCESS_KEY_ID": "name", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server, "AWS_ACCESS_KEY_ID": "name", "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true", "AWS_EC2_METADATA_DISABLED": "true",
     }  # fmt: skip
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     import boto3  # takes long, and all tests know this module
 
-    post(server, "reset")
+    post_to_server(server, "reset")
     client = boto3.client("s3")
     client.create_bucket(Bucket="lake")
     yield client
     client.close()
 
 
-def post(server: str, what: str, body: bytes = b"") -> None:
+def post_to_server(server: str, what: str, body: bytes = b"") -> None:
     headers = {"Content-Type": "text/plain"}
     urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/{what}", body, headers)).close()

@@ -16,21 +16,21 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from secrets import token_hex
 
 from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.kpi.question import KpiQuery
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.analysis.report.page import Asked, page
+from quivo_frames.analysis.report.page import ReportOptions, render_page
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.time import InstantLike
+from quivo_frames.storage.atomic import refuse_unwritable_path, write_file_atomically
 
-__all__ = ["page", "report"]
+__all__ = ["render_page", "report"]
 
 
 def report(
@@ -49,31 +49,15 @@ def report(
         ConfigError: a check, a threshold, a date or a promise that does not exist, or the file cannot be written.
     """
     path = Path(file)
-    _look(path)
-    read = limits if isinstance(limits, Limits) else thresholds.read(limits) if limits else Limits()
+    refuse_unwritable_path(path, "report.html")
+    read = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
-    asked = Asked(as_of, tuple(only), tuple(skip), read, limits_file, personal)
-    question = Question(OrderView(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
+    asked = ReportOptions(as_of, tuple(only), tuple(skip), read, limits_file, personal)
+    question = KpiQuery(OrderView(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
     findings = audit(question.books, only=asked.only, skip=asked.skip, limits=read, personal=personal)
-    _write(path, page(tables, question, findings, asked), private=personal)
-    return findings
-
-
-def _look(path: Path) -> None:
-    """Refuses a place where no file can be, before the work is done."""
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder. Give the name of a file, such as {path / 'report.html'}.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or give another.")
-
-
-def _write(path: Path, text: str, *, private: bool) -> None:
-    """Puts the text in its place when all of it is on the disk: a reader never meets half a page."""
-    beside = path.with_name(f".{path.name}.{token_hex(4)}")
+    text = render_page(tables, question, findings, asked)
     try:
-        beside.touch(mode=0o600 if private else 0o666)
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(path)
+        write_file_atomically(path, text.encode(), owner_only=personal)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror}. Give another file.") from error
+    return findings

@@ -1,4 +1,4 @@
-"""Noun: the marker, which says which segments are in a place, and what is in each."""
+"""The index of a raw export, which names its segments and says what is in each, and the columns of a segment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from quivo_frames.errors import ArchiveError, ConfigError, ExportError
 from quivo_frames.storage import urls
 from quivo_frames.storage.place import Place
 
-MARKER = "segments.json"
-KIND, LAYOUT = "quivo_frames segments", 1
-ROW_GROUP = 1_000
-"""Answers that are written and read at a time."""
-NUMBERS = {
+INDEX_FILE = "segments.json"
+INDEX_KIND, INDEX_LAYOUT = "quivo_frames segments", 1
+ROW_GROUP_ROWS = 1_000
+"""Answers that are written and read at once."""
+METADATA_COLUMNS = {
     "order_id": pl.Int64(),
     "fetched_at": pl.Datetime("us", "UTC"),
     "response": pl.Int64(),
@@ -28,13 +28,13 @@ NUMBERS = {
     "size": pl.Int64(),
     "sha256": pl.Binary(),
 }
-"""All that is known of a body but itself, so small that it is read as a whole."""
-COLUMNS = {**NUMBERS, "body": pl.Binary()}
-"""Of a segment: `response` is the answer's number in the archive, `size` the bytes of `body`, which is as received."""
+"""The columns of a segment without the bodies: small enough to be read as a whole."""
+SEGMENT_COLUMNS = {**METADATA_COLUMNS, "body": pl.Binary()}
+"""`response` is the number of the answer in the archive, `size` the bytes of `body`, which is as received."""
 
 
-class Row(NamedTuple):
-    """An answer as it leaves the archive: a row of COLUMNS."""
+class ResponseRow(NamedTuple):
+    """A response as a row of a segment; see `SEGMENT_COLUMNS`."""
 
     order_id: int
     fetched_at: datetime
@@ -47,10 +47,10 @@ class Row(NamedTuple):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """What the marker says of a segment.
+    """A segment in the index.
 
-    `bytes` and `sha256` are of the file, `json_bytes` of all bodies; `first` and `last` are order ids; `numbers` is a
-    digest of NUMBERS.
+    `bytes` and `sha256` are of the file, `json_bytes` is the size of all bodies; `first` and `last` are order ids;
+    `numbers` is the `metadata_digest`.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Segment(msgspec.Struct, frozen=True):
     numbers: str
 
 
-class Marker(msgspec.Struct, frozen=True):
-    """What is in a place: answers up to number `last` of an archive; `export` counts the exports that changed it."""
+class ExportIndex(msgspec.Struct, frozen=True):
+    """What a place holds: the responses of an archive up to number `last`, after `export` exports that changed it."""
 
     kind: str
     layout: int
@@ -74,70 +74,72 @@ class Marker(msgspec.Struct, frozen=True):
     last: int
     segments: list[Segment]
 
-    def encoded(self) -> bytes:
-        """The marker as a file."""
+    def to_json(self) -> bytes:
+        """The content of the index file."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1)
 
 
-def digest(numbers: pl.DataFrame) -> str:
-    """A digest of the values of NUMBERS, in whatever way they are written in a file."""
-    plain = numbers.with_columns(pl.col("fetched_at").to_physical(), pl.col("sha256").bin.encode("hex"))
+def metadata_digest(metadata: pl.DataFrame) -> str:
+    """A digest of the values of METADATA_COLUMNS, however parquet encodes them."""
+    plain = metadata.with_columns(pl.col("fetched_at").to_physical(), pl.col("sha256").bin.encode("hex"))
     return hashlib.sha256(plain.write_csv().encode()).hexdigest()
 
 
-def fetch(where: Place) -> bytes | None:
-    """The marker of a place as it is there, None if there is none.
+def read_index(where: Place) -> bytes | None:
+    """The content of the index file of a place; None if it does not exist.
 
     Raises:
         ConfigError: the place is a file.
     """
     try:
-        return where.read(MARKER)
+        return where.read(INDEX_FILE)
     except NotADirectoryError as error:
         raise ConfigError(f"{where.address} is a file. Give a folder, or an address of an object store.") from error
 
 
-def decoded(data: bytes, address: str) -> Marker:
-    """What a marker says.
+def decode_index(data: bytes, address: str) -> ExportIndex:
+    """The index from the content of its file.
 
     Raises:
         ConfigError: it is damaged, of something else, or of a later version.
     """
     try:
         facts = msgspec.json.decode(data, type=dict[str, Any])
-        if facts.get("kind") == KIND and facts.get("layout") != LAYOUT:
+        if facts.get("kind") == INDEX_KIND and facts.get("layout") != INDEX_LAYOUT:
             raise ConfigError(f"{address} was exported by a newer quivo_frames: update this one to read it.")
-        marker = msgspec.convert(facts, Marker)
-        if marker.kind == KIND:
-            return marker
+        index = msgspec.convert(facts, ExportIndex)
+        if index.kind == INDEX_KIND:
+            return index
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
     raise ConfigError(
-        f"{MARKER} in {address} is damaged, or of something else. Check the address; if it is right, delete that file, "
-        "and export the archive there again: quivo-frames export-raw."
+        f"{INDEX_FILE} in {address} is damaged, or of something else. Check the address; if it is right, delete that "
+        "file, and export the archive there again: quivo-frames export-raw."
     )
 
 
 @contextmanager
-def written(address: str, after: str) -> Iterator[None]:
-    """What goes wrong inside, as a sentence about writing; `after` says in what state it leaves the place.
+def explain_write_errors(address: str, aftermath: str) -> Iterator[None]:
+    """Raise errors of the block as a sentence about writing; `aftermath` is the state that they leave.
 
     Raises:
-        ConfigError: the address, the credentials or the rights are to be mended.
+        ConfigError: the address, the credentials or the rights have to be corrected.
         ExportError: the place or the network failed.
     """
-    what = f"The answers cannot be written to {address}"
-    with urls.told(what, "export again", after, failing=ExportError):
+    problem = f"The answers cannot be written to {address}"
+    with urls.explain_storage_errors(problem, "export again", aftermath, error_class=ExportError):
         yield
 
 
 @contextmanager
-def read(address: str) -> Iterator[None]:
-    """What goes wrong inside, as a sentence about reading.
+def explain_read_errors(address: str) -> Iterator[None]:
+    """Raise errors of the block as a sentence about reading.
 
     Raises:
-        ConfigError: the address, the credentials or the rights are to be mended.
+        ConfigError: the address, the credentials or the rights have to be corrected.
         ArchiveError: the place or the network failed.
     """
-    with urls.told(f"The answers cannot be read from {address}", "do the same again", failing=ArchiveError):
+    with urls.explain_storage_errors(
+        f"The answers cannot be read from {address}", "do the same again", error_class=ArchiveError
+    ):
         yield

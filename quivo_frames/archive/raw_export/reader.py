@@ -1,4 +1,4 @@
-"""Noun: the segments of a place, as they were when it was opened; orders are read from any spot on."""
+"""Reads a raw export as it was when it was opened, from any position."""
 
 from __future__ import annotations
 
@@ -13,172 +13,175 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quivo_frames.archive.raw_export.index import (
-    MARKER,
-    NUMBERS,
-    ROW_GROUP,
-    Marker,
+    INDEX_FILE,
+    METADATA_COLUMNS,
+    ROW_GROUP_ROWS,
+    ExportIndex,
     Segment,
-    decoded,
-    digest,
-    fetch,
-    read,
+    decode_index,
+    explain_read_errors,
+    metadata_digest,
+    read_index,
 )
 from quivo_frames.errors import ArchiveError, ConfigError, QuivoError
 from quivo_frames.model.records import RawOrder
 from quivo_frames.storage.place import Place
 
 
-class Spot(NamedTuple):
-    """Where an answer stands: the number of its segment, and its row there, both from 0."""
+class SegmentPosition(NamedTuple):
+    """Where an answer is: the number of its segment, and its row there, both from 0."""
 
     segment: int
     row: int
 
 
-class Segments:
-    """The segments that a place had when it was opened; small enough to be sent to another process."""
+class RawExportReader:
+    """The raw export in a place whose index has the sha256 `index_sha256`; it can be pickled, in few bytes."""
 
-    def __init__(self, where: Place, seen: str) -> None:
+    def __init__(self, where: Place, index_sha256: str, row_group_rows: int = ROW_GROUP_ROWS) -> None:
         self.address = where.address
-        self._place, self._seen = where, seen
-        self._source = PurePath(where.address).name  # not the segment: an answer may come to stand in another one
+        self._place, self._index_sha256, self._row_group_rows = where, index_sha256, row_group_rows
+        self._source = PurePath(where.address).name  # not the segment: a later export may move an answer to another one
 
     @classmethod
-    def open(cls, where: Place) -> Segments:
-        """The segments in a place.
+    def open(cls, where: Place, row_group_rows: int = ROW_GROUP_ROWS) -> RawExportReader:
+        """The raw export that a place holds now; `row_group_rows` is how many rows are read at once.
 
         Raises:
-            ConfigError: there are none, or a later version wrote them.
+            ConfigError: there is none, or a later version wrote it.
             ArchiveError: the place cannot be read.
         """
-        with read(where.address):
-            data = fetch(where)
+        with explain_read_errors(where.address):
+            data = read_index(where)
         if data is None:
             raise ConfigError(
-                f"In {where.address} are no answers that were exported from an archive: there is no {MARKER}. "
+                f"In {where.address} are no answers that were exported from an archive: there is no {INDEX_FILE}. "
                 "Check the address, or export there first: quivo-frames export-raw."
             )
-        opened = cls(where, hashlib.sha256(data).hexdigest())
-        opened.marker = decoded(data, where.address)
+        opened = cls(where, hashlib.sha256(data).hexdigest(), row_group_rows)
+        opened.export_index = decode_index(data, where.address)
         return opened
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Segments, (self._place, self._seen)  # a marker of many segments is large, and quickly read again
+        # without the index, which may be large, and is quickly read again
+        return RawExportReader, (self._place, self._index_sha256, self._row_group_rows)
 
     @cached_property
-    def marker(self) -> Marker:
-        """What is there.
+    def export_index(self) -> ExportIndex:
+        """The index of the export.
 
         Raises:
-            ArchiveError: it is not any more what was opened.
+            ArchiveError: another export has replaced it since it was opened.
         """
-        with read(self.address):
-            data = fetch(self._place)
-        if data is None or hashlib.sha256(data).hexdigest() != self._seen:
-            raise self._changed()
-        return decoded(data, self.address)
+        with explain_read_errors(self.address):
+            data = read_index(self._place)
+        if data is None or hashlib.sha256(data).hexdigest() != self._index_sha256:
+            raise self._replaced_error()
+        return decode_index(data, self.address)
 
     @property
-    def size(self) -> int:
-        """Bytes of JSON of all answers."""
-        return sum(segment.json_bytes for segment in self.marker.segments)
+    def json_bytes(self) -> int:
+        """The size of all answers as JSON."""
+        return sum(segment.json_bytes for segment in self.export_index.segments)
 
-    def index(self, as_of: datetime | None = None) -> Iterator[pl.DataFrame]:
+    def index_newest(self, as_of: datetime | None = None) -> Iterator[pl.DataFrame]:
         """The newest good answer of each order, in frames: order_id, fetched_at, size, fingerprint, segment, row.
 
-        `as_of` leaves out answers that came later. The fingerprint is the first 8 bytes of the sha256 of the body, as
-        an archive has it; segment and row are its spot. No body is read.
+        `as_of` leaves out answers that came later. The fingerprint is that of `Archive.index_newest`: the first 8 bytes
+        of the sha256 of the body; segment and row are a `SegmentPosition`. No body is read.
 
         Raises:
             ArchiveError: a segment is missing or damaged.
         """
         fingerprint = pl.col("sha256").bin.slice(0, 8).bin.reinterpret(dtype=pl.Int64, endianness="big")
-        for number, segment in enumerate(self.marker.segments):
-            spot = pl.lit(number, pl.Int64).alias("segment"), "row"
+        for number, segment in enumerate(self.export_index.segments):
+            position = pl.lit(number, pl.Int64).alias("segment"), "row"
             columns = "order_id", "fetched_at", "size", fingerprint.alias("fingerprint")
-            yield self._newest(segment, as_of).select(*columns, *spot)
+            yield self._newest_rows(segment, as_of).select(*columns, *position)
 
-    def read(self, start: Spot | None = None, as_of: datetime | None = None) -> Iterator[RawOrder]:
-        """The newest good answers from a spot on, by order id, in flat memory; each is what was once received.
+    def read_from(self, start: SegmentPosition | None = None, as_of: datetime | None = None) -> Iterator[RawOrder]:
+        """The newest good answers from a position on, by order id, in flat memory; each is verified.
 
         Raises:
             ArchiveError: a segment is missing or damaged.
         """
-        start = start or Spot(0, 0)
-        for number, segment in enumerate(self.marker.segments[start.segment :], start.segment):
+        start = start or SegmentPosition(0, 0)
+        for number, segment in enumerate(self.export_index.segments[start.segment :], start.segment):
             first = start.row if number == start.segment else 0
-            yield from self._orders(segment, self._newest(segment, as_of).filter(pl.col("row") >= first))
+            yield from self._read_bodies(segment, self._newest_rows(segment, as_of).filter(pl.col("row") >= first))
 
-    def pick(self, order_ids: Sequence[int], as_of: datetime | None = None) -> Iterator[RawOrder]:
-        """The newest good answers about some orders, by order id; little else is read.
+    def read_orders(self, order_ids: Sequence[int], as_of: datetime | None = None) -> Iterator[RawOrder]:
+        """The newest good answers of some orders, by order id; only their row groups are read.
 
         Raises:
             ArchiveError: a segment is missing or damaged.
         """
         wanted = pl.Series(order_ids, dtype=pl.Int64)
-        for segment in self.marker.segments:
+        for segment in self.export_index.segments:
             here = wanted.filter(wanted.is_between(segment.first, segment.last))
             if len(here):
-                newest = self._newest(segment, as_of)
-                yield from self._orders(segment, newest.filter(pl.col("order_id").is_in(here.implode())))
+                newest = self._newest_rows(segment, as_of)
+                yield from self._read_bodies(segment, newest.filter(pl.col("order_id").is_in(here.implode())))
 
-    def _newest(self, segment: Segment, as_of: datetime | None) -> pl.DataFrame:
-        """NUMBERS of the newest good answers in a segment, and their rows."""
-        with self._explained(segment):
-            numbers = self._scan(segment).select(list(NUMBERS)).collect()
-            seen = digest(numbers)
-        if seen != segment.numbers:
-            raise self._damaged(segment, "is not what was exported")
-        taken = pl.col("good") if as_of is None else pl.col("good") & (pl.col("fetched_at") <= as_of)
-        found = numbers.with_columns(pl.int_range(pl.len()).alias("row")).filter(taken)
-        return found.unique("order_id", keep="last", maintain_order=True)
+    def _newest_rows(self, segment: Segment, as_of: datetime | None) -> pl.DataFrame:
+        """METADATA_COLUMNS of the newest good answers in a segment, and their `row` in it."""
+        with self._explain_segment_errors(segment):
+            metadata = self._scan_segment(segment).select(list(METADATA_COLUMNS)).collect()
+            digest = metadata_digest(metadata)
+        if digest != segment.numbers:
+            raise self._damaged_error(segment, "is not what was exported")
+        is_good = pl.col("good") if as_of is None else pl.col("good") & (pl.col("fetched_at") <= as_of)
+        good = metadata.with_columns(pl.int_range(pl.len()).alias("row")).filter(is_good)
+        return good.unique("order_id", keep="last", maintain_order=True)
 
-    def _orders(self, segment: Segment, wanted: pl.DataFrame) -> Iterator[RawOrder]:
-        """The orders of some rows; row groups without one are not read."""
-        for _, rows in wanted.group_by(pl.col("row") // ROW_GROUP, maintain_order=True):
+    def _read_bodies(self, segment: Segment, wanted: pl.DataFrame) -> Iterator[RawOrder]:
+        """The orders in some rows of a segment; row groups without one are not read."""
+        for _, rows in wanted.group_by(pl.col("row") // self._row_group_rows, maintain_order=True):
             first, last = rows["row"][0], rows["row"][-1]
-            with self._explained(segment):
-                found = self._scan(segment).select("body").slice(first, last - first + 1).collect()
+            with self._explain_segment_errors(segment):
+                found = self._scan_segment(segment).select("body").slice(first, last - first + 1).collect()
                 bodies = found["body"].gather(rows["row"] - first)
             facts = rows.select("order_id", "fetched_at", "response", "sha256").iter_rows()
             for (order_id, fetched_at, response, sha256), body in zip(facts, bodies, strict=True):
                 if hashlib.sha256(body or b"").digest() != sha256:
-                    raise self._damaged(segment, f"has not what was received (order {order_id}, response {response})")
+                    raise self._damaged_error(
+                        segment, f"has not what was received (order {order_id}, response {response})"
+                    )
                 yield RawOrder(body, order_id, fetched_at.replace(tzinfo=UTC), self._source, f"response {response}")
 
-    def _scan(self, segment: Segment) -> pl.LazyFrame:
+    def _scan_segment(self, segment: Segment) -> pl.LazyFrame:
         return pl.scan_parquet(self._place.uri(segment.name), glob=False)
 
     @contextmanager
-    def _explained(self, segment: Segment) -> Iterator[None]:
+    def _explain_segment_errors(self, segment: Segment) -> Iterator[None]:
         try:
             yield
         except QuivoError:
             raise
-        except (Exception, pl.exceptions.PanicException) as error:  # polars panics at some files
-            raise self._meaning(segment, error) from error
+        except (Exception, pl.exceptions.PanicException) as error:  # polars panics on some damaged files
+            raise self._diagnose_segment_error(segment, error) from error
 
-    def _meaning(self, segment: Segment, error: BaseException) -> ArchiveError:
-        """Why a segment could not be read, by a look at the place: what polars says may hold rows."""
-        with read(self.address):
-            content, marker = self._place.read(segment.name), fetch(self._place)
-        if marker is None or hashlib.sha256(marker).hexdigest() != self._seen:
-            return self._changed()
+    def _diagnose_segment_error(self, segment: Segment, error: BaseException) -> ArchiveError:
+        """Why a segment could not be read, found by reading its file: the text of polars' error may quote rows."""
+        with explain_read_errors(self.address):
+            content, index = self._place.read(segment.name), read_index(self._place)
+        if index is None or hashlib.sha256(index).hexdigest() != self._index_sha256:
+            return self._replaced_error()
         if content is None:
-            return ArchiveError(f"{segment.name} in {self.address} is missing. {self._again('Export')}")
+            return ArchiveError(f"{segment.name} in {self.address} is missing. {self._export_again('Export')}")
         if len(content) != segment.bytes:
-            return self._damaged(segment, f"has {len(content):,} bytes, and {segment.bytes:,} were exported")
+            return self._damaged_error(segment, f"has {len(content):,} bytes, and {segment.bytes:,} were exported")
         if hashlib.sha256(content).hexdigest() != segment.sha256:
-            return self._damaged(segment, "is not what was exported")
+            return self._damaged_error(segment, "is not what was exported")
         kind = type(error).__name__
         return ArchiveError(f"{segment.name} in {self.address} cannot be read, though it is whole ({kind}). Try again.")
 
-    def _changed(self) -> ArchiveError:
+    def _replaced_error(self) -> ArchiveError:
         return ArchiveError(f"Answers were exported anew to {self.address} while they were read. Do the same again.")
 
-    def _damaged(self, segment: Segment, how: str) -> ArchiveError:
-        return ArchiveError(f"{segment.name} in {self.address} {how}. {self._again('Delete it, and export')}")
+    def _damaged_error(self, segment: Segment, how: str) -> ArchiveError:
+        return ArchiveError(f"{segment.name} in {self.address} {how}. {self._export_again('Delete it, and export')}")
 
-    def _again(self, do: str) -> str:
-        command = f"quivo-frames export-raw --archive {self.marker.archive} {self.address}"
+    def _export_again(self, do: str) -> str:
+        command = f"quivo-frames export-raw --archive {self.export_index.archive} {self.address}"
         return f"{do} the archive there again: {command}"

@@ -1,4 +1,4 @@
-"""Verb: the answers of an archive -> segments in a place, and the marker that names them."""
+"""Writes the answers of an archive as segments to a place, and the index that names them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,20 @@ from quivo_frames.display.text import format_count
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.storage.place import Place
 
-SEGMENT_BYTES, SEGMENT_ROWS = 256 * 2**20, 50_000
-"""Bytes of JSON, or answers, after which a segment ends with the order."""
 _SEGMENT_NAME = re.compile(r"(\.\S+-)?segment-\d+-[0-9a-f]{16}\.parquet")
-"""The name of a segment, and of one that was not finished."""
+"""The name of a segment, also of one that a killed process left unfinished."""
+
+
+class SegmentSizes(NamedTuple):
+    """A segment ends with the order that brings it to `rows` answers or `json_bytes` of JSON."""
+
+    rows: int = 50_000
+    json_bytes: int = 256 * 2**20
+    row_group_rows: int = ROW_GROUP_ROWS
 
 
 class RawExport(NamedTuple):
-    """What an export did: what the place holds now, and how many segments were `written` and files `removed`."""
+    """What a place holds after an export, and how many segments were `written` and files `removed`."""
 
     address: str
     archive: str
@@ -50,7 +56,7 @@ class RawExport(NamedTuple):
     removed: int
 
     def facts(self) -> dict[str, Any]:
-        """For programs."""
+        """The values as a dict, for JSON."""
         return self._asdict()
 
     def __str__(self) -> str:
@@ -65,75 +71,84 @@ class RawExport(NamedTuple):
 
 
 def write_raw_export(
-    where: Place, rows: Iterable[ResponseRow], archive: str, last: int, on_rows: Callable[[int], object] = int
+    where: Place,
+    rows: Iterable[ResponseRow],
+    archive: str,
+    last: int,
+    on_rows: Callable[[int], object] = int,
+    sizes: SegmentSizes = SegmentSizes(),  # noqa: B008 - immutable
 ) -> RawExport:
-    """Writes answers to a place, where they replace what an earlier export of the archive left; in flat memory.
+    """Write responses to a place, where they replace an earlier export of the archive; holds one segment in memory.
 
-    `rows` come sorted by order_id, fetched_at and response; `archive` is its name, `last` the number of the last
-    response that was looked at. `shown` is told how many answers were read. Until the last moment the earlier export is
-    what is read.
+    `rows` are sorted by order_id, fetched_at and response; `archive` is the name of the archive, `last` the number of
+    its last response. `on_rows` gets the number of rows read since its last call. Readers see the earlier export until
+    the index is swapped, at the end.
 
     Raises:
         ConfigError: the place holds something else, or another archive.
-        ArchiveError: another export was first.
+        ArchiveError: another export was completed meanwhile.
         ExportError: the place cannot be written.
     """
-    unchanged = partial(explain_write_errors, where.address, "What was exported earlier can be read as before.")
-    with unchanged():
-        data, there = read_index(where), {entry.name: entry.size for entry in where.list_entries()}
-    before = None if data is None else decode_index(data, where.address)
-    _refuse_foreign_place(where.address, before, there, archive)
-    segments, new = [], 0
-    for number, frame in enumerate(_split_into_segments(rows, on_rows)):
-        segment, content = _encode_segment(number, frame)
+    explain_errors = partial(explain_write_errors, where.address, "What was exported earlier can be read as before.")
+    with explain_errors():
+        data, existing = read_index(where), {entry.name: entry.size for entry in where.list_entries()}
+    earlier = None if data is None else decode_index(data, where.address)
+    _refuse_foreign_place(where.address, earlier, existing, archive)
+    segments, written = [], 0
+    for number, frame in enumerate(_split_into_segments(rows, on_rows, sizes)):
+        segment, content = _encode_segment(number, frame, sizes.row_group_rows)
         segments.append(segment)
-        if there.get(segment.name) != segment.bytes:
-            with unchanged():
+        if existing.get(segment.name) != segment.bytes:
+            with explain_errors():
                 where.write(segment.name, content)
-            new += 1
-    now = ExportIndex(INDEX_KIND, INDEX_LAYOUT, archive, before.export if before else 0, last, segments)
-    left = {name for name in there if _SEGMENT_NAME.fullmatch(name)} - {segment.name for segment in segments}
-    if now != before or left:  # what is left may be of an export under way: it must find another marker, and give up
-        with unchanged():
-            won = where.compare_and_swap(
-                INDEX_FILE, msgspec.structs.replace(now, export=now.export + 1).to_json(), data
-            )
-        if not won:
+            written += 1
+    index = ExportIndex(INDEX_KIND, INDEX_LAYOUT, archive, earlier.export if earlier else 0, last, segments)
+    unneeded = {name for name in existing if _SEGMENT_NAME.fullmatch(name)} - {segment.name for segment in segments}
+    # Unneeded files may belong to an export that is running: the index changes, so that its swap fails.
+    if index != earlier or unneeded:
+        changed = msgspec.structs.replace(index, export=index.export + 1).to_json()
+        with explain_errors():
+            is_swapped = where.compare_and_swap(INDEX_FILE, changed, data)
+        if not is_swapped:
             raise ArchiveError(
                 f"Another export to {where.address} was completed meanwhile, and is what can be read there. "
                 "Export again, so that the newest answers are there."
             )
     with explain_write_errors(where.address, "What was exported now is complete; older segments are still there."):
-        where.remove(sorted(left))
-    rows_, orders, size = (sum(getattr(of, name) for of in segments) for name in ("rows", "orders", "bytes"))
-    return RawExport(where.address, archive, rows_, orders, len(segments), size, new, len(left))
+        where.remove(sorted(unneeded))
+    answers, orders, size = (
+        sum(getattr(segment, name) for segment in segments) for name in ("rows", "orders", "bytes")
+    )
+    return RawExport(where.address, archive, answers, orders, len(segments), size, written, len(unneeded))
 
 
-def _refuse_foreign_place(address: str, before: ExportIndex | None, there: Iterable[str], archive: str) -> None:
-    if before is not None and before.archive != archive:
+def _refuse_foreign_place(address: str, earlier: ExportIndex | None, names: Iterable[str], archive: str) -> None:
+    if earlier is not None and earlier.archive != archive:
         raise ConfigError(
-            f"{address} holds the answers of another archive, {before.archive}. Nothing was written. "
+            f"{address} holds the answers of another archive, {earlier.archive}. Nothing was written. "
             "Give each archive a place of its own."
         )
-    others = (name for name in there if not (name.startswith(".") or _SEGMENT_NAME.fullmatch(name)))
-    if before is None and (other := next(others, None)):
+    foreign = (name for name in names if not (name.startswith(".") or _SEGMENT_NAME.fullmatch(name)))
+    if earlier is None and (name := next(foreign, None)):
         raise ConfigError(
-            f"{address} holds something else, such as {other}. Nothing was written. Give an empty or new place."
+            f"{address} holds something else, such as {name}. Nothing was written. Give an empty or new place."
         )
 
 
-def _split_into_segments(rows: Iterable[ResponseRow], on_rows: Callable[[int], object]) -> Iterator[pl.DataFrame]:
-    """The answers of a segment each; all about an order are in one."""
+def _split_into_segments(
+    rows: Iterable[ResponseRow], on_rows: Callable[[int], object], sizes: SegmentSizes
+) -> Iterator[pl.DataFrame]:
+    """One frame of rows per segment; all rows of an order are in one segment."""
     frames: list[pl.DataFrame] = []
     chunk: list[ResponseRow] = []
     count = size = 0
     order_id = None
     for row in rows:
-        full = (count >= SEGMENT_ROWS or size >= SEGMENT_BYTES) and row.order_id != order_id
-        if full or len(chunk) == ROW_GROUP_ROWS:
-            frames.append(_frame_of_rows(chunk, on_rows))  # takes no more memory than the bytes themselves
+        is_full = (count >= sizes.rows or size >= sizes.json_bytes) and row.order_id != order_id
+        if is_full or len(chunk) == sizes.row_group_rows:
+            frames.append(_frame_of_rows(chunk, on_rows))  # a frame takes less memory than rows as Python objects
             chunk = []
-        if full:
+        if is_full:
             yield pl.concat(frames)
             frames, count, size = [], 0, 0
         chunk.append(row)
@@ -147,10 +162,10 @@ def _frame_of_rows(chunk: list[ResponseRow], on_rows: Callable[[int], object]) -
     return pl.DataFrame(chunk, schema=SEGMENT_COLUMNS, orient="row")
 
 
-def _encode_segment(number: int, frame: pl.DataFrame) -> tuple[Segment, bytes]:
-    """A segment as a file, and what the marker says of it."""
+def _encode_segment(number: int, frame: pl.DataFrame, row_group_rows: int) -> tuple[Segment, bytes]:
+    """A segment as the index describes it, and the content of its file."""
     file = io.BytesIO()
-    frame.write_parquet(file, compression="zstd", statistics=True, row_group_size=ROW_GROUP_ROWS)
+    frame.write_parquet(file, compression="zstd", statistics=True, row_group_size=row_group_rows)
     content = file.getvalue()
     sha256 = hashlib.sha256(content).hexdigest()
     ids = frame["order_id"]
