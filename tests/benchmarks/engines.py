@@ -125,13 +125,13 @@ def _timed(owner: Any, name: str, spent: dict[str, float], what: str) -> None:
 
 def drive(way: str, raw: str, out: str, address: str) -> None:
     """Builds once, and prints what it took."""
-    from quivo_frames.builder import build, part  # noqa: F401 - imported before the clock starts
+    from quivo_frames.builder import build, partition  # noqa: F401 - imported before the clock starts
     from quivo_frames.builder.executors.connect import connect_engine
     from quivo_frames.dataset.commit import DatasetCommit
     from quivo_frames.dataset.folder_writer import DatasetWriter
 
     spent: dict[str, float] = {}
-    _timed(build, "Inputs", spent, "look")
+    _timed(build, "OrderIndex", spent, "look")
     _timed(DatasetCommit, "commit_dataset", spent, "commit")
     _timed(DatasetWriter, "write_tables", spent, "commit")
     with ExitStack() as stack:

@@ -23,7 +23,8 @@ from deltalake.exceptions import CommitFailedError
 import quivo_frames as qf
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import build as building
-from quivo_frames.builder import inputs as sources
+from quivo_frames.builder.build import build_with
+from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset import commit as delivering
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.export import delta
@@ -46,15 +47,7 @@ PHYSICAL = {
 """How the parquet files hold the types of Delta Lake."""
 
 
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_parts_small(monkeypatch)
-
-
-def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "PART", ORDERS // PARTS)
-    monkeypatch.setattr(building, "TOGETHER", 1)
-    monkeypatch.setattr(sources, "STEP", 5)
+SMALL_PARTITIONS = BuildSettings(orders_per_partition=ORDERS // PARTS, partitions_per_file=1, orders_per_seek_point=5)
 
 
 @pytest.fixture
@@ -90,9 +83,7 @@ def out(tmp_path: Path) -> str:
 @pytest.fixture(scope="module")
 def first(inputs: Sequence[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("first") / "lake")
-    with pytest.MonkeyPatch.context() as patch:
-        make_parts_small(patch)
-        build(inputs[0], folder)
+    build(inputs[0], folder)
     return folder
 
 
@@ -104,7 +95,7 @@ def lake(first: str, out: str) -> str:
 
 
 def build(file: Path, out: str, **options: Any) -> qf.Dataset:
-    return qf.build(file, out, form="delta", jobs=1, progress=False, **options)
+    return build_with(SMALL_PARTITIONS, file, out, form="delta", jobs=1, progress=False, **options)
 
 
 def read(out: str, version: int | None = None) -> dict[str, pl.DataFrame]:
@@ -242,7 +233,7 @@ def test_full_makes_all_anew(inputs: Sequence[Path], wanted: Sequence[Mapping[st
 DYING = """
 import sys
 from pathlib import Path
-from tests.test_build_delta import build, dying
+from tests.builder.test_build_delta import build, dying
 file, out, when = sys.argv[1:]
 with dying(when, lambda: __import__("os")._exit(9)):
     build(Path(file), out)
@@ -261,7 +252,6 @@ def gone() -> None:
 def dying(when: str, die: Callable[[], object] = gone) -> Iterator[None]:
     """Ends a build when it is announced, after so many commits, or before its manifest."""
     with pytest.MonkeyPatch.context() as patch:
-        make_parts_small(patch)
         commit, swaps, count = (
             DeltaTable.create_write_transaction,
             {kind: kind.compare_and_swap for kind in (Directory, Bucket)},
@@ -408,7 +398,7 @@ def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tabl
 def test_a_build_that_ended_before_another_announced_itself_stands(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, Directory, "swap", 1, lambda: build(inputs[2], out))
+    meanwhile(monkeypatch, Directory, "compare_and_swap", 1, lambda: build(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first"):
         build(inputs[1], out)
     assert_tables_equal(read(out), wanted[2])
@@ -432,7 +422,7 @@ def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_afte
 def test_a_build_whose_tables_were_committed_goes_when_another_begins_to_commit(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, Directory, "swap", 2, lambda: die(inputs[2], out, "9"))
+    meanwhile(monkeypatch, Directory, "compare_and_swap", 2, lambda: die(inputs[2], out, "9"))
     with pytest.raises(DatasetError, match=r"was first to commit its tables; they stand when .* done again"):
         build(inputs[1], out)
     assert_tables_equal(of_dataset(build(inputs[2], out)), wanted[2])
@@ -557,7 +547,7 @@ def test_tables_of_another_shape_or_of_somebody_else_are_refused_first(
     no_work()
     shutil.rmtree(f"{lake}/order_tags")
     write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty_frame().with_columns(more=1))
-    with pytest.raises(ConfigError, match=r"lake/order_tags is of another shape: its column more"):
+    with pytest.raises(ConfigError, match=r"lake/order_tags has other columns: more"):
         build(inputs[1], lake)
     write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty_frame(), mode="overwrite", schema_mode="overwrite")
     with pytest.raises(
@@ -572,7 +562,7 @@ def test_tables_of_another_version_are_refused_first(
 ) -> None:
     no_work()
     monkeypatch.setattr(delta, "SCHEMA_VERSION", 2)
-    with pytest.raises(ConfigError, match="is of version 1 of the tables, these are of version 2"):
+    with pytest.raises(ConfigError, match="has schema version 1, these tables have version 2"):
         build(inputs[1], lake)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
@@ -63,11 +64,11 @@ def executor(request: pytest.FixtureRequest) -> Any:
 
 
 def test_every_item_is_worked_on_once(executor: Any) -> None:
-    crew = worker_pool_of(executor)
-    assert crew.size == 2
-    assert sorted(crew.map_unordered(square, range(40))) == [(n, n * n) for n in range(40)]
-    assert list(crew.map_unordered(square, [])) == []
-    assert list(crew.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
+    pool = worker_pool_of(executor)
+    assert pool.size == 2
+    assert sorted(pool.map_unordered(square, range(40))) == [(n, n * n) for n in range(40)]
+    assert list(pool.map_unordered(square, [])) == []
+    assert list(pool.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
 
 
 def test_an_error_of_the_work_comes_here_as_it_is(executor: Any) -> None:
@@ -104,13 +105,13 @@ def test_a_task_that_kills_its_worker_each_time_is_given_up(dask: Any) -> None:
 
 
 def test_nothing_stays_on_a_cluster(dask: Any) -> None:
-    crew = worker_pool_of(dask)
-    made = crew.map_unordered(square, range(20))
+    pool = worker_pool_of(dask)
+    made = pool.map_unordered(square, range(20))
     next(made)
     made.close()
-    list(crew.map_unordered(square, range(20)))
+    list(pool.map_unordered(square, range(20)))
     with pytest.raises(ConfigError):
-        list(crew.map_unordered(refuse, range(20)))
+        list(pool.map_unordered(refuse, range(20)))
     assert not dask.futures
 
 
@@ -134,12 +135,58 @@ sys.stdout.buffer.write(run(item))
 )
 def test_a_worker_without_the_package_or_with_another_version_says_so(there: str, told: str) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
-    sent = cloudpickle.dumps((remote_task.remote_task(square, remote_task.required_versions()), b""))
+    sent = cloudpickle.dumps((remote_task.remote_task(square, remote_task.driver_code()), b""))
     arguments = [sys.executable, "-c", ALONE, there]
     answer = subprocess.run(arguments, input=sent, capture_output=True, check=True, cwd="/").stdout
     with pytest.raises(ConfigError, match=told) as caught:
         remote_task.unpack_answer(answer)
     assert f"quivo-frames=={version('quivo-frames')} and polars=={version('polars')}" in str(caught.value)
+
+
+WORKER = "import pickle, sys; run, item = pickle.load(sys.stdin.buffer); sys.stdout.buffer.write(run(item))"
+
+
+def move_a_module(package: Path) -> None:
+    (package / "builder" / "partition.py").rename(package / "builder" / "part.py")
+
+
+def move_a_folder(package: Path) -> None:
+    (package / "builder" / "executors").rename(package / "engines")
+
+
+def change_a_line(package: Path) -> None:
+    with (package / "flattening" / "convert.py").open("a", encoding="utf-8") as module:
+        module.write("# another line\n")
+
+
+def break_lines_differently(package: Path) -> None:
+    module = package / "errors.py"
+    module.write_bytes(module.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def answer_of_worker(tmp_path: Path, change: Callable[[Path], None]) -> bytes:
+    """The answer of a worker that has a changed copy of the package, of the same version."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    copy = tmp_path / "quivo_frames"
+    shutil.copytree(ROOT / "quivo_frames", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    change(copy)
+    sent = cloudpickle.dumps((remote_task.remote_task(square, remote_task.driver_code()), pickle.dumps(3)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    command = [sys.executable, "-c", WORKER]
+    return subprocess.run(command, input=sent, capture_output=True, check=True, cwd=tmp_path, env=environment).stdout
+
+
+@pytest.mark.parametrize("change", [move_a_module, move_a_folder, change_a_line])
+def test_a_worker_with_other_code_of_the_same_version_says_so(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    answer = answer_of_worker(tmp_path, change)
+    with pytest.raises(
+        ConfigError, match=r"^A worker has quivo-frames \S+ too, but other code .*Install the same build"
+    ):
+        remote_task.unpack_answer(answer)
+
+
+def test_a_worker_with_a_copy_of_the_code_does_the_work(tmp_path: Path) -> None:
+    assert remote_task.unpack_answer(answer_of_worker(tmp_path, break_lines_differently)) == (3, 9)
 
 
 def test_workers_of_another_python_are_refused(dask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,8 +246,9 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(
 
 def test_knowing_an_engine_loads_no_other() -> None:
     code = (
-        "import sys; from concurrent.futures import ThreadPoolExecutor; from quivo_frames.engines import workers\n"
-        "with ThreadPoolExecutor(1) as pool: print(list(workers(pool).share(abs, [-1])))\n"
+        "import sys; from concurrent.futures import ThreadPoolExecutor\n"
+        "from quivo_frames.builder.executors.connect import worker_pool_of\n"
+        "with ThreadPoolExecutor(1) as pool: print(list(worker_pool_of(pool).map_unordered(abs, [-1])))\n"
         "print(sorted({'distributed', 'dask', 'pyspark', 'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=os.environ)
@@ -210,7 +258,7 @@ def test_knowing_an_engine_loads_no_other() -> None:
 def test_an_answer_of_a_worker_holds_nothing_of_what_led_to_an_error() -> None:
     import distributed  # noqa: F401 - from then on, errors are pickled with their causes
 
-    answer = remote_task.remote_task(partial(failing, ArchiveError), remote_task.required_versions())(pickle.dumps(1))
+    answer = remote_task.remote_task(partial(failing, ArchiveError), remote_task.driver_code())(pickle.dumps(1))
     assert b"Secret" not in answer
     with pytest.raises(ArchiveError, match=r"^a sentence$"):
         remote_task.unpack_answer(answer)

@@ -44,42 +44,42 @@ def die(here: int, number: int) -> int:
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_every_item_is_worked_on_once(jobs: int) -> None:
-    with LocalPool(jobs, max_jobs=jobs) as crew:
-        assert sorted(crew.map_unordered(square, range(20))) == [(n, n * n) for n in range(20)]
-        assert list(crew.map_unordered(square, [])) == []
-        assert sorted(crew.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
+    with LocalPool(jobs, max_jobs=jobs) as pool:
+        assert sorted(pool.map_unordered(square, range(20))) == [(n, n * n) for n in range(20)]
+        assert list(pool.map_unordered(square, [])) == []
+        assert sorted(pool.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
 
 
 def test_this_process_works_as_well_as_the_others() -> None:
-    with LocalPool(2, max_jobs=2) as crew:
-        list(crew.map_unordered(where, range(4)))  # until the other one has begun
-        assert len(set(crew.map_unordered(where, range(30)))) == 2
+    with LocalPool(2, max_jobs=2) as pool:
+        list(pool.map_unordered(where, range(4)))  # until the other one has begun
+        assert len(set(pool.map_unordered(where, range(30)))) == 2
 
 
 def test_no_more_processes_than_are_worth_it() -> None:
-    with LocalPool(8, max_jobs=1) as crew:
-        assert set(crew.map_unordered(where, range(3))) == {os.getpid()}
+    with LocalPool(8, max_jobs=1) as pool:
+        assert set(pool.map_unordered(where, range(3))) == {os.getpid()}
     assert LocalPool(None, max_jobs=10**9).size >= 1
 
 
 def test_an_error_of_another_process_comes_here() -> None:
     for jobs in (1, 2):
-        with LocalPool(jobs, max_jobs=jobs) as crew, pytest.raises(ConfigError, match="three is not for us"):
-            list(crew.map_unordered(refuse, range(30)))
+        with LocalPool(jobs, max_jobs=jobs) as pool, pytest.raises(ConfigError, match="three is not for us"):
+            list(pool.map_unordered(refuse, range(30)))
 
 
 def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
-    with LocalPool(2, max_jobs=2) as crew, pytest.raises(LostWorker, match="--jobs 1"):
-        list(crew.map_unordered(partial(die, os.getpid()), range(200)))
+    with LocalPool(2, max_jobs=2) as pool, pytest.raises(LostWorker, match="--jobs 1"):
+        list(pool.map_unordered(partial(die, os.getpid()), range(200)))
 
 
 SCRIPT = """
 import sys, time
-from tests.test_crew import where
-from quivo_frames.crew import Crew
+from tests.builder.test_local import where
+from quivo_frames.builder.executors.local import LocalPool
 print("begun", flush=True)  # a script without a guard: other processes must not run it again
-with Crew(3, most=3) as crew:
-    for pid in crew.share(where, range(10_000)):
+with LocalPool(3, max_jobs=3) as pool:
+    for pid in pool.map_unordered(where, range(10_000)):
         print(pid, flush=True)
 """
 

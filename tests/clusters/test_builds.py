@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,20 @@ import pytest
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import build as building
-from quivo_frames.builder import inputs
-from quivo_frames.builder.build import build
-from quivo_frames.builder.executors.connect import workers
+from quivo_frames.builder.build import build_with
+from quivo_frames.builder.build_settings import BuildSettings
+from quivo_frames.builder.executors.connect import worker_pool_of
 from quivo_frames.cli import main
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError
 from quivo_frames.maintenance.integrity import check
-from quivo_frames.model.tables import REPORTS, TABLES
+from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json
-from tests.builder.test_incremental import NOON, keep
 from tests.clusters.clusters import ROOT, Cluster, wait_for
+from tests.support.archived_orders import NOON, record_answers
 
 IDS = range(100_001, 104_001)
+build = partial(build_with, BuildSettings(orders_per_partition=100, partitions_per_file=1, orders_per_seek_point=50))
 
 
 def order(order_id: int, **fields: Any) -> bytes:
@@ -43,9 +45,9 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     with Archive(folder / "a.sqlite") as one, Archive(folder / "b.sqlite") as other:
         odd = {n: b'{"orderId":%d,"sellerId":"x"}' % n for n in IDS[:3000:97]}
         noted = {n: order(n, novelty=n) for n in IDS[:3000:50]}
-        keep(one, {n: order_json(n) for n in IDS[:3000]} | odd | noted, NOON)
-        keep(other, {n: order_json(n) for n in IDS[2500:]}, NOON - timedelta(days=1))
-        keep(other, {n: order(n, comment="newer") for n in IDS[2800:3000]}, NOON + timedelta(days=1))
+        record_answers(one, {n: order_json(n) for n in IDS[:3000]} | odd | noted, NOON)
+        record_answers(other, {n: order_json(n) for n in IDS[2500:]}, NOON - timedelta(days=1))
+        record_answers(other, {n: order(n, comment="newer") for n in IDS[2800:3000]}, NOON + timedelta(days=1))
         one.export(folder / "a")
         other.export(folder / "b")
     return [folder / "a", folder / "b"]
@@ -57,19 +59,12 @@ def here(raw: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return build(raw, tmp_path_factory.mktemp("here") / "tables", jobs=2)
 
 
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "PART", 100)
-    monkeypatch.setattr(building, "TOGETHER", 1)
-    monkeypatch.setattr(inputs, "STEP", 50)
-
-
 def _sums(dataset: Dataset) -> dict[str, object]:
     """Of each table: how many rows, and a sum over what they hold and where they stand."""
     with duckdb.connect() as db:
         rows = "SELECT row_number() OVER () AS place, * FROM read_parquet({!r})"
         sums = "SELECT count(*), sum(hash(row_)::HUGEINT) FROM ({}) AS row_"
-        names = (*TABLES, *REPORTS)
+        names = (*TABLES, *REPORT_TABLES)
         return {name: db.execute(sums.format(rows.format(dataset.files(name)))).fetchone() for name in names}
 
 
@@ -111,24 +106,24 @@ class Twice:
     """Workers that do everything two times, and not in order."""
 
     def __init__(self, executor: Any) -> None:
-        self._workers = workers(executor)
-        self.size = self._workers.size
+        self._pool = worker_pool_of(executor)
+        self.size = self._pool.size
 
-    def share(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def map_unordered(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         seen: dict[int, Any] = {}
-        for receipt, delivered in self._workers.share(work, [*items, *reversed(items)]):
-            before = seen.setdefault(receipt.number, delivered)
-            if before is delivered:
-                yield receipt, delivered
+        for result, part in self._pool.map_unordered(work, [*items, *reversed(items)]):
+            before = seen.setdefault(result.number, part)
+            if before is part:
+                yield result, part
             else:
-                assert before.files == delivered.files
+                assert before.files == part.files
         assert len(seen) == len(items)
 
 
 def test_parts_that_run_twice_are_there_once(
     cluster: Cluster, raw: list[Path], here: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "workers", Twice)
+    monkeypatch.setattr(building, "worker_pool_of", Twice)
     made = build(raw, tmp_path / "tables", executor=cluster.executor)
     assert_same(here, made)
     assert len(list(tmp_path.glob("tables/orders/*.parquet"))) == len(made.files("orders"))
@@ -178,26 +173,26 @@ def test_a_part_that_fails_each_time_is_named(
     cluster: Cluster, raw: list[Path], here: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = build(raw, tmp_path / "tables", executor=cluster.executor)
-    monkeypatch.setattr(building, "deliver", exhausted)
+    monkeypatch.setattr(building, "build_and_deliver", build_all_but_the_seventh)
     with pytest.raises(DatasetError, match=r"Part 7 of the build .* failed each of 3 times \(MemoryError\)"):
         build(raw, tmp_path / "tables", executor=cluster.executor, full=True)
     assert_same(here, Dataset.open(tmp_path / "tables"))
     assert before.manifest == Dataset.open(tmp_path / "tables").manifest
 
 
-def exhausted(conceals: Any, to: Any, parts: Any) -> Any:
-    """Makes parts but for the seventh, which never fits into memory."""
-    from quivo_frames.builder import part
+def build_all_but_the_seventh(settings: Any, privacy_filter: Any, destination: Any, partitions: Any) -> Any:
+    """Builds partitions, but the seventh never fits into memory."""
+    from quivo_frames.builder import partition
 
-    if parts[0].number != 7:
-        return part.deliver(conceals, to, parts)
+    if partitions[0].number != 7:
+        return partition.build_and_deliver(settings, privacy_filter, destination, partitions)
 
     def fails(*_: object) -> Any:
         raise MemoryError("of the worker")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(part, "make", fails)
-        return part.deliver(conceals, to, parts)
+        patch.setattr(partition, "build_partition", fails)
+        return partition.build_and_deliver(settings, privacy_filter, destination, partitions)
 
 
 @pytest.mark.parametrize("engine", ["dask", "spark"])

@@ -13,31 +13,31 @@ from typing import Any
 
 import pytest
 
-from quivo_frames.builder.executors.connect import connect, workers
+from quivo_frames.builder.executors.connect import connect_engine, worker_pool_of
 from quivo_frames.errors import ConfigError, Fault, LostWorker
 from tests.clusters.clusters import ROOT, Cluster, DaskCluster, SparkCluster, SparkConnect, wait_for
-from tests.clusters.toys import die, leak, needy, refuse, slow_square, square
+from tests.support.worker_tasks import die, leak, needy, refuse, slow_square, square
 
 NEEDS = f"Install quivo-frames=={version('quivo-frames')} and polars=={version('polars')}, as here"
 
 
 def test_every_item_is_worked_on_once_and_what_goes_wrong_comes_here(cluster: Cluster) -> None:
-    crew = workers(cluster.executor)
-    assert crew.size == 2
-    assert sorted(crew.share(square, range(40))) == [(n, n * n) for n in range(40)]
-    assert list(crew.share(square, [])) == []
-    assert list(crew.share(square, [7])) == [(7, 49)]
+    pool = worker_pool_of(cluster.executor)
+    assert pool.size == 2
+    assert sorted(pool.map_unordered(square, range(40))) == [(n, n * n) for n in range(40)]
+    assert list(pool.map_unordered(square, [])) == []
+    assert list(pool.map_unordered(square, [7])) == [(7, 49)]
     with pytest.raises(ConfigError, match=r"^three is not for us$"):
-        list(crew.share(refuse, range(10)))
+        list(pool.map_unordered(refuse, range(10)))
     with pytest.raises(Fault, match="ValueError") as caught:
-        list(crew.share(leak, range(3)))
+        list(pool.map_unordered(leak, range(3)))
     assert "Anna" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_an_address_is_enough(cluster: Cluster) -> None:
-    with connect(cluster.address) as executor:
-        assert sorted(workers(executor).share(square, range(5))) == [(n, n * n) for n in range(5)]
+    with connect_engine(cluster.address) as executor:
+        assert sorted(worker_pool_of(executor).map_unordered(square, range(5))) == [(n, n * n) for n in range(5)]
 
 
 def _while_one_dies(executor: Any, kill: Callable[[], None], seen: Path, items: Sequence[int]) -> list[Any]:
@@ -49,10 +49,10 @@ def _while_one_dies(executor: Any, kill: Callable[[], None], seen: Path, items: 
         kill()
         killed.append(time.monotonic())
 
-    crew = workers(executor)
+    pool = worker_pool_of(executor)
     killer = threading.Thread(target=kill_later)
     killer.start()
-    found = list(crew.share(partial(slow_square, seen), items))
+    found = list(pool.map_unordered(partial(slow_square, seen), items))
     ended = time.monotonic()
     killer.join()
     assert killed[0] < ended
@@ -80,11 +80,11 @@ def test_an_executor_of_spark_that_is_lost_costs_no_result(spark_cluster: SparkC
 def test_work_that_kills_its_worker_each_time_is_given_up(name: str, request: pytest.FixtureRequest) -> None:
     executor = request.getfixturevalue(name).executor
     with pytest.raises(LostWorker, match=r"^Spark ended the work .*more memory or fewer cores") as caught:
-        list(workers(executor).share(die, range(6)))
+        list(worker_pool_of(executor).map_unordered(die, range(6)))
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     assert len(str(caught.value)) < 400  # no stack trace
-    assert list(workers(executor).share(square, [3])) == [(3, 9)]
+    assert list(worker_pool_of(executor).map_unordered(square, [3])) == [(3, 9)]
 
 
 def test_work_that_kills_its_worker_each_time_is_given_up_by_dask(dask_cluster: DaskCluster) -> None:
@@ -93,7 +93,7 @@ def test_work_that_kills_its_worker_each_time_is_given_up_by_dask(dask_cluster: 
         dask_cluster.add_a_worker()
     executor.wait_for_workers(5, timeout=120)
     with pytest.raises(LostWorker, match=r"^Dask ended the work \(KilledWorker\)"):
-        list(workers(executor).share(die, range(6)))
+        list(worker_pool_of(executor).map_unordered(die, range(6)))
 
 
 WITHOUT = """
@@ -140,7 +140,7 @@ def test_a_worker_of_dask_that_cannot_do_the_work_says_why(
     dask_cluster.keep(0)
     dask_cluster.add_a_worker(PYTHONPATH=environment(code))
     with pytest.raises(ConfigError) as caught:
-        list(workers(dask_cluster.executor).share(needy, range(4)))
+        list(worker_pool_of(dask_cluster.executor).map_unordered(needy, range(4)))
     assert str(caught.value).startswith(told)
 
 
@@ -150,7 +150,7 @@ def test_a_worker_of_spark_that_cannot_do_the_work_says_why(
 ) -> None:
     session = spark_cluster.session(**{"spark.executorEnv.PYTHONPATH": environment(code)})
     with pytest.raises(ConfigError) as caught:
-        list(workers(session).share(needy, range(4)))
+        list(worker_pool_of(session).map_unordered(needy, range(4)))
     assert str(caught.value).startswith(told)
 
 
@@ -160,13 +160,13 @@ def test_a_worker_of_spark_without_pyarrow_says_so(
     path = environment(WITHOUT.format(module="pyarrow"))
     session = spark_cluster.session(**{"spark.executorEnv.PYTHONPATH": path})
     with pytest.raises(ConfigError, match=r"A worker cannot import pyarrow\b"):
-        list(workers(session).share(square, range(4)))
+        list(worker_pool_of(session).map_unordered(square, range(4)))
 
 
 def test_workers_of_spark_need_no_pandas(spark_cluster: SparkCluster, environment: Callable[[str], str]) -> None:
     path = environment(WITHOUT.format(module="pandas"))
     session = spark_cluster.session(**{"spark.executorEnv.PYTHONPATH": path})
-    assert sorted(workers(session).share(square, range(4))) == [(n, n * n) for n in range(4)]
+    assert sorted(worker_pool_of(session).map_unordered(square, range(4))) == [(n, n * n) for n in range(4)]
 
 
 @pytest.mark.parametrize("name", ["spark_cluster", "spark_connect"])
@@ -181,7 +181,7 @@ def test_work_on_spark_that_is_interrupted_ends_there_too(
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        list(workers(executor).share(partial(slow_square, tmp_path), range(40)))
+        list(worker_pool_of(executor).map_unordered(partial(slow_square, tmp_path), range(40)))
     time.sleep(1)
     begun = len(list(tmp_path.iterdir()))
     time.sleep(2)
@@ -190,5 +190,5 @@ def test_work_on_spark_that_is_interrupted_ends_there_too(
 
 def test_a_scheduler_that_is_none_is_told(spark_connect: SparkConnect) -> None:
     on = spark_connect.address.replace("sc://", "dask://")
-    with pytest.raises(ConfigError, match="is no Dask scheduler"), connect(on):
+    with pytest.raises(ConfigError, match="is no Dask scheduler"), connect_engine(on):
         pass

@@ -14,9 +14,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from quivo_frames.builder import build as building
-from quivo_frames.builder import part as making
-from quivo_frames.builder.build import build
+from quivo_frames.builder.build import build, build_with
+from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset import folder_writer
 from quivo_frames.dataset.dataset import Dataset, as_tables
 from quivo_frames.dataset.folder_writer import DatasetWriter
@@ -58,12 +57,9 @@ def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Pa
         assert str(field.type) != "string_view"
 
 
-@pytest.mark.parametrize("part", [40, 7])
-def test_other_tools_read_what_polars_reads(
-    orders: Path, tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(building, "PART", part)
-    built = build(orders, tmp_path / "out")
+@pytest.mark.parametrize("orders_per_partition", [40, 7])
+def test_other_tools_read_what_polars_reads(orders: Path, tmp_path: Path, orders_per_partition: int) -> None:
+    built = build_with(BuildSettings(orders_per_partition=orders_per_partition), orders, tmp_path / "out")
     for name in TABLES:
         file = str(tmp_path / "out" / f"{name}.parquet")
         assert pl.read_parquet(file).schema == TABLES[name].schema
@@ -93,9 +89,7 @@ def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Pa
 
 def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = build(orders, tmp_path / "one")
-    monkeypatch.setattr(building, "PART", 7)
-    monkeypatch.setattr(making, "BATCH", 3)
-    two = build(orders, tmp_path / "two")
+    two = build_with(BuildSettings(orders_per_partition=7, orders_per_batch=3), orders, tmp_path / "two")
     assert all(one[name].equals(two[name]) for name in TABLES)
     assert one.failures.equals(two.failures)
     assert one.notes.equals(two.notes)
@@ -136,7 +130,7 @@ def test_a_build_that_dies_while_it_moves_files_is_no_dataset(orders: Path, tmp_
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from quivo_frames.building import build
+from quivo_frames.builder.build import build
 moved = []
 def dies(self, target):
     moved.append(target)
