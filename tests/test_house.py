@@ -1,4 +1,4 @@
-"""The house: imports go down, each dependency has one door, and importing the package loads nothing heavy."""
+"""The structure of the package: imports go down, few rooms import a library, modules and functions stay short."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ LAYERS = (
     ("maintenance",),
     ("cli",),
 )
-"""The one rule of imports: a room imports rooms that stand before its own line, never its neighbours in it."""
-DOORS = {
+"""The one rule of imports: a room imports only rooms of earlier lines, never those of its own line."""
+IMPORTERS = {
     "altair": {"analysis"},
     "jinja2": {"analysis"},
     "vl_convert": {"analysis"},
@@ -55,13 +55,19 @@ DOORS = {
     "click": {"cli"},
     "yaml": set(),
 }
-"""Which rooms may import a library."""
+"""The rooms that may import a library."""
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60
 
 
-def imports(path: Path) -> set[str]:
-    """Full names of all that a module imports, wherever in it."""
+def parse_module(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported_names(path: Path) -> set[str]:
+    """The full names of everything that a module imports, also inside functions."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse_module(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -70,7 +76,7 @@ def imports(path: Path) -> set[str]:
 
 
 def room_of(path: Path) -> str:
-    """The top-level module or folder that a module belongs to."""
+    """The room of a module: its top-level folder, or the top-level module itself."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -78,36 +84,38 @@ ROOMS = sorted({room_of(path) for path in MODULES} - {"__init__"})
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
 
-def test_every_room_has_its_place_in_the_list() -> None:
+def test_every_room_is_in_the_list() -> None:
     assert sorted(LAYER_OF) == ROOMS
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_go_down(room: str) -> None:
     for path in (path for path in MODULES if room_of(path) == room):
-        for imported in imports(path):
+        for imported in imported_names(path):
             top, *rest = imported.split(".")
             if top == "quivo_frames" and rest and rest[0] in ROOMS and rest[0] != room:
                 assert LAYER_OF[rest[0]] < LAYER_OF[room], f"{path.relative_to(PACKAGE)} imports {imported}"
 
 
-def test_modules_of_a_room_do_not_import_each_other_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     names = {
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
         for path in MODULES
     }
     needs = {
-        name: {found for imported in imports(path) for found in (imported, imported.rpartition(".")[0]) if found in names} - {name}
+        name: {found for imported in imported_names(path) for found in (imported, imported.rpartition(".")[0]) if found in names} - {name}
         for name, path in names.items()
     }  # fmt: skip
-    needs.pop("quivo_frames")  # the public page names everything
+    needs.pop("quivo_frames")  # the public module imports everything, when it is used
     assert list(graphlib.TopologicalSorter(needs).static_order())
 
 
-@pytest.mark.parametrize("dependency", DOORS)
-def test_a_dependency_has_one_door(dependency: str) -> None:
-    users = {room_of(path) for path in MODULES if any(found.split(".")[0] == dependency for found in imports(path))}
-    assert users == DOORS[dependency]
+@pytest.mark.parametrize("dependency", IMPORTERS)
+def test_a_library_is_imported_by_its_rooms_only(dependency: str) -> None:
+    users = {
+        room_of(path) for path in MODULES if any(found.split(".")[0] == dependency for found in imported_names(path))
+    }
+    assert users == IMPORTERS[dependency]
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
@@ -116,7 +124,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_every_public_name_is_there_and_says_what_it_is() -> None:
+def test_every_public_name_exists_and_has_a_docstring() -> None:
     for name in quivo_frames.__all__:
         assert inspect.getdoc(getattr(quivo_frames, name)), name
     assert set(dir(quivo_frames)) == {*quivo_frames.__all__, "__version__"}
@@ -126,8 +134,8 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_every_public_function_and_class_says_what_it_is(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_every_public_function_and_class_has_a_docstring(path: Path) -> None:
+    tree = parse_module(path)
     assert ast.get_docstring(tree), path
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
@@ -135,15 +143,34 @@ def test_every_public_function_and_class_says_what_it_is(path: Path) -> None:
         assert node.name.startswith("_") or ast.get_docstring(node), node.name
 
 
-def test_a_public_function_stays_itself_when_modules_are_imported_on_their_own() -> None:
+def test_importing_a_module_never_replaces_a_public_function() -> None:
     for path in MODULES:
         if path.stem != "__main__" and path.parent.name not in {"export", "executors"}:  # those need their extras
             importlib.import_module(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
     assert not [name for name in quivo_frames.__all__ if inspect.ismodule(getattr(quivo_frames, name))]
 
 
-def test_no_module_is_a_drawer_for_everything() -> None:
+def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "base", "manager", "core"}
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").exists()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_modules_and_functions_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
+    for node in ast.walk(parse_module(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, node.name
+
+
+def test_the_init_module_of_a_room_is_a_docstring_only() -> None:
+    for path in MODULES:
+        if path.name == "__init__.py" and path.parent not in (PACKAGE, PACKAGE / "cli"):  # cli: the entry point
+            assert len(parse_module(path).body) == 1, path
 
 
 def test_the_top_level_is_the_agreed_one() -> None:
