@@ -1,1 +1,1 @@
-"""The tables in other forms: parquet, Delta Lake, DuckDB, Excel, CSV, SQL."""
+"""Exports of the tables: parquet, Delta Lake, DuckDB, Excel, CSV, SQL."""

@@ -1,10 +1,10 @@
-"""Noun: one DuckDB file with the tables, their keys and comments, and ready views. Only here: duckdb.
+"""DuckDB export: one file with the tables, primary keys, comments and views.
 
-The tables pass through a parquet file beside the place, one by one: memory stays flat, and DuckDB needs no pyarrow.
-The file has the storage format of DuckDB 1.0, which later versions read too; that of 2.0, earlier ones cannot.
+Each table passes through a temporary parquet file: memory stays flat, and DuckDB needs no pyarrow. The file has the
+storage format of DuckDB 1.0, which all later versions read; earlier versions could not read that of 2.0.
 
-Primary keys are there, foreign keys are not: the build has checked them, and DuckDB would keep an index for each (377
-instead of 232 MiB for 100,000 orders, and a third more time) and refuse to delete an order from the file.
+There are no foreign keys: the build has checked them, and DuckDB would keep an index for each (377 instead of 232 MiB
+for 100,000 orders, and a third more time) and refuse to delete an order from the file.
 """
 
 from __future__ import annotations
@@ -31,37 +31,41 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-"""Nothing is ever taken from the network."""
+"""DuckDB must not download extensions."""
 
 
-def write_tables(outgoing: ExportJob, out: str) -> ExportResult:
-    """The tables as one DuckDB file, in the place of what an earlier export left there; its table `about` tells of it.
+def write_tables(job: ExportJob, out: str) -> ExportResult:
+    """Write the tables to one DuckDB file, which replaces an earlier export; its table `about` describes it.
 
     Raises:
         ConfigError: the file was not written by quivo_frames.
         ExportError: DuckDB cannot write, or the file is open elsewhere.
-        OSError: the disk refused.
+        OSError: the disk refuses.
     """
     rows = {}
     with (
         new_file(Path(out), _is_earlier_export) as file,
-        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as beside,
+        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as temporary,
     ):
-        folder = Path(beside)
+        folder = Path(temporary)
         with _new_database(folder / file.name, out) as db:
-            db.execute(tables_sql(Dialect.DUCKDB, outgoing.definitions, references=False))
-            for name, frame in outgoing.tables.items():
+            db.execute(tables_sql(Dialect.DUCKDB, job.definitions, references=False))
+            for name, frame in job.tables.items():
                 rows[name] = _load_table(db, name, frame, folder / f"{name}.parquet")
             db.execute(views_sql())
-            _write_about_table(db, outgoing)
+            _write_about_table(db, job)
         (folder / file.name).rename(file)
-    Path(f"{out}.wal").unlink(missing_ok=True)  # of the file that was replaced
+    Path(f"{out}.wal").unlink(missing_ok=True)  # a log of the replaced file
     return ExportResult(ExportFormat.DUCKDB, out, rows)
 
 
 @contextmanager
 def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A new database, complete on the disk when the block ends well."""
+    """A new database, complete on disk after the block.
+
+    Raises:
+        ExportError: DuckDB fails. Its message may contain values of orders, so only the kind of error is passed on.
+    """
     config = _OFFLINE | {
         "temp_directory": str(file.with_name("spilled")),
         "storage_compatibility_version": STORAGE_VERSION,
@@ -71,29 +75,29 @@ def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
             yield db
             db.execute("CHECKPOINT")
     except duckdb.Error as error:
-        # What DuckDB says of a value holds the value.
-        of_the_disk = isinstance(error, duckdb.IOException) or DISK_FULL in str(error)  # a commit may fail for it, too
-        told = explain_disk_error(error) if of_the_disk else f"DuckDB refused them ({type(error).__name__})"
+        # A commit reports a full disk as a TransactionException.
+        is_disk_error = isinstance(error, duckdb.IOException) or DISK_FULL in str(error)
+        cause = explain_disk_error(error) if is_disk_error else f"DuckDB refused them ({type(error).__name__})"
         raise ExportError(
-            f"The tables cannot be written to {out}: {told}. What was there before is untouched. Make room or give "
+            f"The tables cannot be written to {out}: {cause}. What was there before is untouched. Make room or give "
             "another place, and export again."
         ) from error
 
 
-def _load_table(db: duckdb.DuckDBPyConnection, name: str, frame: pl.LazyFrame, passed: Path) -> int:
-    frame.sink_parquet(passed, compression="lz4")
-    insert = f"INSERT INTO {quote_identifier(name)} SELECT * FROM read_parquet(?)"  # noqa: S608 - names of the catalogue
-    (count,) = db.execute(insert, [str(passed)]).fetchall()[0]
-    passed.unlink()
+def _load_table(db: duckdb.DuckDBPyConnection, name: str, frame: pl.LazyFrame, parquet_file: Path) -> int:
+    frame.sink_parquet(parquet_file, compression="lz4")
+    insert = f"INSERT INTO {quote_identifier(name)} SELECT * FROM read_parquet(?)"  # noqa: S608 - a table of the schema
+    (count,) = db.execute(insert, [str(parquet_file)]).fetchall()[0]
+    parquet_file.unlink()
     return int(count)
 
 
-def _write_about_table(db: duckdb.DuckDBPyConnection, outgoing: ExportJob) -> None:
+def _write_about_table(db: duckdb.DuckDBPyConnection, job: ExportJob) -> None:
     facts = [
         _WRITTEN_BY,
-        ("version", outgoing.version),
+        ("version", job.version),
         ("schema_version", str(SCHEMA_VERSION)),
-        ("name", outgoing.snapshot_name),
+        ("name", job.snapshot_name),
     ]
     db.execute("CREATE TABLE about (fact VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)")
     db.execute("COMMENT ON TABLE about IS 'What this file is. The same tables have the same name. Times are UTC.'")

@@ -1,7 +1,7 @@
-"""Noun: one Excel file with a sheet a table, in flat memory. Only here: xlsxwriter.
+"""Excel export: one file with a sheet per table, written in flat memory.
 
-What Excel would change stands as text, and is counted: it keeps 15 digits of a number, milliseconds of a time, and no
-day before 1900. Ids and keys are text from the beginning. No text is ever a formula, a link or a number.
+Values that Excel would change are written as text and counted: it keeps 15 digits of a number, milliseconds of a time,
+and no day before 1900. Ids and keys are always text. No text becomes a formula, a link or a number.
 
 Limits: https://support.microsoft.com/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3
 """
@@ -24,6 +24,7 @@ from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.utility import xl_range
 from xlsxwriter.worksheet import Worksheet
 
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind
@@ -31,46 +32,46 @@ from quivo_frames.model.tables import SCHEMA_VERSION, Column, Table
 from quivo_frames.storage.atomic import new_file
 
 MAX_ROWS = 1_048_575
-"""Rows that a sheet takes below its header."""
+"""Rows of a sheet below its header."""
 MAX_CELL_UNITS = 32_767
-"""UTF-16 units that a cell takes."""
+"""UTF-16 code units of a cell."""
 BATCH_ROWS = 1_000
 """Rows in memory at a time."""
 ABOUT_SHEET, COLUMNS_SHEET, LONG_TEXTS_SHEET = "about", "columns", "long_texts"
-"""The sheets beside those of the tables."""
+"""The sheets that are not tables."""
 _WRITER_PROPERTY, _PROPERTIES_FILE = "quivo_frames", "docProps/custom.xml"
 
 _MAX_DIGITS = 15
 _SMALLEST, _LARGEST = 2.2251e-308, 9.99999999999999e307
 _FIRST_DAY = date(1900, 3, 1)
-"""The first that Excel counts right: it holds 1900 for a leap year."""
+"""Earlier days are off by one in Excel, which takes 1900 for a leap year."""
 _EPOCH_SERIAL = 25_569
-"""1970-01-01 as Excel counts days."""
+"""1970-01-01 as a serial number of Excel."""
 _DAY_MILLISECONDS = 86_400_000
 _WIDEST, _NARROWEST = 48, 9
 
 _NUMBER = f"Numbers of more than {_MAX_DIGITS} digits, or beyond Excel's range, stand as text"
 _TIME = "Times finer than a millisecond, or before 1900-03-01, stand as text (ISO 8601)"
 _EARLY = "Days before 1900-03-01 stand as text (ISO 8601)"
-_CODED = "Texts hold characters as codes, for XML has no place for them: Excel shows the character, others the code"
-_CUT = f"Texts longer than a cell takes stand in parts in the sheet {LONG_TEXTS_SHEET}"
+_CODED = "Texts hold characters as codes, because XML cannot: Excel shows the character, other readers show the code"
+_CUT = f"Texts longer than a cell are split over rows of the sheet {LONG_TEXTS_SHEET}"
 _CODES = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]|_x[0-9a-fA-F]{4}_"
 
 _MEANING = (
     "All times and dates are UTC.",
-    "Ids, keys and codes are text, so that no digit is lost. An empty cell is no value.",
+    "Ids, keys and codes are text, so that no digit is lost. An empty cell means no value.",
     "Keys are addresses: 1001/0/2 is order 1001, fulfillment order 0, shipment 2, counted from 0.",
     "Rows of two sheets belong together where a key column that they share has the same value.",
-    f"The sheet {COLUMNS_SHEET} tells what each column means.",
+    f"The sheet {COLUMNS_SHEET} says what each column means.",
 )
 
 
 class _CellStyle(NamedTuple):
-    """How the values of a column stand in cells: as `cell`, or as `text` where that would change one of them."""
+    """How the values of a column are written: as `cell`, or as `text_instead` where Excel would change one."""
 
     cell: pl.Expr
     label: str
-    """What the dictionary calls it."""
+    """The name of the style in the sheet of columns."""
     number_format: str | None = None
     width: float | None = None
     text_instead: pl.Expr | None = None
@@ -86,7 +87,8 @@ def _cell_style(column: Column) -> _CellStyle:
             fits = (value.dt.date() >= _FIRST_DAY) & (value.dt.epoch("us") % 1_000 == 0)
             serial = value.dt.epoch("ms") / _DAY_MILLISECONDS + _EPOCH_SERIAL
             iso = value.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
-            return _value_or_text(fits, serial, iso, "date and time, UTC", 'yyyy-mm-dd hh:mm:ss" UTC"', 24, _TIME)
+            label = "date and time, UTC"
+            return _value_or_text(fits, serial, iso, label, 'yyyy-mm-dd hh:mm:ss" UTC"', 24, _TIME)
         case Kind.DAY:
             serial = (value.cast(pl.Int32) + _EPOCH_SERIAL).cast(pl.Float64)
             return _value_or_text(
@@ -100,35 +102,37 @@ def _cell_style(column: Column) -> _CellStyle:
             text = value.cast(pl.String)
             digits = text.str.replace(r"e.*", "").str.replace_all(r"[-.]", "").str.strip_chars("0").str.len_bytes()
             number = text.cast(pl.Float64)
-            reach = (number == 0) | number.abs().is_between(_SMALLEST, _LARGEST)
-            shown = "#,##0.00##" if column.kind is Kind.MONEY else None
-            return _value_or_text((digits <= _MAX_DIGITS) & reach, number, text, "number", shown, 12, _NUMBER)
+            in_range = (number == 0) | number.abs().is_between(_SMALLEST, _LARGEST)
+            number_format = "#,##0.00##" if column.kind is Kind.MONEY else None
+            return _value_or_text(
+                (digits <= _MAX_DIGITS) & in_range, number, text, "number", number_format, 12, _NUMBER
+            )
 
 
 def _value_or_text(
-    fits: pl.Expr, cell: pl.Expr, text: pl.Expr, named: str, format_: str | None, width: float, why: str
+    fits: pl.Expr, cell: pl.Expr, text: pl.Expr, label: str, number_format: str | None, width: float, reason: str
 ) -> _CellStyle:
-    return _CellStyle(pl.when(fits).then(cell), named, format_, width, pl.when(~fits).then(text), why)
+    return _CellStyle(pl.when(fits).then(cell), label, number_format, width, pl.when(~fits).then(text), reason)
 
 
-def write_tables(outgoing: ExportJob, out: str) -> ExportResult:
-    """The tables as the sheets of one file, after the sheets `about` and `columns`.
+def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> ExportResult:
+    """Write one file: the sheets `about` and `columns`, then a sheet per table.
 
     Raises:
-        ConfigError: a table has more rows than a sheet takes, or the file was not written by quivo_frames.
-        OSError: the disk refused.
+        ConfigError: a table has more than `max_rows` rows, or the file was not written by quivo_frames.
+        OSError: the disk refuses.
     """
-    rows = {name: _count_rows(frame) for name, frame in outgoing.tables.items()}
+    rows = {name: _count_rows(frame) for name, frame in job.tables.items()}
     for name, count in rows.items():
-        if count > MAX_ROWS:
+        if count > max_rows:
             raise ConfigError(
-                f"{name} has {count:,} rows, and a sheet of Excel takes {MAX_ROWS:,}. Nothing was written. Export to "
+                f"{name} has {count:,} rows, and a sheet of Excel takes {max_rows:,}. Nothing was written. Export to "
                 "duckdb, parquet or csv, or build tables of fewer orders."
             )
-    with new_file(Path(out), _is_earlier_export) as file, _open_workbook(file, outgoing.snapshot_name) as workbook:
-        book = _WorkbookWriter(workbook, outgoing, rows)
-        book.write_sheets()
-    return ExportResult(ExportFormat.EXCEL, out, rows, book.explain_changes())
+    with new_file(Path(out), _is_earlier_export) as file, _open_workbook(file, job.snapshot_name) as workbook:
+        writer = _WorkbookWriter(workbook, job, rows)
+        writer.write_sheets()
+    return ExportResult(ExportFormat.EXCEL, out, rows, writer.explain_changes())
 
 
 def _count_rows(frame: pl.LazyFrame) -> int:
@@ -144,123 +148,124 @@ def _is_earlier_export(file: Path) -> bool:
         return False
 
 
-class _PlainTextSheet(Worksheet):  # type: ignore[misc]  # has no types
-    """A sheet in which text is never markup: xlsxwriter takes one that looks like <r>…</r> for its own."""
+class _PlainTextSheet(Worksheet):  # type: ignore[misc]  # xlsxwriter has no types
+    """A sheet in which text is never markup: xlsxwriter would write a text like <r>…</r> as is."""
 
     def _xml_rich_inline_string(self, string: str, attributes: Any = ()) -> None:
         self._xml_inline_string(string, True, attributes)
 
 
 class _WorkbookWriter:
-    """The sheets of one file, and what in them is not as it was."""
+    """Writes the sheets of one file, and counts the values that are not written as they are."""
 
-    def __init__(self, workbook: Workbook, outgoing: ExportJob, rows: Mapping[str, int]) -> None:
+    def __init__(self, workbook: Workbook, job: ExportJob, rows: Mapping[str, int]) -> None:
         self._workbook = workbook
-        self._outgoing = outgoing
+        self._job = job
         self._rows = rows
         self._changes: Counter[tuple[str, str, str]] = Counter()
-        """How many values of a table and a column stand otherwise, and why."""
-        self._next_long_row: tuple[Worksheet, int] | None = None
+        """Number of changed values by reason, table and column."""
+        self._long_texts: tuple[Worksheet, int] | None = None
         self._formats: dict[str | None, Any] = {None: None}
         self._bold = workbook.add_format({"bold": True, "bottom": 1})
 
     def write_sheets(self) -> None:
         about, columns = self._add_sheet(ABOUT_SHEET), self._add_sheet(COLUMNS_SHEET)
-        for name, frame in self._outgoing.tables.items():
-            self._write_table(self._outgoing.definitions[name], frame)
+        for name, frame in self._job.tables.items():
+            self._write_table(self._job.definitions[name], frame)
         self._write_about(about)
         self._write_columns(columns)
 
     def explain_changes(self) -> list[str]:
-        """A sentence for each kind of change."""
+        """A sentence per kind of change."""
         found: dict[str, list[int]] = {}
-        for (why, _, _), count in sorted(self._changes.items()):
-            found.setdefault(why, []).append(count)
+        for (reason, _, _), count in sorted(self._changes.items()):
+            found.setdefault(reason, []).append(count)
         return [
-            f"{why}: {sum(counts):,} in {len(counts)} column{'s' * (len(counts) > 1)}, told in the sheet {ABOUT_SHEET}."
-            for why, counts in found.items()
+            f"{reason}: {sum(counts):,} in {format_count(len(counts), 'column')}, listed in the sheet {ABOUT_SHEET}."
+            for reason, counts in found.items()
         ]
 
     def _add_sheet(self, name: str) -> Worksheet:
         return self._workbook.add_worksheet(name, worksheet_class=_PlainTextSheet)
 
-    def _cell_format(self, shown: str | None) -> Any:
-        if shown not in self._formats:
-            self._formats[shown] = self._workbook.add_format({"num_format": shown})
-        return self._formats[shown]
+    def _cell_format(self, number_format: str | None) -> Any:
+        if number_format not in self._formats:
+            self._formats[number_format] = self._workbook.add_format({"num_format": number_format})
+        return self._formats[number_format]
 
     def _write_table(self, table: Table, frame: pl.LazyFrame) -> None:
         sheet = self._add_sheet(table.name)
-        forms = [_cell_style(column) for column in table.columns]
-        last_row, last_column = self._rows[table.name], len(forms) - 1
+        styles = [_cell_style(column) for column in table.columns]
+        last_row, last_column = self._rows[table.name], len(styles) - 1
         self._write_header(sheet, [column.name for column in table.columns], last_row)
         sheet.ignore_errors({"number_stored_as_text": xl_range(0, 0, last_row, last_column)})
-        writers = [self._cell_writer(sheet, table, place, form) for place, form in enumerate(forms)]
+        writers = [self._cell_writer(sheet, table, index, style) for index, style in enumerate(styles)]
         at = 1
         for batch in frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
             columns = [
-                self._cell_values(table, batch, column, form) for column, form in zip(table.columns, forms, strict=True)
+                self._cell_values(table, batch, column, style)
+                for column, style in zip(table.columns, styles, strict=True)
             ]
             if at == 1:
-                self._set_widths(sheet, table, forms, columns)
+                self._set_widths(sheet, table, styles, columns)
             for row, cells in enumerate(zip(*columns, strict=True), at):
                 for write, cell in zip(writers, cells, strict=True):
                     if cell is not None:
                         write(row, cell)
             at += batch.height
 
-    def _cell_values(self, table: Table, batch: pl.DataFrame, column: Column, form: _CellStyle) -> list[Any]:
-        """The values of a column as they go to cells; counts those that stand otherwise."""
-        cells = batch.select(form.cell).to_series()
-        if form.number_format == "@":
+    def _cell_values(self, table: Table, batch: pl.DataFrame, column: Column, style: _CellStyle) -> list[Any]:
+        """The values of a column for their cells; counts those that are changed."""
+        cells = batch.select(style.cell).to_series()
+        if style.number_format == "@":
             self._count_changes(_CODED, table, column, int(cells.str.contains(_CODES).sum()))
-        if form.text_instead is None:
+        if style.text_instead is None:
             return cells.to_list()
-        texts = batch.select(form.text_instead).to_series()
+        texts = batch.select(style.text_instead).to_series()
         others = len(texts) - texts.null_count()
-        self._count_changes(form.reason, table, column, others)
+        self._count_changes(style.reason, table, column, others)
         if not others:
             return cells.to_list()
         return [text if cell is None else cell for cell, text in zip(cells, texts, strict=True)]
 
-    def _count_changes(self, why: str, table: Table, column: Column, count: int) -> None:
+    def _count_changes(self, reason: str, table: Table, column: Column, count: int) -> None:
         if count:
-            self._changes[why, table.name, column.name] += count
+            self._changes[reason, table.name, column.name] += count
 
-    def _cell_writer(self, sheet: Worksheet, table: Table, place: int, form: _CellStyle) -> Callable[[int, Any], None]:
-        """Writes one cell of a column."""
-        format_, as_text = self._cell_format(form.number_format), self._cell_format("@")
-        column = table.columns[place]
+    def _cell_writer(self, sheet: Worksheet, table: Table, index: int, style: _CellStyle) -> Callable[[int, Any], None]:
+        """A function that writes one cell of a column."""
+        format_, as_text = self._cell_format(style.number_format), self._cell_format("@")
+        column = table.columns[index]
 
         def text(row: int, value: str) -> None:
             if len(value) > MAX_CELL_UNITS // 2 and len(value.encode("utf-16-le")) // 2 > MAX_CELL_UNITS:
                 value = self._move_long_text(table, column, row, value)
-            sheet.write_string(row, place, value, as_text)
+            sheet.write_string(row, index, value, as_text)
 
-        if form.number_format == "@":
+        if style.number_format == "@":
             return text
         if column.kind is Kind.FLAG:
-            return lambda row, value: sheet.write_boolean(row, place, value)
+            return lambda row, value: sheet.write_boolean(row, index, value)
 
         def number(row: int, value: float | str) -> None:
             if isinstance(value, str):
                 text(row, value)
             else:
-                sheet.write_number(row, place, value, format_)
+                sheet.write_number(row, index, value, format_)
 
         return number
 
     def _move_long_text(self, table: Table, column: Column, row: int, value: str) -> str:
-        """Writes a text in parts, and returns what stands in its own cell."""
-        if self._next_long_row is None:
-            self._next_long_row = (self._add_sheet(LONG_TEXTS_SHEET), 1)
-            self._write_header(self._next_long_row[0], ["table", "row", "column", "part", "text"], MAX_ROWS)
-        sheet, first = self._next_long_row
-        step = MAX_CELL_UNITS // 2  # characters, which are two UTF-16 units at the most
+        """Write a text in parts to the sheet of long texts; returns the reference for its own cell."""
+        if self._long_texts is None:
+            self._long_texts = (self._add_sheet(LONG_TEXTS_SHEET), 1)
+            self._write_header(self._long_texts[0], ["table", "row", "column", "part", "text"], MAX_ROWS)
+        sheet, first = self._long_texts
+        step = MAX_CELL_UNITS // 2  # a character is at most two UTF-16 code units
         parts = [value[at : at + step] for at in range(0, len(value), step)]
         for at, part in enumerate(parts):
             self._write_row(sheet, first + at, (table.name, row + 1, column.name, at + 1, part), self._cell_format("@"))
-        self._next_long_row = (sheet, first + len(parts))
+        self._long_texts = (sheet, first + len(parts))
         self._count_changes(_CUT, table, column, 1)
         return f"[{len(value):,} characters: sheet {LONG_TEXTS_SHEET}, from row {first + 1}, {len(parts)} parts]"
 
@@ -270,58 +275,58 @@ class _WorkbookWriter:
         sheet.freeze_panes(1, 1)
 
     def _write_row(self, sheet: Worksheet, row: int, cells: Sequence[str | int], format_: Any = None) -> None:
-        for place, cell in enumerate(cells):
+        for index, cell in enumerate(cells):
             if isinstance(cell, int):
-                sheet.write_number(row, place, cell, format_)
+                sheet.write_number(row, index, cell, format_)
             else:
-                sheet.write_string(row, place, cell, format_)
+                sheet.write_string(row, index, cell, format_)
 
-    def _set_widths(self, sheet: Worksheet, table: Table, forms: list[_CellStyle], columns: list[list[Any]]) -> None:
-        for place, (column, form, cells) in enumerate(zip(table.columns, forms, columns, strict=True)):
-            longest = form.width or max((len(cell) for cell in cells if cell is not None), default=0) + 1
-            header = len(column.name) + 4  # and the arrow of the filter
-            sheet.set_column(place, place, min(max(longest, header, _NARROWEST), _WIDEST))
+    def _set_widths(self, sheet: Worksheet, table: Table, styles: list[_CellStyle], columns: list[list[Any]]) -> None:
+        for index, (column, style, cells) in enumerate(zip(table.columns, styles, columns, strict=True)):
+            longest = style.width or max((len(cell) for cell in cells if cell is not None), default=0) + 1
+            header = len(column.name) + 4  # room for the arrow of the filter
+            sheet.set_column(index, index, min(max(longest, header, _NARROWEST), _WIDEST))
 
     def _write_about(self, sheet: Worksheet) -> None:
-        version, name = self._outgoing.version, self._outgoing.snapshot_name
+        version, name = self._job.version, self._job.snapshot_name
         facts = (
             f"Orders of Quivo as tables, written by quivo_frames {version}, schema version {SCHEMA_VERSION}.",
             f"Name of these tables: {name}. The same tables have the same name.",
             *_MEANING,
         )
-        tables = [(name, table.grain, self._rows[name]) for name, table in self._outgoing.definitions.items()]
-        changes = [(f"{table}.{column}", why, n) for (why, table, column), n in sorted(self._changes.items())]
+        tables = [(name, table.grain, self._rows[name]) for name, table in self._job.definitions.items()]
+        changes = [(f"{table}.{column}", reason, n) for (reason, table, column), n in sorted(self._changes.items())]
         row = 0
         for fact in facts:
             sheet.write_string(row, 0, fact)
             row += 1
         parts: list[tuple[Sequence[str], Sequence[tuple[str, str, int]]]] = [
             (("sheet", "one row per", "rows"), tables),
-            (("column", "what is not as it was", "values"), changes or [("none", "", 0)]),
+            (("column", "what was changed", "values"), changes or [("none", "", 0)]),
         ]
         for head, lines in parts:
             for line, format_ in [(head, self._bold), *((line, None) for line in lines)]:
                 row += 1
                 self._write_row(sheet, row, line, format_)
             row += 1
-        for place, width in enumerate((44, 90, 12)):
-            sheet.set_column(place, place, width)
+        for index, width in enumerate((44, 90, 12)):
+            sheet.set_column(index, index, width)
 
     def _write_columns(self, sheet: Worksheet) -> None:
         lines = [
             (name, column.name, column.sentence, column.unit or "", _cell_style(column).label, str(column.privacy))
-            for name, table in self._outgoing.definitions.items()
+            for name, table in self._job.definitions.items()
             for column in table.columns
         ]
-        self._write_header(sheet, ("table", "column", "meaning", "unit", "stands as", "privacy"), len(lines))
+        self._write_header(sheet, ("table", "column", "meaning", "unit", "written as", "privacy"), len(lines))
         for row, line in enumerate(lines, 1):
             self._write_row(sheet, row, line)
-        for place, width in enumerate((24, 36, 72, 30, 20, 12)):
-            sheet.set_column(place, place, width)
+        for index, width in enumerate((24, 36, 72, 30, 20, 12)):
+            sheet.set_column(index, index, width)
 
 
 class _FailOnceFile(io.FileIO):
-    """A file that complains once: xlsxwriter leaves its archive open when the disk refuses, which would try again."""
+    """A file that raises one OSError: xlsxwriter leaves its archive open after one, and closing it writes again."""
 
     _refused = False
 
@@ -337,13 +342,13 @@ class _FailOnceFile(io.FileIO):
 
 @contextmanager
 def _open_workbook(file: Path, name: str) -> Iterator[Workbook]:
-    """A workbook whose sheets wait in files beside it, written when the block ends well; it tells no person or time."""
+    """A workbook, written when the block succeeds; temporary files hold its sheets. It names no author or time."""
     with (
-        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as beside,
+        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as temporary,
         io.BufferedWriter(_FailOnceFile(file, "w")) as stream,
     ):
         options = {
-            "constant_memory": True, "tmpdir": beside, "use_zip64": True,
+            "constant_memory": True, "tmpdir": temporary, "use_zip64": True,
             "strings_to_numbers": False, "strings_to_formulas": False, "strings_to_urls": False,
         }  # fmt: skip
         workbook = Workbook(stream, options)

@@ -1,13 +1,12 @@
-"""Nouns: the places where tables land: folders of parquet or CSV, Delta Lake, DuckDB, Excel. Floor 3.
-
-Its rooms: parquet, delta, duckdb, excel and csv, each of which writes all tables to one place, whole or not at all.
-"""
+"""Exports tables to parquet, Delta Lake, DuckDB, Excel or CSV: each format has a module with `write_tables`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -15,13 +14,14 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError
 from quivo_frames.model.tables import Table
-from quivo_frames.storage.atomic import explain_disk_error
+from quivo_frames.storage.atomic import DISK_FULL, explain_disk_error
 
-_EXTRA = "export"
+EXPORT_MARKER = "export.json"
+"""The file that marks a folder as an export of ours."""
 
 
 class ExportFormat(StrEnum):
-    """What an export is written as; each is a room."""
+    """The formats of an export; each is the name of the module that writes it."""
 
     PARQUET = "parquet"
     DELTA = "delta"
@@ -31,11 +31,11 @@ class ExportFormat(StrEnum):
 
 
 class ExportJob(NamedTuple):
-    """The tables on their way: their rows, their descriptions, and what they are called.
+    """The tables to export, and what the export records about them.
 
-    `tables` has the columns of `described`, in its order. `name` tells one state of a dataset from another: the same
-    tables have the same name. `erased` are orders of which nothing may stay behind at the place that is written to.
-    `privacy` tells how personal values were concealed: the level, and of pseudonyms what tells their key from others.
+    `tables` has the columns of `definitions`, in the same order. `snapshot_name` identifies the state of a dataset:
+    equal tables have equal names. No data of `erased_order_ids` may remain at the target. `privacy` is the privacy
+    level; for pseudonyms also the fingerprint of their key.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -47,7 +47,7 @@ class ExportJob(NamedTuple):
 
 
 class ExportResult(NamedTuple):
-    """What was written: where to, the rows of each table, and what its reader should know, a sentence each."""
+    """What an export wrote: format, target, rows per table, and sentences that users should read (`told`)."""
 
     form: ExportFormat
     out: str
@@ -60,46 +60,46 @@ class ExportResult(NamedTuple):
 
 
 def parse_export_format(name: str) -> ExportFormat:
-    """The form of that name.
+    """The export format of that name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no format has that name.
     """
     if name not in list(ExportFormat):
-        raise ConfigError(f"There is no form of export {name!r}. The forms are: {', '.join(ExportFormat)}.")
+        raise ConfigError(f"There is no export format {name!r}. The formats are: {', '.join(ExportFormat)}.")
     return ExportFormat(name)
 
 
 def load_writer_module(form: ExportFormat) -> ModuleType:
-    """The module that writes a form.
+    """The module that writes a format.
 
     Raises:
-        ConfigError: its library is missing.
+        ConfigError: the library that it needs is not installed.
     """
     try:
         return import_module(f"{__package__}.{form}")
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{form} needs {error.name}. Install it: pip install 'quivo-frames[{_EXTRA}]'.") from error
+        raise ConfigError(f"{form} needs {error.name}. Install it: pip install 'quivo-frames[export]'.") from error
 
 
-def export_tables(outgoing: ExportJob, form: ExportFormat, out: str, *, by_month: bool = False) -> ExportResult:
-    """Writes tables to a place, which then holds them whole, or is as it was before.
+def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: bool = False) -> ExportResult:
+    """Write tables to a target: either all of them, or the target stays as it was.
 
     `out` is a file or a folder; for parquet and Delta also an address of an object store (s3://, gs://, az://).
-    `by_month` (parquet alone) gives each month of the order date a folder of its own.
+    `by_month` (parquet only) writes a folder per month of the order date.
 
     Raises:
-        ConfigError: the place holds something else, the form does not fit the place, or its library is missing.
-        ExportError: the place cannot be written.
+        ConfigError: the target holds something else, the format cannot be written there, or its library is missing.
+        ExportError: the target cannot be written.
     """
     if by_month and form is not ExportFormat.PARQUET:
-        raise ConfigError("By month is a way of parquet exports. Leave it out, or export to parquet.")
+        raise ConfigError("Only parquet exports can be written by month. Leave it out, or export to parquet.")
     if "://" in out and form not in (ExportFormat.PARQUET, ExportFormat.DELTA):
-        raise ConfigError(f"{form} is written to this machine's disk alone. For {out}, export to parquet or delta.")
-    room = load_writer_module(form)
+        raise ConfigError(f"{form} is written to a disk of this machine only. For {out}, export to parquet or delta.")
+    writer = load_writer_module(form)
     options = {"by_month": True} if by_month else {}
     try:
-        exported: ExportResult = room.write_tables(outgoing, out, **options)
+        result: ExportResult = writer.write_tables(job, out, **options)
     except QuivoError:
         raise
     except OSError as error:
@@ -107,11 +107,20 @@ def export_tables(outgoing: ExportJob, form: ExportFormat, out: str, *, by_month
             f"The tables cannot be written to {out}: {explain_disk_error(error)}. What was there before is untouched. "
             "Make room or give another place, and export again."
         ) from error
-    except pl.exceptions.PolarsError as error:  # its text may hold a value
-        full = "No space left" in str(error)
-        told = explain_disk_error(error) if full else f"they cannot be read or written ({type(error).__name__})"
+    except pl.exceptions.PolarsError as error:  # its message may contain a value of an order
+        is_full = DISK_FULL in str(error)
+        cause = explain_disk_error(error) if is_full else f"they cannot be read or written ({type(error).__name__})"
         raise ExportError(
-            f"The tables were not exported to {out}: {told}. What was there before is untouched. Make room, or look "
+            f"The tables were not exported to {out}: {cause}. What was there before is untouched. Make room, or look "
             "with `quivo-frames check` whether the tables are damaged, and export again."
         ) from error
-    return exported
+    return result
+
+
+def is_export_folder(folder: Path, kind: str) -> bool:
+    """Whether a folder has the marker of an export of this kind."""
+    try:
+        facts = json.loads((folder / EXPORT_MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and facts.get("export") == kind

@@ -1,15 +1,15 @@
-"""An export as parquet: a file a table, or a file a table and month, in a folder or an object store.
+"""Parquet export: one file per table, or per table and month, in a folder or an object store.
 
     OUT/<table>.parquet                                         a table
-    OUT/<table>/month=2026-06/<table>.parquet             by month: its rows of the orders of a month
-    OUT/<table>/month=__HIVE_DEFAULT_PARTITION__/...      of orders without a date; read as null
-    OUT/export.json                                       last: what the files are, and that they are ours
+    OUT/<table>/month=2026-06/<table>.parquet             by month: the rows of one month's orders
+    OUT/<table>/month=__HIVE_DEFAULT_PARTITION__/...      orders without a date; readers see null
+    OUT/export.json                                       written last: marks the folder as an export
 
-The files have the month too, as order_month: another name, for pyarrow refuses a column that is a text in the files and
-a category in their folders.
+The month is also a column of the files, under another name (order_month): pyarrow refuses a column that is text in the
+files and a category in the folder names.
 
-A folder appears as a whole. In an object store, where nothing can be moved, the files are overwritten one by one, and
-until the last one is there export.json says that they are not complete.
+A folder is replaced by one rename. In an object store, which has no rename, the files are overwritten one by one, and
+until the last is written export.json says that the export is incomplete.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
+from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat, ExportJob, ExportResult, is_export_folder
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, Column
 from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import new_folder
 from quivo_frames.storage.parquet import write_parquet_table
 
-MARKER = "export.json"
 ORDER_MONTH = Column(
     "order_month", Kind.TEXT, "Month of the order's date in UTC, as 2026-06; null for orders without one."
 )
 MONTH_FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive, and all that reads its folders, calls null."""
+"""The folder name that Hive and compatible readers use for null."""
 _KIND = "quivo_frames parquet"
-_AFTER = "Files that were written already stay; the same export again replaces all of them."
+_AFTER_FAILURE = "Files that were written already stay; the same export again replaces all of them."
 
 
-def write_tables(outgoing: ExportJob, out: str, by_month: bool = False) -> ExportResult:
-    """The tables as parquet files, in the place of what an earlier export left there.
+def write_tables(job: ExportJob, out: str, by_month: bool = False) -> ExportResult:
+    """Write the tables as parquet files; they replace an earlier export at the same target.
 
     Raises:
-        ConfigError: the place holds something else, or is an object store that shall be written by month.
-        ExportError: an object store gives no answer.
+        ConfigError: the target holds something else, or is an object store, which cannot be written by month.
+        ExportError: the object store fails.
     """
     if urls.is_remote(out):
         if by_month:
@@ -54,29 +54,28 @@ def write_tables(outgoing: ExportJob, out: str, by_month: bool = False) -> Expor
                 f"By month, an export must remove months that are gone, and in {out} it cannot. "
                 "Leave out by month, export to delta, or export to a folder and copy that."
             )
-        return _write_to_store(outgoing, out)
-    with new_folder(Path(out), _is_ours) as folder:
-        rows = (_write_months if by_month else _write_files)(outgoing, folder)
-        (folder / MARKER).write_text(json.dumps(_marker_facts(outgoing, rows)), encoding="utf-8")
+        return _write_to_store(job, out)
+    with new_folder(Path(out), partial(is_export_folder, kind=_KIND)) as folder:
+        rows = (_write_months if by_month else _write_files)(job, folder)
+        (folder / EXPORT_MARKER).write_text(json.dumps(_marker_facts(job, rows)), encoding="utf-8")
     return ExportResult(ExportFormat.PARQUET, out, rows)
 
 
-def _write_files(outgoing: ExportJob, place: Path | str) -> dict[str, int]:
-    described = outgoing.definitions
+def _write_files(job: ExportJob, place: Path | str) -> dict[str, int]:
     return {
-        name: write_parquet_table(rows, f"{place}/{name}.parquet", described[name])
-        for name, rows in outgoing.tables.items()
+        name: write_parquet_table(rows, f"{place}/{name}.parquet", job.definitions[name])
+        for name, rows in job.tables.items()
     }
 
 
-def _write_months(outgoing: ExportJob, folder: Path) -> dict[str, int]:
-    """Writes each table by the months of its orders; the rows of each."""
+def _write_months(job: ExportJob, folder: Path) -> dict[str, int]:
+    """Write each table by the month of its orders; returns the rows per table."""
     month = pl.col("order_date").dt.strftime("%Y-%m").alias(ORDER_MONTH.name)
-    months = outgoing.tables["orders"].select(ORDER_ID.name, month)
+    months = job.tables["orders"].select(ORDER_ID.name, month)
     counts = {}
-    for name, rows in outgoing.tables.items():
-        described = outgoing.definitions[name]
-        dated = replace(described, columns=(*described.columns, ORDER_MONTH))
+    for name, rows in job.tables.items():
+        definition = job.definitions[name]
+        dated = replace(definition, columns=(*definition.columns, ORDER_MONTH))
         with_month = rows.join(months, on=ORDER_ID.name, how="left", maintain_order="left")
         counts[name] = write_parquet_table(with_month, _partition_by_month(name, folder), dated)
         if not counts[name]:
@@ -92,7 +91,7 @@ def _partition_by_month(name: str, folder: Path) -> pl.PartitionBy:
         key=ORDER_MONTH.name,
         include_key=True,
         file_path_provider=lambda place: _month_file(name, place.partition_keys.item()),
-        approximate_bytes_per_file=None,  # one file a month, whatever its size: its name stays the same
+        approximate_bytes_per_file=None,  # one file per month of any size, so that its name is fixed
     )
 
 
@@ -100,45 +99,37 @@ def _month_file(name: str, month: str | None) -> str:
     return f"{name}/{MONTH_FOLDER}={month or NO_MONTH}/{name}.parquet"
 
 
-def _marker_facts(outgoing: ExportJob, rows: Mapping[str, int] | None) -> dict[str, Any]:
-    """What the marker says; without rows, that the files around it are being written."""
+def _marker_facts(job: ExportJob, rows: Mapping[str, int] | None) -> dict[str, Any]:
+    """Content of the marker; `rows` is None while the files are being written."""
     facts = {
         "export": _KIND,
-        "tables": outgoing.snapshot_name,
-        "version": outgoing.version,
-        "privacy": outgoing.privacy,
+        "tables": job.snapshot_name,
+        "version": job.version,
+        "privacy": job.privacy,
     }
     return facts | {"complete": rows is not None, "rows": dict(rows or {})}
 
 
-def _is_ours(folder: Path) -> bool:
-    try:
-        found = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("export") == _KIND
-
-
-def _write_to_store(outgoing: ExportJob, out: str) -> ExportResult:
+def _write_to_store(job: ExportJob, out: str) -> ExportResult:
     place = urls.check_address(out)
-    with urls.explain_storage_errors(f"The tables cannot be written to {out}", "export again", _AFTER):
+    with urls.explain_storage_errors(f"The tables cannot be written to {out}", "export again", _AFTER_FAILURE):
         if not _store_has_marker(place) and urls.holds_parquet(place):
             raise ConfigError(
                 f"There are parquet files in {out} that quivo_frames did not write. Nothing was written. "
                 "Give an empty or new place."
             )
-        _write_store_marker(place, _marker_facts(outgoing, None))
-        rows = _write_files(outgoing, place)
-        _write_store_marker(place, _marker_facts(outgoing, rows))
+        _write_store_marker(place, _marker_facts(job, None))
+        rows = _write_files(job, place)
+        _write_store_marker(place, _marker_facts(job, rows))
     return ExportResult(ExportFormat.PARQUET, out, rows)
 
 
 def _store_has_marker(place: str) -> bool:
     try:
-        return pl.scan_ndjson(f"{place}/{MARKER}").select("export").collect().to_series().to_list() == [_KIND]
+        return pl.scan_ndjson(f"{place}/{EXPORT_MARKER}").select("export").collect().to_series().to_list() == [_KIND]
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return False
 
 
 def _write_store_marker(place: str, facts: Mapping[str, Any]) -> None:
-    pl.LazyFrame([{**facts, "rows": facts["rows"] or None}]).sink_ndjson(f"{place}/{MARKER}")
+    pl.LazyFrame([{**facts, "rows": facts["rows"] or None}]).sink_ndjson(f"{place}/{EXPORT_MARKER}")

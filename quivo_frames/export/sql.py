@@ -1,7 +1,4 @@
-"""Verb: described tables -> the SQL that creates them in DuckDB or Postgres. Floor 2. No I/O.
-
-Its room `views` has what everybody asks of the tables, as views for DuckDB.
-"""
+"""CREATE TABLE statements of the tables, for DuckDB and Postgres."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from quivo_frames.model.tables import SCHEMA_VERSION, TABLES, Column, Reference,
 
 
 class Dialect(StrEnum):
-    """Whose SQL it is."""
+    """A dialect of SQL."""
 
     DUCKDB = "duckdb"
     POSTGRES = "postgres"
@@ -40,7 +37,7 @@ _TYPE_NAMES: dict[Dialect, dict[Kind, str]] = {
         Kind.DAY: "date",
         Kind.MONEY: "numeric(18,4)",
         Kind.MEASURE: "double precision",
-        Kind.JSON: "text",  # as received: json would refuse it in GROUP BY, jsonb would change it
+        Kind.JSON: "text",  # as received: json cannot be grouped by, jsonb would change the text
     },
 }
 _ABOUT = {
@@ -51,27 +48,27 @@ Those of handling_units to itself are left out: DuckDB looks for the other row b
 
 
 def sql_type(kind: Kind, dialect: Dialect) -> str:
-    """The name of a column's type."""
+    """The SQL type of a kind of column."""
     return _TYPE_NAMES[dialect][kind]
 
 
 def quote_identifier(name: str) -> str:
-    """A name as an identifier that may be a reserved word: "zip", "order"."""
+    """A name as a quoted identifier, which may be a reserved word: "zip", "order"."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def quote_literal(text: str) -> str:
-    """A text as a literal."""
+    """A text as a quoted SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def comment_lines(text: str) -> str:
-    """A text as a comment, a line each."""
+    """A text as SQL comments, one per line."""
     return "\n".join(f"-- {line}".rstrip() for line in text.split("\n"))
 
 
 def tables_sql(dialect: Dialect, tables: Mapping[str, Table] = TABLES, *, references: bool = True) -> str:
-    """CREATE TABLE for each table, parents first, with keys, NOT NULL and comments: one text of many statements.
+    """One SQL script: CREATE TABLE per table, parents first, with keys, NOT NULL and comments.
 
     `described` may be tables without personal values (`PrivacyFilter.filtered_table`): fewer of their columns are
     NOT NULL. Without `references` foreign keys are left out, for rows that come in any order or in part.
@@ -112,11 +109,12 @@ def _comment_statements(table: Table) -> Iterator[str]:
     about = f"One row per {table.grain}. quivo_frames, schema version {SCHEMA_VERSION}."
     yield f"COMMENT ON TABLE {quote_identifier(table.name)} IS {quote_literal(about)};"
     for column in table.columns:
-        yield f"COMMENT ON COLUMN {quote_identifier(table.name)}.{quote_identifier(column.name)} IS {quote_literal(column_comment(column))};"
+        name = f"{quote_identifier(table.name)}.{quote_identifier(column.name)}"
+        yield f"COMMENT ON COLUMN {name} IS {quote_literal(column_comment(column))};"
 
 
 def column_comment(column: Column) -> str:
-    """What a column is, in one text: its sentence, its unit, its privacy class."""
+    """The comment of a column: its description, unit and privacy class."""
     unit = f" Unit: {column.unit}." if column.unit else ""
     privacy = f" Privacy: {column.privacy}." if column.privacy is not Privacy.NONE else ""
     return column.sentence + unit + privacy

@@ -1,10 +1,10 @@
-"""What everybody asks of the tables, as views for DuckDB.
+"""Common questions about the tables as DuckDB views.
 
-They name nothing but the tables, so that they work in a DuckDB file with tables, and over the parquet files of a
-dataset: there, `CREATE VIEW orders AS FROM read_parquet('orders.parquet');` comes first for each table.
+The views refer only to the tables, so they work in a DuckDB file, and over the parquet files of a dataset after
+`CREATE VIEW orders AS FROM read_parquet('orders.parquet');` for each table.
 """
 
-# ruff: noqa: S608 - nothing in these queries comes from outside
+# ruff: noqa: S608 - these queries contain no input
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
 
 
 class SqlView(NamedTuple):
-    """A view: what it tells, its query, and what the columns are that no table has."""
+    """A view: its description, its query, and comments for the columns that no table has."""
 
     description: str
     query: str
@@ -24,19 +24,19 @@ class SqlView(NamedTuple):
 
 
 class _LagColumn(NamedTuple):
-    """The time from one column to another; from the first of `start` that is not null."""
+    """A column with the time between two instants; `start` is the first of its columns that is not null."""
 
     name: str
     start: tuple[str, ...]
     end: str
 
     def select_expression(self) -> str:
-        """The column of a query."""
+        """The expression of a SELECT list."""
         start = f"coalesce({', '.join(self.start)})" if self.start[1:] else self.start[0]
         return f"(epoch_us({self.end}) - epoch_us({start})) / {_MICROSECONDS[self.unit]} AS {self.name}"
 
     def comment_text(self) -> str:
-        """What it is."""
+        """The comment of the column."""
         return f"From {', else '.join(self.start)} to {self.end}. Unit: {self.unit}."
 
     @property
@@ -61,7 +61,7 @@ _LAG_COLUMNS = [
 
 
 def _pieces_query(rows: str) -> str:
-    """How many pieces some rows are, an order each; null where one of them does not say it."""
+    """A query for lines and pieces per order; pieces are null where a line has no quantity."""
     return f"""SELECT order_id, count(*) AS lines,
            CASE WHEN count(*) = count(quantity) THEN TRY_CAST(sum(quantity) AS BIGINT) END AS pieces
     FROM {rows}
@@ -76,7 +76,7 @@ _LINE_SOURCES = {
     WHERE s.reversed IS DISTINCT FROM true""",
     "packed": "handling_positions",
 }
-"""Where the lines are of which an order is counted."""
+"""FROM clauses of the lines that order_overview counts."""
 _COLUMNS, _QUERIES = ",\n       ", ",\n"
 
 VIEWS: dict[str, SqlView] = {
@@ -84,32 +84,69 @@ VIEWS: dict[str, SqlView] = {
         """One row per pair of a planned, shipped or packed line and the line of the order that it belongs to.
 It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line.
 A substitute, a bundle's part or the warehouse's own SKU goes by the SKU of the order's line that it is planned for.
-Where that leaves a choice, the lines of an SKU are taken together: all their rows belong to each of them, and
-line_count tells how many they are. What leads to no line of the order is not here, nor is what cancelled fulfillment
-orders plan and reversed shipments ship.
-An audit goes by the same rule, but weighs what may be a bundle as a whole order; here a bundle keeps its line
-beside those of its parts, and an SKU that is ordered itself goes by itself, even if planned in place of another.""",
-        """WITH ordered AS (
+Of a bundle, the lines of its parts have matches; its own line has them instead if it is planned or shipped itself.
+If several lines of an SKU remain, they are taken together: all their rows belong to each of them, and line_count is
+the number of these lines. Lines that match no line of the order are not here, nor is what cancelled fulfillment orders
+plan and reversed shipments ship. An audit matches lines in the same steps.""",
+        """WITH positions AS (
     SELECT order_id, order_position_key, nullif(position_identifier, '') AS position_identifier,
-           nullif(sku, '') AS sku, nullif(lot, '') AS lot
+           nullif(sku, '') AS sku, nullif(lot, '') AS lot, nullif(bundled_by, '') AS bundled_by
     FROM order_positions
 ),
-skus AS (SELECT DISTINCT order_id, sku FROM ordered WHERE sku IS NOT NULL),
 plan AS (
     SELECT p.order_id, fulfillment_position_key, nullif(ordered_sku, '') AS ordered_sku, nullif(sku, '') AS sku,
            nullif(warehouse_sku, '') AS warehouse_sku, nullif(bundle_sku, '') AS bundle_sku, nullif(lot, '') AS lot
     FROM fulfillment_positions p JOIN fulfillment_orders f USING (fulfillment_order_key)
     WHERE f.cancelled IS DISTINCT FROM true
 ),
-planned AS (
-    SELECT p.order_id, fulfillment_position_key, p.sku AS goods, warehouse_sku, lot,
-           coalesce(CASE WHEN ordered_sku <> bundle_sku THEN asked.sku END, goods.sku, asked.sku, bundle.sku,
-                    ordered_sku, p.sku) AS sku
-    FROM plan p
-    LEFT JOIN skus asked ON asked.order_id = p.order_id AND asked.sku = p.ordered_sku
-    LEFT JOIN skus goods ON goods.order_id = p.order_id AND goods.sku = p.sku
-    LEFT JOIN skus bundle ON bundle.order_id = p.order_id AND bundle.sku = p.bundle_sku
+replaced AS (SELECT order_id, ordered_sku, sku FROM plan WHERE ordered_sku <> sku AND bundle_sku IS NULL),
+perhaps_bundles AS (
+    SELECT order_id, ordered_sku FROM replaced GROUP BY ALL HAVING count(DISTINCT sku) > 1
+    UNION SELECT order_id, ordered_sku FROM replaced SEMI JOIN positions USING (order_id, sku)
 ),
+parts AS (
+    SELECT plan.*, nullif(coalesce(bundle_sku, CASE WHEN ordered_sku <> sku THEN b.ordered_sku END), sku) AS bundle
+    FROM plan LEFT JOIN perhaps_bundles b USING (order_id, ordered_sku)
+),
+planned AS (
+    SELECT order_id, fulfillment_position_key, sku AS goods, warehouse_sku, bundle_sku, bundle, lot,
+           CASE WHEN bundle = ordered_sku OR ordered_sku IS NULL THEN sku ELSE ordered_sku END AS sku
+    FROM parts
+),
+shipped AS (
+    SELECT p.order_id, shipment_position_key, nullif(position_identifier, '') AS position_identifier,
+           coalesce(nullif(sku, ''), nullif(seller_sku, '')) AS sku, nullif(warehouse_sku, '') AS warehouse_sku,
+           nullif(lot, '') AS lot
+    FROM shipment_positions p JOIN shipments s USING (shipment_key)
+    WHERE s.reversed IS DISTINCT FROM true
+),
+heads AS (
+    SELECT p.order_id, p.order_position_key AS part, h.sku, h.order_position_key AS head
+    FROM positions p JOIN positions h ON h.order_id = p.order_id AND h.sku = p.bundled_by
+    UNION ALL
+    SELECT p.order_id, p.order_position_key, h.sku, h.order_position_key
+    FROM positions p JOIN positions h ON h.order_id = p.order_id AND h.position_identifier = p.bundled_by
+),
+bundles AS (
+    SELECT order_id, sku FROM heads WHERE part <> head
+    UNION SELECT order_id, bundle FROM planned WHERE bundle IS NOT NULL AND bundle_sku IS NOT NULL
+),
+whole_bundles AS (
+    FROM bundles SEMI JOIN (SELECT order_id, goods AS sku FROM planned UNION SELECT order_id, sku FROM shipped) goods
+    USING (order_id, sku)
+),
+split_bundles AS (
+    FROM (FROM bundles UNION SELECT order_id, bundle FROM planned WHERE bundle IS NOT NULL)
+    ANTI JOIN whole_bundles USING (order_id, sku)
+),
+ordered AS (
+    SELECT order_id, order_position_key, position_identifier, sku, lot
+    FROM positions
+    ANTI JOIN (FROM heads SEMI JOIN whole_bundles USING (order_id, sku) WHERE part <> head) h
+        ON h.part = order_position_key
+    ANTI JOIN split_bundles USING (order_id, sku)
+),
+skus AS (SELECT DISTINCT order_id, sku FROM ordered WHERE sku IS NOT NULL),
 names AS (
     SELECT order_id, name, min(sku) AS sku
     FROM (SELECT order_id, goods AS name, sku FROM planned
@@ -123,10 +160,8 @@ found AS (
            NULL AS position_identifier, sku, warehouse_sku, lot
     FROM planned
     UNION ALL
-    SELECT p.order_id, 'shipment_positions', shipment_position_key, nullif(position_identifier, ''),
-           coalesce(nullif(sku, ''), nullif(seller_sku, '')), nullif(warehouse_sku, ''), nullif(lot, '')
-    FROM shipment_positions p JOIN shipments s USING (shipment_key)
-    WHERE s.reversed IS DISTINCT FROM true
+    SELECT order_id, 'shipment_positions', shipment_position_key, position_identifier, sku, warehouse_sku, lot
+    FROM shipped
     UNION ALL
     SELECT order_id, 'handling_positions', handling_position_key, nullif(position_identifier, ''),
            nullif(sku, ''), nullif(warehouse_sku, ''), NULL
@@ -149,7 +184,7 @@ by_lot AS (
     SELECT order_id, sku, lot, min(order_position_key) AS line FROM ordered
     GROUP BY order_id, sku, lot HAVING count(*) = 1
 ),
-led AS (
+matched AS (
     SELECT n.order_id, found_in, found_key, n.sku, coalesce(i.line, s.line, l.line) AS line
     FROM named n
     LEFT JOIN by_identifier i ON i.order_id = n.order_id AND i.position_identifier = n.position_identifier
@@ -158,21 +193,21 @@ led AS (
 ),
 pools AS (
     SELECT order_id, sku, min(order_position_key) AS pool FROM ordered
-    SEMI JOIN (FROM led WHERE line IS NULL) lost USING (order_id, sku)
+    SEMI JOIN (FROM matched WHERE line IS NULL) lost USING (order_id, sku)
     GROUP BY order_id, sku
 ),
-homes AS (
-    SELECT order_id, order_position_key, coalesce(pool, order_position_key) AS home,
-           count(*) OVER (PARTITION BY home) AS line_count
+line_groups AS (
+    SELECT order_id, order_position_key, coalesce(pool, order_position_key) AS first_line,
+           count(*) OVER (PARTITION BY first_line) AS line_count
     FROM ordered LEFT JOIN pools USING (order_id, sku)
 ),
-placed AS (
-    SELECT found_in, found_key, coalesce(h.home, p.pool) AS home
-    FROM led LEFT JOIN homes h ON h.order_position_key = led.line
-    LEFT JOIN pools p ON p.order_id = led.order_id AND p.sku = led.sku
+assigned AS (
+    SELECT found_in, found_key, coalesce(g.first_line, p.pool) AS first_line
+    FROM matched LEFT JOIN line_groups g ON g.order_position_key = matched.line
+    LEFT JOIN pools p ON p.order_id = matched.order_id AND p.sku = matched.sku
 )
 SELECT order_id, order_position_key, found_in, found_key, line_count
-FROM homes JOIN placed USING (home)""",
+FROM line_groups JOIN assigned USING (first_line)""",
         {
             "found_in": "Table of the planned, shipped or packed line.",
             "found_key": "Its primary key there.",
@@ -326,11 +361,11 @@ LEFT JOIN order_positions l ON l.order_position_key = m.order_position_key""",
         },
     ),
 }
-"""The views by name, each after those that it names."""
+"""The views by name, each after those that it refers to."""
 
 
 def views_sql() -> str:
-    """CREATE VIEW for each view, with comments: one text of many statements, for a DuckDB that has the tables."""
+    """One SQL script: CREATE VIEW per view, with comments, for a DuckDB database that has the tables."""
     over = "\n".join(
         f"    CREATE VIEW {quote_identifier(name)} AS FROM read_parquet('{name}.parquet');" for name in TABLES
     )

@@ -22,7 +22,13 @@ import quivo_frames as qf
 from quivo_frames.cli import main, tables
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.compatibility.check import FINDINGS_SCHEMA, LIMITS, check_for, find_exceeded_limits
+from quivo_frames.export.compatibility.check import (
+    FINDINGS_SCHEMA,
+    LIMITS,
+    check_for,
+    find_exceeded_limits,
+    find_schema_limits,
+)
 from quivo_frames.export.compatibility.limit import Effect, ReaderLimit, more_digits_than
 from quivo_frames.export.compatibility.page import UNDOCUMENTED, format_findings, render_limits_page
 from quivo_frames.model.order import Kind
@@ -112,8 +118,10 @@ def table_with_values(table: Table, column: str, values: list[Value]) -> pl.Data
 def targets_found(
     reader: str, name: str, table: Table, frame: pl.DataFrame
 ) -> list[tuple[str | None, int | None, str | None]]:
-    found = find_exceeded_limits([find_limit(reader, name)], table, frame.lazy())
-    return [(place.column, count, key) for _, place, count, key in found]
+    limits = [find_limit(reader, name)]
+    by_schema = [(target.column, None, None) for _, target in find_schema_limits(limits, table)]
+    by_rows = find_exceeded_limits(limits, table, frame.lazy())
+    return [*by_schema, *((target.column, count, key) for _, target, count, key in by_rows)]
 
 
 def test_every_limit_has_a_test() -> None:
@@ -279,7 +287,7 @@ def test_the_worst_comes_first() -> None:
 def test_what_is_found_is_told_in_short_lines() -> None:
     lines = format_findings(check_for(orders_with_odd_values(), "powerbi"), "powerbi").splitlines()
     assert lines[0] == "powerbi: 2 things would be refused, 3 things would be changed."
-    assert "  orders.comment: 1 rows (1001, for one)" in lines
+    assert "  orders.comment: 1 row (1001, for example)" in lines
     assert max(map(len, lines)) <= 160
     for title, start in (("Do", "  Do: "), ("See", "  See: ")):
         assert sum(line.startswith(start) for line in lines) == 5, title

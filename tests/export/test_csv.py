@@ -21,13 +21,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
-from quivo_frames.export.csv import MARK
-from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
+from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat, ExportJob, ExportResult, export_tables
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
-from tests.support.other_process import elsewhere
+from tests.support.reader_environment import run_in_reader_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +101,7 @@ def assert_cells_equal(tables: Mapping[str, pl.DataFrame], folder: Path) -> None
 def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path) -> None:
     told = dataset.export("csv", tmp_path / "out")
     assert dict(told.rows) == {name: dataset[name].height for name in TABLES}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {EXPORT_MARKER, *(f"{name}.csv" for name in TABLES)}
     assert_cells_equal(dataset, tmp_path / "out")
 
 
@@ -125,7 +124,7 @@ print(json.dumps([frame.columns.to_list(), frame.values.tolist()]))
 @pytest.mark.parametrize("name", ["orders", "shipments", "order_tags"])
 def test_pandas_reads_every_cell_as_text(dataset: Dataset, tmp_path: Path, name: str) -> None:
     dataset.export("csv", tmp_path / "out")
-    columns, rows = elsewhere(PANDAS, tmp_path / "out" / f"{name}.csv")
+    columns, rows = run_in_reader_environment(PANDAS, tmp_path / "out" / f"{name}.csv")
     assert columns == dataset[name].columns
     assert [without_guard(row) for row in rows] == [list(map(expected_text, row)) for row in dataset[name].rows()]
 
@@ -203,13 +202,13 @@ def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path
     dataset.export("csv", tmp_path / "out")
     (tmp_path / "out" / "gone.csv").write_text("of an earlier version")
     export_to_csv([with_tags("a")], tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {MARK, *(f"{name}.csv" for name in TABLES)}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {EXPORT_MARKER, *(f"{name}.csv" for name in TABLES)}
     assert pl.read_csv(tmp_path / "out" / "orders.csv").height == 1
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
 
 
 def test_by_month_is_for_parquet_alone(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="By month is a way of parquet exports"):
+    with pytest.raises(ConfigError, match="Only parquet exports can be written by month"):
         dataset.export("csv", tmp_path / "out", by_month=True)
     assert not list(tmp_path.iterdir())
 
@@ -218,7 +217,7 @@ def test_by_month_is_for_parquet_alone(dataset: Dataset, tmp_path: Path) -> None
 def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, mark: str | None) -> None:
     (tmp_path / "orders.csv").write_text("mine")
     if mark is not None:
-        (tmp_path / MARK).write_text(mark)
+        (tmp_path / EXPORT_MARKER).write_text(mark)
     with pytest.raises(ConfigError, match="no earlier export of this form"):
         dataset.export("csv", tmp_path)
     assert (tmp_path / "orders.csv").read_text() == "mine"

@@ -29,7 +29,7 @@ from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.storage.parquet import arrow_schema
 from tests.flattening.test_unflatten import DRAWN_SETTINGS, assert_orders_come_back, flatten_drawn_orders
 from tests.support.drawn_orders import several_orders
-from tests.support.other_process import elsewhere
+from tests.support.reader_environment import run_in_reader_environment
 from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders, read_every_byte
 
 
@@ -43,8 +43,13 @@ def out(tmp_path: Path) -> str:
     return str(tmp_path / "lake")
 
 
-def export_to_delta(tables: Mapping[str, pl.DataFrame], out: str, *erased: int) -> list[str]:
-    return list(export_tables(export_job(tables, erased), ExportFormat.DELTA, out).told)
+def export_to_delta(
+    tables: Mapping[str, pl.DataFrame], out: str, *erased: int, max_ids: int | None = None
+) -> list[str]:
+    job = export_job(tables, erased)
+    if max_ids is not None:
+        return list(delta.write_tables(job, out, max_ids_in_predicate=max_ids).told)
+    return list(export_tables(job, ExportFormat.DELTA, out).told)
 
 
 def read_tables(out: str) -> dict[str, pl.DataFrame]:
@@ -90,7 +95,7 @@ print(json.dumps([told, rows]))
 @pytest.mark.parametrize("name", ["orders", "order_positions"])
 def test_pandas_reads_every_cell(frames: Frames, out: str, name: str) -> None:
     export_tables(export_job(frames), ExportFormat.DELTA, out)
-    kinds, rows = elsewhere(PANDAS, f"{out}/{name}")
+    kinds, rows = run_in_reader_environment(PANDAS, f"{out}/{name}")
     wanted = [
         [None if value is None else str(value) for value in row] for row in frames[name].iter_rows()
     ]  # Python's own texts
@@ -169,42 +174,35 @@ def test_pyarrow_is_not_needed(frames: Frames, out: str, monkeypatch: pytest.Mon
 # Merging
 
 
-@pytest.mark.parametrize("few", [0, 1_000], ids=["written_anew", "by_ids"])
-def test_orders_are_replaced_as_a_whole_and_others_stay(
-    frames: Frames, out: str, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
-    export_to_delta(frames, out)
+@pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
+def test_orders_are_replaced_as_a_whole_and_others_stay(frames: Frames, out: str, max_ids: int) -> None:
+    export_to_delta(frames, out, max_ids=max_ids)
     later = flatten_standin_orders(range(41, 81), seed=7)
     assert not later["shipments"].equals(frames["shipments"])
-    export_to_delta(later, out)
+    export_to_delta(later, out, max_ids=max_ids)
     assert_tables_equal(read_tables(out), merge_orders(frames, later))
     assert set(table_versions(out).values()) == {2}  # created, and one commit each
 
 
-@pytest.mark.parametrize("few", [0, 1_000], ids=["written_anew", "by_ids"])
-def test_lines_that_vanished_vanish(frames: Frames, out: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
-    export_to_delta(frames, out)
+@pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
+def test_lines_that_vanished_vanish(frames: Frames, out: str, max_ids: int) -> None:
+    export_to_delta(frames, out, max_ids=max_ids)
     bare = flatten([b'{"orderId":%d}' % number for number in frames.orders["order_id"][:10]])
-    export_to_delta(bare, out)
+    export_to_delta(bare, out, max_ids=max_ids)
     found = read_tables(out)
     assert found["order_positions"].filter(pl.col("order_id").is_in(bare.orders["order_id"].implode())).is_empty()
     assert_tables_equal(found, merge_orders(frames, bare))
 
 
-@pytest.mark.parametrize("few", [0, 1_000])
+@pytest.mark.parametrize("max_ids", [0, 1_000])
 @pytest.mark.parametrize("name", ["aus gabe", "Lager München", "50%"])
-def test_a_place_may_be_called_anything(
-    frames: Frames, tmp_path: Path, name: str, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
+def test_a_place_may_be_called_anything(frames: Frames, tmp_path: Path, name: str, max_ids: int) -> None:
     out = str(tmp_path / name)
-    export_to_delta(frames, out)
+    export_to_delta(frames, out, max_ids=max_ids)
     below, above = frames.without_orders(range(1, 11)), frames.without_orders(range(11, 61))
-    export_to_delta(below, out, *range(1, 11))
+    export_to_delta(below, out, *range(1, 11), max_ids=max_ids)
     assert_tables_equal(read_tables(out), below)
-    export_to_delta(above, out)
+    export_to_delta(above, out, max_ids=max_ids)
     assert_tables_equal(read_tables(out), frames)
 
 
@@ -309,9 +307,8 @@ def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames
 # Erasing
 
 
-@pytest.mark.parametrize("few", [0, 1_000], ids=["written_anew", "by_ids"])
-def test_of_erased_orders_no_byte_stays(out: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delta, "MAX_IDS_IN_PREDICATE", few)
+@pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
+def test_of_erased_orders_no_byte_stays(out: str, max_ids: int) -> None:
     bodies = [json.loads(order_json(number, 5)) for number in range(1, 41)]
     for place, body in enumerate(bodies):  # the first is the least and the last the greatest of all
         mark = f"{'AAA' if place == 0 else 'zzz'}secret{place}"
@@ -321,13 +318,13 @@ def test_of_erased_orders_no_byte_stays(out: str, few: int, monkeypatch: pytest.
         body["tags"] = [f"{mark}tag"]
     frames = flatten(json.dumps(body).encode() for body in bodies)
     erased = [bodies[0]["orderId"], bodies[-1]["orderId"]]
-    export_to_delta(frames, out)
+    export_to_delta(frames, out, max_ids=max_ids)
     DeltaTable(f"{out}/orders").create_checkpoint()
-    export_to_delta(Frames.of(frames.without_orders([bodies[5]["orderId"]])), out)
+    export_to_delta(Frames.of(frames.without_orders([bodies[5]["orderId"]])), out, max_ids=max_ids)
     marks = [b"secret0", b"secret39", b"1990-03-04", b"2029-03-04", b"datetime.datetime(1990, 3, 4", b"(2029, 3, 4"]
     assert all(mark in read_every_byte(Path(out)) for mark in marks)
     rest = Frames.of(frames.without_orders(erased))
-    told = export_to_delta(rest, out, *erased)
+    told = export_to_delta(rest, out, *erased, max_ids=max_ids)
     assert "Earlier versions of the tables are gone" in told[0]
     assert_tables_equal(read_tables(out), rest)
     left = read_every_byte(Path(out))
@@ -384,8 +381,8 @@ def change_table(out: str, name: str, change: object) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda frame: frame.drop("carrier_pick_up_date"), "carrier_pick_up_date is not there, and is timestamp"),
-        (lambda frame: frame.with_columns(more=1), "more is integer there, and is not in"),
+        (lambda frame: frame.drop("carrier_pick_up_date"), "carrier_pick_up_date is missing there, and is timestamp"),
+        (lambda frame: frame.with_columns(more=1), "more is integer there, and is missing in"),
         (lambda frame: frame.cast({"ordinal": pl.String}), "ordinal is string there, and is long in"),
     ],
     ids=["a_column_less", "a_column_more", "another_type"],
@@ -411,7 +408,7 @@ def test_a_table_of_another_version_of_the_tables_is_left_alone(
 ) -> None:
     export_to_delta(frames, out)
     monkeypatch.setattr(delta, "SCHEMA_VERSION", 2)
-    with pytest.raises(ConfigError, match="is of version 1 of the tables, these are of version 2"):
+    with pytest.raises(ConfigError, match="has schema version 1, these tables have version 2"):
         export_to_delta(flatten_standin_orders(range(1, 5)), out)
 
 
@@ -442,11 +439,11 @@ def test_without_personal_values_their_columns_may_be_empty(frames: Frames, out:
 
 def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path) -> None:
     (tmp_path / "report.xlsx").touch()
-    with pytest.raises(ConfigError, match=r"something else than Delta tables \(report.xlsx, for one\)"):
+    with pytest.raises(ConfigError, match=r"other content than Delta tables \(report.xlsx, for one\)"):
         export_to_delta(frames, str(tmp_path))
     (tmp_path / "lake" / "shipments").mkdir(parents=True)
     (tmp_path / "lake" / "shipments" / "part-0.parquet").touch()
-    with pytest.raises(ConfigError, match="something else than Delta tables"):
+    with pytest.raises(ConfigError, match="other content than Delta tables"):
         export_to_delta(frames, str(tmp_path / "lake"))
     with pytest.raises(ConfigError, match="is a file"):
         export_to_delta(frames, str(tmp_path / "report.xlsx"))

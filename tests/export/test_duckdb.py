@@ -25,7 +25,7 @@ from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
 from tests.flattening.test_unflatten import read_order
 from tests.support.drawn_orders import several_orders
-from tests.support.other_process import elsewhere
+from tests.support.reader_environment import run_in_reader_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +138,7 @@ with duckdb.connect(sys.argv[1], read_only=True) as db:
     storage = db.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'orders'").fetchone()[0]
 print(json.dumps([frame.shipment_key.to_list(), frame.sscc.astype(object).where(frame.sscc.notna(), None).to_list(), storage]))
 """
-    keys, ssccs, storage = elsewhere(code, file)
+    keys, ssccs, storage = run_in_reader_environment(code, file)
     assert (keys, ssccs) == (dataset.shipments["shipment_key"].to_list(), dataset.shipments["sscc"].to_list())
     assert storage["storage_version"].startswith("v1.0.0")
 

@@ -29,7 +29,8 @@ from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
-from tests.support.other_process import elsewhere
+from tests.support.reader_environment import run_in_reader_environment
+from tests.support.round_trips import export_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +141,7 @@ def assert_cells_equal(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, 
 
 
 def test_openpyxl_reads_every_cell_of_every_table(dataset: Dataset, file: Path) -> None:
-    sheets = elsewhere(OPENPYXL, file)
+    sheets = run_in_reader_environment(OPENPYXL, file)
     assert list(sheets) == ["about", "columns", *TABLES]
     assert_cells_equal(dataset, sheets)
 
@@ -153,7 +154,7 @@ def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.Temp
     def law(bodies: list[str]) -> None:
         out = tmp_path_factory.mktemp("drawn") / "orders.xlsx"
         tables, _ = export_to_excel(bodies, out)
-        assert_cells_equal(tables, elsewhere(OPENPYXL, out))
+        assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, out))
 
     law()
 
@@ -166,7 +167,7 @@ print(frame[["shipment_key", "order_id", "shipment_id", "sscc"]].astype(object).
 """
     expected = dataset.shipments.select("shipment_key", pl.col("order_id", "shipment_id").cast(pl.String), "sscc")
     # pandas alone: it takes an empty text for an empty cell
-    assert elsewhere(code, file) == [[value or None for value in row] for row in expected.rows()]
+    assert run_in_reader_environment(code, file) == [[value or None for value in row] for row in expected.rows()]
     assert any(len(sscc or "") == 18 for sscc in expected["sscc"])
 
 
@@ -186,10 +187,10 @@ NUMBERS = [
 def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path: Path) -> None:
     lines = ",".join(f'{{"unitWeight":{w},"unitNetPrice":{m},"quantity":{q}}}' for w, m, q in NUMBERS)
     tables, told = export_to_excel([f'{{"orderId":1,"positions":[{lines}]}}'], tmp_path / "out.xlsx")
-    sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
+    sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, sheets)
     assert told.told == [
-        "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, told in the sheet about."
+        "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, listed in the sheet about."
     ]
     changes = {
         row[0][1]: row[2][1] for row in sheets["about"] if row[0][1] and "." in row[0][1] and len(row) > 2 and row[2][1]
@@ -210,7 +211,7 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
 def test_a_time_that_excel_would_change_stands_as_text(tmp_path: Path, time: str, kept: bool) -> None:
     body = json.dumps({"orderId": 1, "orderDate": time, "earliestShipDate": time[:10]})
     tables, told = export_to_excel([body], tmp_path / "out.xlsx")
-    assert_cells_equal(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx"))
+    assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx"))
     assert any(sentence.startswith("Times") for sentence in told.told) is not kept
 
 
@@ -221,7 +222,7 @@ sheet = openpyxl.load_workbook(sys.argv[1])["orders"]
 place = [cell.value for cell in sheet[1]].index("created")
 print(json.dumps([sorted({row[place].number_format for row in sheet.iter_rows(min_row=2)}), sheet.freeze_panes, sheet.auto_filter.ref, sheet["A1"].font.bold]))
 """
-    formats, frozen, filtered, bold = elsewhere(code, file)
+    formats, frozen, filtered, bold = run_in_reader_environment(code, file)
     assert 'yyyy\\-mm\\-dd\\ hh:mm:ss" UTC"'.replace("\\", "") in formats
     assert (frozen, bold) == ("B2", True)
     assert filtered.startswith("A1:")
@@ -235,7 +236,7 @@ ODD = [
 
 def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
     tables, _ = export_to_excel([with_tags(*ODD)], tmp_path / "out.xlsx")
-    assert_cells_equal(tables, elsewhere(OPENPYXL, tmp_path / "out.xlsx", "whole"))
+    assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx", "whole"))
     with zipfile.ZipFile(tmp_path / "out.xlsx") as archive:
         sheet = next(text for name in archive.namelist() if name.startswith("xl/worksheets/sheet")
                      if b"<t>tag</t>" in (text := archive.read(name)) and b"<t>order_tag_key</t>" in text)  # fmt: skip
@@ -253,7 +254,7 @@ def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
 
 def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
     export_to_excel([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out.xlsx")
-    sheet = elsewhere(OPENPYXL, tmp_path / "out.xlsx")["orders"]
+    sheet = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")["orders"]
     row = dict(zip((name for _, name, _ in sheet[0]), sheet[1], strict=False))
     assert row["comment"][:2] == ["str", ""]
     assert row["currency"][:2] == ["NoneType", None]
@@ -262,28 +263,28 @@ def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["x" * 32_768, "y" * 70_000, "😀" * 16_384, "=" * 40_000])
 def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) -> None:
     _, told = export_to_excel([with_tags("a", text)], tmp_path / "out.xlsx")
-    sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
+    sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     parts = [[value for _, value, _ in row] for row in sheets["long_texts"][1:]]
     assert "".join(part[-1] for part in parts) == text
     assert [part[:4] for part in parts] == [["order_tags", 3, "tag", number] for number in range(1, len(parts) + 1)]
     assert all(len(part[-1].encode("utf-16-le")) // 2 <= excel.MAX_CELL_UNITS for part in parts)
     assert sheets["order_tags"][2][-1][1].startswith(f"[{len(text):,} characters: sheet long_texts, from row 2")
     assert told.told == [
-        "Texts longer than a cell takes stand in parts in the sheet long_texts: 1 in 1 column, told in the sheet about."
+        "Texts longer than a cell are split over rows of the sheet long_texts: 1 in 1 column, listed in the sheet about."
     ]
 
 
 @pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383 + "x"])
 def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> None:
     _, told = export_to_excel([with_tags(text)], tmp_path / "out.xlsx")
-    sheets = elsewhere(OPENPYXL, tmp_path / "out.xlsx")
+    sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert sheets["order_tags"][1][-1][1] == text
     assert "long_texts" not in sheets
     assert not told.told
 
 
 def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) -> None:
-    sheets = elsewhere(OPENPYXL, file)
+    sheets = run_in_reader_environment(OPENPYXL, file)
     about = [[value for _, value, _ in row] for row in sheets["about"]]
     text = "\n".join(str(row[0]) for row in about)
     assert dataset.name in text
@@ -304,20 +305,16 @@ def test_whole_numbers_that_are_no_ids_are_these() -> None:
     }  # fmt: skip
 
 
-def test_a_table_longer_than_a_sheet_is_told_before_anything_is_written(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_longer_than_a_sheet_is_told_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
+    job = export_job(dataset)
     rows = max(dataset[name].height for name in TABLES)
-    monkeypatch.setattr(excel, "MAX_ROWS", rows - 1)
     with pytest.raises(
         ConfigError, match=rf"has {rows:,} rows, and a sheet of Excel takes {rows - 1:,}\. .* Export to duckdb"
     ):
-        dataset.export("excel", tmp_path / "new" / "out.xlsx")
+        excel.write_tables(job, str(tmp_path / "new" / "out.xlsx"), max_rows=rows - 1)
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(excel, "MAX_ROWS", rows)
-    assert sum(dataset.export("excel", tmp_path / "out.xlsx").rows.values()) == sum(
-        dataset[name].height for name in TABLES
-    )
+    written = excel.write_tables(job, str(tmp_path / "out.xlsx"), max_rows=rows)
+    assert sum(written.rows.values()) == sum(dataset[name].height for name in TABLES)
 
 
 def test_names_of_sheets_fit() -> None:
@@ -341,7 +338,7 @@ def test_a_later_export_replaces_an_earlier_one(dataset: Dataset, file: Path, tm
     out = tmp_path / "out.xlsx"
     out.write_bytes(file.read_bytes())
     export_to_excel([with_tags("a")], out)
-    assert len(elsewhere(OPENPYXL, out)["orders"]) == 2
+    assert len(run_in_reader_environment(OPENPYXL, out)["orders"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
 
 
@@ -356,7 +353,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
         with zipfile.ZipFile(out, "w") as archive:
             archive.writestr("a.txt", "mine")
     else:
-        elsewhere("import openpyxl, sys; b = openpyxl.Workbook(); b.save(sys.argv[1]); print(0)", out)
+        run_in_reader_environment("import openpyxl, sys; b = openpyxl.Workbook(); b.save(sys.argv[1]); print(0)", out)
     before = out.read_bytes() if out.is_file() else None
     with pytest.raises(ConfigError, match="no earlier export of this form"):
         dataset.export("excel", out)

@@ -23,7 +23,7 @@ from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from tests.flattening.test_unflatten import DRAWN_SETTINGS, assert_orders_come_back, flatten_drawn_orders
 from tests.support.drawn_orders import several_orders
-from tests.support.other_process import elsewhere
+from tests.support.reader_environment import run_in_reader_environment
 from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders
 
 
@@ -75,7 +75,7 @@ def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path:
     export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"))
     names = ["order_id", "transport_insurance_amount", "order_date"]
     found = pl.DataFrame(
-        elsewhere(PANDAS, tmp_path / "out" / "orders.parquet")["data"],
+        run_in_reader_environment(PANDAS, tmp_path / "out" / "orders.parquet")["data"],
         schema=dict.fromkeys(TABLES["orders"].schema, pl.String),
         orient="row",
     )
@@ -154,7 +154,7 @@ print(json.dumps(sorted(zip(frame.order_id.tolist(), frame.order_month.tolist(),
 """
     month = pl.col("order_date").dt.strftime("%Y-%m")
     wanted = frames.orders.filter(month.is_not_null()).select("order_id", month.alias("a"), month.alias("b"))
-    found = elsewhere(code, tmp_path / "out" / "orders")
+    found = run_in_reader_environment(code, tmp_path / "out" / "orders")
     assert [row for row in map(tuple, found) if row[1]] == sorted(wanted.iter_rows())
     assert len(found) == frames.orders.height
 

@@ -115,7 +115,7 @@ def test_duckdb_refuses_rows_of_no_order_and_the_same_key_twice() -> None:
         connection.execute("INSERT INTO order_tags (order_tag_key, order_id, ordinal) VALUES ('1/0', 1, 0)")
 
 
-def test_what_was_concealed_may_be_null() -> None:
+def test_filtered_columns_may_be_null() -> None:
     described = {name: PrivacyFilter(PrivacyLevel.NONE).filtered_table(table) for name, table in TABLES.items()}
     rows = qf.flatten([order_json(order_id) for order_id in range(100_001, 100_101)])
     bare = {

@@ -1,4 +1,4 @@
-"""What BigQuery changes or refuses when it loads parquet: rows and names. Types fit: DECIMAL(18, 4) is a NUMERIC."""
+"""Limits of BigQuery when it loads parquet: rows and names. All types fit: DECIMAL(18, 4) is a NUMERIC."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from quivo_frames.export.compatibility.limit import (
     SourceDocument,
     names_differing_in_case,
     names_violating,
+    reserved_names,
     rows_violating,
 )
 from quivo_frames.model.tables import Table
@@ -24,9 +25,9 @@ _PARQUET = SourceDocument(
 _KEYWORDS = SourceDocument(
     "GoogleSQL: Lexical structure", "https://github.com/google/zetasql/blob/master/docs/lexical.md"
 )
-_BYTES = 50_000_000
-_OTHERS = 8
-"""Bytes of a value that is no text, at the most."""
+_MAX_ROW_BYTES = 50_000_000
+_BYTES_PER_VALUE = 8
+"""Maximum bytes of a value that is not text."""
 _NAME = re.compile(
     "(?i)(?!_TABLE_|_FILE_|_PARTITION|_ROW_TIMESTAMP|__ROOT__|_COLIDENTIFIER"
     "|_CHANGE_SEQUENCE_NUMBER|_CHANGE_TYPE|_CHANGE_TIMESTAMP)[a-z_][a-z0-9_]{0,299}"
@@ -42,20 +43,20 @@ RESERVED = frozenset({
     "recursive", "respect", "right", "rollup", "rows", "select", "set", "some", "struct", "tablesample", "then", "to",
     "treat", "true", "unbounded", "union", "unnest", "using", "when", "where", "window", "with", "within",
 })  # fmt: skip
-"""Names that need backticks."""
+"""Keywords that need backticks as names."""
 
 
-def _too_long(table: Table) -> pl.Expr:
+def _exceeds_row_size(table: Table) -> pl.Expr:
     texts = [column.name for column in table.columns if column.kind in TEXTS]
     others = len(table.columns) - len(texts)
     sizes = (pl.col(name).str.len_bytes().cast(pl.Int64).fill_null(0) for name in texts)
-    return pl.sum_horizontal(*sizes, pl.lit(_OTHERS * others, pl.Int64)) > _BYTES
+    return pl.sum_horizontal(*sizes, pl.lit(_BYTES_PER_VALUE * others, pl.Int64)) > _MAX_ROW_BYTES
 
 
 LIMITS = (
     ReaderLimit(
         "row_size", Effect.REFUSES, "Rows of more than 50 MB may exceed the resources of a load.",
-        "Load these orders without their longest texts.", _PARQUET, rows_violating(_too_long),
+        "Load these orders without their longest texts.", _PARQUET, rows_violating(_exceeds_row_size),
     ),
     ReaderLimit(
         "names", Effect.REFUSES, "A column name has up to 300 letters, digits and _, and no prefix of BigQuery's own.",
@@ -67,6 +68,6 @@ LIMITS = (
     ),
     ReaderLimit(
         "reserved_names", Effect.REFUSES, "The name is a keyword.", "Write it in backticks: `name`.", _KEYWORDS,
-        names_violating(lambda name: name.lower() in RESERVED),
+        reserved_names(RESERVED),
     ),
 )  # fmt: skip

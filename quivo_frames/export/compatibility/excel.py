@@ -1,4 +1,4 @@
-"""What Excel changes or refuses: the sheet, the cell, its 15 digits, its calendar."""
+"""Limits of Excel: the size of sheets and cells, 15 digits, its calendar."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _SPECIFICATIONS = SourceDocument(
     "https://support.microsoft.com/en-us/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3",
 )
 _TIMES = SourceDocument("openpyxl: Dates and Times", "https://openpyxl.readthedocs.io/en/3.1/datetime.html")
-_ROWS = 1_048_576
-_CHARACTERS = 32_767
-_LINE_FEEDS = 253
+_MAX_ROWS = 1_048_576
+_MAX_CHARACTERS = 32_767
+_MAX_LINE_FEEDS = 253
 
 LIMITS = (
     ReaderLimit(
-        "rows", Effect.REFUSES, f"A sheet has {_ROWS:,} rows, the header among them.",
+        "rows", Effect.REFUSES, f"A sheet has {_MAX_ROWS:,} rows, the header among them.",
         "Export fewer orders, or to parquet or DuckDB, and load them into the data model.", _SPECIFICATIONS,
-        rows_violating(lambda _: pl.int_range(pl.len()) >= _ROWS - 1),
+        rows_violating(lambda _: pl.int_range(pl.len()) >= _MAX_ROWS - 1),
     ),
     ReaderLimit(
-        "cell_length", Effect.REFUSES, f"A cell holds {_CHARACTERS:,} characters.",
+        "cell_length", Effect.REFUSES, f"A cell holds {_MAX_CHARACTERS:,} characters.",
         "Read these values from another export.", _SPECIFICATIONS,
-        values_violating(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
+        values_violating(TEXTS, lambda value: value.str.len_chars() > _MAX_CHARACTERS),
     ),
     ReaderLimit(
-        "cell_lines", Effect.REFUSES, f"A cell holds {_LINE_FEEDS} line feeds.",
+        "cell_lines", Effect.REFUSES, f"A cell holds {_MAX_LINE_FEEDS} line feeds.",
         "Read these values from another export.", _SPECIFICATIONS,
-        values_violating(TEXTS, lambda value: value.str.count_matches("\n", literal=True) > _LINE_FEEDS),
+        values_violating(TEXTS, lambda value: value.str.count_matches("\n", literal=True) > _MAX_LINE_FEEDS),
     ),
     ReaderLimit(
         "first_year", Effect.REFUSES, "The calendar begins on 1 January 1900.",

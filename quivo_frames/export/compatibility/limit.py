@@ -1,8 +1,8 @@
-"""What a limit is: what one reader does to some values, types or names, with the document that says so."""
+"""Limits of readers: what a program changes or refuses, and the document that says so."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -19,39 +19,43 @@ DATES = (Kind.INSTANT, Kind.DAY)
 
 
 class Effect(StrEnum):
-    """What a reader does beyond a limit: it does not take the data, or takes it for something else; worst first."""
+    """What a reader does beyond a limit: it refuses the data, or changes it; worst first."""
 
     REFUSES = "refuses"
     CHANGES = "changes"
 
 
 class SourceDocument(NamedTuple):
-    """The document that tells a limit."""
+    """The document that states a limit."""
 
     title: str
     url: str
 
 
 class LimitTarget(NamedTuple):
-    """Where in a table a limit may be met.
+    """What a limit applies to in a table: a column, or the row or table as a whole (`column` is None).
 
-    `column` is None for the row or the table as a whole. `broken` is true for the rows that meet it. `alike` is what
-    the reader takes for the value: rows meet the limit whose values differ while this does not. With neither, the
-    limit is met by the type or the name as such.
+    `violation` is true for rows beyond the limit. `read_as` is what the reader makes of the value: rows whose values
+    differ although this is equal are beyond the limit. With neither, the name or the type alone decides.
     """
 
     column: str | None
     violation: pl.Expr | None = None
     read_as: pl.Expr | None = None
 
+    @property
+    def is_decided_by_schema(self) -> bool:
+        """Whether the limit is exceeded whatever the rows contain."""
+        return self.violation is None and self.read_as is None
+
 
 TargetFinder = Callable[[Table], Iterator[LimitTarget]]
-"""A table -> where in it a limit may be met."""
+"""Finds what a limit applies to in a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderLimit:
-    """One limit: its name, what happens beyond it, what to do about it, its source, and where it may be met."""
+    """One limit: its name, what happens beyond it, the cure, its source, and what it applies to."""
 
     name: str
     effect: Effect
@@ -61,59 +65,50 @@ class ReaderLimit:
     find_targets: TargetFinder
 
 
-def values_violating(kinds: tuple[Kind, ...], broken: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
-    """Values of columns of these kinds that break a rule."""
-
-    def places(table: Table) -> Iterator[LimitTarget]:
-        for column in table.columns:
-            if column.kind in kinds:
-                yield LimitTarget(column.name, violation=broken(pl.col(column.name)))
-
-    return places
+def values_violating(kinds: tuple[Kind, ...], violates: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
+    """Values that violate a rule, in columns of these kinds."""
+    return lambda table: (
+        LimitTarget(name, violation=violates(pl.col(name))) for name in _columns_of_kinds(table, kinds)
+    )
 
 
-def values_read_as(kinds: tuple[Kind, ...], alike: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
-    """Values of columns of these kinds that a reader takes for each other."""
-
-    def places(table: Table) -> Iterator[LimitTarget]:
-        for column in table.columns:
-            if column.kind in kinds:
-                yield LimitTarget(column.name, read_as=alike(pl.col(column.name)))
-
-    return places
+def values_read_as(kinds: tuple[Kind, ...], read_as: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
+    """Different values that a reader takes for the same, in columns of these kinds."""
+    return lambda table: (LimitTarget(name, read_as=read_as(pl.col(name))) for name in _columns_of_kinds(table, kinds))
 
 
 def columns_of_kind(*kinds: Kind) -> TargetFinder:
-    """Columns of these kinds, whatever they hold."""
-
-    def places(table: Table) -> Iterator[LimitTarget]:
-        yield from (LimitTarget(column.name) for column in table.columns if column.kind in kinds)
-
-    return places
+    """Columns of these kinds, whatever they contain."""
+    return lambda table: map(LimitTarget, _columns_of_kinds(table, kinds))
 
 
-def rows_violating(broken: Callable[[Table], pl.Expr]) -> TargetFinder:
-    """Rows that break a rule as a whole."""
-
-    def places(table: Table) -> Iterator[LimitTarget]:
-        yield LimitTarget(None, violation=broken(table))
-
-    return places
+def _columns_of_kinds(table: Table, kinds: tuple[Kind, ...]) -> Iterator[str]:
+    return (column.name for column in table.columns if column.kind in kinds)
 
 
-def names_violating(broken: Callable[[str], bool]) -> TargetFinder:
-    """Tables and columns whose names break a rule."""
+def rows_violating(violates: Callable[[Table], pl.Expr]) -> TargetFinder:
+    """Rows that violate a rule as a whole."""
+    return lambda table: iter([LimitTarget(None, violation=violates(table))])
 
-    def places(table: Table) -> Iterator[LimitTarget]:
-        if broken(table.name):
+
+def names_violating(violates: Callable[[str], bool]) -> TargetFinder:
+    """Tables and columns whose names violate a rule."""
+
+    def find_targets(table: Table) -> Iterator[LimitTarget]:
+        if violates(table.name):
             yield LimitTarget(None)
-        yield from (LimitTarget(column.name) for column in table.columns if broken(column.name))
+        yield from (LimitTarget(column.name) for column in table.columns if violates(column.name))
 
-    return places
+    return find_targets
+
+
+def reserved_names(keywords: Container[str]) -> TargetFinder:
+    """Tables and columns that have the name of a keyword."""
+    return names_violating(lambda name: name.lower() in keywords)
 
 
 def names_differing_in_case(table: Table) -> Iterator[LimitTarget]:
-    """Columns of a table whose names differ in case alone."""
+    """Columns whose name differs from that of an earlier column only in case."""
     seen: set[str] = set()
     for column in table.columns:
         if column.name.lower() in seen:
@@ -121,16 +116,16 @@ def names_differing_in_case(table: Table) -> Iterator[LimitTarget]:
         seen.add(column.name.lower())
 
 
-def more_digits_than(most: int) -> Callable[[pl.Expr], pl.Expr]:
-    """Whether a number has more significant digits, as it is written in decimals."""
+def more_digits_than(maximum: int) -> Callable[[pl.Expr], pl.Expr]:
+    """Whether a number has more significant decimal digits."""
 
-    def broken(value: pl.Expr) -> pl.Expr:
+    def violates(value: pl.Expr) -> pl.Expr:
         digits = value.cast(pl.String).str.replace("[eE].*", "").str.replace(".", "", literal=True)
-        return digits.str.strip_chars("-0").str.len_chars() > most
+        return digits.str.strip_chars("-0").str.len_chars() > maximum
 
-    return broken
+    return violates
 
 
 def before_year(year: int) -> Callable[[pl.Expr], pl.Expr]:
-    """Whether a day or an instant (UTC) is of an earlier year."""
+    """Whether a day or an instant (UTC) is before a year."""
     return lambda value: value.dt.year() < year

@@ -1,4 +1,4 @@
-"""Findings as lines for a terminal, and all limits as a page: `schemas/readers.md`."""
+"""Findings as lines for a terminal, and all limits as the page `schemas/readers.md`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ UNDOCUMENTED = (
     "what Snowflake makes of parquet's DECIMAL without USE_LOGICAL_TYPE",
     "what BigQuery does with NUL characters in texts",
 )
-"""What was looked for in the documents of the readers, and not found."""
+"""What the documents of the readers do not say."""
 
 
 def format_findings(found: pl.DataFrame, reader: str) -> str:
-    """What `check_for` found, for a terminal: a paragraph a limit, its places in one line each."""
+    """The result of `check_for` for a terminal: a paragraph per limit, with a line per column."""
     if found.is_empty():
         return f"{reader} takes these tables as they are, as far as its documents tell."
     limits = found.partition_by("limit", "effect", maintain_order=True)
-    counts = {effect: sum(part["effect"][0] == effect for part in limits) for effect in Effect}
-    refused, changed = (format_count(counts[effect], "thing") for effect in (Effect.REFUSES, Effect.CHANGES))
+    effects = [part["effect"][0] for part in limits]
+    refused, changed = (format_count(effects.count(effect), "thing") for effect in (Effect.REFUSES, Effect.CHANGES))
     lines = [f"{reader}: {refused} would be refused, {changed} would be changed."]
     for part in limits:
         first = part.row(0, named=True)
@@ -46,7 +46,7 @@ def _format_places(part: pl.DataFrame) -> list[str]:
     rest = f"and {more:,} more" if more > 0 else ""
     if part["rows"].null_count():
         return [f"  {', '.join(place for place, _ in shown)}{rest and f', … {rest}'}"]
-    lines = [f"  {place}: {row['rows']:,} rows ({row['key']}, for one)" for place, row in shown]
+    lines = [f"  {place}: {format_count(row['rows'], 'row')} ({row['key']}, for example)" for place, row in shown]
     return [*lines, f"  … {rest}"] if rest else lines
 
 

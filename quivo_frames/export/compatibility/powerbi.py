@@ -1,4 +1,4 @@
-"""What Power BI changes or refuses: the types of its model, and the engine that takes a and A for the same."""
+"""Limits of Power BI: the types of its model, and its engine, which ignores case."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from quivo_frames.model.order import Kind
 _TYPES = SourceDocument(
     "Data types in Power BI Desktop", "https://learn.microsoft.com/en-us/power-bi/connect-data/desktop-data-types"
 )
-_CHARACTERS = 32_000
+_MAX_CHARACTERS = 32_000
 _LEAST, _MOST = -(2**63) + 1, 2**63 - 2
-_SHOWN = 2**53 - 1
-_TICK = 10_000
-"""Microseconds: of 1/300 s, what Power BI counts in, every third multiple is whole microseconds."""
+_MAX_EXACT_IN_VISUALS = 2**53 - 1
+_TIME_STEP = 10_000
+"""Microseconds: Power BI counts in 1/300 s, and three of these are 10,000 microseconds."""
 
 LIMITS = (
     ReaderLimit(
-        "text_length", Effect.REFUSES, f"Texts of more than about {_CHARACTERS:,} characters are likely to be errors.",
+        "text_length", Effect.REFUSES,
+        f"Texts of more than about {_MAX_CHARACTERS:,} characters are likely to be errors.",
         "Leave the column out, or cut it in Power Query.", _TYPES,
-        values_violating(TEXTS, lambda value: value.str.len_chars() > _CHARACTERS),
+        values_violating(TEXTS, lambda value: value.str.len_chars() > _MAX_CHARACTERS),
     ),
     ReaderLimit(
         "whole_numbers", Effect.REFUSES, "Whole numbers go from -2^63 + 1 to 2^63 - 2.",
@@ -38,7 +39,8 @@ LIMITS = (
     ),
     ReaderLimit(
         "first_year", Effect.REFUSES, "Dates are of the years 1900 to 9999.",
-        "Load the column as text, or replace these dates in Power Query.", _TYPES, values_violating(DATES, before_year(1900)),
+        "Load the column as text, or replace these dates in Power Query.", _TYPES,
+        values_violating(DATES, before_year(1900)),
     ),
     ReaderLimit(
         "case", Effect.CHANGES, "Texts that differ in case alone become one, spelled as the first of them.",
@@ -58,12 +60,12 @@ LIMITS = (
     ReaderLimit(
         "shown_numbers", Effect.CHANGES, "Visuals show whole numbers exactly up to 2^53 - 1.",
         "Load the column as text where it is an id.", _TYPES,
-        values_violating(WHOLE, lambda value: ~value.is_between(-_SHOWN, _SHOWN)),
+        values_violating(WHOLE, lambda value: ~value.is_between(-_MAX_EXACT_IN_VISUALS, _MAX_EXACT_IN_VISUALS)),
     ),
     ReaderLimit(
         "time_steps", Effect.CHANGES, "Times are kept in steps of 1/300 second.",
         "Nothing, unless the order of events within 4 milliseconds matters.", _TYPES,
-        values_violating((Kind.INSTANT,), lambda value: value.dt.timestamp("us") % _TICK != 0),
+        values_violating((Kind.INSTANT,), lambda value: value.dt.timestamp("us") % _TIME_STEP != 0),
     ),
     ReaderLimit(
         "time_zones", Effect.CHANGES, "The model keeps no time zone, and shifts no times.",

@@ -1,4 +1,4 @@
-"""What Spark changes or refuses when it reads parquet: the zone of the session, old dates, names."""
+"""Limits of Spark when it reads parquet: the time zone of the session, early dates, names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quivo_frames.export.compatibility.limit import (
     SourceDocument,
     columns_of_kind,
     names_differing_in_case,
-    names_violating,
+    reserved_names,
 )
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import Table
@@ -39,10 +39,10 @@ RESERVED = frozenset({
     "select", "session_user", "some", "table", "then", "time", "to", "trailing", "union", "unique", "unknown", "user",
     "using", "when", "where", "with", "within",
 })  # fmt: skip
-"""Names that the ANSI mode can be told to reserve."""
+"""Keywords that ANSI mode can reserve."""
 
 
-def _ancient(table: Table) -> Iterator[LimitTarget]:
+def _dates_before_rebase(table: Table) -> Iterator[LimitTarget]:
     first = {Kind.DAY: pl.lit(_FIRST_DAY), Kind.INSTANT: pl.lit(_FIRST_INSTANT, pl.Datetime("us", "UTC"))}
     for column in table.columns:
         if column.kind in first:
@@ -53,7 +53,8 @@ LIMITS = (
     ReaderLimit(
         "ancient_dates", Effect.REFUSES,
         "Spark 3 does not read days before 1582-10-15 or instants before 1900, unless it is told of which calendar.",
-        "Set spark.sql.parquet.datetimeRebaseModeInRead to CORRECTED: they are read as they are.", _ANCIENT, _ancient,
+        "Set spark.sql.parquet.datetimeRebaseModeInRead to CORRECTED: they are read as they are.", _ANCIENT,
+        _dates_before_rebase,
     ),
     ReaderLimit(
         "same_names", Effect.REFUSES, "Column names that differ in case alone are ambiguous.",
@@ -62,7 +63,7 @@ LIMITS = (
     ReaderLimit(
         "reserved_names", Effect.REFUSES,
         "The name is a keyword where spark.sql.ansi.enforceReservedKeywords is true (by default it is not).",
-        "Write it in backticks: `name`.", _KEYWORDS, names_violating(lambda name: name.lower() in RESERVED),
+        "Write it in backticks: `name`.", _KEYWORDS, reserved_names(RESERVED),
     ),
     ReaderLimit(
         "session_zone", Effect.CHANGES, "Instants are shown, and cut into days, in the time zone of the session.",

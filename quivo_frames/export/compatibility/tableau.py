@@ -1,4 +1,4 @@
-"""What Tableau changes or refuses: the numbers of an extract, and times in the zone of the machine."""
+"""Limits of Tableau: numbers of an extract, and times in the time zone of the machine."""
 
 from __future__ import annotations
 
