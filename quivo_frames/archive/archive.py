@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -201,9 +201,7 @@ class Archive:
             ConfigError: there is no such file.
             ArchiveError: a response is damaged.
         """
-        with open_for_reading(self.path) as db:
-            if order_ids is not None:
-                stage_ids(order_ids, lambda job: job(db))
+        with self._reading(order_ids) as db:
             yield from responses.read_newest(db, self.path, as_of, last, first_order, of_ids=order_ids is not None)
 
     def responses(self, order_ids: Iterable[int] | None = None, since: datetime | None = None) -> Iterator[RawOrder]:
@@ -215,10 +213,15 @@ class Archive:
             ConfigError: there is no such file.
             ArchiveError: a response is damaged.
         """
+        with self._reading(order_ids) as db:
+            yield from responses.read_since(db, self.path, since, of_ids=order_ids is not None)
+
+    @contextmanager
+    def _reading(self, order_ids: Iterable[int] | None) -> Iterator[sqlite3.Connection]:
         with open_for_reading(self.path) as db:
             if order_ids is not None:
                 stage_ids(order_ids, lambda job: job(db))
-            yield from responses.read_since(db, self.path, since, of_ids=order_ids is not None)
+            yield db
 
     def export(self, address: str | os.PathLike[str], *, progress: bool | None = None) -> RawExport:
         """Write all answers that have a body, good or not, as parquet to a folder or an address (s3://, gs://, az://).
@@ -237,7 +240,7 @@ class Archive:
         from quivo_frames.storage.place import open_place
 
         last = self.last_response()
-        sizes = self._segment_sizes or writer.SegmentSizes()
+        sizes = self._segment_sizes or writer.DEFAULT_SIZES
         with open_progress_bar("export", last, progress) as shown, closing(self._all_responses(last)) as rows:
             return writer.write_raw_export(open_place(address), rows, self.path.name, last, shown.update, sizes)
 

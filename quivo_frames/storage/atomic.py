@@ -40,12 +40,9 @@ def explain_disk_error(error: Exception) -> str:
 
 @contextmanager
 def new_file(
-    path: Path,
-    is_ours: Callable[[Path], bool] | None = None,
-    *,
-    owner_only: bool = True,
-    lock_seconds: float = LOCK_SECONDS,
-) -> Iterator[Path]:
+    path: Path, is_ours: Callable[[Path], bool] | None = None, *,
+    owner_only: bool = True, lock_seconds: float = LOCK_SECONDS,
+) -> Iterator[Path]:  # fmt: skip
     """An empty file to write to, which replaces `path` if the block succeeds; else `path` stays as it was.
 
     `is_ours` says whether an existing file may be replaced, None: any. A link stays; the file it points to is replaced.
@@ -56,10 +53,7 @@ def new_file(
     """
     path = path.resolve()
     _refuse_foreign(path, is_ours, to_folder=False)
-    with (
-        _exclusive_workspace(path, lock_seconds) as (new, _),
-        renamed_when_complete(new, path, owner_only=owner_only),
-    ):
+    with _exclusive_workspace(path, lock_seconds) as (new, _), renamed_when_complete(new, path, owner_only=owner_only):
         new.touch(mode=OWNER_ONLY if owner_only else 0o666)
         yield new
 

@@ -152,7 +152,7 @@ def test_a_database_of_somebody_else_is_not_touched(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_an_archive_of_a_later_version_is_told(path: Path) -> None:
+def test_an_archive_of_a_later_version_is_refused(path: Path) -> None:
     record_run(path, make_answer(1))
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
@@ -170,7 +170,7 @@ def test_an_archive_that_was_only_begun_is_taken_up(path: Path) -> None:
     assert [raw.order_id for raw in Archive(other).newest()] == [1]
 
 
-def test_a_missing_archive_is_told_to_readers_and_not_created(path: Path) -> None:
+def test_reading_a_missing_archive_is_an_error_and_creates_nothing(path: Path) -> None:
     archive = Archive(path)
     for read in (archive.attempts, archive.failures, archive.runs, lambda: list(archive.newest())):
         with pytest.raises(ConfigError, match="There is no archive"):
@@ -181,7 +181,7 @@ def test_a_missing_archive_is_told_to_readers_and_not_created(path: Path) -> Non
         Archive(path / "none" / "orders.sqlite")
 
 
-def test_a_second_writer_is_told_and_readers_are_not_held_up(path: Path) -> None:
+def test_a_second_writer_gets_an_error_and_readers_do_not_wait(path: Path) -> None:
     record_run(path, make_answer(1))
     with Archive(path) as first:
         first.begin([1, 2])
@@ -194,7 +194,7 @@ def test_a_second_writer_is_told_and_readers_are_not_held_up(path: Path) -> None
         third.begin([1])
 
 
-def test_a_full_disk_is_told_and_costs_nothing_that_was_kept(path: Path) -> None:
+def test_a_full_disk_is_named_and_costs_nothing_that_was_written(path: Path) -> None:
     body = hashlib.shake_256(b"incompressible").digest(100_000)
     with Archive(path) as archive:
         run, _ = archive.begin(range(1, 101))
@@ -314,9 +314,9 @@ def test_the_pace_of_a_run_stands_in_the_ledger(path: Path) -> None:
             given = make_answer(n + 1, at=NOON + timedelta(seconds=n / 2) + late)
             archive.record(run, given._replace(latency=(n + 1) / 10, tries=2, throttled=n % 2))
         archive.begin([99])
-    told = archive.runs().row(0, named=True)
+    row = archive.runs().row(0, named=True)
     names = ("left", "requests", "throttled", "rate", "latency_p50", "latency_p90", "latency_p99")
-    assert tuple(told[name] for name in names) == (1, 20, 5, 4.0, 0.6, 0.9, 1.0)
+    assert tuple(row[name] for name in names) == (1, 20, 5, 4.0, 0.6, 0.9, 1.0)
     nothing = archive.runs().row(1, named=True)
     assert (nothing["left"], nothing["requests"], nothing["rate"], nothing["latency_p50"]) == (1, 0, None, None)
 

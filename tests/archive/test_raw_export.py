@@ -127,19 +127,19 @@ def test_other_tools_read_every_answer_byte_for_byte(archive: Archive, tmp_path:
     assert [(row["order_id"], row["response"], row["body"]) for row in read] == [(r[0], r[2], r[7]) for r in expected]
 
 
-def test_segments_hold_all_about_an_order_and_the_marker_says_what(archive: Archive, tmp_path: Path) -> None:
+def test_segments_hold_all_about_an_order_and_the_index_says_what(archive: Archive, tmp_path: Path) -> None:
     archive.export(tmp_path / "raw")
-    marker = json.loads((tmp_path / "raw" / INDEX_FILE).read_bytes())
-    assert (marker["archive"], marker["last"], len(marker["segments"])) == ("orders.sqlite", archive.last_response(), 5)
+    index = json.loads((tmp_path / "raw" / INDEX_FILE).read_bytes())
+    assert (index["archive"], index["last"], len(index["segments"])) == ("orders.sqlite", archive.last_response(), 5)
     before = 0
-    for told in marker["segments"]:
-        file = tmp_path / "raw" / told["name"]
+    for segment in index["segments"]:
+        file = tmp_path / "raw" / segment["name"]
         table = pq.ParquetFile(file)
         ids = table.read(["order_id"])["order_id"].to_pylist()
-        assert hashlib.sha256(file.read_bytes()).hexdigest() == told["sha256"]
-        assert (len(ids), len(set(ids)), file.stat().st_size) == (told["rows"], told["orders"], told["bytes"])
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == segment["sha256"]
+        assert (len(ids), len(set(ids)), file.stat().st_size) == (segment["rows"], segment["orders"], segment["bytes"])
         assert (ids[0], ids[-1], sum(table.read(["size"])["size"].to_pylist())) == (
-            told["first"], told["last"], told["json_bytes"],
+            segment["first"], segment["last"], segment["json_bytes"],
         )  # fmt: skip
         assert ids[0] > before
         assert len(ids) < 23
@@ -155,9 +155,9 @@ def test_the_same_archive_is_not_written_twice(archive: Archive, address: str) -
     assert (first.written, second.written, second.removed) == (5, 0, 0)
     assert "nothing was to be written" in str(second)
     assert read_files(address) == before
-    beside = f"{address}-beside"
-    archive.export(beside)
-    assert read_files(beside) == before
+    second_address = f"{address}-second"
+    archive.export(second_address)
+    assert read_files(second_address) == before
 
 
 def test_another_export_replaces_what_is_no_more_and_writes_what_is_new(archive: Archive, address: str) -> None:
@@ -320,12 +320,12 @@ DAMAGES: dict[str, tuple[Harm, str]] = {
 
 @pytest.mark.parametrize("harm", DAMAGES)
 def test_a_segment_that_is_not_whole_is_named_with_the_cure(archive: Archive, tmp_path: Path, harm: str) -> None:
-    damage, told = DAMAGES[harm]
+    damage, message = DAMAGES[harm]
     archive.export(tmp_path / "raw")
     whole = build(tmp_path / "raw", tmp_path / "whole")
     file = segment_files(tmp_path / "raw")[2]
     damage(file)
-    pattern = rf"{file.name} in {tmp_path}/raw {told}.*export-raw --archive orders.sqlite {tmp_path}/raw"
+    pattern = rf"{file.name} in {tmp_path}/raw {message}.*export-raw --archive orders.sqlite {tmp_path}/raw"
     found = open_export(tmp_path / "raw")
     for reading_ in (
         lambda: list(found.index_newest()),
@@ -347,7 +347,7 @@ def rewrite_segment(file: Path, change: pl.Expr) -> None:
     pl.read_parquet(file).with_columns(change).write_parquet(file, row_group_size=6)
 
 
-def test_a_body_that_is_another_is_told_with_its_order(archive: Archive, tmp_path: Path) -> None:
+def test_a_body_that_is_another_is_reported_with_its_order(archive: Archive, tmp_path: Path) -> None:
     archive.export(tmp_path / "raw")
     place_of = pl.col("order_id") == 100_030
     other = pl.when(place_of).then(pl.lit(order_json(100_031), pl.Binary)).otherwise("body").alias("body")
@@ -386,14 +386,14 @@ def test_a_flipped_byte_is_never_read_as_something_else(archive: Archive, tmp_pa
     expected = list(open_export(tmp_path / "raw").read_from())
     file = segment_files(tmp_path / "raw")[1]
     content = file.read_bytes()
-    told = 0
+    noticed = 0
     for at in range(5, len(content), len(content) // 30):
         file.write_bytes(content[:at] + bytes([content[at] ^ 0x11]) + content[at + 1 :])
         try:
             assert list(open_export(tmp_path / "raw").read_from()) == expected  # as in statistics, nobody looks
         except ArchiveError:
-            told += 1
-    assert told > 15
+            noticed += 1
+    assert noticed > 15
 
 
 @pytest.mark.parametrize("kind", [pl.exceptions.ComputeError, pl.exceptions.PanicException])
@@ -487,7 +487,7 @@ class InterruptedPlace:
 
 
 @pytest.mark.parametrize(("first", "newer"), [(True, True), (False, False)], ids=["first and newer", "of the same"])
-def test_of_two_exports_at_once_one_is_told_and_the_other_is_whole(
+def test_of_two_exports_at_once_one_fails_and_the_other_is_whole(
     archive: Archive, address: str, first: bool, newer: bool
 ) -> None:
     if not first:
@@ -510,7 +510,7 @@ def test_of_two_exports_at_once_one_is_told_and_the_other_is_whole(
 
 
 def test_an_export_whose_segments_another_one_removed_is_not_completed(archive: Archive, tmp_path: Path) -> None:
-    """The other one writes what is there already, and so the marker would be the same."""
+    """The other one writes what is there already, and so the index would be the same."""
     archive.export(tmp_path / "raw")
     archive.close()
     (tmp_path / "other").mkdir()
@@ -531,7 +531,7 @@ def test_an_export_whose_segments_another_one_removed_is_not_completed(archive: 
     assert len(list(open_export(tmp_path / "raw").read_from())) == 60
 
 
-def test_an_export_during_a_build_is_told(archive: Archive, address: str) -> None:
+def test_an_export_during_a_build_is_reported(archive: Archive, address: str) -> None:
     archive.export(address)
     inputs = OrderIndex(open_sources([address]))
     sent = pickle.dumps(inputs)
@@ -566,7 +566,7 @@ def test_a_place_of_another_archive_is_refused(archive: Archive, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("marker", "told"),
+    ("content", "message"),
     [
         (b"{", "damaged, or of something else"),
         (b"[]", "damaged, or of something else"),
@@ -575,15 +575,15 @@ def test_a_place_of_another_archive_is_refused(archive: Archive, tmp_path: Path)
         (b'{"kind": "quivo_frames segments", "layout": 2}', "by a newer quivo_frames"),
     ],
 )
-def test_a_marker_that_is_not_ours_is_neither_read_nor_replaced(
-    archive: Archive, tmp_path: Path, marker: bytes, told: str
+def test_an_index_that_is_not_ours_is_neither_read_nor_replaced(
+    archive: Archive, tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / INDEX_FILE).write_bytes(marker)
+    (tmp_path / "raw" / INDEX_FILE).write_bytes(content)
     for job in (lambda: archive.export(tmp_path / "raw"), lambda: build(tmp_path / "raw", tmp_path / "out")):
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             job()
-    assert read_files(str(tmp_path / "raw")) == {INDEX_FILE: marker}
+    assert read_files(str(tmp_path / "raw")) == {INDEX_FILE: content}
 
 
 def test_a_file_or_nothing_is_no_place(archive: Archive, tmp_path: Path) -> None:
@@ -594,7 +594,7 @@ def test_a_file_or_nothing_is_no_place(archive: Archive, tmp_path: Path) -> None
     assert not (tmp_path / "raw").exists()
 
 
-def test_an_address_without_an_export_is_told(s3: Any) -> None:
+def test_an_address_without_an_export_is_refused(s3: Any) -> None:
     with pytest.raises(ConfigError, match=r"In s3://lake/nothing are no answers.*export-raw"):
         open_sources(["s3://lake/nothing"])
     with pytest.raises(ConfigError, match="no such bucket"):
@@ -629,7 +629,7 @@ def test_no_more_than_a_segment_is_held_at_a_time(tmp_path: Path) -> None:
             super().write(name, data)
 
     write_small_export(Watching(tmp_path / "raw"), endless(), "a", 200)
-    assert held == [*range(21, 200, 20), 200, 200]  # the last is the marker
+    assert held == [*range(21, 200, 20), 200, 200]  # the last is the index
 
 
 def test_the_command_writes_what_build_reads(archive: Archive, tmp_path: Path) -> None:
@@ -648,7 +648,7 @@ def test_the_command_writes_what_build_reads(archive: Archive, tmp_path: Path) -
     assert (missing.exit_code, "There is no archive" in missing.stderr) == (2, True)
 
 
-def test_what_is_forgotten_is_told_to_stay_in_exports_until_the_next(archive: Archive, tmp_path: Path) -> None:
+def test_what_is_forgotten_is_said_to_stay_in_exports_until_the_next(archive: Archive, tmp_path: Path) -> None:
     archive.export(tmp_path / "raw")
     receipt = forget([100_005], archive)
     assert "quivo-frames export-raw" in str(receipt)

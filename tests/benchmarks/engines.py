@@ -30,22 +30,23 @@ _FIRST = datetime(2026, 6, 1, tzinfo=UTC)
 
 def raw_export(orders: int) -> Path:
     """The raw export of an archive of so many orders of the stand-in, made once."""
-    from quivo_frames.archive import raw_export as segments
+    from quivo_frames.archive.raw_export.index import INDEX_FILE, ResponseRow
+    from quivo_frames.archive.raw_export.writer import write_raw_export
     from quivo_frames.standin.orders import order_json
     from quivo_frames.storage.directory import Directory
 
-    def rows() -> Iterator[segments.Row]:
+    def rows() -> Iterator[ResponseRow]:
         for number in range(orders):
             body = order_json(100_001 + number)
             at = _FIRST + timedelta(seconds=number)
-            yield segments.Row(
+            yield ResponseRow(
                 100_001 + number, at, number + 1, True, 200, len(body), hashlib.sha256(body).digest(), body
             )
 
     place = DATA / f"raw-{orders}"
-    if not (place / segments.MARKER).exists():
+    if not (place / INDEX_FILE).exists():
         shutil.rmtree(place, ignore_errors=True)
-        segments.write(Directory(place), rows(), "orders.sqlite", orders)
+        write_raw_export(Directory(place), rows(), "orders.sqlite", orders)
     return place
 
 

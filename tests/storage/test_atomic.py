@@ -50,24 +50,24 @@ def new(kind: str) -> ContextManagerOf:
     return CONTEXT_MANAGERS[kind]
 
 
-def test_what_is_new_takes_the_place_of_what_was_there(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
+def test_new_content_replaces_the_old(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
     for text in ("first", "second"):
-        with new(tmp_path / "deep" / "out", always_ours) as beside:
-            write_text_into(beside, kind, text)
+        with new(tmp_path / "deep" / "out", always_ours) as unfinished:
+            write_text_into(unfinished, kind, text)
         assert read_text_of(tmp_path / "deep" / "out", kind) == text
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
 
 
-def test_a_folder_keeps_nothing_of_the_one_before(tmp_path: Path) -> None:
+def test_a_folder_keeps_nothing_of_the_earlier_one(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        with new_folder(tmp_path / "out", always_ours) as beside:
-            (beside / name).touch()
+        with new_folder(tmp_path / "out", always_ours) as unfinished:
+            (unfinished / name).touch()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["second"]
 
 
-def test_it_is_readable_by_its_owner_alone(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
-    with new(tmp_path / "out", always_ours) as beside:
-        write_text_into(beside, kind, "text")
+def test_the_owner_alone_can_read_it(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
+    with new(tmp_path / "out", always_ours) as unfinished:
+        write_text_into(unfinished, kind, "text")
     file = tmp_path / "out" if kind == "file" else tmp_path / "out" / "inner" / "one.txt"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     if kind == "folder":
@@ -79,8 +79,8 @@ def test_it_is_readable_by_its_owner_alone(tmp_path: Path, kind: str, new: Conte
 def test_a_full_or_read_only_disk_leaves_what_was_there(
     tmp_path: Path, kind: str, new: ContextManagerOf, code: int, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with new(tmp_path / "out", always_ours) as beside:
-        write_text_into(beside, kind, "before")
+    with new(tmp_path / "out", always_ours) as unfinished:
+        write_text_into(unfinished, kind, "before")
 
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -93,8 +93,8 @@ def test_a_full_or_read_only_disk_leaves_what_was_there(
         monkeypatch.setattr(Path, move, lambda path, to: refuse() if path.name.startswith(".new.") else plain(path, to))
 
     def write() -> None:
-        with new(tmp_path / "out", always_ours) as beside:
-            write_text_into(beside, kind, "half")
+        with new(tmp_path / "out", always_ours) as unfinished:
+            write_text_into(unfinished, kind, "half")
             if when == "written":
                 refuse()
 
@@ -104,7 +104,7 @@ def test_a_full_or_read_only_disk_leaves_what_was_there(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_why_the_disk_refused_is_told_in_words() -> None:
+def test_the_reason_of_the_disk_is_given_in_words() -> None:
     assert explain_disk_error(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
     assert explain_disk_error(PermissionError(errno.EACCES, "Permission denied")) == "Permission denied"
     assert explain_disk_error(ValueError("first\nsecond")) == "first"
@@ -116,7 +116,7 @@ def test_a_parent_that_refuses_is_an_error_of_the_disk(tmp_path: Path, new: Cont
         pass
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
+def test_foreign_content_is_not_replaced(tmp_path: Path, kind: str, new: ContextManagerOf) -> None:
     write_text_into(tmp_path / "out", kind, "theirs") if kind == "file" else (tmp_path / "out").mkdir()
     (tmp_path / "out" / "stranger").touch() if kind == "folder" else None
     with pytest.raises(ConfigError, match=r"out is there already, and is no earlier export of this form"):
@@ -124,7 +124,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path, kind: str, new: ContextM
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
+def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     for new, name in ((new_file, "folder"), (new_folder, "file")):
@@ -132,16 +132,16 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
             new(tmp_path / name, always_ours).__enter__()
 
 
-def test_an_empty_folder_is_anybodys(tmp_path: Path) -> None:
+def test_an_empty_folder_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with new_folder(tmp_path / "out", never_ours) as beside:
-        (beside / "one").touch()
+    with new_folder(tmp_path / "out", never_ours) as unfinished:
+        (unfinished / "one").touch()
     assert (tmp_path / "out" / "one").exists()
 
 
 def test_a_slash_at_the_end_changes_nothing(tmp_path: Path) -> None:
-    with new_folder(Path(f"{tmp_path}/out/"), always_ours) as beside:
-        (beside / "one").touch()
+    with new_folder(Path(f"{tmp_path}/out/"), always_ours) as unfinished:
+        (unfinished / "one").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -150,24 +150,24 @@ def test_a_link_stays_a_link_and_what_it_leads_to_is_replaced(tmp_path: Path, ki
     link = tmp_path / "links" / "out"
     link.symlink_to(tmp_path / "real")
     for text in ("first", "second"):  # at first it leads to nothing
-        with new(link, always_ours) as beside:
-            write_text_into(beside, kind, text)
+        with new(link, always_ours) as unfinished:
+            write_text_into(unfinished, kind, text)
         assert link.is_symlink()
         assert read_text_of(tmp_path / "real", kind) == text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["links", "real"]
     assert [path.name for path in (tmp_path / "links").iterdir()] == ["out"]
 
 
-def test_of_two_who_write_to_one_place_the_second_is_told(
+def test_a_second_writer_to_the_same_path_gets_an_error(
     tmp_path: Path, kind: str, new: ContextManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with new(tmp_path / "out", always_ours) as beside:
-        write_text_into(beside, kind, "first")
+    with new(tmp_path / "out", always_ours) as unfinished:
+        write_text_into(unfinished, kind, "first")
         with pytest.raises(ExportError, match="Another process is writing"):
             new(tmp_path / "out", always_ours, lock_seconds=0.01).__enter__()
     assert read_text_of(tmp_path / "out", kind) == "first"
-    with new(tmp_path / "out", always_ours) as beside:
-        write_text_into(beside, kind, "later")
+    with new(tmp_path / "out", always_ours) as unfinished:
+        write_text_into(unfinished, kind, "later")
 
 
 KILLED_PROGRAM = """
@@ -189,11 +189,11 @@ with {"file": new_file, "folder": new_folder}[kind](Path(out), lambda _: True) a
 
 
 @pytest.mark.parametrize("when", ["written", "moved"])
-def test_what_a_killed_process_left_is_cleared_and_what_it_moved_is_put_back(
+def test_leftovers_of_a_killed_process_are_removed_and_the_folder_it_moved_is_put_back(
     tmp_path: Path, kind: str, new: ContextManagerOf, when: str
 ) -> None:
-    with new(tmp_path / "out", always_ours) as beside:
-        write_text_into(beside, kind, "before")
+    with new(tmp_path / "out", always_ours) as unfinished:
+        write_text_into(unfinished, kind, "before")
     killed = subprocess.run([sys.executable, "-c", KILLED_PROGRAM, kind, tmp_path / "out", when])
     assert killed.returncode == -signal.SIGKILL
     moved = kind == "folder" and when == "moved"

@@ -177,8 +177,8 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path, monkeypatch: 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic, "sync_file", full)
-    told = urls.explain_storage_errors("It cannot be written", "build again", error_class=DatasetError)
-    with pytest.raises(DatasetError, match=r"written: the disk is full. Make room, and build again\.$"), told:
+    explained = urls.explain_storage_errors("It cannot be written", "build again", error_class=DatasetError)
+    with pytest.raises(DatasetError, match=r"written: the disk is full. Make room, and build again\.$"), explained:
         folder.compare_and_swap(MANIFEST, b"2", b"1")
     assert folder.read(MANIFEST) == b"1"
     assert entry_names(folder) == {MANIFEST}
@@ -348,10 +348,10 @@ def errors_of_every_request(bucket: Bucket) -> Iterator[Exception]:
         lambda: list(bucket.list_entries()),
         lambda: bucket.remove([MANIFEST]),
     ):
-        told = urls.explain_storage_errors(
+        explained = urls.explain_storage_errors(
             f"The dataset cannot be written to {bucket.address}", "build again", "As before.", DatasetError
         )
-        with pytest.raises((ConfigError, DatasetError)) as error, told:
+        with pytest.raises((ConfigError, DatasetError)) as error, explained:
             ask()
         assert re.match(
             r"The dataset cannot be written to s3://\w+/out: .*, and build again\. As before\.$", str(error.value)
@@ -360,7 +360,7 @@ def errors_of_every_request(bucket: Bucket) -> Iterator[Exception]:
         yield error.value
 
 
-def test_credentials_that_are_refused_are_told(s3: Any, server: str) -> None:
+def test_credentials_that_are_refused_are_named(s3: Any, server: str) -> None:
     post_to_server(server, "reset-auth", b"0")
     try:
         for error in errors_of_every_request(Bucket("s3://lake/out")):
@@ -370,14 +370,14 @@ def test_credentials_that_are_refused_are_told(s3: Any, server: str) -> None:
         post_to_server(server, "reset-auth", b"inf")
 
 
-def test_a_bucket_that_is_not_there_is_told(s3: Any) -> None:
+def test_a_missing_bucket_is_named(s3: Any) -> None:
     for error in errors_of_every_request(Bucket("s3://nowhere/out")):
         assert isinstance(error, ConfigError)
         assert "no such bucket" in str(error)
 
 
 @pytest.mark.parametrize(
-    ("settings", "kind", "told"),
+    ("settings", "kind", "message"),
     [
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, DatasetError, "gives no answer"),
         ({"AWS_ALLOW_HTTP": ""}, ConfigError, "not encrypted"),
@@ -385,17 +385,17 @@ def test_a_bucket_that_is_not_there_is_told(s3: Any) -> None:
     ],
     ids=["no network", "not encrypted", "half of the credentials"],
 )
-def test_an_environment_that_does_not_do_is_told(
-    s3: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str | None], kind: type[Exception], told: str
+def test_what_is_wrong_in_the_environment_is_named(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str | None], kind: type[Exception], message: str
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name)
     error = next(errors_of_every_request(Bucket("s3://lake/out")))
     assert isinstance(error, kind)
-    assert told in str(error)
+    assert message in str(error)
 
 
-def test_an_azure_account_that_is_not_named_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_for_azure_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with (
         pytest.raises(ConfigError, match="no credentials were found"),
@@ -404,7 +404,7 @@ def test_an_azure_account_that_is_not_named_is_told(monkeypatch: pytest.MonkeyPa
         Bucket("az://container/out").read(MANIFEST)
 
 
-def test_a_library_that_is_missing_is_told_here_and_where_a_place_was_sent_to(
+def test_a_library_that_is_missing_is_named_here_and_where_a_place_was_sent_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = Bucket("s3://lake/out")
@@ -415,7 +415,7 @@ def test_a_library_that_is_missing_is_told_here_and_where_a_place_was_sent_to(
 
 
 @pytest.mark.parametrize(
-    ("out", "told"),
+    ("out", "message"),
     [
         ("https://example.org/out", "does not know https:// addresses. Give a folder, or one of: s3://, gs://, az://"),
         ("s3://lake/out?sig=secret", "holds more than a place"),
@@ -427,14 +427,14 @@ def test_a_library_that_is_missing_is_told_here_and_where_a_place_was_sent_to(
         ("s3://lake/../out", r"holds \.\."),
     ],
 )
-def test_an_address_that_libraries_read_otherwise_is_refused(out: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as error:
+def test_an_address_that_libraries_read_otherwise_is_refused(out: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
         open_place(out)
     assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         ("Error performing PUT http://127.0.0.1:9/latest/api/token", ConfigError, "no credentials were found"),
         ("Encountered an error: UnauthenticatedError", ConfigError, "access was refused"),
@@ -449,9 +449,9 @@ def test_an_address_that_libraries_read_otherwise_is_refused(out: str, told: str
         ),
     ],
 )
-def test_what_obstore_says_becomes_a_sentence(answer: str, kind: type[Exception], told: str) -> None:
+def test_what_obstore_says_becomes_a_sentence(answer: str, kind: type[Exception], message: str) -> None:
     with (
-        pytest.raises(kind, match=told) as error,
+        pytest.raises(kind, match=message) as error,
         urls.explain_storage_errors("It cannot be read", "export it again", "", ArchiveError),
     ):
         raise obstore.exceptions.GenericError(f"Generic S3 error: {answer} of Ms Secret")
@@ -460,7 +460,10 @@ def test_what_obstore_says_becomes_a_sentence(answer: str, kind: type[Exception]
     assert "Secret" not in str(error.value)
 
 
-def test_a_file_that_is_gone_when_polars_reads_it_is_told(s3: Any) -> None:
-    told = urls.explain_storage_errors("The segments cannot be read", "build again", error_class=ArchiveError)
-    with pytest.raises(ArchiveError, match=r"read: a file that belongs there is gone\. .*, and build again\.$"), told:
+def test_a_file_that_is_gone_when_polars_reads_it_is_named(s3: Any) -> None:
+    explained = urls.explain_storage_errors("The segments cannot be read", "build again", error_class=ArchiveError)
+    with (
+        pytest.raises(ArchiveError, match=r"read: a file that belongs there is gone\. .*, and build again\.$"),
+        explained,
+    ):
         pl.read_parquet("s3://lake/out/none.parquet")

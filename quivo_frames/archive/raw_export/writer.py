@@ -43,6 +43,9 @@ class SegmentSizes(NamedTuple):
     row_group_rows: int = ROW_GROUP_ROWS
 
 
+DEFAULT_SIZES = SegmentSizes()
+
+
 class RawExport(NamedTuple):
     """What a place holds after an export, and how many segments were `written` and files `removed`."""
 
@@ -71,13 +74,9 @@ class RawExport(NamedTuple):
 
 
 def write_raw_export(
-    where: Place,
-    rows: Iterable[ResponseRow],
-    archive: str,
-    last: int,
-    on_rows: Callable[[int], object] = int,
-    sizes: SegmentSizes = SegmentSizes(),  # noqa: B008 - immutable
-) -> RawExport:
+    where: Place, rows: Iterable[ResponseRow], archive: str, last: int,
+    on_rows: Callable[[int], object] = int, sizes: SegmentSizes = DEFAULT_SIZES,
+) -> RawExport:  # fmt: skip
     """Write responses to a place, where they replace an earlier export of the archive; holds one segment in memory.
 
     `rows` are sorted by order_id, fetched_at and response; `archive` is the name of the archive, `last` the number of
