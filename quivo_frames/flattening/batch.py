@@ -1,13 +1,11 @@
-"""Noun: one batch of orders on its way from JSON into tables. Floor 4.
+"""One batch of orders: decoded and collected round by round, then every table made in one go.
 
-Orders are taken round by round; then each table is made in one go, its keys from those of its parents, by vectorised
-steps. Nothing is done for a row that can be done for a column.
+Keys are built from those of the parent table. Nothing is done for each row that can be done for a whole column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,15 +13,8 @@ import polars as pl
 
 from quivo_frames.flattening import custom_attributes, exact
 from quivo_frames.flattening.collect import RowCollector, TableRows
-from quivo_frames.flattening.convert import convert_columns, find_integer_error
-from quivo_frames.flattening.decode import (
-    OrderDecoder,
-    UndecodableOrder,
-    count_fields,
-    guess_order_id,
-    scan_identity,
-    to_text_series,
-)
+from quivo_frames.flattening.convert import convert_columns
+from quivo_frames.flattening.decode import OrderDecoder, UndecodableOrder, count_fields, guess_order_id, to_text_series
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_failure, describe_note, json_type_of
 from quivo_frames.model.order import Kind
@@ -42,26 +33,27 @@ _UNIT_KEY_COLUMNS = {
 
 
 class _ColumnFinding(NamedTuple):
-    """Values of one column that are bad (`word` is the rule) or noted (`word` is the kind)."""
+    """Rows of one column whose JSON values break a rule, or need a note of a kind."""
 
     table: Table
     column: Column
     rule_or_kind: str
     rows: list[int]
     values: pl.Series
+    """The JSON values of the whole column."""
 
 
 class OrderBatch:
-    """The tables of some orders, in which none comes twice, and what went wrong with the others.
+    """The tables of some orders, each of which is given once, and why others are not in them.
 
-    `origins` is told where each order was read.
+    `origins` receives, by order id, where each order was read: the RawOrder without its body.
     """
 
     def __init__(self, decoder: OrderDecoder, origins: dict[int, RawOrder]) -> None:
         self.decode_failures: list[Failure] = []
-        """Why orders could not be decoded, a row each."""
+        """Why orders could not be decoded, one an order."""
         self.tables: dict[str, pl.DataFrame] = {}
-        """The tables that have rows; orders that are refused are in them as well."""
+        """The tables that have rows, still with those of the orders in `find_failures`."""
         self._decoder, self._origins = decoder, origins
         self._collector = RowCollector(decoder.empty_objects)
         self._decoded: list[tuple[int, RawOrder]] = []
@@ -70,21 +62,20 @@ class OrderBatch:
         self._rejected: list[_ColumnFinding] = []
         self._noted: list[_ColumnFinding] = []
         self._unlearned_fields: list[tuple[str, int]] = []
-        """Unknown fields whose names cannot be learned, with their orders."""
+        """JSON paths of unknown fields that cannot be learned, with their orders."""
         self._attribute_rows: list[pl.DataFrame] = []
-        self._fields_in_tables = 0
-        """Fields with a value that are in the tables, or known to be in none of them."""
+        self._fields_accounted_for = 0
+        """One of the two sums in `_find_repeated_fields`."""
 
     def add_orders(self, raws: Sequence[RawOrder]) -> None:
-        """Decodes and gathers one round of orders."""
+        """Decodes one round of orders and collects their rows."""
         orders = []
         for raw in raws:
             try:
                 order = self._decoder.decode(raw.body)
-                order.order_id = _confirm_order_id(order.order_id, raw.body)
-            except UndecodableOrder as why:
-                known = raw.order_id if raw.order_id is not None else guess_order_id(raw.body)
-                self.decode_failures.append(_decode_failure(raw, known, why))
+            except UndecodableOrder as error:
+                order_id = raw.order_id if raw.order_id is not None else guess_order_id(raw.body)
+                self.decode_failures.append(_decode_failure(raw, order_id, error))
             else:
                 orders.append(order)
                 self._decoded.append((order.order_id, raw))
@@ -94,32 +85,33 @@ class OrderBatch:
         self._collector.add_orders(orders, self._decoder.learned_fields)
 
     def make_tables(self) -> None:
-        """Makes the tables of all orders that were taken."""
+        """Makes the tables of all orders that were added."""
         for name, table in TABLES.items():
             if (rows := self._collector.tables[name]).height:
                 self._make_table(table, rows)
         if self._attribute_rows:
-            attributes = custom_attributes.merge_attribute_rows(self._attribute_rows, self.tables["orders"][ORDER_ID.name])
+            order_ids = self.tables["orders"][ORDER_ID.name]
+            attributes = custom_attributes.merge_attribute_rows(self._attribute_rows, order_ids)
             self.tables[custom_attributes.TABLE.name] = attributes
 
     def _make_table(self, table: Table, rows: TableRows) -> None:
         columns = self._make_key_columns(table, rows)
-        wire = {column: rows.decoded_column(column.path) for column in table.value_columns}
-        for column, values in wire.items():
+        json_values = {column: rows.decoded_column(column.path) for column in table.value_columns}
+        for column, values in json_values.items():
             if values.dtype == pl.String and column.dtype.is_integer():
-                wire[column] = self._restore_written_numbers(table, column, values, columns)
-        readings = convert_columns({column.name: (column.kind, values) for column, values in wire.items()})
-        for column, values in wire.items():
-            reading = readings[column.name]
-            columns[column.name] = reading.values
-            self._rejected += [_ColumnFinding(table, column, rule, places, values) for rule, places in reading.rejected.items()]
-            self._noted += [_ColumnFinding(table, column, kind, places, values) for kind, places in reading.noted.items()]
+                json_values[column] = self._restore_written_numbers(table, column, values, columns)
+        converted = convert_columns({column.name: (column.kind, values) for column, values in json_values.items()})
+        for column, values in json_values.items():
+            cells, rejected, noted = converted[column.name]
+            columns[column.name] = cells
+            self._rejected += [_ColumnFinding(table, column, rule, found, values) for rule, found in rejected.items()]
+            self._noted += [_ColumnFinding(table, column, kind, found, values) for kind, found in noted.items()]
             if column.path:
-                unread = [*reading.rejected.values(), reading.noted.get("empty_text", [])]
-                self._fields_in_tables += reading.values.count() + sum(map(len, unread))
-        self._fields_in_tables += rows.container_fields
+                without_cell = [*rejected.values(), noted.get("empty_text", [])]
+                self._fields_accounted_for += cells.count() + sum(map(len, without_cell))
+        self._fields_accounted_for += rows.container_fields
         for _, raws in rows.unknown_values.values():
-            self._fields_in_tables += len(raws) + int(count_fields(to_text_series(raws)).sum())
+            self._fields_accounted_for += len(raws) + int(count_fields(to_text_series(raws)).sum())
         self.tables[table.name] = pl.DataFrame([columns[name].rename(name) for name in table.schema])
         if table.parent is None:
             self._key_texts[table.name] = columns[ORDER_ID.name].cast(pl.String)
@@ -128,7 +120,7 @@ class OrderBatch:
                 self._add_attribute_rows(table, column)
 
     def _make_key_columns(self, table: Table, rows: TableRows) -> dict[str, pl.Series]:
-        """What leads from the rows of a table to their order, their parents and their places."""
+        """Keys of the rows, of their parents and of their order, and their places in the lists."""
         if table.parent is None:
             fetched = [self._origins[order_id].fetched_at for order_id, _ in self._decoded]
             return {FETCHED_AT.name: pl.Series(fetched, dtype=FETCHED_AT.dtype)}
@@ -142,87 +134,95 @@ class OrderBatch:
             return columns | pl.DataFrame({_ADDRESS: addresses, _KEY: key}).select(**_UNIT_KEY_COLUMNS).to_dict()
         return columns | {ORDINAL.name: addresses}
 
-    def _restore_written_numbers(self, table: Table, column: Column, values: pl.Series, keys: dict[str, pl.Series]) -> pl.Series:
-        """Numbers with those that came as floats as they were written: a float may have lost digits."""
-        places = values.str.contains(r"[.e]").fill_null(value=False).arg_true()
+    def _restore_written_numbers(
+        self, table: Table, column: Column, values: pl.Series, keys: dict[str, pl.Series]
+    ) -> pl.Series:
+        """Integers as text; those that were decoded as floats, which may have lost digits, as they were written."""
+        floats = values.str.contains(r"[.e]").fill_null(value=False).arg_true()
         order_ids = keys[ORDER_ID.name] if table.parent else pl.Series([order_id for order_id, _ in self._decoded])
-        wanted = set(order_ids.gather(places))
+        wanted = set(order_ids.gather(floats))
         bodies = {order_id: raw.body for order_id, raw in self._decoded if order_id in wanted}
-        long = to_text_series(list(bodies.values())).str.contains(exact.LONG_NUMBER_PATTERN)
-        unsure = {order_id for order_id, is_long in zip(bodies, long, strict=True) if is_long}
+        has_long_number = to_text_series(list(bodies.values())).str.contains(exact.LONG_NUMBER_PATTERN)
+        inexact = {order_id for order_id, is_long in zip(bodies, has_long_number, strict=True) if is_long}
         written: dict[int, str] = {}
-        for order_id, of_order in groupby(places.to_list(), key=order_ids.__getitem__):
-            if order_id in unsure:
+        for order_id, of_order in groupby(floats.to_list(), key=order_ids.__getitem__):
+            if order_id in inexact:
                 rows = list(of_order)
                 paths = [table.json_path(column, keys[table.key][row] if table.parent else None) for row in rows]
                 written |= zip(rows, exact.read_numbers_as_text(bodies[order_id], paths), strict=True)
         return values.scatter(list(written), list(written.values())) if written else values
 
     def _add_attribute_rows(self, table: Table, column: Column) -> None:
-        """Rows of custom_attributes for the free-form objects of one table."""
-        frame = self.tables[table.name]
+        """Adds the rows of custom_attributes for the free-form objects in one column."""
+        frame, keys = self.tables[table.name], self._key_texts[table.name]
         texts = frame[column.name]
-        rows, noted = custom_attributes.make_attribute_rows(texts, table, frame[ORDER_ID.name], self._key_texts[table.name])
+        rows, noted = custom_attributes.make_attribute_rows(texts, table, frame[ORDER_ID.name], keys)
         self._attribute_rows.append(rows)
-        self._noted += [_ColumnFinding(table, column, kind, places, texts) for kind, places in noted.items()]
-        self._fields_in_tables += int(count_fields(texts).sum())
+        self._noted += [_ColumnFinding(table, column, kind, found, texts) for kind, found in noted.items()]
+        self._fields_accounted_for += int(count_fields(texts).sum())
 
     def find_failures(self) -> dict[int, Failure]:
-        """By order, why the tables cannot hold it: the first reason that was found."""
-        found = self._find_repeated_fields()
-        for table, column, rule, places, values in self._rejected:
-            rows = self.tables[table.name]
-            for place in places:
-                order_id = rows[ORDER_ID.name][place]
-                if order_id not in found:
-                    path = table.json_path(column, rows[table.key][place])
-                    got = _describe_value(values[place], column, rule)
+        """By order, the first reason why the tables cannot hold it."""
+        failures = self._find_repeated_fields()
+        for table, column, rule, rows, values in self._rejected:
+            frame = self.tables[table.name]
+            for row in rows:
+                order_id = frame[ORDER_ID.name][row]
+                if order_id not in failures:
+                    path = table.json_path(column, frame[table.key][row])
+                    got = _describe_value(values[row], column, rule)
                     expected = "a number" if rule == "wrong_type" else ""
-                    found[order_id] = describe_failure(
+                    failures[order_id] = describe_failure(
                         self._origins[order_id], "flatten", rule, path,
                         order_id=order_id, column=(table, column), expected=expected, got=got,
                     )  # fmt: skip
-        return found
+        return failures
 
     def _find_repeated_fields(self) -> dict[int, Failure]:
-        """By order, that a field stands twice in an object of it: of these the decoder took the last, silently.
+        """By order, that a field stands twice in one of its objects: the decoder took the last one and said nothing.
 
-        All fields of the batch are counted at once, in the JSON and in the tables: only if these differ, each order is
-        looked at.
+        Two sums over the whole batch prove that no value was lost in this way, so that no order needs a second look:
+
+        - the fields with a value that stand in the JSON texts, counted without decoding (`count_fields`), and
+        - the fields with a value that were decoded: cells, values that were rejected or noted as empty, objects, lists,
+          unknown fields, and the fields inside unknown and free-form values.
+
+        The decoder keeps one of two equal fields, so a repetition makes the second sum smaller. The first is never too
+        small, so nothing can make up for it: if the sums are equal, nothing is missing. They also differ if a quote and
+        a colon stand in a string, which counts as a field in the first sum alone. Then every order is looked at.
         """
         bodies = [raw.body for _, raw in self._decoded]
-        if count_fields(to_text_series(bodies)).sum() == self._fields_in_tables:
+        if count_fields(to_text_series(bodies)).sum() == self._fields_accounted_for:
             return {}
-        repeated = self._decoder.find_repeated_fields(bodies)
-        return {
-            self._decoded[at][0]: _decode_failure(self._decoded[at][1], self._decoded[at][0], why)
-            for at, why in repeated.items()
-        }
+        failures = {}
+        for position, error in self._decoder.find_repeated_fields(bodies).items():
+            order_id, raw = self._decoded[position]
+            failures[order_id] = _decode_failure(raw, order_id, error)
+        return failures
 
     def collect_notes(self, failed_ids: set[int]) -> pl.DataFrame:
-        """What was noticed in the orders that are not lost: rows of `notes`, one an order, kind and path."""
-        odd = [describe_note("unknown_field", path, 1, order_id) for path, order_id in self._unlearned_fields]
-        found = [report_frame("notes", odd)]
-        for table, column, kind, places, _ in self._noted:
-            found.append(_count_notes_by_order(kind, table.json_path(column), self._order_ids(table.name, places)))
-        for name, rows in self._collector.tables.items():
-            for path, (places, raws) in rows.unknown_values.items():
-                found.append(
-                    _count_notes_by_order("unknown_field", path, self._order_ids(name, places), list(map(json_type_of, raws)))
-                )
+        """The notes of all orders that did not fail: one row for each order, kind and JSON path."""
+        unlearned = [describe_note("unknown_field", path, 1, order_id) for path, order_id in self._unlearned_fields]
+        found = [report_frame("notes", unlearned)]
+        for table, column, kind, rows, _ in self._noted:
+            found.append(_count_notes_by_order(kind, table.json_path(column), self._order_ids_of(table.name, rows)))
+        for name, collected in self._collector.tables.items():
+            for path, (rows, raws) in collected.unknown_values.items():
+                types = list(map(json_type_of, raws))
+                found.append(_count_notes_by_order("unknown_field", path, self._order_ids_of(name, rows), types))
         kept = [order_id for order_id, _ in self._decoded if order_id not in failed_ids]
         orders = pl.DataFrame({ORDER_ID.name: kept}, schema={ORDER_ID.name: ORDER_ID.dtype})
-        noticed = sum_notes(pl.concat(found), ORDER_ID.name)
-        return orders.join(noticed, on=ORDER_ID.name, maintain_order="left_right").select(noticed.columns)
+        notes = sum_notes(pl.concat(found), ORDER_ID.name)
+        return orders.join(notes, on=ORDER_ID.name, maintain_order="left_right").select(notes.columns)
 
-    def _order_ids(self, table: str, places: list[int]) -> pl.Series:
-        return self.tables[table][ORDER_ID.name].gather(places)
+    def _order_ids_of(self, table: str, rows: list[int]) -> pl.Series:
+        return self.tables[table][ORDER_ID.name].gather(rows)
 
 
 def _count_notes_by_order(kind: str, path: str, order_ids: pl.Series, got: Sequence[str] = ()) -> pl.DataFrame:
-    """Notes of one kind and path, a row an order; `got` is what stands at each place, if that can be told."""
-    places = pl.DataFrame({ORDER_ID.name: order_ids, "got": got or [""] * len(order_ids)})
-    counted = places.group_by(ORDER_ID.name, maintain_order=True).agg(
+    """Notes of one kind and path, a row an order; `got` says what was found there, one a value."""
+    found = pl.DataFrame({ORDER_ID.name: order_ids, "got": got or [""] * len(order_ids)})
+    counted = found.group_by(ORDER_ID.name, maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("count"), pl.col("got").first()
     )
     messages = {text: describe_note(kind, path, 0, None, text).message for text in counted["got"].unique()}
@@ -232,25 +232,15 @@ def _count_notes_by_order(kind: str, path: str, order_ids: pl.Series, got: Seque
     )  # fmt: skip
 
 
-def _confirm_order_id(value: float, body: bytes) -> int:
-    """The order's id as it was written, once: an answer that names two orders is about none."""
-    if scan_identity(body).order_id == value and isinstance(value, int):  # all but a few
-        return value
-    if body.count(b'"orderId"') > 1 and exact.find_repeated_field(body) == "$.orderId":
-        raise UndecodableOrder("repeated_field", "$.orderId")
-    (written,) = exact.read_numbers_as_text(body, ["$.orderId"])
-    if rule := find_integer_error(written, 2**63):
-        raise UndecodableOrder(rule, "$.orderId", got=written)
-    return int(Decimal(written))
-
-
-def _decode_failure(raw: RawOrder, order_id: int | None, why: UndecodableOrder) -> Failure:
-    return describe_failure(raw, "decode", why.rule, why.path, order_id=order_id, expected=why.expected, got=why.got)
+def _decode_failure(raw: RawOrder, order_id: int | None, error: UndecodableOrder) -> Failure:
+    return describe_failure(
+        raw, "decode", error.rule, error.path, order_id=order_id, expected=error.expected, got=error.got
+    )
 
 
 def _describe_value(value: object, column: Column, rule: str) -> object:
-    """What a failure says of a value; of a wrong type only which it is, for the value may be personal data."""
+    """What a failure says about a value; about money of a wrong type only its type, for it may be personal data."""
     if column.kind is not Kind.MONEY:
         return value
-    text, kind = custom_attributes.read_attribute(str(value))
-    return kind if rule == "wrong_type" else text
+    text, json_type = custom_attributes.read_attribute(str(value))
+    return json_type if rule == "wrong_type" else text

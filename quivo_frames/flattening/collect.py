@@ -1,7 +1,7 @@
-"""Verb: the records of orders -> columns of wire values, for all tables at once. Floor 3.
+"""The records of orders -> columns of JSON values, for all tables at once.
 
-Records are gathered a few hundred orders at a time, their values packed, and then forgotten: the memory of one round
-serves the next and stays in the processor's cache, which takes half of the time off decoding and gathering.
+Records are collected a few hundred orders at a time, their values packed, and the records dropped. The memory of one
+round serves the next one and stays in the processor's cache, which halves the time of decoding and collecting.
 """
 
 from __future__ import annotations
@@ -19,169 +19,173 @@ from quivo_frames.model.order import Record
 from quivo_frames.model.tables import TABLES, Table, fields_of
 
 ColumnPath = tuple[str, ...]
-"""The attributes that lead to a value from the record of a row; none for the entries of a list of plain values."""
+"""The attributes that lead from a record to the value of a column; empty for the entries of a list of plain values."""
 LearnedFields = Mapping[type[Record], Mapping[str, str]]
-"""By record: attribute of the Struct -> JSON name, for fields that the description does not know."""
+"""By record: attribute of the Struct -> JSON name, for the unknown fields that the decoder learned."""
 ROWS_PER_PACK = 500
-"""Rows of a table that are packed at a time: fewer pay the fixed cost of a Series too often."""
+"""Rows of a table that are packed together: fewer pay the fixed cost of a Series too often."""
 _UNITS = "handling_units"
 
 
 class _RecordLayout(NamedTuple):
-    """Where the fields of a record go, by their place in it."""
+    """Where the fields of a record go, by their index in it."""
 
     record: type[Record]
     json_path: str
     values: list[tuple[int, list[Any]]]
     objects: list[tuple[int, msgspec.Struct, _RecordLayout]]
-    """With the object that stands for a missing one."""
+    """With the empty object that stands in for a missing one."""
     lists: list[tuple[int, TableRows]]
 
 
 class TableRows:
-    """The rows of one table so far: their wire values, and where each row belongs."""
+    """The rows of one table so far: their JSON values, and where each row belongs."""
 
     def __init__(self, table: Table) -> None:
+        self.name = table.name
         self._kinds = {column.path if table.record else (): column.kind for column in table.value_columns}
         self._packed: dict[ColumnPath, list[PackedValues]] = {path: [] for path in self._kinds}
         self.pending_values: dict[ColumnPath, list[Any]] = {path: [] for path in self._kinds}
-        """Wire values of the present round, a list a column."""
-        self.parent_rows: list[int] = []
-        """Row of the parent table, a row each."""
-        self.addresses: list[Any] = []
-        """Place in its list, a row each; of a handling unit the places that lead to it: 0.2.1."""
-        self.unknown_values: dict[str, tuple[list[int], list[bytes]]] = {}
-        """Rows that hold a field nobody knows, and what stands in it, by JSON path."""
-        self.container_fields = 0
-        """Fields of the rows that hold an object or a list."""
-        self.height = 0
+        """By column, the values that are not packed yet."""
         self.pending_rows = 0
-        """Rows whose values are still in lists."""
+        """How many rows these are."""
+        self.height = 0
+        self.parent_rows: list[int] = []
+        """The row of the parent table that each row belongs to."""
+        self.addresses: list[Any] = []
+        """The index of each row in its list; of a handling unit the indexes of all lists that lead to it, as 0.2.1."""
+        self.unknown_values: dict[str, tuple[list[int], list[bytes]]] = {}
+        """By JSON path of an unknown field, the rows that have it, and its values."""
+        self.container_fields = 0
+        """How many fields of the rows hold an object or a list."""
 
     def pack_pending_values(self) -> None:
-        """Packs the wire values that are still a list."""
+        """Packs the values that are still in lists."""
         for path, values in self.pending_values.items():
             self._packed[path].append(pack_values(self._kinds[path], values))
             values.clear()
         self.pending_rows = 0
 
     def decoded_column(self, path: ColumnPath) -> pl.Series:
-        """The wire values of a column, a row each."""
+        """The JSON values of a column, one a row."""
         if self.pending_rows:
             self.pack_pending_values()
         return unpack_column(self._kinds[path], self._packed[path])
 
 
 class RowCollector:
-    """Gathers the rows of all tables, round after round.
+    """Collects the rows of all tables, round after round.
 
-    `nothing` has an object of each record in which every field is missing.
+    `empty_objects` has an object of each record in which every field is missing.
     """
 
-    def __init__(self, nothing: Mapping[type[Record], msgspec.Struct]) -> None:
+    def __init__(self, empty_objects: Mapping[type[Record], msgspec.Struct]) -> None:
         self.tables = {name: TableRows(table) for name, table in TABLES.items()}
-        self._empty_objects = nothing
+        self._empty_objects = empty_objects
         self._layouts = {
-            name: self._lay_out_record(table.record, (), table.source, table) for name, table in TABLES.items() if table.record
+            name: self._lay_out_record(table.record, (), table.source, self.tables[name])
+            for name, table in TABLES.items()
+            if table.record
         }
-        self._units = self.tables[_UNITS]
-        self._names = {id(gathered): name for name, gathered in self.tables.items()}
 
-    def _lay_out_record(self, record: type[Record], path: tuple[str, ...], json_path: str, table: Table) -> _RecordLayout:
-        shape = _RecordLayout(record, json_path, [], [], [])
-        for place, field in enumerate(fields_of(record)):
+    def _lay_out_record(self, record: type[Record], path: ColumnPath, json_path: str, rows: TableRows) -> _RecordLayout:
+        layout = _RecordLayout(record, json_path, [], [], [])
+        for index, field in enumerate(fields_of(record)):
             here = (*path, field.name)
             if field.child_table is not None:
-                shape.lists.append((place, self.tables[field.child_table.name]))
+                layout.lists.append((index, self.tables[field.child_table.name]))
             elif field.record is not None:
-                deeper = self._lay_out_record(field.record, here, f"{json_path}.{field.json_name}", table)
-                shape.objects.append((place, self._empty_objects[field.record], deeper))
+                inner = self._lay_out_record(field.record, here, f"{json_path}.{field.json_name}", rows)
+                layout.objects.append((index, self._empty_objects[field.record], inner))
             else:
-                shape.values.append((place, self.tables[table.name].pending_values[here]))
-        return shape
+                layout.values.append((index, rows.pending_values[here]))
+        return layout
 
     def add_orders(self, orders: Sequence[Any], learned: LearnedFields) -> None:
-        """Takes the orders of one round."""
+        """Adds the rows of the orders of one round."""
         if orders:
-            self._add_records("orders", orders, learned)
+            self._add_records(self.tables["orders"], orders, learned)
         for rows in self.tables.values():
             if rows.pending_rows >= ROWS_PER_PACK:
                 rows.pack_pending_values()
 
-    def _add_records(self, name: str, records: Sequence[Any], learned: LearnedFields) -> None:
-        """The rows of one table, then those of the lists in its records."""
-        rows = self.tables[name]
+    def _add_records(self, rows: TableRows, records: Sequence[Any], learned: LearnedFields) -> None:
+        """Adds rows to one table, then those of the lists in its records to theirs."""
         first = rows.height
         rows.height += len(records)
         rows.pending_rows += len(records)
-        if name not in self._layouts:
+        if rows.name not in self._layouts:  # a list of plain values
             rows.pending_values[()] += records
             return
-        for inner, lists in list(self._spread_fields(rows, self._layouts[name], records, first, learned)):
-            entries, parents, addresses = (_units_of_lists if inner is self._units else _entries_of_lists)(lists, first)
+        for child_rows, lists in list(self._spread_fields(rows, self._layouts[rows.name], records, first, learned)):
+            unroll = _unroll_units if child_rows.name == _UNITS else _unroll_lists
+            entries, parent_rows, addresses = unroll(lists, first)
             if entries:
-                inner.parent_rows += parents
-                inner.addresses += addresses
-                self._add_records(self._names[id(inner)], entries, learned)
+                child_rows.parent_rows += parent_rows
+                child_rows.addresses += addresses
+                self._add_records(child_rows, entries, learned)
 
     def _spread_fields(
-        self, rows: TableRows, shape: _RecordLayout, records: Sequence[Any], first: int, learned: LearnedFields
+        self, rows: TableRows, layout: _RecordLayout, records: Sequence[Any], first: int, learned: LearnedFields
     ) -> Iterator[tuple[TableRows, Sequence[Any]]]:
-        """Puts the fields of records into their columns, the objects inside them opened; yields the lists."""
-        # Records of one round may differ by what was learned in it, but all begin with the described fields.
+        """Appends the fields of records, and of the objects in them, to their columns; yields the lists in them."""
+        # Records of one round may differ in what was learned during it, but all begin with the described fields.
         columns = list(zip(*map(astuple, records), strict=False))
-        for place, column in shape.values:
-            column += columns[place]
-        for place, nothing, inner in shape.objects:
-            objects = [nothing if found is None else found for found in columns[place]]
-            rows.container_fields += len(objects) - columns[place].count(None)
+        for index, column in layout.values:
+            column += columns[index]
+        for index, empty_object, inner in layout.objects:
+            objects = [empty_object if found is None else found for found in columns[index]]
+            rows.container_fields += len(objects) - columns[index].count(None)
             yield from self._spread_fields(rows, inner, objects, first, learned)
-        for place, gathered in shape.lists:
-            rows.container_fields += len(records) - columns[place].count(None)
-            if gathered is not rows:  # a unit's inner units are rows of its own table, and there already
-                yield gathered, columns[place]
-        for attribute, json_name in learned.get(shape.record, {}).items():
+        for index, child_rows in layout.lists:
+            rows.container_fields += len(records) - columns[index].count(None)
+            if child_rows is not rows:  # the units in a unit are rows of the same table, and there already
+                yield child_rows, columns[index]
+        for attribute, json_name in learned.get(layout.record, {}).items():
             raws = ((row, bytes(getattr(record, attribute, b""))) for row, record in enumerate(records, first))
             found = [(row, raw) for row, raw in raws if raw not in (b"", b"null")]
-            of_rows, values = rows.unknown_values.setdefault(f"{shape.json_path}.{json_name}", ([], []))
+            of_rows, values = rows.unknown_values.setdefault(f"{layout.json_path}.{json_name}", ([], []))
             of_rows += [row for row, _ in found]
             values += [raw for _, raw in found]
 
 
-def _entries_of_lists(lists: Sequence[list[Any] | None], first: int) -> tuple[list[Any], list[int], list[int]]:
-    """The entries of many lists in a row, with the row of the list and the place in it; null entries left out."""
+def _unroll_lists(lists: Sequence[list[Any] | None], first: int) -> tuple[list[Any], list[int], list[int]]:
+    """The entries of many lists, the row that each belongs to, and its index; null entries are left out.
+
+    `first` is the row of the first list.
+    """
     entries: list[Any] = []
-    parents: list[int] = []
-    places: list[int] = []
+    parent_rows: list[int] = []
+    indexes: list[int] = []
     for row, own in enumerate(lists, first):
         if own:
             entries += own
-            parents += repeat(row, len(own))
-            places += range(len(own))
+            parent_rows += repeat(row, len(own))
+            indexes += range(len(own))
     if None in entries:
-        filled = [place for place, entry in enumerate(entries) if entry is not None]
-        entries, parents, places = ([column[place] for place in filled] for column in (entries, parents, places))
-    return entries, parents, places
+        filled = [at for at, entry in enumerate(entries) if entry is not None]
+        entries, parent_rows, indexes = ([column[at] for at in filled] for column in (entries, parent_rows, indexes))
+    return entries, parent_rows, indexes
 
 
-def _units_of_lists(lists: Sequence[list[Any] | None], first: int) -> tuple[list[Any], list[int], list[str]]:
-    """Handling units of all depths, each before the units inside it, with the row of its order and its address."""
+def _unroll_units(lists: Sequence[list[Any] | None], first: int) -> tuple[list[Any], list[int], list[str]]:
+    """Handling units of all depths, each before the units in it, with the row of its order and its address."""
     units: list[Any] = []
-    parents: list[int] = []
+    order_rows: list[int] = []
     addresses: list[str] = []
     for row, own in enumerate(lists, first):
         waiting = _addressed_units(own, "")
-        while waiting:  # no recursion: nothing limits how deep units are packed
+        while waiting:  # no recursion: the depth of units has no limit
             address, unit = waiting.pop()
             units.append(unit)
-            parents.append(row)
+            order_rows.append(row)
             addresses.append(address)
             if unit.child_handling_units:
                 waiting += _addressed_units(unit.child_handling_units, f"{address}.")
-    return units, parents, addresses
+    return units, order_rows, addresses
 
 
-def _addressed_units(units: list[Any] | None, above: str) -> list[tuple[str, Any]]:
-    """Units with their addresses, the first one last."""
-    found = [(f"{above}{place}", unit) for place, unit in enumerate(units or ()) if unit is not None]
+def _addressed_units(units: list[Any] | None, prefix: str) -> list[tuple[str, Any]]:
+    """The units of a list with their addresses, the first one last."""
+    found = [(f"{prefix}{index}", unit) for index, unit in enumerate(units or ()) if unit is not None]
     return found[::-1]

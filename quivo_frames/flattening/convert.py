@@ -1,8 +1,8 @@
-"""Verb: a column of wire values -> a polars Series of its dtype, exactly, or told which values it cannot hold. Floor 2.
+"""A column of JSON values -> a Series of its dtype, exactly; with the rows whose values it cannot hold.
 
-Values are packed while they are in the processor's cache, a few hundred at a time, and read by whole columns. The usual
-case is one vectorised step and one comparison; values that are not usual are looked at one by one, so that the decision
-about each is written in plain Python.
+Values are packed a few hundred at a time, while they are in the processor's cache, and converted by whole columns. The
+usual forms take one vectorised step and one comparison. Values of any other form are looked at one by one, so that each
+decision is written in plain Python.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from typing import Any, NamedTuple, cast
 
 import polars as pl
 
+from quivo_frames.flattening.exact import find_integer_error
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import DTYPES
 
+RowsByName = dict[str, list[int]]
+"""Rows, counted from 0, by the name of the rule that they break or of the note that they need."""
+
 
 class ConvertedColumn(NamedTuple):
-    """The column, the places whose values it cannot hold (by rule), and the places that needed a decision (by kind)."""
+    """The values of a column, null where its dtype cannot hold them: the rows in `rejected`."""
 
     values: pl.Series
-    rejected: dict[str, list[int]]
-    noted: dict[str, list[int]]
+    rejected: RowsByName
+    noted: RowsByName
 
 
 _SECONDS = r"^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d"
@@ -43,28 +47,27 @@ _RAW_KINDS = (Kind.MONEY, Kind.JSON)
 _PARSED_KINDS = (*_RAW_KINDS, Kind.INSTANT, Kind.DAY)
 _PACKED_DTYPES = {Kind.INSTANT: pl.String(), Kind.DAY: pl.String()}
 _MISSING_TEXTS = ["", "null"]
-"""A raw JSON value that is missing, or null."""
+"""What a raw JSON value is where the field is missing, or null."""
 _FIRST_INSTANT, _LAST_INSTANT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 _FOUR_DECIMALS = Decimal("0.0001")
-_SEPARATOR = b"\x1e"  # JSON text cannot hold it
-
+_SEPARATOR = b"\x1e"  # a character that JSON cannot hold unescaped
 
 PackedValues = pl.Series | str
-"""Some wire values of one column; raw JSON values as one text."""
+"""Some JSON values of one column; raw ones (money, free form) as one text with separators."""
 
 
 def pack_values(kind: Kind, values: Sequence[Any]) -> PackedValues:
-    """Some wire values of a column, exactly, in the form that takes the least time to make and to keep."""
+    """Some JSON values of a column, exactly, in the form that is cheapest to make and to keep."""
     if kind in _RAW_KINDS:
-        return _SEPARATOR.join(values).decode()  # a sixth of the time of a text per value
+        return _SEPARATOR.join(values).decode()  # takes a sixth of the time of one text a value
     try:
         return pl.Series(values, dtype=_PACKED_DTYPES.get(kind, DTYPES[kind]), strict=True)
-    except (TypeError, OverflowError, pl.exceptions.PolarsError):  # numbers that may be no integers
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):  # numbers that may not be integers
         return pl.Series([None if value is None else repr(value) for value in values], dtype=pl.String)
 
 
 def unpack_column(kind: Kind, packed: Sequence[PackedValues]) -> pl.Series:
-    """The wire values of a column: texts, or values of its dtype; "" and "null" where a raw JSON value is missing."""
+    """The JSON values of a column, as text or of its dtype; "" and "null" where a raw value is missing."""
     if kind in _RAW_KINDS:
         separator = _SEPARATOR.decode()
         joined = pl.Series([separator.join(cast("Sequence[str]", packed))], dtype=pl.String)
@@ -76,57 +79,55 @@ def unpack_column(kind: Kind, packed: Sequence[PackedValues]) -> pl.Series:
 
 
 def convert_column(kind: Kind, values: Sequence[Any]) -> ConvertedColumn:
-    """The wire values of one column as a polars Series of the kind's dtype.
-
-    Values that the dtype cannot hold are null in it, and told in `bad`.
-    """
+    """One column of JSON values, not packed, converted to the dtype of its kind."""
     return _CONVERTERS[kind](unpack_column(kind, [pack_values(kind, values)]))
 
 
 def convert_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, ConvertedColumn]:
-    """The same for all columns of a table, unpacked, by name, in their order.
+    """All columns of a table, by name, each converted to the dtype of its kind.
 
-    One query parses all texts that have the usual form of their kind; only the others are read one kind after another.
-    A query costs 0.1 ms whatever it does, and a fixed form is parsed in a third of the time of a general one.
+    One query parses all texts that have the usual form of their kind; the others follow, one kind after another. A
+    query costs 0.1 ms whatever it does, and a fixed form is parsed in a third of the time of a general one.
     """
     texts = {name: values for name, (kind, values) in columns.items() if kind in _PARSED_KINDS}
-    parsed = pl.DataFrame(texts).select(_parse_usual_forms(tuple((name, columns[name][0]) for name in texts))) if texts else texts
-    readings: dict[str, ConvertedColumn] = {}
-    odd: dict[Kind, dict[str, list[int]]] = {}
+    query = _parse_usual_forms(tuple((name, columns[name][0]) for name in texts))
+    parsed = pl.DataFrame(texts).select(query) if texts else texts
+    converted: dict[str, ConvertedColumn] = {}
+    unusual: dict[Kind, dict[str, list[int]]] = {}
     for name, (kind, values) in columns.items():
         if name not in texts:
-            readings[name] = _CONVERTERS[kind](values)
+            converted[name] = _CONVERTERS[kind](values)
             continue
-        readings[name] = ConvertedColumn(parsed[name], {}, {})
+        converted[name] = ConvertedColumn(parsed[name], {}, {})
         missing = _is_missing(values) if kind in _RAW_KINDS else None
         if parsed[name].null_count() != (values.null_count() if missing is None else missing.sum()):
             missing = values.is_null() if missing is None else missing
-            odd.setdefault(kind, {})[name] = _rows_where(parsed[name].is_null() & ~missing)
-    for kind, places in odd.items():
-        _convert_unusual_values(kind, {name: columns[name][1] for name in places}, places, readings)
-    return readings
+            unusual.setdefault(kind, {})[name] = _rows_where(parsed[name].is_null() & ~missing)
+    for kind, rows in unusual.items():
+        _convert_unusual_values(kind, {name: columns[name][1] for name in rows}, rows, converted)
+    return converted
 
 
 def _convert_unusual_values(
-    kind: Kind, columns: Mapping[str, pl.Series], places: Mapping[str, list[int]], readings: dict[str, ConvertedColumn]
+    kind: Kind, columns: Mapping[str, pl.Series], rows: Mapping[str, list[int]], converted: dict[str, ConvertedColumn]
 ) -> None:
-    """Reads the odd values of some columns of one kind, all together, and puts them into their places."""
-    odd = _CONVERTERS[kind](pl.concat([values.gather(places[name]).alias("") for name, values in columns.items()]))
+    """Converts the unusual values of all columns of one kind in one go, and puts them into their rows."""
+    together = _CONVERTERS[kind](pl.concat([values.gather(rows[name]).alias("") for name, values in columns.items()]))
     start = 0
-    for name, own in places.items():
+    for name, own in rows.items():
         stop = start + len(own)
-        found = [
-            {word: [own[at - start] for at in ats if start <= at < stop] for word, ats in told.items()}
-            for told in (odd.rejected, odd.noted)
-        ]
-        bad, noted = ({word: ats for word, ats in told.items() if ats} for told in found)
-        readings[name] = ConvertedColumn(readings[name].values.scatter(own, odd.values[start:stop]), bad, noted)
+        rejected, noted = (
+            drop_empty_names({key: [own[at - start] for at in ats if start <= at < stop] for key, ats in found.items()})
+            for found in (together.rejected, together.noted)
+        )
+        values = converted[name].values.scatter(own, together.values[start:stop])
+        converted[name] = ConvertedColumn(values, rejected, noted)
         start = stop
 
 
 @functools.cache
 def _parse_usual_forms(columns: tuple[tuple[str, Kind], ...]) -> list[pl.Expr]:
-    """Parses the texts of usual form, and leaves the others null."""
+    """Expressions that parse the texts of usual form, and give null for all others."""
     query = []
     for name, kind in columns:
         text = pl.col(name)
@@ -154,7 +155,7 @@ def _parse_days(text: pl.Expr) -> pl.Expr:
 
 
 def _raw_texts(values: pl.Series) -> pl.Series:
-    """The source text of raw JSON values; null for missing and for JSON null."""
+    """Raw JSON values as they were written; null where the field is missing or null."""
     return values.set(_is_missing(values), None)
 
 
@@ -166,47 +167,37 @@ def _convert_integers(dtype: pl.DataType, values: pl.Series) -> ConvertedColumn:
     if values.dtype == dtype:
         return _keep_values(values)
     bound = 2**31 if dtype == pl.Int32 else 2**63
-    plain = values.str.strip_suffix(".0")
-    whole = plain.set(~plain.str.contains(r"^-?\d{1,9}$"), None).cast(dtype)
-    bad: dict[str, list[int]] = {}
-    for place in _rows_where(whole.is_null() & values.is_not_null()):
-        if rule := find_integer_error(values[place], bound):
-            bad.setdefault(rule, []).append(place)
+    written = values.str.strip_suffix(".0")
+    integers = written.set(~written.str.contains(r"^-?\d{1,9}$"), None).cast(dtype)
+    rejected: RowsByName = {}
+    for row in _rows_where(integers.is_null() & values.is_not_null()):
+        if rule := find_integer_error(values[row], bound):
+            rejected.setdefault(rule, []).append(row)
         else:
-            whole[place] = int(Decimal(values[place]))
-    return ConvertedColumn(whole, bad, {})
-
-
-def find_integer_error(written: str, bound: int) -> str | None:
-    """The rule that a number breaks as an integer; 2.0 breaks none."""
-    try:
-        value = Decimal(written)
-    except InvalidOperation:  # an exponent of twenty digits: one that is not negative, no decoder takes
-        return "not_whole"
-    if not -bound <= value < bound:
-        return "out_of_range"
-    return None if value == value.to_integral_value() else "not_whole"
+            integers[row] = int(Decimal(values[row]))
+    return ConvertedColumn(integers, rejected, {})
 
 
 def _convert_money(values: pl.Series) -> ConvertedColumn:
     text = _raw_texts(values)
-    noted: dict[str, list[int]] = {}
+    noted: RowsByName = {}
     unusual = _rows_where(text.str.contains(r"\.\d{5}|[eE]"))
     if unusual:
-        plain = [_round_to_four_decimals(value) for value in text.gather(unusual)]
-        text = text.scatter(unusual, [value for value, _ in plain])
-        noted = _drop_empty_kinds(rounded_money=[place for place, (_, lost) in zip(unusual, plain, strict=True) if lost])
+        rounded = [_round_to_four_decimals(value) for value in text.gather(unusual)]
+        text = text.scatter(unusual, [value for value, _ in rounded])
+        changed = [row for row, (_, is_changed) in zip(unusual, rounded, strict=True) if is_changed]
+        noted = drop_empty_names({"rounded_money": changed})
     money = text.cast(DTYPES[Kind.MONEY], strict=False)
     return _reject_unparsed(money, text, _find_money_error, noted)
 
 
 def _round_to_four_decimals(text: str) -> tuple[str, bool]:
-    """A JSON number as plain text with at most four decimals, half-even; and whether that changed its value."""
+    """A JSON number in plain notation, rounded half to even to four decimals, and whether that changed its value."""
     if text[0] not in "-0123456789":
         return text, False
     try:
         exact = Decimal(text)
-    except InvalidOperation:  # an exponent that not even Decimal holds
+    except InvalidOperation:  # an exponent that even Decimal cannot hold
         return text, False
     if exact.adjusted() > 17:
         return text, False
@@ -219,12 +210,14 @@ def _find_money_error(text: str) -> str:
 
 
 def _convert_instants(text: pl.Series) -> ConvertedColumn:
-    noted: dict[str, list[int]] = {}
+    noted: RowsByName = {}
     form = text
     if not text.str.contains(_INSTANT).all():
         text, empty = _null_empty_texts(text)
         cut, naive, day = (_rows_where(text.str.contains(form)) for form in (_LONG_FRACTION, _NAIVE, _DAY))
-        noted = _drop_empty_kinds(digits_past_microseconds=cut, no_time_zone=naive, day_for_instant=day, empty_text=empty)
+        noted = drop_empty_names(
+            {"digits_past_microseconds": cut, "no_time_zone": naive, "day_for_instant": day, "empty_text": empty}
+        )
         form = text.str.replace(r"(\.\d{6})\d{1,3}", "$1")
         form = form.str.replace(f"({_NAIVE})", "${1}Z").str.replace(f"({_DAY})", "${1}T00:00:00Z")
         form = form.set(~form.str.contains(_INSTANT), None)
@@ -234,15 +227,15 @@ def _convert_instants(text: pl.Series) -> ConvertedColumn:
 
 
 def _convert_days(text: pl.Series) -> ConvertedColumn:
-    noted: dict[str, list[int]] = {}
+    noted: RowsByName = {}
     form = text
     if not text.str.contains(_DAY).all():
         text, empty = _null_empty_texts(text)
         longer = rf"{_SECONDS}(\.\d{{1,9}})?{_ZONE}?$"
-        noted = _drop_empty_kinds(instant_for_day=_rows_where(text.str.contains(longer)), empty_text=empty)
-        form = text.str.replace(r"^(\d{4}-\d\d-\d\d)T.*$", "$1").set(
-            ~(text.str.contains(longer) | text.str.contains(_DAY)), None
-        )
+        timestamps = text.str.contains(longer)
+        noted = drop_empty_names({"instant_for_day": _rows_where(timestamps), "empty_text": empty})
+        form = text.str.replace(r"^(\d{4}-\d\d-\d\d)T.*$", "$1")
+        form = form.set(~(timestamps | text.str.contains(_DAY)), None)
     days = form.to_frame("text").select(_parse_days(pl.col("text"))).to_series()
     days = days.set(~days.is_between(_FIRST_INSTANT.date(), _LAST_INSTANT.date()), None)
     return _reject_unparsed(days, text, lambda _: "not_a_day", noted)
@@ -252,13 +245,15 @@ def _convert_json(values: pl.Series) -> ConvertedColumn:
     return ConvertedColumn(_raw_texts(values), {}, {})
 
 
-def _reject_unparsed(column: pl.Series, text: pl.Series, rule: Callable[[str], str], noted: dict[str, list[int]]) -> ConvertedColumn:
-    """The reading of a column whose nulls must be those of its text."""
-    bad: dict[str, list[int]] = {}
-    if column.null_count() != text.null_count():
-        for place in _rows_where(column.is_null() & text.is_not_null()):
-            bad.setdefault(rule(text[place]), []).append(place)
-    return ConvertedColumn(column, bad, noted)
+def _reject_unparsed(
+    values: pl.Series, text: pl.Series, find_error: Callable[[str], str], noted: RowsByName
+) -> ConvertedColumn:
+    """The converted column; a row that has text and no value is rejected by the rule that `find_error` names."""
+    rejected: RowsByName = {}
+    if values.null_count() != text.null_count():
+        for row in _rows_where(values.is_null() & text.is_not_null()):
+            rejected.setdefault(find_error(text[row]), []).append(row)
+    return ConvertedColumn(values, rejected, noted)
 
 
 def _null_empty_texts(text: pl.Series) -> tuple[pl.Series, list[int]]:
@@ -269,8 +264,9 @@ def _rows_where(mask: pl.Series) -> list[int]:
     return mask.arg_true().to_list()
 
 
-def _drop_empty_kinds(**places: list[int]) -> dict[str, list[int]]:
-    return {kind: found for kind, found in places.items() if found}
+def drop_empty_names(rows: RowsByName) -> RowsByName:
+    """The names that have rows."""
+    return {name: found for name, found in rows.items() if found}
 
 
 _CONVERTERS: dict[Kind, Callable[[pl.Series], ConvertedColumn]] = {

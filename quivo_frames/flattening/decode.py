@@ -1,11 +1,13 @@
-"""How the bytes of an order become records: strict types, nothing converted, nothing dropped. Floor 3.
+"""The bytes of an order -> a record: strict types, nothing converted, nothing dropped.
 
-The Structs here are derived from `order.py`, with the types that JSON has: instants stay text and money stays the
-source's own bytes until the columns are read (`reading.py`), because a conversion one value at a time costs more and
-because only the text tells how many decimals there were.
+The Structs here are derived from `order.py`, but with the types of JSON: instants stay text and money stays the bytes
+of the source until whole columns are converted (`convert.py`). Converting one value at a time costs more, and only the
+text tells how many decimals there were.
 
-Unknown fields are refused by the decoder, learned, and decoded as raw bytes from then on: an API that grows a field
-costs one more decoder, not one more pass over each order. Names that cannot be learned are found by a walk.
+Unknown fields are learned. A strict decoder refuses the first order that has one; the field is then added to the
+Structs as raw bytes, and a new decoder reads this order and all that follow at full speed. So a field that the API
+added costs one new decoder instead of a second pass over every order. A name that the error message of the decoder
+cannot give back exactly is not learned; the unknown fields of such an order are found by a walk (`exact.py`).
 """
 
 from __future__ import annotations
@@ -20,11 +22,10 @@ import polars as pl
 from msgspec import Raw
 
 from quivo_frames.flattening import exact
-from quivo_frames.flattening.convert import find_integer_error
 from quivo_frames.model.order import Kind, Order, Record
 from quivo_frames.model.tables import fields_of
 
-DECODED_TYPES: dict[Kind, Any] = {
+_DECODED_TYPES: dict[Kind, Any] = {
     Kind.TEXT: str | None,
     Kind.INT64: int | float | None,
     Kind.INT32: int | float | None,
@@ -35,23 +36,26 @@ DECODED_TYPES: dict[Kind, Any] = {
     Kind.MEASURE: float | None,
     Kind.JSON: Raw,
 }
-MISSING_RAW = Raw()
+_MISSING_RAW = Raw()
 MOST_LEARNED_FIELDS = 200
-"""More unknown names than this are no API that grew; they are not worth a decoder each."""
+"""An API does not grow by more fields than this; more unknown names are not worth a decoder each."""
 
-_UNKNOWN_FIELD_ERROR = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `(?P<path>\$[^`]*)`)?", re.DOTALL)
+_PATH_IN_ERROR = r"(?: - at `(?P<path>\$[^`]*)`)?"
+_UNKNOWN_FIELD_ERROR = re.compile(rf"Object contains unknown field `(?P<name>.*?)`{_PATH_IN_ERROR}", re.DOTALL)
+_WRONG_TYPE_ERROR = re.compile(r"Expected `(?P<expected>.*?)`, got `(?P<got>.*?)`")
+_ANY_ERROR = re.compile(rf"(?P<message>.*?){_PATH_IN_ERROR}", re.DOTALL)
 _UNLEARNABLE_NAME = re.compile(r'[\\"`\x00-\x1f]')
-_USUAL_BEGINNING = re.compile(rb'\{"orderId":(\d{1,18}),"created":(?:null|"[^"\\]*"),"lastModified":(?:null|"([^"\\]*)"),')
+_USUAL_BEGINNING = re.compile(
+    rb'\{"orderId":(\d{1,18}),"created":(?:null|"[^"\\]*"),"lastModified":(?:null|"([^"\\]*)"),'
+)
 _ORDER_ID_FIRST = re.compile(rb'^\s*\{\s*"orderId"\s*:\s*(\d{1,18})\s*[,}]')
 _SURROGATES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F])")
-"""Pairs of surrogates, and in the group what is left over."""
+"""Escaped surrogates: pairs, and in the group those without a partner."""
 _JSON_BLANK = r"[ \t\r\n]"
-_ERROR_WITH_PATH = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?", re.DOTALL)
-_WRONG_TYPE_ERROR = re.compile(r"Expected `(?P<expected>.*?)`, got `(?P<got>.*?)`")
 
 
 class UndecodableOrder(Exception):
-    """The bytes are no order: which rule they break, at which JSON path, and what stands there instead."""
+    """The bytes are not an order: which rule they break, at which JSON path, what was expected and what was found."""
 
     def __init__(self, rule: str, path: str = "$", expected: str = "", got: str = "") -> None:
         super().__init__(rule)
@@ -59,7 +63,7 @@ class UndecodableOrder(Exception):
 
 
 class OrderIdentity(NamedTuple):
-    """What tells which of two answers about an order is the newer one."""
+    """The id of an order, and `lastModified` as text: which order an answer is about, and which answer is newer."""
 
     order_id: int | None
     last_modified: str | None
@@ -75,13 +79,13 @@ _identity_decoder = msgspec.json.Decoder(_IdentityFields)
 
 
 def read_identity(body: bytes) -> OrderIdentity:
-    """The order's id and its last_modified as text, without reading the rest; None where they cannot be read."""
+    """The identity of an order without decoding the rest; None for what cannot be read."""
     try:
         found = _identity_decoder.decode(body)
         order_id = found.order_id
         if isinstance(order_id, float) or body.count(b'"orderId"') > 1:
             (written,) = exact.read_numbers_as_text(body, ["$.orderId"])
-            unclear = find_integer_error(written, 2**63) or exact.find_repeated_field(body) == "$.orderId"
+            unclear = exact.find_integer_error(written, 2**63) or exact.find_repeated_field(body) == "$.orderId"
             order_id = None if unclear else int(Decimal(written))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError, KeyError):
         return OrderIdentity(None, None)
@@ -91,7 +95,7 @@ def read_identity(body: bytes) -> OrderIdentity:
 
 
 def scan_identity(body: bytes) -> OrderIdentity:
-    """What `peek` tells of an order that begins as Quivo's answers do, without looking whether the rest is JSON."""
+    """The same from the first bytes alone if they are as Quivo writes them, whether or not the rest is JSON."""
     head = _USUAL_BEGINNING.match(body)
     if head is None:
         return read_identity(body)
@@ -99,12 +103,12 @@ def scan_identity(body: bytes) -> OrderIdentity:
 
 
 RecordStructs = dict[type[Record], type[msgspec.Struct]]
-"""The wire Struct of each record."""
+"""The Struct that each record of `order.py` is decoded into."""
 
 
 def define_structs(learned: Mapping[type[Record], Mapping[str, str]], *, strict: bool) -> RecordStructs:
-    """Structs of all records, with the learned fields behind the described ones; strict ones refuse any other field."""
-    made: RecordStructs = {}
+    """The Structs of all records, learned fields after the described ones; strict Structs refuse any other field."""
+    structs: RecordStructs = {}
 
     def define_struct(record: type[Record]) -> type[msgspec.Struct]:
         fields: list[tuple[str, Any, Any]] = []
@@ -114,84 +118,94 @@ def define_structs(learned: Mapping[type[Record], Mapping[str, str]], *, strict:
             if field.child_table is not None and inner is record:
                 fields.append((field.name, f"list[{record.__name__}_ | None] | None", None))
             elif field.child_table is not None:
-                entry = (made.get(inner) or define_struct(inner)) if inner else str
+                entry = (structs.get(inner) or define_struct(inner)) if inner else str
                 fields.append((field.name, list[entry | None] | None, None))  # type: ignore[valid-type]
             elif inner is not None:
-                fields.append((field.name, (made.get(inner) or define_struct(inner)) | None, None))
+                fields.append((field.name, (structs.get(inner) or define_struct(inner)) | None, None))
             elif field.kind is not None:
-                fields.append((field.name, DECODED_TYPES[field.kind], MISSING_RAW if DECODED_TYPES[field.kind] is Raw else None))
+                decoded_type = _DECODED_TYPES[field.kind]
+                fields.append((field.name, decoded_type, _MISSING_RAW if decoded_type is Raw else None))
         for name, json_name in learned.get(record, {}).items():
             rename[name] = json_name
-            fields.append((name, Raw, MISSING_RAW))
+            fields.append((name, Raw, _MISSING_RAW))
         if record is Order:
             fields[0] = ("order_id", int | float, msgspec.NODEFAULT)
-        # gc=False: records hold no cycles, and a batch of 500 orders is 20,000 of them for the collector to walk.
+        # gc=False: records hold no cycles, and 500 orders make 20,000 of them that the collector would walk.
         struct = msgspec.defstruct(
             record.__name__, fields, rename=rename, forbid_unknown_fields=strict, omit_defaults=True, gc=False
         )
         setattr(struct, f"{record.__name__}_", struct)  # what the annotation of a recursive list refers to
-        made[record] = struct
+        structs[record] = struct
         return struct
 
     define_struct(Order)
-    return made
+    return structs
 
 
 def guess_order_id(body: bytes) -> int | None:
-    """The order that an undecodable answer names, as far as its text can be trusted; for messages only."""
+    """The order that an undecodable answer seems to be about; for messages only."""
     found = _ORDER_ID_FIRST.search(body)
     return read_identity(body).order_id or (int(found[1]) if found else None)
 
 
 class OrderDecoder:
-    """Decodes orders, and learns the fields that the description does not know."""
+    """Decodes orders, and learns fields that `order.py` does not describe."""
 
     def __init__(self) -> None:
         plain = define_structs({}, strict=False)
         self.empty_objects = {record: struct() for record, struct in plain.items() if record is not Order}
-        """By record: an object in which every field is missing."""
+        """By record: an object without any field."""
         self.learned_fields: dict[type[Record], dict[str, str]] = {}
         """By record: attribute of the Struct -> JSON name of the unknown field."""
         self.unlearned_paths: list[str] = []
-        """JSON paths of unknown fields whose names cannot be learned, one entry a value, until they are cleared."""
+        """JSON paths of unknown fields that cannot be learned, one a value; the caller clears the list."""
         self._tolerant_decoder = msgspec.json.Decoder(plain[Order])
         self._strict_decoder = msgspec.json.Decoder(define_structs({}, strict=True)[Order])
 
     def decode(self, body: bytes) -> Any:
-        """The order as a Struct of wire values; of a field that stands twice, the last: see `repeated`.
+        """The order as a Struct of JSON values; of a field that stands twice it has the last (`find_repeated_fields`).
 
         Raises:
-            Undecodable: broken or too deep JSON, invalid UTF-8, a value of the wrong type, no orderId.
+            UndecodableOrder: broken or too deep JSON, invalid UTF-8, a value of the wrong type, or not one orderId.
         """
         try:
-            if not body.isascii():
-                body.decode()  # the decoder does not look inside raw values
-            while True:
-                try:
-                    return self._strict_decoder.decode(body)
-                except msgspec.ValidationError as error:
-                    unknown = _UNKNOWN_FIELD_ERROR.fullmatch(str(error))
-                    if unknown is None:
-                        raise _explain_validation_error(str(error)) from error
-                    if not self._learn_field(unknown["name"], unknown["path"] or "$"):
-                        return self._decode_and_walk(body)
+            order = self._decode_and_learn(body)
+            order.order_id = _confirm_order_id(order.order_id, body)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise _explain_broken_json(body, error) from error
+        return order
+
+    def _decode_and_learn(self, body: bytes) -> Any:
+        if not body.isascii():
+            body.decode()  # the decoder does not look inside raw values
+        while True:
+            try:
+                return self._strict_decoder.decode(body)
+            except msgspec.ValidationError as error:
+                unknown = _UNKNOWN_FIELD_ERROR.fullmatch(str(error))
+                if unknown is None:
+                    raise _explain_validation_error(str(error)) from error
+                if not self._learn_field(unknown["name"], unknown["path"] or "$"):
+                    return self._decode_and_walk(body)
 
     def find_repeated_fields(self, bodies: Sequence[bytes]) -> dict[int, UndecodableOrder]:
-        """By place, why some decodable orders are none: a field stands twice, and nobody can tell which is meant."""
-        texts, again = to_text_series(bodies), to_text_series([_encoder.encode(self._decode_again(body)) for body in bodies])
-        # Where nothing is escaped, counting is exact; with a quote inside a text it is not.
-        suspects = (count_fields(texts) != count_fields(again)) | texts.str.contains("\\", literal=True)
+        """By position, the error of each order in which a field stands twice: no one can tell which of them is meant.
+
+        An order is encoded again from its record, which has each field once, and the fields of both texts are counted.
+        Where the text escapes nothing, the count is exact; all other orders are walked.
+        """
+        texts = to_text_series(bodies)
+        encoded = to_text_series([_encoder.encode(self._decode_again(body)) for body in bodies])
+        suspects = (count_fields(texts) != count_fields(encoded)) | texts.str.contains("\\", literal=True)
         found = {}
-        for place in suspects.arg_true().to_list():
+        for position in suspects.arg_true().to_list():
             try:
-                path = exact.find_repeated_field(bodies[place])
+                path = exact.find_repeated_field(bodies[position])
             except RecursionError:
-                found[place] = UndecodableOrder("too_deep")
+                found[position] = UndecodableOrder("too_deep")
             else:
                 if path:
-                    found[place] = UndecodableOrder("repeated_field", path)
+                    found[position] = UndecodableOrder("repeated_field", path)
         return found
 
     def _decode_again(self, body: bytes) -> Any:
@@ -201,6 +215,7 @@ class OrderDecoder:
             return self._tolerant_decoder.decode(body)
 
     def _learn_field(self, name: str, path: str) -> bool:
+        """Whether the field could be added to the Structs."""
         record = _record_at_path(path)
         known = sum(map(len, self.learned_fields.values()))
         if record is None or _UNLEARNABLE_NAME.search(name) or known >= MOST_LEARNED_FIELDS:
@@ -222,27 +237,39 @@ class OrderDecoder:
 
 
 def to_text_series(bodies: Sequence[bytes]) -> pl.Series:
-    """JSON texts as a column."""
+    """JSON texts as a column of text."""
     return pl.Series(bodies, dtype=pl.Binary).cast(pl.String)
 
 
 def count_fields(texts: pl.Series) -> pl.Series:
-    """How many fields with another value than null stand in each JSON text: never fewer, and mostly no more.
+    """How many fields that are not null stand in each JSON text, counted without decoding it.
 
-    A quote and a colon inside a text look like one more field; nothing looks like one less.
+    A quote followed by a colon inside a string counts as one field too many; none is ever missed.
     """
-    count = _count_in_compact_json(texts)
+    counts = _count_in_compact_json(texts)
     spaced = texts.str.contains(rf"{_JSON_BLANK}:|:{_JSON_BLANK}").arg_true()  # a fraction of the time of the next step
     if spaced.is_empty():
-        return count
-    tight = texts.gather(spaced).str.replace_all(rf"{_JSON_BLANK}+:", ":").str.replace_all(rf":{_JSON_BLANK}+", ":")
-    return count.scatter(spaced, _count_in_compact_json(tight))
+        return counts
+    compact = texts.gather(spaced).str.replace_all(rf"{_JSON_BLANK}+:", ":").str.replace_all(rf":{_JSON_BLANK}+", ":")
+    return counts.scatter(spaced, _count_in_compact_json(compact))
 
 
-def _count_in_compact_json(tight: pl.Series) -> pl.Series:
-    # As patterns, not as literals: polars counts these in half of the time.
-    fields, nulls = (tight.str.count_matches(found, literal=False).cast(pl.Int64) for found in ('":', '":null'))
+def _count_in_compact_json(texts: pl.Series) -> pl.Series:
+    # As patterns, not as literals: polars counts these in half the time.
+    fields, nulls = (texts.str.count_matches(found, literal=False).cast(pl.Int64) for found in ('":', '":null'))
     return fields - nulls
+
+
+def _confirm_order_id(value: float, body: bytes) -> int:
+    """The id exactly as it was written, if it stands in the order once: an answer with two ids is about no order."""
+    if scan_identity(body).order_id == value and isinstance(value, int):  # all but a few
+        return value
+    if body.count(b'"orderId"') > 1 and exact.find_repeated_field(body) == "$.orderId":
+        raise UndecodableOrder("repeated_field", "$.orderId")
+    (written,) = exact.read_numbers_as_text(body, ["$.orderId"])
+    if rule := exact.find_integer_error(written, 2**63):
+        raise UndecodableOrder(rule, "$.orderId", got=written)
+    return int(Decimal(written))
 
 
 def _record_at_path(path: str) -> type[Record] | None:
@@ -256,8 +283,8 @@ def _record_at_path(path: str) -> type[Record] | None:
 
 
 def _explain_validation_error(message: str) -> UndecodableOrder:
-    at = _ERROR_WITH_PATH.fullmatch(message)
-    what, path = (at["what"], at["path"] or "$") if at else (message, "$")
+    parts = _ANY_ERROR.fullmatch(message)
+    what, path = (parts["message"], parts["path"] or "$") if parts else (message, "$")
     if "missing required field" in what or (path == "$.orderId" and "`null`" in what):
         return UndecodableOrder("no_order_id", "$.orderId")
     types = _WRONG_TYPE_ERROR.fullmatch(what)
@@ -279,5 +306,5 @@ def _explain_broken_json(body: bytes, error: Exception) -> UndecodableOrder:
         return UndecodableOrder("html")
     if any(lone for lone in _SURROGATES.findall(body)):
         return UndecodableOrder("lone_surrogate")
-    place = re.search(r"byte (\d+)", str(error))
-    return UndecodableOrder("broken_json", got=f"byte {place[1]}" if place else "the end")
+    position = re.search(r"byte (\d+)", str(error))
+    return UndecodableOrder("broken_json", got=f"byte {position[1]}" if position else "the end")

@@ -1,11 +1,11 @@
-"""Verb: what was sent and what was made of it -> the same number of values, or a Fault. Floor 4.
+"""Compares the number of values in the JSON of orders with that in their tables; a difference is a Fault.
 
-Of a sample of the orders, values are counted both ways: the non-null leaves of the JSON, read by a general decoder that
-shares nothing with `wire.py`, and the non-null cells of the tables. The two must agree for each order and column. It
-guards against faults of this package: what is wrong with an order itself is a failure or a note.
+A build does so for a sample of its orders. The values that are not null are counted twice, for each order and column:
+in the JSON, with a general decoder that shares nothing with `decode.py`, and in the cells of the tables. This guards
+against faults of this package; what is wrong with an order itself is a failure or a note.
 
-A free-form value is one leaf, whatever it holds. Unknown fields do not count, for they are noted, and neither does an
-empty text where a time or a day should be, for it is noted and read as no value.
+A free-form value counts once, whatever it holds. Not counted is what has a note instead of a cell: unknown fields, and
+an empty text where a time or a day should be.
 """
 
 from __future__ import annotations
@@ -25,37 +25,38 @@ from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import ORDER_ID, TABLES, fields_of
 
 SAMPLED_ONE_IN = 50
-"""Of so many orders one is counted: one costs about as much as flattening it."""
-_BYTES_HASHED = 100  # holds the order's id and its first times
+"""One of so many orders is counted: counting an order costs about as much as flattening it."""
+_BYTES_HASHED = 100  # they hold the id of the order and its first times
 _DIFFERENCES_SHOWN = 3
 
 
 class ValueCounts(NamedTuple):
-    """How many orders were counted, their values in the JSON, and their values in the tables."""
+    """How many orders were counted, and how many values they have in their JSON and in the tables."""
 
     orders: int
     values_in_json: int
     values_in_tables: int
 
 
-def sample_orders(orders: Sequence[RawOrder], *, first: bool = False) -> dict[int, bytes]:
-    """The orders to be counted, by id: one in ONE_IN by how it begins, so that it is the same ones each time.
+def sample_orders(orders: Sequence[RawOrder], *, first: bool = False, one_in: int = SAMPLED_ONE_IN) -> dict[int, bytes]:
+    """The bodies of the orders to be counted, by id.
 
-    `first` adds the first of them, so that few orders are not left without any check.
+    Orders are chosen by a hash of their first bytes, so that every build chooses the same ones. `first` adds the first
+    order, so that a build of few orders is checked as well.
     """
-    found = {}
-    for place, (body, order_id, *_) in enumerate(orders):
-        if zlib.crc32(body[:_BYTES_HASHED]) % SAMPLED_ONE_IN == 0 or (first and place == 0):
-            known = order_id if order_id is not None else scan_identity(body).order_id
-            if known is not None:
-                found[known] = body
-    return found
+    sample = {}
+    for position, (body, order_id, *_) in enumerate(orders):
+        if zlib.crc32(body[:_BYTES_HASHED]) % one_in == 0 or (first and position == 0):
+            known_id = order_id if order_id is not None else scan_identity(body).order_id
+            if known_id is not None:
+                sample[known_id] = body
+    return sample
 
 
 def compare_value_counts(bodies: Mapping[int, bytes], tables: Mapping[str, pl.DataFrame]) -> ValueCounts:
-    """What was counted of some orders, given as received, by id; `tables` may hold others beside them.
+    """The counts of some orders, given by id as received. The tables may have other orders as well.
 
-    Orders that are not in `tables` (they failed) are not counted, and neither are those that are nested too deep for a
+    Not counted are orders that are not in the tables, because they failed, and orders that are nested too deep for the
     general decoder.
 
     Raises:
@@ -76,44 +77,48 @@ def compare_value_counts(bodies: Mapping[int, bytes], tables: Mapping[str, pl.Da
 
 
 _VALUE_COLUMNS = [(table, column) for table in TABLES.values() for column in table.value_columns]
-"""What is counted; counts of an order stand in this order."""
-_COLUMN_POSITIONS = {(table.name, column.path): place for place, (table, column) in enumerate(_VALUE_COLUMNS)}
+"""What is counted: the counts of an order are a list with a number for each of these."""
+_COLUMN_POSITIONS = {(table.name, column.path): position for position, (table, column) in enumerate(_VALUE_COLUMNS)}
 
 
 class _NestedField(NamedTuple):
-    """A field that is no plain leaf: an object or a list of objects (`fields`), a list of leaves, or a time."""
+    """A field that is not one plain value: an object or a list of objects (`fields`), a list of values, or a time."""
 
     column: int
+    """Index in `_VALUE_COLUMNS`; -1 for objects."""
     fields: _FieldTree
 
 
 _FieldTree = dict[str, int | _NestedField]
-"""By JSON name: the place of a leaf in `_COLUMNS`, or what the field is instead."""
+"""By JSON name: the index of a plain value in `_VALUE_COLUMNS`, or a nested field."""
 
 
 def _build_field_tree() -> _FieldTree:
-    """The fields of an order, those of the objects inside them, and so on."""
-    made: dict[tuple[type[Record], str, tuple[str, ...]], _FieldTree] = {}
+    """The fields of an order, of the objects in it, and so on."""
+    trees: dict[tuple[type[Record], str, tuple[str, ...]], _FieldTree] = {}
 
-    def fields(record: type[Record], table: str, path: tuple[str, ...] = ()) -> _FieldTree:
-        if (record, table, path) in made:
-            return made[record, table, path]
-        found = made[record, table, path] = {}  # a place for recursion
+    def build_tree(record: type[Record], table: str, path: tuple[str, ...] = ()) -> _FieldTree:
+        if (record, table, path) in trees:
+            return trees[record, table, path]
+        tree = trees[record, table, path] = {}  # known before it is filled: handling units hold handling units
         for field in fields_of(record):
             here = (*path, field.name)
             if field.child_table is not None:
                 child = field.child_table.name
-                found[field.json_name] = (
-                    _NestedField(-1, fields(field.record, child)) if field.record else _NestedField(_COLUMN_POSITIONS[child, ()], {})
+                tree[field.json_name] = (
+                    _NestedField(-1, build_tree(field.record, child))
+                    if field.record
+                    else _NestedField(_COLUMN_POSITIONS[child, ()], {})
                 )
             elif field.record is not None:
-                found[field.json_name] = _NestedField(-1, fields(field.record, table, here))
+                tree[field.json_name] = _NestedField(-1, build_tree(field.record, table, here))
             else:
-                place = _COLUMN_POSITIONS[table, here]
-                found[field.json_name] = _NestedField(place, {}) if field.kind in (Kind.INSTANT, Kind.DAY) else place
-        return found
+                column = _COLUMN_POSITIONS[table, here]
+                is_time = field.kind in (Kind.INSTANT, Kind.DAY)  # an empty text is no value
+                tree[field.json_name] = _NestedField(column, {}) if is_time else column
+        return tree
 
-    return fields(Order, "orders")
+    return build_tree(Order, "orders")
 
 
 _ORDER_FIELDS = _build_field_tree()
@@ -122,12 +127,12 @@ _ORDER_FIELDS = _build_field_tree()
 def _decode_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError:  # a free-form value or an unknown field may hold a number that no float can
+    except msgspec.DecodeError:  # a free-form or unknown value may be a number that a float cannot hold
         return json.loads(body, parse_int=str, parse_float=str)
 
 
 def _count_json_values(order: dict[str, Any]) -> list[int]:
-    """How many values the JSON of an order has for each column."""
+    """How many values the JSON of an order has, for each of `_VALUE_COLUMNS`."""
     counts = [0] * len(_VALUE_COLUMNS)
     objects = [(_ORDER_FIELDS, order)]
     while objects:
@@ -139,23 +144,23 @@ def _count_json_values(order: dict[str, Any]) -> list[int]:
             if isinstance(field, int):
                 counts[field] += 1
                 continue
-            place, inner = field
+            column, inner_fields = field
             if type(value) is dict:
-                objects.append((inner, value))
+                objects.append((inner_fields, value))
             elif type(value) is not list:
-                counts[place] += value != ""
-            elif inner:
-                objects += [(inner, entry) for entry in value if entry is not None]
+                counts[column] += value != ""
+            elif inner_fields:
+                objects += [(inner_fields, entry) for entry in value if entry is not None]
             else:
-                counts[place] += len(value) - value.count(None)
+                counts[column] += len(value) - value.count(None)
     return counts
 
 
 def _count_cells(tables: Mapping[str, pl.DataFrame], order_ids: list[int]) -> dict[int, list[int]]:
-    """How many values each order has in each column, by order; nothing of orders that are in no table."""
-    among = pl.col(ORDER_ID.name).is_in(pl.Series(order_ids, dtype=pl.Int64).implode())
+    """How many values each order has in the tables, for each of `_VALUE_COLUMNS`; orders in no table are left out."""
+    is_asked_for = pl.col(ORDER_ID.name).is_in(pl.Series(order_ids, dtype=pl.Int64).implode())
     queries = [
-        tables[table.name].lazy().filter(among).group_by(pl.col(ORDER_ID.name).alias("of"))
+        tables[table.name].lazy().filter(is_asked_for).group_by(pl.col(ORDER_ID.name).alias("of"))
         .agg(pl.col(column.name).count() for column in table.value_columns)
         for table in TABLES.values() if table.value_columns
     ]  # fmt: skip
@@ -170,13 +175,14 @@ def _count_cells(tables: Mapping[str, pl.DataFrame], order_ids: list[int]) -> di
 
 
 def _describe_difference(order_id: int, of_json: list[int], of_tables: list[int]) -> str:
-    places = [
-        f"{leaves} at {table.json_path(column)} but {cells} in {column.name} of {table.name}"
-        for (table, column), leaves, cells in zip(_VALUE_COLUMNS, of_json, of_tables, strict=True)
-        if leaves != cells
+    differences = [
+        f"{in_json} at {table.json_path(column)} but {in_table} in {column.name} of {table.name}"
+        for (table, column), in_json, in_table in zip(_VALUE_COLUMNS, of_json, of_tables, strict=True)
+        if in_json != in_table
     ]
-    more = f", and {len(places) - _DIFFERENCES_SHOWN} more places" if len(places) > _DIFFERENCES_SHOWN else ""
+    hidden = len(differences) - _DIFFERENCES_SHOWN
+    more = f", and {hidden} more places" if hidden > 0 else ""
     return (
         f"Order {order_id} has {sum(of_json)} values in its JSON, but {sum(of_tables)} in the tables: "
-        f"{', '.join(places[:_DIFFERENCES_SHOWN])}{more}. {FAULT_CURE}"
+        f"{', '.join(differences[:_DIFFERENCES_SHOWN])}{more}. {FAULT_CURE}"
     )

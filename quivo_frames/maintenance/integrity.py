@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,11 +14,12 @@ import polars as pl
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.display.html import face
+from quivo_frames.display.html import html_table
 from quivo_frames.errors import ArchiveError, DatasetError
-from quivo_frames.flattening.decode import glance
-from quivo_frames.model.privacy import Concealer
-from quivo_frames.model.tables import ORDER_ID, REPORTS, TABLES, Table, described_rows
+from quivo_frames.flattening.decode import scan_identity
+from quivo_frames.flattening.rules import row_rules, rows_without_parent
+from quivo_frames.model.privacy import PrivacyFilter
+from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
 from quivo_frames.storage.urls import is_remote
 
 _REBUILD = "Build the tables again with --full."
@@ -33,7 +36,7 @@ class Flaw(NamedTuple):
     message: Annotated[str, "What happened and what to do, in plain words."]
 
 
-FLAWS: Table = described_rows("flaws", "thing that is not as it was written", Flaw)
+FLAWS: Table = table_of_named_tuple("flaws", "thing that is not as it was written", Flaw)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Checkup:
 
     def _repr_html_(self) -> str:
         rows = self.flaws.select("what", "place", "count", "message").iter_rows()
-        return face(str(self).partition("\n")[0], rows, ("what", "place", "count", "message"))
+        return html_table(str(self).partition("\n")[0], rows, ("what", "place", "count", "message"))
 
     def facts(self) -> dict[str, Any]:
         """For programs: what was looked at, and the flaws."""
@@ -71,93 +74,93 @@ def check(place: str | os.PathLike[str]) -> Checkup:
         ConfigError: there is neither.
     """
     where = os.fspath(place)
-    looked, found = _dataset(where) if is_remote(where) or Path(where).is_dir() else _archive(Path(where))
+    looked, found = _check_dataset(where) if is_remote(where) or Path(where).is_dir() else _check_archive(Path(where))
     return Checkup(where, looked, pl.DataFrame(found, schema=FLAWS.schema, orient="row"))
 
 
-def _archive(path: Path) -> tuple[dict[str, int], list[Flaw]]:
+def _check_archive(path: Path) -> tuple[dict[str, int], list[Flaw]]:
     found = []
     looked: dict[str, int] = {}
     try:
         archive = Archive(path)
-        archive.last()  # whether there is one
+        archive.last_response()  # whether there is one
         looked = archive.counts()
-        for what, order_id, told in archive.flaws():
+        for what, order_id, explanation in archive.find_flaws():
             who, cure = "", "Take the archive from a backup."
             if order_id is not None:
                 who, cure = f"Order {order_id}: ", _RESTORE.format(order_id)
-            found.append(Flaw(what, path.name, order_id, 1, f"{who}{told} {cure}"))
+            found.append(Flaw(what, path.name, order_id, 1, f"{who}{explanation} {cure}"))
         if all(flaw.what == "ledger" for flaw in found):  # else not all answers can be read
-            found += _astray(archive)
+            found += _misplaced_answers(archive)
     except ArchiveError as error:
         found.append(Flaw("file", path.name, None, 1, str(error)))
     return looked, found
 
 
-def _astray(archive: Archive) -> Iterator[Flaw]:
+def _misplaced_answers(archive: Archive) -> Iterator[Flaw]:
     for raw in archive.responses():
-        if glance(raw.body).order_id not in (raw.order_id, None):
+        if scan_identity(raw.body).order_id not in (raw.order_id, None):
             cure = _RESTORE.format(raw.order_id)
-            told = f"Order {raw.order_id}: {raw.place} is about another order. {cure}"
-            yield Flaw("response", archive.path.name, raw.order_id, 1, told)
+            message = f"Order {raw.order_id}: {raw.place} is about another order. {cure}"
+            yield Flaw("response", archive.path.name, raw.order_id, 1, message)
 
 
-def _dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
+def _check_dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
     try:
         dataset = Dataset.open(folder)
     except DatasetError as error:
         return {}, [Flaw("dataset", Path(folder).name, None, 1, str(error))]
     damaged = [
         Flaw("file", Path(file).name, None, 1, f"{file} is not any more what was written. {_REBUILD}")
-        for file in dataset.damaged()
+        for file in dataset.damaged_files()
     ]
     looked = {"tables": len(TABLES), "orders": dataset.counts()["orders"], "rows": sum(dataset.counts().values())}
-    return looked, damaged or list(_content(dataset))  # a damaged file may not even be readable
+    return looked, damaged or list(_check_rows(dataset))  # a damaged file may not even be readable
 
 
-def _content(dataset: Dataset) -> Iterator[Flaw]:
+def _check_rows(dataset: Dataset) -> Iterator[Flaw]:
     """What is wrong with the rows: of each table alone first, then between tables."""
-    conceals = Concealer(dataset.level)
+    privacy_filter = PrivacyFilter(dataset.level)
     whole = []
-    for name, table in {**TABLES, **REPORTS}.items():
+    for name, table in {**TABLES, **REPORT_TABLES}.items():
         rows = dataset.lazy(name)
         if list(rows.collect_schema().items()) != list(table.schema.items()):
             yield Flaw("columns", name, None, 1, f"{name} has other columns or types than it must have. {_REBUILD}")
             continue
         whole.append(name)
-        yield from _own(conceals.described(table), rows, dataset.counts()[name])
+        yield from _check_table(privacy_filter.filtered_table(table), rows, dataset.counts()[name])
     for table in (TABLES[name] for name in whole if name in TABLES):
-        for column, to, to_column in table.references:
-            if to in whole:
-                lost = dataset.lazy(table.name).filter(pl.col(column).is_not_null())
-                lost = lost.join(dataset.lazy(to), left_on=column, right_on=to_column, how="anti")
-                told = f"of {table.name} belong to no row of {to}, by their {column}"
-                yield from _counted("reference", table.name, lost, told)
-    yield from _balance(dataset)
+        for reference in table.references:
+            column, to_table, _ = reference
+            if to_table in whole:
+                orphans = rows_without_parent(dataset.lazy(table.name), reference, dataset.lazy(to_table))
+                told = f"of {table.name} belong to no row of {to_table}, by their {column}"
+                yield from _flaw_of_rows("reference", table.name, orphans, told)
+    yield from _check_balance(dataset)
 
 
-def _own(table: Table, rows: pl.LazyFrame, expected: int) -> Iterator[Flaw]:
+def _check_table(table: Table, rows: pl.LazyFrame, expected: int) -> Iterator[Flaw]:
     found = rows.select(pl.len()).collect().item()
     if found != expected:
         told = f"{table.name} has {found:,} rows, and {expected:,} were written. {_REBUILD}"
         yield Flaw("rows", table.name, None, abs(found - expected), told)
-    if empty := [pl.col(column.name).is_null() for column in table.columns if column.required]:
-        told = f"of {table.name} have no value where there must be one"
-        yield from _counted("required", table.name, rows.filter(pl.any_horizontal(empty)), told)
-    if table.key:
-        repeated = rows.group_by(table.key).agg(pl.len().alias("rows"), pl.col(ORDER_ID.name).first().alias("of"))
-        twice = repeated.filter(pl.col("rows") > 1).select(pl.col("of").alias(ORDER_ID.name))
-        yield from _counted("unique", table.name, twice, f"of {table.name} share their {table.key} with another")
+    explanations = {
+        "required": f"of {table.name} have no value where there must be one",
+        "unique": f"of {table.name} share their {table.key} with another",
+    }
+    for name, rules in groupby(row_rules(table), key=attrgetter("name")):
+        broken = rows.filter(~pl.all_horizontal(rule.holds for rule in rules))
+        yield from _flaw_of_rows(name, table.name, broken, explanations[name])
 
 
-def _counted(what: str, place: str, rows: pl.LazyFrame, told: str) -> Iterator[Flaw]:
+def _flaw_of_rows(what: str, place: str, rows: pl.LazyFrame, told: str) -> Iterator[Flaw]:
     count, order_id = rows.select(pl.len(), pl.col(ORDER_ID.name).first().alias("of")).collect().row(0)
     if count:
         message = f"{count:,} rows {told}; order {order_id} has one. {_REBUILD}"
         yield Flaw(what, place, order_id, count, message)
 
 
-def _balance(dataset: Dataset) -> Iterator[Flaw]:
+def _check_balance(dataset: Dataset) -> Iterator[Flaw]:
     orders, counts = dataset.manifest["orders"], dataset.counts()
     there = {"out": counts["orders"], "failed": counts["failures"]}
     if orders["in"] != sum(there.values()) or any(orders[name] != count for name, count in there.items()):
@@ -167,4 +170,4 @@ def _balance(dataset: Dataset) -> Iterator[Flaw]:
         )
         yield Flaw("balance", "manifest.json", None, abs(orders["in"] - sum(there.values())), told)
     both = dataset.lazy("failures").join(dataset.lazy("orders"), on=ORDER_ID.name, how="semi")
-    yield from _counted("balance", "failures", both, "of failures are about orders that are in the tables all the same")
+    yield from _flaw_of_rows("balance", "failures", both, "of failures are about orders that are in the tables all the same")

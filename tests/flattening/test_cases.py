@@ -41,7 +41,9 @@ def good_orders() -> tuple[list[bytes], Mapping[str, pl.DataFrame]]:
     return orders, dict(frames)
 
 
-def draw_all_tables(frames: Any, expected: Mapping[str, DrawnTable], without: range = range(0)) -> dict[str, DrawnTable]:
+def draw_all_tables(
+    frames: Any, expected: Mapping[str, DrawnTable], without: range = range(0)
+) -> dict[str, DrawnTable]:
     """All that is in some tables, drawn with the columns of the expectation; keys and places only where it has them."""
     found = {}
     for name in (*TABLES, *REPORTS):
@@ -67,7 +69,11 @@ def list_differences(way: str, found: Mapping[str, DrawnTable], expected: Mappin
     one, other = make_comparable(found), make_comparable(expected)
     names = [name for name in (*TABLES, *REPORTS) if one.get(name) != other.get(name)]
     shown = {name: found[name] for name in names if name in found}
-    return [f"{way}, otherwise in {', '.join(names)}. This came:\n\n{write_drawn_tables(shown) or 'nothing'}"] if names else []
+    return (
+        [f"{way}, otherwise in {', '.join(names)}. This came:\n\n{write_drawn_tables(shown) or 'nothing'}"]
+        if names
+        else []
+    )
 
 
 def run_case(case: Any, folder: Path) -> list[str]:
@@ -84,8 +90,12 @@ def run_case(case: Any, folder: Path) -> list[str]:
     if len(case.content) < LARGE_ORDER_BYTES:
         others, tables = good_orders()
         mixed = flatten([*others[:15], *orders, *others[15:]])
-        found += list_differences("among good orders", draw_all_tables(mixed, case.expected, GOOD_ORDERS), case.expected)
-        theirs = {name: mixed[name].filter(pl.col("order_id").is_between(GOOD_ORDERS[0], GOOD_ORDERS[-1])) for name in TABLES}
+        found += list_differences(
+            "among good orders", draw_all_tables(mixed, case.expected, GOOD_ORDERS), case.expected
+        )
+        theirs = {
+            name: mixed[name].filter(pl.col("order_id").is_between(GOOD_ORDERS[0], GOOD_ORDERS[-1])) for name in TABLES
+        }
         found += [f"it changed {name} of other orders" for name in TABLES if not theirs[name].equals(tables[name])]
 
     built = build(file, folder / "tables", progress=False)
@@ -97,7 +107,9 @@ def run_case(case: Any, folder: Path) -> list[str]:
 
 def case_parameters() -> list[Any]:
     cases = [read_case(folder) for folder in find_cases()]
-    bug = {case.name: [pytest.mark.xfail(strict=True, reason=case.known_bug)] if case.known_bug else [] for case in cases}
+    bug = {
+        case.name: [pytest.mark.xfail(strict=True, reason=case.known_bug)] if case.known_bug else [] for case in cases
+    }
     return [pytest.param(case, id=case.name, marks=bug[case.name]) for case in cases]
 
 

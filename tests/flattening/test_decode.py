@@ -61,7 +61,9 @@ def test_no_more_names_are_learned_than_an_api_can_grow() -> None:
     decoder = OrderDecoder()
     decoder.decode(json.dumps({"orderId": 1, **{f"n{n}": n for n in range(MOST_LEARNED_FIELDS + 20)}}).encode())
     assert sum(map(len, decoder.learned_fields.values())) == MOST_LEARNED_FIELDS
-    assert len(decoder.unlearned_paths) == MOST_LEARNED_FIELDS + 20  # the walk finds those that were learned as well: no decoder knew all
+    assert (
+        len(decoder.unlearned_paths) == MOST_LEARNED_FIELDS + 20
+    )  # the walk finds those that were learned as well: no decoder knew all
 
 
 @pytest.mark.parametrize(

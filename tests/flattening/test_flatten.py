@@ -270,7 +270,12 @@ def nested_units(*shape: Any) -> list[Any]:
 def test_handling_units_stand_in_the_order_of_the_document_with_their_parents() -> None:
     five_deep = ("a", ("b", None, ("c", ("d", ("e",)))), ("f",))
     many = ("g", *[(f"g{n}",) for n in range(11)])
-    frame = flatten([make_order(handlingUnits=nested_units(None, five_deep, many)), make_order(orderId=2, handlingUnits=nested_units(("z",)))])
+    frame = flatten(
+        [
+            make_order(handlingUnits=nested_units(None, five_deep, many)),
+            make_order(orderId=2, handlingUnits=nested_units(("z",))),
+        ]
+    )
     rows = frame.handling_units.select(
         "sscc", "handling_unit_key", "parent_handling_unit_key", "root_handling_unit_key", "depth", "ordinal"
     ).rows()
@@ -482,7 +487,9 @@ def test_a_failure_deep_in_an_order_tells_the_path_in_the_raw_json() -> None:
     shipped = {"fulfillmentOrders": [{}, {"shipments": [None, {"positions": [{}, {"quantity": 1.5}]}]}]}
     packed = {"handlingUnits": [{}, {"childHandlingUnits": [{"handlingPositions": [{"quantity": 0.5}]}]}]}
     measured = {"fulfillmentOrders": [{"shipments": [{"width": {"value": "1"}}]}]}
-    failures = flatten([make_order(**shipped), make_order(**packed | {"orderId": 2}), make_order(**measured | {"orderId": 3})]).failures
+    failures = flatten(
+        [make_order(**shipped), make_order(**packed | {"orderId": 2}), make_order(**measured | {"orderId": 3})]
+    ).failures
     assert sorted(failures.select("order_id", "table", "column", "path").rows()) == [
         (1, "shipment_positions", "quantity", "$.fulfillmentOrders[1].shipments[1].positions[1].quantity"),
         (
@@ -621,7 +628,9 @@ def test_attributes_of_an_order_stand_before_those_of_its_lines() -> None:
 
 def test_of_an_order_that_comes_twice_the_newest_is_taken_and_noted() -> None:
     newer = make_order(comment="newer", lastModified="2026-03-05T12:00:00Z")
-    older = make_order(comment="older", lastModified="2026-03-05T13:30:00+02:00")  # later as a text, earlier as an instant
+    older = make_order(
+        comment="older", lastModified="2026-03-05T13:30:00+02:00"
+    )  # later as a text, earlier as an instant
     for orders in ([newer, older], [older, newer]):
         frames = flatten(orders)
         assert frames.orders["comment"].to_list() == ["newer"]
@@ -636,7 +645,9 @@ def test_the_time_of_the_answer_counts_more_than_last_modified_and_the_later_pla
     late, early = raw("late", 9, "2026-01-01T00:00:00Z"), raw("early", 8, "2026-02-01T00:00:00Z")
     assert flatten([late, early]).orders["comment"].to_list() == ["late"]
     assert flatten([late, early]).orders["fetched_at"].to_list() == [datetime(2026, 3, 5, 9, tzinfo=UTC)]
-    assert flatten([make_order(comment="first"), make_order(comment="second")]).orders["comment"].to_list() == ["second"]
+    assert flatten([make_order(comment="first"), make_order(comment="second")]).orders["comment"].to_list() == [
+        "second"
+    ]
     assert flatten([late, make_order(comment="of a file")]).orders["comment"].to_list() == ["late"]
 
 

@@ -104,7 +104,9 @@ def test_an_exception_a_lost_order_and_a_name_in_a_message_are_found(monkeypatch
     found = []
     for broken in (raises, loses, tells):
         monkeypatch.setattr(fuzz, "flatten", broken)
-        found.append({find.promise for find in find_broken_promises([b'{"orderId":1,"shopId":"x"}'], private=[{"Ida Lund"}])})
+        found.append(
+            {find.promise for find in find_broken_promises([b'{"orderId":1,"shopId":"x"}'], private=[{"Ida Lund"}])}
+        )
     assert found == [{"raises"}, {"orders in = orders out + failures"}, {"no message tells a name or an address"}]
 
 

@@ -33,7 +33,11 @@ def count_leaves(value: Any, name: str = "") -> int:
 def test_values_of_the_json_are_those_of_the_tables() -> None:
     tally = compare_value_counts(BODIES, FRAMES)
     assert tally.orders == len(BODIES)
-    assert tally.values_in_json == tally.values_in_tables == sum(count_leaves(json.loads(body)) for body in BODIES.values())
+    assert (
+        tally.values_in_json
+        == tally.values_in_tables
+        == sum(count_leaves(json.loads(body)) for body in BODIES.values())
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.value_columns])

@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 
 import quivo_frames as qf
 from quivo_frames.errors import ConfigError
-from quivo_frames.flattening import unflatten as unflattening
 from quivo_frames.flattening.flatten import flatten
-from quivo_frames.flattening.unflatten import unflatten
+from quivo_frames.flattening.unflatten import unflatten, unflatten_in_batches
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
@@ -42,7 +41,9 @@ def parse_order(text: str) -> Any:
         value, end = _json_decoder.raw_decode(text, found.end())
         own = None if value is None or value == {} else text[found.end() : end]
         told, at = told + text[at : found.end()] + json.dumps(own), end
-    return json.loads(told + text[at:], parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_refuse_repeated_fields)
+    return json.loads(
+        told + text[at:], parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_refuse_repeated_fields
+    )
 
 
 def _refuse_repeated_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,11 +172,9 @@ def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 300])
-def test_the_size_of_a_batch_changes_no_text(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_batch_changes_no_text(size: int) -> None:
     frames = flatten([order_json(number, 4) for number in range(1, 41)])
-    whole = list(unflatten(frames))
-    monkeypatch.setattr(unflattening, "ORDERS_PER_BATCH", size)
-    assert list(unflatten(frames)) == whole
+    assert list(unflatten_in_batches(frames, orders_per_batch=size)) == list(unflatten(frames))
 
 
 def test_tables_whose_rows_were_sorted_otherwise_give_the_same_orders() -> None:

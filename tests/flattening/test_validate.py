@@ -157,5 +157,7 @@ def test_no_rule_of_a_schema_is_left_out_by_the_quick_look(name: str) -> None:
     if name == "custom_attributes":
         broken["value_type", "allowed"] = "date"
     for (column, rule), value in broken.items():
-        found = {(v.column.name, v.rule) for v in find_violations({**GOOD, name: change_second_row(good, column, value)})}
+        found = {
+            (v.column.name, v.rule) for v in find_violations({**GOOD, name: change_second_row(good, column, value)})
+        }
         assert (column, rule) in found, (column, rule)

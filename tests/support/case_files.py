@@ -96,7 +96,9 @@ def read_case(folder: Path) -> Case:
     if EXPECTED_FILE not in names or len(inputs) != 1:
         raise MalformedCase(f"{name} is half a case: it needs {EXPECTED_FILE} and one of {', '.join(INPUT_FILES)}")
     if len(names) > 2:
-        raise MalformedCase(f"{name} has files that nobody reads: {', '.join(sorted(names - {EXPECTED_FILE, *inputs}))}")
+        raise MalformedCase(
+            f"{name} has files that nobody reads: {', '.join(sorted(names - {EXPECTED_FILE, *inputs}))}"
+        )
     content = (folder / inputs[0]).read_bytes()
     content = expand_recipe(content) if inputs[0].endswith(RECIPE_SUFFIX) else content
     says, bug, expected = parse_expected((folder / EXPECTED_FILE).read_text(encoding="utf-8"), name)

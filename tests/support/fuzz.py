@@ -33,7 +33,9 @@ MUTANTS_PER_PROGRESS_LINE = 5_000
 FINDS_SHRUNK = 5
 """So many finds of a kind are made small; it takes some seconds each."""
 _RULES_OF_VALUES = {"wrong_type", "not_whole", "out_of_range", "not_an_instant", "not_a_day"}
-_DERIVED_COLUMN = re.compile(r"order_id|ordinal|depth|fetched_at|\w+_key|(fulfillment_order|shipment|shipment_position)_id")
+_DERIVED_COLUMN = re.compile(
+    r"order_id|ordinal|depth|fetched_at|\w+_key|(fulfillment_order|shipment|shipment_position)_id"
+)
 _CHECK_ALONE = "to be looked at alone"
 _MUST_FAIL, _MUST_NOT_FAIL = "what the tables cannot hold is a failure", "what the tables can hold is no failure"
 _NOTHING_PRIVATE = "no message tells a name or an address"
@@ -287,7 +289,10 @@ def describe_find(find: Find, seed: int, start: int, *, shrink: bool = True) -> 
         return any(other.promise == find.promise for other in find_broken_promises([body], private=private))
 
     body = shrink_order(mutated_order(find.number, seed), broken)
-    seen = next((other.seen for other in find_broken_promises([body], private=private) if other.promise == find.promise), find.seen)
+    seen = next(
+        (other.seen for other in find_broken_promises([body], private=private) if other.promise == find.promise),
+        find.seen,
+    )
     return f"{find.promise}\n  {seen}\n  smallest: {body[:600]!r}\n  again: {again}"
 
 

@@ -170,7 +170,9 @@ def _put_hostile_value(dice: Random, place: tuple[Any, int]) -> None:
 
 def _put_hostile_value_of_type(dice: Random, place: tuple[Any, int]) -> None:
     holder, at = place
-    _set_value(place, _hostile_value_of_type(dice, _get_value(place), holder[at][0] if isinstance(holder, Pairs) else None))
+    _set_value(
+        place, _hostile_value_of_type(dice, _get_value(place), holder[at][0] if isinstance(holder, Pairs) else None)
+    )
 
 
 def _put_odd_but_valid_values(dice: Random, root: Any) -> Any:
@@ -201,7 +203,11 @@ def _put_odd_but_valid_values(dice: Random, root: Any) -> Any:
 
 def _hostile_but_valid_json(dice: Random) -> Any:
     return dice.choice(
-        (JsonText(dice.choice(INTEGERS + DECIMALS)), dice.choice(TEXTS + TIMES), JsonText(dice.choice(ODD_BUT_VALID["free"])))
+        (
+            JsonText(dice.choice(INTEGERS + DECIMALS)),
+            dice.choice(TEXTS + TIMES),
+            JsonText(dice.choice(ODD_BUT_VALID["free"])),
+        )
     )
 
 
@@ -240,7 +246,12 @@ def _change_type(dice: Random, place: tuple[Any, int]) -> None:
     elif isinstance(value, Number):
         forms += (str(value), JsonText(f"{value}e0"), JsonText(f"{value}.0") if value.isdigit() else "x")
     elif isinstance(value, list):
-        forms += (write_json(value), write_json(value), "<array>", Pairs(value[:1]) if isinstance(value, Pairs) else Pairs())
+        forms += (
+            write_json(value),
+            write_json(value),
+            "<array>",
+            Pairs(value[:1]) if isinstance(value, Pairs) else Pairs(),
+        )
     _set_value(place, dice.choice(forms))
 
 
@@ -270,7 +281,10 @@ def _add_entry(dice: Random, place: tuple[Any, int]) -> None:
     value = _get_value(place)
     if isinstance(value, Pairs):
         name = dice.choice((*NAMES, "customAttributes", "tags", "sku"))
-        value.insert(dice.randint(0, len(value)), (name, dice.choice((_hostile_value(dice), None, JsonText(dice.choice(FREE_FORM))))))
+        value.insert(
+            dice.randint(0, len(value)),
+            (name, dice.choice((_hostile_value(dice), None, JsonText(dice.choice(FREE_FORM))))),
+        )
     elif isinstance(value, list):
         value.insert(dice.randint(0, len(value)), dice.choice((None, Pairs(), _hostile_value(dice))))
 
