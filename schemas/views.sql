@@ -23,33 +23,70 @@
 -- One row per pair of a planned, shipped or packed line and the line of the order that it belongs to.
 -- It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line.
 -- A substitute, a bundle's part or the warehouse's own SKU goes by the SKU of the order's line that it is planned for.
--- Where that leaves a choice, the lines of an SKU are taken together: all their rows belong to each of them, and
--- line_count tells how many they are. What leads to no line of the order is not here, nor is what cancelled fulfillment
--- orders plan and reversed shipments ship.
--- An audit goes by the same rule, but weighs what may be a bundle as a whole order; here a bundle keeps its line
--- beside those of its parts, and an SKU that is ordered itself goes by itself, even if planned in place of another.
+-- Of a bundle, the lines of its parts have matches; its own line has them instead if it is planned or shipped itself.
+-- If several lines of an SKU remain, they are taken together: all their rows belong to each of them, and line_count is
+-- the number of these lines. Lines that match no line of the order are not here, nor is what cancelled fulfillment orders
+-- plan and reversed shipments ship. An audit matches lines in the same steps.
 CREATE OR REPLACE VIEW "line_matches" AS
-WITH ordered AS (
+WITH positions AS (
     SELECT order_id, order_position_key, nullif(position_identifier, '') AS position_identifier,
-           nullif(sku, '') AS sku, nullif(lot, '') AS lot
+           nullif(sku, '') AS sku, nullif(lot, '') AS lot, nullif(bundled_by, '') AS bundled_by
     FROM order_positions
 ),
-skus AS (SELECT DISTINCT order_id, sku FROM ordered WHERE sku IS NOT NULL),
 plan AS (
     SELECT p.order_id, fulfillment_position_key, nullif(ordered_sku, '') AS ordered_sku, nullif(sku, '') AS sku,
            nullif(warehouse_sku, '') AS warehouse_sku, nullif(bundle_sku, '') AS bundle_sku, nullif(lot, '') AS lot
     FROM fulfillment_positions p JOIN fulfillment_orders f USING (fulfillment_order_key)
     WHERE f.cancelled IS DISTINCT FROM true
 ),
-planned AS (
-    SELECT p.order_id, fulfillment_position_key, p.sku AS goods, warehouse_sku, lot,
-           coalesce(CASE WHEN ordered_sku <> bundle_sku THEN asked.sku END, goods.sku, asked.sku, bundle.sku,
-                    ordered_sku, p.sku) AS sku
-    FROM plan p
-    LEFT JOIN skus asked ON asked.order_id = p.order_id AND asked.sku = p.ordered_sku
-    LEFT JOIN skus goods ON goods.order_id = p.order_id AND goods.sku = p.sku
-    LEFT JOIN skus bundle ON bundle.order_id = p.order_id AND bundle.sku = p.bundle_sku
+replaced AS (SELECT order_id, ordered_sku, sku FROM plan WHERE ordered_sku <> sku AND bundle_sku IS NULL),
+perhaps_bundles AS (
+    SELECT order_id, ordered_sku FROM replaced GROUP BY ALL HAVING count(DISTINCT sku) > 1
+    UNION SELECT order_id, ordered_sku FROM replaced SEMI JOIN positions USING (order_id, sku)
 ),
+parts AS (
+    SELECT plan.*, nullif(coalesce(bundle_sku, CASE WHEN ordered_sku <> sku THEN b.ordered_sku END), sku) AS bundle
+    FROM plan LEFT JOIN perhaps_bundles b USING (order_id, ordered_sku)
+),
+planned AS (
+    SELECT order_id, fulfillment_position_key, sku AS goods, warehouse_sku, bundle_sku, bundle, lot,
+           CASE WHEN bundle = ordered_sku OR ordered_sku IS NULL THEN sku ELSE ordered_sku END AS sku
+    FROM parts
+),
+shipped AS (
+    SELECT p.order_id, shipment_position_key, nullif(position_identifier, '') AS position_identifier,
+           coalesce(nullif(sku, ''), nullif(seller_sku, '')) AS sku, nullif(warehouse_sku, '') AS warehouse_sku,
+           nullif(lot, '') AS lot
+    FROM shipment_positions p JOIN shipments s USING (shipment_key)
+    WHERE s.reversed IS DISTINCT FROM true
+),
+heads AS (
+    SELECT p.order_id, p.order_position_key AS part, h.sku, h.order_position_key AS head
+    FROM positions p JOIN positions h ON h.order_id = p.order_id AND h.sku = p.bundled_by
+    UNION ALL
+    SELECT p.order_id, p.order_position_key, h.sku, h.order_position_key
+    FROM positions p JOIN positions h ON h.order_id = p.order_id AND h.position_identifier = p.bundled_by
+),
+bundles AS (
+    SELECT order_id, sku FROM heads WHERE part <> head
+    UNION SELECT order_id, bundle FROM planned WHERE bundle IS NOT NULL AND bundle_sku IS NOT NULL
+),
+whole_bundles AS (
+    FROM bundles SEMI JOIN (SELECT order_id, goods AS sku FROM planned UNION SELECT order_id, sku FROM shipped) goods
+    USING (order_id, sku)
+),
+split_bundles AS (
+    FROM (FROM bundles UNION SELECT order_id, bundle FROM planned WHERE bundle IS NOT NULL)
+    ANTI JOIN whole_bundles USING (order_id, sku)
+),
+ordered AS (
+    SELECT order_id, order_position_key, position_identifier, sku, lot
+    FROM positions
+    ANTI JOIN (FROM heads SEMI JOIN whole_bundles USING (order_id, sku) WHERE part <> head) h
+        ON h.part = order_position_key
+    ANTI JOIN split_bundles USING (order_id, sku)
+),
+skus AS (SELECT DISTINCT order_id, sku FROM ordered WHERE sku IS NOT NULL),
 names AS (
     SELECT order_id, name, min(sku) AS sku
     FROM (SELECT order_id, goods AS name, sku FROM planned
@@ -63,10 +100,8 @@ found AS (
            NULL AS position_identifier, sku, warehouse_sku, lot
     FROM planned
     UNION ALL
-    SELECT p.order_id, 'shipment_positions', shipment_position_key, nullif(position_identifier, ''),
-           coalesce(nullif(sku, ''), nullif(seller_sku, '')), nullif(warehouse_sku, ''), nullif(lot, '')
-    FROM shipment_positions p JOIN shipments s USING (shipment_key)
-    WHERE s.reversed IS DISTINCT FROM true
+    SELECT order_id, 'shipment_positions', shipment_position_key, position_identifier, sku, warehouse_sku, lot
+    FROM shipped
     UNION ALL
     SELECT order_id, 'handling_positions', handling_position_key, nullif(position_identifier, ''),
            nullif(sku, ''), nullif(warehouse_sku, ''), NULL
@@ -89,7 +124,7 @@ by_lot AS (
     SELECT order_id, sku, lot, min(order_position_key) AS line FROM ordered
     GROUP BY order_id, sku, lot HAVING count(*) = 1
 ),
-led AS (
+matched AS (
     SELECT n.order_id, found_in, found_key, n.sku, coalesce(i.line, s.line, l.line) AS line
     FROM named n
     LEFT JOIN by_identifier i ON i.order_id = n.order_id AND i.position_identifier = n.position_identifier
@@ -98,22 +133,22 @@ led AS (
 ),
 pools AS (
     SELECT order_id, sku, min(order_position_key) AS pool FROM ordered
-    SEMI JOIN (FROM led WHERE line IS NULL) lost USING (order_id, sku)
+    SEMI JOIN (FROM matched WHERE line IS NULL) lost USING (order_id, sku)
     GROUP BY order_id, sku
 ),
-homes AS (
-    SELECT order_id, order_position_key, coalesce(pool, order_position_key) AS home,
-           count(*) OVER (PARTITION BY home) AS line_count
+line_groups AS (
+    SELECT order_id, order_position_key, coalesce(pool, order_position_key) AS first_line,
+           count(*) OVER (PARTITION BY first_line) AS line_count
     FROM ordered LEFT JOIN pools USING (order_id, sku)
 ),
-placed AS (
-    SELECT found_in, found_key, coalesce(h.home, p.pool) AS home
-    FROM led LEFT JOIN homes h ON h.order_position_key = led.line
-    LEFT JOIN pools p ON p.order_id = led.order_id AND p.sku = led.sku
+assigned AS (
+    SELECT found_in, found_key, coalesce(g.first_line, p.pool) AS first_line
+    FROM matched LEFT JOIN line_groups g ON g.order_position_key = matched.line
+    LEFT JOIN pools p ON p.order_id = matched.order_id AND p.sku = matched.sku
 )
 SELECT order_id, order_position_key, found_in, found_key, line_count
-FROM homes JOIN placed USING (home);
-COMMENT ON VIEW "line_matches" IS 'One row per pair of a planned, shipped or packed line and the line of the order that it belongs to. It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line. A substitute, a bundle''s part or the warehouse''s own SKU goes by the SKU of the order''s line that it is planned for. Where that leaves a choice, the lines of an SKU are taken together: all their rows belong to each of them, and line_count tells how many they are. What leads to no line of the order is not here, nor is what cancelled fulfillment orders plan and reversed shipments ship. An audit goes by the same rule, but weighs what may be a bundle as a whole order; here a bundle keeps its line beside those of its parts, and an SKU that is ordered itself goes by itself, even if planned in place of another.';
+FROM line_groups JOIN assigned USING (first_line);
+COMMENT ON VIEW "line_matches" IS 'One row per pair of a planned, shipped or packed line and the line of the order that it belongs to. It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line. A substitute, a bundle''s part or the warehouse''s own SKU goes by the SKU of the order''s line that it is planned for. Of a bundle, the lines of its parts have matches; its own line has them instead if it is planned or shipped itself. If several lines of an SKU remain, they are taken together: all their rows belong to each of them, and line_count is the number of these lines. Lines that match no line of the order are not here, nor is what cancelled fulfillment orders plan and reversed shipments ship. An audit matches lines in the same steps.';
 COMMENT ON COLUMN "line_matches"."found_in" IS 'Table of the planned, shipped or packed line.';
 COMMENT ON COLUMN "line_matches"."found_key" IS 'Its primary key there.';
 COMMENT ON COLUMN "line_matches"."line_count" IS 'How many lines of the order it may belong to; 1 where it is certain.';
@@ -143,9 +178,9 @@ COMMENT ON COLUMN "shipped_lines"."ordered_quantity" IS 'Ordered quantity of the
 
 -- One row per ordered line: when it came how far (an accumulating snapshot), and the time between.
 -- Rows find their line as in line_matches; lines of an SKU that cannot be told apart have the same milestones. A bundle
--- whose parts are lines of their own has no milestones but those of its order. Cancelled fulfillment orders plan nothing,
--- reversed shipments and lines of 0 pieces ship nothing. Lags are null where one end is missing, and negative where the
--- later thing happened first.
+-- that is planned in parts has no milestones but those of its order, nor have the parts of one that is planned as such.
+-- Cancelled fulfillment orders plan nothing, reversed shipments and lines of 0 pieces ship nothing. Lags are null where
+-- one end is missing, and negative where the later thing happened first.
 CREATE OR REPLACE VIEW "order_line_milestones" AS
 WITH planned AS (
     SELECT order_position_key, min(fulfillment_order_created) AS first_fulfillment_order_created
@@ -183,7 +218,7 @@ FROM order_positions l
 JOIN orders o USING (order_id)
 LEFT JOIN planned USING (order_position_key)
 LEFT JOIN shipped USING (order_position_key);
-COMMENT ON VIEW "order_line_milestones" IS 'One row per ordered line: when it came how far (an accumulating snapshot), and the time between. Rows find their line as in line_matches; lines of an SKU that cannot be told apart have the same milestones. A bundle whose parts are lines of their own has no milestones but those of its order. Cancelled fulfillment orders plan nothing, reversed shipments and lines of 0 pieces ship nothing. Lags are null where one end is missing, and negative where the later thing happened first.';
+COMMENT ON VIEW "order_line_milestones" IS 'One row per ordered line: when it came how far (an accumulating snapshot), and the time between. Rows find their line as in line_matches; lines of an SKU that cannot be told apart have the same milestones. A bundle that is planned in parts has no milestones but those of its order, nor have the parts of one that is planned as such. Cancelled fulfillment orders plan nothing, reversed shipments and lines of 0 pieces ship nothing. Lags are null where one end is missing, and negative where the later thing happened first.';
 COMMENT ON COLUMN "order_line_milestones"."first_fulfillment_order_created" IS 'When the first fulfillment order that plans it was created. Unit: UTC.';
 COMMENT ON COLUMN "order_line_milestones"."first_ship_date" IS 'When the first of it was shipped. Unit: UTC.';
 COMMENT ON COLUMN "order_line_milestones"."last_ship_date" IS 'When the last of it that was shipped was shipped. Unit: UTC.';

@@ -56,7 +56,7 @@ class LineMatches(NamedTuple):
     unknown: Mapping[str, pl.DataFrame]
     """Orders (order_id) whose ordered, planned, shipped or packed quantities are not known."""
     left_out: pl.DataFrame
-    """Ordered rows that are not compared: bundles that count by their parts, or the parts of other bundles."""
+    """Ordered rows that are not compared: key, and is_part, false for bundles that are compared by their parts."""
 
 
 def match_lines(read: ReadTable) -> LineMatches:
@@ -65,7 +65,7 @@ def match_lines(read: ReadTable) -> LineMatches:
         planned_rows(read), _shipped_rows(read), _packed_rows(read), _ordered_rows(read),
         *_orders_with_unlisted_rows(read),
     ])  # fmt: skip
-    ordered = _lines_to_compare(every, planned, shipped)
+    ordered, left_out = _lines_to_compare(every, planned, shipped)
     columns: tuple[tuple[str, ...], ...] = (("position_identifier",), ("sku",), ("sku", "lot"))
     indexes = {by: _index_unique_lines(ordered, by) for by in columns}
     first = [match_lines_in_steps(rows, indexes, *columns[:2]) for rows in (planned, shipped, packed)]
@@ -91,7 +91,7 @@ def match_lines(read: ReadTable) -> LineMatches:
         pl.concat([ordered, strangers], how="diagonal"),
         dict(zip(_KEY_COLUMNS, rows, strict=True)),
         dict(zip(_KEY_COLUMNS, (without_lines, *unknown), strict=True)),
-        every.join(ordered, on="key", how="anti", maintain_order="left"),
+        left_out,
     )
 
 
@@ -190,8 +190,10 @@ def _orders_with_unlisted_rows(read: ReadTable) -> list[pl.LazyFrame]:
     ]
 
 
-def _lines_to_compare(every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.DataFrame) -> pl.DataFrame:
-    """The ordered lines to compare with, numbered: of a bundle either its own line, or those of its parts."""
+def _lines_to_compare(
+    every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The ordered rows to compare with, numbered: of a bundle its own row, or those of its parts; and the others."""
     parts = every.filter(pl.col("bundled_by").is_not_null()).select("order_id", "key", name="bundled_by")
     heads = pl.concat(
         parts.join(every.select("order_id", name=name, head="key", head_sku="sku"), on=["order_id", "name"])
@@ -207,7 +209,9 @@ def _lines_to_compare(every: pl.DataFrame, planned: pl.DataFrame, shipped: pl.Da
     parts_of_one = heads.join(as_one, left_on=["order_id", "head_sku"], right_on=_ORDER_AND_SKU, how="semi")
     in_parts = pl.concat([stated, hidden.select("order_id", sku="bundle")]).join(as_one, on=_ORDER_AND_SKU, how="anti")
     kept = every.join(parts_of_one.select("key"), on="key", how="anti", maintain_order="left")
-    return kept.join(in_parts, on=_ORDER_AND_SKU, how="anti", maintain_order="left").with_row_index("line")
+    kept = kept.join(in_parts, on=_ORDER_AND_SKU, how="anti", maintain_order="left").with_row_index("line")
+    left_out = every.join(kept, on="key", how="anti")
+    return kept, left_out.select("key", is_part=pl.col("key").is_in(parts_of_one["key"].implode()))
 
 
 def _index_unique_lines(ordered: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:

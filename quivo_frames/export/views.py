@@ -239,9 +239,9 @@ WHERE s.reversed IS DISTINCT FROM true""",
     "order_line_milestones": SqlView(
         """One row per ordered line: when it came how far (an accumulating snapshot), and the time between.
 Rows find their line as in line_matches; lines of an SKU that cannot be told apart have the same milestones. A bundle
-whose parts are lines of their own has no milestones but those of its order. Cancelled fulfillment orders plan nothing,
-reversed shipments and lines of 0 pieces ship nothing. Lags are null where one end is missing, and negative where the
-later thing happened first.""",
+that is planned in parts has no milestones but those of its order, nor have the parts of one that is planned as such.
+Cancelled fulfillment orders plan nothing, reversed shipments and lines of 0 pieces ship nothing. Lags are null where
+one end is missing, and negative where the later thing happened first.""",
         f"""WITH planned AS (
     SELECT order_position_key, min(fulfillment_order_created) AS first_fulfillment_order_created
     FROM line_matches m

@@ -13,17 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import quivo_frames as qf
+from quivo_frames.analysis.line_matching import match_lines
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.export.sql import Dialect, column_comment, tables_sql
 from quivo_frames.export.views import VIEWS, views_sql
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES, Column
 from quivo_frames.standin.orders import order_json, write_ndjson
-from tests.analysis.test_line_matching import DRAWN, PICTURES, damage_order
 from tests.support.drawn_orders import several_orders
+from tests.support.sketched_orders import SKETCHED_ORDERS, SKETCHES, damage_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -216,21 +217,6 @@ def test_no_view_multiplies_loses_or_breaks_whatever_the_orders_hold(orders: lis
         connection.sql(f"FROM {view}").pl()
 
 
-def orders_with_bundles(connection: duckdb.DuckDBPyConnection) -> set[int]:
-    """Orders with a bundle, or with what matching takes for one: an SKU in place of another that is ordered as well."""
-    rows = connection.sql(
-        """WITH replaced AS (
-            SELECT p.order_id, ordered_sku, p.sku
-            FROM fulfillment_positions p JOIN fulfillment_orders USING (fulfillment_order_key)
-            WHERE cancelled IS DISTINCT FROM true AND nullif(ordered_sku, '') <> nullif(p.sku, ''))
-        SELECT order_id FROM order_positions WHERE bundled_by <> ''
-        UNION SELECT order_id FROM fulfillment_positions WHERE bundle_sku <> ''
-        UNION SELECT order_id FROM replaced SEMI JOIN order_positions USING (order_id, sku)
-        UNION SELECT order_id FROM replaced GROUP BY order_id, ordered_sku HAVING count(DISTINCT sku) > 1"""
-    ).fetchall()
-    return {order_id for (order_id,) in rows}
-
-
 def compare_with_audit(connection: duckdb.DuckDBPyConnection, lines: pl.DataFrame, what: str) -> pl.DataFrame:
     """The lines of matching that know how many pieces, and beside that what the rows of the view add up to."""
     table, key = FOUND_IN[what]
@@ -246,9 +232,23 @@ def compare_with_audit(connection: duckdb.DuckDBPyConnection, lines: pl.DataFram
     return known.join(found, on="order_position_key", how="left")
 
 
-def match_in_both(orders: Iterable[bytes]) -> tuple[duckdb.DuckDBPyConnection, pl.DataFrame]:
-    tables = qf.flatten(list(orders))
-    return connect_with_tables(tables), OrderView(tables).matched_lines.collect()
+def audit_matches(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The rows of line_matches, made from the line matching of an audit."""
+    matches = match_lines(OrderView(tables).__getitem__)
+    ordered = matches.rows["ordered"].select("line", order_position_key="key", line_count=pl.len().over("line"))
+    found = [
+        matches.rows[what].select("order_id", "line", found_in=pl.lit(table), found_key="key").join(ordered, on="line")
+        for what, (table, _) in FOUND_IN.items()
+    ]
+    return pl.concat(found).drop("line")
+
+
+def assert_same_matches(tables: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
+    connection = connect_with_tables(tables)
+    expected = audit_matches(tables)
+    found = connection.sql("FROM line_matches").pl().cast(dict(expected.schema)).select(expected.columns)
+    assert found.sort(found.columns).equals(expected.sort(expected.columns))
+    return connection
 
 
 @pytest.mark.parametrize("what", FOUND_IN)
@@ -258,30 +258,19 @@ def test_lines_find_each_other_as_in_an_audit(trade: Mapping[str, pl.DataFrame],
     assert rows.filter(pl.col(what).ne_missing(pl.col("found"))).is_empty()
 
 
-DRAWN_APART = "parts of a bundle are compared in its place"
-"""There the view keeps to the identifier, which is the bundle's; an audit leaves the bundle's line out."""
-
-
-def test_lines_find_each_other_as_in_the_pictures_of_matching() -> None:
-    connection, lines = match_in_both(json.dumps(order).encode() for order in DRAWN.values())
-    apart = set()
-    for what in FOUND_IN:
-        rows = compare_with_audit(connection, lines, what)
-        apart |= {(what, number) for number in rows.filter(pl.col(what).ne_missing(pl.col("found")))["order_id"]}
-    assert apart == {("shipped", DRAWN[DRAWN_APART]["orderId"])}
-    assert len(PICTURES) > 30
+def test_lines_find_each_other_as_in_the_sketches_of_matching() -> None:
+    assert len(SKETCHES) > 30
+    assert_same_matches(qf.flatten([json.dumps(order).encode() for order in SKETCHED_ORDERS.values()]))
 
 
 def test_lines_that_cannot_be_told_apart_are_taken_together_as_in_an_audit() -> None:
     dice = random.Random(7)
     orders = [damage_order(json.loads(order_json(700_000 + number, seed=5)), dice) for number in range(800)]
-    connection, lines = match_in_both(json.dumps(order).encode() for order in orders)
+    connection = assert_same_matches(qf.flatten([json.dumps(order).encode() for order in orders]))
     check_rows(connection)
-    for what in FOUND_IN:
-        rows = compare_with_audit(connection, lines, what)
-        assert rows.filter(pl.col("line_count") > 1).height > 100
-        differ = rows.filter(pl.col(what).ne_missing(pl.col("found")))
-        assert set(differ["order_id"]) <= orders_with_bundles(connection)
+    pooled = connection.sql("SELECT found_in, count(*) FROM line_matches WHERE line_count > 1 GROUP BY ALL").fetchall()
+    assert len(pooled) == len(FOUND_IN)
+    assert all(count > 100 for _, count in pooled)
 
 
 def test_the_overview_tells_the_milestones_of_an_order(
