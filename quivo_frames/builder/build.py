@@ -144,19 +144,19 @@ class _BuildRun:
         with DatasetWriter(out, self.privacy_filter) as writer:
             index, plan = self._plan_incremental(writer)
             size = self.estimate_size() if plan is None else int(plan.answers_to_build["size"].sum())
-            kept = plan and plan.kept
+            retained = plan and plan.retained
             with self.start_local_pool(jobs, size) as pool:
                 index = index or OrderIndex(self.sources, self.settings)
                 order_count = plan.answers_to_build.height if plan else index.orders_left
                 result = self._merge_with_progress(self._build_partitions(index, plan, writer, pool), order_count)
-                writer.write_tables(pool.map_unordered, kept)
+                writer.write_tables(pool.map_unordered, retained)
             failures, profile = result.failures, result.profile
-            if kept is not None:
-                failures = pl.concat([kept.scan_retained("failures").collect(), failures])
+            if retained is not None:
+                failures = pl.concat([retained.scan_retained("failures").collect(), failures])
                 profile = drift.update_profile(
-                    kept.previous.manifest["profile"], kept.replaced_rows, profile, writer.scan_table
+                    retained.previous.manifest["profile"], retained.replaced_rows, profile, writer.scan_table
                 )
-            noticed = writer.collect_notes(kept)
+            noticed = writer.collect_notes(retained)
             lineage = {}
             if index.current_answers is not None:
                 answers = index.current_answers.select(list(LINEAGE_TABLES["answers"].schema))

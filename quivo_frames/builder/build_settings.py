@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quivo_frames.flattening.flatten import ORDERS_PER_BATCH
+from quivo_frames.flattening.reconcile import SAMPLED_ONE_IN
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class BuildSettings:
     """Orders of a partition that are flattened at a time."""
     bytes_per_batch: int = 32 * 2**20
     """Bytes of JSON in a batch, unless a single order has more."""
+    counted_one_in: int = SAMPLED_ONE_IN
+    """One of so many orders is counted: its values in the JSON against those in the tables."""
     orders_per_seek_point: int = 500
     """Orders from one position at which reading can begin to the next."""
     bytes_per_seek_point: int = 8 * 2**20

@@ -18,7 +18,7 @@ class IncrementalPlan(NamedTuple):
     """What an incremental build reads, and which rows of the earlier dataset stay."""
 
     answers_to_build: pl.DataFrame
-    kept: RetainedRows
+    retained: RetainedRows
 
 
 def can_build_incrementally(before: Dataset, recipe: Mapping[str, Any]) -> bool:

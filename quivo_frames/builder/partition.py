@@ -57,7 +57,8 @@ def build_partition(
     with pause_garbage_collection():
         for batch in _in_batches(settings, partition.read_orders()):
             batches.append(flattener.flatten_batch(batch, origins))
-            sample |= reconcile.sample_orders(batch, first=partition.number == orders_read == 0)
+            is_first = partition.number == orders_read == 0
+            sample |= reconcile.sample_orders(batch, first=is_first, one_in=settings.counted_one_in)
             orders_read += len(batch)
     frames = validate_frames(Frames.concat(batches), origins)
     value_counts = reconcile.compare_value_counts(sample, frames)

@@ -1,4 +1,4 @@
-"""Verb: orders to be forgotten -> erased from archive, tables and exports, with a receipt. Floor 6."""
+"""Erase orders from an archive, from datasets, and from what these were exported to; a receipt says what was done."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RAW_EXPORT_ADVICE = (
 
 @dataclass
 class ErasureReceipt:
-    """What was erased, when and where, without personal data; `left` says what could not be, and has to be by hand."""
+    """What was erased, when and where, without personal data."""
 
     reason: str
     order_ids: list[int]
@@ -42,29 +42,31 @@ class ErasureReceipt:
     responses: int = 0
     attempts: int = 0
     rows: dict[str, int] = field(default_factory=dict)
-    """By folder of tables: how many rows were taken out."""
+    """By folder of tables: how many rows were removed."""
     exports: list[str] = field(default_factory=list)
+    """Exports that the orders were erased from."""
     left: list[str] = field(default_factory=list)
+    """What could not be erased, and has to be by hand or by another try."""
 
     def facts(self) -> dict[str, Any]:
-        """The receipt, plain enough for JSON."""
+        """The receipt as plain values for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
         what = f"{len(self.order_ids):,} orders: {self.responses:,} answers {self.reason} in {self.archive}"
         lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
         lines += [f"Erased from {export}" for export in self.exports]
-        lines += [f"LEFT, to be erased by hand: {told}" for told in self.left]
+        lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]
         return "\n".join(
             [f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY_ADVICE, _RAW_EXPORT_ADVICE]
         )
 
     @staticmethod
     def require_writable(file: Path) -> None:
-        """Sees to it that a receipt can be written to a file, before anything is erased.
+        """Refuses a file that no receipt can be written to, before anything is erased.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: the file cannot be written.
         """
         target = file.resolve()
         is_replaceable = not target.exists() or (target.is_file() and os.access(target, os.R_OK | os.W_OK))
@@ -83,9 +85,9 @@ def forget(
 ) -> ErasureReceipt:
     """Erases orders from an archive, from folders of tables, and from what these were exported to.
 
-    Nothing of them is left in any of these files afterwards; the receipt is. What cannot be reached now is told in
-    `left`, and the same again erases it. Not reached are backups, copies, the free space of a disk, and what
-    `Archive.export` wrote: done again, it replaces that.
+    Afterwards none of these files holds a byte of them. What cannot be reached now is listed in `left` of the receipt;
+    calling this again erases it later. Not reached are backups, copies, the free space of a disk, and what
+    `Archive.export` wrote: exporting again replaces that.
 
     Raises:
         ConfigError: there is no such archive, or no tables; nothing was erased.
@@ -93,7 +95,7 @@ def forget(
         ArchiveError: the archive cannot be written.
     """
     folders = {folder if is_remote(os.fspath(folder)) else Path(folder).resolve(): folder for folder in tables}
-    datasets = [_open_intact(folder) for folder in folders.values()]  # whether all are there, before anything is erased
+    datasets = [_open_intact(folder) for folder in folders.values()]  # all must be there before anything is erased
     opened = archive if isinstance(archive, Archive) else Archive(archive)
     receipt = ErasureReceipt("erased", sorted(set(order_ids)), archive=str(opened.path))
     receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
@@ -109,9 +111,9 @@ def forget(
 
 
 def honour_removed(archive: str | os.PathLike[str] | Archive) -> ErasureReceipt:
-    """Takes the personal values out of older answers about orders whose newest says that they were removed at Quivo.
+    """Removes personal values from older answers about orders whose newest answer says that Quivo removed them.
 
-    All else of these answers stays. Fields that nobody knows count as personal; of answers that were not good nothing
+    Everything else of these answers stays. Unknown fields count as personal; of answers that are no order, nothing
     stays. The newest answer stays as it was received.
 
     Raises:
@@ -142,7 +144,11 @@ def _ids_removed_at_quivo(archive: Archive) -> Iterator[int]:
 
 
 def _open_intact(folder: str | os.PathLike[str]) -> Dataset:
-    """The dataset of a folder, if all of it can be read."""
+    """The dataset of a folder, whose files are all undamaged.
+
+    Raises:
+        DatasetError: there is none, or a file is damaged.
+    """
     dataset = Dataset.open(folder)
     dataset.exports()
     for file in dataset.damaged_files():
@@ -151,10 +157,10 @@ def _open_intact(folder: str | os.PathLike[str]) -> Dataset:
 
 
 def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
-    """Takes orders out of the tables of a folder; how many rows there were of them.
+    """Removes orders from the tables of a folder, and returns how many rows they had.
 
     Raises:
-        DatasetError: they are in an object store, or Delta tables: then they are built anew.
+        DatasetError: the tables are in an object store, or Delta tables; those have to be built again.
     """
     if is_remote(dataset.address) or dataset.manifest.get("form") == DELTA:
         raise DatasetError(
@@ -163,22 +169,22 @@ def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
         )
     with DatasetWriter(dataset.address, PrivacyFilter(dataset.level)) as writer:
         order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
-        kept = RetainedRows(dataset, order_ids, order)
+        retained = RetainedRows(dataset, order_ids, order)
         writer.take_single_part(Frames.of({}))
-        writer.write_tables(map, kept)
-        nothing = drift.profile_tables(Frames.of({}))
+        writer.write_tables(map, retained)
+        no_rows = drift.profile_tables(Frames.of({}))
         facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "lineage")}
         facts["profile"] = drift.update_profile(
-            dataset.manifest["profile"], kept.replaced_rows, nothing, writer.scan_table
+            dataset.manifest["profile"], retained.replaced_rows, no_rows, writer.scan_table
         )
-        gone = {"out": kept.replaced_rows.orders.height, "failed": kept.replaced_rows.failures.height}
-        gone["in"] = sum(gone.values())
-        facts["orders"] = {name: count - gone.get(name, 0) for name, count in facts["orders"].items()}
+        removed = {"out": retained.replaced_rows.orders.height, "failed": retained.replaced_rows.failures.height}
+        removed["in"] = sum(removed.values())
+        facts["orders"] = {name: count - removed.get(name, 0) for name, count in facts["orders"].items()}
         example = pl.when(~pl.col(ORDER_ID.name).is_in(list(order_ids))).then(ORDER_ID.name)
         notes = dataset.notes.with_columns(example.alias(ORDER_ID.name))
-        lineage = {name: kept.scan_retained(name).collect() for name in dataset.manifest["lineage"]}
-        writer.commit_dataset(facts, kept.scan_retained("failures").collect(), notes, lineage)
-    return sum(kept.replaced_rows.counts().values())
+        lineage = {name: retained.scan_retained(name).collect() for name in dataset.manifest["lineage"]}
+        writer.commit_dataset(facts, retained.scan_retained("failures").collect(), notes, lineage)
+    return sum(retained.replaced_rows.counts().values())
 
 
 def _erase_from_export(dataset: Dataset, export: RecordedExport, receipt: ErasureReceipt) -> None:

@@ -1,4 +1,4 @@
-"""Verb: a folder of tables or an archive -> what in it is not as it was written. Floor 6."""
+"""Check a dataset or an archive for anything that is not as it was written."""
 
 from __future__ import annotations
 
@@ -41,11 +41,13 @@ FLAWS: Table = table_of_named_tuple("flaws", "thing that is not as it was writte
 
 @dataclass(frozen=True)
 class Checkup:
-    """What was found in a place: `looked` counts what was looked at, `flaws` is a frame with a row a flaw."""
+    """The result of a check."""
 
     place: str
     looked: Mapping[str, int]
+    """How many things of each kind were checked, such as orders."""
     flaws: pl.DataFrame
+    """A row per flaw; empty if there is none."""
 
     def __str__(self) -> str:
         seen = ", ".join(f"{count:,} {name}" for name, count in self.looked.items())
@@ -59,42 +61,42 @@ class Checkup:
         return html_table(str(self).partition("\n")[0], rows, ("what", "place", "count", "message"))
 
     def facts(self) -> dict[str, Any]:
-        """For programs: what was looked at, and the flaws."""
+        """What was checked and the flaws, as plain values for JSON."""
         return {"place": self.place, "looked": dict(self.looked), "flaws": self.flaws.to_dicts()}
 
 
 def check(place: str | os.PathLike[str]) -> Checkup:
-    """What in tables, or in an archive, is not as it was written.
+    """What in a dataset or in an archive is not as it was written. Changes nothing.
 
-    Of tables: the sha256 of each file, the version of the schema, columns and types, numbers of rows, nulls, unique
+    Of a dataset: the sha256 of each file, the version of the schema, columns and types, numbers of rows, nulls, unique
     keys, references between tables, and whether orders in = out + failed. Of an archive: SQLite's own check, the sha256
-    of each answer, whether it is about its order, and the ledger beside the answers. Nothing is changed.
+    of each answer, whether it is about its order, and whether the ledger fits the answers.
 
     Raises:
         ConfigError: there is neither.
     """
     where = os.fspath(place)
-    looked, found = _check_dataset(where) if is_remote(where) or Path(where).is_dir() else _check_archive(Path(where))
-    return Checkup(where, looked, pl.DataFrame(found, schema=FLAWS.schema, orient="row"))
+    looked, flaws = _check_dataset(where) if is_remote(where) or Path(where).is_dir() else _check_archive(Path(where))
+    return Checkup(where, looked, pl.DataFrame(flaws, schema=FLAWS.schema, orient="row"))
 
 
 def _check_archive(path: Path) -> tuple[dict[str, int], list[Flaw]]:
-    found = []
+    flaws = []
     looked: dict[str, int] = {}
     try:
         archive = Archive(path)
-        archive.last_response()  # whether there is one
+        archive.last_response()  # fails if there is no archive
         looked = archive.counts()
         for what, order_id, explanation in archive.find_flaws():
             who, cure = "", "Take the archive from a backup."
             if order_id is not None:
                 who, cure = f"Order {order_id}: ", _RESTORE.format(order_id)
-            found.append(Flaw(what, path.name, order_id, 1, f"{who}{explanation} {cure}"))
-        if all(flaw.what == "ledger" for flaw in found):  # else not all answers can be read
-            found += _misplaced_answers(archive)
+            flaws.append(Flaw(what, path.name, order_id, 1, f"{who}{explanation} {cure}"))
+        if all(flaw.what == "ledger" for flaw in flaws):  # else not all answers can be read
+            flaws += _misplaced_answers(archive)
     except ArchiveError as error:
-        found.append(Flaw("file", path.name, None, 1, str(error)))
-    return looked, found
+        flaws.append(Flaw("file", path.name, None, 1, str(error)))
+    return looked, flaws
 
 
 def _misplaced_answers(archive: Archive) -> Iterator[Flaw]:
@@ -111,7 +113,7 @@ def _check_dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
     except DatasetError as error:
         return {}, [Flaw("dataset", Path(folder).name, None, 1, str(error))]
     damaged = [
-        Flaw("file", Path(file).name, None, 1, f"{file} is not any more what was written. {_REBUILD}")
+        Flaw("file", Path(file).name, None, 1, f"{file} is no longer what was written. {_REBUILD}")
         for file in dataset.damaged_files()
     ]
     looked = {"tables": len(TABLES), "orders": dataset.counts()["orders"], "rows": sum(dataset.counts().values())}
@@ -119,55 +121,56 @@ def _check_dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
 
 
 def _check_rows(dataset: Dataset) -> Iterator[Flaw]:
-    """What is wrong with the rows: of each table alone first, then between tables."""
+    """Flaws of the rows: of each table alone first, then between tables."""
     privacy_filter = PrivacyFilter(dataset.level)
-    whole = []
+    readable = []
     for name, table in {**TABLES, **REPORT_TABLES}.items():
         rows = dataset.lazy(name)
         if list(rows.collect_schema().items()) != list(table.schema.items()):
             yield Flaw("columns", name, None, 1, f"{name} has other columns or types than it must have. {_REBUILD}")
             continue
-        whole.append(name)
+        readable.append(name)
         yield from _check_table(privacy_filter.filtered_table(table), rows, dataset.counts()[name])
-    for table in (TABLES[name] for name in whole if name in TABLES):
+    for table in (TABLES[name] for name in readable if name in TABLES):
         for reference in table.references:
             column, to_table, _ = reference
-            if to_table in whole:
+            if to_table in readable:
                 orphans = rows_without_parent(dataset.lazy(table.name), reference, dataset.lazy(to_table))
-                told = f"of {table.name} belong to no row of {to_table}, by their {column}"
-                yield from _flaw_of_rows("reference", table.name, orphans, told)
+                defect = f"of {table.name} belong to no row of {to_table}, by their {column}"
+                yield from _flaw_of_rows("reference", table.name, orphans, defect)
     yield from _check_balance(dataset)
 
 
 def _check_table(table: Table, rows: pl.LazyFrame, expected: int) -> Iterator[Flaw]:
     found = rows.select(pl.len()).collect().item()
     if found != expected:
-        told = f"{table.name} has {found:,} rows, and {expected:,} were written. {_REBUILD}"
-        yield Flaw("rows", table.name, None, abs(found - expected), told)
-    explanations = {
+        message = f"{table.name} has {found:,} rows, and {expected:,} were written. {_REBUILD}"
+        yield Flaw("rows", table.name, None, abs(found - expected), message)
+    defects = {
         "required": f"of {table.name} have no value where there must be one",
         "unique": f"of {table.name} share their {table.key} with another",
     }
     for name, rules in groupby(row_rules(table), key=attrgetter("name")):
         broken = rows.filter(~pl.all_horizontal(rule.holds for rule in rules))
-        yield from _flaw_of_rows(name, table.name, broken, explanations[name])
+        yield from _flaw_of_rows(name, table.name, broken, defects[name])
 
 
-def _flaw_of_rows(what: str, place: str, rows: pl.LazyFrame, told: str) -> Iterator[Flaw]:
+def _flaw_of_rows(what: str, place: str, rows: pl.LazyFrame, defect: str) -> Iterator[Flaw]:
+    """One flaw for all rows that have a defect, with the order of the first as an example; none for no rows."""
     count, order_id = rows.select(pl.len(), pl.col(ORDER_ID.name).first().alias("of")).collect().row(0)
     if count:
-        message = f"{count:,} rows {told}; order {order_id} has one. {_REBUILD}"
+        message = f"{count:,} rows {defect}; order {order_id} has one. {_REBUILD}"
         yield Flaw(what, place, order_id, count, message)
 
 
 def _check_balance(dataset: Dataset) -> Iterator[Flaw]:
     orders, counts = dataset.manifest["orders"], dataset.counts()
-    there = {"out": counts["orders"], "failed": counts["failures"]}
-    if orders["in"] != sum(there.values()) or any(orders[name] != count for name, count in there.items()):
-        told = (
-            f"{orders['in']:,} orders went in, {there['out']:,} are in the tables and {there['failed']:,} failed: that "
+    found = {"out": counts["orders"], "failed": counts["failures"]}
+    if orders["in"] != sum(found.values()) or any(orders[name] != count for name, count in found.items()):
+        message = (
+            f"{orders['in']:,} orders went in, {found['out']:,} are in the tables and {found['failed']:,} failed: that "
             f"does not add up. {_REBUILD}"
         )
-        yield Flaw("balance", "manifest.json", None, abs(orders["in"] - sum(there.values())), told)
+        yield Flaw("balance", "manifest.json", None, abs(orders["in"] - sum(found.values())), message)
     both = dataset.lazy("failures").join(dataset.lazy("orders"), on=ORDER_ID.name, how="semi")
-    yield from _flaw_of_rows("balance", "failures", both, "of failures are about orders that are in the tables all the same")
+    yield from _flaw_of_rows("balance", "failures", both, "of failures are about orders that are in the tables as well")

@@ -32,7 +32,7 @@ from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.builder.test_incremental import NOON, both, keep
+from tests.support.archived_orders import NOON, build_both_ways, record_answers
 
 IDS = range(100_001, 100_041)
 GONE = [100_005, 100_017, 100_018]
@@ -54,8 +54,8 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     with Archive(tmp_path / "orders.sqlite") as made:
         answers = {order_id: marked(order_id, f"{WHO}-{order_id}") for order_id in IDS}
         answers[100_018] = marked(100_018, f"{WHO}-100018", sellerId="bad")
-        keep(made, answers, NOON)
-        keep(made, {100_017: marked(100_017, f"{WHO}-100017-late", strange=1)}, NOON + timedelta(days=1))
+        record_answers(made, answers, NOON)
+        record_answers(made, {100_017: marked(100_017, f"{WHO}-100017-late", strange=1)}, NOON + timedelta(days=1))
         yield made
 
 
@@ -104,7 +104,7 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Arc
         for table in ("responses", "attempts", "asked"):
             assert not {order_id for (order_id,) in db.execute(f"SELECT order_id FROM {table}")} & set(GONE)
     db.close()
-    keep(archive, {100_006: order_json(100_006)}, NOON + timedelta(days=2))  # and it can still be written to
+    record_answers(archive, {100_006: order_json(100_006)}, NOON + timedelta(days=2))  # and it can still be written to
 
 
 def test_no_page_is_left_that_once_held_a_forgotten_order(archive: Archive) -> None:
@@ -135,7 +135,7 @@ def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_
     assert receipt.rows[str(tables.folder)] > 10
     assert check(tables.folder).flaws.is_empty()
     frames = {name: after[name] for name in TABLES}
-    renewed = both(archive, tables.folder)
+    renewed = build_both_ways(archive, tables.folder)
     assert renewed.manifest["made"] == 0
     assert all(renewed[name].equals(frames[name]) for name in TABLES)
 
@@ -146,7 +146,7 @@ def test_tables_made_from_files_lose_them_too(tmp_path: Path) -> None:
     tables = build(tmp_path / "orders.ndjson", tmp_path / "tables")
     before = {name: tables[name] for name in TABLES}
     with Archive(tmp_path / "orders.sqlite") as archive:
-        keep(archive, {100_001: order_json(100_001)}, NOON)
+        record_answers(archive, {100_001: order_json(100_001)}, NOON)
         forget([100_005], archive, [tables.folder])
     after = Dataset.open(tables.folder)
     for name in TABLES:
@@ -155,7 +155,7 @@ def test_tables_made_from_files_lose_them_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["pseudonym", "none"])
-def test_concealed_tables_stay_concealed(
+def test_filtered_tables_stay_filtered(
     archive: Archive, tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "k" * 64)
@@ -235,7 +235,7 @@ def test_an_archive_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_keeps_old_pages_is_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     archive.close()
     with sqlite3.connect(archive.path) as reader:
         reader.execute("BEGIN")
@@ -255,7 +255,7 @@ def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("quivo_frames.archive.maintenance.compact", full)
+        patch.setattr("quivo_frames.archive.maintenance.compact_database", full)
         with pytest.raises(ArchiveError, match="cannot be read or written"):
             archive.erase(GONE)
     assert archive.erase(GONE) == (0, 0)
@@ -264,7 +264,7 @@ def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
 def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Archive, tmp_path: Path) -> None:
     clean = {"comment": None, "customerIdentifier": None, "deliveryAddress": None, "customAttributes": None}
     removed = {order_id: marked(order_id, "", piiDataRemoved=True, novelty=None, **clean) for order_id in GONE}
-    keep(archive, removed, NOON + timedelta(days=3))
+    record_answers(archive, removed, NOON + timedelta(days=3))
     kept = {**removed, 100_017: removed[100_017]}
     archive.close()
     pieces, others = packed(archive.path, [100_005]), packed(archive.path, [100_006])
@@ -295,7 +295,7 @@ def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Arc
 
 
 def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
-    keep(archive, {100_005: marked(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
+    record_answers(archive, {100_005: marked(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
     page = marked(100_006, WHO)  # an order, but not the one that was asked for
 
     def insert(db: sqlite3.Connection) -> None:
@@ -305,16 +305,16 @@ def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
             (len(page), zstandard.compress(page)),
         )
 
-    archive._writer.write(insert)
+    archive._writer.commit_job(insert)
     assert honour_removed(archive).responses == 2
     assert not honour_removed(archive).responses
     with sqlite3.connect(archive.path) as db:
         assert db.execute("SELECT size FROM responses WHERE NOT good").fetchall() == [(0,)]
     db.close()
     assert check(archive.path).flaws.is_empty()
-    archive._writer.write(insert)
-    archive._writer.write(lambda db: db.execute("DELETE FROM responses WHERE order_id = 100005 AND good").rowcount)
-    assert archive.blank([100_005]) == 1  # also where no answer is good
+    archive._writer.commit_job(insert)
+    archive._writer.commit_job(lambda db: db.execute("DELETE FROM responses WHERE order_id = 100005 AND good").rowcount)
+    assert archive.remove_personal_values([100_005]) == 1  # also where no answer is good
 
 
 def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
@@ -405,7 +405,7 @@ def bytes_at(place: Path) -> bytes:
 def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archive, tmp_path: Path, way: str) -> None:
     tables = build(archive, tmp_path / "tables")
     place = exported(tables, tmp_path, way)
-    keep(archive, {100_005: marked(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
+    record_answers(archive, {100_005: marked(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
     exported(build(archive, tables.folder), tmp_path, way)
     before = bytes_at(place)
     for mark in (f"{WHO}-100005", f"{WHO}-100006", "shop-100017"):
@@ -447,7 +447,7 @@ def test_orders_are_erased_also_from_an_export_that_was_cut_off(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | OSError
 ) -> None:
     tables = build(archive, tmp_path / "tables")
-    written, write_table = [], delta._replace
+    written, write_table = [], delta._replace_orders
 
     def cut_off(table: DeltaTable, *rest: Any) -> None:
         if "/orders" in table.table_uri:
@@ -456,7 +456,7 @@ def test_orders_are_erased_also_from_an_export_that_was_cut_off(
         write_table(table, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(delta, "_replace", cut_off)
+        patch.setattr(delta, "_replace_orders", cut_off)
         with pytest.raises((KeyboardInterrupt, ExportError)):
             tables.export("delta", tmp_path / "lake")
     assert written

@@ -21,7 +21,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.builder.test_incremental import NOON, keep
+from tests.support.archived_orders import NOON, record_answers
 
 IDS = range(100_001, 100_031)
 
@@ -29,8 +29,8 @@ IDS = range(100_001, 100_031)
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     with Archive(tmp_path / "orders.sqlite") as made:
-        keep(made, {order_id: order_json(order_id) for order_id in IDS}, NOON)
-        keep(
+        record_answers(made, {order_id: order_json(order_id) for order_id in IDS}, NOON)
+        record_answers(
             made,
             {100_001: order_json(100_001), 100_002: b'{"orderId": 100002, "sellerId": "bad"}'},
             NOON.replace(day=2),
@@ -164,7 +164,7 @@ def test_what_sqlite_itself_finds_is_told(archive: Path) -> None:
 
 def test_an_answer_without_a_readable_id_is_as_it_was_written(archive: Path) -> None:
     with Archive(archive) as opened:
-        keep(opened, {100_003: b'{"orderId": '}, NOON.replace(day=3))
+        record_answers(opened, {100_003: b'{"orderId": '}, NOON.replace(day=3))
     assert check(archive).flaws.is_empty()
 
 
