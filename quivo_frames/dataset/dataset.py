@@ -1,4 +1,4 @@
-"""Noun: a dataset that is there: its tables, what is known of them, and the way out to other tools."""
+"""`Dataset`: the tables of a built dataset, its manifest, and its exports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from quivo_frames.dataset import manifest as manifests
-from quivo_frames.dataset.manifest import EXPORTS, MANIFEST
+from quivo_frames.dataset.manifest import (
+    EXPORTS,
+    MANIFEST,
+    files_of_table,
+    has_unfinished_build,
+    is_commit_announced,
+    list_files,
+    read_manifest,
+)
 from quivo_frames.display.html import html_table
+from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables, parse_export_format
 from quivo_frames.model.frames import Frames, report_frame
@@ -29,7 +37,7 @@ TablesOrFolder = Mapping[str, pl.DataFrame] | str | os.PathLike[str]
 
 
 class RecordedExport(NamedTuple):
-    """One place that the tables were written to, and how; `key` tells the key of its pseudonyms from others."""
+    """An export that the dataset remembers; `key` is the fingerprint of the key of its pseudonyms."""
 
     form: ExportFormat
     out: str
@@ -39,22 +47,22 @@ class RecordedExport(NamedTuple):
 
 
 def privacy_filter_for(level: PrivacyLevel) -> PrivacyFilter:
-    """The filter of a level of privacy; the key of pseudonyms comes from the settings.
+    """The filter for a privacy level; the key of pseudonyms comes from the settings.
 
     Raises:
-        ConfigError: pseudonyms are asked for, and there is no key.
+        ConfigError: pseudonyms need a key, and there is none.
     """
     if level is not PrivacyLevel.PSEUDONYM:
         return PrivacyFilter(level)
-    from quivo_frames.settings import read_pseudonym_key  # late: pydantic takes its time
+    from quivo_frames.settings import read_pseudonym_key  # late: importing pydantic is slow
 
     return PrivacyFilter(level, read_pseudonym_key())
 
 
 class Dataset(Mapping[str, pl.DataFrame]):
-    """The 18 tables of a folder: `dataset.shipments` is read when asked for, `dataset.scan.shipments` is lazy.
+    """The 18 tables of a folder: `dataset.shipments` reads a table, `dataset.scan.shipments` is lazy.
 
-    `failures` has a row for each order that is in no table, `notes` one for each kind of thing noticed.
+    `failures` has a row per order that is in no table, `notes` a row per kind of observation.
     """
 
     def __init__(self, place: Place, manifest: Mapping[str, Any]) -> None:
@@ -63,35 +71,35 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Dataset:
-        """The dataset in a folder, its manifest read and its files looked at.
+        """Open the dataset in a folder or an object store: reads the manifest, and checks that all files are there.
 
         Raises:
             ConfigError: there is no dataset.
-            DatasetError: it is incomplete, or of another version.
+            DatasetError: it is incomplete, or was built by another version.
         """
-        where = open_place(folder)
-        if isinstance(where, Directory) and where.path.is_file():
+        place = open_place(folder)
+        if isinstance(place, Directory) and place.path.is_file():
             raise ConfigError(f"{folder} is not a dataset of quivo_frames: it is a file.")
         with urls.explain_storage_errors(
             f"The tables in {folder} cannot be read", "open them again", error_class=DatasetError
         ):
-            manifest = manifests.read_manifest(where)
+            manifest = read_manifest(place)
             if manifest is None or ("form" in manifest and "tables" not in manifest):
-                raise _explain_missing_dataset(where)
-            sizes = {entry.name: entry.size for entry in where.list_entries()}
+                raise _explain_missing_dataset(place)
+            sizes = {entry.name: entry.size for entry in place.list_entries()}
         version, tables = manifest.get("schema_version"), manifest.get("tables") or {}
         if not isinstance(version, int) or not tables or not all("files" in facts for facts in tables.values()):
-            raise DatasetError(f"{where.uri(MANIFEST)} is not as it was written. Build the tables again.")
+            raise DatasetError(f"{place.uri(MANIFEST)} is not as it was written. Build the tables again.")
         if version > SCHEMA_VERSION:
             raise DatasetError(f"{folder} was built by a later version of quivo_frames. Install it, or build again.")
         if version < SCHEMA_VERSION:
             raise DatasetError(f"{folder} was built by an earlier version of quivo_frames. Build it again.")
         for name, facts in tables.items():
-            for file in manifests.files_of_table(facts):
+            for file in files_of_table(facts):
                 if sizes.get(file.file) != file.bytes:
-                    told = f"{where.uri(file.file)} is missing or not the file of {name} that was built."
-                    raise DatasetError(f"{told} Build it again.")
-        return cls(where, manifest)
+                    problem = f"{place.uri(file.file)} is missing or not the file of {name} that was built."
+                    raise DatasetError(f"{problem} Build it again.")
+        return cls(place, manifest)
 
     @property
     def address(self) -> str:
@@ -106,7 +114,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: they are in an object store.
         """
         if urls.is_remote(self.address):
-            raise ConfigError(f"The tables are at {self.address}, and in no folder of this machine.")
+            raise ConfigError(f"The tables are at {self.address}, not in a folder of this machine.")
         return Path(self.address)
 
     def lazy(self, name: str) -> pl.LazyFrame:
@@ -114,32 +122,32 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
         Raises:
             ConfigError: there is no such table.
-            DatasetError: the folder holds another dataset by now.
+            DatasetError: the dataset was replaced since it was opened.
         """
         if name not in REPORT_TABLES:
             table_named(name)
-        if manifests.read_manifest(self.place) != self.manifest:
-            raise DatasetError(f"{self.address} was built anew since it was opened. Open it again.")
+        if read_manifest(self.place) != self.manifest:
+            raise DatasetError(f"{self.address} was rebuilt since it was opened. Open it again.")
         return self._scan_files(self.manifest["tables"][name])
 
     def lineage(self, name: str) -> pl.LazyFrame | None:
-        """Which answer each order was made from (`answers`), or the notes of each (`noticed`); None if nobody knows."""
+        """Which answer each order was built from (`answers`), or its notes (`noticed`); None if not recorded."""
         facts = self.manifest.get("lineage", {}).get(name)
         return self._scan_files(facts) if facts else None
 
     def files(self, name: str) -> list[str]:
-        """The parquet files of a table, of `failures` or of `notes`, in the order of its rows: for any other tool."""
+        """The parquet files of a table, of `failures` or of `notes`, in the order of the rows, for other tools."""
         return self._file_uris(self.manifest["tables"][name])
 
     def _file_uris(self, facts: Mapping[str, Any]) -> list[str]:
-        return [self.place.uri(file.file) for file in manifests.files_of_table(facts)]
+        return [self.place.uri(file.file) for file in files_of_table(facts)]
 
     def _scan_files(self, facts: Mapping[str, Any]) -> pl.LazyFrame:
         return pl.scan_parquet(self._file_uris(facts), glob=False)
 
     def damaged_files(self) -> Iterator[str]:
-        """The files that are not any more what was written, by their sha256."""
-        for file in manifests.list_files(self.manifest):
+        """The files whose sha256 is not the one in the manifest."""
+        for file in list_files(self.manifest):
             if self.place.file_digest(file.file) != file.sha256:
                 yield self.place.uri(file.file)
 
@@ -148,13 +156,18 @@ class Dataset(Mapping[str, pl.DataFrame]):
         """The tables as LazyFrames: `dataset.scan.shipments`."""
         return LazyTables(self)
 
-    def only(self, order_ids: Iterable[int]) -> Frames:
-        """The rows of some orders alone, in memory; their failures too, but no notes, which are not told by order.
+    def only(self, order_ids: Iterable[int] | int) -> Frames:
+        """The rows of some orders (or of one) in memory, with their failures; without notes, which count all orders.
 
         Raises:
-            DatasetError: the folder holds another dataset by now.
+            ConfigError: an id is not a whole number.
+            DatasetError: the dataset was replaced since it was opened.
         """
-        wanted = pl.col(ORDER_ID.name).is_in(pl.Series(list(order_ids), dtype=pl.Int64).implode())
+        ids = list(order_ids) if isinstance(order_ids, Iterable) else [order_ids]
+        try:
+            wanted = pl.col(ORDER_ID.name).is_in(pl.Series(ids, dtype=pl.Int64).implode())
+        except (TypeError, OverflowError) as error:
+            raise ConfigError("Order ids are whole numbers: give one, or a list of them.") from error
         names = [*TABLES, "failures"]
         *tables, failures = pl.collect_all([self.lazy(name).filter(wanted) for name in names])
         return Frames(dict(zip(TABLES, tables, strict=True)), failures, report_frame("notes", ()))
@@ -162,26 +175,26 @@ class Dataset(Mapping[str, pl.DataFrame]):
     def export(
         self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False
     ) -> ExportResult:
-        """The tables, written to `out` as `to` says: parquet, delta, duckdb, excel or csv.
+        """Export the tables to `out` as parquet, delta, duckdb, excel or csv (`to`).
 
-        `out` is a file or a folder, for parquet and delta also an address of an object store. What an earlier export
-        left there is replaced; in Delta the rows of these orders are, and other orders stay. `privacy` is full,
-        pseudonym or none, not less than the tables have already; None: as they are. `by_month` (parquet) gives each
-        month of the order date a folder. The dataset remembers its exports, so that orders can be erased from them.
+        `out` is a file or a folder, for parquet and delta also an address of an object store. An earlier export there
+        is replaced; in Delta only the rows of these orders are, and other orders stay. `privacy` is full, pseudonym or
+        none, at least as strict as the tables; None: as they are. `by_month` (parquet) writes a folder per month of the
+        order date. The dataset remembers its exports, so that orders can be erased from them.
 
         Raises:
-            ConfigError: the place holds something else, or a setting or a library is missing.
-            ExportError: the place cannot be written; what it held is untouched.
+            ConfigError: the target holds something else, or a setting or a library is missing.
+            ExportError: the target cannot be written; what it held is untouched.
         """
         form, level = parse_export_format(to), self.export_privacy(privacy)
         _, facts = self._privacy_filter(level)
         return self.write_export(RecordedExport(form, _absolute_address(out), level, by_month, facts.get("key", "")))
 
     def export_privacy(self, privacy: str | None) -> PrivacyLevel:
-        """The level of privacy of an export: what was asked for, or what the tables have.
+        """The privacy level of an export: the one asked for, or that of the tables.
 
         Raises:
-            ConfigError: the tables do not have any more what it would show.
+            ConfigError: the level is less strict than that of the tables.
         """
         levels = list(PrivacyLevel)
         asked = self.level if privacy is None else privacy_level(privacy)
@@ -194,11 +207,11 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     @property
     def level(self) -> PrivacyLevel:
-        """How much of the personal values the tables hold."""
+        """The privacy level of the tables."""
         return PrivacyLevel(self.manifest.get("privacy", {}).get("level", PrivacyLevel.FULL))
 
     def write_export(self, export: RecordedExport, erased_order_ids: Sequence[int] = ()) -> ExportResult:
-        """The tables, written as an export says, and remembered; nothing of the orders `erased` stays behind.
+        """Write a recorded export, and remember it; no data of `erased_order_ids` remains there.
 
         Raises:
             ConfigError, ExportError: as for `export`; also if the key of its pseudonyms is another one now.
@@ -206,24 +219,24 @@ class Dataset(Mapping[str, pl.DataFrame]):
         privacy_filter, facts = self._privacy_filter(self.export_privacy(export.privacy))
         if facts.get("key", "") != export.key:
             raise ConfigError("Its pseudonyms were made under another QUIVO_PSEUDONYM_KEY. Give that one.")
-        described = {name: PrivacyFilter(export.privacy).filtered_table(table) for name, table in TABLES.items()}
+        definitions = {name: PrivacyFilter(export.privacy).filtered_table(table) for name, table in TABLES.items()}
         tables = {name: self.lazy(name).select(privacy_filter.column_expressions(TABLES[name])) for name in TABLES}
-        outgoing = ExportJob(
-            tables, described, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values())
+        job = ExportJob(
+            tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values())
         )
-        self.exports()  # whether it can be remembered, before anything is written
+        self.exports()  # fails before anything is written if the list of exports is damaged
         try:
-            exported = export_tables(outgoing, export.form, export.out, by_month=export.by_month)
+            result = export_tables(job, export.form, export.out, by_month=export.by_month)
         except ConfigError:
             raise
         except BaseException:
             if "://" in export.out or (export.form is ExportFormat.DELTA and Path(export.out).exists()):
-                self._record_export(export)  # what was written before it was cut off stays there
+                self._record_export(export)  # a part of it may have been written
             raise
-        return exported._replace(told=[*exported.told, *self._record_export(export)])
+        return result._replace(told=[*result.told, *self._record_export(export)])
 
     def _privacy_filter(self, level: PrivacyLevel) -> tuple[PrivacyFilter, Mapping[str, str]]:
-        """The filter that brings the tables to a level, and what an export says about the privacy of its result."""
+        """The filter that brings the tables to a level, and the privacy entry of the export."""
         if level is self.level:
             return PrivacyFilter(), self.manifest.get("privacy", PrivacyFilter().manifest_entry())
         privacy_filter = privacy_filter_for(level)
@@ -231,13 +244,13 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     @property
     def name(self) -> str:
-        """What tells this state of the tables from another: the same tables have the same name."""
+        """Identifies the state of the tables: the same tables have the same name."""
         tables = self.manifest["tables"]
-        digests = [file.sha256 for name in TABLES for file in manifests.files_of_table(tables[name])]
+        digests = [file.sha256 for name in TABLES for file in files_of_table(tables[name])]
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
     def exports(self) -> list[RecordedExport]:
-        """The exports that were written from the tables of this folder, in order of time.
+        """The exports that were written from this dataset, oldest first.
 
         Raises:
             DatasetError: the list of them is damaged.
@@ -260,11 +273,11 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ) from error
 
     def _record_export(self, export: RecordedExport) -> list[str]:
-        """Adds an export to those that are known; a sentence if it cannot."""
+        """Add an export to the list of exports; returns a sentence for the user if that fails."""
         file = self.place.uri(EXPORTS)
         try:
             with urls.explain_storage_errors(f"{file} cannot be written", "export again", error_class=DatasetError):
-                while True:  # until no other export ends at the same moment
+                while True:  # until no other export is recorded at the same time
                     before = self.place.read(EXPORTS)
                     others = [
                         one for one in self._parse_exports(before) if (one.form, one.out) != (export.form, export.out)
@@ -273,8 +286,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
                     if self.place.compare_and_swap(EXPORTS, known, before):
                         return []
         except (OSError, QuivoError) as error:
-            told = explain_disk_error(error) if isinstance(error, OSError) else str(error)
-            return [f"{file} cannot be written ({told}): `forget` will not find this export. Keep it in mind."]
+            cause = explain_disk_error(error) if isinstance(error, OSError) else str(error)
+            return [f"{file} cannot be written ({cause}): `forget` will not find this export. Keep it in mind."]
 
     @property
     def failures(self) -> pl.DataFrame:
@@ -283,7 +296,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     @property
     def notes(self) -> pl.DataFrame:
-        """Readings that needed a decision, and fields that nobody knows."""
+        """Readings that needed a decision, and unknown fields."""
         return self.lazy("notes").collect()
 
     def __getitem__(self, name: str) -> pl.DataFrame:
@@ -307,7 +320,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return len(TABLES)
 
     def counts(self) -> dict[str, int]:
-        """Rows of each table, then of failures and notes."""
+        """The number of rows of each table, of failures and of notes."""
         return {name: facts["rows"] for name, facts in self.manifest["tables"].items()}
 
     def __repr__(self) -> str:
@@ -344,7 +357,7 @@ def as_tables(given: TablesOrFolder) -> Mapping[str, pl.DataFrame]:
     elif isinstance(given, pl.DataFrame | pl.LazyFrame):
         kind = f"a single {kind}"
     else:
-        kind = "None" if given is None else f"a {kind}"
+        kind = type_with_article(given)
     raise ConfigError(
         "Give the tables: the folder of a dataset, what qf.open, qf.build or qf.flatten return, "
         f"or a dict of frames by table name. This is {kind}."
@@ -366,16 +379,16 @@ class LazyTables:
         return [*TABLES, *REPORT_TABLES]
 
 
-def _explain_missing_dataset(where: Place) -> QuivoError:
+def _explain_missing_dataset(place: Place) -> QuivoError:
     """Why there is no dataset in a place."""
-    there = where.read(MANIFEST)
-    if manifests.is_commit_announced(there) or manifests.has_unfinished_build(where):
-        return DatasetError(f"{where.address} is being built, or a build of it was cut off. Wait, or build it again.")
-    told = f"there is no {MANIFEST} in it" if there is None else f"the {MANIFEST} in it is not one"
-    return ConfigError(f"{where.address} is not a dataset of quivo_frames: {told}.")
+    existing = place.read(MANIFEST)
+    if is_commit_announced(existing) or has_unfinished_build(place):
+        return DatasetError(f"{place.address} is being built, or a build of it was cut off. Wait, or build it again.")
+    cause = f"there is no {MANIFEST} in it" if existing is None else f"the {MANIFEST} in it is not one"
+    return ConfigError(f"{place.address} is not a dataset of quivo_frames: {cause}.")
 
 
 def _absolute_address(out: str | os.PathLike[str]) -> str:
-    """Where an export goes, so that it is found again from any folder."""
-    place = os.fspath(out)
-    return place if "://" in place else str(Path(place).absolute())
+    """The target of an export as an absolute path, which is valid from any working folder."""
+    target = os.fspath(out)
+    return target if "://" in target else str(Path(target).absolute())

@@ -21,3 +21,9 @@ def format_count(count: int, singular: str, plural: str | None = None) -> str:
 def noun_for(count: int, singular: str, plural: str | None = None) -> str:
     """The noun alone, in the form that goes with the number."""
     return singular if count == 1 else plural or f"{singular}s"
+
+
+def type_with_article(value: object) -> str:
+    """The type of a value as a message names it: a dict, an int, None."""
+    name = type(value).__name__
+    return "None" if value is None else f"an {name}" if name[0] in "aeiou" else f"a {name}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 
+from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.batch import OrderBatch
 from quivo_frames.flattening.decode import OrderDecoder, read_identity
@@ -55,14 +56,14 @@ def _to_raw_order(position: int, order: bytes | str | RawOrder) -> RawOrder:
 
 
 def _wrong_type(found: str, value: object, instead_of_dict: str) -> ConfigError:
-    name = type(value).__name__
-    what = "None" if value is None else f"an {name}" if name[0] in "aeiou" else f"a {name}"
     cure = "Give a list of texts or bytes."
     if isinstance(value, Mapping):
         cure = f"Give {instead_of_dict} or the bytes as received."
     elif isinstance(value, str | bytes | PathLike):
         cure = "Give [text] for the JSON of one order; for orders in a file or an archive, use build."
-    return ConfigError(f"flatten takes the JSON texts of orders, one a list item; {found} {what}. {cure}")
+    return ConfigError(
+        f"flatten takes the JSON texts of orders, one a list item; {found} {type_with_article(value)}. {cure}"
+    )
 
 
 class Flattener:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import polars as pl
 
+from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.order import Kind, Record
 from quivo_frames.model.tables import ORDER_ID, ORDINAL, TABLES, Column, Table, fields_of, primary_key_of
@@ -51,7 +52,7 @@ def unflatten(tables: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
     if not isinstance(tables, Mapping):
         raise ConfigError(
             "unflatten takes the tables that flatten, build and open return, or a dict of frames; got "
-            f"{'None' if tables is None else f'a {type(tables).__name__}'}. For tables in a folder, use open first."
+            f"{type_with_article(tables)}. For tables in a folder, use open first."
         )
     return unflatten_in_batches({name: _check_table(table, tables) for name, table in TABLES.items()})
 
@@ -79,7 +80,7 @@ def _check_table(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFra
         raise ConfigError(f"There is no table {table.name!r}. An order is made from all of: {', '.join(TABLES)}.")
     frame = tables[table.name]
     if not isinstance(frame, pl.DataFrame):
-        raise ConfigError(f"The table {table.name} is a {type(frame).__name__}. Give a polars DataFrame.")
+        raise ConfigError(f"The table {table.name} is {type_with_article(frame)}. Give a polars DataFrame.")
     for column in table.columns:
         found = frame.schema.get(column.name)
         if found != column.dtype:

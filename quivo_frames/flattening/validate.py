@@ -91,7 +91,9 @@ def find_violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
         yield from _find_violations_within(table, frames[table.name])
     references = [(table, reference) for table in TABLES.values() for reference in table.references]
     rows = {name: frames[name].lazy().with_row_index("row") for name in TABLES}
-    orphans = [rows_without_parent(rows[table.name], ref, rows[ref.to_table]) for table, ref in references]
+    orphans = [
+        rows_without_parent(rows[table.name], ref, rows[ref.to_table]).select("row") for table, ref in references
+    ]
     for (table, reference), found in zip(references, pl.collect_all(orphans), strict=True):
         for row in found["row"].sort().to_list():
             yield Violation(table, row, table.column(reference.column), "reference", reference.to_table)

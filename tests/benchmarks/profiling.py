@@ -21,19 +21,19 @@ from tests.support.paths import ROOT
 
 STAGES = {
     "pandera": r"pandera\.",
-    "foreign keys": r"validating:",
-    "sha256 of the files": r"hashlib:.*;dataset:",
-    "parquet": r"dataset:",
-    "input, first pass (which answer is the newest)": r"building:_Reader\.__init__",
-    "input, second pass": r"files:|archive:",
-    "decode: fields that stand twice": r"wire:_all_there|wire:_refuse_repeated_fields",
-    "decode": r"wire:",
-    "walk": r"flattening:(_entries|_Batch\._spread)",
-    "key texts": r"flattening:(_child_keys|_with_inner_units)",
-    "free-form attributes": r"flattening:(_Batch\._open|_Batch\._custom_attributes)",
-    "columns: lists to Series": r"construction.series:.*;reading:",
-    "columns: reading of texts": r"reading:",
-    "frames: put together": r"flattening:|frames:",
+    "foreign keys": r"flattening\.rules:|flattening\.validate:",
+    "counting values both ways": r"flattening\.reconcile:",
+    "sha256 of the files": r"hashlib:.*;dataset\.",
+    "parquet": r"dataset\.",
+    "input, first pass (which answer is the newest)": r"builder\.inputs:OrderIndex\.__init__",
+    "input, second pass": r"builder\.(inputs|order_files):|archive\.",
+    "decode: fields that stand twice": r"flattening\.(decode:count_fields|decode:.*find_repeated_fields|exact:)",
+    "decode": r"flattening\.decode:",
+    "collect": r"flattening\.collect:",
+    "free-form attributes": r"flattening\.custom_attributes:",
+    "columns: lists to Series": r"construction.series:.*;flattening\.convert:",
+    "columns: conversion of texts": r"flattening\.convert:",
+    "frames: put together": r"flattening\.|model\.frames:",
 }
 """Stage -> what stands on the stack then, innermost first; the first that fits. What fits none is told as it is."""
 _REST = "the rest (here records and lines are freed)"
@@ -59,11 +59,11 @@ class Samples:
 
 
 _PACKAGE = ROOT / "quivo_frames"
-_OURS = {path.stem for path in _PACKAGE.glob("*.py")}
+_OURS = {".".join(path.relative_to(_PACKAGE).with_suffix("").parts) for path in _PACKAGE.rglob("*.py")}
 
 
 def _named(frame: FrameType | None) -> Iterator[str]:
-    """`module:function` of a stack, innermost first; modules of quivo_frames by their last name."""
+    """`module:function` of a stack, innermost first; modules of quivo_frames as `room.module`."""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         yield f"{module.removeprefix('quivo_frames.')}:{frame.f_code.co_qualname}"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from quivo_frames.builder.build import build, build_with
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, Fault
-from quivo_frames.flattening import reconcile
 from quivo_frames.flattening.flatten import Flattener
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import Answer, Outcome, RawOrder
@@ -183,7 +183,6 @@ def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300)
     before = build_with(SMALL_PARTITIONS, file, tmp_path / "out", jobs=1).manifest
-    monkeypatch.setattr(reconcile, "SAMPLED_ONE_IN", 1)
 
     def forgetful(frames: Frames, origins: dict[int, RawOrder]) -> Frames:
         loses = frames.shipments.with_columns(sscc=pl.lit(None, pl.String))
@@ -191,7 +190,7 @@ def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
 
     monkeypatch.setattr(partition, "validate_frames", forgetful)
     with pytest.raises(Fault, match=r"at \$\.fulfillmentOrders\[\]\.shipments\[\]\.sscc but 0 in sscc of shipments"):
-        build_with(SMALL_PARTITIONS, file, tmp_path / "out", jobs=jobs)
+        build_with(replace(SMALL_PARTITIONS, counted_one_in=1), file, tmp_path / "out", jobs=jobs)
     assert Dataset.open(tmp_path / "out").manifest == before
 
 

@@ -23,8 +23,8 @@ from quivo_frames.export.views import VIEWS
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
-from tests.flattening.test_unflatten import read_order
 from tests.support.drawn_orders import several_orders
+from tests.support.order_comparison import read_order
 from tests.support.reader_environment import run_in_reader_environment
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.flattening.test_unflatten import DRAWN_SETTINGS, assert_orders_come_back, flatten_drawn_orders
-from tests.support.drawn_orders import several_orders
+from tests.support.drawn_orders import DRAWN_SETTINGS, several_orders
+from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.reader_environment import run_in_reader_environment
 from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders
 

@@ -725,6 +725,43 @@ def test_figures_agree_with_those_of_another_reader_of_json(tmp_path: Path) -> N
         assert db.execute(query, [str(tmp_path / "orders.ndjson")]).fetchone() == expected
 
 
+ORDER_DICT: dict[str, Any] = {"orderId": 1, "positions": [{"sku": "a"}]}
+FILE_CURE = "Give [text] for the JSON of one order; for orders in a file or an archive, use build."
+WRONG_ARGUMENTS = {
+    "a dict": (ORDER_DICT, "got a dict. Give [json.dumps(order)] or the bytes as received."),
+    "a list of dicts": ([ORDER_DICT] * 3, "item 0 is a dict. Give json.dumps(order) or the bytes as received."),
+    "a dict among texts": (
+        [make_order(), ORDER_DICT],
+        "item 1 is a dict. Give json.dumps(order) or the bytes as received.",
+    ),
+    "tables": (flatten([]), "got a Frames. Give [json.dumps(order)] or the bytes as received."),
+    "a path as text": ("orders.ndjson", f"got a str. {FILE_CURE}"),
+    "a path": (Path("orders.ndjson"), f"got a {type(Path()).__name__}. {FILE_CURE}"),
+    "a list of paths": ([Path("a"), Path("b")], f"item 0 is a {type(Path()).__name__}. {FILE_CURE}"),
+    "one order as bytes": (make_order(), f"got a bytes. {FILE_CURE}"),
+    "one order as a bytearray": (bytearray(make_order()), "got a bytearray. Give a list of texts or bytes."),
+    "nothing": (None, "got None. Give a list of texts or bytes."),
+    "a number": (1001, "got an int. Give a list of texts or bytes."),
+    "a list with None": ([make_order(), None], "item 1 is None. Give a list of texts or bytes."),
+    "a list of lists": ([[make_order()]], "item 0 is a list. Give a list of texts or bytes."),
+}
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG_ARGUMENTS.values(), ids=WRONG_ARGUMENTS)
+def test_what_is_no_list_of_json_texts_is_refused_in_one_sentence(given: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        flatten(given)
+    assert str(error.value) == f"flatten takes the JSON texts of orders, one a list item; {words}"
+
+
+def test_orders_may_come_from_anything_that_gives_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "orders.ndjson").write_bytes(make_order() + b"\n" + make_order(orderId=2))
+    with (tmp_path / "orders.ndjson").open("rb") as file:
+        assert flatten(file).orders.height == 2
+    assert flatten(pl.Series([make_order().decode()])).orders.height == 1
+    assert flatten(make_order(orderId=number) for number in range(3)).orders.height == 3
+
+
 def test_an_unknown_table_is_refused_with_the_names_of_the_tables() -> None:
     with pytest.raises(ConfigError, match="shipments"):
         flatten([])["nope"]

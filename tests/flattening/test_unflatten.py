@@ -1,18 +1,17 @@
-"""The way back: from the tables alone the orders can be built again. Compared by the standard library alone."""
+"""Orders come back from the tables alone; they are compared by the standard library alone."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given, settings
 
 import quivo_frames as qf
 from quivo_frames.errors import ConfigError
@@ -22,65 +21,9 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.support.drawn_orders import drawn_orders, several_orders
+from tests.support.drawn_orders import DRAWN_SETTINGS, drawn_orders, several_orders
+from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.paths import DOCUMENTED_ORDER
-
-DOCUMENTED_FILE = DOCUMENTED_ORDER
-DOCUMENTED = json.loads(DOCUMENTED_FILE.read_text())
-"""What the documentation shows: it tells the comparison which texts are times and days, apart from order.py."""
-MEASURES = {"latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value"}
-
-_FREE_FORM = re.compile(r'"customAttributes"\s*:\s*')
-_json_decoder = json.JSONDecoder()
-
-
-def parse_order(text: str) -> Any:
-    """A JSON text, numbers as Decimal, each free-form value as its own text; null if it is null or {}."""
-    told, at = "", 0
-    while found := _FREE_FORM.search(text, at):
-        value, end = _json_decoder.raw_decode(text, found.end())
-        own = None if value is None or value == {} else text[found.end() : end]
-        told, at = told + text[at : found.end()] + json.dumps(own), end
-    return json.loads(
-        told + text[at:], parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_refuse_repeated_fields
-    )
-
-
-def _refuse_repeated_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    assert len(dict(pairs)) == len(pairs), "a field stands twice"
-    return dict(pairs)
-
-
-def normalize_order(value: Any, shown: Any, name: str = "") -> Any:
-    """A parsed order in which all that means the same is the same; `shown` is what the documentation shows there."""
-    if value is None or isinstance(value, bool) or name == "customAttributes":
-        return value
-    if isinstance(value, dict):
-        inner = {key: normalize_order(entry, shown[key], key) for key, entry in value.items()}
-        return {key: entry for key, entry in inner.items() if entry not in (None, {}, [])}
-    if isinstance(value, list):
-        one = shown[0] if shown else DOCUMENTED["handlingUnits"][0]
-        entries = [normalize_order(entry, one, name) for entry in value]
-        while entries and entries[-1] is None:
-            entries.pop()
-        return entries
-    if isinstance(value, Decimal):
-        return float(value) if name in MEASURES else value
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", shown):
-        return date.fromisoformat(value)
-    if re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", shown):
-        return datetime.fromisoformat(value)
-    return value
-
-
-def read_order(body: bytes | str) -> Any:
-    return normalize_order(parse_order(body.decode() if isinstance(body, bytes) else body), DOCUMENTED)
-
-
-def assert_orders_come_back(bodies: list[bytes] | list[str], tables: Any) -> None:
-    """The law: the orders come back, each as it was, in their order."""
-    back = list(unflatten(tables))
-    assert [read_order(body) for body in back] == [read_order(body) for body in bodies]
 
 
 def make_order(**fields: Any) -> bytes:
@@ -97,9 +40,9 @@ def round_trip(body: bytes | str) -> str:
 
 
 def test_the_documented_order_comes_back_text_for_text() -> None:
-    filled = re.sub(r"\{\}", '{"a": [1.10, "\\\\u0041"] }', DOCUMENTED_FILE.read_text())
+    filled = re.sub(r"\{\}", '{"a": [1.10, "\\\\u0041"] }', DOCUMENTED_ORDER.read_text())
     assert_orders_come_back([filled], flatten([filled]))
-    wanted = json.loads(DOCUMENTED_FILE.read_text())
+    wanted = json.loads(DOCUMENTED_ORDER.read_text())
     back = json.loads(round_trip(json.dumps(wanted)))
     del wanted["handlingUnits"][0]["childHandlingUnits"][0]["childHandlingUnits"]  # an empty list is none
     assert back == wanted
@@ -111,18 +54,6 @@ def test_10_000_orders_come_back() -> None:
     frames = flatten(bodies)
     assert frames.failures.is_empty()
     assert_orders_come_back(bodies, frames)
-
-
-# To shrink an order of this size takes minutes, and tells little more than the two sides of the comparison.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-DRAWN_SETTINGS = settings(max_examples=120, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-
-
-def flatten_drawn_orders(bodies: list[str]) -> Frames:
-    frames = flatten(bodies)
-    assert frames.failures["message"].to_list() == []
-    assert set(frames.notes["kind"]) <= {"not_free_form", "repeated_attribute"}
-    return frames
 
 
 def test_drawn_orders_come_back() -> None:
@@ -357,6 +288,24 @@ def test_a_missing_table_or_column_or_another_type_is_told_before_the_first_orde
         unflatten({**tables, "shipments": complete_frames.shipments.cast({"ship_date": pl.String})})
     with pytest.raises(ConfigError, match=r"gross_weight of shipments .*no number"):
         unflatten({**tables, "shipments": complete_frames.shipments.with_columns(gross_weight=pl.lit(float("nan")))})
+
+
+@pytest.mark.parametrize("given", [None, "tables", Path("tables"), [b"{}"], 1, pl.DataFrame()], ids=repr)
+def test_what_is_no_tables_is_refused_in_one_sentence(given: Any) -> None:
+    name = "None" if given is None else "an int" if isinstance(given, int) else f"a {type(given).__name__}"
+    with pytest.raises(ConfigError) as error:
+        unflatten(given)
+    assert str(error.value) == (
+        f"unflatten takes the tables that flatten, build and open return, or a dict of frames; got {name}. For tables in "
+        "a folder, use open first."
+    )
+
+
+def test_a_table_that_is_no_polars_frame_is_refused(complete_frames: Frames) -> None:
+    others: dict[str, Any] = {"a LazyFrame": complete_frames.shipments.lazy(), "None": None, "a list": [1]}
+    for name, other in others.items():
+        with pytest.raises(ConfigError, match=rf"^The table shipments is {name}\. Give a polars DataFrame"):
+            unflatten({**complete_frames, "shipments": other})
 
 
 def test_columns_of_ones_own_are_no_hindrance(complete_frames: Frames) -> None:

@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from quivo_frames.model.order import HandlingUnit, Kind, Order, Record
@@ -19,6 +20,10 @@ Texts = st.SearchStrategy[str]
 
 DEEPEST_UNITS = 120
 """Handling units in each other: more than any that the API may ever send, and far from the limit of the decoder."""
+
+_PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+DRAWN_SETTINGS = settings(max_examples=120, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
+"""Without shrinking, which takes minutes for an order of this size and tells little more than the comparison does."""
 
 _SPACES = st.sampled_from(["", "", "", " ", "\n\t", " \r\n "])
 _ODD_TEXTS = [
