@@ -1,15 +1,13 @@
-"""Noun: tables <-> a folder of parquet files with a manifest. Only here: the files of a dataset. Floor 4.
+"""Datasets: tables as a folder of parquet files with a manifest.
 
-    DIR/<table>.parquet      one file a table; sentence, unit and privacy class in the field metadata
+    DIR/<table>.parquet      one file per table; descriptions, units and privacy classes in the field metadata
     DIR/failures.parquet     orders that are in no table, and why
-    DIR/notes.parquet        readings that needed a decision, and fields that nobody knows
-    DIR/.lineage/            which answer each order was made from, and its notes, so that a build renews what changed
-    DIR/manifest.json        written last: version, inputs, counts, rows, size and sha256 of each file
+    DIR/notes.parquet        readings that needed a decision, and unknown fields
+    DIR/.lineage/            which answer each order was built from, and its notes, for incremental builds
+    DIR/manifest.json        written last: version, inputs, counts, and rows, size and sha256 of each file
     DIR/exports.json         where the tables were exported to, so that orders can be erased there as well
 
-A dataset is written beside the one it replaces, in a hidden folder, and moved over it file by file when all of it is on
-the disk. The manifest goes first and comes last, so that a reader meets the old dataset, the new one, or a message.
-
-Its rooms: manifest (the file and its names), opened (the `Dataset`), writing (the `DatasetWriter`), delivering (the
-same for tables that come in many files, from any machine and to any place: `Deliveries`).
+A dataset is written to a hidden folder inside the one it replaces, and its files are moved over the earlier ones when
+all of them are on disk. The manifest is removed first and moved last, so that a reader sees the old dataset, the new
+one, or an error.
 """

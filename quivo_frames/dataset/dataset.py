@@ -163,8 +163,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
             ConfigError: an id is not a whole number.
             DatasetError: the dataset was replaced since it was opened.
         """
-        ids = list(order_ids) if isinstance(order_ids, Iterable) else [order_ids]
         try:
+            ids = [order_ids] if isinstance(order_ids, int) else list(order_ids)
             wanted = pl.col(ORDER_ID.name).is_in(pl.Series(ids, dtype=pl.Int64).implode())
         except (TypeError, OverflowError) as error:
             raise ConfigError("Order ids are whole numbers: give one, or a list of them.") from error

@@ -1,4 +1,4 @@
-"""Noun: a dataset in the making: parts put aside, tables put together from them, and all moved into place at once."""
+"""Writes a dataset to a folder: stages partitions, merges them into a file per table, and moves all into place."""
 
 from __future__ import annotations
 
@@ -15,9 +15,25 @@ from typing import Any, Self
 
 import polars as pl
 
-from quivo_frames.dataset import manifest as manifests
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.manifest import BUILDING, LINEAGE, LOCK, MANIFEST, PARQUET, DatasetFile, TableFiles
+from quivo_frames.dataset.manifest import (
+    BUILDING,
+    LINEAGE,
+    LOCK,
+    MANIFEST,
+    PARQUET,
+    DatasetFile,
+    TableFiles,
+    count_rows,
+    files_of_table,
+    find_foreign_file,
+    is_dataset_file,
+    list_files,
+    parse_manifest,
+    read_manifest,
+    refuse_other_format,
+    render_manifest,
+)
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
@@ -27,17 +43,17 @@ from quivo_frames.storage.parquet import write_parquet_table
 from quivo_frames.storage.place import Place, open_place
 
 STAGING_BATCH_ROWS = 1_024
-"""Rows of a part that are read back at a time: what a merge holds grows with it, too."""
+"""Rows of a staged file that are read back at a time; the memory of a merge grows with it."""
 _STAGED_SUFFIX = ".arrow"
 NOTICED = "noticed"
-_DESCRIBED = {**TABLES, **LINEAGE_TABLES}
+_DEFINITIONS = {**TABLES, **LINEAGE_TABLES}
 
 MapTables = Callable[[Callable[[str], tuple[str, DatasetFile]], Sequence[str]], Iterable[tuple[str, DatasetFile]]]
-"""Applies a function to each of some names, in any order."""
+"""A map over names, in any order: `map`, or one that several processes share."""
 
 
 class DatasetWriter:
-    """Puts a dataset together from parts, and in its place when it is complete.
+    """Writes a dataset from partitions, and replaces the previous one when it is complete.
 
     Raises:
         ConfigError: the folder holds something that is not a dataset.
@@ -46,11 +62,11 @@ class DatasetWriter:
 
     def __init__(self, folder: str | os.PathLike[str], privacy_filter: PrivacyFilter = PrivacyFilter()) -> None:  # noqa: B008 - frozen
         self.folder = Path(folder)
-        self._described = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
+        self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
         self._building = self.folder / BUILDING
-        self.staging = self._building / token_hex(4)  # of this build alone: a lost process of another finds no place
-        """Where parts are put aside, and files wait until all are there."""
-        self.previous_manifest = manifests.read_manifest(open_place(folder)) or {}
+        self.staging = self._building / token_hex(4)  # a stray worker of an earlier build finds no folder
+        """The folder for staged partitions, and for files until all are complete."""
+        self.previous_manifest = read_manifest(open_place(folder)) or {}
         """The manifest of the dataset that is replaced."""
         self._single_part: Frames | None = None
         self._table_files: dict[str, TableFiles] = {}
@@ -60,7 +76,7 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         with _explain_disk_errors(self.folder):
             _refuse_foreign_folder(self.folder)
-            manifests.refuse_other_format(self.previous_manifest, PARQUET, str(self.folder))
+            refuse_other_format(self.previous_manifest, PARQUET, str(self.folder))
             self._exit_stack.enter_context(lock_folder(self.folder))
             shutil.rmtree(self._building, ignore_errors=True)
             self._building.mkdir(mode=0o700)
@@ -70,64 +86,64 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._moving:  # else it stays, and says of a folder without a manifest that a build was cut off
+        if not self._moving:  # else it stays, as the sign of an interrupted build
             shutil.rmtree(self._building, ignore_errors=True)
         self._exit_stack.close()
 
-    def take_single_part(self, only: Frames) -> None:
-        """Takes the only part there is: nothing needs to be put aside for it."""
-        self._single_part = only
+    def take_single_part(self, frames: Frames) -> None:
+        """Take the only partition of the build, which needs no staging."""
+        self._single_part = frames
 
     def write_tables(self, map_tables: MapTables, retained: RetainedRows | None = None) -> None:
-        """Makes the tables from what was kept or put aside, and from what stays of the dataset before.
+        """Write the tables from the partitions, and from the rows that are retained of the previous dataset.
 
-        `share` says who does it, without `kept`: `map` is this process alone.
+        `map_tables` runs the writing of staged tables; with `retained` or a single partition, this process does it.
         """
         with _explain_disk_errors(self.folder):
             if self._single_part is not None or retained is not None:
-                with ThreadPoolExecutor(2) as pool:  # one waits for the disk while another packs
+                with ThreadPoolExecutor(2) as pool:  # one waits for the disk while the other compresses
                     self._table_files = dict(pool.map(partial(self._write_merged_table, retained), TABLES))
             else:
-                # The largest first: whoever is free takes the next one, and all end at about the same time.
+                # The largest first, so that all processes end at about the same time.
                 names = sorted(
                     TABLES, key=lambda name: -sum(part.stat().st_size for part in _staged_files(self.staging, name))
                 )
-                written = map_tables(partial(write_staged_table, self.staging, self._described), names)
+                written = map_tables(partial(write_staged_table, self.staging, self._definitions), names)
                 self._table_files = {name: [file] for name, file in written}
 
-    def _write_merged_table(self, kept: RetainedRows | None, name: str) -> tuple[str, TableFiles]:
-        """Writes a table from the only part and from what stays; where the same rows come back, its files stay."""
+    def _write_merged_table(self, retained: RetainedRows | None, name: str) -> tuple[str, TableFiles]:
+        """Write a table from new and retained rows; if the replaced rows are unchanged, its files are reused."""
         rows = self._scan_new_rows(name)
-        if kept is not None:
-            if kept.order_positions is None and rows.collect().equals(kept.replaced_rows[name]):
-                return name, manifests.files_of_table(kept.previous.manifest["tables"][name])
-            rows = kept.merge_with_new(name, rows)
-        return name, [write_table_file(self.staging / f"{name}.parquet", self._described[name], rows)]
+        if retained is not None:
+            if retained.order_positions is None and rows.collect().equals(retained.replaced_rows[name]):
+                return name, files_of_table(retained.previous.manifest["tables"][name])
+            rows = retained.merge_with_new(name, rows)
+        return name, [write_table_file(self.staging / f"{name}.parquet", self._definitions[name], rows)]
 
     def _scan_new_rows(self, name: str) -> pl.LazyFrame:
-        """The rows of a table, or of `noticed`, that were kept or put aside."""
+        """The rows of a table, or of `noticed`, in the partitions of this build."""
         if self._single_part is not None:
             return (self._single_part.order_notes if name == NOTICED else self._single_part[name]).lazy()
         return scan_staged_rows(self.staging, name)
 
     def previous_dataset(self) -> Dataset | None:
-        """The dataset that is replaced, if it is whole."""
+        """The dataset that is replaced, if it is complete."""
         try:
             return Dataset.open(self.folder)
         except QuivoError:
             return None
 
     def count_rows(self, name: str) -> int:
-        """How many rows a table has that was put together."""
-        return manifests.count_rows(self._table_files[name])
+        """The number of rows of a written table."""
+        return count_rows(self._table_files[name])
 
     def scan_table(self, name: str) -> pl.LazyFrame:
-        """A table that was put together."""
-        places = ((self.staging / file.file, self.folder / file.file) for file in self._table_files[name])
-        return pl.scan_parquet([new if new.exists() else old for new, old in places], glob=False)
+        """A written table."""
+        candidates = ((self.staging / file.file, self.folder / file.file) for file in self._table_files[name])
+        return pl.scan_parquet([new if new.exists() else old for new, old in candidates], glob=False)
 
     def collect_notes(self, retained: RetainedRows | None = None) -> pl.DataFrame:
-        """The notes of each order by itself, of those that were made and those that stay."""
+        """The notes per order, of new and retained orders."""
         new = self._scan_new_rows(NOTICED).collect()
         return retained.merge_with_new(NOTICED, new.lazy()).collect() if retained else new
 
@@ -138,23 +154,23 @@ class DatasetWriter:
         notes: pl.DataFrame,
         lineage: Mapping[str, pl.DataFrame],
     ) -> Dataset:
-        """The dataset of the tables that were put together, in its place; `facts` go into the manifest.
+        """Replace the previous dataset by the written tables; `facts` go into the manifest.
 
-        `lineage` is what the next build needs to renew this one, empty if it cannot.
+        `lineage` is what the next incremental build needs; empty if there can be none.
         """
         with _explain_disk_errors(self.folder):
             tables = {name: self._table_files[name] for name in TABLES}
             for name, frame in {"failures": failures, "notes": notes}.items():
                 tables[name] = [write_table_file(self.staging / f"{name}.parquet", REPORT_TABLES[name], frame.lazy())]
-            known = {name: f"{LINEAGE}/{name}.parquet" for name in lineage}
+            lineage_files = {name: f"{LINEAGE}/{name}.parquet" for name in lineage}
             (self.staging / LINEAGE).mkdir(mode=0o700)
-            of_lineage = {
+            written_lineage = {
                 name: [
-                    write_table_file(self.staging / file, _DESCRIBED[name], lineage[name].lazy())._replace(file=file)
+                    write_table_file(self.staging / file, _DEFINITIONS[name], lineage[name].lazy())._replace(file=file)
                 ]
-                for name, file in known.items()
+                for name, file in lineage_files.items()
             }
-            self._move_into_place(manifests.render_manifest(facts, tables, of_lineage))
+            self._move_into_place(render_manifest(facts, tables, written_lineage))
         return Dataset.open(self.folder)
 
     def _move_into_place(self, manifest: bytes) -> None:
@@ -163,84 +179,84 @@ class DatasetWriter:
         sync_file(new)
         self._moving = True
         (self.folder / MANIFEST).unlink(missing_ok=True)
-        names = [file.file for file in manifests.list_files(manifests.parse_manifest(manifest))]
+        names = [file.file for file in list_files(parse_manifest(manifest))]
         for name in (*(name for name in names if (self.staging / name).exists()), MANIFEST):
             (self.folder / name).parent.mkdir(mode=0o700, exist_ok=True)
             (self.staging / name).replace(self.folder / name)
-        left = {
-            entry.name for entry in open_place(self.folder).list_entries() if manifests.is_dataset_file(entry.name)
+        leftovers = {
+            entry.name for entry in open_place(self.folder).list_entries() if is_dataset_file(entry.name)
         } - set(names)
-        open_place(self.folder).remove(name for name in left if not name.startswith(f"{BUILDING}/"))
+        open_place(self.folder).remove(name for name in leftovers if not name.startswith(f"{BUILDING}/"))
         self._moving = False
 
 
 class RetainedRows:
-    """What stays of the dataset that is replaced: all rows but those of some orders.
+    """The rows of the previous dataset that the new one retains: all but those of the replaced orders.
 
-    `order` has the orders of the new dataset with their places (order_id, place); None: they stand by their ids.
+    `order_positions` are the positions of the orders in the new dataset (order_id, place); None: sorted by id.
     """
 
-    def __init__(self, before: Dataset, replaced: Sequence[int], order: pl.DataFrame | None = None) -> None:
-        self.previous, self.order_positions = before, order
-        self.replaced_rows = before.only(replaced)
-        """The rows that do not stay."""
+    def __init__(self, previous: Dataset, replaced: Sequence[int], order_positions: pl.DataFrame | None = None) -> None:
+        self.previous, self.order_positions = previous, order_positions
+        self.replaced_rows = previous.only(replaced)
+        """The rows that are not retained."""
         self._replaced = pl.Series(replaced, dtype=pl.Int64).implode()
 
     def scan_retained(self, name: str) -> pl.LazyFrame:
-        """The rows of a table, of `failures` or of the lineage that stay."""
+        """The retained rows of a table, of `failures` or of the lineage."""
         found = self.previous.lineage(name) if name in LINEAGE_TABLES else self.previous.lazy(name)
-        assert found is not None, "without lineage nothing is kept"
+        assert found is not None, "without lineage nothing is retained"
         return found.filter(~pl.col(ORDER_ID.name).is_in(self._replaced))
 
     def merge_with_new(self, name: str, new: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows that stay and new ones, each order in its place."""
+        """Retained and new rows, in the order of the new dataset."""
         if self.order_positions is None:
             return self.scan_retained(name).merge_sorted(new, ORDER_ID.name)
-        stays, comes = (
+        retained, added = (
             rows.join(self.order_positions.lazy(), on=ORDER_ID.name, how="left", maintain_order="left")
             for rows in (self.scan_retained(name), new)
         )
-        return stays.merge_sorted(comes, "place").drop("place")
+        return retained.merge_sorted(added, "place").drop("place")
 
 
 def stage_part(staging: Path, number: int, frames: Frames) -> None:
-    """Keeps a part on the disk until all are there, for polars cannot add to a parquet file; any process may do it.
+    """Stage a partition on disk, since polars cannot append to a parquet file; any process may call it.
 
-    A part that is put aside twice is there once.
+    Staging is idempotent: a partition that is staged twice is there once.
     """
     with _explain_disk_errors(staging.parent.parent):
         for name, frame in {**frames, NOTICED: frames.order_notes}.items():
             if not frame.is_empty():
-                part = _staged_file(staging, name, number)
-                part.parent.mkdir(exist_ok=True, mode=0o700)
-                frame.write_ipc(part, compression="lz4", record_batch_size=STAGING_BATCH_ROWS)
+                file = _staged_file(staging, name, number)
+                file.parent.mkdir(exist_ok=True, mode=0o700)
+                frame.write_ipc(file, compression="lz4", record_batch_size=STAGING_BATCH_ROWS)
 
 
-def _staged_file(aside: Path, name: str, number: int) -> Path:
-    return aside / name / f"{number:06d}{_STAGED_SUFFIX}"
+def _staged_file(staging: Path, name: str, number: int) -> Path:
+    return staging / name / f"{number:06d}{_STAGED_SUFFIX}"
 
 
-def _staged_files(aside: Path, name: str) -> list[Path]:
-    return sorted((aside / name).glob(f"*{_STAGED_SUFFIX}"))
+def _staged_files(staging: Path, name: str) -> list[Path]:
+    return sorted((staging / name).glob(f"*{_STAGED_SUFFIX}"))
 
 
-def scan_staged_rows(aside: Path, name: str) -> pl.LazyFrame:
-    """The rows of a table, or of `noticed`, that were put aside."""
-    parts = _staged_files(aside, name)
-    return pl.scan_ipc(parts) if parts else _DESCRIBED[name].empty_frame().lazy()
+def scan_staged_rows(staging: Path, name: str) -> pl.LazyFrame:
+    """The staged rows of a table, or of `noticed`."""
+    parts = _staged_files(staging, name)
+    return pl.scan_ipc(parts) if parts else _DEFINITIONS[name].empty_frame().lazy()
 
 
-def write_staged_table(aside: Path, described: Mapping[str, Table], name: str) -> tuple[str, DatasetFile]:
-    """Writes a table from its parts; its name, and its file."""
-    with _explain_disk_errors(aside.parent.parent):
-        file = write_table_file(aside / f"{name}.parquet", described[name], scan_staged_rows(aside, name))
-        shutil.rmtree(aside / name, ignore_errors=True)
+def write_staged_table(staging: Path, definitions: Mapping[str, Table], name: str) -> tuple[str, DatasetFile]:
+    """Write a table from its staged partitions; returns its name and its file."""
+    with _explain_disk_errors(staging.parent.parent):
+        file = write_table_file(staging / f"{name}.parquet", definitions[name], scan_staged_rows(staging, name))
+        shutil.rmtree(staging / name, ignore_errors=True)
     return name, file
 
 
-def write_table_file(file: Path, described: Table, rows: pl.LazyFrame) -> DatasetFile:
-    """Writes a table to a file of the disk, for its owner alone."""
-    count = write_parquet_table(rows, file, described)
+def write_table_file(file: Path, definition: Table, rows: pl.LazyFrame) -> DatasetFile:
+    """Write a table to a parquet file that only its owner can read."""
+    count = write_parquet_table(rows, file, definition)
     sync_file(file)
     digest = open_place(file.parent).file_digest(file.name)
     assert digest is not None
@@ -250,47 +266,47 @@ def write_table_file(file: Path, described: Table, rows: pl.LazyFrame) -> Datase
 def _refuse_foreign_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file. Give a folder for the tables.")
-    if not folder.is_dir() or manifests.read_manifest(open_place(folder)) is not None or (folder / BUILDING).exists():
+    if not folder.is_dir() or read_manifest(open_place(folder)) is not None or (folder / BUILDING).exists():
         return
     refuse_foreign_files(open_place(folder))
 
 
-def refuse_foreign_files(where: Place) -> None:
-    """Leaves alone a place without a manifest that somebody else has put files into.
+def refuse_foreign_files(place: Place) -> None:
+    """Refuse a place without a manifest that holds files of somebody else.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: there is such a file.
     """
-    if (name := manifests.find_foreign_file(where)) is not None:
+    if (name := find_foreign_file(place)) is not None:
         raise ConfigError(
-            f"{where.address} is not empty and holds no dataset (there is {name}, for one). "
+            f"{place.address} is not empty and holds no dataset (there is {name}, for one). "
             "Nothing was written. Give an empty or a new place."
         )
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Only one build at a time works on a folder of this machine.
+    """Let only one build at a time work on a folder.
 
     Raises:
-        DatasetError: another one does.
+        DatasetError: another build does.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with hold_lock(folder / LOCK, DatasetError(f"Another build is writing to {folder}. Wait until it has ended.")):
             yield
     finally:
-        with suppress(OSError):  # it stays, unless it is empty
+        with suppress(OSError):  # remove it only if it is empty
             folder.rmdir()
 
 
 @contextmanager
 def _explain_disk_errors(folder: Path) -> Iterator[None]:
-    """Troubles of the disk as messages."""
+    """Raise errors of the disk as a DatasetError with a cure."""
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
-        kept = " The earlier tables are still there." if manifests.read_manifest(open_place(folder)) else ""
+        kept = " The earlier tables are still there." if read_manifest(open_place(folder)) else ""
         raise DatasetError(
             f"The tables cannot be written to {folder}: {explain_disk_error(error)}.{kept} "
             "Make room or give another folder, and build again."

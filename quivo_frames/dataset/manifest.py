@@ -1,4 +1,4 @@
-"""The manifest of a dataset, and the names of what stands beside it."""
+"""The manifest of a dataset, and the names of the files next to it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LINEAGE = ".lineage"
 BUILDING = ".building"
 LOCK = ".lock"
 PARQUET, DELTA = "parquet", "delta"
-"""What the tables of a dataset are: files, or files with the logs of Delta Lake."""
+"""The formats of a dataset: parquet files, or Delta tables."""
 _COMMITTING = "committing"
 _OWNER_MARK = {"dataset": "quivo_frames"}
 _NAMES = "|".join((*TABLES, *REPORT_TABLES))
 _UNFINISHED = r"\.[^/\s]+-"
-"""How the name begins of a file that a killed process left half written."""
+"""The start of the name of a file that a killed process left incomplete."""
 _COMMITTED_FILE = rf"(?:{_NAMES})/(?:{_UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
 _TEMPORARY_FILE = rf"{_UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
 _FOLDER_FILE = rf"(?:{_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
@@ -35,7 +35,7 @@ TableFiles = Sequence["DatasetFile"]
 
 
 class DatasetFile(NamedTuple):
-    """A file of a dataset: its name from the folder on, its rows, its bytes, and the sha256 of these."""
+    """A file of a dataset: its name relative to the folder, rows, bytes and sha256."""
 
     file: str
     rows: int
@@ -44,7 +44,7 @@ class DatasetFile(NamedTuple):
 
 
 def read_manifest(place: Place) -> dict[str, Any] | None:
-    """The manifest of a place; None if there is none of ours."""
+    """The manifest at a place; None if there is none, or not one of ours."""
     try:
         return parse_manifest(place.read(MANIFEST))
     except OSError:
@@ -52,7 +52,7 @@ def read_manifest(place: Place) -> dict[str, Any] | None:
 
 
 def parse_manifest(text: bytes | None) -> dict[str, Any] | None:
-    """What a manifest says of a dataset; None if it is none of ours."""
+    """A manifest without the announcement of a commit; None if it is not one of ours."""
     found = _load_json(text)
     if found is not None:
         found.pop(_COMMITTING, None)
@@ -60,12 +60,12 @@ def parse_manifest(text: bytes | None) -> dict[str, Any] | None:
 
 
 def announce_commit(text: bytes | None, form: str, run: str) -> bytes:
-    """A manifest as it was, and that a run is about to commit to the logs of the tables."""
+    """The same manifest with the announcement that a run is about to commit to the Delta logs."""
     return json.dumps({**(parse_manifest(text) or {**_OWNER_MARK, "form": form}), _COMMITTING: run}, indent=2).encode()
 
 
 def is_commit_announced(text: bytes | None) -> bool:
-    """Whether a manifest says that a run is about to commit, or was cut off while it did."""
+    """Whether a run is about to commit, or was interrupted while it did."""
     return _COMMITTING in (_load_json(text) or {})
 
 
@@ -77,42 +77,42 @@ def _load_json(text: bytes | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and _OWNER_MARK.items() <= found.items() else None
 
 
-def refuse_other_format(before: Mapping[str, Any], form: str, address: str) -> None:
-    """Refuses to put tables of one form in the place of those of another: a log must name no file that is gone.
+def refuse_other_format(previous: Mapping[str, Any], form: str, address: str) -> None:
+    """Refuse to replace tables of another format: a Delta log must not name files that are gone.
 
     Raises:
-        ConfigError: the manifest `before` is of tables of another form.
+        ConfigError: `previous` is the manifest of tables of another format.
     """
-    there = before.get("form", PARQUET) if before else form
-    if there != form:
-        held = "Delta tables" if there == DELTA else "tables that are no Delta tables"
+    existing = previous.get("form", PARQUET) if previous else form
+    if existing != form:
+        held = "Delta tables" if existing == DELTA else "tables that are not Delta tables"
         raise ConfigError(
-            f"{address} holds {held}. Nothing was written. Build as {there} again, or give another place."
+            f"{address} holds {held}. Nothing was written. Build as {existing} again, or give another place."
         )
 
 
 def render_manifest(
     facts: Mapping[str, Any], tables: Mapping[str, TableFiles], lineage: Mapping[str, TableFiles]
 ) -> bytes:
-    """A manifest: facts of the build, and which files hold each table."""
+    """The bytes of a manifest: facts of the build, and the files of each table."""
     begin = {**_OWNER_MARK, "schema_version": SCHEMA_VERSION}
-    of_files = {"tables": _describe_files(tables), "lineage": _describe_files(lineage)}
-    return json.dumps({**begin, **facts, **of_files}, indent=2, ensure_ascii=False).encode()
+    files = {"tables": _describe_files(tables), "lineage": _describe_files(lineage)}
+    return json.dumps({**begin, **facts, **files}, indent=2, ensure_ascii=False).encode()
 
 
-def _describe_files(of: Mapping[str, TableFiles]) -> dict[str, Any]:
+def _describe_files(tables: Mapping[str, TableFiles]) -> dict[str, Any]:
     return {
-        name: {"rows": count_rows(files), "files": [file._asdict() for file in files]} for name, files in of.items()
+        name: {"rows": count_rows(files), "files": [file._asdict() for file in files]} for name, files in tables.items()
     }
 
 
 def count_rows(files: TableFiles) -> int:
-    """The rows of some files together."""
+    """The total number of rows of some files."""
     return sum(file.rows for file in files)
 
 
 def files_of_table(facts: Mapping[str, Any]) -> TableFiles:
-    """The files of a table, from what a manifest says of it."""
+    """The files of a table, from its entry in a manifest."""
     return [DatasetFile(**file) for file in facts["files"]]
 
 
@@ -124,12 +124,12 @@ def list_files(manifest: Mapping[str, Any] | None) -> Iterator[DatasetFile]:
 
 
 def is_dataset_file(name: str) -> bool:
-    """Whether a file is of a dataset, in whatever way it was written: what no manifest names is of no use then."""
+    """Whether a file belongs to a dataset of any format; if no manifest names it, it can be removed."""
     return _DATASET_FILE.fullmatch(name) is not None
 
 
 def has_unfinished_build(place: Place) -> bool:
-    """Whether there is something of a build that did not end, or not yet."""
+    """Whether there are files of a build that is running or was interrupted."""
     names = [entry.name for entry in place.list_entries()]
     return any(_BUILD_FILE.fullmatch(name) or name.startswith(f"{BUILDING}/") for name in names)
 
@@ -137,6 +137,6 @@ def has_unfinished_build(place: Place) -> bool:
 def find_foreign_file(place: Place) -> str | None:
     """The name of a file that no build wrote, in a place without a manifest."""
     names = [entry.name for entry in place.list_entries()]
-    if any(name.startswith(f"{BUILDING}/") for name in names):  # a build was cut off while it moved its files
+    if any(name.startswith(f"{BUILDING}/") for name in names):  # a build was interrupted while it moved its files
         return None
     return next((name for name in names if not _BUILD_FILE.fullmatch(name)), None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -105,7 +106,7 @@ def test_a_later_build_replaces_an_earlier_one_whole(orders: Path, tmp_path: Pat
     write_ndjson(orders, 5)
     later = build(orders, tmp_path / "out")
     assert later.orders.height == 5
-    with pytest.raises(DatasetError, match="built anew"):
+    with pytest.raises(DatasetError, match="was rebuilt"):
         _ = earlier.orders
 
 
@@ -311,6 +312,20 @@ def test_some_orders_alone_are_the_rows_that_they_have_in_the_whole(orders: Path
     assert some.failures["order_id"].to_list() == failed[:1]
     assert some.notes.is_empty()
     assert built.only([]).counts() == dict.fromkeys(EVERYTHING, 0)
+
+
+def test_one_order_is_asked_for_by_its_id_alone(orders: Path, tmp_path: Path) -> None:
+    built = build(orders, tmp_path / "out")
+    one, listed = built.only(100_031), built.only([100_031])
+    assert one.orders["order_id"].to_list() == [100_031]
+    assert all(one[name].equals(listed[name]) for name in TABLES)
+
+
+@pytest.mark.parametrize("given", ["100031", [100_031, "100002"], 1.5, None, 2**63])
+def test_ids_that_are_no_whole_numbers_are_refused_in_a_sentence(orders: Path, tmp_path: Path, given: Any) -> None:
+    built = build(orders, tmp_path / "out")
+    with pytest.raises(ConfigError, match="Order ids are whole numbers"):
+        built.only(given)
 
 
 def test_tables_are_given_as_a_folder_or_as_frames(orders: Path, tmp_path: Path) -> None:
