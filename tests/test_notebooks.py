@@ -67,7 +67,7 @@ archive = qf.Archive({str(tmp_path / "orders.sqlite")!r})
 
         def press_when_some_came() -> None:
             deadline = time.monotonic() + 30
-            while sum(map(api.served, api.order_ids)) < 5 and time.monotonic() < deadline:
+            while sum(map(api.refetch_count, api.order_ids)) < 5 and time.monotonic() < deadline:
                 time.sleep(0.01)
             os.kill(manager.provisioner.pid, signal.SIGINT)  # as interrupt_kernel does, which needs a loop of its own
 
@@ -79,9 +79,9 @@ archive = qf.Archive({str(tmp_path / "orders.sqlite")!r})
             button.join()
             assert "Ctrl-C again: at once" in stopped
             assert stopped.endswith("KeyboardInterrupt")
-            assert 0 < sum(map(api.served, api.order_ids)) < 60
+            assert 0 < sum(map(api.refetch_count, api.order_ids)) < 60
             assert "Run 1 (resumed): 60 orders" in cell(client, refetch)
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
-        assert {api.served(order_id) for order_id in api.order_ids} == {1}
+        assert {api.refetch_count(order_id) for order_id in api.order_ids} == {1}

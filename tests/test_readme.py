@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from quivo_frames.standin.server import StandIn
-from schemas.generator.pages import overview
+from schemas.generator.pages import render_table_overview
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_the_commands_of_the_readme_run_one_after_another(surroundings) -> None:
 def test_the_readme_lists_the_tables_of_the_catalogue() -> None:
     shown = re.search(r"<!-- tables: .*? -->\n(.*?)<!-- /tables -->", README, re.DOTALL)
     assert shown, "the marks around the table are gone"
-    assert shown[1].strip() == overview(), "put describing.overview() between the marks of README.md"
+    assert shown[1].strip() == render_table_overview(), "put describing.overview() between the marks of README.md"
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:

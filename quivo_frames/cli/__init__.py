@@ -28,7 +28,7 @@ _INTERRUPTED = {
 """What that leaves behind; the other commands begin anew, and change nothing before they end."""
 
 
-class _Commands(click.Group):
+class _CommandGroup(click.Group):
     """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -52,7 +52,7 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="quivo_frames")
 def main() -> None:
     """Refetch batches of Quivo orders, keep every answer, and build validated tables.
@@ -69,9 +69,9 @@ def demo(out: Path, orders: int) -> None:
 
     Example: quivo-frames demo
     """
-    from quivo_frames.cli.demo import run
+    from quivo_frames.cli.demo import run_demo
 
-    run(out, orders)
+    run_demo(out, orders)
 
 
 for _room in (fetching, history, tables, care):

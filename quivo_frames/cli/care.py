@@ -58,8 +58,8 @@ def forget(
 
     Example: quivo-frames forget --honour-removed --yes
     """
-    from quivo_frames.fetch.order_ids import checked
-    from quivo_frames.maintenance.erasure import Receipt
+    from quivo_frames.fetch.order_ids import validate_ids
+    from quivo_frames.maintenance.erasure import ErasureReceipt
     from quivo_frames.maintenance.erasure import forget as forget_of
     from quivo_frames.maintenance.erasure import honour_removed as honour
 
@@ -72,8 +72,8 @@ def forget(
         if not click.confirm(f"This erases {what}. Go on?", err=True):
             raise ConfigError("Nothing was erased.")
     receipt = receipt or archive.with_name(f"{archive.name}.forgotten.ndjson")
-    order_ids = checked(ids) if ids else []
-    Receipt.expect(receipt)
+    order_ids = validate_ids(ids) if ids else []
+    ErasureReceipt.require_writable(receipt)
     done = honour(archive) if honour_removed else forget_of(order_ids, archive, tables)
     done.write(receipt)
     click.echo(json.dumps(done.facts()) if as_json else str(done))

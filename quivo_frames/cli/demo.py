@@ -14,7 +14,7 @@ from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
 from quivo_frames.model.tables import TABLES
 from quivo_frames.settings import Settings
-from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.order_state import TODAY
 from quivo_frames.standin.server import StandIn
 
@@ -22,27 +22,27 @@ _SEED = 7
 _MARK = ".quivo-frames-demo"
 
 
-def run(folder: Path, orders: int) -> None:
+def run_demo(folder: Path, orders: int) -> None:
     """Works in `folder`: the archive of the answers, the tables and the report stay there."""
     archive_file, tables = folder / "orders.sqlite", folder / "tables"
-    _take(folder)
+    _claim_folder(folder)
     for old in folder.glob("orders.sqlite*"):
         old.unlink()
     ids = StandIn(orders).order_ids
     broken, recovering, unknown = ids[10], ids[20], ids[-1] + 1
-    faults = {broken: [Fault.cut_json(times=None)], recovering: [Fault.status(503, times=2)]}
+    faults = {broken: [ServerFault.cut_json(times=None)], recovering: [ServerFault.status(503, times=2)]}
 
     with StandIn(orders, seed=_SEED, faults=faults) as api:
-        _step(f"1. A stand-in of the Quivo API runs at {api.base_url}: real HTTP, {orders} made-up orders.")
+        _print_step(f"1. A stand-in of the Quivo API runs at {api.base_url}: real HTTP, {orders} made-up orders.")
         settings = Settings.load(
             api_key=api.api_key, username=api.username, password=api.password, base_url=api.base_url
         )
         with Client(settings, backoff=0.1) as client, Archive(archive_file) as archive:
-            _step("2. Find the orders (quivo-frames find):")
+            _print_step("2. Find the orders (quivo-frames find):")
             found = list(client.find())
             click.echo(f"   {len(found)} ids, {found[0]} to {found[-1]}")
 
-            _step("3. Refetch them, and keep every answer as received (quivo-frames refetch):")
+            _print_step("3. Refetch them, and keep every answer as received (quivo-frames refetch):")
             click.echo(
                 "   three orders have trouble on purpose: one is unknown, one answers broken JSON, one is busy at first"
             )
@@ -54,17 +54,17 @@ def run(folder: Path, orders: int) -> None:
             tries = recovered.filter(recovered["order_id"] == recovering)["tries"].item()
             click.echo(f"   order {recovering} was busy, and came at try {tries}")
 
-    _step(f"4. Build the tables (quivo-frames build {archive_file} --out {tables}):")
+    _print_step(f"4. Build the tables (quivo-frames build {archive_file} --out {tables}):")
     dataset = build(archive_file, tables)
     for name, count in dataset.counts().items():
         grain = f"one row per {TABLES[name].grain}" if name in TABLES else ""
         click.echo(f"   {name:<24}{count:>7,}  {grain}".rstrip())
 
-    _step("5. A look at one table (dataset.shipments):")
+    _print_step("5. A look at one table (dataset.shipments):")
     columns = ["order_id", "shipment_key", "provider_name", "ship_date", "expected_delivery_date", "delivery_date"]
     click.echo(str(dataset.scan.shipments.select(columns).head(6).collect()))
 
-    _step("6. Go on from here in Python:")
+    _print_step("6. Go on from here in Python:")
     click.echo(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
     click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
 
@@ -72,7 +72,7 @@ def run(folder: Path, orders: int) -> None:
 
     page = folder / "report.html"
     as_of = f"{TODAY:%Y-%m-%dT%H:%MZ}"  # up to when the made-up orders tell
-    _step(f"7. Audit them (quivo-frames audit {tables} --as-of {as_of} --html {page}):")
+    _print_step(f"7. Audit them (quivo-frames audit {tables} --as-of {as_of} --html {page}):")
     findings = report(dataset, page, TODAY, on_time_against="expected_delivery_date")
     click.echo(f"   {findings.headline()}. The most telling:")
     for check, orders, example in findings.by_check().head(3).select("check", "orders", "example").iter_rows():
@@ -80,7 +80,7 @@ def run(folder: Path, orders: int) -> None:
     click.echo(f"   The report, for any browser: {page}")
 
 
-def _take(folder: Path) -> None:
+def _claim_folder(folder: Path) -> None:
     """Makes the folder, or takes that of an earlier demo: what lies in any other is somebody's own."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,5 +92,5 @@ def _take(folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be worked in: {reason}. Give another folder: --out FOLDER.") from error
 
 
-def _step(text: str) -> None:
+def _print_step(text: str) -> None:
     click.echo(f"\n{click.style(text, bold=True)}")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json, tell
-from quivo_frames.cli.params import Duration, Instant
+from quivo_frames.cli.options import archive_option, as_json, print_lines
+from quivo_frames.cli.params import DurationParam, InstantParam
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ ASK_FROM = 100
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="At most so many requests at a time."
 )
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many requests a second.")
-@click.option("--max-age", type=Duration(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
+@click.option("--max-age", type=DurationParam(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
 @click.option("--new-run", is_flag=True, help="Start over instead of going on with an unfinished run of these ids.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be asked.")
 @click.option("--yes", is_flag=True, help=f"Do not ask before {ASK_FROM} requests and more.")
@@ -67,7 +67,7 @@ def refetch(
     from quivo_frames.fetch.run import refetch as run_of
 
     with Archive(archive) as opened:
-        given = _given(ids, ids_file, column, failed_of, opened)
+        given = _chosen_order_ids(ids, ids_file, column, failed_of, opened)
         if not given:
             click.echo(
                 json.dumps({"event": "finished", "run": None, "asked": 0})
@@ -83,14 +83,16 @@ def refetch(
         if asks and not click.confirm(f"{plan}. Go on?", err=True):
             raise ConfigError("Nothing was asked.")
         with Client.from_env(rate=rate) as client:
-            each = _tell_progress if as_json else None
+            each = _print_progress if as_json else None
             run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=each)
         failures = run.failures
         if as_json:
-            _tell_event("finished", run.facts())
+            _print_event("finished", run.facts())
         else:
             click.echo(str(run))
-            tell([f"Order {order_id}: {text}" for order_id, text in failures.select("order_id", "message").iter_rows()])
+            print_lines(
+                [f"Order {order_id}: {text}" for order_id, text in failures.select("order_id", "message").iter_rows()]
+            )
             if failures.height:
                 click.echo(
                     f"`quivo-frames refetch --failed-of {run.run} --archive {archive}` asks for these again; "
@@ -99,19 +101,19 @@ def refetch(
     sys.exit(1 if failures.height else 0)
 
 
-def _tell_event(name: str, facts: Mapping[str, Any]) -> None:
+def _print_event(name: str, facts: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"event": name, **facts}))
 
 
-def _tell_progress(now: Progress) -> None:
-    _tell_event("progress", now._asdict())
+def _print_progress(now: Progress) -> None:
+    _print_event("progress", now._asdict())
 
 
-def _given(
+def _chosen_order_ids(
     ids: tuple[str, ...], file: Path | None, column: str | None, failed_of: int | None, archive: Archive
 ) -> Ids:  # fmt: skip
-    from quivo_frames.fetch.order_ids import Ids, checked, read_ids
-    from quivo_frames.fetch.order_ids import failed_of as failures_of
+    from quivo_frames.fetch.order_ids import Ids, read_ids, validate_ids
+    from quivo_frames.fetch.order_ids import read_failed_ids as failures_of
 
     if failed_of is not None:
         if ids or file or column:
@@ -121,7 +123,7 @@ def _given(
         raise ConfigError("--column belongs to a file of ids: give one with --ids FILE.")
     if not (ids or file):
         raise ConfigError("No order ids were given. Name them, or give a file of them: --ids FILE.")
-    named = checked(ids)
+    named = validate_ids(ids)
     if file is None:
         return Ids(named, "the command line")
     read = read_ids(sys.stdin.buffer if str(file) == "-" else file, column)
@@ -138,7 +140,7 @@ def _given(
 @click.option("--limit", type=click.IntRange(1), help="At most so many ids.")
 @click.option(
     "--since",
-    type=Instant(),
+    type=InstantParam(),
     help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
 )
 def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
@@ -198,7 +200,7 @@ def status(archive: Path, as_json: bool) -> None:
     if failures.height:
         click.echo(f"Orders without a good answer: {failures.height:,}")
         rows = failures.select("order_id", "outcome", "message").iter_rows()
-        tell([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
+        print_lines([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
 
 
 @click.command()

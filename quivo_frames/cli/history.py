@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.options import archive_option, as_json
-from quivo_frames.cli.params import Instant
+from quivo_frames.cli.params import InstantParam
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,13 +36,13 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
     """
     from quivo_frames.analysis.changes.changes import history as history_of
 
-    _tell(history_of(archive, order_id, personal=personal), None, as_json=as_json)
+    _print_changes(history_of(archive, order_id, personal=personal), None, as_json=as_json)
 
 
 @click.command()
 @click.option(
     "--since",
-    type=Instant(),
+    type=InstantParam(),
     help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
 )
 @archive_option
@@ -57,24 +57,24 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
     Example: quivo-frames changes --since 2026-06-01 --out changes.csv
     """
     from quivo_frames.analysis.changes.changes import changes as changes_of
-    from quivo_frames.storage.frame_file import save
+    from quivo_frames.storage.frame_file import write_frame_file
 
     found = changes_of(archive, since, personal=personal)
     if out:
-        save(found, out, "changes", personal=personal)
-    _tell(found, MOST, as_json=as_json, written=out)
+        write_frame_file(found, out, "changes", personal=personal)
+    _print_changes(found, MOST, as_json=as_json, written=out)
 
 
-def _tell(found: pl.DataFrame, most: int | None, *, as_json: bool, written: Path | None = None) -> None:
+def _print_changes(found: pl.DataFrame, most: int | None, *, as_json: bool, written: Path | None = None) -> None:
     from quivo_frames.analysis.changes.differences import UNREADABLE
-    from quivo_frames.analysis.changes.sentences import lines
+    from quivo_frames.analysis.changes.sentences import describe_changes
 
     if as_json:
         click.echo(found.write_ndjson().encode(), nl=False)
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
-        for line in lines(found, most):
+        for line in describe_changes(found, most):
             click.echo(line)
         if written:
             click.echo(f"Written: {written}")

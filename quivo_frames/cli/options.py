@@ -12,7 +12,7 @@ archive_option = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
 
 
-def tell(lines: list[str], most: int = 10) -> None:
+def print_lines(lines: list[str], most: int = 10) -> None:
     """Prints the first lines, and how many more there are."""
     for line in lines[:most]:
         click.echo(f"  {line}")

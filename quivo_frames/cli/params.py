@@ -11,20 +11,20 @@ import click
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Duration(click.ParamType[timedelta]):
+class DurationParam(click.ParamType[timedelta]):
     """A duration such as 90s, 30m, 12h or 7d."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The duration, or a message that shows how one is written."""
-        duration = _duration(str(value))
+        duration = _parse_duration(str(value))
         if duration is None:
             self.fail(f"{value} is no duration. Write 90s, 30m, 12h or 7d.", param, ctx)
         return duration
 
 
-class Instant(click.ParamType[datetime]):
+class InstantParam(click.ParamType[datetime]):
     """An instant, or how long ago one was: 2026-06-01, 2026-06-01T12:00:00Z, 24h."""
 
     name = "instant"
@@ -32,13 +32,13 @@ class Instant(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The instant, or a message that shows how one is written."""
         try:
-            ago = _duration(str(value))
+            ago = _parse_duration(str(value))
             return datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago
         except (ValueError, OverflowError):
             ways = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
             self.fail(f"{value} is no instant. {ways}", param, ctx)
 
 
-def _duration(text: str) -> timedelta | None:
+def _parse_duration(text: str) -> timedelta | None:
     found = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text, re.ASCII)
     return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quivo_frames.cli.options import as_json, tell
+from quivo_frames.cli.options import as_json, print_lines
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def build(
     Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
     from quivo_frames.builder.build import build as build_of
-    from quivo_frames.builder.executors.connect import connect
+    from quivo_frames.builder.executors.connect import connect_engine
 
     began = datetime.now(UTC).replace(microsecond=0)
-    with nullcontext() if on == "local" else connect(on) as executor:
+    with nullcontext() if on == "local" else connect_engine(on) as executor:
         dataset = build_of(
             list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form
         )
@@ -90,11 +90,11 @@ def build(
             click.echo(f"{made:,} orders were made anew; the answers of the others are the same. --full makes all.")
         if failed:
             click.echo(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")
-            tell(dataset.failures["message"].to_list())
+            print_lines(dataset.failures["message"].to_list())
         if noted:
             click.echo(f"{noted:,} things were noticed; {dataset.files('notes')[0]} has them all:")
             rows = dataset.notes.select("count", "path", "message").iter_rows()
-            tell([f"{count:,} x {path}: {message}" for count, path, message in rows])
+            print_lines([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
 
 
@@ -161,13 +161,13 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 
     Example: quivo-frames show 100017 --from tables
     """
-    from quivo_frames.analysis.order_page import document, found
-    from quivo_frames.analysis.order_page import show as page_of
+    from quivo_frames.analysis.order_page import order_as_json, read_order
+    from quivo_frames.analysis.order_page import print_order as page_of
     from quivo_frames.dataset.dataset import Dataset
 
-    tables = found(Dataset.open(folder), order_id)
+    tables = read_order(Dataset.open(folder), order_id)
     if as_json:
-        click.echo(document(tables))
+        click.echo(order_as_json(tables))
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
@@ -208,7 +208,7 @@ def export(
     if reader:
         if to or out or privacy or by_month:
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
-        _check(Dataset.open(folder), reader, as_json)
+        _check_for_reader(Dataset.open(folder), reader, as_json)
     elif to and out:
         exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
         click.echo(json.dumps(exported._asdict()) if as_json else str(exported))
@@ -218,11 +218,11 @@ def export(
         )
 
 
-def _check(tables: Dataset, reader: str, as_json: bool) -> None:
+def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:
     from quivo_frames.export.compatibility.check import check_for
     from quivo_frames.export.compatibility.limit import Effect
-    from quivo_frames.export.compatibility.page import told
+    from quivo_frames.export.compatibility.page import format_findings
 
     found = check_for(tables, reader)
-    click.echo(json.dumps(found.to_dicts()) if as_json else told(found, reader))
+    click.echo(json.dumps(found.to_dicts()) if as_json else format_findings(found, reader))
     sys.exit(1 if (found["effect"] == Effect.REFUSES).any() else 0)

@@ -20,18 +20,18 @@ from hypothesis import strategies as st
 import quivo_frames as qf
 from quivo_frames.analysis.changes import differences, identity, sightings
 from quivo_frames.analysis.changes.differences import CHANGES, HIDDEN, STATUSES
-from quivo_frames.analysis.changes.free_values import canonical
-from quivo_frames.analysis.changes.sentences import lines
+from quivo_frames.analysis.changes.free_values import canonical_json
+from quivo_frames.analysis.changes.sentences import describe_changes
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.records import Answer, Outcome, RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from quivo_frames.storage.frame_file import save
-from tests.flattening.test_unflatten import read
-from tests.support.document_diff import diff
-from tests.support.drawn_orders import orders
+from quivo_frames.storage.frame_file import write_frame_file
+from tests.support.document_diff import diff_documents
+from tests.support.drawn_orders import drawn_orders
+from tests.support.order_comparison import read_order
 
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -56,7 +56,10 @@ def compared(*pairs: tuple[bytes | str, bytes | str]) -> pl.DataFrame:
                     str(number),
                 )
             )
-    parts = [differences.between(window, personal=True) for window in sightings.windows(sightings.sighted(raws))]
+    parts = [
+        differences.compare_window(window, personal=True)
+        for window in sightings.flatten_in_windows(sightings.distinct_versions(raws))
+    ]
     found = pl.concat(parts).filter(~pl.col("kind").is_in(["first", "moved"]))
     return found.select(*CHANGES)
 
@@ -194,7 +197,7 @@ def test_plain_python_finds_the_same_changes(seed: int) -> None:
     kinds: Counter[str] = Counter()
     for order_id, (old, new) in enumerate(pairs, 1):
         rows = by_order.get(order_id, found.clear())
-        wanted = diff(read(old), read(new))
+        wanted = diff_documents(read_order(old), read_order(new))
         likes = {path: values for kind, path, *values in wanted if kind == "changed"}
         told = []
         for kind, path, *values in rows.select("kind", "path", "before", "after").rows():
@@ -252,7 +255,7 @@ DRAWN = settings(max_examples=25, deadline=None, phases=PHASES, suppress_health_
 
 
 @DRAWN
-@given(orders(order_id=7), st.integers(0, 99))
+@given(drawn_orders(order_id=7), st.integers(0, 99))
 def test_an_order_that_is_only_told_otherwise_has_not_changed(text: str, seed: int) -> None:
     assert cells(compared((text, dumped(respelled(loaded(text), Random(seed)))))) == []
 
@@ -265,7 +268,7 @@ def test_no_order_of_the_standin_changes_when_it_is_told_otherwise() -> None:
 
 def unordered(value: Any, key: str = "") -> Any:
     if key == "customAttributes":
-        return canonical(pl.Series([value]))[0]
+        return canonical_json(pl.Series([value]))[0]
     if isinstance(value, dict):
         return sorted((name, unordered(entry, name)) for name, entry in value.items())
     return (
@@ -276,10 +279,10 @@ def unordered(value: Any, key: str = "") -> Any:
 
 
 @DRAWN
-@given(orders(order_id=7), orders(order_id=7))
+@given(drawn_orders(order_id=7), drawn_orders(order_id=7))
 def test_there_are_changes_if_and_only_if_the_orders_differ_and_each_value_stands_in_the_tables(a: str, b: str) -> None:
     found = compared((a, b))
-    old, new = ([unordered(read(text)) for text in qf.unflatten(qf.flatten([body]))] for body in (a, b))
+    old, new = ([unordered(read_order(text)) for text in qf.unflatten(qf.flatten([body]))] for body in (a, b))
     assert found.is_empty() == (old == new)
     before, after = qf.flatten([a]), qf.flatten([b])
     for name in TABLES:
@@ -303,9 +306,9 @@ def test_there_are_changes_if_and_only_if_the_orders_differ_and_each_value_stand
 
 
 def test_each_table_has_ids_that_are_its_columns() -> None:
-    assert set(identity.IDS) == set(TABLES) - {"orders"}
-    for name, ids in identity.IDS.items():
-        assert {column for way in ids.ways for column in way} <= set(TABLES[name].schema), name
+    assert set(identity.IDENTITY_COLUMNS) == set(TABLES) - {"orders"}
+    for name, ids in identity.IDENTITY_COLUMNS.items():
+        assert {column for way in ids.candidate_keys for column in way} <= set(TABLES[name].schema), name
 
 
 # One by one
@@ -396,7 +399,7 @@ def test_what_attributes_do_not_tell_is_told_of_the_free_form_value(old: str, ne
 
 @pytest.mark.parametrize("text", ["1e999999999999999999999", "[" * 2000 + "]" * 2000, "-0.0", "1" * 5000])
 def test_odd_free_form_values_are_equal_to_themselves(text: str) -> None:
-    assert canonical(pl.Series([text]))[0] == canonical(pl.Series([text]))[0]
+    assert canonical_json(pl.Series([text]))[0] == canonical_json(pl.Series([text]))[0]
 
 
 # In an archive
@@ -540,7 +543,7 @@ PERSONAL = "canary Zoë"
 def test_no_personal_value_is_told_where_none_is_wanted(path: Path, tmp_path: Path) -> None:
     filled: dict[str, Any] = {}
     for name, table in TABLES.items():
-        for column in table.values:
+        for column in table.value_columns:
             if column.privacy is not Privacy.NONE and name == "orders" and "." not in column.json_path:
                 filled[column.json_path] = PERSONAL
     filled |= {"customAttributes": {"k": PERSONAL}, "deliveryAddress": {"name1": PERSONAL, "latitude": 52.125}}
@@ -563,14 +566,14 @@ def test_no_personal_value_is_told_where_none_is_wanted(path: Path, tmp_path: Pa
 
 def test_lines_are_short_and_no_terminal_obeys_them() -> None:
     found = compared((body(), body(shopSystemName="\x1b[31m" + "x" * 200, tags=[""])))
-    told = list(lines(found, 1))
+    told = list(describe_changes(found, 1))
     assert told[0] == "2 changes in 1 order"
     assert told[1] == "Order 1, seen 2026-03-05 13:00 UTC, before 2026-03-05 12:00"
     assert told[2].startswith("  ~ orders.shop_system_name: nothing -> \\x1b[31mxxx")
     assert len(told[2]) < 130
     assert told[3] == "… and 1 more; --out FILE has them all"
-    assert list(lines(found))[3] == '  + order_tags.tag 1/0: ""'
-    assert list(lines(found.clear())) == ["No changes"]
+    assert list(describe_changes(found))[3] == '  + order_tags.tag 1/0: ""'
+    assert list(describe_changes(found.clear())) == ["No changes"]
 
 
 @pytest.mark.parametrize(
@@ -579,8 +582,8 @@ def test_lines_are_short_and_no_terminal_obeys_them() -> None:
 def test_changes_are_saved_as_the_name_says(suffix: str, read_back: Any, tmp_path: Path) -> None:
     found = compared((body(), body(sellerId=1)))
     file = tmp_path / f"changes{suffix}"
-    save(found, file, "changes", personal=True)
+    write_frame_file(found, file, "changes", personal=True)
     assert read_back(file)["column"].to_list() == ["seller_id"]
     assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(ConfigError, match=r"changes are written as .parquet, .csv, .ndjson"):
-        save(found, tmp_path / "changes.xls", "changes", personal=True)
+        write_frame_file(found, tmp_path / "changes.xls", "changes", personal=True)

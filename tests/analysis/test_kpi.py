@@ -17,9 +17,9 @@ from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.result import UNTOLD
-from quivo_frames.analysis.milestones import Books
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.standin import orders as drawing
-from tests.support.fair_order import AS_OF, GONE, changed
+from tests.support.fair_order import AS_OF, GONE, changed_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ ZONE, TOLERANCE, AGAINST = "America/New_York", timedelta(hours=5), "expected_del
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
     """Drawn orders, answered at different times: some are old answers."""
-    drawn = qf.flatten(list(drawing.lines(2_500, seed=11)))
+    drawn = qf.flatten(list(drawing.ndjson_lines(2_500, seed=11)))
     answered = pl.col("last_modified") + pl.duration(days=pl.col("order_id") % 23)
     names = pl.col("seller_name").replace({"Voltwerk Elektronik AG": "Nordlicht Kosmetik GmbH"})  # of two sellers
     return {**drawn, "orders": drawn["orders"].with_columns(fetched_at=answered, seller_name=names)}
@@ -254,7 +254,7 @@ def in_sql(tables: Mapping[str, pl.DataFrame], by: str | None, now: datetime) ->
         for name in tables:
             db.register(f"{name}_given", tables[name].to_arrow())
             db.execute(f"CREATE TABLE {name} AS FROM {name}_given")
-        db.register("lines_given", Books(tables).lines.collect().to_arrow())
+        db.register("lines_given", OrderView(tables).matched_lines.collect().to_arrow())
         db.execute("CREATE TABLE lines AS FROM lines_given")
         db.execute(meant(FACTS))
         db.execute(meant(f"CREATE TABLE of_order AS {OF_ORDER[by]}"))
@@ -316,7 +316,7 @@ def test_groups_are_sorted_and_columns_and_types_are_the_same_for_all(tables: di
 
 def of(*changes: Mapping[str, Any], **options: Any) -> Kpis:
     """KPIs of the fair order with these changes, one order each."""
-    orders = [json.dumps(changed(change, 1001 + place)).encode() for place, change in enumerate(changes)]
+    orders = [json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(changes)]
     return qf.kpis(qf.flatten(orders), **options)
 
 
@@ -382,7 +382,7 @@ def test_what_is_not_delivered_is_late_when_it_is_past_due_and_unknown_before() 
 
 def test_of_an_old_answer_nothing_is_expected_that_is_later() -> None:
     away = {f"{SHIPMENT}.deliveryDate": GONE, f"{SHIPMENT}.podDate": GONE, "completedAt": GONE}
-    frames = qf.flatten([json.dumps(changed(away, number)).encode() for number in (1, 2)])
+    frames = qf.flatten([json.dumps(changed_order(away, number)).encode() for number in (1, 2)])
     answers = [datetime(2026, 9, 5, tzinfo=UTC), datetime(2026, 9, 9, tzinfo=UTC)]
     given = {
         **frames,
@@ -391,7 +391,7 @@ def test_of_an_old_answer_nothing_is_expected_that_is_later() -> None:
     row = one(qf.kpis(given).on_time, reference="latest_delivery_date")
     assert (row["late"], row["unknown"]) == (1, 1)
     nothing = {"fulfillmentOrders": [], "completedAt": GONE}
-    frames = qf.flatten([json.dumps(changed(nothing, number)).encode() for number in (1, 2)])
+    frames = qf.flatten([json.dumps(changed_order(nothing, number)).encode() for number in (1, 2)])
     given = {
         **frames,
         "orders": frames["orders"].with_columns(fetched_at=pl.Series(answers, dtype=pl.Datetime("us", "UTC"))),
@@ -457,7 +457,7 @@ def test_an_order_that_was_called_off_is_no_failure() -> None:
 
 
 def test_an_order_counts_once_in_the_group_of_each_carrier_and_warehouse() -> None:
-    second = copy.deepcopy(changed({})["fulfillmentOrders"][0])
+    second = copy.deepcopy(changed_order({})["fulfillmentOrders"][0])
     second |= {"warehouseId": 5, "warehouseName": "Wien"}
     second["shipments"] = [second["shipments"][0] | {"provider": "UPS"}, second["shipments"][0] | {"provider": "UPS"}]
     found = {by: of({"fulfillmentOrders.1": second}, by=by) for by in ("carrier", "warehouse")}
@@ -486,7 +486,7 @@ def test_wrong_use_names_the_choices() -> None:
         of({}, on_time_against="delivery_date")
     with pytest.raises(qf.ConfigError, match=r"no time zone 'Vienna'.*Europe/Vienna"):
         of({}, time_zone="Vienna")
-    with pytest.raises(qf.ConfigError, match="no day or instant"):
+    with pytest.raises(qf.ConfigError, match="neither a day nor an instant"):
         of({}, as_of="soon")
 
 

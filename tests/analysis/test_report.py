@@ -132,7 +132,9 @@ def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
     assert [row[0] for row in page.tables["By seller"]] == ["Another", "Seller"]  # the most orders first
     kpis = qf.kpis(tables, "seller", AS_OF)
     rates = dict(kpis.on_time.filter(reference="latest_delivery_date").select("seller", "rate").iter_rows())
-    assert {row[0]: row[3] for row in page.tables["By seller"]} == {name: format_percent(rate) for name, rate in rates.items()}
+    assert {row[0]: row[3] for row in page.tables["By seller"]} == {
+        name: format_percent(rate) for name, rate in rates.items()
+    }
 
 
 def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:

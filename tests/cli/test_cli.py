@@ -18,17 +18,17 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.cli import main
 from quivo_frames.model.records import Answer, Outcome
-from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.standin.server import StandIn
-from tests.builder.test_incremental import NOON, keep
+from tests.support.archived_orders import NOON, record_answers
 
 HIGHEST = "9223372036854775808"
 
 
 @pytest.fixture(scope="module")
 def api():
-    with StandIn(orders=30, faults={100_007: [Fault.bad_request(times=None)]}) as served:
+    with StandIn(orders=30, faults={100_007: [ServerFault.bad_request(times=None)]}) as served:
         yield served
 
 
@@ -226,7 +226,7 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path:
         command, cwd=tmp_path, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 30
-    while api.served(100_011) == 0 and time.monotonic() < deadline:
+    while api.refetch_count(100_011) == 0 and time.monotonic() < deadline:
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
     _, told = child.communicate(timeout=30)
@@ -236,7 +236,7 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path:
     done = run("refetch", *ids, env=settings)
     assert done.returncode == 0
     assert "(resumed)" in done.stdout
-    assert max(api.served(int(n)) for n in ids) == 1
+    assert max(api.refetch_count(int(n)) for n in ids) == 1
 
 
 @pytest.mark.alone
@@ -330,9 +330,9 @@ def test_ids_of_a_pipe_are_planned_and_fetched(run, settings) -> None:
 def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn) -> None:
     first = run("refetch", "100001", "100007", "100008", env=settings)
     assert "`quivo-frames refetch --failed-of 1 --archive orders.sqlite` asks for these again" in first.stdout
-    before = api.served(100_001)
+    before = api.refetch_count(100_001)
     again = run("refetch", "--failed-of", "1", env=settings)
-    assert (again.returncode, api.served(100_001)) == (1, before)
+    assert (again.returncode, api.refetch_count(100_001)) == (1, before)
     assert again.stdout.startswith("Run 2: 1 order in")
     assert run("refetch", "100001", env=settings).returncode == 0
     none = run("refetch", "--failed-of", "3", env=settings)
@@ -459,7 +459,7 @@ def test_tables_that_cannot_be_read_are_told_without_a_traceback(run, tmp_path: 
 
 def test_the_same_answers_again_leave_tables_of_several_files_as_they_are(run, tmp_path: Path) -> None:
     with Archive(tmp_path / "orders.sqlite") as archive:
-        keep(archive, {n: order_json(n) for n in range(100_001, 100_006)}, NOON)
+        record_answers(archive, {n: order_json(n) for n in range(100_001, 100_006)}, NOON)
     assert run("export-raw", "raw").returncode == 0
     assert run("build", "raw", "--out", "lake", "--format", "delta", "--jobs", "1").returncode == 0
     file = tmp_path / "lake" / "manifest.json"

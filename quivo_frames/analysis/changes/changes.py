@@ -17,30 +17,30 @@ import polars as pl
 
 from quivo_frames.analysis.changes import differences, sightings, statuses
 from quivo_frames.analysis.changes.differences import CHANGES, FIRST, KEY_BEFORE, MOVED, STATUSES, UNREADABLE
-from quivo_frames.analysis.changes.sentences import lines
+from quivo_frames.analysis.changes.sentences import describe_changes
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError
 
-__all__ = ["CHANGES", "UNREADABLE", "changes", "history", "lines", "transitions"]
+__all__ = ["CHANGES", "UNREADABLE", "changes", "describe_changes", "history", "transitions"]
 
-Given = Archive | str | os.PathLike[str]
+ArchiveLike = Archive | str | os.PathLike[str]
 
 
-def history(archive: Given, order_id: int, *, personal: bool = True) -> pl.DataFrame:
+def history(archive: ArchiveLike, order_id: int, *, personal: bool = True) -> pl.DataFrame:
     """What changed in one order from each of its answers to the next, as `changes` tells it.
 
     Raises:
         ConfigError: there is no good answer about the order, or no archive.
         ArchiveError: an answer is damaged.
     """
-    opened = _opened(archive)
+    opened = _open_archive(archive)
     if not any(True for _ in opened.responses([order_id])):
         raise ConfigError(f"{opened.path} has no good answer about order {order_id}: check the number, or refetch it.")
     return changes(opened, order_ids=[order_id], personal=personal)
 
 
 def changes(
-    archive: Given,
+    archive: ArchiveLike,
     since: datetime | None = None,
     order_ids: Iterable[int] | None = None,
     *,
@@ -61,7 +61,7 @@ def changes(
     Rows of lists of plain values, and attributes of free-form objects, are their values: they have a column.
     Values are the text that stands in JSON, texts and times without their quotes; null is no value.
 
-    Lists are compared without their order: rows are the same if their ids are (`comparing.identity.IDS`), else if their
+    Lists are compared without their order: rows are the same if their ids are (`analysis.changes.identity.IDENTITY_COLUMNS`), else if their
     content is, else if their place is. A handling unit that is in another unit now went in one place and came in the
     other. Free-form attributes are compared one by one, their values as JSON; the column itself is told only where it
     holds more than they say: what is no object, or a key twice.
@@ -73,10 +73,10 @@ def changes(
         ConfigError: there is no archive.
         ArchiveError: an answer is damaged.
     """
-    opened = _opened(archive)
+    opened = _open_archive(archive)
     moment = since if since is None or since.tzinfo else since.replace(tzinfo=UTC)
     parts, unsure = [_NOTHING], []
-    for found in _compared(opened, moment, order_ids, personal=personal):
+    for found in _compare_in_windows(opened, moment, order_ids, personal=personal):
         told = found.filter(~pl.col("kind").is_in([FIRST, MOVED])).select(CHANGES.keys())
         if moment is not None:
             early = told.filter(pl.col("seen_at") < moment)
@@ -91,7 +91,9 @@ def changes(
     return pl.concat(parts)
 
 
-def transitions(archive: Given, since: datetime | None = None, order_ids: Iterable[int] | None = None) -> pl.DataFrame:
+def transitions(
+    archive: ArchiveLike, since: datetime | None = None, order_ids: Iterable[int] | None = None
+) -> pl.DataFrame:
     """The changes of statuses, a row a transition, as seen by refetches, not as it happened.
 
     Between two answers a status may have had other values, and it became what it is at any time between them. Columns:
@@ -107,29 +109,31 @@ def transitions(archive: Given, since: datetime | None = None, order_ids: Iterab
         ConfigError: there is no archive.
         ArchiveError: an answer is damaged.
     """
-    opened = _opened(archive)
+    opened = _open_archive(archive)
     ids = None if order_ids is None else list(order_ids)
     if since is not None:
         since = since if since.tzinfo else since.replace(tzinfo=UTC)
         recent = changes(opened, since, ids, personal=False)
         ids = recent.filter(pl.col("table").is_in(list(STATUSES)))["order_id"].unique().to_list()
     parts = [
-        found.filter(pl.col("kind").is_in([FIRST, MOVED]) | statuses.is_about())
-        for found in _compared(opened, None, ids, personal=False)
+        found.filter(pl.col("kind").is_in([FIRST, MOVED]) | statuses.is_status_change())
+        for found in _compare_in_windows(opened, None, ids, personal=False)
     ]
-    found = statuses.transitions(pl.concat([_NOTHING.with_columns(pl.lit(None, pl.String).alias(KEY_BEFORE)), *parts]))
+    found = statuses.status_transitions(
+        pl.concat([_NOTHING.with_columns(pl.lit(None, pl.String).alias(KEY_BEFORE)), *parts])
+    )
     return found if since is None else found.filter(pl.col("seen_at") >= since)
 
 
 _NOTHING = pl.DataFrame(schema=CHANGES)
 
 
-def _compared(
+def _compare_in_windows(
     archive: Archive, since: datetime | None, order_ids: Iterable[int] | None, *, personal: bool
 ) -> Iterator[pl.DataFrame]:
-    for window in sightings.windows(sightings.sighted(archive.responses(order_ids, since))):
-        yield differences.between(window, personal=personal)
+    for window in sightings.flatten_in_windows(sightings.distinct_versions(archive.responses(order_ids, since))):
+        yield differences.compare_window(window, personal=personal)
 
 
-def _opened(archive: Given) -> Archive:
+def _open_archive(archive: ArchiveLike) -> Archive:
     return archive if isinstance(archive, Archive) else Archive(archive)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames.analysis.changes.free_values import canonical, is_open
-from quivo_frames.analysis.changes.identity import NEW, OLD, ROW, Side, identified
-from quivo_frames.analysis.changes.sightings import NUMBER, Sighting, Window
-from quivo_frames.flattening.unflatten import TEXTS, own_text
+from quivo_frames.analysis.changes.free_values import canonical_json, is_fully_in_attributes
+from quivo_frames.analysis.changes.identity import NEW, OLD, ROW, AnswerTables, match_rows
+from quivo_frames.analysis.changes.sightings import NUMBER, AnswerVersion, AnswerWindow
+from quivo_frames.flattening.unflatten import JSON_TEXTS, row_json_without_lists
 from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.tables import ORDINAL, TABLES, Column, Table
 
@@ -32,9 +32,9 @@ CHANGES = {
 """The columns of changes."""
 KEY_BEFORE = "key_before"
 STATUSES = {
-    name: [column for column in table.values if column.code and column.name.endswith("status")]
+    name: [column for column in table.value_columns if column.categorical and column.name.endswith("status")]
     for name, table in TABLES.items()
-    if any(column.code and column.name.endswith("status") for column in table.values)
+    if any(column.categorical and column.name.endswith("status") for column in table.value_columns)
 }
 """The columns of statuses, by table."""
 
@@ -67,37 +67,39 @@ _FOUND = {
 }
 
 
-def between(window: Window, *, personal: bool) -> pl.DataFrame:
+def compare_window(window: AnswerWindow, *, personal: bool) -> pl.DataFrame:
     """What changed from each answer of a window to the next readable one of its order.
 
     The columns are those of CHANGES, and KEY_BEFORE; the kinds are also `first`, a row for the first readable answer
     of an order, and `moved`, a row for each row with a status whose key is another one now.
     """
-    times = _times(window)
+    times = _answer_times(window)
     pairs = times.drop_nulls("older")
     numbered = pairs.select(pl.col("older").alias(NUMBER), pl.col(NUMBER).alias(NEW))
-    old = Side({
+    old = AnswerTables({
         name: rows.join(numbered, on=NUMBER, how="inner", maintain_order="left").drop(NUMBER).rename({NEW: NUMBER})
         for name, rows in window.tables.items()
     })  # fmt: skip
-    new = Side({
+    new = AnswerTables({
         name: rows.join(pairs.select(NUMBER), on=NUMBER, how="semi", maintain_order="left")
         for name, rows in window.tables.items()
     })  # fmt: skip
     found = [pl.DataFrame(schema=_FOUND)]
-    for place, (name, links) in enumerate(identified(old, new).items()):
-        compared = _Compared(TABLES[name], old[name], new[name], links, personal)
-        found += [rows.select(pl.lit(place, pl.UInt32).alias(_TABLE), *rows.columns) for rows in compared.found()]
-    told = pl.concat([*found, _told(window, times)], how="diagonal")
+    for place, (name, links) in enumerate(match_rows(old, new).items()):
+        compared = _TableComparison(TABLES[name], old[name], new[name], links, personal)
+        found += [
+            rows.select(pl.lit(place, pl.UInt32).alias(_TABLE), *rows.columns) for rows in compared.find_changes()
+        ]
+    told = pl.concat([*found, _answer_events(window, times)], how="diagonal")
     dated = told.join(times.select(NUMBER, *_DATED), on=NUMBER, how="left", maintain_order="left")
     return dated.sort(NUMBER, _TABLE, ROW, _COLUMN).select(*CHANGES, KEY_BEFORE)
 
 
-def _times(window: Window) -> pl.DataFrame:
+def _answer_times(window: AnswerWindow) -> pl.DataFrame:
     """A row an answer: its order, its time and that of the readable one before it, `older`: that one's number."""
     lost = {one.number for one in window.unreadable}
     rows = []
-    last: tuple[int, Sighting] | None = None
+    last: tuple[int, AnswerVersion] | None = None
     for number, one in enumerate(window.seen):
         if last and last[1].raw.order_id != one.raw.order_id:
             last = None
@@ -109,7 +111,7 @@ def _times(window: Window) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_TIMES, orient="row")
 
 
-def _told(window: Window, times: pl.DataFrame) -> pl.DataFrame:
+def _answer_events(window: AnswerWindow, times: pl.DataFrame) -> pl.DataFrame:
     """The rows about answers as a whole: those that begin, and those that cannot be read."""
     begins = times.filter("is_first").select(NUMBER, kind=pl.lit(FIRST))
     rows = [(one.number, one.table, one.column, one.path, UNREADABLE, one.message) for one in window.unreadable]
@@ -117,7 +119,7 @@ def _told(window: Window, times: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(rows, schema=schema, orient="row"), begins], how="diagonal")
 
 
-class _Compared(NamedTuple):
+class _TableComparison(NamedTuple):
     """One table of older and newer answers, and which rows are the same."""
 
     table: Table
@@ -126,29 +128,29 @@ class _Compared(NamedTuple):
     links: pl.DataFrame
     personal: bool
 
-    def found(self) -> Iterator[pl.DataFrame]:
+    def find_changes(self) -> Iterator[pl.DataFrame]:
         """All changes of the table, without the times."""
         old, new = self.old[self.links[OLD]], self.new[self.links[NEW]]
-        for place, column in enumerate(_compared(self.table)):
+        for place, column in enumerate(_comparable_columns(self.table)):
             before, after = old[column.name], new[column.name]
             places = before.ne_missing(after).arg_true()
             if len(places) and column.kind is Kind.JSON:
-                places = places.filter(_says_more(before[places], after[places]))
+                places = places.filter(_differs_beyond_attributes(before[places], after[places]))
             elif len(places) and column is _ATTRIBUTE_VALUES[0]:
-                places = places.filter(_is_another(old[places], new[places]))
+                places = places.filter(_differs_in_value(old[places], new[places]))
             if len(places):
-                yield self._cells(place, column, old[places], new[places])
+                yield self._changed_cells(place, column, old[places], new[places])
         if self.table.name in STATUSES:
             places = (old[self.table.key].cast(pl.String) != new[self.table.key].cast(pl.String)).arg_true()
-            yield self._rows(MOVED, new[places], old[places])
+            yield self._whole_rows(MOVED, new[places], old[places])
         gone = self.old.join(self.links, left_on=ROW, right_on=OLD, how="anti", maintain_order="left")
         come = self.new.join(self.links, left_on=ROW, right_on=NEW, how="anti", maintain_order="left")
-        yield self._rows(ADDED, come, None)
-        yield self._rows(REMOVED, None, gone)
+        yield self._whole_rows(ADDED, come, None)
+        yield self._whole_rows(REMOVED, None, gone)
 
-    def _cells(self, place: int, column: Column, old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-        text = self._text(column)
-        return self._named(new, column).with_columns(
+    def _changed_cells(self, place: int, column: Column, old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+        text = self._value_as_text(column)
+        return self._with_location(new, column).with_columns(
             pl.lit(place, pl.Int32).alias(_COLUMN),
             old[self.table.key].cast(pl.String).alias(KEY_BEFORE),
             pl.lit(CHANGED).alias("kind"),
@@ -156,18 +158,20 @@ class _Compared(NamedTuple):
             new.select(text).to_series().alias("after"),
         )
 
-    def _rows(self, kind: str, new: pl.DataFrame | None, old: pl.DataFrame | None) -> pl.DataFrame:
+    def _whole_rows(self, kind: str, new: pl.DataFrame | None, old: pl.DataFrame | None) -> pl.DataFrame:
         """Rows as a whole; the text of a row is that of its own fields, of a plain value the value."""
         rows = new if new is not None else old
         assert rows is not None
         if rows.is_empty():
             return pl.DataFrame(schema=_FOUND).drop(_TABLE)
-        value = _value(self.table)
-        text = self._text(value) if value else own_text(self.table)
-        shown = rows if self.personal or value else rows.with_columns(map(_hidden, _personal(self.table)))
+        value = _value_column(self.table)
+        text = self._value_as_text(value) if value else row_json_without_lists(self.table)
+        shown = (
+            rows if self.personal or value else rows.with_columns(map(_masked_column, _is_personal_table(self.table)))
+        )
         texts = shown.select(text).to_series()
         nothing = pl.lit(None, pl.String)
-        return self._named(rows, value).with_columns(
+        return self._with_location(rows, value).with_columns(
             pl.col(ROW) + (0 if new is not None else self.new.height),  # what went comes last
             pl.lit(-1, pl.Int32).alias(_COLUMN),
             nothing.alias(KEY_BEFORE) if old is None else old[self.table.key].cast(pl.String).alias(KEY_BEFORE),
@@ -176,20 +180,20 @@ class _Compared(NamedTuple):
             nothing.alias("after") if new is None else texts.alias("after"),
         )
 
-    def _text(self, column: Column) -> pl.Expr:
+    def _value_as_text(self, column: Column) -> pl.Expr:
         value = pl.col(column.name)
         if column.privacy is not Privacy.NONE and not self.personal:
             return pl.when(value.is_not_null()).then(pl.lit(HIDDEN))
-        return value if column.kind in (Kind.TEXT, Kind.JSON) else TEXTS[column.kind](value).str.strip_chars('"')
+        return value if column.kind in (Kind.TEXT, Kind.JSON) else JSON_TEXTS[column.kind](value).str.strip_chars('"')
 
-    def _named(self, rows: pl.DataFrame, column: Column | None) -> pl.DataFrame:
+    def _with_location(self, rows: pl.DataFrame, column: Column | None) -> pl.DataFrame:
         """The table, column, path and key of some rows."""
         keys = rows[self.table.key].cast(pl.String)
         places = keys.str.replace(r"^[^/]*", "")  # without the order, the same in many
         given = places.unique()
         paths = places.replace_strict(given, [self.table.json_path(column or ORDINAL, key) for key in given])
         if self.table.name == _ATTRIBUTES:
-            paths = paths + "[" + rows.select(TEXTS[Kind.TEXT](pl.col("key"))).to_series() + "]"
+            paths = paths + "[" + rows.select(JSON_TEXTS[Kind.TEXT](pl.col("key"))).to_series() + "]"
         return rows.select(
             NUMBER,
             ROW,
@@ -200,21 +204,21 @@ class _Compared(NamedTuple):
         )
 
 
-def _compared(table: Table) -> tuple[Column, ...]:
+def _comparable_columns(table: Table) -> tuple[Column, ...]:
     """The columns whose values may change while a row stays the same one."""
-    return _ATTRIBUTE_VALUES if table.name == _ATTRIBUTES else table.values
+    return _ATTRIBUTE_VALUES if table.name == _ATTRIBUTES else table.value_columns
 
 
-def _value(table: Table) -> Column | None:
+def _value_column(table: Table) -> Column | None:
     """The column that holds all that a row says, of lists of plain values and of free-form attributes."""
-    return _compared(table)[0] if table.record is None else None
+    return _comparable_columns(table)[0] if table.record is None else None
 
 
-def _personal(table: Table) -> list[Column]:
+def _is_personal_table(table: Table) -> list[Column]:
     return [column for column in table.columns if column.privacy is not Privacy.NONE]
 
 
-def _hidden(column: Column) -> pl.Expr:
+def _masked_column(column: Column) -> pl.Expr:
     """A personal column of rows that are to be shown: a word for each text, and nothing for what is no text."""
     if column.dtype != pl.String:
         return pl.lit(None, column.dtype).alias(column.name)
@@ -222,14 +226,14 @@ def _hidden(column: Column) -> pl.Expr:
     return pl.when(pl.col(column.name).is_not_null()).then(pl.lit(word)).alias(column.name)
 
 
-def _says_more(before: pl.Series, after: pl.Series) -> pl.Series:
+def _differs_beyond_attributes(before: pl.Series, after: pl.Series) -> pl.Series:
     """Whether free-form values differ in what their attributes do not tell."""
-    differ = canonical(before).ne_missing(canonical(after))
-    return differ & ~(is_open(before) & is_open(after))
+    differ = canonical_json(before).ne_missing(canonical_json(after))
+    return differ & ~(is_fully_in_attributes(before) & is_fully_in_attributes(after))
 
 
-def _is_another(old: pl.DataFrame, new: pl.DataFrame) -> pl.Series:
+def _differs_in_value(old: pl.DataFrame, new: pl.DataFrame) -> pl.Series:
     """Whether the values of attributes differ in more than the spelling of JSON."""
     as_json = pl.when(pl.col("value_type") != "string").then(pl.col("value")).alias("value")
-    before, after = (canonical(rows.select(as_json).to_series()) for rows in (old, new))
+    before, after = (canonical_json(rows.select(as_json).to_series()) for rows in (old, new))
     return (old["value_type"] != new["value_type"]) | before.ne_missing(after) | before.is_null()

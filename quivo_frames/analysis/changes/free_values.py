@@ -9,43 +9,47 @@ from typing import Any
 import polars as pl
 
 
-def canonical(texts: pl.Series) -> pl.Series:
+def canonical_json(texts: pl.Series) -> pl.Series:
     """JSON without the spelling of its numbers and texts, its spaces, and the order of the fields of its objects."""
     given = texts.drop_nulls().unique()
-    return texts.replace_strict(given, [_canonical(text) for text in given], default=None, return_dtype=pl.String)
+    return texts.replace_strict(given, [_canonical_text(text) for text in given], default=None, return_dtype=pl.String)
 
 
-def is_open(texts: pl.Series) -> pl.Series:
+def is_fully_in_attributes(texts: pl.Series) -> pl.Series:
     """Whether `custom_attributes` has all that a free-form value says: an object, no key of it twice; or nothing."""
     given = texts.drop_nulls().unique()
-    opened = [_is_open(text) for text in given]
+    opened = [_text_is_fully_in_attributes(text) for text in given]
     return texts.replace_strict(given, opened, default=None, return_dtype=pl.Boolean).fill_null(value=True)
 
 
-def _canonical(text: str) -> str:
+def _canonical_text(text: str) -> str:
     try:
-        return json.dumps(json.loads(text, parse_int=_number, parse_float=_number, object_pairs_hook=_sorted))
+        return json.dumps(
+            json.loads(
+                text, parse_int=_canonical_number, parse_float=_canonical_number, object_pairs_hook=_sorted_object
+            )
+        )
     except RecursionError:  # nested about 1,000 deep: as it is
         return text
 
 
-def _is_open(text: str) -> bool:
+def _text_is_fully_in_attributes(text: str) -> bool:
     try:
-        pairs = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_Pairs)
+        pairs = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_ObjectPairs)
     except RecursionError:
         return False
-    return isinstance(pairs, _Pairs) and len(dict(pairs)) == len(pairs)
+    return isinstance(pairs, _ObjectPairs) and len(dict(pairs)) == len(pairs)
 
 
-class _Pairs(list[tuple[str, Any]]):
+class _ObjectPairs(list[tuple[str, Any]]):
     """An object as the pairs that it is written with."""
 
 
-def _sorted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _sorted_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {"fields": sorted(pairs, key=lambda pair: pair[0])}
 
 
-def _number(text: str) -> dict[str, str]:
+def _canonical_number(text: str) -> dict[str, str]:
     try:
         sign, digits, power = Decimal(text).as_tuple()
     except InvalidOperation:  # beyond all numbers that Decimal knows

@@ -15,7 +15,7 @@ _WIDTH = 80
 _NOTHING = "nothing"
 
 
-def lines(found: pl.DataFrame, most: int | None = None) -> Iterator[str]:
+def describe_changes(found: pl.DataFrame, most: int | None = None) -> Iterator[str]:
     """How many changes there are, and a line each, `most` at the most, under the order and the time they were seen."""
     orders = found["order_id"].n_unique()
     yield f"{format_count(found.height, 'change')} in {format_count(orders, 'order')}" if found.height else "No changes"
@@ -25,25 +25,25 @@ def lines(found: pl.DataFrame, most: int | None = None) -> Iterator[str]:
             seen = (row["order_id"], row["seen_at"])
             before = f", before {row['before_at']:%Y-%m-%d %H:%M}" if row["before_at"] else ""
             yield f"Order {row['order_id']}, seen {row['seen_at']:%Y-%m-%d %H:%M} UTC{before}"
-        yield f"  {_line(row)}"
+        yield f"  {_describe_change(row)}"
     if most is not None and found.height > most:
         yield f"… and {found.height - most:,} more; --out FILE has them all"
 
 
-def _line(row: dict[str, Any]) -> str:
+def _describe_change(row: dict[str, Any]) -> str:
     where = ".".join(filter(None, (row["table"], row["column"])))
     if row["table"] != "orders":
         where = f"{where} {row['key']}"
     if row["kind"] == CHANGED:
-        return f"~ {where}: {_shown(row['before'])} -> {_shown(row['after'])}"
+        return f"~ {where}: {_short_value(row['before'])} -> {_short_value(row['after'])}"
     if row["kind"] == ADDED:
-        return f"+ {where}: {_shown(row['after'])}"
+        return f"+ {where}: {_short_value(row['after'])}"
     if row["kind"] == REMOVED:
-        return f"- {where}: {_shown(row['before'])}"
+        return f"- {where}: {_short_value(row['before'])}"
     return f"! {terminal_text(row['after'])}"  # a message, which is whole
 
 
-def _shown(value: str | None) -> str:
+def _short_value(value: str | None) -> str:
     if value is None:
         return _NOTHING
     text = terminal_text(value) or '""'

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames.flattening.flatten import BATCH, Flattener
+from quivo_frames.flattening.flatten import ORDERS_PER_BATCH, Flattener
 from quivo_frames.model.records import Failure, RawOrder
 from quivo_frames.model.tables import ORDER_ID, TABLES
 
@@ -20,7 +20,7 @@ WINDOW_BYTES = 32 * 2**20
 """Their bytes at the most, but for one answer."""
 
 
-class Sighting(NamedTuple):
+class AnswerVersion(NamedTuple):
     """An answer, and when it was last seen so: equal answers one after the other are one."""
 
     raw: RawOrder
@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
     last: datetime
 
 
-class Unreadable(NamedTuple):
+class UnreadableAnswer(NamedTuple):
     """An answer that the tables cannot hold, by its number in the window, and why."""
 
     number: int
@@ -38,19 +38,19 @@ class Unreadable(NamedTuple):
     message: str
 
 
-class Window(NamedTuple):
+class AnswerWindow(NamedTuple):
     """Some sightings, their tables with a NUMBER beside each row, and those that are in no table."""
 
-    seen: list[Sighting]
+    seen: list[AnswerVersion]
     tables: Mapping[str, pl.DataFrame]
-    unreadable: list[Unreadable]
+    unreadable: list[UnreadableAnswer]
     begun: bool
     """Whether the first one was in the window before, too, and is there for the next to be compared with."""
 
 
-def sighted(responses: Iterable[RawOrder]) -> Iterator[Sighting]:
+def distinct_versions(responses: Iterable[RawOrder]) -> Iterator[AnswerVersion]:
     """Responses by order and time, equal ones one after the other taken together."""
-    held: Sighting | None = None
+    held: AnswerVersion | None = None
     for raw in responses:
         assert raw.fetched_at is not None  # an archive knows
         if held and (held.raw.order_id, held.raw.body) == (raw.order_id, raw.body):
@@ -58,27 +58,27 @@ def sighted(responses: Iterable[RawOrder]) -> Iterator[Sighting]:
             continue
         if held:
             yield held
-        held = Sighting(raw, raw.fetched_at, raw.fetched_at)
+        held = AnswerVersion(raw, raw.fetched_at, raw.fetched_at)
     if held:
         yield held
 
 
-def windows(seen: Iterable[Sighting]) -> Iterator[Window]:
+def flatten_in_windows(seen: Iterable[AnswerVersion]) -> Iterator[AnswerWindow]:
     """All sightings, flattened, in flat memory; the last readable one of an order may begin the next window as well."""
     flattener = Flattener()
-    last: Sighting | None = None
-    for chunk in _chunks(seen):
+    last: AnswerVersion | None = None
+    for chunk in _split_into_windows(seen):
         begun = last is not None and last.raw.order_id == chunk[0].raw.order_id
         here = [last, *chunk] if last and begun else chunk
-        tables, unreadable = _flattened(flattener, here)
-        yield Window(here, tables, unreadable, begun)
+        tables, unreadable = _flatten_window(flattener, here)
+        yield AnswerWindow(here, tables, unreadable, begun)
         lost = {one.number for one in unreadable}
         of_last = (n for n in range(len(here) - 1, -1, -1) if here[n].raw.order_id == here[-1].raw.order_id)
         last = next((here[n] for n in of_last if n not in lost), None)
 
 
-def _chunks(seen: Iterable[Sighting]) -> Iterator[list[Sighting]]:
-    chunk: list[Sighting] = []
+def _split_into_windows(seen: Iterable[AnswerVersion]) -> Iterator[list[AnswerVersion]]:
+    chunk: list[AnswerVersion] = []
     size = 0
     for one in seen:
         chunk.append(one)
@@ -90,9 +90,9 @@ def _chunks(seen: Iterable[Sighting]) -> Iterator[list[Sighting]]:
         yield chunk
 
 
-def _flattened(
-    flattener: Flattener, seen: list[Sighting]
-) -> tuple[dict[str, pl.DataFrame], list[Unreadable]]:  # fmt: skip
+def _flatten_window(
+    flattener: Flattener, seen: list[AnswerVersion]
+) -> tuple[dict[str, pl.DataFrame], list[UnreadableAnswer]]:  # fmt: skip
     """The tables of all sightings; a batch holds each order once, so the second ones of orders are in the second."""
     batches: list[list[int]] = []
     place = 0
@@ -103,9 +103,11 @@ def _flattened(
         batches[place].append(number)
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
     unreadable = []
-    for batch in (each[start : start + BATCH] for each in batches for start in range(0, len(each), BATCH)):
+    for batch in (
+        each[start : start + ORDERS_PER_BATCH] for each in batches for start in range(0, len(each), ORDERS_PER_BATCH)
+    ):
         numbers = {seen[number].raw.order_id: number for number in batch}
-        frames = flattener.flatten([seen[number].raw for number in batch])
+        frames = flattener.flatten_batch([seen[number].raw for number in batch])
         lost = {row["order_id"]: Failure(**row) for row in frames.failures.iter_rows(named=True)}
         named = pl.DataFrame({ORDER_ID.name: list(numbers), NUMBER: list(numbers.values())}, schema=_NUMBERED)
         for name, frame in frames.items():
@@ -113,15 +115,15 @@ def _flattened(
         there = set(parts["orders"][-1][NUMBER])
         for order_id, number in numbers.items():
             if number not in there:
-                unreadable.append(_why(number, order_id, lost.get(order_id)))
+                unreadable.append(_unreadable_because(number, order_id, lost.get(order_id)))
     return {name: pl.concat(frames) for name, frames in parts.items()}, unreadable
 
 
 _NUMBERED = {ORDER_ID.name: ORDER_ID.dtype, NUMBER: pl.UInt32()}
 
 
-def _why(number: int, order_id: int | None, lost: Failure | None) -> Unreadable:
+def _unreadable_because(number: int, order_id: int | None, lost: Failure | None) -> UnreadableAnswer:
     if lost is None:
         message = f"Order {order_id}: the answer is about another order, so it cannot be compared. Refetch the order."
-        return Unreadable(number, None, None, "$.orderId", message)
-    return Unreadable(number, lost.table, lost.column, lost.path, lost.message)
+        return UnreadableAnswer(number, None, None, "$.orderId", message)
+    return UnreadableAnswer(number, lost.table, lost.column, lost.path, lost.message)

@@ -33,7 +33,7 @@ _Place = tuple[str, str, str]  # table, key, column
 _Change = dict[str, Any]
 
 
-def is_about() -> pl.Expr:
+def is_status_change() -> pl.Expr:
     """Whether a change is one of a status, or of a row that has one."""
     columns = [column.name for found in STATUSES.values() for column in found]
     of_row = pl.col("kind").is_in([ADDED, REMOVED])
@@ -41,24 +41,24 @@ def is_about() -> pl.Expr:
     return pl.col("table").is_in(list(STATUSES)) & (of_row | of_cell)
 
 
-def transitions(found: pl.DataFrame) -> pl.DataFrame:
+def status_transitions(found: pl.DataFrame) -> pl.DataFrame:
     """The transitions that some changes are, told with those of kind `first` and `moved`, by order and time."""
     orders = groupby(found.iter_rows(named=True), key=lambda row: row["order_id"])
-    rows = [row for _, of_order in orders for row in _of_order(list(of_order))]
+    rows = [row for _, of_order in orders for row in _transitions_of_order(list(of_order))]
     told = pl.DataFrame(rows, schema=TRANSITIONS, orient="row")
     return told.with_columns(lasted=pl.col("seen_at") - pl.col("since"))
 
 
-def _of_order(rows: list[_Change]) -> Iterator[tuple[Any, ...]]:
+def _transitions_of_order(rows: list[_Change]) -> Iterator[tuple[Any, ...]]:
     """The transitions of one order; a status that is not among those that began is as old as the first answer."""
     first, *rest = rows
     begun: dict[_Place, datetime] = {}
     for seen_at, group in groupby(rest, key=lambda row: row["seen_at"]):
         now = list(group)
-        before, begun = begun, _moved(begun, now)
+        before, begun = begun, _begin_times_after_moves(begun, now)
         for row in now:
             table, key, kind = row["table"], row["key"], row["kind"]
-            for column, old, new in _statuses(row):
+            for column, old, new in _statuses_before_and_after(row):
                 since = None if kind == ADDED else before.get((table, row[KEY_BEFORE], column), first["seen_at"])
                 if (old, new) != (None, None):
                     yield (row["order_id"], table, key, column, old, new, since, row["before_at"], seen_at)
@@ -66,7 +66,7 @@ def _of_order(rows: list[_Change]) -> Iterator[tuple[Any, ...]]:
                     begun[table, key, column] = seen_at
 
 
-def _moved(begun: dict[_Place, datetime], rows: list[_Change]) -> dict[_Place, datetime]:
+def _begin_times_after_moves(begun: dict[_Place, datetime], rows: list[_Change]) -> dict[_Place, datetime]:
     """When statuses began, by the keys that their rows have now; without those of rows that went."""
     keys = {(row["table"], row[KEY_BEFORE]): row["key"] for row in rows if row["kind"] in (MOVED, REMOVED)}
     went = {(row["table"], row["key"]) for row in rows if row["kind"] == REMOVED}
@@ -77,7 +77,7 @@ def _moved(begun: dict[_Place, datetime], rows: list[_Change]) -> dict[_Place, d
     }
 
 
-def _statuses(row: _Change) -> Iterator[tuple[str, str | None, str | None]]:
+def _statuses_before_and_after(row: _Change) -> Iterator[tuple[str, str | None, str | None]]:
     """Each status that a change is about, before and after."""
     if row["kind"] == CHANGED:
         yield row["column"], row["before"], row["after"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.kpi.kpi import days, kpi, share
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.kpi.kpi import days_between, define_kpi, share_of_whole
+from quivo_frames.analysis.kpi.question import KpiQuery
 
 _WANTED = ~pl.col("called_off")
 _STAGES = {
@@ -17,8 +17,8 @@ _STAGES = {
 _AGES = (0, 1, 3, 7, 14)
 
 
-@kpi("SCOR RS.1.1, order fulfillment cycle time", _WANTED)
-def cycle_time(asked: Question) -> pl.DataFrame:
+@define_kpi("SCOR RS.1.1, order fulfillment cycle time", _WANTED)
+def cycle_time(asked: KpiQuery) -> pl.DataFrame:
     """Cycle time, in days.
 
     From placing an order to its last shipment, from there to the delivery of all shipments, and to completion: mean,
@@ -31,16 +31,16 @@ def cycle_time(asked: Question) -> pl.DataFrame:
     rows = asked.orders_by_group
     frames = {}
     for stage, (earlier, later) in _STAGES.items():
-        taken = days(earlier, later).filter(_WANTED, ~pl.col("outstanding"))
-        frames[stage] = asked.told(
+        taken = days_between(earlier, later).filter(_WANTED, ~pl.col("outstanding"))
+        frames[stage] = asked.aggregate_by_group(
             rows, orders=taken.count(), mean=taken.mean(), p50=taken.quantile(0.5, "linear"),
             p90=taken.quantile(0.9, "linear"), max=taken.max(),
         )  # fmt: skip
-    return asked.told_each("stage", frames)
+    return asked.stack_aggregates("stage", frames)
 
 
-@kpi("no standard", pl.col("outstanding"))
-def backlog(asked: Question) -> pl.DataFrame:
+@define_kpi("no standard", pl.col("outstanding"))
+def backlog(asked: KpiQuery) -> pl.DataFrame:
     """Backlog by age.
 
     Orders of which something is still to be shipped, and how many pieces, by how long ago they were placed: not called
@@ -57,12 +57,14 @@ def backlog(asked: Question) -> pl.DataFrame:
         young = (age < pl.duration(days=end)) if end else pl.lit(value=True)
         these = pl.col("outstanding") & old & young
         name = f"{start}-{end} days" if end else f"{start}+ days"
-        frames[name] = asked.told(asked.orders_by_group, orders=these.sum(), pieces=due.filter(these).sum())
-    return asked.told_each("age", frames)
+        frames[name] = asked.aggregate_by_group(
+            asked.orders_by_group, orders=these.sum(), pieces=due.filter(these).sum()
+        )
+    return asked.stack_aggregates("age", frames)
 
 
-@kpi("no standard", pl.col("shipments") > 0)
-def split_shipments(asked: Question) -> pl.DataFrame:
+@define_kpi("no standard", pl.col("shipments") > 0)
+def split_shipments(asked: KpiQuery) -> pl.DataFrame:
     """Split shipments.
 
     Share of the shipped orders that left in more than one shipment, the mean number of shipments, and of warehouses
@@ -71,11 +73,11 @@ def split_shipments(asked: Question) -> pl.DataFrame:
     Limits: whether a shipment of several parcels is one shipment or several is for the warehouse to say.
     """
     shipped = pl.col("shipments") > 0
-    counts = asked.told(
+    counts = asked.aggregate_by_group(
         asked.orders_by_group, orders=shipped.sum(), split=(pl.col("shipments") > 1).sum(),
         shipments_per_order=pl.col("shipments").filter(shipped).mean(),
         warehouses_per_order=pl.col("warehouses").filter(shipped).mean(),
     )  # fmt: skip
     means = ("shipments_per_order", "warehouses_per_order")
-    rate = share(pl.col("split"), pl.col("orders")).alias("rate")
+    rate = share_of_whole(pl.col("split"), pl.col("orders")).alias("rate")
     return counts.select(*asked.by, "orders", "split", rate, *means)

@@ -29,7 +29,9 @@ def shipment_attributes(books: OrderView, zone: str) -> pl.LazyFrame:
     holders = books["fulfillment_orders"].select("fulfillment_order_key", holder="warehouse_id")
     shipments = books.valid_shipments.select("order_id", "shipment_key", "fulfillment_order_key", _CARRIER)
     joined = shipments.join(holders, on="fulfillment_order_key", how="left")
-    return _with_warehouse(joined.join(order_attributes(books, zone), on="order_id"), books).drop("fulfillment_order_key")
+    return _with_warehouse(joined.join(order_attributes(books, zone), on="order_id"), books).drop(
+        "fulfillment_order_key"
+    )
 
 
 def assign_orders_to_groups(books: OrderView, by: tuple[str, ...], zone: str) -> pl.LazyFrame:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames.analysis.definition import defined
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.definition import parse_docstring
+from quivo_frames.analysis.kpi.question import KpiQuery
 
 
 class Definition(NamedTuple):
@@ -21,7 +21,7 @@ class Definition(NamedTuple):
     limits: str
 
 
-Run = Callable[[Question], pl.DataFrame]
+KpiFunction = Callable[[KpiQuery], pl.DataFrame]
 """A question -> the frame that answers it."""
 
 
@@ -31,27 +31,27 @@ class Kpi:
 
     name: str
     reference: str
-    about: pl.Expr
-    run: Run
+    relevant_orders: pl.Expr
+    compute: KpiFunction
 
     @property
     def definition(self) -> Definition:
         """Its definition, from the docstring of the function that computes it."""
-        title, text, limits = defined(self.run)
+        title, text, limits = parse_docstring(self.compute)
         return Definition(title.removesuffix("."), text, self.reference, limits)
 
 
-def kpi(reference: str, about: pl.Expr) -> Callable[[Run], Kpi]:
+def define_kpi(reference: str, about: pl.Expr) -> Callable[[KpiFunction], Kpi]:
     """Makes a KPI of a function; its docstring: a title, the definition, and `Limits:` what it cannot see."""
     return lambda run: Kpi(run.__name__, reference, about, run)
 
 
-def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+def share_of_whole(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     """A part of a whole, 0 to 1; null of nothing."""
     return pl.when(whole > 0).then(part / whole)
 
 
-def days(earlier: str, later: str) -> pl.Expr:
+def days_between(earlier: str, later: str) -> pl.Expr:
     """Days from one instant to another; null where they are out of order."""
     passed = (pl.col(later) - pl.col(earlier)).dt.total_microseconds() / 86_400_000_000
     return pl.when(passed >= 0).then(passed)

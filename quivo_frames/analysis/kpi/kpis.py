@@ -22,20 +22,22 @@ from quivo_frames.analysis.kpi import flow, service, shipping
 from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpi import Definition, Kpi
 from quivo_frames.analysis.kpi.promises import PROMISES
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.kpi.question import KpiQuery
 from quivo_frames.analysis.kpi.result import UNTOLD, Kpis
-from quivo_frames.analysis.milestones import Books
-from quivo_frames.model.time import When
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.model.time import InstantLike
 
-__all__ = ["GROUPS", "KPIS", "PROMISES", "UNTOLD", "Definition", "Kpi", "Kpis", "answered", "kpis"]
+__all__ = ["GROUPS", "KPIS", "PROMISES", "UNTOLD", "Definition", "Kpi", "Kpis", "compute_kpis", "kpis"]
 
-ROOMS = (service, flow, shipping)
-KPIS: dict[str, Kpi] = {found.name: found for room in ROOMS for found in vars(room).values() if isinstance(found, Kpi)}
+KPI_MODULES = (service, flow, shipping)
+KPIS: dict[str, Kpi] = {
+    found.name: found for room in KPI_MODULES for found in vars(room).values() if isinstance(found, Kpi)
+}
 """All KPIs by name, room by room."""
 
 
 def kpis(
-    tables: Mapping[str, pl.DataFrame], by: str | Iterable[str] | None = None, as_of: When | None = None, *,
+    tables: Mapping[str, pl.DataFrame], by: str | Iterable[str] | None = None, as_of: InstantLike | None = None, *,
     on_time_against: str = "latest_delivery_date", tolerance: timedelta = timedelta(0), time_zone: str = "UTC",
 ) -> Kpis:  # fmt: skip
     """Key figures of a dataset or of frames: perfect orders, on time, fill rate, cycle time, backlog, carriers.
@@ -54,14 +56,14 @@ def kpis(
         ConfigError: a group, a promise or a time zone that does not exist, or a date that is none.
     """
     groups = tuple(dict.fromkeys([by] if isinstance(by, str) else by or ()))
-    asked = Question(Books(tables, as_of), groups, on_time_against, tolerance, time_zone)
-    return answered(asked)
+    asked = KpiQuery(OrderView(tables, as_of), groups, on_time_against, tolerance, time_zone)
+    return compute_kpis(asked)
 
 
-def answered(asked: Question) -> Kpis:
+def compute_kpis(asked: KpiQuery) -> Kpis:
     """All KPIs that answer a question."""
     whole = cs.integer().cast(pl.Int64)
-    frames = {name: kpi.run(asked).with_columns(whole) for name, kpi in KPIS.items()}
-    counts = asked.orders.select(kpi.about.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
+    frames = {name: kpi.compute(asked).with_columns(whole) for name, kpi in KPIS.items()}
+    counts = asked.orders.select(kpi.relevant_orders.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
     definitions = {name: kpi.definition for name, kpi in KPIS.items()}
     return Kpis(frames, definitions, counts, asked.books.as_of, asked.by, asked.against)

@@ -17,17 +17,17 @@ class Promise:
     by_order: bool = False
     """Whether the order promises it, as a day; else each shipment does, as an instant."""
 
-    def kept(self, happened: pl.Expr, tolerance: timedelta, zone: str) -> pl.Expr:
+    def is_kept(self, happened: pl.Expr, tolerance: timedelta, zone: str) -> pl.Expr:
         """Whether something that happened then kept the promise."""
         at_the_latest = happened - tolerance
         if self.by_order:
             at_the_latest = at_the_latest.dt.convert_time_zone(zone).dt.date()  # safe where a day has no midnight
         return at_the_latest <= pl.col(self.name)
 
-    def judged(self, tolerance: timedelta, zone: str) -> pl.Expr:
+    def shipment_was_on_time(self, tolerance: timedelta, zone: str) -> pl.Expr:
         """Of a shipment, whether it was on time; null while it may still be, and where that cannot be known."""
         happened, known_at = pl.col(self.keeps), pl.col("known_at")
-        kept = self.kept(pl.coalesce(happened, known_at), tolerance, zone)
+        kept = self.is_kept(pl.coalesce(happened, known_at), tolerance, zone)
         untold = pl.lit(value=False) if self.keeps == "ship_date" else pl.col("is_untracked").fill_null(value=False)
         return pl.when(happened.is_not_null() | (~kept & ~untold)).then(kept)
 

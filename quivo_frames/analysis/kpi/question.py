@@ -10,22 +10,22 @@ from functools import cached_property
 import polars as pl
 import polars.selectors as cs
 
-from quivo_frames.analysis.kpi.groups import GROUPS, groups, of_shipments
+from quivo_frames.analysis.kpi.groups import GROUPS, assign_orders_to_groups, shipment_attributes
 from quivo_frames.analysis.kpi.promises import PROMISES
-from quivo_frames.analysis.milestones import Books, done
+from quivo_frames.analysis.milestones import OrderView, is_settled
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.time import time_zone
+from quivo_frames.model.time import check_time_zone
 
 
 @dataclass(frozen=True)
-class Question:
+class KpiQuery:
     """Which books are asked, by which groups the answer is told, and what "on time" means.
 
     Raises:
         ConfigError: a group, a promise or a time zone that does not exist.
     """
 
-    books: Books
+    books: OrderView
     by: tuple[str, ...]
     against: str
     tolerance: timedelta
@@ -38,7 +38,7 @@ class Question:
                 raise ConfigError(f"KPIs cannot be told by {name!r}. They can by: {', '.join(GROUPS)}.")
         if self.against not in PROMISES:
             raise ConfigError(f"Nothing can be on time against {self.against!r}. The dates are: {', '.join(PROMISES)}.")
-        time_zone(self.zone)
+        check_time_zone(self.zone)
 
     @cached_property
     def orders(self) -> pl.DataFrame:
@@ -56,11 +56,11 @@ class Question:
             pl.col("^on_time_.*$").all(ignore_nulls=False),
             warehouses=pl.col("warehouse_id").drop_nulls().n_unique().replace(0, None),
         )  # fmt: skip
-        joined = self.books.milestones.join(_lines(self.books), on="order_id", how="left")
+        joined = self.books.milestones.join(_line_totals_per_order(self.books), on="order_id", how="left")
         joined = joined.join(shipments, on="order_id", how="left")
         short = (pl.col("shipments") == 0) | ~pl.col("in_full")
         return (
-            joined.with_columns(cs.matches("lines|pieces").fill_null(0), done=done().fill_null(value=False))
+            joined.with_columns(cs.matches("lines|pieces").fill_null(0), done=is_settled().fill_null(value=False))
             .with_columns(outstanding=(short & ~pl.col("done") & ~pl.col("called_off")).fill_null(value=False))
             .with_columns(self._on_time(name) for name in PROMISES)
             .collect()
@@ -70,22 +70,25 @@ class Question:
     def shipments(self) -> pl.DataFrame:
         """One row a shipment that was not reversed: its groups, tracked, proven, on_time_(promise)."""
         promised = self.books.milestones.select("order_id", "known_at", "latest_delivery_date", "latest_ship_date")
-        rows = self.books.shipments.select(
+        rows = self.books.valid_shipments.select(
             "shipment_key", "ship_date", "delivery_date", "pod_date", "is_untracked", "expected_delivery_date",
             "delivery_window_start_time", "delivery_window_end_time",
             tracked=pl.any_horizontal(pl.col("tracking_number", "tracking_link").is_not_null()),
             proven=pl.col("pod_date").is_not_null(),
         )  # fmt: skip
-        rows = rows.join(of_shipments(self.books, self.zone), on="shipment_key").join(promised, on="order_id")
+        rows = rows.join(shipment_attributes(self.books, self.zone), on="shipment_key").join(promised, on="order_id")
         for told, tables in {"tracked": ("tracking_numbers", "tracking_links"), "proven": ("pod_documents",)}.items():
             keys = pl.concat([self.books[table].select("shipment_key") for table in tables]).unique()
             more = keys.with_columns(more=True)
             rows = rows.join(more, on="shipment_key", how="left")
             rows = rows.with_columns((pl.col(told) | pl.col("more").fill_null(value=False)).alias(told)).drop("more")
-        judged = {f"on_time_{name}": promise.judged(self.tolerance, self.zone) for name, promise in PROMISES.items()}
+        judged = {
+            f"on_time_{name}": promise.shipment_was_on_time(self.tolerance, self.zone)
+            for name, promise in PROMISES.items()
+        }
         return rows.with_columns(**judged).collect()
 
-    def grouped(self, *by: str) -> Question:
+    def regrouped_by(self, *by: str) -> KpiQuery:
         """The same question by other groups; what was worked out for it is kept."""
         other = replace(self, by=by)
         vars(other).update({name: found for name, found in vars(self).items() if name in ("orders", "shipments")})
@@ -96,17 +99,19 @@ class Question:
         """The orders, each once in each of its groups."""
         if not self.by:
             return self.orders
-        found = groups(self.books, self.by, self.zone).collect()
+        found = assign_orders_to_groups(self.books, self.by, self.zone).collect()
         return self.orders.drop(set(self.by) & set(self.orders.columns)).join(found, on="order_id")
 
-    def told(self, rows: pl.DataFrame, by: Iterable[str] | None = None, /, **figures: pl.Expr) -> pl.DataFrame:
+    def aggregate_by_group(
+        self, rows: pl.DataFrame, by: Iterable[str] | None = None, /, **figures: pl.Expr
+    ) -> pl.DataFrame:
         """Figures of the rows: one row a group, sorted; one row of all where nothing is grouped."""
         keys = list(self.by if by is None else by)
         if not keys:
             return rows.select(**figures)
         return rows.group_by(keys).agg(**figures).sort(keys, nulls_last=True)
 
-    def told_each(self, column: str, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    def stack_aggregates(self, column: str, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         """Frames below each other, their names in a column after the groups, group by group."""
         rows = pl.concat([frame.with_columns(pl.lit(name).alias(column)) for name, frame in frames.items()])
         rows = rows.select(*self.by, column, pl.exclude(*self.by, column))
@@ -116,17 +121,17 @@ class Question:
         """What its shipments say; of what is still to be shipped, that it is late, or that it is not known."""
         rest = pl.lit(None, pl.Boolean)
         if PROMISES[name].by_order:
-            kept = PROMISES[name].kept(pl.col("known_at"), self.tolerance, self.zone)
+            kept = PROMISES[name].is_kept(pl.col("known_at"), self.tolerance, self.zone)
             rest = pl.when(~kept).then(kept)
         told = pl.col(f"on_time_{name}")
         return pl.when("outstanding").then(told & rest).otherwise(told).alias(f"on_time_{name}")
 
 
-def _lines(books: Books) -> pl.LazyFrame:
+def _line_totals_per_order(books: OrderView) -> pl.LazyFrame:
     """One row an order: its lines and pieces, and what was shipped of them."""
     ordered, shipped = pl.col("ordered"), pl.col("shipped")
     known = (ordered - shipped).is_not_null()
-    lines = books.lines.filter(pl.col("order_position_key").is_not_null(), ordered.is_null() | (ordered > 0))
+    lines = books.matched_lines.filter(pl.col("order_position_key").is_not_null(), ordered.is_null() | (ordered > 0))
     return lines.group_by("order_id").agg(
         lines=pl.len(),
         pieces=ordered.sum(),

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from quivo_frames.analysis.kpi.kpi import Definition
-from quivo_frames.display.html import face
+from quivo_frames.display.html import html_table
 
 UNTOLD: Mapping[str, str] = {
     "dock to stock": "The orders say nothing of goods that come in.",
@@ -68,15 +68,15 @@ class Kpis(Mapping[str, pl.DataFrame]):
             yield name, f"{definition.title} ({self.about[name]:,} orders)"
 
     def __repr__(self) -> str:
-        with _shown():
+        with _display_config():
             return "\n\n".join([self._headline(), *(f"{title}\n{self[name]}" for name, title in self._titles())])
 
     def _repr_html_(self) -> str:
-        told = (face(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles())
+        told = (html_table(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles())
         return f"<p>{html.escape(self._headline())}</p>{''.join(told)}"
 
 
-def _shown() -> pl.Config:
+def _display_config() -> pl.Config:
     return pl.Config(
         tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_cols=-1, tbl_rows=20, tbl_width_chars=120,
         float_precision=3,

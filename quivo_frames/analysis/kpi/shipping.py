@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.kpi.kpi import days, kpi, share
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.kpi.kpi import days_between, define_kpi, share_of_whole
+from quivo_frames.analysis.kpi.question import KpiQuery
 
 _SHIPPED = pl.col("shipments") > 0
 _DELIVERED = pl.col("delivery_date").is_not_null()
 
 
-@kpi("no standard", _SHIPPED)
-def carriers(asked: Question) -> pl.DataFrame:
+@define_kpi("no standard", _SHIPPED)
+def carriers(asked: KpiQuery) -> pl.DataFrame:
     """Carriers.
 
     Of each carrier: its shipments, how many were delivered, the median (p50) and 90th percentile (p90) of the days from
@@ -21,18 +21,18 @@ def carriers(asked: Question) -> pl.DataFrame:
 
     Limits: a carrier is what the shipment names as its provider. Instants that are out of order are left out.
     """
-    on_time, transit = pl.col(f"on_time_{asked.against}"), days("ship_date", "delivery_date")
-    return asked.told(
+    on_time, transit = pl.col(f"on_time_{asked.against}"), days_between("ship_date", "delivery_date")
+    return asked.aggregate_by_group(
         asked.shipments, dict.fromkeys((*asked.by, "carrier")),
         shipments=pl.len(), delivered=_DELIVERED.sum(),
         transit_p50=transit.quantile(0.5, "linear"), transit_p90=transit.quantile(0.9, "linear"),
-        on_time_rate=share(on_time.sum(), on_time.count()), tracked_rate=share(pl.col("tracked").sum(), pl.len()),
-        proven_rate=share((pl.col("proven") & _DELIVERED).sum(), _DELIVERED.sum()),
+        on_time_rate=share_of_whole(on_time.sum(), on_time.count()), tracked_rate=share_of_whole(pl.col("tracked").sum(), pl.len()),
+        proven_rate=share_of_whole((pl.col("proven") & _DELIVERED).sum(), _DELIVERED.sum()),
     )  # fmt: skip
 
 
-@kpi("no standard", _SHIPPED)
-def delivery_window(asked: Question) -> pl.DataFrame:
+@define_kpi("no standard", _SHIPPED)
+def delivery_window(asked: KpiQuery) -> pl.DataFrame:
     """Delivery window.
 
     Share of the delivered shipments that came within their delivery window, of those that have one; the others came
@@ -43,15 +43,15 @@ def delivery_window(asked: Question) -> pl.DataFrame:
     start, end, came = (pl.col(f"delivery_{name}") for name in ("window_start_time", "window_end_time", "date"))
     judged = (start <= end) & _DELIVERED
     early, late = judged & (came < start), judged & (came - asked.tolerance > end)
-    counts = asked.told(
+    counts = asked.aggregate_by_group(
         asked.shipments, shipments=judged.sum(), within=(judged & ~early & ~late).sum(), early=early.sum(),
         late=late.sum(),
     )  # fmt: skip
-    return counts.with_columns(rate=share(pl.col("within"), pl.col("shipments")))
+    return counts.with_columns(rate=share_of_whole(pl.col("within"), pl.col("shipments")))
 
 
-@kpi("no standard", _SHIPPED)
-def pod_lag(asked: Question) -> pl.DataFrame:
+@define_kpi("no standard", _SHIPPED)
+def pod_lag(asked: KpiQuery) -> pl.DataFrame:
     """Proof of delivery.
 
     Share of the delivered shipments with a proof of delivery, as a date or a document, and the median (p50) and 90th
@@ -59,10 +59,10 @@ def pod_lag(asked: Question) -> pl.DataFrame:
 
     Limits: documents have no date. Instants that are out of order are left out.
     """
-    lag = days("delivery_date", "pod_date")
-    counts = asked.told(
+    lag = days_between("delivery_date", "pod_date")
+    counts = asked.aggregate_by_group(
         asked.shipments, delivered=_DELIVERED.sum(), proven=(pl.col("proven") & _DELIVERED).sum(),
         p50=lag.quantile(0.5, "linear"), p90=lag.quantile(0.9, "linear"),
     )  # fmt: skip
-    rate = share(pl.col("proven"), pl.col("delivered"))
+    rate = share_of_whole(pl.col("proven"), pl.col("delivered"))
     return counts.select(*asked.by, "delivered", "proven", rate.alias("rate"), "p50", "p90")

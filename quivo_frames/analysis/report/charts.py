@@ -117,18 +117,16 @@ def orders_over_time(months: pl.DataFrame) -> ReportChart:
     if judged:
         caption += f". Of the {count(judged)} that can be judged, {format_percent(late / judged)} came late"
         if late:
-            caption += (
-                f"; the worst month was {worst['month']}, {format_percent(worst['late_share'])} of {count(worst['judged'])}"
-            )
+            caption += f"; the worst month was {worst['month']}, {format_percent(worst['late_share'])} of {count(worst['judged'])}"
         caption += ". Of young months only the quick and the overdue orders can be judged so far."
     else:
         caption += ". None of them can be judged for lateness."
 
     def plot(width: int) -> Plot:
         x, size = _month_axis(width, rows), alt.Step(width / max(rows.height, 6))
-        orders = alt.Chart(_with_tooltip(rows, lambda row: f"{row['month']}: {format_count(row['orders'], 'order')}")).encode(
-            x=x.axis(None), y=_count_axis("orders", "Orders"), description="words:N"
-        )
+        orders = alt.Chart(
+            _with_tooltip(rows, lambda row: f"{row['month']}: {format_count(row['orders'], 'order')}")
+        ).encode(x=x.axis(None), y=_count_axis("orders", "Orders"), description="words:N")
         late_of = _with_tooltip(
             rows.filter(pl.col("judged") > 0), lambda row: f"{row['month']}: {format_percent(row['late_share'])} late"
         )
@@ -189,7 +187,9 @@ def _histogram_bins(waits: pl.Series) -> pl.DataFrame:
     end = pl.col("begin") + step
     is_rest = (pl.col("begin") == pl.col("begin").max()) & (pl.lit(waits.max(), pl.Float64) >= end)
     between = format_columns("{} to {}", "begin", end)
-    return bars.with_columns(end=end, days=pl.when(is_rest).then(format_columns("{} or more", "begin")).otherwise(between))
+    return bars.with_columns(
+        end=end, days=pl.when(is_rest).then(format_columns("{} or more", "begin")).otherwise(between)
+    )
 
 
 def carrier_performance(found: pl.DataFrame) -> ReportChart:
@@ -205,7 +205,9 @@ def carrier_performance(found: pl.DataFrame) -> ReportChart:
     drawn = drawn.sort("transit_p50", "carrier")
     if drawn.is_empty():
         return _empty_chart(name, title, "no shipment says when it left and when it arrived.", data)
-    caption = f"Half of the shipments arrive within {_describe_extremes(drawn, 'carrier', 'transit_p50', format_days)} days, "
+    caption = (
+        f"Half of the shipments arrive within {_describe_extremes(drawn, 'carrier', 'transit_p50', format_days)} days, "
+    )
     caption += f"nine of ten within {_describe_extremes(drawn, 'carrier', 'transit_p90', format_days)}"
     if drawn["on_time_rate"].count():
         caption += f"; on time are {_describe_extremes(drawn, 'carrier', 'on_time_rate', format_percent)}"
@@ -244,9 +246,7 @@ def backlog_by_age(ages: pl.DataFrame) -> ReportChart:
         return _empty_chart(name, title, "no order is open.", data)
     rows = ages.with_columns(_display_name("age"))
     oldest = rows.filter(pl.col("orders") > 0).row(-1, named=True)
-    caption = (
-        f"{format_count(total, 'order')} with {format_count(_column_total(ages, 'pieces'), 'piece')} still to be shipped; "
-    )
+    caption = f"{format_count(total, 'order')} with {format_count(_column_total(ages, 'pieces'), 'piece')} still to be shipped; "
     caption += f"{count(oldest['orders'])} of them wait for {oldest['age']}."
 
     def plot(width: int) -> Plot:
@@ -301,7 +301,9 @@ def findings_by_warehouse(found: pl.DataFrame) -> ReportChart:
     caption = f"Most findings concern orders of {drawn['warehouse'][0]} ({count(drawn['findings'][0])})."
     known = drawn.filter(rows["warehouse"].is_not_null(), pl.col("orders") > 0)
     if known.height > 1:
-        caption += f" For every 100 orders there are {_describe_extremes(known, 'warehouse', 'per_100_orders', format_days)}."
+        caption += (
+            f" For every 100 orders there are {_describe_extremes(known, 'warehouse', 'per_100_orders', format_days)}."
+        )
 
     def plot(width: int) -> Plot:
         ranked = drawn.with_row_index("row").unpivot(severities, index=["row", "warehouse"], variable_name="severity")

@@ -32,7 +32,7 @@ _STYLE = alt.Config(
 )  # fmt: skip
 
 
-def draw(chart: Plot, kind: str, named_by: str) -> Markup:
+def render_svg(chart: Plot, kind: str, named_by: str) -> Markup:
     """The chart as an SVG of class `kind`, named by the element with that id; it grows no wider than it was made.
 
     Where the chart describes a mark (`description=`), the mark shows these words under the pointer.

@@ -31,7 +31,9 @@ def summaries_by_severity(findings: Findings) -> dict[Severity, list[CheckSummar
     """What each check found that found something, the most orders first."""
     told: dict[Severity, list[CheckSummary]] = {severity: [] for severity in Severity}
     for severity, name, number, orders, _ in findings.by_check().iter_rows():
-        told[Severity(severity)].append(CheckSummary(CHECKS[name], number, orders, _first_rows(findings.filter(check=name))))
+        told[Severity(severity)].append(
+            CheckSummary(CHECKS[name], number, orders, _first_rows(findings.filter(check=name)))
+        )
     return told
 
 

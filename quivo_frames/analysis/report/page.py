@@ -14,19 +14,19 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from quivo_frames.analysis.checks import limits as thresholds
-from quivo_frames.analysis.checks.audit import CHECKS, chosen
+from quivo_frames.analysis.checks.audit import CHECKS, select_checks
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.kpi.groups import groups
-from quivo_frames.analysis.kpi.kpi import days
-from quivo_frames.analysis.kpi.kpis import KPIS, answered
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.kpi.groups import assign_orders_to_groups
+from quivo_frames.analysis.kpi.kpi import days_between
+from quivo_frames.analysis.kpi.kpis import KPIS, compute_kpis
+from quivo_frames.analysis.kpi.question import KpiQuery
 from quivo_frames.analysis.kpi.result import Kpis
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report import charts, found, performance
-from quivo_frames.analysis.report.charts import Picture
-from quivo_frames.analysis.report.sheets import Sheet, count, listed, minute, sheet
+from quivo_frames.analysis.report.charts import ReportChart
+from quivo_frames.analysis.report.sheets import Sheet, count, format_minute, join_words, make_sheet
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import format_count, noun_for
 from quivo_frames.model.frames import Frames
@@ -36,7 +36,7 @@ FIRST_ROWS = 20
 """Failures, or notes, of the build that are on the page."""
 
 
-class Asked(NamedTuple):
+class ReportOptions(NamedTuple):
     """What the report was asked for."""
 
     as_of: InstantLike | None
@@ -48,45 +48,45 @@ class Asked(NamedTuple):
     personal: bool
 
     @property
-    def checks(self) -> list[Check]:
+    def chosen_checks(self) -> list[Check]:
         """The checks that were to look."""
-        return chosen(self.only, self.skip)
+        return select_checks(self.only, self.skip)
 
 
-def page(tables: Dataset | Frames, question: Question, findings: Findings, asked: Asked) -> str:
+def render_page(tables: Dataset | Frames, question: KpiQuery, findings: Findings, asked: ReportOptions) -> str:
     """The report as HTML: one page, the same bytes for the same tables; the question is asked of their books."""
-    books, whole = question.books, answered(question)
+    books, whole = question.books, compute_kpis(question)
     orders = books["orders"].select("seller_name", "order_date", "created").collect()
-    return _template().render(
-        title=_title(orders, tables.failures.height, whole),
-        figures=performance.figures(orders.height, findings, whole),
-        telling=found.telling(findings, orders.height),
-        found=found.by_severity(findings),
-        quiet=found.quiet(findings, asked.checks),
-        by_warehouse=charts.by_warehouse(_by_warehouse(books, findings, asked)),
-        pictures=_pictures(question, whole),
-        sheets=[performance.rates(whole), performance.times(whole), performance.volume(whole)],
-        compared=[performance.compared(question.grouped(by)) for by in performance.GROUPED],
-        failures=_first_rows(tables.failures, ["order_id", "source", "place", "message"], "Failures"),
-        notes=_first_rows(
+    return _load_template().render(
+        title=_page_title(orders, tables.failures.height, whole),
+        figures=performance.headline_figures(orders.height, findings, whole),
+        telling=found.choose_highlights(findings, orders.height),
+        found=found.summaries_by_severity(findings),
+        quiet=found.checks_without_findings(findings, asked.chosen_checks),
+        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(books, findings, asked)),
+        pictures=_draw_charts(question, whole),
+        sheets=[performance.rates_table(whole), performance.durations_table(whole), performance.volume_table(whole)],
+        compared=[performance.group_comparison(question.regrouped_by(by)) for by in performance.GROUPED],
+        failures=_first_rows_sheet(tables.failures, ["order_id", "source", "place", "message"], "Failures"),
+        notes=_first_rows_sheet(
             tables.notes.sort("count", descending=True), ["message", "path", "count", "order_id"], "Notes"
         ),
         checks=CHECKS.values(),
-        left_out=[name for name, check in CHECKS.items() if check not in asked.checks],
-        limits=_limits(asked.limits),
+        left_out=[name for name, check in CHECKS.items() if check not in asked.chosen_checks],
+        limits=_limits_sheet(asked.limits),
         kpis=whole,
-        ways=_Ways(tables, asked),
+        ways=_Instructions(tables, asked),
         personal=asked.personal,
     )
 
 
 @cache
-def _template() -> jinja2.Template:
+def _load_template() -> jinja2.Template:
     world = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    world.filters |= {"count": count, "kept": _kept, "coded": _coded}
+    world.filters |= {"count": count, "kept": _keep_dates_together, "coded": _mark_up_code}
     world.globals |= {"format_count": format_count, "noun_for": noun_for}
     return world.get_template("page.html")
 
@@ -94,17 +94,17 @@ def _template() -> jinja2.Template:
 _DAY = re.compile(r"\b\d{4}-\d\d(-\d\d)?\b")
 
 
-def _kept(text: str) -> Markup:
+def _keep_dates_together(text: str) -> Markup:
     """The text with its days and months on one line each."""
     return Markup(_DAY.sub(r'<span class="kept">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped here
 
 
-def _coded(text: str) -> Markup:
+def _mark_up_code(text: str) -> Markup:
     """The text with what stands in backticks as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped here
 
 
-class _Title(NamedTuple):
+class _PageTitle(NamedTuple):
     """What the page is about."""
 
     sellers: str
@@ -113,39 +113,39 @@ class _Title(NamedTuple):
     orders: str
 
 
-def _title(orders: pl.DataFrame, failed: int, told: Kpis) -> _Title:
+def _page_title(orders: pl.DataFrame, failed: int, told: Kpis) -> _PageTitle:
     sellers = orders.drop_nulls("seller_name").group_by("seller_name").len()
     names = sellers.sort("len", "seller_name", descending=[True, False])["seller_name"]
     placed = pl.coalesce("order_date", "created")
     span = orders.select(first=placed.min(), last=placed.max()).with_columns(pl.all().dt.strftime("%Y-%m-%d")).row(0)
     between = f", placed {' to '.join(span)}" if all(span) else ""
-    return _Title(
-        listed(names, 3, "other sellers") or "Orders without a named seller",
-        minute(told.as_of),
+    return _PageTitle(
+        join_words(names, 3, "other sellers") or "Orders without a named seller",
+        format_minute(told.as_of),
         f"{told.as_of:%Y-%m-%d}",
         f"{format_count(orders.height, 'order')}{between}; {count(failed)} more failed in the build and are in no table"
         if failed else f"{format_count(orders.height, 'order')}{between}; none failed in the build",
     )  # fmt: skip
 
 
-def _pictures(asked: Question, whole: Kpis) -> list[Picture]:
-    by_month = asked.grouped("month")
-    volume, on_time, splits = (KPIS[name].run(by_month) for name in ("volume", "on_time", "split_shipments"))
+def _draw_charts(asked: KpiQuery, whole: Kpis) -> list[ReportChart]:
+    by_month = asked.regrouped_by("month")
+    volume, on_time, splits = (KPIS[name].compute(by_month) for name in ("volume", "on_time", "split_shipments"))
     lateness = on_time.filter(reference=asked.against)
     months = volume.join(lateness, on="month", how="left", nulls_equal=True)
     arrived = asked.orders.filter(~pl.col("called_off"), ~pl.col("outstanding"))  # those of the KPI cycle_time
     return [
-        charts.over_time(months),
-        charts.cycle_time(arrived.select(days("placed", "delivered_last")).to_series()),
-        charts.carriers(whole["carriers"]),
-        charts.backlog(whole["backlog"]),
-        charts.splits(splits),
+        charts.orders_over_time(months),
+        charts.cycle_time_histogram(arrived.select(days_between("placed", "delivered_last")).to_series()),
+        charts.carrier_performance(whole["carriers"]),
+        charts.backlog_by_age(whole["backlog"]),
+        charts.split_rate_by_month(splits),
     ]
 
 
-def _by_warehouse(books: OrderView, findings: Findings, asked: Asked) -> pl.DataFrame:
+def _findings_by_warehouse(books: OrderView, findings: Findings, asked: ReportOptions) -> pl.DataFrame:
     """Orders of each warehouse and findings about them, by severity; one that several served counts in each."""
-    of = groups(books, ("warehouse",), asked.limits.time_zone).collect()
+    of = assign_orders_to_groups(books, ("warehouse",), asked.limits.time_zone).collect()
     severity = pl.col("severity")
     counted = of.join(findings, on="order_id").group_by("warehouse").agg(
         (severity == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in Severity
@@ -155,33 +155,33 @@ def _by_warehouse(books: OrderView, findings: Findings, asked: Asked) -> pl.Data
     return joined.with_columns(pl.col(list(Severity)).fill_null(0))
 
 
-def _first_rows(rows: pl.DataFrame, columns: list[str], caption: str) -> Sheet:
+def _first_rows_sheet(rows: pl.DataFrame, columns: list[str], caption: str) -> Sheet:
     more = rows.height - FIRST_ROWS
     shown = rows.head(FIRST_ROWS).select(columns).with_columns(pl.col("order_id").cast(pl.String))
     heads = {"order_id": "Order", "message": "What happened", "count": "How often"}
-    return sheet(shown, caption, heads, f"{more:,} more." if more > 0 else "")
+    return make_sheet(shown, caption, heads, f"{more:,} more." if more > 0 else "")
 
 
-def _limits(used: Limits) -> Sheet:
-    rows = [(limit.name, str(getattr(used, limit.name)), limit.sentence) for limit in thresholds.described()]
+def _limits_sheet(used: Limits) -> Sheet:
+    rows = [(limit.name, str(getattr(used, limit.name)), limit.sentence) for limit in thresholds.describe_limits()]
     frame = pl.DataFrame(rows, schema=["threshold", "value", "sentence"], orient="row")
-    return sheet(frame, "Thresholds", {"sentence": "What it means"})
+    return make_sheet(frame, "Thresholds", {"sentence": "What it means"})
 
 
-class _Ways:
+class _Instructions:
     """How to come to all findings of a check; files by their names alone, for a whole path may tell who somebody is."""
 
-    def __init__(self, tables: Dataset | Frames, asked: Asked) -> None:
+    def __init__(self, tables: Dataset | Frames, asked: ReportOptions) -> None:
         self.folder = Path(tables.address).resolve().name if isinstance(tables, Dataset) else ""
         self._asked = asked
 
-    def command(self, name: str) -> str:
+    def prompt_command(self, name: str) -> str:
         """At the prompt."""
         given = {"as-of": self._as_of, "limits": self._asked.limits_file, "only": name, "out": "findings.csv"}
         options = [word for option, value in given.items() if value for word in (f"--{option}", value)]
         return shlex.join(["quivo-frames", "audit", self.folder, *options])
 
-    def python(self, name: str) -> str:
+    def python_code(self, name: str) -> str:
         """In Python."""
         tables = f"qf.open({self.folder!r})" if self.folder else "tables"
         given = {"as_of": self._as_of, "limits": self._asked.limits_file}

@@ -9,9 +9,17 @@ import polars as pl
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.kpi.kpis import KPIS
-from quivo_frames.analysis.kpi.question import Question
+from quivo_frames.analysis.kpi.question import KpiQuery
 from quivo_frames.analysis.kpi.result import Kpis
-from quivo_frames.analysis.report.sheets import UNKNOWN, Head, Sheet, count, days, percent, sheet
+from quivo_frames.analysis.report.sheets import (
+    UNKNOWN,
+    ColumnHeading,
+    Sheet,
+    count,
+    format_days,
+    format_percent,
+    make_sheet,
+)
 from quivo_frames.display.text import format_count
 
 GROUPED = {"seller": "Seller", "warehouse": "Warehouse", "month": "Month", "country": "Country"}
@@ -29,7 +37,7 @@ _COMPARED = {
 _ON_TIME = ("reference", "rate", "on_time", "judged")
 
 
-class Figure(NamedTuple):
+class HeadlineFigure(NamedTuple):
     """A headline figure: what it is called, its value, what that means, and the definition that it follows."""
 
     name: str
@@ -38,53 +46,53 @@ class Figure(NamedTuple):
     definition: str = ""
 
 
-def figures(orders: int, findings: Findings, kpis: Kpis) -> list[Figure]:
+def headline_figures(orders: int, findings: Findings, kpis: Kpis) -> list[HeadlineFigure]:
     """The headline figures of the page."""
     errors = findings.filter(severity=str(Severity.ERROR))
     wrong = errors["order_id"].n_unique()
     perfect, fill = kpis["perfect_order"].row(0, named=True), kpis["fill_rate"].row(0, named=True)
-    on_time, taken = _on_time(kpis), _taken(kpis)
+    on_time, taken = _on_time_figure(kpis), _cycle_time_figure(kpis)
     promise = f"the {kpis.on_time_against.replace('_', ' ')}"
     return [
-        Figure("Orders", count(orders), "In the tables."),
-        Figure("Errors", count(errors.height), "Findings of something that went wrong."),
-        Figure(
-            "Orders with errors", percent(wrong / orders if orders else None),
+        HeadlineFigure("Orders", count(orders), "In the tables."),
+        HeadlineFigure("Errors", count(errors.height), "Findings of something that went wrong."),
+        HeadlineFigure(
+            "Orders with errors", format_percent(wrong / orders if orders else None),
             f"{wrong:,} of {format_count(orders, 'order')}.",
         ),
-        Figure(
-            "Perfect orders", percent(perfect["rate"]),
-            f"In full and by {promise}, {_of(perfect['orders'], 'finished order')}.", "perfect_order",
+        HeadlineFigure(
+            "Perfect orders", format_percent(perfect["rate"]),
+            f"In full and by {promise}, {_denominator_note(perfect['orders'], 'finished order')}.", "perfect_order",
         ),
-        Figure("On time", percent(on_time["rate"]), f"By {promise}, {_of(on_time['judged'], 'order')}.", "on_time"),
-        Figure(
-            "Line fill rate", percent(fill["line_rate"]),
-            f"Shipped in full, {_of(fill['lines'], 'line')}.", "fill_rate",
+        HeadlineFigure("On time", format_percent(on_time["rate"]), f"By {promise}, {_denominator_note(on_time['judged'], 'order')}.", "on_time"),
+        HeadlineFigure(
+            "Line fill rate", format_percent(fill["line_rate"]),
+            f"Shipped in full, {_denominator_note(fill['lines'], 'line')}.", "fill_rate",
         ),
-        Figure(
-            "Order to delivery", days(taken["p50"]),
-            f"Days at the median, {_of(taken['orders'], 'delivered order')}.", "cycle_time",
+        HeadlineFigure(
+            "Order to delivery", format_days(taken["p50"]),
+            f"Days at the median, {_denominator_note(taken['orders'], 'delivered order')}.", "cycle_time",
         ),
-        Figure(
+        HeadlineFigure(
             "Open orders", count(kpis.about["backlog"]), "Something of them is still to be shipped.", "backlog"
         ),
     ]  # fmt: skip
 
 
-def _of(number: int, what: str) -> str:
+def _denominator_note(number: int, what: str) -> str:
     """Of how many; where there are none, that is why there is no figure."""
     return f"of {format_count(number, what)} that can be judged" if number else f"but there is no {what} to judge"
 
 
-def _on_time(kpis: Kpis) -> dict[str, Any]:
+def _on_time_figure(kpis: Kpis) -> dict[str, Any]:
     return kpis["on_time"].row(by_predicate=pl.col("reference") == kpis.on_time_against, named=True)
 
 
-def _taken(kpis: Kpis) -> dict[str, Any]:
+def _cycle_time_figure(kpis: Kpis) -> dict[str, Any]:
     return kpis["cycle_time"].row(by_predicate=pl.col("stage") == ORDER_TO_DELIVERY, named=True)
 
 
-def rates(kpis: Kpis) -> Sheet:
+def rates_table(kpis: Kpis) -> Sheet:
     """All shares in one table: what, the share, how many of how many."""
     one = {name: frame.row(0, named=True) for name, frame in kpis.items() if frame.height == 1}
     perfect, fill, complete = one["perfect_order"], one["fill_rate"], one["ship_complete"]
@@ -100,13 +108,16 @@ def rates(kpis: Kpis) -> Sheet:
         ("Delivered within the window", window["rate"], window["within"], window["shipments"], "shipments"),
         ("Deliveries proven", proven["rate"], proven["proven"], proven["delivered"], "shipments"),
     ]  # fmt: skip
-    heads = [Head(*head) for head in (("Figure", False), ("Share", True), ("So many", True), ("Of", True), ("", False))]
+    heads = [
+        ColumnHeading(*head)
+        for head in (("Figure", False), ("Share", True), ("So many", True), ("Of", True), ("", False))
+    ]
     note = f"{UNKNOWN} stands where there is nothing to judge: of 0." if any(row[1] is None for row in rows) else ""
-    return Sheet("Rates", heads, [[name, percent(rate), count(part), count(of), what]
+    return Sheet("Rates", heads, [[name, format_percent(rate), count(part), count(of), what]
                                   for name, rate, part, of, what in rows], note)  # fmt: skip
 
 
-def times(kpis: Kpis) -> Sheet:
+def durations_table(kpis: Kpis) -> Sheet:
     """How many days things take."""
     lag = kpis["pod_lag"].select(
         stage=pl.lit("delivery to proof"), orders="proven", mean=pl.lit(None, pl.Float64), p50="p50", p90="p90",
@@ -116,20 +127,20 @@ def times(kpis: Kpis) -> Sheet:
         pl.col("stage").str.head(1).str.to_uppercase() + pl.col("stage").str.slice(1)
     )
     heads = {"stage": "From, to", "orders": "Orders", "p50": "Half within", "p90": "9 of 10 within", "max": "Longest"}
-    return sheet(rows, "Days", heads, "Of the proofs of delivery, shipments are counted.")
+    return make_sheet(rows, "Days", heads, "Of the proofs of delivery, shipments are counted.")
 
 
-def volume(kpis: Kpis) -> Sheet:
+def volume_table(kpis: Kpis) -> Sheet:
     """How much there was."""
     row = kpis["volume"].row(0, named=True)
     counted = [[name.replace("_", " ").capitalize(), count(number)] for name, number in row.items()]
-    return Sheet("Volume", [Head("What", is_number=False), Head("How many", is_number=True)], counted)
+    return Sheet("Volume", [ColumnHeading("What", is_number=False), ColumnHeading("How many", is_number=True)], counted)
 
 
-def compared(asked: Question) -> Sheet:
+def group_comparison(asked: KpiQuery) -> Sheet:
     """The most telling KPIs of each group, side by side; the groups with the most orders, months in their order."""
     (by,) = asked.by
-    told = {name: KPIS[name].run(asked) for name, _ in _COMPARED}
+    told = {name: KPIS[name].compute(asked) for name, _ in _COMPARED}
     told["on_time"] = told["on_time"].filter(reference=asked.against)
     told["cycle_time"] = told["cycle_time"].filter(stage=ORDER_TO_DELIVERY)
     told["backlog"] = told["backlog"].group_by(by).agg(pl.col("orders").sum())
@@ -141,4 +152,4 @@ def compared(asked: Question) -> Sheet:
     largest = rows.sort("volume_orders", by, descending=[True, False], nulls_last=True).head(MOST_GROUPS)
     more = rows.height - largest.height
     note = f'{more} more: qf.kpis(tables, by="{by}").' if more else ""
-    return sheet(largest.sort(by, nulls_last=True) if by == "month" else largest, f"By {by}", heads, note)
+    return make_sheet(largest.sort(by, nulls_last=True) if by == "month" else largest, f"By {by}", heads, note)

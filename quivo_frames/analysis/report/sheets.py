@@ -12,7 +12,7 @@ UNKNOWN = "–"
 """What stands for a value that is not known."""
 
 
-class Head(NamedTuple):
+class ColumnHeading(NamedTuple):
     """The heading of a column, and whether numbers stand below it."""
 
     words: str
@@ -23,7 +23,7 @@ class Sheet(NamedTuple):
     """A table to read; the first cell of a row says what the row is about."""
 
     caption: str
-    heads: list[Head]
+    heads: list[ColumnHeading]
     rows: list[list[str]]
     note: str = ""
 
@@ -33,7 +33,7 @@ def count(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}"
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """A share as 97.4 %, not to be broken; never 0.0 % or 100.0 % where it is only nearly so."""
     if share is None:
         return UNKNOWN
@@ -44,17 +44,17 @@ def percent(share: float | None) -> str:
     return f"{100 * share:,.1f}\u00a0%"
 
 
-def days(number: float | None) -> str:
+def format_days(number: float | None) -> str:
     """3.4."""
     return UNKNOWN if number is None else f"{number:,.1f}"
 
 
-def minute(instant: datetime | None) -> str:
+def format_minute(instant: datetime | None) -> str:
     """2026-06-01 12:00 UTC."""
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
-def listed(words: Iterable[str], most: int = 3, of: str = "others") -> str:
+def join_words(words: Iterable[str], most: int = 3, of: str = "others") -> str:
     """A, B, C and 4 others."""
     found = list(words)
     if len(found) > most + 1:
@@ -62,24 +62,24 @@ def listed(words: Iterable[str], most: int = 3, of: str = "others") -> str:
     return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
 
 
-def _written(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
+def _cell_formatter(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
     if name.endswith(("rate", "share")):
-        return percent
+        return format_percent
     if dtype.is_float():
-        return days
+        return format_days
     return count if dtype.is_integer() else lambda value: UNKNOWN if value is None else str(value)
 
 
-def sheet(frame: pl.DataFrame, caption: str, heads: Mapping[str, str] | None = None, note: str = "") -> Sheet:
+def make_sheet(frame: pl.DataFrame, caption: str, heads: Mapping[str, str] | None = None, note: str = "") -> Sheet:
     """The frame as a table to read: columns that end in rate or share as percent, other fractions with one decimal.
 
     `heads` are the headings of the columns that need other words than their name.
     """
     named = heads or {}
-    ways = [_written(name, dtype) for name, dtype in frame.schema.items()]
+    ways = [_cell_formatter(name, dtype) for name, dtype in frame.schema.items()]
     return Sheet(
         caption,
-        [Head(named.get(name, name.replace("_", " ").capitalize()), dtype.is_numeric())
+        [ColumnHeading(named.get(name, name.replace("_", " ").capitalize()), dtype.is_numeric())
          for name, dtype in frame.schema.items()],
         [[way(value) for way, value in zip(ways, row, strict=True)] for row in frame.iter_rows()],
         note,
