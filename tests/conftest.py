@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from quivo_frames.fetch.client import Client
     from quivo_frames.standin.server import StandIn
-    from tests.support.command_caller import Caller
+    from tests.support.api_caller import LoggedInCaller
 
 
 def _is_here(address: Any) -> bool:
@@ -72,14 +72,15 @@ def standin() -> Iterator[StandIn]:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Client]]:
-    """Makes a client of a stand-in: quick, and closed at the end; options as for Client and Settings."""
+    """Makes a client of a stand-in: quick, and closed at the end. Options as for Client, Settings and RateLimiter."""
     from quivo_frames.fetch.client import Client
 
     made: list[Client] = []
 
-    def connect(api: StandIn, **options: Any) -> Client:
+    def connect(api: StandIn, *, longest_pause: float = 60.0, **options: Any) -> Client:
         login = {name: getattr(api, name) for name in ("api_key", "username", "password", "base_url")}
         made.append(Client.from_env(**{"rate": 5000.0, "timeout": 5.0, "backoff": 0.001, **login, **options}))
+        made[-1]._rate_limiter.longest_pause = longest_pause
         return made[-1]
 
     yield connect
@@ -93,15 +94,15 @@ def client(standin: StandIn, connect: Callable[..., Client]) -> Client:
 
 
 @pytest.fixture
-def log_in() -> Iterator[Callable[[StandIn], Caller]]:
+def log_in() -> Iterator[Callable[[StandIn], LoggedInCaller]]:
     """Makes a plain HTTP client of a stand-in that is logged in, and closed at the end."""
-    from tests.support.command_caller import Caller
+    from tests.support.api_caller import LoggedInCaller
 
     with ExitStack() as closing:
 
-        def log_in(api: StandIn) -> Caller:
-            caller = Caller(api)
-            closing.callback(caller.wire.close)
+        def log_in(api: StandIn) -> LoggedInCaller:
+            caller = LoggedInCaller(api)
+            closing.callback(caller.connection.close)
             return caller
 
         yield log_in

@@ -1,6 +1,7 @@
-"""Noun: one exchange over HTTP, ended in time whatever the other side does. Floor 2. Only here: requests.
+"""HTTP requests that end in time, whatever the server does.
 
-The environment (proxies, CA bundle) is read once, TLS is verified, redirects are not followed, cookies are not kept.
+Proxies and CA bundle are read from the environment once, TLS is verified, redirects are not followed, cookies are not
+kept.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 POOL_SIZE = 64
-MOST_BYTES = 64 * 2**20
-"""Of a body; an order takes about 7 kB."""
+MAX_BODY_BYTES = 64 * 2**20  # an order takes about 7 kB
 
 
-class Received(NamedTuple):
-    """What came back. No status: nothing did, and `flaw` says why; with one, `flaw` says why the body is not whole."""
+class HttpResult(NamedTuple):
+    """What came back. `flaw` says why there is no answer (status None), or why the body is not whole ("" if it is)."""
 
     status: int | None
     reason: str
@@ -44,23 +44,24 @@ class Received(NamedTuple):
     seconds: float
 
 
-class Connection:
-    """The way to one address, for any number of threads; `timeout` is the seconds that an answer may take in all."""
+class HttpSession:
+    """A session with one server, for any number of threads; `timeout` is the seconds that a whole answer may take."""
 
-    def __init__(self, base_url: str, timeout: float) -> None:
+    def __init__(self, base_url: str, timeout: float, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._base_url = base_url
+        self._max_body_bytes = max_body_bytes
         self._timeout = (min(CONNECT_SECONDS, timeout), timeout)
         self._session = session = requests.Session()
-        session.trust_env = False  # reading the environment for each request costs a third of the speed
+        session.trust_env = False  # reading the environment at each request costs a third of the speed
         if not is_loopback(urlsplit(base_url).hostname or ""):
             session.proxies = dict(get_environ_proxies(base_url))
         session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.headers.update({"User-Agent": f"quivo-frames/{version('quivo-frames')}", "Accept": "application/json"})
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=POOL_SIZE))
+            session.mount(scheme, _DeadlineAdapter(pool_connections=1, pool_maxsize=POOL_SIZE))
 
-    def exchange(
+    def send_request(
         self,
         method: str,
         path: str,
@@ -68,8 +69,8 @@ class Connection:
         *,
         parameters: Mapping[str, str] | None = None,
         json: Mapping[str, str] | None = None,
-    ) -> Received:
-        """One request and its answer, or why there is none; nothing is raised and nothing is sent twice."""
+    ) -> HttpResult:
+        """Send one request: its answer, or why there is none. Raises nothing and never sends twice."""
         began = time.monotonic()
         try:
             response = self._session.request(
@@ -83,33 +84,33 @@ class Connection:
                 timeout=self._timeout,
             )
             with response:
-                body, flaw = _read(response)
+                body, flaw = _read_body(response, self._max_body_bytes)
         except requests.RequestException as error:
-            return Received(None, "", {}, b"", _trouble(error), time.monotonic() - began)
+            return HttpResult(None, "", {}, b"", _describe_failure(error), time.monotonic() - began)
         seconds = time.monotonic() - began
-        return Received(response.status_code, response.reason or "", dict(response.headers), body, flaw, seconds)
+        return HttpResult(response.status_code, response.reason or "", dict(response.headers), body, flaw, seconds)
 
     def close(self) -> None:
         """Close the sockets."""
         self._session.close()
 
 
-def _read(response: requests.Response) -> tuple[bytes, str]:
+def _read_body(response: requests.Response, max_bytes: int) -> tuple[bytes, str]:
     """The body, and why it is not whole ("" if it is)."""
     body = bytearray()
     try:
         while chunk := response.raw.read1(65536, decode_content=True):
             body += chunk
-            if len(body) > MOST_BYTES:
-                return b"", f"is larger than {MOST_BYTES // 2**20} MB"
+            if len(body) > max_bytes:
+                return b"", f"is larger than {max_bytes // 2**20} MB"
     except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
         return bytes(body), "took too long" if timed_out else "broke off"
     return bytes(body), ""
 
 
-def _trouble(error: requests.RequestException) -> str:
-    """In own words: the library's may hold the address of a proxy with its password."""
+def _describe_failure(error: requests.RequestException) -> str:
+    """Why there is no answer. Not in the words of requests: they may hold the address of a proxy with its password."""
     if isinstance(error, requests.exceptions.SSLError):
         return "its TLS certificate was not accepted (behind a company proxy, name its CA file in REQUESTS_CA_BUNDLE)"
     if isinstance(error, requests.exceptions.ProxyError):
@@ -119,8 +120,8 @@ def _trouble(error: requests.RequestException) -> str:
     return "the connection failed or broke off"
 
 
-class _Timed(RawIOBase):
-    """The bytes of one answer until its time is over: the timeout of a socket alone begins anew with every byte."""
+class _DeadlineReader(RawIOBase):
+    """The bytes of one answer until a deadline: the timeout of a socket alone starts again with every byte."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -143,23 +144,23 @@ class _Timed(RawIOBase):
         super().close()
 
 
-class _Response(HTTPResponse):
+class _DeadlineResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
-        self.fp = BufferedReader(_Timed(sock))
+        self.fp = BufferedReader(_DeadlineReader(sock))
 
 
-class _Plain(urllib3.connection.HTTPConnection):
-    response_class = _Response
+class _PlainConnection(urllib3.connection.HTTPConnection):
+    response_class = _DeadlineResponse
 
 
-class _Secure(urllib3.connection.HTTPSConnection):
-    response_class = _Response
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _DeadlineResponse
 
 
-class _Adapter(HTTPAdapter):
+class _DeadlineAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = _Secure if pool.scheme == "https" else _Plain
+        pool.ConnectionCls = _TlsConnection if pool.scheme == "https" else _PlainConnection
         return pool

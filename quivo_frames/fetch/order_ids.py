@@ -1,8 +1,7 @@
-"""Noun: where order ids come from: anything with ids in it, files, a pipe, the failures of a run. Floor 5.
+"""Order ids from iterables, files, a pipe, or the failures of a run.
 
-Every source ends in numbers that can be order ids; if one cannot, nothing is asked, and the message says where it
-stands. What stands in a file beside ids may be personal data: of wrong values only those are shown that are made of
-digits and marks.
+A value that cannot be an order id is an error, raised before the first request, that says where the value is. Files may
+hold personal data beside the ids, so messages show only wrong values that consist of digits and punctuation.
 """
 
 from __future__ import annotations
@@ -27,32 +26,32 @@ if TYPE_CHECKING:
     from quivo_frames.archive.archive import Archive
 
 LARGEST_ID = 2**63 - 1
-SHOWN = 5  # wrong ids in a message
-MEANINGS = ("orderid", "quivoorderid", "id")
-"""Names of columns, without case and marks, that mean the order id; the first one counts."""
-ENTITY = "ORDERS"
-"""What the events of orders are called; the ids of the others are not those of orders."""
+SHOWN_IDS = 5  # wrong ids that a message shows
+ID_COLUMN_NAMES = ("orderid", "quivoorderid", "id")
+"""Normalised names of columns that mean the order id; the first one that a file has counts."""
+ORDERS_ENTITY = "ORDERS"
+"""The entity of events about orders; events of others have ids of something else."""
 
-_TABLES = (".csv", ".tsv")
-_PARQUETS = (".parquet", ".pq")
-_EVENTS = (".json", ".ndjson", ".jsonl")
+_TABLE_SUFFIXES = (".csv", ".tsv")
+_PARQUET_SUFFIXES = (".parquet", ".pq")
+_EVENT_SUFFIXES = (".json", ".ndjson", ".jsonl")
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DELIMITERS = ",;\t|"
 _WORD = re.compile(r"[^\s,;]+")
-_MARK = re.compile(r"[\W_]+")
+_MARKS = re.compile(r"[\W_]+")
 _HARMLESS = re.compile(r"[-+0-9.,:/#%TZeE ]{1,40}")
-_NAME = re.compile(r"[A-Z_]{1,30}")
-_GAP = re.compile(r"\s*")
+_ENTITY_NAME = re.compile(r"[A-Z_]{1,30}")
+_BLANKS = re.compile(r"\s*")
 
-Placed = Iterator[tuple[int, object]]
-"""Values that should be ids, and the line or row of each."""
+PlacedValues = Iterator[tuple[int, object]]
+"""Line or row, and value that should be an id."""
 
 
 class Ids(Sequence[int]):
-    """The order ids of one source, in its order, 8 bytes each; they can be gone through as often as needed.
+    """The order ids of one source in its order, 8 bytes each.
 
-    `source` is its name, `left_out` counts by reason what stood there beside ids. A DataFrame is made of them by
-    `pl.DataFrame({"order_id": ids})`.
+    `source` is the name of the source, `left_out` counts by reason what it holds beside ids. `pl.DataFrame({"order_id":
+    ids})` makes a frame of them.
     """
 
     def __init__(self, order_ids: Iterable[int], source: str, left_out: Mapping[str, int] | None = None) -> None:
@@ -74,7 +73,7 @@ class Ids(Sequence[int]):
         return self._numbers[index]
 
     def __str__(self) -> str:
-        """How many there are, from where, and what was left out."""
+        """The number of ids, the source, and what was left out."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
         return f"{len(self):,} order ids from {self.source}" + (f"; left out: {left_out}" if left_out else "")
 
@@ -85,15 +84,15 @@ class Ids(Sequence[int]):
 def read_ids(source: str | os.PathLike[str] | IO[bytes], column: str | None = None) -> Ids:
     """The order ids in a file, or in a stream of bytes such as `sys.stdin.buffer`.
 
-    The name of the file says how they stand in it; each kind may be packed as .gz or .zst:
+    The suffix of the file says how to read it; each kind may be compressed as .gz or .zst:
 
-    - .csv, .tsv: in a column, as Excel and others write them. `column` names it; without it, a column whose name means
-      the order id is taken (order_id, orderId, Order ID, id).
-    - .parquet: in a column of whole numbers or of text, chosen likewise.
-    - .json, .ndjson, .jsonl: in webhook events of Quivo, `{"events":[{"id":…,"entity":"ORDERS",…}]}`. Events of other
-      entities are left out and counted: their ids are not those of orders.
-    - anything else, and a stream: as text, with lines, blanks or commas between the ids, and comments from # on. If it
-      begins like JSON, as events; if there is a `column`, as a table.
+    - .csv, .tsv: a column, as Excel and others write it. `column` names it; without it, a column whose name means the
+      order id is taken (order_id, orderId, Order ID, id).
+    - .parquet: a column of integers or text, chosen in the same way.
+    - .json, .ndjson, .jsonl: webhook events of Quivo, `{"events":[{"id":…,"entity":"ORDERS",…}]}`. Events of other
+      entities are left out and counted, because their ids are no order ids.
+    - anything else, and a stream: text with ids separated by line ends, blanks or commas, and comments that begin with
+      #. If it begins like JSON, it is read as events; if `column` is given, as a table.
 
     Raises:
         ConfigError: the source cannot be read, has no such column, or something in it cannot be an order id.
@@ -106,16 +105,16 @@ def read_ids(source: str | os.PathLike[str] | IO[bytes], column: str | None = No
     name = getattr(stream, "name", None)
     known = name.strip("<>") if isinstance(name, str) else "the stream"
     if isinstance(stream, io.BufferedReader):
-        return _read(stream, known, "", column)
+        return _read_stream(stream, known, "", column)
     buffered = io.BufferedReader(cast("io.RawIOBase", stream))
     try:
-        return _read(buffered, known, "", column)
+        return _read_stream(buffered, known, "", column)
     finally:
-        buffered.detach()  # or the stream would be closed with it
+        buffered.detach()  # otherwise the stream would be closed with it
 
 
-def failed_of(archive: Archive, run: int) -> Ids:
-    """The orders that a run of the archive left without a good answer.
+def read_failed_ids(archive: Archive, run: int) -> Ids:
+    """The orders for which a run of the archive has no good answer.
 
     Raises:
         ConfigError: the archive has no such run.
@@ -127,8 +126,8 @@ def failed_of(archive: Archive, run: int) -> Ids:
     return Ids(archive.failures(run)["order_id"], f"the failures of run {run}")
 
 
-def checked(order_ids: Iterable[object]) -> Iterator[int]:
-    """The ids as numbers, one by one; raises ConfigError after the last if any cannot be an order id."""
+def validate_ids(order_ids: Iterable[object]) -> Iterator[int]:
+    """The ids as integers, one by one. Raises ConfigError after the last one if any cannot be an order id."""
     if isinstance(order_ids, Ids):
         return iter(order_ids)
     if hasattr(type(order_ids), "columns"):
@@ -138,31 +137,31 @@ def checked(order_ids: Iterable[object]) -> Iterator[int]:
             "The order ids must be a list or another iterable of ids, even for a single one. "
             "Ids in a file: read_ids(path)."
         )
-    return _numbers(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40])
+    return _validate_values(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40])
 
 
-def _numbers(
+def _validate_values(
     given: Iterable[tuple[int, object]], where: str, unit: str, show: Callable[[object], str], hint: str = ""
 ) -> Iterator[int]:
     wrong = 0
     shown: list[str] = []
     for place, value in given:
-        order_id = _order_id(value)
+        order_id = _parse_order_id(value)
         if order_id is not None:
             yield order_id
         else:
             wrong += 1
-            if len(shown) < SHOWN:
+            if len(shown) < SHOWN_IDS:
                 shown.append(f"{show(value)} ({unit} {place:,})")
     if wrong:
-        more = f" and {wrong - SHOWN:,} more" if wrong > SHOWN else ""
+        more = f" and {wrong - SHOWN_IDS:,} more" if wrong > SHOWN_IDS else ""
         raise ConfigError(
             f"{wrong:,} of the ids{where} cannot be order ids: {', '.join(shown)}{more}. "
             f"An order id is a whole number from 1 to {LARGEST_ID}.{hint} Nothing was done."
         )
 
 
-def _order_id(given: object) -> int | None:
+def _parse_order_id(given: object) -> int | None:
     if isinstance(given, str):
         digits = given.strip()
         order_id = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 40 else 0
@@ -173,8 +172,8 @@ def _order_id(given: object) -> int | None:
     return order_id if 1 <= order_id <= LARGEST_ID else None
 
 
-def _shown(value: object) -> str:
-    """A value of a file as a message may show it."""
+def _show_harmless(value: object) -> str:
+    """A value of a file as a message may show it: personal data is replaced by its length."""
     text = str(value)
     return repr(text) if _HARMLESS.fullmatch(text) else f"a text of {len(text)} characters, not shown"
 
@@ -184,24 +183,24 @@ def _read_file(path: Path, column: str | None) -> Ids:
         raise ConfigError(f"There is no file {path}. Check the name and the folder you are in.")
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: name a file of order ids in it.")
-    packed = path.suffix.lower() in compressed.PACKED
+    packed = path.suffix.lower() in compressed.COMPRESSED_SUFFIXES
     suffix = Path(path.stem if packed else path.name).suffix.lower()
     try:
-        with cast("io.BufferedReader[Any]", compressed.unpacked(path)) as stream:
-            return _read(stream, str(path), suffix, column, None if packed else path)
-    except compressed.UNREADABLE as error:
+        with cast("io.BufferedReader[Any]", compressed.open_decompressed(path)) as stream:
+            return _read_stream(stream, str(path), suffix, column, None if packed else path)
+    except compressed.READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is broken or not packed so"
         raise ConfigError(f"The file {path} cannot be read: {reason}.") from error
 
 
-def _read(
+def _read_stream(
     stream: io.BufferedReader[Any], name: str, suffix: str, column: str | None, path: Path | None = None
 ) -> Ids:  # fmt: skip
     head = stream.peek(64)[:64]
     left_out: Counter[str] = Counter()
-    if suffix in _PARQUETS or head.startswith(b"PAR1"):
-        where, values = _column_of_parquet(path or io.BytesIO(stream.read()), name, column, left_out)
-        return Ids(_numbers(values, f" in {where}", "row", _shown), where, left_out)
+    if suffix in _PARQUET_SUFFIXES or head.startswith(b"PAR1"):
+        where, values = _read_parquet_column(path or io.BytesIO(stream.read()), name, column, left_out)
+        return Ids(_validate_values(values, f" in {where}", "row", _show_harmless), where, left_out)
     encoding = next((encoding for bom, encoding in _BOMS.items() if head.startswith(bom)), "utf-8")
     if encoding != "utf-16" and (b"\0" in head or head.startswith((b"PK\x03\x04", b"\x1f\x8b"))):
         raise ConfigError(
@@ -211,24 +210,24 @@ def _read(
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
     try:
         hint = ""
-        if suffix in _EVENTS or (suffix not in _TABLES and column is None and _begins_like_json(head)):
-            where, values = name, _ids_of_events(text, name, column, left_out)
-        elif suffix in _TABLES or column is not None:
-            where, values = _column_of_csv(text, name, column, left_out)
+        if suffix in _EVENT_SUFFIXES or (suffix not in _TABLE_SUFFIXES and column is None and _begins_like_json(head)):
+            where, values = name, _read_event_ids(text, name, column, left_out)
+        elif suffix in _TABLE_SUFFIXES or column is not None:
+            where, values = _read_csv_column(text, name, column, left_out)
         else:
             where, values, hint = (
                 name,
-                _words(text),
+                _split_words(text),
                 " If this is a table, tell the column of the ids: column, --column.",
             )
-        return Ids(_numbers(values, f" in {where}", "line", _shown, hint), where, left_out)
+        return Ids(_validate_values(values, f" in {where}", "line", _show_harmless, hint), where, left_out)
     except csv.Error as error:
         raise ConfigError(f"{name} cannot be read as CSV ({error}).") from error
     finally:
-        text.detach()  # a stream that was given stays open
+        text.detach()  # the stream of the caller stays open
 
 
-def _words(lines: Iterable[str]) -> Placed:
+def _split_words(lines: Iterable[str]) -> PlacedValues:
     for number, line in enumerate(lines, 1):
         yield from ((number, word[0]) for word in _WORD.finditer(line.partition("#")[0]))
 
@@ -236,17 +235,19 @@ def _words(lines: Iterable[str]) -> Placed:
 # Tables
 
 
-def _column_of_csv(lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]) -> tuple[str, Placed]:
+def _read_csv_column(
+    lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]
+) -> tuple[str, PlacedValues]:
     first, before = next(lines, ""), 0
-    if first.lower().startswith("sep="):  # Excel's own way to tell the delimiter
+    if first.lower().startswith("sep="):  # how Excel states the delimiter
         delimiter, first, before = first[4:5], next(lines, ""), 1
     else:
         delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), ())))
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     header = [cell.strip() for cell in next(reader, [])]
-    at = _choice(header, column, name)
+    at = _choose_column(header, column, name)
 
-    def cells() -> Placed:
+    def read_cells() -> PlacedValues:
         line = before + reader.line_num + 1
         for row in reader:
             if any(map(str.strip, row[len(header) :])):
@@ -260,17 +261,17 @@ def _column_of_csv(lines: Iterator[str], name: str, column: str | None, left_out
                 left_out["rows without an id"] += 1
             line = before + reader.line_num + 1
 
-    return f"the column {header[at]} of {name}", cells()
+    return f"the column {header[at]} of {name}", read_cells()
 
 
-def _column_of_parquet(
+def _read_parquet_column(
     source: Path | io.BytesIO, name: str, column: str | None, left_out: Counter[str]
-) -> tuple[str, Placed]:  # fmt: skip
+) -> tuple[str, PlacedValues]:  # fmt: skip
     import polars as pl
 
     try:
         schema = pl.read_parquet_schema(source)
-        chosen = list(schema)[_choice(list(schema), column, name)]
+        chosen = list(schema)[_choose_column(list(schema), column, name)]
         if not (schema[chosen].is_integer() or schema[chosen] == pl.String):
             raise ConfigError(
                 f"The column {chosen} of {name} holds {schema[chosen]}, not whole numbers or text: "
@@ -287,12 +288,12 @@ def _column_of_parquet(
     return f"the column {chosen} of {name}", ((row, value) for row, value in placed if value is not None)
 
 
-def _choice(names: Sequence[str], wanted: str | None, file: str) -> int:
-    """Where the column of ids is among the names."""
+def _choose_column(names: Sequence[str], wanted: str | None, file: str) -> int:
+    """The position of the column of ids among the names."""
     if wanted is not None and names.count(wanted) == 1:
         return names.index(wanted)
-    for meaning in (_plain(wanted),) if wanted is not None else MEANINGS:
-        found = [at for at, name in enumerate(names) if _plain(name) == meaning]
+    for meaning in (_normalise_name(wanted),) if wanted is not None else ID_COLUMN_NAMES:
+        found = [at for at, name in enumerate(names) if _normalise_name(name) == meaning]
         if len(found) == 1:
             return found[0]
         if found:
@@ -312,71 +313,71 @@ def _choice(names: Sequence[str], wanted: str | None, file: str) -> int:
     raise ConfigError(f"In {file} {missing}. Name one of its columns (column, --column): {listed}.")
 
 
-def _plain(name: str) -> str:
-    return _MARK.sub("", name).lower()
+def _normalise_name(name: str) -> str:
+    return _MARKS.sub("", name).lower()
 
 
 # Events
 
 
-def _ids_of_events(lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]) -> Placed:
+def _read_event_ids(lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]) -> PlacedValues:
     if column is not None:
         raise ConfigError(f"{name} holds events, not a table: it has no column {column}.")
-    for line, value in _values(lines, name):
-        for event in _events(value, f"{name}, line {line:,}"):
+    for line, value in _read_json_values(lines, name):
+        for event in _unwrap_events(value, f"{name}, line {line:,}"):
             entity = event["entity"]
-            if entity == ENTITY:
+            if entity == ORDERS_ENTITY:
                 yield line, event.get("id")
             else:
-                known = isinstance(entity, str) and _NAME.fullmatch(entity)
+                known = isinstance(entity, str) and _ENTITY_NAME.fullmatch(entity)
                 left_out[f"events of {entity if known else 'an unknown entity'} (no ids of orders)"] += 1
 
 
-def _events(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
+def _unwrap_events(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
     for body in value if isinstance(value, list) else [value]:
         wrapped = isinstance(body, dict) and isinstance(body.get("events"), list)
         for event in body["events"] if wrapped else [body]:
             if not (isinstance(event, dict) and "entity" in event):
-                event_of_orders = f'{{"events": [{{"id": …, "entity": "{ENTITY}", …}}]}}'
+                event_of_orders = f'{{"events": [{{"id": …, "entity": "{ORDERS_ENTITY}", …}}]}}'
                 raise ConfigError(f"{where}: this is no webhook event of Quivo, which looks like {event_of_orders}.")
             yield event
 
 
-def _values(lines: Iterator[str], name: str) -> Iterator[tuple[int, Any]]:
-    """The JSON values of a text and the line that each begins on; from one that is spread over lines on as a whole."""
+def _read_json_values(lines: Iterator[str], name: str) -> Iterator[tuple[int, Any]]:
+    """The JSON values of a text with their lines, line by line until a value spans several, then the rest at once."""
     for number, line in enumerate(lines, 1):
-        at = _gap(line, 0)
+        at = _skip_blanks(line, 0)
         while at < len(line):
             try:
-                value, end = _json.raw_decode(line, at)
+                value, end = _JSON_DECODER.raw_decode(line, at)
             except (ValueError, RecursionError):
-                yield from _spread(line[at:] + "".join(lines), number, name)
+                yield from _read_multiline_values(line[at:] + "".join(lines), number, name)
                 return
             yield number, value
-            at = _gap(line, end)
+            at = _skip_blanks(line, end)
 
 
-def _spread(text: str, line: int, name: str) -> Iterator[tuple[int, Any]]:
+def _read_multiline_values(text: str, line: int, name: str) -> Iterator[tuple[int, Any]]:
     at = 0
     while at < len(text):
         try:
-            value, end = _json.raw_decode(text, at)
+            value, end = _JSON_DECODER.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             if isinstance(error, json.JSONDecodeError):
                 line += text.count("\n", at, error.pos)
             reason = getattr(error, "msg", "nested too deep, or a number of too many digits")
             raise ConfigError(f"{name}, line {line:,}: this cannot be read as JSON ({reason}).") from error
         yield line, value
-        end = _gap(text, end)
+        end = _skip_blanks(text, end)
         line += text.count("\n", at, end)
         at = end
 
 
-_json = json.JSONDecoder()
+_JSON_DECODER = json.JSONDecoder()
 
 
-def _gap(text: str, at: int) -> int:
-    found = _GAP.match(text, at)
+def _skip_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
     return found.end() if found else at
 
 

@@ -1,10 +1,11 @@
-"""How fast to ask: one gate for all threads of a client, and for all processes that ask the same API. Floor 1.
+"""An adaptive rate limiter for all threads of a client, shared with all processes that use the same API.
 
-The gate lets requests go in even slots and adapts their *rate*, as TCP does: a gentle start and quick growth until
-Quivo complains (429 or 503). Then half the rate, quickly back to below the rate of the complaint, and slowly on from
-there. Complaints in a row mean that the limit is well below, so each takes the rate further down; a complaint after a
-calm time shows where the limit is, so it is approached more slowly from then on. Adapting the number of connections
-instead provokes far more complaints. It knows nothing of HTTP but Retry-After.
+Requests go in even slots, without bursts. Their rate adapts as the congestion window of TCP does. Slow start: a gentle
+rate that grows quickly until Quivo answers 429 or 503 (congestion). Multiplicative decrease: half the rate. Then it
+returns quickly to a threshold just below the rate of the congestion, and grows slowly from there. Congestion again and
+again means that the limit is well below, so each time lowers the threshold; congestion after a calm time shows where
+the limit is, so from then on the rate approaches it more slowly ("steady"). Adapting the number of connections instead
+of the rate causes far more 429s.
 """
 
 from __future__ import annotations
@@ -36,26 +37,27 @@ except ImportError:
 
 logger = logging.getLogger(__name__)
 
-# Quivo documents no limit; all figures are choices, in requests per second.
+# Quivo documents no limit, so all figures are choices. Rates are requests per second.
 FIRST_RATE = 5.0
 LOWEST_RATE = 0.2
-SLOW_START_STEP = 1.0  # per good answer: the rate doubles in about 0.7 s
-SEARCHING_GROWTH, STEADY_GROWTH = 0.002, 0.0002  # growth in shares of the threshold, per second and second since the last complaint
-SETTLING_SECONDS = 0.5  # seconds after a cut in which complaints belong to it: a limit with a burst takes time to forgive
-CALM_SECONDS = 5.0  # seconds without a complaint after which the next one is not of the same row
-CUT_AFTER_SLOW_START, CUT_IN_A_ROW, CUT_WHEN_STEADY = 0.8, 0.85, 0.93  # shares of the rate that was complained about
-LIMIT_GONE = 1.15  # times the threshold: the limit that was there is gone
-LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After asks
-LATE_SECONDS = 0.005  # seconds that a late thread may catch up; less than any visible burst
-FORGET_SECONDS = 60.0  # seconds after the last slot: what was known of the limit is old
+SLOW_START_STEP = 1.0  # growth per good answer: the rate doubles in about 0.7 s
+# Above the threshold the rate grows by this share of it, per second, for each second since the last cut.
+SEARCHING_GROWTH, STEADY_GROWTH = 0.002, 0.0002
+SETTLING_SECONDS = 0.5  # congestion so soon after a cut belongs to it: a token bucket takes time to refill
+CALM_SECONDS = 5.0  # without congestion, after which the next one does not count as "again"
+CUT_AFTER_SLOW_START, CUT_IN_A_ROW, CUT_WHEN_STEADY = 0.8, 0.85, 0.93  # new threshold / rate of the congestion
+LIMIT_GONE = 1.15  # times the threshold without congestion: the limit is no longer there
+LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After asks for
+LATE_SECONDS = 0.005  # that a late thread may catch up: too few for a visible burst
+FORGET_SECONDS = 60.0  # after the last slot, when a shared state is too old to use
 
 
 class Stopped(Exception):
-    """Raised in a thread that waits, when its run is told to stop."""
+    """Raised in a thread that waits for a slot when its run stops."""
 
 
 class Slot(NamedTuple):
-    """Leave to send one request: when it was given, at which rate, and whether the thread had to wait for it."""
+    """Permission to send one request: its time, the rate then, and whether the thread had to wait for it."""
 
     at: float
     rate: float
@@ -64,7 +66,7 @@ class Slot(NamedTuple):
 
 @dataclass
 class RateState:
-    """What is known of the limit, and when the next request may go; seconds of the monotonic clock."""
+    """What is known of the limit, and when the next request may go (seconds of the monotonic clock)."""
 
     rate: float
     threshold: float = math.inf
@@ -77,10 +79,13 @@ class RateState:
 class RateLimiter:
     """Even slots for all threads, at a rate that adapts to the answers.
 
-    `ceiling` is a rate in requests per second that is never passed; it is used from the start, as a known limit.
-    Gates of all processes with the same file `shared` keep one pace together, each below its own ceiling; where it
-    cannot be written, a gate is on its own. `clock` gives seconds, the same for all processes; `wait(stop, seconds)`
-    waits and tells whether `stop` was set.
+    Args:
+        ceiling: highest rate in requests per second; it is used from the start, as a known limit.
+        shared_file: limiters of all processes with this file share one state, each below its own ceiling. A limiter
+            that cannot write the file keeps a state of its own.
+        longest_pause: cap of the pauses that Quivo asks for, in seconds.
+        clock: seconds, the same for all processes.
+        wait: waits for an event or this many seconds.
 
     Raises:
         ConfigError: a ceiling that is not a positive number.
@@ -91,11 +96,13 @@ class RateLimiter:
         ceiling: float | None = None,
         *,
         shared_file: Path | None = None,
+        longest_pause: float = LONGEST_PAUSE,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
         if ceiling is not None and not (math.isfinite(ceiling) and ceiling > 0):
             raise ConfigError(f"The rate must be a number above 0 (requests per second), not {ceiling}.")
+        self.longest_pause = longest_pause
         self._ceiling = ceiling or math.inf
         self._clock = clock
         self._wait = wait
@@ -107,7 +114,7 @@ class RateLimiter:
 
     @property
     def rate(self) -> float:
-        """The rate now, in requests per second."""
+        """The current rate, in requests per second."""
         return min(self._known_state.rate, self._ceiling)
 
     @property
@@ -116,7 +123,7 @@ class RateLimiter:
         return self._waiting_threads
 
     def wait_for_slot(self, stop: threading.Event) -> Slot:
-        """The next slot, when its time has come. Raises Stopped when `stop` is set before."""
+        """Wait for the next slot. Raises Stopped when `stop` is set before."""
         with self._state_lock:
             self._waiting_threads += 1
         try:
@@ -129,11 +136,11 @@ class RateLimiter:
         waited = False
         with self._slot_lock:
             while not stop.is_set():
-                with self._locked_state() as pace:
+                with self._locked_state() as state:
                     now, rate = self._clock(), self.rate
-                    # from the slot before, not from now: a thread that wakes late must not slow down the others
-                    at = max(pace.next_slot_at, pace.paused_until, now - LATE_SECONDS)
-                    pace.next_slot_at = at + 1 / rate
+                    # counted from the last slot, not from now: a thread that wakes late must not slow down the others
+                    at = max(state.next_slot_at, state.paused_until, now - LATE_SECONDS)
+                    state.next_slot_at = at + 1 / rate
                 if at > now:
                     waited = True
                     self._wait(stop, at - now)
@@ -143,40 +150,40 @@ class RateLimiter:
         raise Stopped
 
     def note_success(self, slot: Slot) -> None:
-        """Note an answer without complaint. The rate grows only when it is what holds the threads back."""
+        """Note an answer without congestion. The rate grows only if threads had to wait for it."""
         if not slot.waited or self._known_state.rate >= self._ceiling:
             return
-        with self._locked_state() as pace:
-            if pace.rate < pace.threshold:
-                pace.rate = min(pace.rate + SLOW_START_STEP, pace.threshold)
+        with self._locked_state() as state:
+            if state.rate < state.threshold:
+                state.rate = min(state.rate + SLOW_START_STEP, state.threshold)
             else:
-                if pace.rate > LIMIT_GONE * pace.threshold:
-                    pace.steady = 0.0
-                growth = (STEADY_GROWTH if pace.steady else SEARCHING_GROWTH) * (self._clock() - pace.cut_at) * pace.threshold
-                pace.rate += growth / pace.rate
-            pace.rate = min(pace.rate, self._ceiling)
+                if state.rate > LIMIT_GONE * state.threshold:
+                    state.steady = 0.0
+                growth = STEADY_GROWTH if state.steady else SEARCHING_GROWTH
+                state.rate += growth * (self._clock() - state.cut_at) * state.threshold / state.rate
+            state.rate = min(state.rate, self._ceiling)
 
     def note_congestion(self, slot: Slot, pause: float = 0.0) -> None:
-        """Note a complaint: half the rate, once for complaints of one moment; all threads pause so many seconds."""
-        with self._locked_state() as pace:
-            now, pause = self._clock(), min(pause, LONGEST_PAUSE)
-            pace.paused_until = max(pace.paused_until, now + pause)
-            if slot.at <= pace.cut_at + SETTLING_SECONDS:
+        """Note a 429 or 503: cut the rate, once for all of one moment, and pause all threads for `pause` seconds."""
+        with self._locked_state() as state:
+            now, pause = self._clock(), min(pause, self.longest_pause)
+            state.paused_until = max(state.paused_until, now + pause)
+            if slot.at <= state.cut_at + SETTLING_SECONDS:
                 return
-            in_a_row = now - pace.cut_at <= CALM_SECONDS + pause
-            is_told = slot.rate >= self._ceiling  # a limit that is known is complained about when requests come uneven
-            pace.steady = float((pace.threshold < math.inf or is_told) and not in_a_row)
-            quick = CUT_AFTER_SLOW_START if pace.threshold == math.inf else CUT_IN_A_ROW  # quick growth goes far beyond
-            pace.threshold = (CUT_WHEN_STEADY if pace.steady else quick) * slot.rate
-            # a limit forgives during a long pause what half the rate would have to make good
-            is_gentle = pause >= SETTLING_SECONDS or (is_told and pace.steady)
-            pace.rate = max(pace.threshold if is_gentle else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
-            pace.cut_at = now
-            logger.info("Quivo asks for less: now %.3g requests per second", pace.rate)
+            in_a_row = now - state.cut_at <= CALM_SECONDS + pause
+            at_ceiling = slot.rate >= self._ceiling  # a known limit answers 429 only where requests arrive unevenly
+            state.steady = float((state.threshold < math.inf or at_ceiling) and not in_a_row)
+            cut = CUT_AFTER_SLOW_START if state.threshold == math.inf else CUT_IN_A_ROW  # slow start overshoots far
+            state.threshold = (CUT_WHEN_STEADY if state.steady else cut) * slot.rate
+            # a long pause refills the bucket of the limit, which otherwise takes a time at half the rate
+            is_gentle = pause >= SETTLING_SECONDS or (at_ceiling and state.steady)
+            state.rate = max(state.threshold if is_gentle else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
+            state.cut_at = now
+            logger.info("Quivo asks for less: now %.3g requests per second", state.rate)
 
     @contextmanager
     def _locked_state(self) -> Iterator[RateState]:
-        """The pace, for one thread of one process at a time."""
+        """The state, for one thread of one process at a time."""
         with self._state_lock:
             if self._state_file:
                 self._known_state = self._state_file.lock_and_read(self._known_state, self._clock())
@@ -186,9 +193,9 @@ class RateLimiter:
 
 
 class _SharedStateFile:
-    """A pace in a file that processes take and give back in turn; useless, but no trouble, where there can be none.
+    """A state in a file that processes lock and change in turn; does nothing where there can be no file.
 
-    The lock is that of the system, on a file that stays open: it takes 3 us, where opening one anew takes 70.
+    It uses flock on a file that stays open, because that takes 3 us, where opening a file takes 70.
     """
 
     _LAYOUT = struct.Struct("<6d")
@@ -201,25 +208,25 @@ class _SharedStateFile:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = open_private_file(path)
         except OSError as error:
-            logger.info("The pace is not shared with other processes: %s", error)
+            logger.info("The rate is not shared with other processes: %s", error)
         else:
             weakref.finalize(self, os.close, self._file)
 
     def lock_and_read(self, known: RateState, now: float) -> RateState:
-        """The pace that all share, to be given back; `known` where nobody has asked lately."""
+        """Lock the file and read the shared state; `known` where no process has used it lately."""
         if self._file is None:
             return known
         fcntl.flock(self._file, fcntl.LOCK_EX)
         found = os.pread(self._file, self._LAYOUT.size, 0)
-        pace = RateState(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
-        is_of_now = now - FORGET_SECONDS < pace.next_slot_at < now + FORGET_SECONDS + LONGEST_PAUSE  # and not of before a restart
-        return pace if is_of_now else known
+        state = RateState(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
+        latest = now + FORGET_SECONDS + LONGEST_PAUSE  # after a restart of the machine its clock starts again
+        return state if now - FORGET_SECONDS < state.next_slot_at < latest else known
 
-    def write_and_unlock(self, pace: RateState) -> None:
-        """Let the next process have the pace."""
+    def write_and_unlock(self, state: RateState) -> None:
+        """Write the state and let the next process have it."""
         if self._file is not None:
             with suppress(OSError):  # a full disk
-                os.pwrite(self._file, self._LAYOUT.pack(*astuple(pace)), 0)
+                os.pwrite(self._file, self._LAYOUT.pack(*astuple(state)), 0)
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
 

@@ -1,4 +1,9 @@
-"""The first step of the work: order ids -> answers in the archive. Floor 6."""
+"""Refetch orders: order ids -> answers in the archive, and the plan of it.
+
+The way of an id: `refetch` stages the valid ids in the archive (`Archive.begin`), which knows the pending ones;
+`RefetchWorkers` takes them one by one, `Client.refetch` brings the answer, `Archive.record` writes it with its row of
+the ledger.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,8 @@ from quivo_frames.display.html import html_table
 from quivo_frames.display.progress import track_progress
 from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
-from quivo_frames.fetch.order_ids import checked
-from quivo_frames.fetch.workers import Askers
+from quivo_frames.fetch.order_ids import validate_ids
+from quivo_frames.fetch.workers import RefetchWorkers
 from quivo_frames.model.records import Outcome
 
 if TYPE_CHECKING:
@@ -29,17 +34,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TYPICAL_RATES = (1, 5, 10)
-"""Requests a second, to say how long something takes as long as nobody knows the rate."""
-GOOD = frozenset({Outcome.FETCHED, Outcome.SKIPPED})
+"""Requests per second, to estimate the time where no rate is known."""
+SUCCESSFUL = frozenset({Outcome.FETCHED, Outcome.SKIPPED})
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `refetch` would do: how many requests at least, what it would leave out, and how long it would take.
+    """What `refetch` would do: its least number of requests, what it would leave out, and how long it would take.
 
     `done` counts orders that the unfinished run `resumed` (None: a new run) already has, `skipped` those fetched
-    recently. `seconds` is the time at `rate` requests per second: the one that was told, or what the last requests of
-    the archive reached; None where there is neither.
+    recently. `seconds` is the time at `rate` requests per second: the given rate (`rate_is_told`), or the one that the
+    last requests of the archive reached; None where there is neither.
     """
 
     requests: int
@@ -53,33 +58,33 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """How long it takes at the rate."""
+        """The time at `rate`, in seconds."""
         return self.requests / self.rate if self.rate else None
 
     def facts(self) -> dict[str, Any]:
-        """The plan for programs."""
+        """The plan as a dict of plain values."""
         return {**asdict(self), "seconds": self.seconds}
 
     def __str__(self) -> str:
-        """The plan in words."""
+        """The plan in one sentence."""
         left_out = ((self.done, "already done"), (self.skipped, "fetched recently"), (self.duplicates, "given twice"))
-        told = ", ".join(f"{count:,} {why}" for count, why in left_out if count) or "none left out"
+        omitted = ", ".join(f"{count:,} {why}" for count, why in left_out if count) or "none left out"
         run = f"goes on with run {self.resumed}" if self.resumed else "a new run"
         rates = (self.rate,) if self.rate else TYPICAL_RATES if self.requests else ()
         times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
         why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
         took = f"; {times}{why}" if times else ""
-        return f"{format_count(self.requests, 'request')} for {format_count(self.asked, 'order')} ({run}; {told}){took}"
+        return f"{format_count(self.requests, 'request')} for {format_count(self.asked, 'order')} ({run}; {omitted}){took}"
 
     __repr__ = __str__
 
 
 @dataclass(frozen=True)
 class Run:
-    """How a refetch ended: its run in the ledger, and how many orders ended how.
+    """How a refetch ended: the number of its run in the ledger, and its orders by outcome.
 
-    `asked` counts the orders of the run, each once, `outcomes` all of them, also those that an earlier call of a
-    `resumed` run had fetched; `duplicates` and `seconds` are those of this call.
+    `asked` counts the orders of the run, each once; `outcomes` includes those that an earlier call of a `resumed` run
+    fetched. `duplicates` and `seconds` are of this call.
     """
 
     run: int
@@ -97,13 +102,13 @@ class Run:
 
     @property
     def skipped(self) -> int:
-        """Orders that were fetched recently and not asked for again."""
+        """Orders that were fetched recently and not requested again."""
         return self.outcomes.get(Outcome.SKIPPED, 0)
 
     @property
     def failed(self) -> int:
         """Orders without a good answer; `failures` says why."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome not in GOOD)
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in SUCCESSFUL)
 
     @property
     def failures(self) -> pl.DataFrame:
@@ -111,7 +116,7 @@ class Run:
         return self.archive.failures(self.run)
 
     def facts(self) -> dict[str, Any]:
-        """The run for programs."""
+        """The run as a dict of plain values."""
         counts = {str(outcome): count for outcome, count in self.outcomes.items()}
         return {
             "run": self.run,
@@ -124,11 +129,11 @@ class Run:
         }
 
     def __str__(self) -> str:
-        """The run in words."""
-        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
+        """The run in one sentence."""
+        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
         again = " (resumed)" if self.resumed else ""
         twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
-        return f"Run {self.run}{again}: {format_count(self.asked, 'order')} in {self.seconds:,.1f} s: {told}{twice}"
+        return f"Run {self.run}{again}: {format_count(self.asked, 'order')} in {self.seconds:,.1f} s: {counts}{twice}"
 
     __repr__ = __str__
 
@@ -146,31 +151,31 @@ def refetch(
     new_run: bool = False,
     progress: bool | Callable[[Progress], object] | None = None,
 ) -> Run:
-    """The run in which every order was asked for once and its answer kept in the archive.
+    """Refetch every order once and keep the answers in the archive; returns the run.
 
-    The same ids as those of an unfinished run go on with that run, its failed orders included; `new_run` starts over.
-    Orders with a good answer younger than `max_age` are skipped. There are as many requests at a time as the pace
-    needs, `workers` at the most. Ids may come from any iterable of whole numbers or of their digits, in flat memory.
-    `progress` shows a bar on stderr; None: on a terminal and in a notebook; or it is a function that is told a
-    `Progress` about once a second.
+    The same ids as those of an unfinished run resume that run, its failed orders included; `new_run` starts over.
+    Orders with a good answer younger than `max_age` are skipped. Requests run in parallel as far as the rate needs it,
+    up to `workers`. Ids are an iterable of integers or of strings of digits; memory stays flat for any number.
+    `progress` shows a bar on stderr (None: on a terminal and in a notebook), or is a function that gets a `Progress`
+    about once a second.
 
-    Ctrl-C lets requests under way end and keeps their answers, then raises KeyboardInterrupt; again, it stops at once.
-    Whatever is raised, the same call goes on where this one stopped.
+    Ctrl-C lets the requests in flight end and keeps their answers, then raises KeyboardInterrupt; a second one stops at
+    once. Whatever is raised, the same call resumes where this one stopped.
 
     Raises:
-        ConfigError: an id or another argument is wrong; nothing was asked.
+        ConfigError: an id or another argument is wrong; nothing was requested.
         LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used at all, or most orders fail.
         ArchiveError: the archive cannot be written.
     """
     if workers < 1:
         raise ConfigError(f"refetch needs at least 1 worker, not {workers}.")
     began = time.monotonic()
-    run, batch = archive.begin(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
+    run, batch = archive.begin(validate_ids(order_ids), fresh_since=_oldest_fresh_time(max_age), new_run=new_run)
     if batch.resumed:
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
     if batch.requests:
         with track_progress("refetch", batch.requests, progress) as meter:
-            Askers(archive.pending(run), client, partial(archive.record, run), workers).work(meter)
+            RefetchWorkers(archive.pending(run), client, partial(archive.record, run), workers).refetch_all(meter)
     archive.finish(run)
     resumed, seconds = batch.resumed is not None, time.monotonic() - began
     return Run(run, batch.asked, batch.duplicates, resumed, archive.outcomes(run), seconds, archive)
@@ -184,7 +189,7 @@ def plan(
     new_run: bool = False,
     rate: float | None = None,
 ) -> Plan:
-    """What `refetch` would do with the same arguments; nothing is asked and nothing is written.
+    """What `refetch` would do with the same arguments; requests nothing and writes nothing.
 
     Raises:
         ConfigError: an id or another argument is wrong.
@@ -192,12 +197,12 @@ def plan(
     """
     if rate is not None and not rate > 0:
         raise ConfigError(f"The rate must be above 0 (requests per second), not {rate}.")
-    batch = archive.survey(checked(order_ids), fresh_since=_fresh_since(max_age), new_run=new_run)
+    batch = archive.survey(validate_ids(order_ids), fresh_since=_oldest_fresh_time(max_age), new_run=new_run)
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
     return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), rate_is_told=rate is not None)
 
 
-def _fresh_since(max_age: timedelta | None) -> datetime | None:
+def _oldest_fresh_time(max_age: timedelta | None) -> datetime | None:
     if max_age is None:
         return None
     if max_age < timedelta(0):

@@ -1,4 +1,4 @@
-"""Noun: the token of all threads. Floor 1: knows nothing of HTTP."""
+"""The token that all threads of a client share."""
 
 from __future__ import annotations
 
@@ -11,51 +11,52 @@ from quivo_frames.errors import LoginError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TOKEN_SECONDS = 50 * 60.0  # a token lives one hour
-TOKENS_REFUSED = 3  # in a row, before any worked
+MAX_UNACCEPTED_TOKENS = 3  # in a row, none of which opened anything
 
 
-class Login:
-    """One token for all threads: renewed early and once for all, and never asked for again after a refusal.
+class SharedToken:
+    """One token for all threads: renewed early, once for all, and never requested again after a refusal.
 
-    `fetch` brings a new token; what it raises is raised, a LoginError again each time without another request.
+    `request_token` brings a new token; what it raises is raised, a LoginError again at each later call without another
+    request. A token is renewed after `lifetime` seconds; Quivo's lives one hour.
     """
 
-    def __init__(self, fetch: Callable[[threading.Event], str]) -> None:
-        self._fetch = fetch
+    def __init__(self, request_token: Callable[[threading.Event], str], *, lifetime: float = 50 * 60.0) -> None:
+        self.lifetime = lifetime
+        self._request_token = request_token
         self._lock = threading.Lock()
-        self.last: str | None = None
-        """The token, old or not."""
-        self._since = 0.0
-        self._unproven = 0  # tokens in a row that opened nothing
+        self.latest: str | None = None
+        """The last token, whether it is still valid or not."""
+        self._requested_at = 0.0
+        self._unaccepted = 0  # tokens in a row that opened nothing
         self._refusal: str | None = None
 
-    def token(self, stop: threading.Event, *, refused: str | None = None) -> str:
-        """The token; a new one when the present one is old, or is the one that was `refused`."""
+    def current_token(self, stop: threading.Event, *, refused: str | None = None) -> str:
+        """The token; a new one if the latest is too old, or is the one that was `refused`."""
         with self._lock:
             if self._refusal:
                 raise LoginError(self._refusal)
-            if self.last is None or self.last == refused or time.monotonic() - self._since > TOKEN_SECONDS:
-                self.last = self._renewed(stop)
-            return self.last
+            if self.latest is None or self.latest == refused or time.monotonic() - self._requested_at > self.lifetime:
+                self.latest = self._request_new_token(stop)
+            return self.latest
 
-    def worked(self, token: str) -> None:
-        """Note that the token opened a door."""
-        if token == self.last:
-            self._unproven = 0
+    def note_accepted(self, token: str) -> None:
+        """Note that a request with the token was let in."""
+        if token == self.latest:
+            self._unaccepted = 0
 
-    def _renewed(self, stop: threading.Event) -> str:
+    def _request_new_token(self, stop: threading.Event) -> str:
         try:
-            if self._unproven >= TOKENS_REFUSED:
+            if self._unaccepted >= MAX_UNACCEPTED_TOKENS:
                 raise LoginError(
                     "Quivo gives tokens but does not accept them. If it wants a word before the token, "
                     "set QUIVO_TOKEN_PREFIX (for example Bearer)."
                 )
             since = time.monotonic()
-            token = self._fetch(stop)
+            token = self._request_token(stop)
         except LoginError as error:
             self._refusal = str(error)
             raise
-        self._since = since
-        self._unproven += 1
+        self._requested_at = since
+        self._unaccepted += 1
         return token

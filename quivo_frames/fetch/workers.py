@@ -1,6 +1,6 @@
-"""The threads of one run: each takes an id, asks, has the answer kept, and takes the next. Floor 4.
+"""The worker threads of a run: each takes the next id, refetches it, saves the answer, and goes on.
 
-There are as many of them as are needed: while nobody waits for a turn to ask, another one begins.
+They are as many as the rate needs: another one starts as long as no thread waits for a slot of the rate limiter.
 """
 
 from __future__ import annotations
@@ -18,50 +18,53 @@ from quivo_frames.model.records import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from quivo_frames.display.progress import Meter
+    from quivo_frames.display.progress import ProgressMeter
     from quivo_frames.fetch.client import Client
     from quivo_frames.model.records import Answer
 
 logger = logging.getLogger(__name__)
 
-TICK, QUICK_TICK = 0.1, 0.01  # seconds; quick while another thread may be needed before the next answer comes
-ENOUGH = 20  # orders that tell whether a run is worth going on with
-REFUSED_TO_ALL = frozenset({401, 403})  # says more of the account than of one order
+TICK_SECONDS = 0.1
+QUICK_TICK_SECONDS = 0.01  # while another thread may be needed before the next answer comes
+MIN_FAILURES = 20  # of the last orders, before the circuit breaker opens
+ACCOUNT_STATUSES = frozenset({401, 403})  # a refusal of the account rather than of one order
 
 
-class Askers:
-    """The threads that ask for `ids` with `client`, `most` of them at the most.
+class RefetchWorkers:
+    """Up to `max_threads` threads that refetch `ids` with `client`.
 
-    `keep` has an answer on the disk when it returns.
+    `save_answer` returns when the answer is on the disk.
     """
 
-    def __init__(self, ids: Iterator[int], client: Client, keep: Callable[[Answer], None], most: int) -> None:
+    def __init__(
+        self, ids: Iterator[int], client: Client, save_answer: Callable[[Answer], None], max_threads: int
+    ) -> None:
         self._ids = ids
         self._client = client
-        self._keep = keep
-        self._most = most
-        self._breaker = _Breaker(most)
-        self._taking = threading.Lock()
+        self._save_answer = save_answer
+        self._max_threads = max_threads
+        self._circuit_breaker = _CircuitBreaker(max_threads)
+        self._ids_lock = threading.Lock()
         self._stop = threading.Event()
         self._abandoned = threading.Event()
         self._threads: list[threading.Thread] = []
         self._news: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()  # None: a thread has ended
 
-    def work(self, meter: Meter) -> None:
-        """Return when every id had its turn.
+    def refetch_all(self, meter: ProgressMeter) -> None:
+        """Return when every id was refetched.
 
         Raises:
-            KeyboardInterrupt: after the answers under way were kept; at once, when it comes again.
+            KeyboardInterrupt: once the answers in flight are saved; at the second Ctrl-C, at once.
             Unreachable: most of the last orders brought no usable answer.
-            QuivoError: what else ended the run.
+            QuivoError: any other error that ends the run.
         """
         try:
-            self._watch(meter)
+            self._watch_threads(meter)
         except KeyboardInterrupt:
             try:
                 self._stop.set()
-                under_way = sum(thread.is_alive() for thread in self._threads)
-                logger.warning("Stopping when what is under way is kept (%d orders); Ctrl-C again: at once.", under_way)
+                in_flight = sum(thread.is_alive() for thread in self._threads)
+                logger.warning("Stopping when what is under way is kept (%d orders); Ctrl-C again: at once.", in_flight)
                 for thread in self._threads:
                     thread.join()
             except KeyboardInterrupt:
@@ -70,82 +73,83 @@ class Askers:
         finally:
             self._stop.set()
 
-    def _watch(self, meter: Meter) -> None:
+    def _watch_threads(self, meter: ProgressMeter) -> None:
         error: Exception | None = None
         ended = 0
-        self._begin_one()
+        self._start_thread()
         while ended < len(self._threads):
-            if len(self._threads) < self._most and not self._client.waiting and not self._stop.is_set():
-                self._begin_one()
+            if len(self._threads) < self._max_threads and not self._client.waiting and not self._stop.is_set():
+                self._start_thread()
             try:
-                ended += self._hear(meter)
-            except Exception as reason:  # noqa: BLE001 - raised when the answers under way are kept
+                ended += self._take_news(meter)
+            except Exception as reason:  # noqa: BLE001 - raised once the answers in flight are saved
                 self._stop.set()
                 error = error or reason
         if error:
             raise error
 
-    def _hear(self, meter: Meter) -> bool:
-        """Whether a thread has ended; counts an answer, and raises what went wrong."""
+    def _take_news(self, meter: ProgressMeter) -> bool:
+        """Wait for news of a thread: count an answer, raise an error. Returns whether a thread has ended."""
         try:
-            news = self._news.get(timeout=QUICK_TICK if len(self._threads) < self._most else TICK)
+            may_start_more = len(self._threads) < self._max_threads
+            news = self._news.get(timeout=QUICK_TICK_SECONDS if may_start_more else TICK_SECONDS)
         except queue.Empty:
-            meter.tick()
+            meter.report_if_due()
             return False
         if isinstance(news, BaseException):
             raise news
         if news is not None:
-            meter.note(failed=news.outcome is not Outcome.FETCHED)
+            meter.count_order(failed=news.outcome is not Outcome.FETCHED)
         return news is None
 
-    def _begin_one(self) -> None:
-        thread = threading.Thread(target=self._ask, name=f"refetch-{len(self._threads)}", daemon=True)
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._refetch_in_thread, name=f"refetch-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _ask(self) -> None:
+    def _refetch_in_thread(self) -> None:
         try:
-            while not self._stop.is_set() and (order_id := self._next()) is not None:
+            while not self._stop.is_set() and (order_id := self._next_id()) is not None:
                 answer = self._client.refetch(order_id, stop=self._stop)
-                if self._abandoned.is_set():  # the archive may be another's by now
+                if self._abandoned.is_set():  # another process may write to the archive by now
                     return
-                self._keep(answer)
+                self._save_answer(answer)
                 self._news.put(answer)
-                self._breaker.note(answer)
+                self._circuit_breaker.note_answer(answer)
         except Stopped:
             pass
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for all
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that watches
             self._stop.set()
             self._news.put(error)
         finally:
             self._news.put(None)
 
-    def _next(self) -> int | None:
-        with self._taking:
+    def _next_id(self) -> int | None:
+        with self._ids_lock:
             return next(self._ids, None)
 
 
-class _Breaker:
-    """Ends a run when most of the last orders brought nothing that can be used: then more requests help nobody.
+class _CircuitBreaker:
+    """Ends a run when most of the last orders brought no usable answer: more requests would not help.
 
-    What Quivo says of one order (unknown, refused) is an answer. The window is so wide that orders which fail for
-    themselves, and so end last, do not fill it.
+    An answer about one order (unknown, refused) is usable. Orders that fail end late, after all their tries, and so
+    come in bunches: the window is wide enough that those of a few percent cannot fill it.
     """
 
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
-        self._bad: deque[bool] = deque(maxlen=max(2 * ENOUGH, 4 * threads))
+        self._failures: deque[bool] = deque(maxlen=max(2 * MIN_FAILURES, 4 * threads))
 
-    def note(self, answer: Answer) -> None:
-        """Raises Unreachable when it is enough."""
-        refused_to_all = answer.outcome is Outcome.REFUSED and answer.status in REFUSED_TO_ALL
-        is_bad = answer.outcome in {Outcome.UNREACHABLE, Outcome.UNUSABLE} or refused_to_all
+    def note_answer(self, answer: Answer) -> None:
+        """Count an answer. Raises Unreachable when most of the last ones failed."""
+        refuses_account = answer.outcome is Outcome.REFUSED and answer.status in ACCOUNT_STATUSES
+        is_bad = answer.outcome in {Outcome.UNREACHABLE, Outcome.UNUSABLE} or refuses_account
         with self._lock:
-            self._bad.append(is_bad)
-            bad, all_ = sum(self._bad), len(self._bad)
-        if is_bad and bad >= ENOUGH and 2 * bad > all_:
+            self._failures.append(is_bad)
+            bad, total = sum(self._failures), len(self._failures)
+        if is_bad and bad >= MIN_FAILURES and 2 * bad > total:
             raise Unreachable(
-                f"Of the last {all_} orders {bad} brought no usable answer, the last of them: "
+                f"Of the last {total} orders {bad} brought no usable answer, the last of them: "
                 f"{answer.message} The run was stopped to spare Quivo; what was fetched is kept. "
                 "When the cause is mended, the same call goes on from here."
             )

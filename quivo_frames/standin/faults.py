@@ -1,4 +1,4 @@
-"""What the stand-in may answer: replies, and the faults that can be asked for, order by order or by chance."""
+"""Replies of the stand-in, and the faults that a test or demo can ask for."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ import msgspec
 
 from quivo_frames.standin.random import LogNormal
 
-JSON = "application/json"
-TEXT = "text/plain;charset=UTF-8"
-NEIGHBOUR = -1  # in place of an order id: the one after the order asked for
-Text = str | Callable[[], str]  # of a header; a callable is asked whenever it is sent
+JSON_TYPE = "application/json"
+TEXT_TYPE = "text/plain;charset=UTF-8"
+NEXT_ORDER = -1  # in place of an order id: the id after the requested one
+HeaderText = str | Callable[[], str]  # value of a header; a callable is called for every reply
 
 
-class Reply(NamedTuple):
-    """One HTTP answer."""
+class HttpReply(NamedTuple):
+    """An HTTP reply, before a fault is applied to it."""
 
     status: int
     body: bytes
-    content_type: str = JSON
-    headers: tuple[tuple[str, Text], ...] = ()
+    content_type: str = JSON_TYPE
+    headers: tuple[tuple[str, HeaderText], ...] = ()
 
-    def saying(self, name: str, text: Text) -> Reply:
-        """The same with one more header."""
+    def with_header(self, name: str, text: HeaderText) -> HttpReply:
+        """The reply with one more header."""
         return self._replace(headers=(*self.headers, (name, text)))
 
-    def head(self, framing: str | None = None) -> bytes:
-        """The status line and headers, up to the empty line; `framing` stands in place of Content-Length."""
-        said = ((name, text if isinstance(text, str) else text()) for name, text in self.headers)
-        lines = [f"HTTP/1.1 {self.status} {phrase(self.status)}", *(f"{name}: {text}" for name, text in said)]
+    def head_bytes(self, framing: str | None = None) -> bytes:
+        """Status line and headers with the empty line; `framing` replaces Content-Length."""
+        headers = ((name, text if isinstance(text, str) else text()) for name, text in self.headers)
+        lines = [f"HTTP/1.1 {self.status} {reason_phrase(self.status)}", *(f"{name}: {text}" for name, text in headers)]
         if self.status != HTTPStatus.NO_CONTENT:
             lines += [f"Content-Type: {self.content_type}", framing or f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*lines, "\r\n"]).encode()
 
 
 @cache
-def phrase(status: int) -> str:
+def reason_phrase(status: int) -> str:
     """The reason phrase of a status."""
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
 
 
-def message(status: int, text: str, headers: tuple[tuple[str, Text], ...] = ()) -> Reply:
-    """A JSON reply of the gateway's kind."""
-    return Reply(status, msgspec.json.encode({"message": text}), headers=headers)
+def json_message(status: int, text: str, headers: tuple[tuple[str, HeaderText], ...] = ()) -> HttpReply:
+    """A {"message"} reply as AWS API Gateway sends it."""
+    return HttpReply(status, msgspec.json.encode({"message": text}), headers=headers)
 
 
 def date_in(seconds: float) -> Callable[[], str]:
-    """A Retry-After that is a date, so many seconds after it is sent."""
+    """A Retry-After with the HTTP date this many seconds after the reply is sent."""
     return lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
-EXPIRED = message(401, "The incoming token has expired")
-UNAUTHORIZED = message(401, "Unauthorized")
-FORBIDDEN = message(403, "Forbidden")
-THROTTLED = message(429, "Too Many Requests")
+EXPIRED = json_message(401, "The incoming token has expired")
+UNAUTHORIZED = json_message(401, "Unauthorized")
+FORBIDDEN = json_message(403, "Forbidden")
+THROTTLED = json_message(429, "Too Many Requests")
 
 
-class Spoil(Enum):
-    """What is wrong with the JSON of an order, while all around it is well."""
+class JsonDamage(Enum):
+    """What is wrong with the JSON of an order inside a correct HTTP answer."""
 
     NOTHING = auto()
     CUT = auto()
@@ -74,8 +74,8 @@ class Spoil(Enum):
     TEXT_ID = auto()
 
 
-class Way(Enum):
-    """How an answer leaves, or does not."""
+class DeliveryMode(Enum):
+    """How the bytes of an answer are sent, or not sent."""
 
     WHOLE = auto()
     STALLED, STALLED_WITHIN = auto(), auto()
@@ -86,8 +86,8 @@ class Way(Enum):
     REFUSED = auto()
 
 
-class Coding(Enum):
-    """What Content-Encoding: gzip is written over; plain where the client does not accept it."""
+class BodyCoding(Enum):
+    """How the body is compressed; GZIP sends it plain to a client that does not accept gzip."""
 
     PLAIN = auto()
     GZIP = auto()
@@ -96,14 +96,16 @@ class Coding(Enum):
 
 
 _ID = re.compile(rb'"orderId":([0-9]+),?')
-_SPOIL: dict[Spoil, Callable[[bytes], bytes]] = {
-    Spoil.NOTHING: lambda body: body,
-    Spoil.CUT: lambda body: body[: len(body) // 2],
-    Spoil.NO_ID: lambda body: _ID.sub(b"", body, count=1),
-    Spoil.TEXT_ID: lambda body: _ID.sub(rb'"orderId":"\1",', body, count=1),
+_DAMAGED: dict[JsonDamage, Callable[[bytes], bytes]] = {
+    JsonDamage.NOTHING: lambda body: body,
+    JsonDamage.CUT: lambda body: body[: len(body) // 2],
+    JsonDamage.NO_ID: lambda body: _ID.sub(b"", body, count=1),
+    JsonDamage.TEXT_ID: lambda body: _ID.sub(rb'"orderId":"\1",', body, count=1),
 }
-_SOUND = frozenset({Way.WHOLE, Way.RESET_AFTER, Way.UNSIZED, Way.CHUNKED})
-_READABLE = frozenset({Coding.PLAIN, Coding.GZIP})
+_SOUND_DELIVERIES = frozenset(
+    {DeliveryMode.WHOLE, DeliveryMode.RESET_AFTER, DeliveryMode.UNSIZED, DeliveryMode.CHUNKED}
+)
+_READABLE_CODINGS = frozenset({BodyCoding.PLAIN, BodyCoding.GZIP})
 SHAPES = {
     "list": b'[{"orderId":1}]',
     "text": b'"order"',
@@ -114,56 +116,65 @@ SHAPES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What goes wrong with one request, `times` times, or always when `times` is None.
+class ServerFault:
+    """What goes wrong with a request: `times` times, or always when `times` is None.
 
-    `reply` is sent instead of the answer, or the order `order_id`; `spoil`, `coding` and `way` tell what is done to it
-    on its way; `blanks` are added to its JSON; `wait` are the seconds before it, `spread` those within its body (or of
-    a refusal) and `head_spread` those within its headers.
+    Attributes:
+        reply: sent in place of the answer.
+        order_id: this order is sent in place of the requested one.
+        damage, coding, delivery: what is done to the JSON, to the body, and to the bytes on the connection.
+        blanks: number of blanks added after the JSON.
+        wait_before: seconds before the answer.
+        body_seconds: seconds over which the body is sent; of REFUSED, how long connections are refused.
+        head_seconds: seconds over which status line and headers are sent.
     """
 
-    reply: Reply | None = None
+    reply: HttpReply | None = None
     order_id: int | None = None
-    spoil: Spoil = Spoil.NOTHING
-    coding: Coding = Coding.PLAIN
-    way: Way = Way.WHOLE
+    damage: JsonDamage = JsonDamage.NOTHING
+    coding: BodyCoding = BodyCoding.PLAIN
+    delivery: DeliveryMode = DeliveryMode.WHOLE
     blanks: int = 0
-    wait: float | LogNormal = 0.0
-    spread: float = 0.0
-    head_spread: float = 0.0
+    wait_before: float | LogNormal = 0.0
+    body_seconds: float = 0.0
+    head_seconds: float = 0.0
     times: int | None = 1
 
     @property
-    def harmless(self) -> bool:
-        """Whether what arrives, however late and in whatever form, is the good answer and whole."""
-        sound = self.way in _SOUND and self.coding in _READABLE and self.spoil is Spoil.NOTHING
+    def is_harmless(self) -> bool:
+        """Whether the whole good answer arrives, however late and in whatever form."""
+        sound = (
+            self.delivery in _SOUND_DELIVERIES
+            and self.coding in _READABLE_CODINGS
+            and self.damage is JsonDamage.NOTHING
+        )
         return sound and self.reply is None and self.order_id is None
 
-    def upon(self, good: Reply) -> Reply:
-        """What the fault makes of a reply, apart from its way."""
+    def apply_to(self, good: HttpReply) -> HttpReply:
+        """The reply with the fault applied to its content; `http_connection` applies coding and delivery."""
         if self.reply:
             return self.reply
-        if self.spoil is Spoil.NOTHING and not self.blanks:
+        if self.damage is JsonDamage.NOTHING and not self.blanks:
             return good
-        return good._replace(body=_SPOIL[self.spoil](good.body) + b" " * self.blanks)
+        return good._replace(body=_DAMAGED[self.damage](good.body) + b" " * self.blanks)
 
-    # Answers of another kind.
+    # Another answer
 
     @classmethod
-    def status(cls, status: int, *, retry_after: Text | None = None, times: int | None = 1) -> Self:
-        """An error status with an AWS-like {"message"}, and Retry-After as given."""
+    def status(cls, status: int, *, retry_after: HeaderText | None = None, times: int | None = 1) -> Self:
+        """An error status with {"message"} as AWS API Gateway sends it, and Retry-After as given."""
         headers = (("Retry-After", retry_after),) if retry_after is not None else ()
-        return cls(reply=message(status, phrase(status), headers), times=times)
+        return cls(reply=json_message(status, reason_phrase(status), headers), times=times)
 
     @classmethod
     def redirect(cls, location: str, *, status: int = 307, times: int | None = 1) -> Self:
-        """A redirect to another place, where no credentials should follow."""
-        return cls(reply=Reply(status, b"", headers=(("Location", location),)), times=times)
+        """A redirect, which credentials must not follow."""
+        return cls(reply=HttpReply(status, b"", headers=(("Location", location),)), times=times)
 
     @classmethod
-    def body(cls, body: bytes, *, content_type: str = JSON, times: int | None = 1) -> Self:
-        """A 200 with any body."""
-        return cls(reply=Reply(200, body, content_type), times=times)
+    def body(cls, body: bytes, *, content_type: str = JSON_TYPE, times: int | None = 1) -> Self:
+        """A 200 with this body."""
+        return cls(reply=HttpReply(200, body, content_type), times=times)
 
     @classmethod
     def html(cls, *, times: int | None = 1) -> Self:
@@ -173,7 +184,7 @@ class Fault:
 
     @classmethod
     def shape(cls, shape: str = "list", *, times: int | None = 1) -> Self:
-        """A 200 with JSON of another shape than an order's: one of `SHAPES`."""
+        """A 200 with JSON that is no order: one of `SHAPES`."""
         return cls.body(SHAPES[shape], times=times)
 
     @classmethod
@@ -184,12 +195,12 @@ class Fault:
     @classmethod
     def no_content(cls, *, times: int | None = 1) -> Self:
         """A 204."""
-        return cls(reply=Reply(204, b""), times=times)
+        return cls(reply=HttpReply(204, b""), times=times)
 
     @classmethod
     def bad_request(cls, *, times: int | None = 1) -> Self:
         """The documented plain-text 400."""
-        return cls(reply=Reply(400, b"positions: must not be null", TEXT), times=times)
+        return cls(reply=HttpReply(400, b"positions: must not be null", TEXT_TYPE), times=times)
 
     @classmethod
     def expired(cls, *, times: int | None = 1) -> Self:
@@ -207,128 +218,130 @@ class Fault:
         return cls(reply=FORBIDDEN, times=times)
 
     @classmethod
-    def other_order(cls, order_id: int = NEIGHBOUR, *, times: int | None = 1) -> Self:
-        """The answer of another order."""
+    def other_order(cls, order_id: int = NEXT_ORDER, *, times: int | None = 1) -> Self:
+        """The answer for another order."""
         return cls(order_id=order_id, times=times)
 
-    # The order's JSON, spoiled.
+    # The JSON of the order, damaged
 
     @classmethod
     def cut_json(cls, *, times: int | None = 1) -> Self:
         """Well-formed HTTP around half of the order's JSON."""
-        return cls(spoil=Spoil.CUT, times=times)
+        return cls(damage=JsonDamage.CUT, times=times)
 
     @classmethod
     def no_id(cls, *, times: int | None = 1) -> Self:
         """The order without its orderId."""
-        return cls(spoil=Spoil.NO_ID, times=times)
+        return cls(damage=JsonDamage.NO_ID, times=times)
 
     @classmethod
     def text_id(cls, *, times: int | None = 1) -> Self:
-        """The order with its orderId as a text."""
-        return cls(spoil=Spoil.TEXT_ID, times=times)
+        """The order with its orderId as a string."""
+        return cls(damage=JsonDamage.TEXT_ID, times=times)
 
     @classmethod
     def gzip(cls, *, times: int | None = 1) -> Self:
         """A good answer, compressed if the client accepts it."""
-        return cls(coding=Coding.GZIP, times=times)
+        return cls(coding=BodyCoding.GZIP, times=times)
 
     @classmethod
     def cut_gzip(cls, *, times: int | None = 1) -> Self:
         """Well-formed HTTP around half of the compressed answer; never plain."""
-        return cls(coding=Coding.CUT_GZIP, times=times)
+        return cls(coding=BodyCoding.CUT_GZIP, times=times)
 
     @classmethod
     def bad_gzip(cls, *, times: int | None = 1) -> Self:
-        """Called compressed, but it is not."""
-        return cls(coding=Coding.BAD_GZIP, times=times)
+        """A plain body that Content-Encoding calls gzip."""
+        return cls(coding=BodyCoding.BAD_GZIP, times=times)
 
     @classmethod
     def padded(cls, megabytes: float, *, times: int | None = 1) -> Self:
-        """A good answer with so many blanks behind its JSON."""
+        """A good answer with this many megabytes of blanks after its JSON."""
         return cls(blanks=int(megabytes * 1_000_000), times=times)
 
-    # A good answer on a bad way.
+    # A good answer, badly sent
 
     @classmethod
     def truncate(cls, *, times: int | None = 1) -> Self:
-        """Half of the bytes that Content-Length promises, then the connection is closed."""
-        return cls(way=Way.TRUNCATED, times=times)
+        """Half of the bytes that Content-Length promises; then the connection is closed."""
+        return cls(delivery=DeliveryMode.TRUNCATED, times=times)
 
     @classmethod
     def truncate_unsized(cls, *, times: int | None = 1) -> Self:
-        """Half of the body, ended by closing the connection: HTTP cannot tell that anything is missing."""
-        return cls(way=Way.TRUNCATED_UNSIZED, times=times)
+        """Half of the body, ended by closing the connection: HTTP cannot show that anything is missing."""
+        return cls(delivery=DeliveryMode.TRUNCATED_UNSIZED, times=times)
 
     @classmethod
     def truncate_chunked(cls, *, times: int | None = 1) -> Self:
         """A chunked body that breaks off within a chunk."""
-        return cls(way=Way.TRUNCATED_CHUNKED, times=times)
+        return cls(delivery=DeliveryMode.TRUNCATED_CHUNKED, times=times)
 
     @classmethod
     def unsized(cls, *, times: int | None = 1) -> Self:
         """A good answer without Content-Length, ended by closing the connection."""
-        return cls(way=Way.UNSIZED, times=times)
+        return cls(delivery=DeliveryMode.UNSIZED, times=times)
 
     @classmethod
     def chunked(cls, *, times: int | None = 1) -> Self:
         """A good answer in chunks."""
-        return cls(way=Way.CHUNKED, times=times)
+        return cls(delivery=DeliveryMode.CHUNKED, times=times)
 
     @classmethod
     def too_long(cls, *, times: int | None = 1) -> Self:
         """Content-Length promises more than comes, and the connection stays open."""
-        return cls(way=Way.TOO_LONG, times=times)
+        return cls(delivery=DeliveryMode.TOO_LONG, times=times)
 
     @classmethod
     def too_short(cls, *, times: int | None = 1) -> Self:
-        """Content-Length promises less than comes: the rest lies in the connection, which stays open."""
-        return cls(way=Way.TOO_SHORT, times=times)
+        """Content-Length promises less than comes: the rest stays in the connection, which stays open."""
+        return cls(delivery=DeliveryMode.TOO_SHORT, times=times)
 
     @classmethod
     def reset(cls, *, times: int | None = 1) -> Self:
         """The connection reset before any answer."""
-        return cls(way=Way.RESET, times=times)
+        return cls(delivery=DeliveryMode.RESET, times=times)
 
     @classmethod
     def reset_within(cls, *, times: int | None = 1) -> Self:
         """The connection reset after half of the body."""
-        return cls(way=Way.RESET_WITHIN, times=times)
+        return cls(delivery=DeliveryMode.RESET_WITHIN, times=times)
 
     @classmethod
     def reset_after(cls, *, times: int | None = 1) -> Self:
-        """A good answer, and a moment after its last byte a reset, which overtakes some of a body of many 100 KB."""
-        return cls(way=Way.RESET_AFTER, times=times)
+        """A good answer and, a moment after its last byte, a reset, which may overtake part of a large body."""
+        return cls(delivery=DeliveryMode.RESET_AFTER, times=times)
 
     @classmethod
     def refuse(cls, seconds: float, *, times: int | None = 1) -> Self:
-        """No answer: every connection is reset, and new ones are refused for so many seconds."""
-        return cls(way=Way.REFUSED, spread=seconds, times=times)
+        """No answer: every connection is reset and new ones are refused for this many seconds."""
+        return cls(delivery=DeliveryMode.REFUSED, body_seconds=seconds, times=times)
 
     @classmethod
     def stall(cls, *, times: int | None = 1) -> Self:
-        """Not one byte, for ever, on an open connection."""
-        return cls(way=Way.STALLED, times=times)
+        """Not one byte on a connection that stays open."""
+        return cls(delivery=DeliveryMode.STALLED, times=times)
 
     @classmethod
     def stall_within(cls, *, times: int | None = 1) -> Self:
-        """Half of the body, and then nothing for ever."""
-        return cls(way=Way.STALLED_WITHIN, times=times)
+        """Half of the body, then nothing on a connection that stays open."""
+        return cls(delivery=DeliveryMode.STALLED_WITHIN, times=times)
 
     @classmethod
     def delay(cls, seconds: float | LogNormal, *, times: int | None = 1) -> Self:
-        """A good answer, so many seconds late."""
-        return cls(wait=seconds, times=times)
+        """A good answer, this many seconds late."""
+        return cls(wait_before=seconds, times=times)
 
     @classmethod
     def drip(cls, seconds: float, *, times: int | None = 1) -> Self:
-        """A good answer whose body takes so many seconds to arrive, in little pieces."""
-        return cls(spread=seconds, times=times)
+        """A good answer whose body arrives in small pieces over this many seconds."""
+        return cls(body_seconds=seconds, times=times)
 
     @classmethod
     def drip_head(cls, seconds: float, *, times: int | None = 1) -> Self:
-        """A good answer whose headers take so many seconds to arrive, in little pieces."""
-        return cls(head_spread=seconds, times=times)
+        """A good answer whose headers arrive in small pieces over this many seconds."""
+        return cls(head_seconds=seconds, times=times)
 
 
-NO_FAULT = Fault()
+NO_FAULT = ServerFault()
+FaultChooser = Callable[[int, int, int], ServerFault]
+"""Chooses the fault of a request from the seed, the order id, and the number of the request for that order, from 0."""

@@ -1,7 +1,7 @@
-"""How an order is fulfilled: its fulfillment orders, their shipments, and the handling units they are packed in.
+"""The fulfillment orders, shipments and handling units of an invented order.
 
-Draws come in an order that a later visit repeats: first every fulfillment order, then the shipments that have left;
-those still waiting are always the last.
+A later visit repeats the draws of an earlier one and adds to them: all fulfillment orders are drawn first, then the
+shipments that have left. Those still waiting come last, so they cannot change what was drawn before.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quivo_frames.standin import world
-from quivo_frames.standin.order_state import DAY, HOUR, Life, Record, Stage
+from quivo_frames.standin.order_state import DAY, HOUR, OrderState, Record, Stage
 
 
-class Ordered(NamedTuple):
-    """One line to ship; `bundle` is the SKU of the bundle that it is a part of."""
+class OrderedLine(NamedTuple):
+    """One line to ship; `bundle` is the SKU of the bundle it belongs to, `substitute` the article shipped instead."""
 
     identifier: str
     article: world.Article
@@ -21,114 +21,114 @@ class Ordered(NamedTuple):
     bundle: str | None
     lot: str | None
     expires: str | None
-    instead: world.Article | None = None
+    substitute: world.Article | None = None
 
     @property
-    def goods(self) -> world.Article:
-        """What is shipped for it."""
-        return self.instead or self.article
+    def shipped_article(self) -> world.Article:
+        """The article that the warehouse ships for the line."""
+        return self.substitute or self.article
 
     @property
     def warehouse_sku(self) -> str:
-        """What the warehouse calls it."""
-        return f"W{self.goods.number:03d}.{self.goods.sku}"
+        """The SKU of the shipped article in the warehouse."""
+        return f"W{self.shipped_article.number:03d}.{self.shipped_article.sku}"
 
 
 class Fulfillment(NamedTuple):
-    """The lists of the order, and whether something waits while the rest has left."""
+    """`fulfillmentOrders` and `handlingUnits`, and whether a part still waits while the rest has left."""
 
     orders: list[Record]
     units: list[Record]
     waiting: bool
 
 
-class _Row(NamedTuple):
-    """So many of a line, from one lot."""
+class _LotQuantity(NamedTuple):
+    """A quantity of a line from one lot."""
 
-    line: Ordered
+    line: OrderedLine
     quantity: int
     lot: str | None
     expires: str | None
 
 
-Lines = list[tuple[Ordered, int]]
+LineQuantities = list[tuple[OrderedLine, int]]
 
 
-def fulfill(life: Life, ordered: list[Ordered]) -> Fulfillment:
-    """Everything that the warehouses did with the ordered lines, as far as the life has come."""
-    if life.stage == Stage.NEW:
+def fulfill_order(state: OrderState, ordered: list[OrderedLine]) -> Fulfillment:
+    """All that the warehouses did with the ordered lines up to the order's stage."""
+    if state.stage == Stage.NEW:
         return Fulfillment([], [], waiting=False)
-    if life.flaw == "substitute" and ordered and not ordered[0].bundle:
-        goods = world.articles(life.seller)
-        ordered = [ordered[0]._replace(instead=goods[ordered[0].article.number - 1]), *ordered[1:]]
-    parts = _split(life, ordered)
-    lags = [int(life.behind and 0 < place == len(parts) - 1) for place in range(len(parts))]
-    orders = [_fulfillment_order(life, place, lines, lags[place]) for place, lines in enumerate(parts)]
+    if state.flaw == "substitute" and ordered and not ordered[0].bundle:
+        goods = world.seller_articles(state.seller)
+        ordered = [ordered[0]._replace(substitute=goods[ordered[0].article.number - 1]), *ordered[1:]]
+    parts = _split_by_warehouse(state, ordered)
+    lags = [int(state.is_behind and 0 < place == len(parts) - 1) for place in range(len(parts))]
+    orders = [_make_fulfillment_order(state, place, lines, lags[place]) for place, lines in enumerate(parts)]
     units: list[Record] = []
     waiting = False
     for place, lines in enumerate(parts):
         shipments: list[Record] = []
-        for lag, reversed_, content in _loads(life, place, lines, lags[place], alone=len(parts) == 1):
-            if life.stage - lag >= Stage.SHIPPED:
-                shipment, packed = _shipment(life, content, lag, reversed_=reversed_)
+        for lag, reversed_, content in _plan_shipments(state, place, lines, lags[place], alone=len(parts) == 1):
+            if state.stage - lag >= Stage.SHIPPED:
+                shipment, packed = _make_shipment(state, content, lag, reversed_=reversed_)
                 shipments.append(shipment)
                 units += packed
             else:
-                waiting = life.stage == Stage.SHIPPED
+                waiting = state.stage == Stage.SHIPPED
         orders[place]["shipments"] = shipments or None
-    return Fulfillment([life.tell(told) for told in orders], units, waiting)
+    return Fulfillment([state.write_blanks(order) for order in orders], units, waiting)
 
 
-def _split(life: Life, ordered: list[Ordered]) -> list[Lines]:
-    """The lines by warehouse: mostly one; else each in turn, and some quantities divided."""
-    dice = life.dice
+def _split_by_warehouse(state: OrderState, ordered: list[OrderedLine]) -> list[LineQuantities]:
+    """The lines by warehouse: mostly one warehouse, otherwise in turn, with some quantities split between two."""
+    dice = state.dice
     count = 1
     if len(ordered) > 1 and dice.chance(0.17):
         count = 3 if len(ordered) > 2 and dice.chance(0.25) else 2
-    parts: list[Lines] = [[] for _ in range(count)]
+    parts: list[LineQuantities] = [[] for _ in range(count)]
     for place, line in enumerate(ordered):
         rest = line.quantity // 2 if count > 1 and dice.chance(0.3) else 0
         parts[place % count].append((line, line.quantity - rest))
         if rest:
             parts[(place + 1) % count].append((line, rest))
-    if life.flaw == "unplanned" and parts[0]:
+    if state.flaw == "unplanned" and parts[0]:
         line, quantity = parts[0][0]
         parts[0][0] = (line, quantity + 1)
     return parts if ordered else []
 
 
-def _fulfillment_order(life: Life, place: int, lines: Lines, lag: int) -> Record:
-    dice = life.dice
-    warehouses = (life.seller.warehouse, *(number for number in world.WAREHOUSES if number != life.seller.warehouse))
-    number, stage = life.number(), max(life.stage - lag, Stage.NEW)
-    in_stock = not life.stuck and not dice.chance(0.01)
+def _make_fulfillment_order(state: OrderState, place: int, lines: LineQuantities, lag: int) -> Record:
+    dice = state.dice
+    warehouses = (state.seller.warehouse, *(number for number in world.WAREHOUSES if number != state.seller.warehouse))
+    number, stage = state.next_id(), max(state.stage - lag, Stage.NEW)
+    in_stock = not state.is_stuck and not dice.chance(0.01)
     return {
         "warehouseId": warehouses[place],
         "warehouseName": world.WAREHOUSES[warehouses[place]],
         "fulfillmentOrderId": number,
         "fulfillmentOrderIdentifier": f"FO-{number}",
-        "fulfillmentStatus": "CANCELLED" if life.called_off else world.FULFILLMENT_STATUS[stage],
+        "fulfillmentStatus": "CANCELLED" if state.is_cancelled else world.FULFILLMENT_STATUS[stage],
         "fulfillmentConnectorStatus": world.CONNECTOR_STATUS[stage] if dice.chance(0.9) else None,
         "fulfillmentInStock": in_stock,
-        "cancelled": life.called_off,
-        "positions": [_fulfillment_position(life, line, quantity) for line, quantity in lines] or None,
+        "cancelled": state.is_cancelled,
+        "positions": [_make_fulfillment_position(state, line, quantity) for line, quantity in lines] or None,
         "shipments": None,
-        "fulfillmentOrderCreated": life.when(Stage.EXPORTED, life.stage),
+        "fulfillmentOrderCreated": state.stage_instant(Stage.EXPORTED, state.stage),
         "inPicking": stage == Stage.PICKING,
     }
 
 
-def _fulfillment_position(life: Life, line: Ordered, quantity: int) -> Record:
-    dice, article, number = life.dice, line.article, life.number()
-    abroad = life.place.country not in {"DE", "AT", "PL", "DK", "FR"}
-    return life.tell({
+def _make_fulfillment_position(state: OrderState, line: OrderedLine, quantity: int) -> Record:
+    dice, article, number = state.dice, line.article, state.next_id()
+    abroad = state.destination.country not in {"DE", "AT", "PL", "DK", "FR"}
+    return state.write_blanks({
         "fulfillmentOrderPositionId": number,
         "orderedSku": line.bundle or article.sku,
-        "sku": line.goods.sku,
+        "sku": line.shipped_article.sku,
         "warehouseSku": line.warehouse_sku,
         "quantity": quantity,
         "lot": line.lot,
-        "location": f"R{dice.upto(40):02d}-{dice.upto(9)}" if dice.chance(0.6) else None,
+        "location": f"R{dice.draw_below(40):02d}-{dice.draw_below(9)}" if dice.chance(0.6) else None,
         "customsValue": article.cents * quantity / 100 if abroad else None,
         "expirationDate": line.expires,
         "fulfillmentOrderPositionIdentifier": f"FP-{number}" if dice.chance(0.9) else None,
@@ -136,63 +136,62 @@ def _fulfillment_position(life: Life, line: Ordered, quantity: int) -> Record:
     })  # fmt: skip
 
 
-def _loads(life: Life, place: int, lines: Lines, lag: int, *, alone: bool) -> list[tuple[int, bool, Lines]]:
-    """What leaves together: by how many stages later, whether it came back, and the lines."""
-    dice = life.dice
+def _plan_shipments(
+    state: OrderState, place: int, lines: LineQuantities, lag: int, *, alone: bool
+) -> list[tuple[int, bool, LineQuantities]]:
+    """The shipments of one warehouse: how many stages late, whether it came back, and the lines."""
+    dice = state.dice
     twice, comes_back = dice.chance(0.08), dice.chance(0.02)
     loads = [(lag, False, lines)]
-    if alone and (twice or life.behind) and sum(quantity for _, quantity in lines) > 1:
-        first, second = _halves(lines)
-        loads = [(0, False, first), (int(life.behind), False, second)]
-    if place == 0 and life.flaw in {"short", "over"}:
-        loads[0] = (loads[0][0], False, _miscounted(loads[0][2], -1 if life.flaw == "short" else 1))
-    if comes_back or life.flaw == "empty":
+    if alone and (twice or state.is_behind) and sum(quantity for _, quantity in lines) > 1:
+        first, second = _halve_lines(lines)
+        loads = [(0, False, first), (int(state.is_behind), False, second)]
+    if place == 0 and state.flaw in {"short", "over"}:
+        loads[0] = (loads[0][0], False, _miscount_first(loads[0][2], -1 if state.flaw == "short" else 1))
+    if comes_back or state.flaw == "empty":
         loads.insert(0, (loads[0][0], True, loads[0][2]))
-        loads[1:] = loads[1:] if life.flaw != "empty" else []  # all of it came back, and nothing left again
+        loads[1:] = loads[1:] if state.flaw != "empty" else []  # all of it came back, and nothing left again
     return [load for load in loads if load[2]]
 
 
-def _halves(lines: Lines) -> tuple[Lines, Lines]:
+def _halve_lines(lines: LineQuantities) -> tuple[LineQuantities, LineQuantities]:
     if len(lines) > 1:
         return lines[::2], lines[1::2]
     line, quantity = lines[0]
     return [(line, quantity - quantity // 2)], [(line, quantity // 2)]
 
 
-def _miscounted(lines: Lines, by: int) -> Lines:
+def _miscount_first(lines: LineQuantities, by: int) -> LineQuantities:
     line, quantity = lines[0]
     return ([(line, quantity + by)] if quantity + by else []) + lines[1:]
 
 
-def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[Record, list[Record]]:
-    dice, number, stage = life.dice, life.number(), life.stage - lag
-    carrier = dice.pick(world.FREIGHT_CARRIERS if life.bulk and dice.chance(0.8) else world.PARCEL_CARRIERS)
-    untracked = dice.chance(0.05)
-    count = 1 if untracked or dice.chance(0.85) else 2 + dice.upto(2)
-    first = 77_000_000 if life.flaw == "same tracking" else number * 10
-    numbers = None if untracked else [f"{carrier.tracking}{first + parcel}" for parcel in range(count)]
-    if life.flaw == "untraced":
-        numbers = None
+def _make_shipment(
+    state: OrderState, lines: LineQuantities, lag: int, *, reversed_: bool
+) -> tuple[Record, list[Record]]:
+    dice, number, stage = state.dice, state.next_id(), state.stage - lag
+    carrier = dice.pick_one(world.FREIGHT_CARRIERS if state.is_bulk and dice.chance(0.8) else world.PARCEL_CARRIERS)
+    untracked, count, numbers = _draw_tracking(state, number, carrier)
     links = numbers and [f"https://track.example/{carrier.provider.lower()}/{text}" for text in numbers]
-    labelled = life.bulk or dice.chance(0.06) or life.flaw in {"unpacked", "sscc"}
-    sscc = life.sscc() if labelled else None
-    expected = life.times[Stage.SHIPPED + lag] // DAY * DAY + 3 * DAY
-    window = (life.times[Stage.SHIPPED + lag] + life.transit) // HOUR * HOUR - number % 7 * HOUR
-    rows = [row for line, quantity in lines for row in _rows(life, line, quantity)]
+    labelled = state.is_bulk or dice.chance(0.06) or state.flaw in {"unpacked", "sscc"}
+    sscc = state.next_sscc() if labelled else None
+    expected = state.times[Stage.SHIPPED + lag] // DAY * DAY + 3 * DAY
+    window = (state.times[Stage.SHIPPED + lag] + state.transit_seconds) // HOUR * HOUR - number % 7 * HOUR
+    rows = [row for line, quantity in lines for row in _split_into_lots(state, line, quantity)]
     grouped = dice.chance(0.4)
     measured = dice.chance(0.6)
-    grams = 150 + sum(line.goods.grams * quantity for line, quantity in lines)
-    delivered = life.when(Stage.DELIVERED, stage, lag)
-    if delivered and life.flaw == "backwards":
-        delivered = life.at(life.times[Stage.SHIPPED + lag] - DAY)
-    documents: list[Record] | None = [_document(life, number, place) for place in range(1 + dice.upto(2))]
-    documents = documents if dice.chance(0.95 if carrier.proves else 0.05) else None
-    told = [_shipped(life, row) for row in rows]
-    packed = _packed(life, rows, sscc, carrier, numbers[0] if numbers else None) if sscc else []
+    grams = 150 + sum(line.shipped_article.grams * quantity for line, quantity in lines)
+    delivered = state.stage_instant(Stage.DELIVERED, stage, lag)
+    if delivered and state.flaw == "backwards":
+        delivered = state.format_instant(state.times[Stage.SHIPPED + lag] - DAY)
+    documents = [_make_pod_document(state, number, place) for place in range(1 + dice.draw_below(2))]
+    proof = documents if dice.chance(0.95 if carrier.proves else 0.05) else None
+    positions = [_make_shipment_position(state, row) for row in rows]
+    packed = _pack_shipment(state, rows, sscc, carrier, numbers[0] if numbers else None) if sscc else []
     parcels = len(packed) or count
-    if life.flaw == "unlabelled":
+    if state.flaw == "unlabelled":
         sscc, packed = None, []
-    return life.tell({
+    return state.write_blanks({
         "shipmentId": number,
         "shipmentIdentifier": f"SH-{number}",
         "provider": carrier.provider,
@@ -200,77 +199,96 @@ def _shipment(life: Life, lines: Lines, lag: int, *, reversed_: bool) -> tuple[R
         "trackingLinks": links,
         "trackingNumber": numbers[0] if numbers else None,
         "trackingNumbers": numbers,
-        "shipDate": life.at(life.times[Stage.SHIPPED + lag]),
+        "shipDate": state.format_instant(state.times[Stage.SHIPPED + lag]),
         "isUntracked": untracked,
         "sscc": sscc,
-        "predatedShipment": life.day(expected - 2 * DAY) if dice.chance(0.05) else None,
-        "carrierPickUpDate": life.at(life.times[Stage.SHIPPED + lag] + HOUR) if life.bulk else None,
-        "deliveryWindowStartTime": life.at(window) if life.bulk else None,
-        "deliveryWindowEndTime": life.at(window + 6 * HOUR) if life.bulk else None,
+        "predatedShipment": state.format_date(expected - 2 * DAY) if dice.chance(0.05) else None,
+        "carrierPickUpDate": state.format_instant(state.times[Stage.SHIPPED + lag] + HOUR) if state.is_bulk else None,
+        "deliveryWindowStartTime": state.format_instant(window) if state.is_bulk else None,
+        "deliveryWindowEndTime": state.format_instant(window + 6 * HOUR) if state.is_bulk else None,
         "providerName": carrier.name,
-        "numberOfPallets": parcels if life.bulk else None,
-        "numberOfParcels": None if life.bulk else parcels,
-        "grossWeight": grams / (20_000 if life.flaw == "light" else 1000),
-        "width": _dimension(life, 40) if measured else None,
-        "length": _dimension(life, 60) if measured else None,
-        "height": _dimension(life, 30) if measured else None,
-        "positions": told or None,
+        "numberOfPallets": parcels if state.is_bulk else None,
+        "numberOfParcels": None if state.is_bulk else parcels,
+        "grossWeight": grams / (20_000 if state.flaw == "light" else 1000),
+        "width": _make_dimension(state, 40) if measured else None,
+        "length": _make_dimension(state, 60) if measured else None,
+        "height": _make_dimension(state, 30) if measured else None,
+        "positions": positions or None,
         "reversed": reversed_,
         "bookedShipmentId": 5_000_000_000 + number if dice.chance(0.9) else None,
-        "expectedDeliveryDate": life.at(expected + 17 * HOUR) if dice.chance(0.8) else None,
+        "expectedDeliveryDate": state.format_instant(expected + 17 * HOUR) if dice.chance(0.8) else None,
         "deliveryDate": None if reversed_ else delivered,
-        "podDate": None if reversed_ or not documents else life.when(Stage.PROVED, stage, lag),
-        "groupedPositions": _grouped(life, rows, told) if grouped else None,
-        "podDocuments": None if reversed_ or stage < Stage.PROVED else documents,
+        "podDate": None if reversed_ or not proof else state.stage_instant(Stage.PROVED, stage, lag),
+        "groupedPositions": _make_grouped_positions(state, rows, positions) if grouped else None,
+        "podDocuments": None if reversed_ or stage < Stage.PROVED else proof,
     }), packed  # fmt: skip
 
 
-def _dimension(life: Life, centimetres: int) -> Record:
-    size = centimetres // 2 + life.dice.upto(centimetres)
-    return life.tell({"value": size, "unit": "CM"} if life.centimetres else {"value": size / 100, "unit": "M"})
+def _draw_tracking(state: OrderState, number: int, carrier: world.Carrier) -> tuple[bool, int, list[str] | None]:
+    """Whether the shipment is untracked, its parcels, and their tracking numbers."""
+    untracked = state.dice.chance(0.05)
+    count = 1 if untracked or state.dice.chance(0.85) else 2 + state.dice.draw_below(2)
+    if untracked or state.flaw == "untraced":
+        return untracked, count, None
+    first = 77_000_000 if state.flaw == "same tracking" else number * 10
+    return untracked, count, [f"{carrier.tracking}{first + parcel}" for parcel in range(count)]
 
 
-def _rows(life: Life, line: Ordered, quantity: int) -> list[_Row]:
-    """The line from one lot or two."""
-    if life.flaw == "expired":
-        return [_Row(line, quantity, life.lot(line.goods)[0], life.at(life.times[Stage.SHIPPED] - 9 * DAY))]
+def _make_dimension(state: OrderState, centimetres: int) -> Record:
+    size = centimetres // 2 + state.dice.draw_below(centimetres)
+    return state.write_blanks(
+        {"value": size, "unit": "CM"} if state.in_centimetres else {"value": size / 100, "unit": "M"}
+    )
+
+
+def _split_into_lots(state: OrderState, line: OrderedLine, quantity: int) -> list[_LotQuantity]:
+    """The line, from one lot or two."""
+    if state.flaw == "expired":
+        return [
+            _LotQuantity(
+                line,
+                quantity,
+                state.draw_lot(line.shipped_article)[0],
+                state.format_instant(state.times[Stage.SHIPPED] - 9 * DAY),
+            )
+        ]
     if line.lot:
-        return [_Row(line, quantity, line.lot, line.expires)]
-    rest = quantity // 2 if life.seller.lots and quantity > 1 and life.dice.chance(0.2) else 0
-    rows = [_Row(line, quantity - rest, *life.lot(line.goods))]
-    return [*rows, _Row(line, rest, *life.lot(line.goods))] if rest else rows
+        return [_LotQuantity(line, quantity, line.lot, line.expires)]
+    rest = quantity // 2 if state.seller.lots and quantity > 1 and state.dice.chance(0.2) else 0
+    rows = [_LotQuantity(line, quantity - rest, *state.draw_lot(line.shipped_article))]
+    return [*rows, _LotQuantity(line, rest, *state.draw_lot(line.shipped_article))] if rest else rows
 
 
-def _shipped(life: Life, row: _Row) -> Record:
-    line, number = row.line, life.number()
-    numbered = life.seller.serials and line.goods.number % 3 != 0 and row.quantity > (life.flaw == "serial")
-    return life.tell({
+def _make_shipment_position(state: OrderState, row: _LotQuantity) -> Record:
+    line, number = row.line, state.next_id()
+    numbered = state.seller.serials and line.shipped_article.number % 3 != 0 and row.quantity > (state.flaw == "serial")
+    return state.write_blanks({
         "shipmentPositionId": number,
-        "sku": line.goods.sku,
+        "sku": line.shipped_article.sku,
         "warehouseSku": line.warehouse_sku,
-        "sellerSku": line.goods.sku,
+        "sellerSku": line.shipped_article.sku,
         "quantity": row.quantity,
         "lot": row.lot,
-        "location": f"P{life.dice.upto(9)}" if life.dice.chance(0.2) else None,
+        "location": f"P{state.dice.draw_below(9)}" if state.dice.chance(0.2) else None,
         "expirationDate": row.expires,
-        "serialNumbers": _serials(number, row.quantity - (life.flaw == "serial")) if numbered else None,
+        "serialNumbers": _serial_numbers(number, row.quantity - (state.flaw == "serial")) if numbered else None,
         "positionIdentifier": line.identifier,
     })  # fmt: skip
 
 
-def _serials(number: int, count: int) -> list[str]:
+def _serial_numbers(number: int, count: int) -> list[str]:
     return [f"SN{number * 100 + piece:X}" for piece in range(count)]
 
 
-def _grouped(life: Life, rows: list[_Row], told: list[Record]) -> list[Record]:
-    """The shipped rows, one a SKU and lot."""
-    groups: dict[tuple[str, str | None], list[tuple[_Row, Record]]] = {}
-    for row, record in zip(rows, told, strict=True):
+def _make_grouped_positions(state: OrderState, rows: list[_LotQuantity], positions: list[Record]) -> list[Record]:
+    """The shipped lines summed by SKU and lot."""
+    groups: dict[tuple[str, str | None], list[tuple[_LotQuantity, Record]]] = {}
+    for row, record in zip(rows, positions, strict=True):
         groups.setdefault((row.line.warehouse_sku, row.lot), []).append((row, record))
     return [
-        life.tell({
+        state.write_blanks({
             "warehouseSku": sku,
-            "sellerSku": group[0][0].line.goods.sku,
+            "sellerSku": group[0][0].line.shipped_article.sku,
             "quantity": sum(row.quantity for row, _ in group),
             "lot": lot,
             "expirationDate": group[0][0].expires,
@@ -280,63 +298,65 @@ def _grouped(life: Life, rows: list[_Row], told: list[Record]) -> list[Record]:
     ]  # fmt: skip
 
 
-def _document(life: Life, number: int, place: int) -> Record:
+def _make_pod_document(state: OrderState, number: int, place: int) -> Record:
     kind, ending = (("application/pdf", "pdf"), ("image/jpeg", "jpg"))[place]
     key = f"pod/{number}/{place}.{ending}"
-    link = f"https://documents.example/{key}?expires=900&signature=invented" if life.dice.chance(0.9) else None
-    return life.tell({
+    link = f"https://documents.example/{key}?expires=900&signature=invented" if state.dice.chance(0.9) else None
+    return state.write_blanks({
         "fileName": f"Empfangsbestätigung {number}.{ending}" if place == 0 else f"Foto.{ending}",
         "fileKey": key,
-        "url": life.tell({"link": link}) if link else None,
+        "url": state.write_blanks({"link": link}) if link else None,
         "mimeType": kind,
     })  # fmt: skip
 
 
-def _packed(life: Life, rows: list[_Row], sscc: str, carrier: world.Carrier, tracking: str | None) -> list[Record]:
-    """The handling units of a shipment, outermost first; the first of them bears the shipment's SSCC."""
-    dice = life.dice
-    kinds = world.PALLETS[world.PALLET_DEPTHS[dice.upto(20)]] if life.bulk else world.PARCEL
+def _pack_shipment(
+    state: OrderState, rows: list[_LotQuantity], sscc: str, carrier: world.Carrier, tracking: str | None
+) -> list[Record]:
+    """The handling units of a shipment as a tree; the first outermost unit carries the shipment's SSCC."""
+    dice = state.dice
+    kinds = world.PALLETS[world.PALLET_DEPTHS[dice.draw_below(20)]] if state.is_bulk else world.PARCEL
     contents = [(row.line, row.quantity) for row in rows]
-    if life.flaw == "unpacked":
-        contents = _miscounted(contents, -1)
-    size = 2 + dice.upto(3)
-    units = [_Unit(life.sscc(), contents[at : at + size], []) for at in range(0, len(contents), size)]
+    if state.flaw == "unpacked":
+        contents = _miscount_first(contents, -1)
+    size = 2 + dice.draw_below(3)
+    units = [_PackedUnit(state.next_sscc(), contents[at : at + size], []) for at in range(0, len(contents), size)]
     for _ in kinds[1:]:
-        size = 2 + dice.upto(3)
-        units = [_Unit(life.sscc(), [], units[at : at + size]) for at in range(0, len(units), size)]
+        size = 2 + dice.draw_below(3)
+        units = [_PackedUnit(state.next_sscc(), [], units[at : at + size]) for at in range(0, len(units), size)]
     units[:1] = [unit._replace(sscc=sscc) for unit in units[:1]]
-    if life.flaw == "sscc":
+    if state.flaw == "sscc":
         units = [unit._replace(sscc=f"{unit.sscc[:-1]}{(int(unit.sscc[-1]) + 5) % 10}") for unit in units]
-    truck = f"TRUCK-{life.id % 97}" if life.bulk and dice.chance(0.5) else None
-    return [_unit(life, unit, kinds, (carrier.name, tracking, truck)) for unit in units]
+    truck = f"TRUCK-{state.order_id % 97}" if state.is_bulk and dice.chance(0.5) else None
+    return [_make_handling_unit(state, unit, kinds, (carrier.name, tracking, truck)) for unit in units]
 
 
-class _Unit(NamedTuple):
+class _PackedUnit(NamedTuple):
     sscc: str
-    contents: Lines
-    children: list[_Unit]
+    contents: LineQuantities
+    children: list[_PackedUnit]
 
 
-def _unit(
-    life: Life, unit: _Unit, kinds: tuple[str, ...], travels: tuple[str | None, ...] = (None, None, None)
+def _make_handling_unit(
+    state: OrderState, unit: _PackedUnit, kinds: tuple[str, ...], travels: tuple[str | None, ...] = (None, None, None)
 ) -> Record:
-    carrier, tracking, truck = travels  # known of the outermost alone
-    return life.tell({
+    carrier, tracking, truck = travels  # only the outermost unit has them
+    return state.write_blanks({
         "type": kinds[0],
         "sscc": unit.sscc,
         "carrier": carrier,
         "tracking": tracking,
-        "handlingUnitIdentifier": f"HU{unit.sscc[-9:-1]}" if life.dice.chance(0.8) else None,
+        "handlingUnitIdentifier": f"HU{unit.sscc[-9:-1]}" if state.dice.chance(0.8) else None,
         "truckHandlingUnitIdentifier": truck,
         "handlingPositions": [
-            life.tell({
+            state.write_blanks({
                 "sscc": unit.sscc,
                 "positionIdentifier": line.identifier,
-                "sku": line.goods.sku,
+                "sku": line.shipped_article.sku,
                 "warehouseSku": line.warehouse_sku,
                 "quantity": quantity,
             })
             for line, quantity in unit.contents
         ] or None,
-        "childHandlingUnits": [_unit(life, child, kinds[1:]) for child in unit.children] or None,
+        "childHandlingUnits": [_make_handling_unit(state, child, kinds[1:]) for child in unit.children] or None,
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""One order's life: who sells it to where, when, how far it is, what goes wrong, and how its JSON says nothing."""
+"""The state of one invented order: seller, destination, times, stage, flaw, and how its JSON writes blanks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from quivo_frames.standin import world
 
 Record = dict[str, Any]
-T = TypeVar("T")
+Choice = TypeVar("Choice")
 
 
 class Stage(IntEnum):
-    """How far an order has come."""
+    """How far an order is."""
 
     NEW, EXPORTED, PICKING, SHIPPED, DELIVERED, PROVED = range(6)
 
@@ -28,13 +28,13 @@ _FLAWS = (
     *("expired", "serial", "backwards", "untraced", "same tracking", "empty"),
     *("cent", "cash", "country", "left"),
 )
-"""What goes wrong in an order, for an audit to find."""
+"""What can be wrong with an order on purpose, for an audit to find."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TODAY = datetime(2026, 10, 12, tzinfo=UTC)
-"""The instant at which invented orders are as far as at the first visit: what is late is late by then."""
+"""The instant at which the first visit sees every invented order: measure lateness against it."""
 NOW = int(TODAY.timestamp())
 
-# What stands in place of nothing: a key is left out (None), or has null, unless it is one of these.
+# What an order writes for a value that it does not have: no key at all (None), null ({}), or an empty value of these.
 _LISTS: Record = {
     key: []
     for key in (
@@ -54,121 +54,121 @@ _TEXTS: Record = dict.fromkeys(
     "",
 )  # fmt: skip
 _EMPTIES = _LISTS | _OBJECTS | _TEXTS
-_SILENCES: tuple[Record | None, ...] = (None, {}, _LISTS, _LISTS, _EMPTIES)
+_BLANK_FORMS: tuple[Record | None, ...] = (None, {}, _LISTS, _LISTS, _EMPTIES)
 
 
 class Dice(Random):
-    """Draws from random() alone, whose sequence is the same everywhere."""
+    """A random generator that uses random() alone, whose sequence is the same on every platform and Python version."""
 
-    def upto(self, count: int) -> int:
-        """One of 0 … count - 1."""
+    def draw_below(self, count: int) -> int:
+        """An integer from 0 to count - 1."""
         return int(self.random() * count)
 
-    def pick(self, choices: tuple[T, ...]) -> T:
+    def pick_one(self, choices: tuple[Choice, ...]) -> Choice:
         """One of the choices."""
         return choices[int(self.random() * len(choices))]
 
     def chance(self, share: float) -> bool:
-        """True in such a share of draws."""
+        """True with this probability."""
         return self.random() < share
 
 
 @cache
-def _lacks(gap: int, key: str) -> bool:
-    """Whether orders with this gap lack the key: a tenth of all keys, others for each gap, never the order's id."""
-    return key != "orderId" and Dice(f"{gap} {key}").chance(0.1)
+def _is_left_out(number: int, key: str) -> bool:
+    """Whether orders with this number lack the key: a tenth of all keys, others for each number, never orderId."""
+    return key != "orderId" and Dice(f"{number} {key}").chance(0.1)
 
 
-class Life:
-    """What is drawn once for an order; the order of the draws is part of the data, so a new draw belongs at the end."""
+class OrderState:
+    """All that is drawn once for an order.
+
+    The sequence of draws decides the data: add a new draw at the end, or every order changes.
+    """
 
     def __init__(self, order_id: int, seed: int, visit: int) -> None:
         dice = self.dice = Dice(seed << 64 | order_id)
-        self.id = order_id
-        self.stem = order_id % 10**15  # of all ids in the order, which fit 64 bits
-        self.seller = dice.pick(world.SELLERS)
-        self.place = dice.pick(world.PLACES)
-        self.form = dice.upto(32)
-        self.silence = dice.pick(_SILENCES)
-        self.gap = dice.upto(64) if dice.chance(0.04) else None
-        self.flaw = dice.pick(_FLAWS) if dice.chance(0.05) else ""
-        self.bulk = dice.chance(0.17)
-        self.removed = dice.chance(0.03) or self.flaw == "left"
-        self.personal = not self.removed or self.flaw == "left"
-        self.stuck = dice.chance(0.03)
-        self.centimetres = dice.chance(0.15)
+        self.order_id = order_id
+        self.id_stem = order_id % 10**15  # the ids inside the order are built from it and fit 64 bits
+        self.seller = dice.pick_one(world.SELLERS)
+        self.destination = dice.pick_one(world.CITIES)
+        self.instant_form = dice.draw_below(32)
+        self.blank_form = dice.pick_one(_BLANK_FORMS)
+        self.missing_keys = dice.draw_below(64) if dice.chance(0.04) else None
+        self.flaw = dice.pick_one(_FLAWS) if dice.chance(0.05) else ""
+        self.is_bulk = dice.chance(0.17)
+        self.is_anonymised = dice.chance(0.03) or self.flaw == "left"
+        self.shows_person = not self.is_anonymised or self.flaw == "left"
+        self.is_stuck = dice.chance(0.03)
+        self.in_centimetres = dice.chance(0.15)
         self._counter = 0
-        self._date(visit)
+        self._draw_times(visit)
 
-    def _date(self, visit: int) -> None:
-        """When everything happens, and how far the order is at this visit."""
+    def _draw_times(self, visit: int) -> None:
+        """Draw when each stage happens, and how far the order is at this visit."""
         dice = self.dice
         cancelled, too_late = dice.chance(0.04), dice.chance(0.2)
         partial = dice.chance(0.04)
-        self.behind = partial or dice.chance(0.1)
-        first = Stage.SHIPPED if partial else dice.pick(_FIRST_STAGES)
-        self.stage = min(first, Stage.EXPORTED) if self.stuck else min(first + visit, Stage.PROVED)
+        self.is_behind = partial or dice.chance(0.1)
+        first = Stage.SHIPPED if partial else dice.pick_one(_FIRST_STAGES)
+        self.stage = min(first, Stage.EXPORTED) if self.is_stuck else min(first + visit, Stage.PROVED)
         if cancelled and not too_late:
             self.stage = min(self.stage, Stage.EXPORTED)
         late = dice.chance(0.06)
-        created = 60 + dice.upto(HOUR)  # seconds after the order
-        exported = created + 300 + dice.upto(HOUR)
-        picked = exported + 2 * HOUR + dice.upto(DAY) + (3 * DAY if late else 0)
-        shipped = picked + HOUR + dice.upto(11 * HOUR)
-        self.transit = DAY + dice.upto(int(1.8 * DAY))
-        delivered = shipped + self.transit + (4 * DAY if late else 0)
-        proved = delivered + HOUR + dice.upto(DAY)
+        created = 60 + dice.draw_below(HOUR)  # seconds after the order
+        exported = created + 300 + dice.draw_below(HOUR)
+        picked = exported + 2 * HOUR + dice.draw_below(DAY) + (3 * DAY if late else 0)
+        shipped = picked + HOUR + dice.draw_below(11 * HOUR)
+        self.transit_seconds = DAY + dice.draw_below(int(1.8 * DAY))
+        delivered = shipped + self.transit_seconds + (4 * DAY if late else 0)
+        proved = delivered + HOUR + dice.draw_below(DAY)
         times = (created, exported, picked, shipped, delivered, proved, proved + DAY)
-        youngest = times[Stage.EXPORTED if self.stuck else first]
-        oldest = 60 * DAY if self.stuck else 120 * DAY if first == Stage.PROVED else times[first + 1]
-        self.ordered = NOW - youngest - int(dice.random() * (oldest - youngest))
-        self.times = tuple(self.ordered + seconds for seconds in times)
-        self.called_off = cancelled and not too_late
-        self.asked_to_cancel = self.times[Stage.NEW] + 60 + dice.upto(240) if cancelled else None
+        youngest = times[Stage.EXPORTED if self.is_stuck else first]
+        oldest = 60 * DAY if self.is_stuck else 120 * DAY if first == Stage.PROVED else times[first + 1]
+        self.ordered_at = NOW - youngest - int(dice.random() * (oldest - youngest))
+        self.times = tuple(self.ordered_at + seconds for seconds in times)
+        self.is_cancelled = cancelled and not too_late
+        self.cancel_requested_at = self.times[Stage.NEW] + 60 + dice.draw_below(240) if cancelled else None
 
-    # What stands in the JSON.
+    # How the order writes its JSON
 
-    def tell(self, record: Record) -> Record:
-        """The record with nothing written as this order writes it."""
-        gap, silence = self.gap, self.silence
-        if gap is not None:
-            record = {key: None if _lacks(gap, key) else value for key, value in record.items()}
-        if silence is None:
+    def write_blanks(self, record: Record) -> Record:
+        """The record with absent values as this order writes them: no key, null, or an empty value."""
+        if self.missing_keys is not None:
+            record = {key: None if _is_left_out(self.missing_keys, key) else value for key, value in record.items()}
+        if self.blank_form is None:
             return {key: value for key, value in record.items() if value is not None}
-        if not silence:
-            return record
-        return {key: silence.get(key) if value is None else value for key, value in record.items()}
+        return {key: self.blank_form.get(key) if value is None else value for key, value in record.items()}
 
-    def at(self, seconds: int) -> str:
-        """The instant in the order's own form: mostly whole seconds and Z."""
-        form = self.form
+    def format_instant(self, seconds: int) -> str:
+        """An instant (Unix seconds) as ISO 8601 in the order's own form: mostly whole seconds and Z."""
+        form = self.instant_form
         if form > 3:
             return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19] + "Z"
         text = (_EPOCH + timedelta(seconds=seconds + (7200 if form == 0 else 0))).isoformat()[:19]
         return text + ("+02:00", f".{seconds * 7 % 1000:03d}Z", f".{seconds * 7919 % 1000000:06d}Z", ".5Z")[form]
 
-    def when(self, stage: int, reached: int, behind: int = 0) -> str | None:
-        """The instant of a stage, if it is reached."""
-        return self.at(self.times[stage + behind]) if reached >= stage else None
+    def stage_instant(self, stage: int, reached: int, behind: int = 0) -> str | None:
+        """The instant of a stage, None if it is not reached."""
+        return self.format_instant(self.times[stage + behind]) if reached >= stage else None
 
-    def day(self, seconds: int) -> str:
-        """The date of an instant."""
+    def format_date(self, seconds: int) -> str:
+        """The date of an instant, YYYY-MM-DD."""
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:10]
 
-    def number(self) -> int:
-        """The next id of this order's parts."""
+    def next_id(self) -> int:
+        """A new id for a part of this order."""
         self._counter += 1
-        return self.stem * 1000 + self._counter
+        return self.id_stem * 1000 + self._counter
 
-    def sscc(self) -> str:
+    def next_sscc(self) -> str:
         """A new SSCC: extension digit, company prefix, serial number, and GS1's check digit."""
-        digits = f"34012345{self.number() % 10**9:09d}"
+        digits = f"34012345{self.next_id() % 10**9:09d}"
         check = -(3 * sum(map(int, digits[::2])) + sum(map(int, digits[1::2]))) % 10
         return f"{digits}{check}"
 
-    def lot(self, article: world.Article) -> tuple[str | None, str | None]:
-        """A lot of the article and its expiry, for goods that have them."""
+    def draw_lot(self, article: world.Article) -> tuple[str | None, str | None]:
+        """A lot of the article and its expiry date, (None, None) where the seller has no lots."""
         if not self.seller.lots:
             return None, None
-        batch = self.dice.upto(40)
-        return f"L{26000 + article.number * 40 + batch}", self.at(NOW + (90 + batch * 9) * DAY)
+        batch = self.dice.draw_below(40)
+        return f"L{26000 + article.number * 40 + batch}", self.format_instant(NOW + (90 + batch * 9) * DAY)

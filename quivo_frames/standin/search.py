@@ -1,11 +1,11 @@
-"""What GET /orders finds: a small part of the query-string syntax, sorting, and pages.
+"""GET /orders of the stand-in: part of the query-string syntax, sorting, and pages.
 
 Documented for lists: the parameters query, sort (`field:direction`), page, searchAfter and pageSize (25, at most 1000),
 bare arrays, and that queries are Elasticsearch's query strings.
-Guesses: that GET /orders takes them all; pages count from 0; several sort fields are parted by commas; an element of
-this list carries `sort`, the values to hand back as searchAfter, instants as epoch milliseconds; the texts of the 400s.
-The stand-in knows `*`, `field:value`, `field:*`, `field:[a TO b]`, AND, OR, NOT and brackets, for a few fields; to
-anything else it answers a plain-text 400.
+Guesses: that GET /orders takes them all; pages count from 0; several sort fields are separated by commas; an element of
+the list has `sort`, the values to send as searchAfter, with instants as epoch milliseconds; the texts of the 400s.
+The stand-in knows `*`, `field:value`, `field:*`, `field:[a TO b]`, AND, OR, NOT and brackets, for a few fields, and
+answers anything else with a plain-text 400.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _TOKEN = re.compile(
 _RANGE = re.compile(r"\[\s*(\S+)\s+TO\s+(\S+)\s*\]")
 
 
-class Row(dict[str, Any]):
-    """What can be searched and sorted of one order, instants as epoch milliseconds; the order is read when needed."""
+class SearchableOrder(dict[str, Any]):
+    """The searchable fields of one order, with instants as epoch milliseconds; loaded at the first use."""
 
     def __init__(self, order_id: int, load: Callable[[int], Mapping[str, Any]]) -> None:
         super().__init__(orderId=order_id)
@@ -43,19 +43,25 @@ class Row(dict[str, Any]):
         order = self._load(self["orderId"])
         found = {field: order.get(field) for field in FIELDS}
         found["shipToCountry"] = (order.get("deliveryAddress") or {}).get("country")
-        self.update({field: _millis(value) if value and field in INSTANTS else value for field, value in found.items()})
+        self.update(
+            {field: _epoch_millis(value) if value and field in INSTANTS else value for field, value in found.items()}
+        )
         return self[name]
 
 
-Matches = Callable[[Row], bool]
+Predicate = Callable[[SearchableOrder], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
     """How the list pages; none of it is documented for GET /orders.
 
-    `first` is the number of the first page; pages never hold more than `largest`, whatever was asked for; elements
-    have `sort` if `shows_sort`; without `follows_cursor` every searchAfter is ignored; the orders `twice` stand twice.
+    Attributes:
+        first: number of the first page.
+        largest: most elements of a page, whatever pageSize asks for.
+        shows_sort: whether elements have `sort`.
+        follows_cursor: False ignores every searchAfter.
+        twice: ids of orders that are listed twice.
     """
 
     first: int = 0
@@ -66,43 +72,47 @@ class Paging:
 
 
 class SearchError(ValueError):
-    """A parameter that the list does not understand; `str(error)` is the plain-text body of the 400."""
+    """A parameter that the list does not understand; its text is the plain-text body of the 400."""
 
 
-class Search(NamedTuple):
-    """One request to the list, understood."""
+class ListRequest(NamedTuple):
+    """The parsed parameters of a request for the list."""
 
-    matches: Matches
+    matches: Predicate
     sort: list[tuple[str, bool]]  # field, descending
     after: list[Any] | None
     skip: int
     size: int
 
 
-def read(parameters: Mapping[str, str], paging: Paging) -> Search:
-    """The search that the URL's parameters ask for; raises SearchError."""
-    size = _count(parameters, "pageSize", 25, 1)
+def parse_request(parameters: Mapping[str, str], paging: Paging) -> ListRequest:
+    """Parse the parameters of the URL. Raises SearchError."""
+    size = _parse_count(parameters, "pageSize", 25, 1)
     if size > 1000:
         raise SearchError("pageSize: must be less than or equal to 1000")
-    sort = [_sort_field(part) for part in parameters.get("sort", "").split(",") if part]
+    sort = [_parse_sort(part) for part in parameters.get("sort", "").split(",") if part]
     after = None
     if "searchAfter" in parameters:
         if not sort:
             raise SearchError("searchAfter: needs sort")
-        after = _cursor(parameters["searchAfter"], sort) if paging.follows_cursor else None
+        after = _parse_cursor(parameters["searchAfter"], sort) if paging.follows_cursor else None
     size = min(size, paging.largest)
-    skip = 0 if after else (_count(parameters, "page", paging.first, paging.first) - paging.first) * size
-    return Search(_Query(parameters.get("query", "")).matches, sort or [("orderId", False)], after, skip, size)
+    skip = 0 if after else (_parse_count(parameters, "page", paging.first, paging.first) - paging.first) * size
+    return ListRequest(
+        _QueryParser(parameters.get("query", "")).matches, sort or [("orderId", False)], after, skip, size
+    )
 
 
-def page(search: Search, orders: Iterable[Row], paging: Paging) -> Iterator[tuple[int, list[Any] | None]]:
-    """Order id and sort values (None: not shown) of each element of the page, in order."""
+def select_page(
+    search: ListRequest, orders: Iterable[SearchableOrder], paging: Paging
+) -> Iterator[tuple[int, list[Any] | None]]:
+    """Order id and sort values (None: not shown) of each element of the page."""
     found = [row for row in orders if search.matches(row)]
     for field, descending in reversed(search.sort):
         blank = [row for row in found if row[field] is None]
         found = [row for row in found if row[field] is not None]
         found.sort(key=itemgetter(field), reverse=descending)
-        found += blank  # last either way, as in Elasticsearch
+        found += blank  # last in both directions, as in Elasticsearch
     rows = [
         (row["orderId"], [row[field] for field, _ in search.sort])
         for row in found
@@ -114,12 +124,12 @@ def page(search: Search, orders: Iterable[Row], paging: Paging) -> Iterator[tupl
         yield order_id, sort if paging.shows_sort else None
 
 
-def element(order: Mapping[str, Any], sort: list[Any] | None) -> dict[str, Any]:
-    """The order as the list shows it, as far as the list's documentation is known."""
+def list_element(order: Mapping[str, Any], sort: list[Any] | None) -> dict[str, Any]:
+    """The order as an element of the list, as far as the list is documented."""
     address = order.get("deliveryAddress") or {}
     shown: dict[str, Any] = {name: order.get(name) for name in _SHOWN}
     ship_to = {f"shipTo{name[0].upper()}{name[1:]}": address.get(name) for name in _SHIP_TO}
-    lines = [_only(line, _POSITION) for line in order.get("positions") or ()]
+    lines = [_pick_fields(line, _POSITION) for line in order.get("positions") or ()]
     parts = order.get("fulfillmentOrders") or ()
     return {
         **shown,
@@ -129,9 +139,9 @@ def element(order: Mapping[str, Any], sort: list[Any] | None) -> dict[str, Any]:
         "positions": lines,
         "fulfillmentOrders": [
             {
-                **_only(part, ("fulfillmentOrderId", "fulfillmentOrderIdentifier", "fulfillmentStatus")),
-                "positions": [_only(line, _FULFILLMENT_POSITION) for line in part.get("positions") or ()],
-                "shipments": [_only(shipment, ("shipmentId",)) for shipment in part.get("shipments") or ()],
+                **_pick_fields(part, ("fulfillmentOrderId", "fulfillmentOrderIdentifier", "fulfillmentStatus")),
+                "positions": [_pick_fields(line, _FULFILLMENT_POSITION) for line in part.get("positions") or ()],
+                "shipments": [_pick_fields(shipment, ("shipmentId",)) for shipment in part.get("shipments") or ()],
             }
             for part in parts
         ],
@@ -151,25 +161,25 @@ _FULFILLMENT_POSITION = (
 )  # fmt: skip
 
 
-def _only(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _pick_fields(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: record.get(name) for name in names}
 
 
-def _count(parameters: Mapping[str, str], name: str, default: int, least: int) -> int:
+def _parse_count(parameters: Mapping[str, str], name: str, default: int, least: int) -> int:
     text = parameters.get(name, str(default))
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) < least:
         raise SearchError(f"{name}: must be a whole number of at least {least}")
     return int(text)
 
 
-def _sort_field(text: str) -> tuple[str, bool]:
+def _parse_sort(text: str) -> tuple[str, bool]:
     field, _, direction = text.partition(":")
     if field not in FIELDS or direction not in {"asc", "desc"}:
         raise SearchError("sort: must be field:asc or field:desc")
     return field, direction == "desc"
 
 
-def _cursor(text: str, sort: list[tuple[str, bool]]) -> list[Any]:
+def _parse_cursor(text: str, sort: list[tuple[str, bool]]) -> list[Any]:
     try:
         given = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -178,7 +188,7 @@ def _cursor(text: str, sort: list[tuple[str, bool]]) -> list[Any]:
     if len(values) != len(sort):
         raise SearchError("searchAfter: must have one value for each sort field")
     pairs = zip(values, sort, strict=True)
-    return [None if value is None else _typed(field, str(value)) for value, (field, _) in pairs]
+    return [None if value is None else _parse_value(field, str(value)) for value, (field, _) in pairs]
 
 
 def _is_after(values: list[Any], cursor: list[Any], sort: list[tuple[str, bool]]) -> bool:
@@ -190,31 +200,31 @@ def _is_after(values: list[Any], cursor: list[Any], sort: list[tuple[str, bool]]
     return False
 
 
-def _typed(field: str, text: str) -> Any:
+def _parse_value(field: str, text: str) -> Any:
     if field in TEXTS:
         return text
     try:
-        return int(text) if field in NUMBERS or text.isdecimal() else _millis(text)
+        return int(text) if field in NUMBERS or text.isdecimal() else _epoch_millis(text)
     except ValueError:
         raise SearchError(f"{field}: cannot be compared with {text}") from None
 
 
-def _millis(text: str) -> int:
+def _epoch_millis(text: str) -> int:
     moment = datetime.fromisoformat(text)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-class _Query:
-    """A query string as a predicate; NOT binds before AND, AND before OR."""
+class _QueryParser:
+    """A recursive descent parser: query string -> predicate. NOT binds before AND, AND before OR."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = list(self._split(text.strip() or "*"))
-        self.matches = self._either()
+        self._tokens = list(self._split_tokens(text.strip() or "*"))
+        self.matches = self._parse_or()
         if self._tokens:
             raise SearchError(f"query: cannot be understood: {text}")
 
     @staticmethod
-    def _split(text: str) -> Iterator[re.Match[str]]:
+    def _split_tokens(text: str) -> Iterator[re.Match[str]]:
         at = 0
         while at < len(text):
             token = _TOKEN.match(text, at)
@@ -223,62 +233,62 @@ class _Query:
             yield token
             at = token.end()
 
-    def _take(self, *words: str) -> bool:
+    def _accept_token(self, *words: str) -> bool:
         if self._tokens and (self._tokens[0]["word"] or self._tokens[0]["mark"]) in words:
             del self._tokens[0]
             return True
         return False
 
-    def _either(self) -> Matches:
-        left = self._both()
-        while self._take("OR"):
-            left = _joined(any, left, self._both())
+    def _parse_or(self) -> Predicate:
+        left = self._parse_and()
+        while self._accept_token("OR"):
+            left = _combine_predicates(any, left, self._parse_and())
         return left
 
-    def _both(self) -> Matches:
-        left = self._one()
-        while self._take("AND"):
-            left = _joined(all, left, self._one())
+    def _parse_and(self) -> Predicate:
+        left = self._parse_operand()
+        while self._accept_token("AND"):
+            left = _combine_predicates(all, left, self._parse_operand())
         return left
 
-    def _one(self) -> Matches:
-        if self._take("NOT"):
-            negated = self._one()
+    def _parse_operand(self) -> Predicate:
+        if self._accept_token("NOT"):
+            negated = self._parse_operand()
             return lambda row: not negated(row)
-        if self._take("("):
-            inner = self._either()
-            if not self._take(")"):
+        if self._accept_token("("):
+            inner = self._parse_or()
+            if not self._accept_token(")"):
                 raise SearchError("query: a bracket is not closed")
             return inner
         token = self._tokens.pop(0) if self._tokens else None
         if token and token["all"]:
             return lambda _: True
         if token and token["field"]:
-            return _term(token["field"], token["value"])
+            return _field_predicate(token["field"], token["value"])
         raise SearchError("query: a term is missing")
 
 
-def _joined(rule: Callable[[Iterator[bool]], bool], *parts: Matches) -> Matches:
+def _combine_predicates(rule: Callable[[Iterator[bool]], bool], *parts: Predicate) -> Predicate:
     return lambda row: rule(part(row) for part in parts)
 
 
-def _term(field: str, value: str) -> Matches:
+def _field_predicate(field: str, value: str) -> Predicate:
     if field not in FIELDS:
         raise SearchError(f"query: the stand-in cannot search {field}")
     if value == "*":
         return lambda row: row[field] is not None
     if not value.startswith("["):
-        wanted = _typed(field, value.strip('"'))
+        wanted = _parse_value(field, value.strip('"'))
         return lambda row: bool(row[field] == wanted)
     bounds = _RANGE.fullmatch(value)
     if not bounds:
         raise SearchError(f"query: must be {field}:[from TO to]")
-    low, high = (None if bound == "*" else _typed(field, bound) for bound in bounds.groups())
+    low, high = (None if bound == "*" else _parse_value(field, bound) for bound in bounds.groups())
     if high is not None and field in INSTANTS and len(bounds[2]) == len("2026-01-31"):
-        high += 86_400_000 - 1  # a day as the upper bound is meant whole
+        high += 86_400_000 - 1  # a day as upper bound includes all of it
 
-    def within(row: Row) -> bool:
+    def is_within(row: SearchableOrder) -> bool:
         value = row[field]
         return value is not None and (low is None or value >= low) and (high is None or value <= high)
 
-    return within
+    return is_within

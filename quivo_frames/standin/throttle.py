@@ -1,4 +1,4 @@
-"""What the stand-in lets through, and what came of it: the rate limit, and the timeline of the refetches."""
+"""The rate limit of the stand-in, and a timeline of the refetches it received."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Bucket:
-    """A bucket of tokens: `rate` come in a second, a request takes one, and `burst` is how many it holds.
+class TokenBucket:
+    """A token bucket: `rate` tokens are added per second, up to `burst`, and each request takes one.
 
-    `rate` None is no limit. Without `burst` it holds what comes in a tenth of a second, and at least two: with a
-    single one, of evenly sent requests each that comes a moment early would be refused, which punishes the jitter of
-    the network and not the rate. Both may be changed by any thread while it is in use, and count from the next request.
+    `rate` None is no limit. Without `burst` it holds the tokens of a tenth of a second, at least two: with only one,
+    evenly sent requests would be refused whenever one arrives a moment early, which punishes network jitter and not the
+    rate. Any thread may change both while it is in use; the next request sees the change.
     """
 
     def __init__(self, rate: float | None, burst: float | None) -> None:
@@ -24,9 +24,9 @@ class Bucket:
         self._left = math.inf  # full
         self._then = 0.0
 
-    def takes(self, now: float) -> bool:
-        """Whether one more request may go; it is counted if so."""
-        rate = self.rate  # once: another thread may change it meanwhile
+    def take_token(self, now: float) -> bool:
+        """Take a token; False if there is none, and the request must be refused."""
+        rate = self.rate  # read once: another thread may change it meanwhile
         if rate is None:
             self._left = math.inf
             return True
@@ -39,31 +39,31 @@ class Bucket:
         return True
 
 
-class Timeline:
-    """When each refetch came in (as time.monotonic tells it), and the status it was answered; 0 without a whole answer.
+class RefetchTimeline:
+    """When each refetch arrived (time.monotonic) and the status it was answered with, 0 without a whole answer.
 
-    A sequence of (seconds, status) that grows while it is read; 10 bytes each.
+    A sequence of (seconds, status) that may grow while it is read; 10 bytes per entry.
     """
 
     def __init__(self) -> None:
         self._seconds = array("d")
         self._statuses = array("H")
 
-    def note(self, now: float) -> int:
-        """The place of a refetch that came in just now, for `answered`."""
+    def note_arrival(self, now: float) -> int:
+        """Add a refetch that arrived now; returns its position for `note_answer`."""
         self._seconds.append(now)
         self._statuses.append(0)
         return len(self._statuses) - 1
 
-    def answered(self, place: int, status: int) -> None:
-        """A whole answer left."""
-        self._statuses[place] = status
+    def note_answer(self, position: int, status: int) -> None:
+        """Record that a whole answer was sent."""
+        self._statuses[position] = status
 
     def __len__(self) -> int:
         return len(self._statuses)
 
-    def __getitem__(self, place: int) -> tuple[float, int]:
-        return self._seconds[place], self._statuses[place]
+    def __getitem__(self, position: int) -> tuple[float, int]:
+        return self._seconds[position], self._statuses[position]
 
     def __iter__(self) -> Iterator[tuple[float, int]]:
-        return (self[place] for place in range(len(self)))
+        return (self[position] for position in range(len(self)))

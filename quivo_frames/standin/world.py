@@ -1,8 +1,8 @@
-"""Who sells what from where to whom: the invented world that the stand-in's orders are drawn from.
+"""Sellers, articles, warehouses, carriers and cities that the stand-in draws its orders from.
 
-Real in it: that warehouse 4 is in Germany, 7 in the United Kingdom and 8 in the United States; PALLET, M, PROCESSING
-and PENDING as values; the names of carriers that Quivo offers. All else is invented, every other code and status above
-all: the API documents no lists of them.
+Real are: warehouse 4 in Germany, 7 in the United Kingdom and 8 in the United States; the values PALLET, M, PROCESSING
+and PENDING; the names of carriers that Quivo offers. All else is invented, every other code and status in particular:
+the API documents no lists of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Raw
 
 
 class Seller(NamedTuple):
-    """A merchant with one shop, and the one kind of goods sold there."""
+    """A merchant with one shop and one kind of goods; `lots` and `serials` say how the goods are tracked."""
 
     seller_id: int
     name: str
@@ -29,7 +29,7 @@ class Seller(NamedTuple):
 
 
 class Article(NamedTuple):
-    """Something sold: weight in grams, net price in cents."""
+    """An article: weight in grams, net price in cents."""
 
     sku: str
     name: str
@@ -39,7 +39,7 @@ class Article(NamedTuple):
 
 
 class Carrier(NamedTuple):
-    """Who brings it, and whether delivery is mostly proven."""
+    """A carrier; `proves` says that it mostly returns a proof of delivery."""
 
     provider: str
     name: str
@@ -47,8 +47,8 @@ class Carrier(NamedTuple):
     proves: bool = False
 
 
-class Place(NamedTuple):
-    """Where orders go: address parts, tax in percent, and the names that people have there."""
+class City(NamedTuple):
+    """A city that orders go to: parts of an address, tax in percent, and names of people there."""
 
     country: str
     postcode: str
@@ -97,23 +97,23 @@ FREIGHT_CARRIERS = (Carrier("PALLET", "Pallet transport", "PAL", proves=True), C
 
 _GERMAN = ("Anna Müller", "Jürgen Groß", "Zoë Weiß", "Max Schäfer", "Aylin Öztürk")
 _ENGLISH = ("Olivia O'Brien", "James Clarke", "Chloé Martin", "Amelia Hughes")
-PLACES = (
-    Place("DE", "10243", "Berlin", None, "Warschauer Straße {}", 52.5069, 13.4515, "EUR", 19, "+49 30 0000", _GERMAN),
-    Place("DE", "50667", "Köln", "NW", "Große Budengasse {}", 50.9384, 6.9584, "EUR", 19, "+49 221 0000", _GERMAN),
-    Place("DE", "80331", "München", "BY", "Sendlinger Straße {}", 48.1351, 11.5673, "EUR", 19, "+49 89 0000", _GERMAN),
-    Place("DE", "01067", "Dresden", "SN", "Ostra-Allee {}a", 51.0565, 13.7256, "EUR", 19, "+49 351 0000", _GERMAN),
-    Place("AT", "1070", "Wien", None, "Mariahilfer Straße {}/2", 48.1985, 16.3498, "EUR", 20, "+43 1 0000", _GERMAN),
-    Place("GB", "EC1A 1BB", "London", None, "{} Aldersgate St", 51.5190, -0.0970, "GBP", 20, "+44 20 7946", _ENGLISH),
-    Place("GB", "M1 2JA", "Manchester", None, "{} Dale St", 53.4826, -2.2311, "GBP", 20, "+44 161 496", _ENGLISH),
-    Place("US", "02116", "Boston", "MA", "{} Newbury St", 42.3519, -71.0764, "USD", 0, "+1 617 555", _ENGLISH),
-    Place("US", "94103", "San Francisco", "CA", "{} Mission St", 37.7785, -122.4056, "USD", 0, "+1 415 555", _ENGLISH),
-    Place("PL", "90-001", "Łódź", None, "ul. Piotrkowska {}", 51.7687, 19.4569, "PLN", 23, "+48 42 000",
+CITIES = (
+    City("DE", "10243", "Berlin", None, "Warschauer Straße {}", 52.5069, 13.4515, "EUR", 19, "+49 30 0000", _GERMAN),
+    City("DE", "50667", "Köln", "NW", "Große Budengasse {}", 50.9384, 6.9584, "EUR", 19, "+49 221 0000", _GERMAN),
+    City("DE", "80331", "München", "BY", "Sendlinger Straße {}", 48.1351, 11.5673, "EUR", 19, "+49 89 0000", _GERMAN),
+    City("DE", "01067", "Dresden", "SN", "Ostra-Allee {}a", 51.0565, 13.7256, "EUR", 19, "+49 351 0000", _GERMAN),
+    City("AT", "1070", "Wien", None, "Mariahilfer Straße {}/2", 48.1985, 16.3498, "EUR", 20, "+43 1 0000", _GERMAN),
+    City("GB", "EC1A 1BB", "London", None, "{} Aldersgate St", 51.5190, -0.0970, "GBP", 20, "+44 20 7946", _ENGLISH),
+    City("GB", "M1 2JA", "Manchester", None, "{} Dale St", 53.4826, -2.2311, "GBP", 20, "+44 161 496", _ENGLISH),
+    City("US", "02116", "Boston", "MA", "{} Newbury St", 42.3519, -71.0764, "USD", 0, "+1 617 555", _ENGLISH),
+    City("US", "94103", "San Francisco", "CA", "{} Mission St", 37.7785, -122.4056, "USD", 0, "+1 415 555", _ENGLISH),
+    City("PL", "90-001", "Łódź", None, "ul. Piotrkowska {}", 51.7687, 19.4569, "PLN", 23, "+48 42 000",
           ("Wojciech Żak", "Małgorzata Śliwińska", "Łukasz Dąbrowski")),
-    Place("DK", "5970", "Ærøskøbing", None, "Søndergade {}", 54.8881, 10.4111, "DKK", 25, "+45 62 00",
+    City("DK", "5970", "Ærøskøbing", None, "Søndergade {}", 54.8881, 10.4111, "DKK", 25, "+45 62 00",
           ("Søren Kjær", "Åse Bjørn", "Ida Nørgaard")),
-    Place("FR", "31000", "Toulouse", None, "{} rue d'Alsace-Lorraine", 43.6045, 1.4440, "EUR", 20, "+33 5 00",
+    City("FR", "31000", "Toulouse", None, "{} rue d'Alsace-Lorraine", 43.6045, 1.4440, "EUR", 20, "+33 5 00",
           ("Chloé L'Hôte", "François Béranger", "Noël Lefèvre")),
-    Place("JP", "150-0001", "東京", "東京都", "神宮前{}丁目", 35.6702, 139.7027, "JPY", 10, "+81 3 0000",
+    City("JP", "150-0001", "東京", "東京都", "神宮前{}丁目", 35.6702, 139.7027, "JPY", 10, "+81 3 0000",
           ("山田 花子", "佐藤 健", "鈴木 一郎")),
 )  # fmt: skip
 
@@ -139,7 +139,7 @@ ERRORS = (
 )
 IDENTIFIERS = (("4012345000009", "GLN"), ("DE000000000", "VAT"), ("4711", "STORE"), ("K-0815", None), (None, "EORI"))
 
-# Handling units from the outside in, by how deep they go; only PALLET is documented.
+# Types of handling units from the outermost to the innermost; only PALLET is documented.
 PARCEL = ("CARTON",)
 PALLETS = (
     ("PALLET",),
@@ -149,14 +149,14 @@ PALLETS = (
     ("PALLET", "LAYER", "CARTON", "INNER_CARTON", "UNIT"),
 )
 
-PALLET_DEPTHS = (0,) * 4 + (1,) * 8 + (2,) * 5 + (3,) * 2 + (4,)  # which of PALLETS, as often as they occur
+PALLET_DEPTHS = (0,) * 4 + (1,) * 8 + (2,) * 5 + (3,) * 2 + (4,)  # indexes into PALLETS, as often as each occurs
 
-# By stage; the API documents no list of any of them.
+# One value for each Stage; the API documents no list of them.
 ORDER_STATUS = ("PENDING", "PROCESSING", "PROCESSING", "SHIPPED", "DELIVERED", "COMPLETED")
 FULFILLMENT_STATUS = ("NEW", "CONFIRMED", "IN_PICKING", "SHIPPED", "DELIVERED", "DELIVERED")
 CONNECTOR_STATUS = ("WAITING", "EXPORTED", "EXPORTED", "REPORTED", "REPORTED", "REPORTED")
 
-# Free-form attributes as they stand in the JSON: what a re-encoding would change is in them on purpose.
+# Free-form attributes as JSON text, on purpose with what decoding and encoding again would change.
 ATTRIBUTES = tuple(
     Raw(text.encode())
     for text in (
@@ -174,8 +174,8 @@ ATTRIBUTES = tuple(
 
 
 @cache
-def articles(seller: Seller) -> tuple[Article, ...]:
-    """All that the seller sells, three variants of each of the goods."""
+def seller_articles(seller: Seller) -> tuple[Article, ...]:
+    """All articles of a seller: three variants of each of its goods."""
     return tuple(
         Article(
             sku=f"{seller.prefix}-{100 + number}-{'SML'[number % 3]}",

@@ -14,7 +14,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.standin.order_state import TODAY
-from quivo_frames.standin.orders import lines
+from quivo_frames.standin.orders import ndjson_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +119,7 @@ SHUFFLED = {
 def tables() -> Mapping[str, pl.DataFrame]:
     """2,000 orders of which many values are wrong."""
     dice = random.Random(5)
-    found = dict(qf.flatten(list(lines(2_000, seed=8))))
+    found = dict(qf.flatten(list(ndjson_lines(2_000, seed=8))))
     for table, columns in SHUFFLED.items():
         for column, days in columns.items():
             values = found[table][column].to_list()

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 import quivo_frames as qf
-from quivo_frames.analysis.checks.audit import CHECKS
-from quivo_frames.standin.orders import lines
-from tests.support.fair_order import CheckCase, audit_changed_order
+from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
+from quivo_frames.analysis.checks.check import Check
+from quivo_frames.standin.orders import ndjson_lines
+from tests.support.fair_order import CheckCase, audit_changed_order, changed_order
 
+COUNTS = {"quantities": 11, "packing": 12, "chronology": 14, "service": 8, "tracing": 9, "money": 5, "data": 5}
+"""How many checks each module has: a check that is lost when code moves is noticed."""
 CASE_MODULES = sorted(path.stem for path in (Path(__file__).parent / "check_cases").glob("[a-z]*.py"))
 CASES: dict[str, CheckCase] = {}
-for room in CASE_MODULES:
-    CASES |= importlib.import_module(f"tests.analysis.check_cases.{room}").CASES
+for module_name in CASE_MODULES:
+    CASES |= importlib.import_module(f"tests.analysis.check_cases.{module_name}").CASES
 
 
 def test_every_check_has_its_cases() -> None:
     assert set(CASES) == set(CHECKS)
+
+
+def test_every_module_has_all_its_checks() -> None:
+    found = {
+        module.__name__.rpartition(".")[2]: sum(isinstance(value, Check) for value in vars(module).values())
+        for module in CHECK_MODULES
+    }
+    assert found == COUNTS
+    assert len(CHECKS) == sum(COUNTS.values())
 
 
 def test_nothing_is_found_in_a_fair_order() -> None:
@@ -55,7 +70,7 @@ def test_a_check_is_silent_without_the_fields_that_it_needs(name: str) -> None:
 
 
 def test_the_same_tables_have_the_same_findings_in_the_same_order() -> None:
-    tables = qf.flatten(list(lines(2_000, seed=6)))
+    tables = qf.flatten(list(ndjson_lines(2_000, seed=6)))
     first, *others = (qf.audit(tables) for _ in range(4))
     assert first["check"].n_unique() > 25
     assert all(first.equals(other) for other in others)
@@ -72,3 +87,41 @@ def test_a_check_says_what_it_is(name: str) -> None:
     assert check.definition.endswith(".")
     assert check.limits.endswith(".")
     assert check.reference
+
+
+def test_tables_in_many_chunks_are_audited() -> None:
+    """A filter leaves chunks empty, on which `pl.format` panics."""
+    fine, wrong = (
+        qf.flatten([json.dumps(changed_order(changes, 1001 + number)).encode() for number in range(3)])
+        for changes in ({}, CASES["gross_below_net"].fires)
+    )
+    tables = {name: pl.concat([wrong[name], fine[name], wrong[name]], rechunk=False) for name in fine}
+    assert tables["order_positions"]["sku"].n_chunks() == 3
+    assert qf.audit(tables, only=["gross_below_net"]).height == 6
+
+
+def test_a_dataset_is_audited_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "orders.ndjson").write_bytes(b"".join(ndjson_lines(200, seed=6)))
+    built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1)
+    found = qf.audit(built)
+    assert found.height > 0
+    for given in (tmp_path / "tables", str(tmp_path / "tables"), dict(built)):
+        assert qf.audit(given).equals(found)
+
+
+@pytest.mark.parametrize("given", [None, ["tables"], pl.DataFrame({"order_id": [1]})], ids=repr)
+def test_what_are_no_tables_is_refused_in_a_sentence(given: Any) -> None:
+    for function in (qf.audit, lambda tables: qf.join(tables, "shipments", "orders")):
+        with pytest.raises(qf.ConfigError, match=r"^Give the tables: the folder of a dataset, .* This is .*\.$"):
+            function(given)
+
+
+def test_a_table_that_is_missing_is_named() -> None:
+    tables = qf.flatten([b'{"orderId": 1}'])
+    with pytest.raises(qf.ConfigError, match=r"There is no \w+ among the frames that were given: orders\."):
+        qf.audit({"orders": tables.orders})
+
+
+def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(qf.ConfigError, match="is not a dataset of quivo_frames"):
+        qf.audit(tmp_path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def tables() -> Frames:
-    return qf.flatten(list(orders.lines(300, seed=5)))
+    return qf.flatten(list(orders.ndjson_lines(300, seed=5)))
 
 
 def ancestor_tables(name: str) -> set[str]:
@@ -98,11 +98,13 @@ def test_an_empty_table_is_joined() -> None:
 
 def test_a_dataset_is_joined_as_frames_are(tmp_path: Path, tables: Frames) -> None:
     source = tmp_path / "orders.ndjson"
-    source.write_bytes(b"".join(orders.lines(30, seed=5)))
+    source.write_bytes(b"".join(orders.ndjson_lines(30, seed=5)))
     dataset = qf.build(source, tmp_path / "tables", jobs=1)
     frames = {name: dataset[name] for name in dataset}
     joined = qf.join(dataset, "shipments", "orders")
     assert_frame_equal(joined, qf.join(frames, "shipments", "orders"))
+    assert_frame_equal(joined, qf.join(tmp_path / "tables", "shipments", "orders"))
+    assert_frame_equal(joined, qf.join(str(tmp_path / "tables"), "shipments", "orders"))
     assert joined.height == frames["shipments"].height
 
 

@@ -167,7 +167,7 @@ def test_lines_are_laid_side_by_side_by_identifier_else_by_sku_and_lot() -> None
     ]
 
 
-def test_what_belongs_to_no_single_line_has_a_line_of_its_own() -> None:
+def test_lines_that_cannot_be_told_apart_are_one_line_and_strangers_have_their_own() -> None:
     text = page_text(
         order_frames(
             positions=[ordered_line("L1", "A", 3), ordered_line("L2", "A", 4)],
@@ -178,12 +178,68 @@ def test_what_belongs_to_no_single_line_has_a_line_of_its_own() -> None:
         )
     )  # fmt: skip
     assert line_cells(text) == [
-        ["L1", "A", "3", "–", "?"],
-        ["L2", "A", "4", "–", "–"],
-        ["A", "(of no single ordered line)", "–", "7", "–"],
-        ["L9", "A", "(of no single ordered line)", "–", "–", "7"],
-        ["(of no single ordered line)", "–", "–", "1"],
+        ["L1, L2", "A", "(2 lines that cannot be told apart)", "7", "7", "7 + ?"],
+        ["(of no single ordered line)", "?", "?", "1 + ?"],  # may be a line of any SKU, so that none is sure
     ]
+
+
+def test_goods_that_nobody_ordered_have_a_line_of_their_own() -> None:
+    plan = [ordered_line(None, "A", 3), ordered_line(None, "B", 1, orderedSku="G")]
+    shipped = [ordered_line("L1", "A", 3), ordered_line("L9", "H", 2, lot="x")]
+    text = page_text(
+        order_frames(
+            positions=[ordered_line("L1", "A", 3, name="Tea")],
+            fulfillmentOrders=[{"positions": plan, "shipments": [{"positions": shipped}]}],
+        )
+    )
+    assert line_cells(text) == [
+        ["L1", "A", "Tea", "3", "3", "3"],
+        ["G", "(of no single ordered line)", "–", "1", "–"],
+        ["L9", "H", "x", "(of no single ordered line)", "–", "–", "2"],
+    ]
+
+
+def test_goods_shipped_by_the_warehouse_sku_count_for_their_line() -> None:
+    plan = [ordered_line(None, "A", 3, warehouseSku="W-1"), ordered_line(None, "B", 1, warehouseSku="W-2")]
+    shipped = [ordered_line(None, None, 3, warehouseSku="W-1"), ordered_line(None, "W-2", 1)]
+    text = page_text(
+        order_frames(
+            positions=[ordered_line("L1", "A", 3, name="Tea"), ordered_line("L2", "B", 1, name="Cup")],
+            fulfillmentOrders=[{"positions": plan, "shipments": [{"positions": shipped}]}],
+        )
+    )
+    assert line_cells(text) == [["L1", "A", "Tea", "3", "3", "3"], ["L2", "B", "Cup", "1", "1", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("shipped", "lines"),
+    [
+        (
+            [ordered_line(None, "A", 2), ordered_line(None, "B", 1)],
+            [["L0", "S", "Set (bundle: see its parts)", "1", "–", "–"], ["L1", "A", "Tea", "2", "2", "2"], ["L2", "B", "1", "1", "1"]],
+        ),
+        (
+            [ordered_line(None, "S", 1)],
+            [["L0", "S", "Set", "1", "1", "1"], ["L1", "A", "Tea (part: see its bundle)", "2", "–", "–"], ["L2", "B", "(part: see its bundle)", "1", "–", "–"]],
+        ),
+    ],
+)  # fmt: skip
+def test_a_bundle_is_compared_by_its_parts_or_as_one(shipped: list[Any], lines: list[list[str]]) -> None:
+    positions = [
+        ordered_line("L0", "S", 1, name="Set"), ordered_line("L1", "A", 2, name="Tea", bundledBy="S"), ordered_line("L2", "B", 1, bundledBy="L0"),
+    ]  # fmt: skip
+    fulfillment = {"positions": shipped, "shipments": [{"positions": shipped}]}
+    assert line_cells(page_text(order_frames(positions=positions, fulfillmentOrders=[fulfillment]))) == lines
+
+
+def test_many_lines_that_cannot_be_told_apart_break_no_identifier() -> None:
+    positions = [ordered_line(f"LINE-{number:08}", "A", 1) for number in range(2_000)]
+    text = page_text(
+        order_frames(positions=positions, fulfillmentOrders=[{"positions": [ordered_line(None, "A", 9)]}]), 80
+    )
+    assert max(map(len, text.splitlines())) <= 80
+    assert set(re.findall(r"LINE-\d+\b", text)) == {position["positionIdentifier"] for position in positions}
+    assert re.search(r"\(2000 lines +2000 +9 +–\n", text)
 
 
 def test_what_was_cancelled_or_reversed_is_not_counted_but_named() -> None:

@@ -29,11 +29,11 @@ from quivo_frames.standin.orders import write_ndjson
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-def body(order_id: int, status: str, **more: object) -> bytes:
+def order_body(order_id: int, status: str, **more: object) -> bytes:
     return json.dumps({"orderId": order_id, "orderStatus": status, **more}).encode()
 
 
-def archived(path: Path, *answers: tuple[int, bytes, datetime]) -> Archive:
+def record_in_archive(path: Path, *answers: tuple[int, bytes, datetime]) -> Archive:
     archive = Archive(path)
     run, _ = archive.begin([order_id for order_id, *_ in answers])
     for order_id, content, at in answers:
@@ -41,57 +41,59 @@ def archived(path: Path, *answers: tuple[int, bytes, datetime]) -> Archive:
     return archive
 
 
-def statuses(folder: Path) -> dict[int, str]:
+def read_statuses(folder: Path) -> dict[int, str]:
     return dict(pl.read_parquet(folder / "orders.parquet").select("order_id", "order_status").iter_rows())
 
 
-def lines(path: Path, *bodies: bytes) -> Path:
+def write_lines(path: Path, *bodies: bytes) -> Path:
     path.write_bytes(b"\n".join(bodies))
     return path
 
 
 def test_of_an_archive_the_newest_answer_of_an_order_is_taken(tmp_path: Path) -> None:
-    archive = archived(
+    archive = record_in_archive(
         tmp_path / "a.sqlite",
-        (1, body(1, "new"), NOON),
-        (2, body(2, "only"), NOON),
-        (1, body(1, "old"), NOON - timedelta(hours=1)),
+        (1, order_body(1, "new"), NOON),
+        (2, order_body(2, "only"), NOON),
+        (1, order_body(1, "old"), NOON - timedelta(hours=1)),
     )
     with archive:
         built = build(archive, tmp_path / "out")
-    assert statuses(tmp_path / "out") == {1: "new", 2: "only"}
+    assert read_statuses(tmp_path / "out") == {1: "new", 2: "only"}
     assert built.orders["fetched_at"].to_list() == [NOON, NOON]
 
 
 def test_of_files_the_newest_last_modified_is_taken_else_the_later_one(tmp_path: Path) -> None:
-    file = lines(
+    file = write_lines(
         tmp_path / "o.ndjson",
-        body(1, "newest", lastModified="2026-03-02T00:00:00+02:00"),
-        body(1, "older", lastModified="2026-03-01T21:00:00Z"),
-        body(2, "first"),
-        body(2, "later"),
-        body(3, "dated", lastModified="2026-01-01T00:00:00Z"),
-        body(3, "undated"),
+        order_body(1, "newest", lastModified="2026-03-02T00:00:00+02:00"),
+        order_body(1, "older", lastModified="2026-03-01T21:00:00Z"),
+        order_body(2, "first"),
+        order_body(2, "later"),
+        order_body(3, "dated", lastModified="2026-01-01T00:00:00Z"),
+        order_body(3, "undated"),
     )
     built = build(file, tmp_path / "out")
-    assert statuses(tmp_path / "out") == {1: "newest", 2: "later", 3: "dated"}
+    assert read_statuses(tmp_path / "out") == {1: "newest", 2: "later", 3: "dated"}
     assert built.notes.select("kind", "path", "count", "order_id").rows() == [("repeated_order", "$.orderId", 3, 1)]
     assert built.manifest["orders"] == {"in": 3, "out": 3, "failed": 0, "superseded": 3}
 
 
 def test_repeated_orders_are_counted_once_in_any_partition(tmp_path: Path) -> None:
     settings = BuildSettings(orders_per_partition=2, orders_per_seek_point=1)
-    bodies = [body(n, status) for status in ("first", "later") for n in range(1, 8)]
-    built = build_with(settings, lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
+    bodies = [order_body(n, status) for status in ("first", "later") for n in range(1, 8)]
+    built = build_with(settings, write_lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
     assert built.notes.select("kind", "count", "order_id").rows() == [("repeated_order", 7, 1)]
-    assert statuses(tmp_path / "out") == dict.fromkeys(range(1, 8), "later")
+    assert read_statuses(tmp_path / "out") == dict.fromkeys(range(1, 8), "later")
 
 
 def test_an_answer_with_a_time_beats_one_without_across_inputs(tmp_path: Path) -> None:
-    file = lines(tmp_path / "o.ndjson", body(1, "file", lastModified="2026-12-01T00:00:00Z"), body(2, "file"))
-    with archived(tmp_path / "a.sqlite", (1, body(1, "archive"), NOON)) as archive:
+    file = write_lines(
+        tmp_path / "o.ndjson", order_body(1, "file", lastModified="2026-12-01T00:00:00Z"), order_body(2, "file")
+    )
+    with record_in_archive(tmp_path / "a.sqlite", (1, order_body(1, "archive"), NOON)) as archive:
         built = build([archive, file], tmp_path / "out")
-    assert statuses(tmp_path / "out") == {1: "archive", 2: "file"}
+    assert read_statuses(tmp_path / "out") == {1: "archive", 2: "file"}
     assert built.manifest["inputs"] == [
         {"name": str(tmp_path / "a.sqlite"), "orders": 1},
         {"name": str(file), "orders": 2},
@@ -99,12 +101,12 @@ def test_an_answer_with_a_time_beats_one_without_across_inputs(tmp_path: Path) -
 
 
 def test_an_archive_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
-    archived(tmp_path / "answers.bin", (1, body(1, "x"), NOON)).close()
+    record_in_archive(tmp_path / "answers.bin", (1, order_body(1, "x"), NOON)).close()
     assert build(tmp_path / "answers.bin", tmp_path / "out").orders.height == 1
 
 
 def test_nothing_is_built_when_one_input_is_missing(tmp_path: Path) -> None:
-    file = lines(tmp_path / "o.ndjson", body(1, "x"))
+    file = write_lines(tmp_path / "o.ndjson", order_body(1, "x"))
     with pytest.raises(ConfigError, match=re.escape("gone.json")):
         build([file, tmp_path / "gone.json"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -112,18 +114,18 @@ def test_nothing_is_built_when_one_input_is_missing(tmp_path: Path) -> None:
 
 def test_broken_orders_cost_no_other_in_any_batch_and_partition(tmp_path: Path) -> None:
     settings = BuildSettings(orders_per_batch=4, orders_per_partition=10, orders_per_seek_point=3)
-    bodies = [body(n, "ok") for n in range(1, 31)]
+    bodies = [order_body(n, "ok") for n in range(1, 31)]
     for n in (0, 9, 10, 29):
-        bodies[n] = body(n + 1, "bad", created="yesterday")
+        bodies[n] = order_body(n + 1, "bad", created="yesterday")
     bodies.insert(5, b'{"orderId": 77, "positions": [')
-    built = build_with(settings, lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
+    built = build_with(settings, write_lines(tmp_path / "o.ndjson", *bodies), tmp_path / "out")
     assert built.manifest["orders"] == {"in": 31, "out": 26, "failed": 5, "superseded": 0}
     assert built.failures["order_id"].sort().to_list() == [1, 10, 11, 30, 77]
     assert set(built.orders["order_id"]) == set(range(1, 31)) - {1, 10, 11, 30}
 
 
 def test_tables_are_rebuilt_from_the_archive_byte_for_byte(tmp_path: Path) -> None:
-    with archived(tmp_path / "a.sqlite", *((n, body(n, "x"), NOON) for n in range(1, 20))) as archive:
+    with record_in_archive(tmp_path / "a.sqlite", *((n, order_body(n, "x"), NOON) for n in range(1, 20))) as archive:
         before = {f.name: f.read_bytes() for f in build(archive, tmp_path / "out").folder.glob("*.parquet")}
         shutil.rmtree(tmp_path / "out")
         after = {f.name: f.read_bytes() for f in build(archive, tmp_path / "out").folder.glob("*.parquet")}
@@ -139,7 +141,7 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     write_ndjson(file, 300, broken_every=50)
     with file.open("ab") as more:
         for n in range(20):
-            more.write(b"\n" + body(100_295 + n, "again", unknown=[n], created="2026-01-01", lot=None))
+            more.write(b"\n" + order_body(100_295 + n, "again", unknown=[n], created="2026-01-01", lot=None))
     alone = build_with(SMALL_PARTITIONS, file, tmp_path / "alone", jobs=1)
     shared = build_with(SMALL_PARTITIONS, file, tmp_path / "shared", jobs=jobs)
     assert {**alone.manifest, "built_at": ""} == {**shared.manifest, "built_at": ""}
@@ -155,12 +157,12 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
 
 
 def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> None:
-    orders = [(n, body(n, "old", comment="x" * n), NOON) for n in range(1, 200)]
-    newer = [(n, body(n, "new"), NOON + timedelta(hours=1)) for n in range(7, 200, 7)]
-    with archived(tmp_path / "a.sqlite", *orders, *newer) as archive:
+    orders = [(n, order_body(n, "old", comment="x" * n), NOON) for n in range(1, 200)]
+    newer = [(n, order_body(n, "new"), NOON + timedelta(hours=1)) for n in range(7, 200, 7)]
+    with record_in_archive(tmp_path / "a.sqlite", *orders, *newer) as archive:
         alone = build_with(SMALL_PARTITIONS, archive, tmp_path / "alone", jobs=1)
         shared = build_with(SMALL_PARTITIONS, archive, tmp_path / "shared", jobs=2)
-    assert statuses(tmp_path / "shared") == {n: "old" if n % 7 else "new" for n in range(1, 200)}
+    assert read_statuses(tmp_path / "shared") == {n: "old" if n % 7 else "new" for n in range(1, 200)}
     assert all(alone[name].equals(shared[name]) for name in TABLES)
 
 
@@ -200,7 +202,7 @@ def test_a_build_counts_a_sample_both_ways_and_says_so(tmp_path: Path) -> None:
     counted = build(file, tmp_path / "out").manifest["counted"]
     assert 1 <= counted["orders"] <= 30
     assert counted["values_in_json"] == counted["values_in_tables"] > 100 * counted["orders"]
-    counted = build(lines(tmp_path / "one.ndjson", body(7, "x")), tmp_path / "one").manifest["counted"]
+    counted = build(write_lines(tmp_path / "one.ndjson", order_body(7, "x")), tmp_path / "one").manifest["counted"]
     assert counted == {"orders": 1, "values_in_json": 2, "values_in_tables": 2}
 
 
@@ -213,7 +215,7 @@ def test_large_orders_come_in_small_batches(tmp_path: Path, monkeypatch: pytest.
         return flatten(self, raws, origins)
 
     monkeypatch.setattr(Flattener, "flatten_batch", watched)
-    file = lines(tmp_path / "o.ndjson", *(body(n, "x", comment="y" * 1000) for n in range(1, 11)))
+    file = write_lines(tmp_path / "o.ndjson", *(order_body(n, "x", comment="y" * 1000) for n in range(1, 11)))
     built = build_with(BuildSettings(bytes_per_batch=3000), file, tmp_path / "o")
     assert built.orders.height == 10
     assert sizes == [3, 3, 3, 1]

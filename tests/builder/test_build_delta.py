@@ -83,7 +83,7 @@ def out(tmp_path: Path) -> str:
 @pytest.fixture(scope="module")
 def first(inputs: Sequence[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("first") / "lake")
-    build(inputs[0], folder)
+    build_delta(inputs[0], folder)
     return folder
 
 
@@ -94,26 +94,26 @@ def lake(first: str, out: str) -> str:
     return out
 
 
-def build(file: Path, out: str, **options: Any) -> qf.Dataset:
+def build_delta(file: Path, out: str, **options: Any) -> qf.Dataset:
     return build_with(SMALL_PARTITIONS, file, out, form="delta", jobs=1, progress=False, **options)
 
 
-def read(out: str, version: int | None = None) -> dict[str, pl.DataFrame]:
+def read_by_logs(out: str, version: int | None = None) -> dict[str, pl.DataFrame]:
     """All tables by their logs, by delta-rs."""
     logs = {name: DeltaTable(f"{out}/{name}", version=version) for name in TABLES}
     return {name: pl.DataFrame(pa.table(log.to_pyarrow_table())) for name, log in logs.items()}
 
 
-def commits(out: str) -> dict[str, int]:
+def count_commits(out: str) -> dict[str, int]:
     """How many commits with rows each table has: the first makes it."""
     return {name: DeltaTable(f"{out}/{name}").version() for name in TABLES}
 
 
-def of_dataset(dataset: qf.Dataset) -> dict[str, pl.DataFrame]:
+def tables_of(dataset: qf.Dataset) -> dict[str, pl.DataFrame]:
     return {name: dataset[name] for name in TABLES}
 
 
-def all_of(count: int) -> dict[str, int]:
+def for_all_tables(count: int) -> dict[str, int]:
     return dict.fromkeys(TABLES, count)
 
 
@@ -123,9 +123,9 @@ def all_of(count: int) -> dict[str, int]:
 def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str
 ) -> None:
-    dataset = build(inputs[0], out)
-    assert_tables_equal(read(out), wanted[0])
-    assert_tables_equal(of_dataset(dataset), wanted[0])
+    dataset = build_delta(inputs[0], out)
+    assert_tables_equal(read_by_logs(out), wanted[0])
+    assert_tables_equal(tables_of(dataset), wanted[0])
     with duckdb.connect() as database:
         for name, frame in wanted[0].items():
             files = DeltaTable(f"{out}/{name}").file_uris()
@@ -138,7 +138,7 @@ def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
 
 @pytest.mark.long
 def test_a_table_says_what_it_is_and_its_history_which_build_wrote_it(inputs: Sequence[Path], out: str) -> None:
-    dataset = build(inputs[0], out)
+    dataset = build_delta(inputs[0], out)
     told = set()
     for name, described in TABLES.items():
         table = DeltaTable(f"{out}/{name}")
@@ -193,18 +193,18 @@ def test_types_and_protocol_are_those_that_spark_reads_without_a_setting(first: 
 
 @pytest.mark.long
 def test_privacy_is_that_of_the_build(inputs: Sequence[Path], out: str) -> None:
-    build(inputs[0], out, privacy="none")
+    build_delta(inputs[0], out, privacy="none")
     table = DeltaTable(f"{out}/orders")
     assert table.metadata().configuration["quivo_frames.privacy"] == "none"
     with pytest.raises(ConfigError, match=r"holds orders with --privacy none, these have --privacy full"):
-        build(inputs[1], out)
-    assert commits(out) == all_of(1)
+        build_delta(inputs[1], out)
+    assert count_commits(out) == for_all_tables(1)
 
 
 def test_the_same_input_again_is_recognised(inputs: Sequence[Path], out: str) -> None:
-    before = build(inputs[0], out).manifest
-    assert build(inputs[0], out).manifest == before
-    assert commits(out) == all_of(1)
+    before = build_delta(inputs[0], out).manifest
+    assert build_delta(inputs[0], out).manifest == before
+    assert count_commits(out) == for_all_tables(1)
 
 
 @pytest.mark.long
@@ -212,20 +212,20 @@ def test_another_input_replaces_all_rows_in_one_commit_a_table_and_earlier_versi
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str
 ) -> None:
     for number in (0, 1, 0, 2):
-        build(inputs[number], out)
-        assert_tables_equal(read(out), wanted[number])
-        assert_tables_equal(of_dataset(qf.open(out)), wanted[number])
-    assert commits(out) == all_of(4)
+        build_delta(inputs[number], out)
+        assert_tables_equal(read_by_logs(out), wanted[number])
+        assert_tables_equal(tables_of(qf.open(out)), wanted[number])
+    assert count_commits(out) == for_all_tables(4)
     for version, number in enumerate((0, 1, 0, 2), 1):
-        assert_tables_equal(read(out, version), wanted[number])
+        assert_tables_equal(read_by_logs(out, version), wanted[number])
     assert len(list(Path(out, "failures").iterdir())) == 1  # no log needs those of before
 
 
 @pytest.mark.long
 def test_full_makes_all_anew(inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str) -> None:
     write_deltalake(f"{lake}/order_tags", pl.read_delta(f"{lake}/order_tags"), mode="append")
-    build(inputs[0], lake, full=True)
-    assert_tables_equal(read(lake), wanted[0])
+    build_delta(inputs[0], lake, full=True)
+    assert_tables_equal(read_by_logs(lake), wanted[0])
 
 
 # Death
@@ -233,10 +233,10 @@ def test_full_makes_all_anew(inputs: Sequence[Path], wanted: Sequence[Mapping[st
 DYING = """
 import sys
 from pathlib import Path
-from tests.builder.test_build_delta import build, dying
+from tests.builder.test_build_delta import build_delta, die_during_build
 file, out, when = sys.argv[1:]
-with dying(when, lambda: __import__("os")._exit(9)):
-    build(Path(file), out)
+with die_during_build(when, lambda: __import__("os")._exit(9)):
+    build_delta(Path(file), out)
 """
 
 
@@ -244,12 +244,12 @@ class Death(BaseException):
     """Ends a build, as nothing in it expects."""
 
 
-def gone() -> None:
+def raise_death() -> None:
     raise Death
 
 
 @contextmanager
-def dying(when: str, die: Callable[[], object] = gone) -> Iterator[None]:
+def die_during_build(when: str, die: Callable[[], object] = raise_death) -> Iterator[None]:
     """Ends a build when it is announced, after so many commits, or before its manifest."""
     with pytest.MonkeyPatch.context() as patch:
         commit, swaps, count = (
@@ -280,9 +280,9 @@ def dying(when: str, die: Callable[[], object] = gone) -> Iterator[None]:
         yield
 
 
-def die(file: Path, out: str, when: str) -> None:
-    with dying(when), pytest.raises(Death):
-        build(file, out)
+def build_and_die(file: Path, out: str, when: str) -> None:
+    with die_during_build(when), pytest.raises(Death):
+        build_delta(file, out)
 
 
 LAST = str(len(TABLES))
@@ -294,13 +294,13 @@ def test_a_build_that_died_is_completed_by_the_same_again(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, when: str
 ) -> None:
     earlier = qf.open(lake)
-    die(inputs[1], lake, when)
-    assert_tables_equal(of_dataset(earlier), wanted[0])  # also as it was opened before
+    build_and_die(inputs[1], lake, when)
+    assert_tables_equal(tables_of(earlier), wanted[0])  # also as it was opened before
     assert qf.open(lake).manifest == earlier.manifest
-    assert sum(commits(lake).values()) == len(TABLES) + DEATHS[when]
-    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    assert_tables_equal(read(lake), wanted[1])
-    assert commits(lake) == all_of(2)
+    assert sum(count_commits(lake).values()) == len(TABLES) + DEATHS[when]
+    assert_tables_equal(tables_of(build_delta(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read_by_logs(lake), wanted[1])
+    assert count_commits(lake) == for_all_tables(2)
     assert b"committing" not in Path(lake, "manifest.json").read_bytes()
 
 
@@ -310,10 +310,10 @@ def test_a_build_that_was_killed_is_completed_by_the_same_again(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", DYING, inputs[1], lake, "9"], capture_output=True, text=True)
     assert done.returncode == 9, done.stderr
-    assert_tables_equal(of_dataset(qf.open(lake)), wanted[0])
-    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    assert_tables_equal(read(lake), wanted[1])
-    assert commits(lake) == all_of(2)
+    assert_tables_equal(tables_of(qf.open(lake)), wanted[0])
+    assert_tables_equal(tables_of(build_delta(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read_by_logs(lake), wanted[1])
+    assert count_commits(lake) == for_all_tables(2)
 
 
 @pytest.mark.long
@@ -321,12 +321,12 @@ def test_a_build_that_was_killed_is_completed_by_the_same_again(
 def test_the_first_build_that_died_is_completed_by_the_same_again(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, when: str
 ) -> None:
-    die(inputs[0], out, when)
+    build_and_die(inputs[0], out, when)
     with pytest.raises(DatasetError, match="is being built, or a build of it was cut off"):
         qf.open(out)
-    assert_tables_equal(of_dataset(build(inputs[0], out)), wanted[0])
-    assert_tables_equal(read(out), wanted[0])
-    assert commits(out) == all_of(1)
+    assert_tables_equal(tables_of(build_delta(inputs[0], out)), wanted[0])
+    assert_tables_equal(read_by_logs(out), wanted[0])
+    assert count_commits(out) == for_all_tables(1)
 
 
 @pytest.mark.long
@@ -335,37 +335,39 @@ def test_of_files_of_orders_the_same_again_commits_once_more_and_no_row_is_there
 ) -> None:
     file = tmp_path / "orders.ndjson"
     file.write_bytes(b"\n".join(order_json(number) for number in range(1, ORDERS + 1)))
-    die(file, out, "9")
-    dataset = build(file, out)
-    assert set(commits(out).values()) == {1, 2}
-    assert_tables_equal(read(out), of_dataset(dataset))
-    assert read(out)["orders"].height == ORDERS
+    build_and_die(file, out, "9")
+    dataset = build_delta(file, out)
+    assert set(count_commits(out).values()) == {1, 2}
+    assert_tables_equal(read_by_logs(out), tables_of(dataset))
+    assert read_by_logs(out)["orders"].height == ORDERS
 
 
 @pytest.mark.long
 def test_after_a_death_another_input_replaces_all(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
-    die(inputs[1], lake, "9")
-    assert_tables_equal(of_dataset(build(inputs[2], lake)), wanted[2])
-    assert_tables_equal(read(lake), wanted[2])
+    build_and_die(inputs[1], lake, "9")
+    assert_tables_equal(tables_of(build_delta(inputs[2], lake)), wanted[2])
+    assert_tables_equal(read_by_logs(lake), wanted[2])
 
 
 @pytest.mark.long
 def test_after_a_death_the_input_of_before_replaces_all(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
-    die(inputs[1], lake, "9")
+    build_and_die(inputs[1], lake, "9")
     assert_tables_equal(
-        of_dataset(build(inputs[0], lake)), wanted[0]
+        tables_of(build_delta(inputs[0], lake)), wanted[0]
     )  # the manifest still names it, but the logs do not
-    assert_tables_equal(read(lake), wanted[0])
+    assert_tables_equal(read_by_logs(lake), wanted[0])
 
 
 # Two at a time
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, kind: Any, name: str, number: int, do: Callable[[], object]) -> None:
+def do_before_call(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, name: str, number: int, do: Callable[[], object]
+) -> None:
     """Does something before the call of that number of a method, once."""
     plain, calls = getattr(kind, name), iter(range(1, 1_000))
 
@@ -385,12 +387,12 @@ def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tabl
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if not first:
-        build(inputs[0], out)
-    meanwhile(monkeypatch, DeltaTable, "create_write_transaction", number, lambda: build(inputs[2], out))
+        build_delta(inputs[0], out)
+    do_before_call(monkeypatch, DeltaTable, "create_write_transaction", number, lambda: build_delta(inputs[2], out))
     with pytest.raises(DatasetError, match=r"Another build into .* ended first, and its tables stand"):
-        build(inputs[1], out)
-    assert_tables_equal(read(out), wanted[2])
-    assert_tables_equal(of_dataset(qf.open(out)), wanted[2])
+        build_delta(inputs[1], out)
+    assert_tables_equal(read_by_logs(out), wanted[2])
+    assert_tables_equal(tables_of(qf.open(out)), wanted[2])
 
 
 @pytest.mark.long
@@ -398,11 +400,11 @@ def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tabl
 def test_a_build_that_ended_before_another_announced_itself_stands(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, Directory, "compare_and_swap", 1, lambda: build(inputs[2], out))
+    do_before_call(monkeypatch, Directory, "compare_and_swap", 1, lambda: build_delta(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first"):
-        build(inputs[1], out)
-    assert_tables_equal(read(out), wanted[2])
-    assert commits(out) == all_of(1)
+        build_delta(inputs[1], out)
+    assert_tables_equal(read_by_logs(out), wanted[2])
+    assert count_commits(out) == for_all_tables(1)
 
 
 @pytest.mark.long
@@ -410,11 +412,11 @@ def test_a_build_that_ended_before_another_announced_itself_stands(
 def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_after_it_was_overtaken(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, delta, "open_or_create_tables", 1, lambda: build(inputs[2], out))
+    do_before_call(monkeypatch, delta, "open_or_create_tables", 1, lambda: build_delta(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first"):
-        build(inputs[1], out)
-    assert_tables_equal(read(out), wanted[2])
-    assert_tables_equal(of_dataset(qf.open(out)), wanted[2])
+        build_delta(inputs[1], out)
+    assert_tables_equal(read_by_logs(out), wanted[2])
+    assert_tables_equal(tables_of(qf.open(out)), wanted[2])
 
 
 @pytest.mark.long
@@ -422,11 +424,11 @@ def test_a_build_that_looked_at_the_tables_of_another_does_not_replace_them_afte
 def test_a_build_whose_tables_were_committed_goes_when_another_begins_to_commit(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, Directory, "compare_and_swap", 2, lambda: die(inputs[2], out, "9"))
+    do_before_call(monkeypatch, Directory, "compare_and_swap", 2, lambda: build_and_die(inputs[2], out, "9"))
     with pytest.raises(DatasetError, match=r"was first to commit its tables; they stand when .* done again"):
-        build(inputs[1], out)
-    assert_tables_equal(of_dataset(build(inputs[2], out)), wanted[2])
-    assert_tables_equal(read(out), wanted[2])
+        build_delta(inputs[1], out)
+    assert_tables_equal(tables_of(build_delta(inputs[2], out)), wanted[2])
+    assert_tables_equal(read_by_logs(out), wanted[2])
 
 
 @pytest.mark.long
@@ -437,7 +439,7 @@ def test_of_builds_at_the_same_time_one_ends_and_the_tables_are_all_of_it(
 ) -> None:
     def work(number: int) -> int | str:
         try:
-            build(inputs[number], out)
+            build_delta(inputs[number], out)
         except DatasetError as error:
             return str(error)
         return number
@@ -450,31 +452,31 @@ def test_of_builds_at_the_same_time_one_ends_and_the_tables_are_all_of_it(
     stands = qf.open(out).manifest["inputs"][0]["name"]
     number = [str(file) for file in inputs].index(stands)
     assert number in won
-    assert_tables_equal(of_dataset(qf.open(out)), wanted[number])
-    assert_tables_equal(read(out), wanted[number])
+    assert_tables_equal(tables_of(qf.open(out)), wanted[number])
+    assert_tables_equal(read_by_logs(out), wanted[number])
 
 
 # Somebody else
 
 
-def append(table: DeltaTable) -> None:
+def append_rows(table: DeltaTable) -> None:
     write_deltalake(table, pl.read_delta(table), mode="append")
 
 
-def replace(table: DeltaTable) -> None:
+def replace_rows(table: DeltaTable) -> None:
     write_deltalake(table, pl.read_delta(table).head(1), mode="overwrite")
 
 
-def compact(table: DeltaTable) -> None:
+def compact_files(table: DeltaTable) -> None:
     assert table.optimize.compact()["numFilesRemoved"] > 0
 
 
-def vacuum(table: DeltaTable) -> None:
-    compact(table)
+def vacuum_files(table: DeltaTable) -> None:
+    compact_files(table)
     assert table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
 
 
-CHANGES = [append, replace, compact, vacuum]
+CHANGES = [append_rows, replace_rows, compact_files, vacuum_files]
 
 
 @pytest.mark.long
@@ -483,34 +485,34 @@ def test_what_somebody_else_did_to_a_table_between_two_builds_is_replaced(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, change: Callable[..., None]
 ) -> None:
     change(DeltaTable(f"{lake}/order_positions"))
-    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    assert_tables_equal(read(lake), wanted[1])
+    assert_tables_equal(tables_of(build_delta(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read_by_logs(lake), wanted[1])
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("change", [append, replace, compact])
+@pytest.mark.parametrize("change", [append_rows, replace_rows, compact_files])
 def test_what_somebody_else_does_to_a_table_while_it_is_committed_to_is_replaced(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, change: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    meanwhile(monkeypatch, DeltaTable, "create_write_transaction", 1, lambda: change(DeltaTable(f"{lake}/orders")))
-    assert_tables_equal(of_dataset(build(inputs[1], lake)), wanted[1])
-    assert_tables_equal(read(lake), wanted[1])
+    do_before_call(monkeypatch, DeltaTable, "create_write_transaction", 1, lambda: change(DeltaTable(f"{lake}/orders")))
+    assert_tables_equal(tables_of(build_delta(inputs[1], lake)), wanted[1])
+    assert_tables_equal(read_by_logs(lake), wanted[1])
 
 
 @pytest.mark.long
 def test_a_compact_table_is_read_by_the_dataset_until_its_files_are_removed_and_built_again_then(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str
 ) -> None:
-    compact(DeltaTable(f"{lake}/orders"))
-    assert_tables_equal(of_dataset(qf.open(lake)), wanted[0])
-    assert_tables_equal(read(lake), wanted[0])
+    compact_files(DeltaTable(f"{lake}/orders"))
+    assert_tables_equal(tables_of(qf.open(lake)), wanted[0])
+    assert_tables_equal(read_by_logs(lake), wanted[0])
     table = DeltaTable(f"{lake}/orders")
     assert table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(DatasetError, match=r"is missing or not the file of orders that was built. Build it again"):
         qf.open(lake)
-    assert_tables_equal(of_dataset(build(inputs[0], lake)), wanted[0])
-    assert_tables_equal(read(lake), wanted[0])
+    assert_tables_equal(tables_of(build_delta(inputs[0], lake)), wanted[0])
+    assert_tables_equal(read_by_logs(lake), wanted[0])
 
 
 @pytest.mark.long
@@ -522,7 +524,7 @@ def test_a_table_that_is_changed_without_end_is_told(
 
     monkeypatch.setattr(DeltaTable, "create_write_transaction", refuse)
     with pytest.raises(DatasetError, match=r"cannot be written to .*another job.*build again") as told:
-        build(inputs[0], out)
+        build_delta(inputs[0], out)
     assert "ecret" not in str(told.value)
 
 
@@ -548,12 +550,12 @@ def test_tables_of_another_shape_or_of_somebody_else_are_refused_first(
     shutil.rmtree(f"{lake}/order_tags")
     write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty_frame().with_columns(more=1))
     with pytest.raises(ConfigError, match=r"lake/order_tags has other columns: more"):
-        build(inputs[1], lake)
+        build_delta(inputs[1], lake)
     write_deltalake(f"{lake}/order_tags", TABLES["order_tags"].empty_frame(), mode="overwrite", schema_mode="overwrite")
     with pytest.raises(
         ConfigError, match=r"quivo_frames did not write the Delta table .*lake/order_tags|another shape"
     ):
-        build(inputs[1], lake)
+        build_delta(inputs[1], lake)
 
 
 @pytest.mark.long
@@ -563,7 +565,7 @@ def test_tables_of_another_version_are_refused_first(
     no_work()
     monkeypatch.setattr(delta, "SCHEMA_VERSION", 2)
     with pytest.raises(ConfigError, match="has schema version 1, these tables have version 2"):
-        build(inputs[1], lake)
+        build_delta(inputs[1], lake)
 
 
 @pytest.mark.long
@@ -573,8 +575,8 @@ def test_tables_that_an_export_wrote_are_refused_first(
     qf.build(inputs[0], tmp_path / "tables").export("delta", out)
     no_work()
     with pytest.raises(ConfigError, match=r"is not empty and holds no dataset .*Give an empty or a new place"):
-        build(inputs[0], out)
-    assert commits(out) == all_of(1)
+        build_delta(inputs[0], out)
+    assert count_commits(out) == for_all_tables(1)
 
 
 @pytest.mark.long
@@ -585,7 +587,7 @@ def test_without_deltalake_it_is_told_what_to_install(
     monkeypatch.delitem(sys.modules, "quivo_frames.export.delta")
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(ConfigError, match=r"delta needs deltalake. Install it: pip install 'quivo-frames\[export\]'"):
-        build(inputs[0], out)
+        build_delta(inputs[0], out)
     assert not Path(out).exists()
 
 
@@ -596,7 +598,7 @@ def test_a_name_that_delta_lake_does_not_take_is_refused_first(
 ) -> None:
     no_work()
     with pytest.raises(ConfigError, match="Give another name"):
-        build(inputs[0], str(tmp_path / name))
+        build_delta(inputs[0], str(tmp_path / name))
     assert not list(tmp_path.iterdir())
 
 
@@ -606,8 +608,8 @@ def test_a_place_may_be_called_anything_else(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], tmp_path: Path, name: str
 ) -> None:
     out = str(tmp_path / name)
-    build(inputs[0], out)
-    assert_tables_equal(read(out), wanted[0])
+    build_delta(inputs[0], out)
+    assert_tables_equal(read_by_logs(out), wanted[0])
 
 
 @pytest.mark.long
@@ -621,9 +623,9 @@ def test_forms_do_not_mix(
     with ThreadPoolExecutor(1) as pool, pytest.raises(ConfigError, match=r"lake holds Delta tables"):
         qf.build(inputs[1], lake, executor=pool)
     with pytest.raises(ConfigError, match=r"parquet holds tables that are no Delta tables\. .*Build as parquet again"):
-        build(inputs[1], other)
-    assert_tables_equal(read(lake), wanted[0])
-    assert_tables_equal(of_dataset(qf.open(other)), wanted[0])
+        build_delta(inputs[1], other)
+    assert_tables_equal(read_by_logs(lake), wanted[0])
+    assert_tables_equal(tables_of(qf.open(other)), wanted[0])
 
 
 # In an object store
@@ -634,16 +636,16 @@ def test_a_store_holds_the_same_also_after_a_death(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], s3: Any
 ) -> None:
     out = "s3://lake/out"
-    die(inputs[0], out, "9")
+    build_and_die(inputs[0], out, "9")
     with pytest.raises(DatasetError, match="a build of it was cut off"):
         qf.open(out)
-    assert_tables_equal(of_dataset(build(inputs[0], out)), wanted[0])
-    die(inputs[1], out, "9")
-    assert_tables_equal(of_dataset(qf.open(out)), wanted[0])
-    assert_tables_equal(of_dataset(build(inputs[1], out)), wanted[1])
-    assert_tables_equal(read(out), wanted[1])
-    assert commits(out) == all_of(2)
-    assert_tables_equal(read(out, 1), wanted[0])
+    assert_tables_equal(tables_of(build_delta(inputs[0], out)), wanted[0])
+    build_and_die(inputs[1], out, "9")
+    assert_tables_equal(tables_of(qf.open(out)), wanted[0])
+    assert_tables_equal(tables_of(build_delta(inputs[1], out)), wanted[1])
+    assert_tables_equal(read_by_logs(out), wanted[1])
+    assert count_commits(out) == for_all_tables(2)
+    assert_tables_equal(read_by_logs(out, 1), wanted[0])
 
 
 @pytest.mark.long
@@ -651,22 +653,22 @@ def test_two_that_write_to_a_store_do_not_mix(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = "s3://lake/out"
-    meanwhile(monkeypatch, DeltaTable, "create_write_transaction", 9, lambda: build(inputs[2], out))
+    do_before_call(monkeypatch, DeltaTable, "create_write_transaction", 9, lambda: build_delta(inputs[2], out))
     with pytest.raises(DatasetError, match="ended first, and its tables stand"):
-        build(inputs[1], out)
-    assert_tables_equal(read(out), wanted[2])
+        build_delta(inputs[1], out)
+    assert_tables_equal(read_by_logs(out), wanted[2])
 
 
 @pytest.mark.long
 def test_what_a_store_refuses_is_a_sentence(inputs: Sequence[Path], s3: Any, server: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be written to s3://nowhere/out: there is no such bucket"):
-        build(inputs[0], "s3://nowhere/out")
-    with dying("9", lambda: post_to_server(server, "reset-auth", b"0")):
+        build_delta(inputs[0], "s3://nowhere/out")
+    with die_during_build("9", lambda: post_to_server(server, "reset-auth", b"0")):
         try:
             with pytest.raises(
                 ConfigError, match=r"access was refused.*build again. The earlier tables are still"
             ) as told:
-                build(inputs[0], "s3://lake/out")
+                build_delta(inputs[0], "s3://lake/out")
         finally:
             post_to_server(server, "reset-auth", b"inf")
     assert SECRET_KEY not in str(told.value)

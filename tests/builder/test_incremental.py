@@ -26,7 +26,7 @@ from tests.support.archived_orders import NOON, assert_same_dataset, build_both_
 IDS = range(100_001, 100_061)
 
 
-def changed(chance: random.Random, order_id: int) -> bytes:
+def change_order(chance: random.Random, order_id: int) -> bytes:
     """An order as it may be answered later: with fewer, more, or other lines, new fields, and values that are bad."""
     order = json.loads(order_json(order_id))
     for _ in range(chance.randint(1, 3)):
@@ -69,7 +69,9 @@ def test_renewed_tables_are_those_of_a_full_build(
     build_with(settings, archive, tmp_path / "out")
     for day in range(1, 4):
         ids = chance.sample([*IDS, *range(100_100, 100_103), 99_000 + day], chance.randint(0, 20))
-        record_answers(archive, {order_id: changed(chance, order_id) for order_id in ids}, NOON + timedelta(days=day))
+        record_answers(
+            archive, {order_id: change_order(chance, order_id) for order_id in ids}, NOON + timedelta(days=day)
+        )
         assert build_both_ways(archive, tmp_path / "out", settings).manifest["made"] == len(ids)
 
 
@@ -209,7 +211,9 @@ def test_as_of_gives_the_tables_as_they_were_known_then(archive: Archive, tmp_pa
     chance = random.Random(7)
     then = build(archive, tmp_path / "then")
     record_answers(
-        archive, {order_id: changed(chance, order_id) for order_id in (*IDS[::7], 100_200)}, NOON + timedelta(days=1)
+        archive,
+        {order_id: change_order(chance, order_id) for order_id in (*IDS[::7], 100_200)},
+        NOON + timedelta(days=1),
     )
     now = build(archive, tmp_path / "now")
     assert_same_dataset(build(archive, tmp_path / "back", as_of=NOON), then)
@@ -251,7 +255,7 @@ def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
 ) -> None:
     before = build(archive, tmp_path / "out")
     frames = {name: before[name] for name in TABLES}
-    record_answers(archive, {100_003: changed(random.Random(1), 100_003)}, NOON + timedelta(days=1))
+    record_answers(archive, {100_003: change_order(random.Random(1), 100_003)}, NOON + timedelta(days=1))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

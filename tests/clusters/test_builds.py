@@ -34,7 +34,7 @@ IDS = range(100_001, 104_001)
 build = partial(build_with, BuildSettings(orders_per_partition=100, partitions_per_file=1, orders_per_seek_point=50))
 
 
-def order(order_id: int, **fields: Any) -> bytes:
+def order_with(order_id: int, **fields: Any) -> bytes:
     return json.dumps(json.loads(order_json(order_id)) | fields).encode()
 
 
@@ -44,10 +44,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("raw")
     with Archive(folder / "a.sqlite") as one, Archive(folder / "b.sqlite") as other:
         odd = {n: b'{"orderId":%d,"sellerId":"x"}' % n for n in IDS[:3000:97]}
-        noted = {n: order(n, novelty=n) for n in IDS[:3000:50]}
+        noted = {n: order_with(n, novelty=n) for n in IDS[:3000:50]}
         record_answers(one, {n: order_json(n) for n in IDS[:3000]} | odd | noted, NOON)
         record_answers(other, {n: order_json(n) for n in IDS[2500:]}, NOON - timedelta(days=1))
-        record_answers(other, {n: order(n, comment="newer") for n in IDS[2800:3000]}, NOON + timedelta(days=1))
+        record_answers(other, {n: order_with(n, comment="newer") for n in IDS[2800:3000]}, NOON + timedelta(days=1))
         one.export(folder / "a")
         other.export(folder / "b")
     return [folder / "a", folder / "b"]
@@ -102,7 +102,7 @@ def test_a_worker_that_dies_costs_nothing(cluster: Cluster, raw: list[Path], her
     assert_same(here, made)
 
 
-class Twice:
+class RunTwice:
     """Workers that do everything two times, and not in order."""
 
     def __init__(self, executor: Any) -> None:
@@ -123,7 +123,7 @@ class Twice:
 def test_parts_that_run_twice_are_there_once(
     cluster: Cluster, raw: list[Path], here: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "worker_pool_of", Twice)
+    monkeypatch.setattr(building, "worker_pool_of", RunTwice)
     made = build(raw, tmp_path / "tables", executor=cluster.executor)
     assert_same(here, made)
     assert len(list(tmp_path.glob("tables/orders/*.parquet"))) == len(made.files("orders"))

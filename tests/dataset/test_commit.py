@@ -57,9 +57,9 @@ build_shared = partial(build_with, replace(SETTINGS, orders_per_partition=12))
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The same kind of orders in each form of input; some answered again, some odd, some of no use."""
-    folder = tmp_path_factory.mktemp("given")
+    folder = tmp_path_factory.mktemp("inputs")
     with Archive(folder / "a.sqlite") as one, Archive(folder / "b.sqlite") as other:
         odd = {100_004: b'{"orderId":100004,"sellerId":"x"}', 100_019: order_body(100_019, novelty=[1, "a"])}
         record_answers(one, {n: order_json(n) for n in IDS[:16]}, NOON)
@@ -127,14 +127,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_workers_build_what_this_process_builds(
-    case: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUIVO_PSEUDONYM_KEY", "0123456789abcdef0123456789abcdef")
     kind, options = CASES[case]
     two_per_file = replace(SETTINGS, orders_per_partition=4, partitions_per_file=2)
     settings = two_per_file if kind == "files" else SETTINGS
-    here = build_with(settings, given[kind], tmp_path / "here", jobs=1, **options)
-    made = build_with(settings, given[kind], tmp_path / "anywhere", executor=pool, **options)
+    here = build_with(settings, inputs[kind], tmp_path / "here", jobs=1, **options)
+    made = build_with(settings, inputs[kind], tmp_path / "anywhere", executor=pool, **options)
     assert_same_dataset(here, made)
     assert len(made.files("orders")) > 1
     assert made.notes.height
@@ -167,9 +167,9 @@ class RunAgainAfterwards(ThreadPoolExecutor):
 
 
 def test_parts_that_run_twice_are_there_once(
-    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = build(given["segments"], tmp_path / "here", jobs=1)
+    here = build(inputs["segments"], tmp_path / "here", jobs=1)
     write, names = Directory.write, []
 
     def seen(self: Directory, name: str, data: bytes) -> None:
@@ -178,7 +178,7 @@ def test_parts_that_run_twice_are_there_once(
 
     monkeypatch.setattr(Directory, "write", seen)
     with RunTwice(4) as executor:
-        made = build(given["segments"], tmp_path / "anywhere", executor=executor)
+        made = build(inputs["segments"], tmp_path / "anywhere", executor=executor)
     assert_same_dataset(here, made)
     assert_only_named_files(made)
     assert set(names) == files_named(made)
@@ -186,9 +186,9 @@ def test_parts_that_run_twice_are_there_once(
 
 
 def test_what_a_worker_left_that_died_is_no_more_than_that(
-    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = build(given["segments"], tmp_path / "here", jobs=1)
+    here = build(inputs["segments"], tmp_path / "here", jobs=1)
     write, calls = Directory.write, []
 
     def dies(self: Directory, name: str, data: bytes) -> None:
@@ -200,7 +200,7 @@ def test_what_a_worker_left_that_died_is_no_more_than_that(
 
     monkeypatch.setattr(Directory, "write", dies)
     with RunAgainAfterwards(1) as executor:
-        made = build(given["segments"], tmp_path / "anywhere", executor=executor)
+        made = build(inputs["segments"], tmp_path / "anywhere", executor=executor)
     assert_same_dataset(here, made)
     assert_only_named_files(made)
 
@@ -209,10 +209,10 @@ def test_what_a_worker_left_that_died_is_no_more_than_that(
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize("out", ["", "s3://lake/tables"])
 def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
-    out: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    out: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     out = out or str(tmp_path / "tables")
-    made = build(given["segments"], out, executor=pool)
+    made = build(inputs["segments"], out, executor=pool)
     counts, rows = made.counts(), made.orders
     content = open_place(out).read(made.manifest["tables"]["orders"]["files"][0]["file"]) or b""
     ours = ["orders/0123-000001-abcdef.parquet", "orders/.new-12ab-0123-000001-abcdef.parquet", "orders.parquet",
@@ -224,19 +224,19 @@ def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
     assert found.counts() == counts
     assert found.orders.equals(rows)
     assert found.scan.orders.collect().equals(rows)
-    new = build(given["segments"], out, executor=pool, full=True)
+    new = build(inputs["segments"], out, executor=pool, full=True)
     assert new.orders.equals(rows)
     assert_only_named_files(new, others)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "orders.parquet", "orders/part-0.parquet", "exports.json"])
 def test_a_place_with_files_of_others_is_refused_as_it_is(
-    name: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    name: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     open_place(tmp_path / "out").write(name, b"mine")
     for way in ({"executor": pool}, {"jobs": 1}):
         with pytest.raises(ConfigError, match=f"there is {name.split('/')[0]}.*Nothing was written"):
-            build(given["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
+            build(inputs["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
         assert files_at(tmp_path / "out") == {name}
         assert open_place(tmp_path / "out").read(name) == b"mine"
 
@@ -274,17 +274,17 @@ MOMENTS = {
 
 @pytest.mark.long
 def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_again_ends_it(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    before = build(given["archive"], tmp_path / "before", executor=pool)
+    before = build(inputs["archive"], tmp_path / "before", executor=pool)
     shutil.copytree(before.address, tmp_path / "fresh")
-    fresh = build(given["many"], tmp_path / "fresh", executor=pool)
+    fresh = build(inputs["many"], tmp_path / "fresh", executor=pool)
     running = []
     for moment, (of, name, nth) in MOMENTS.items():
         shutil.copytree(before.address, tmp_path / moment)
         if moment == "before the manifest":  # there it is the first build
             shutil.rmtree(tmp_path / moment)
-        arguments = json.dumps([list(map(str, given["many"])), str(tmp_path / moment), of, name, nth])
+        arguments = json.dumps([list(map(str, inputs["many"])), str(tmp_path / moment), of, name, nth])
         running.append(subprocess.Popen([sys.executable, "-c", KILLED, arguments], cwd=ROOT))
     assert [killed.wait() for killed in running] == [-9] * len(MOMENTS)
     for moment in MOMENTS:
@@ -296,7 +296,7 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_
             assert_same_dataset(Dataset.open(out), fresh if moment == "before the sweep" else before)
             assert check(out).flaws.is_empty()
         assert files_at(out) > {".lock"}, moment
-        made = build(given["many"], out, executor=pool, full=moment == "before the sweep")
+        made = build(inputs["many"], out, executor=pool, full=moment == "before the sweep")
         if moment in ("before the first part", "in the midst of a file"):  # else they tell other changes, or none
             assert made.notes.equals(fresh.notes)
         assert all(made[name].equals(fresh[name]) for name in (*TABLES, "failures"))
@@ -304,14 +304,14 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_
 
 
 def test_a_build_of_this_machine_ends_what_was_cut_off(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit.DatasetCommit, "commit_dataset", raising(DatasetError("cut off")))
     with pytest.raises(DatasetError):
-        build(given["segments"], tmp_path / "out", executor=pool)
+        build(inputs["segments"], tmp_path / "out", executor=pool)
     left = files_at(tmp_path / "out")
     assert left
-    made = build(given["segments"], tmp_path / "out", jobs=1)
+    made = build(inputs["segments"], tmp_path / "out", jobs=1)
     assert not left & files_at(made.address)
     assert check(made.address).flaws.is_empty()
 
@@ -323,9 +323,9 @@ def file_states(folder: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.long
 def test_the_same_again_writes_nothing_and_anything_else_builds(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    archive = Path(shutil.copy(given["archive"], tmp_path / "a.sqlite"))
+    archive = Path(shutil.copy(inputs["archive"], tmp_path / "a.sqlite"))
 
     def again(**options: Any) -> bool:
         """Whether it was written."""
@@ -370,18 +370,18 @@ class RunMeanwhile(ThreadPoolExecutor):
 
 
 def test_a_second_build_in_a_folder_is_refused_whichever_way(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     refused = []
 
     def meanwhile() -> None:
         for way in ({"executor": pool}, {"jobs": 1}):
             with pytest.raises(DatasetError, match="Another build is writing to"):
-                build(given["files"], tmp_path / "out", **way)  # type: ignore[arg-type]
+                build(inputs["files"], tmp_path / "out", **way)  # type: ignore[arg-type]
             refused.append(way)
 
     with RunMeanwhile(meanwhile) as executor:
-        made = build(given["segments"], tmp_path / "out", executor=executor)
+        made = build(inputs["segments"], tmp_path / "out", executor=executor)
     assert len(refused) == 2
     assert_only_named_files(made)
 
@@ -396,29 +396,29 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return str(tmp_path / "tables")
 
 
-def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_told(
-    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_reported(
+    shared: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     """Here of two of the very same answers, whose files have the same names."""
     first: list[Dataset] = []
     with (
-        RunMeanwhile(lambda: first.append(build_shared(given["segments"], shared, executor=pool))) as executor,
+        RunMeanwhile(lambda: first.append(build_shared(inputs["segments"], shared, executor=pool))) as executor,
         pytest.raises(DatasetError, match=f"Another build into {shared} ended first, and its tables stand"),
     ):
-        build_shared(given["segments"], shared, executor=executor)
+        build_shared(inputs["segments"], shared, executor=executor)
     found = Dataset.open(shared)
     assert found.manifest == first[0].manifest
     assert check(shared).flaws.is_empty()
-    made = build_shared(given["segments"], shared, executor=pool, full=True)
+    made = build_shared(inputs["segments"], shared, executor=pool, full=True)
     assert_only_named_files(made)
 
 
 @pytest.mark.long
 def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
-    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    shared: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here of one of the very answers whose earlier files are about to be removed."""
-    build_shared(given["segments"], shared, executor=pool)
+    build_shared(inputs["segments"], shared, executor=pool)
     later: list[Dataset] = []
     owner = Bucket if "://" in shared else Directory
     remove = owner.remove
@@ -427,11 +427,11 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
         names = list(names)
         if not later and any(name.startswith("orders/") for name in names):
             later.append(Dataset.open(shared))
-            later[0] = build_shared(given["segments"], shared, executor=pool)
+            later[0] = build_shared(inputs["segments"], shared, executor=pool)
         remove(self, names)  # type: ignore[arg-type]
 
     monkeypatch.setattr(owner, "remove", late)
-    build_shared(given["many"], shared, executor=pool)
+    build_shared(inputs["many"], shared, executor=pool)
     assert later
     assert Dataset.open(shared).manifest == later[0].manifest
     assert_only_named_files(later[0])
@@ -439,7 +439,7 @@ def test_the_sweep_of_a_build_takes_nothing_of_one_that_began_after_its_commit(
 
 @pytest.mark.long
 def test_the_sweep_takes_nothing_of_one_that_is_under_way(
-    shared: str, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    shared: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second begins after the commit of the first, has delivered all when this sweeps, and commits then."""
     owner = Bucket if "://" in shared else Directory
@@ -452,26 +452,26 @@ def test_the_sweep_takes_nothing_of_one_that_is_under_way(
             assert swept.wait(60)
             return swap(self, name, data, before)  # type: ignore[arg-type]
         won = swap(self, name, data, before)  # type: ignore[arg-type]
-        second.append(thread.submit(build_shared, given["segments"], shared, executor=pool))
+        second.append(thread.submit(build_shared, inputs["segments"], shared, executor=pool))
         assert delivered.wait(60)
         return won
 
     monkeypatch.setattr(owner, "compare_and_swap", held)
     with ThreadPoolExecutor(1) as thread:
         with ThreadPoolExecutor(2) as own:
-            build_shared(given["files"], shared, executor=own)
+            build_shared(inputs["files"], shared, executor=own)
         swept.set()
         assert_only_named_files(second[0].result())
 
 
 @pytest.mark.long
-def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: dict[str, Any]) -> None:
+def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, inputs: dict[str, Any]) -> None:
     together = Barrier(3)
 
     def one(kind: str) -> Dataset | str:
         try:
             with RunMeanwhile(together.wait) as executor:
-                return build_shared(given[kind], shared, executor=executor)
+                return build_shared(inputs[kind], shared, executor=executor)
         except DatasetError as error:
             return str(error)
 
@@ -479,15 +479,15 @@ def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, given: 
         made = list(threads.map(one, ["segments", "segments", "files"]))
     won = [one for one in made if isinstance(one, Dataset)]
     assert len(won) == 1
-    assert all("ended first" in told for told in made if isinstance(told, str))
+    assert all("ended first" in message for message in made if isinstance(message, str))
     assert Dataset.open(shared).manifest == won[0].manifest
     assert check(shared).flaws.is_empty()
 
 
 def test_the_two_ways_of_writing_replace_one_another(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    archive, out = Path(shutil.copy(given["archive"], tmp_path / "a.sqlite")), tmp_path / "out"
+    archive, out = Path(shutil.copy(inputs["archive"], tmp_path / "a.sqlite")), tmp_path / "out"
     one_file = {f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES)}
     lineage = {".lineage/answers.parquet", ".lineage/noticed.parquet"}
     build(archive, out, jobs=1)
@@ -507,14 +507,14 @@ def test_the_two_ways_of_writing_replace_one_another(
 
 
 def test_delta_tables_are_not_replaced_by_others(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     pytest.importorskip("deltalake")
-    build(given["segments"], tmp_path / "out", jobs=1, form="delta")
+    build(inputs["segments"], tmp_path / "out", jobs=1, form="delta")
     before = file_states(str(tmp_path / "out"))
     for way in ({"executor": pool}, {"jobs": 1}):
         with pytest.raises(ConfigError, match=r"holds Delta tables\. Nothing was written"):
-            build(given["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
+            build(inputs["segments"], tmp_path / "out", **way)  # type: ignore[arg-type]
     assert file_states(str(tmp_path / "out")) == before
 
 
@@ -526,13 +526,13 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="module")
-def earlier(given: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def earlier(inputs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     with ThreadPoolExecutor(2) as pool:
-        return build(given["files"], tmp_path_factory.mktemp("earlier"), executor=pool)
+        return build(inputs["files"], tmp_path_factory.mktemp("earlier"), executor=pool)
 
 
 @pytest.fixture
-def standing(earlier: Dataset, tmp_path: Path) -> Iterator[Dataset]:
+def current(earlier: Dataset, tmp_path: Path) -> Iterator[Dataset]:
     """A dataset that is there before, and is the one that is read after."""
     made = Dataset.open(shutil.copytree(earlier.address, tmp_path / "out"))
     rows = made.orders
@@ -546,8 +546,8 @@ def standing(earlier: Dataset, tmp_path: Path) -> Iterator[Dataset]:
 @pytest.mark.parametrize(
     "error", [MemoryError(SECRET), OSError(errno.EIO, SECRET), pl.exceptions.PanicException(SECRET)], ids=repr
 )
-def test_a_part_that_fails_each_time_is_told_with_its_source_and_without_values(
-    error: BaseException, standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor,
+def test_a_part_that_fails_each_time_is_reported_with_its_source_and_without_values(
+    error: BaseException, current: Dataset, inputs: dict[str, Any], pool: ThreadPoolExecutor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     validate, tries = partition.validate_frames, []
@@ -559,17 +559,19 @@ def test_a_part_that_fails_each_time_is_told_with_its_source_and_without_values(
         return validate(frames, origins)
 
     monkeypatch.setattr(partition, "validate_frames", fails)
-    told = rf"Part \d of the build \({given['files']}\) failed each of 3 times \({type(error).__name__}\)\. .*memory"
-    with pytest.raises(DatasetError, match=told) as caught:
-        build(given["files"], standing.address, executor=pool)
+    message = (
+        rf"Part \d of the build \({inputs['files']}\) failed each of 3 times \({type(error).__name__}\)\. .*memory"
+    )
+    with pytest.raises(DatasetError, match=message) as caught:
+        build(inputs["files"], current.address, executor=pool)
     assert SECRET not in str(caught.value)
     assert len(tries) == 3
 
 
 def test_a_part_that_fails_once_costs_nothing(
-    given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = build(given["files"], tmp_path / "here", jobs=1)
+    here = build(inputs["files"], tmp_path / "here", jobs=1)
     write, failed = folder_writer.write_table_file, []
 
     def fails(file: Path, *rows: Any) -> Any:
@@ -579,21 +581,21 @@ def test_a_part_that_fails_once_costs_nothing(
         return write(file, *rows)
 
     monkeypatch.setattr(folder_writer, "write_table_file", fails)
-    made = build(given["files"], tmp_path / "out", executor=pool)
+    made = build(inputs["files"], tmp_path / "out", executor=pool)
     assert failed
     assert_same_dataset(here, made)
     assert_only_named_files(made)
 
 
 @pytest.mark.parametrize(
-    ("number", "kind", "told"),
+    ("number", "kind", "message"),
     [
         (errno.EACCES, ConfigError, "cannot be written to {out}: the folder may not be written to"),
         (errno.ENOSPC, DatasetError, "cannot be written to {out}: the disk is full"),
     ],
 )
 def test_a_worker_that_cannot_write_says_where_and_why(
-    number: int, kind: type[QuivoError], told: str, standing: Dataset, given: dict[str, Any],
+    number: int, kind: type[QuivoError], message: str, current: Dataset, inputs: dict[str, Any],
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     write = Directory.write
@@ -605,40 +607,40 @@ def test_a_worker_that_cannot_write_says_where_and_why(
 
     monkeypatch.setattr(Directory, "write", refused)
     with pytest.raises(kind, match=r"Part \d of the build .* cannot be made\. ") as caught:
-        build(given["files"], standing.address, executor=pool)
-    assert told.format(out=standing.address) in str(caught.value)
+        build(inputs["files"], current.address, executor=pool)
+    assert message.format(out=current.address) in str(caught.value)
     assert "earlier tables are still there" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
 def test_a_worker_without_room_for_its_parts_says_where(
-    standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    current: Dataset, inputs: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pl.DataFrame, "write_ipc", raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
-    told = r"Part \d of the build .* cannot be made\. .* cannot be written to \S+quivo-frames-\w+: the disk is full"
-    with pytest.raises(DatasetError, match=told):
-        build(given["files"], standing.address, executor=pool)
+    message = r"Part \d of the build .* cannot be made\. .* cannot be written to \S+quivo-frames-\w+: the disk is full"
+    with pytest.raises(DatasetError, match=message):
+        build(inputs["files"], current.address, executor=pool)
 
 
-def test_a_broken_segment_is_told_by_name(
-    standing: Dataset, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+def test_a_broken_segment_is_reported_by_name(
+    current: Dataset, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    raw = shutil.copytree(given["segments"], tmp_path / "raw")
+    raw = shutil.copytree(inputs["segments"], tmp_path / "raw")
     file = next(raw.glob("*.parquet"))
     content = bytearray(file.read_bytes())
     content[len(content) // 3] ^= 0xFF
     file.write_bytes(content)
     with pytest.raises(ArchiveError, match=rf"{file.name} in {raw}"):
-        build(raw, standing.address, executor=pool)
+        build(raw, current.address, executor=pool)
 
 
 @pytest.mark.long
 def test_a_dataset_in_a_store_is_like_one_in_a_folder(
-    s3: Any, given: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
+    s3: Any, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    with Archive(given["archive"]) as archive:
+    with Archive(inputs["archive"]) as archive:
         archive.export("s3://lake/raw")
-    here = build(given["archive"], tmp_path / "here", jobs=1)
+    here = build(inputs["archive"], tmp_path / "here", jobs=1)
     in_store = build("s3://lake/raw", "s3://lake/tables", jobs=1)
     shared = build("s3://lake/raw", "s3://lake/shared/tables", executor=pool)
     for made in (in_store, shared):
@@ -652,7 +654,7 @@ def test_a_dataset_in_a_store_is_like_one_in_a_folder(
         assert db.execute("SELECT count(*) FROM orders").fetchone() == (here.orders.height,)
     assert [export.form for export in Dataset.open("s3://lake/tables").exports()] == ["duckdb"]
     then = build("s3://lake/raw", "s3://lake/then", executor=pool, as_of=NOON)
-    assert then.orders.equals(build(given["archive"], tmp_path / "then", as_of=NOON).orders)
+    assert then.orders.equals(build(inputs["archive"], tmp_path / "then", as_of=NOON).orders)
     file = in_store.files("orders")[0].removeprefix("s3://lake/")
     content = bytearray(s3.get_object(Bucket="lake", Key=file)["Body"].read())
     content[50] ^= 1

@@ -51,9 +51,9 @@ def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Pa
     build(orders, tmp_path / "out")
     schema = pq.read_schema(tmp_path / "out" / f"{name}.parquet")
     for column, field in zip(EVERYTHING[name].columns, schema, strict=True):
-        told = {key.decode(): value.decode() for key, value in field.metadata.items()}
+        metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
         unit = {"unit": column.unit} if column.unit else {}
-        assert told == {"description": column.sentence, "privacy": str(column.privacy), **unit}
+        assert metadata == {"description": column.sentence, "privacy": str(column.privacy), **unit}
         assert field.nullable is not column.required
         assert str(field.type) != "string_view"
 
@@ -169,7 +169,7 @@ def test_a_build_that_fails_while_it_moves_files_can_be_built_again(
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(orders: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(orders: Path, tmp_path: Path) -> None:
     code = f"""
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -203,7 +203,7 @@ def test_two_builds_into_one_folder_do_not_mix(orders: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("change", ["swapped", "gone", "later version", "earlier version"])
-def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, change: str) -> None:
+def test_what_is_not_the_built_dataset_is_reported(orders: Path, tmp_path: Path, change: str) -> None:
     folder = build(orders, tmp_path / "out").folder
     if change == "swapped":
         (folder / "shipments.parquet").write_bytes((folder / "orders.parquet").read_bytes())
@@ -219,7 +219,7 @@ def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, cha
 
 
 @pytest.mark.parametrize(
-    ("manifest", "told"),
+    ("manifest", "message"),
     [
         ('{"dataset": "quivo_frames"}', "is not as it was written"),
         ('{"dataset": "quivo_frames", "schema_version": "1", "tables": {}}', "is not as it was written"),
@@ -227,14 +227,14 @@ def test_what_is_not_the_built_dataset_is_told(orders: Path, tmp_path: Path, cha
     ],
     ids=["empty", "text for a number", "cut"],
 )
-def test_a_damaged_manifest_is_told(orders: Path, tmp_path: Path, manifest: str, told: str) -> None:
+def test_a_damaged_manifest_is_reported(orders: Path, tmp_path: Path, manifest: str, message: str) -> None:
     tables = build(orders, tmp_path / "tables")
     (tables.folder / "manifest.json").write_text(manifest)
-    with pytest.raises(QuivoError, match=told):
+    with pytest.raises(QuivoError, match=message):
         Dataset.open(tables.folder)
 
 
-def test_an_export_that_cannot_be_remembered_is_told(
+def test_an_export_that_cannot_be_remembered_is_reported(
     orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = build(orders, tmp_path / "tables")

@@ -162,15 +162,15 @@ def test_a_limit_of_names_speaks_of_the_name(reader: str, name: str, bad: str, g
         assert [place.column for place in find_limit(reader, name).find_targets(tags)] == [None]
         assert list(find_limit(reader, name).find_targets(upper)) == []
         return
-    for told_name, expected in ((bad, [bad]), (good, [])):
-        table = replace(tags, columns=(*tags.columns, Column(told_name, Kind.TEXT, "A column.")))
+    for new_name, expected in ((bad, [bad]), (good, [])):
+        table = replace(tags, columns=(*tags.columns, Column(new_name, Kind.TEXT, "A column.")))
         assert [place.column for place in find_limit(reader, name).find_targets(table)] == expected
     if name == "reserved_names":
         assert [place.column for place in find_limit(reader, name).find_targets(replace(tags, name=bad))] == [None]
 
 
 @pytest.mark.parametrize("reader", ["bigquery", "spark"])
-def test_of_two_names_that_differ_in_case_alone_the_second_is_told(reader: str) -> None:
+def test_of_two_names_that_differ_in_case_alone_the_second_is_reported(reader: str) -> None:
     tags = TABLES["order_tags"]
     columns = [Column(name, Kind.TEXT, "A column.") for name in ("Tag_Text", "tag_text", "tag_texts")]
     table = replace(tags, columns=(*tags.columns, *columns))
@@ -186,7 +186,7 @@ def test_the_rows_beyond_a_sheet_are_counted() -> None:
     assert targets_found("excel", "rows", tags, over) == [(None, 1, "1048576")]
 
 
-def test_a_row_that_is_too_large_for_bigquery_is_told_by_all_its_texts_together() -> None:
+def test_a_row_that_is_too_large_for_bigquery_is_reported_by_all_its_texts_together() -> None:
     orders = TABLES["orders"]
     rest = 8 * sum(column.kind not in (Kind.TEXT, Kind.JSON) for column in orders.columns)
     half = 25_000_000
@@ -284,7 +284,7 @@ def test_the_worst_comes_first() -> None:
     ]
 
 
-def test_what_is_found_is_told_in_short_lines() -> None:
+def test_what_is_found_is_reported_in_short_lines() -> None:
     lines = format_findings(check_for(orders_with_odd_values(), "powerbi"), "powerbi").splitlines()
     assert lines[0] == "powerbi: 2 things would be refused, 3 things would be changed."
     assert "  orders.comment: 1 row (1001, for example)" in lines

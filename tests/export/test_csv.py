@@ -21,12 +21,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
-from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat, ExportJob, ExportResult, export_tables
+from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
 from tests.support.reader_environment import run_in_reader_environment
+from tests.support.round_trips import export_orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,13 +65,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return qf.build(folder / "orders.ndjson", folder / "tables")
 
 
-def export_to_csv(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], ExportResult]:
-    frames = qf.flatten(orders)
-    assert frames.failures.is_empty(), frames.failures["message"].to_list()
-    outgoing = ExportJob({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
-    return frames, export_tables(outgoing, ExportFormat.CSV, str(out))
-
-
 def with_tags(*tags: str) -> bytes:
     return json.dumps({"orderId": 1, "tags": tags}).encode()
 
@@ -99,8 +93,8 @@ def assert_cells_equal(tables: Mapping[str, pl.DataFrame], folder: Path) -> None
 
 
 def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path) -> None:
-    told = dataset.export("csv", tmp_path / "out")
-    assert dict(told.rows) == {name: dataset[name].height for name in TABLES}
+    result = dataset.export("csv", tmp_path / "out")
+    assert dict(result.rows) == {name: dataset[name].height for name in TABLES}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {EXPORT_MARKER, *(f"{name}.csv" for name in TABLES)}
     assert_cells_equal(dataset, tmp_path / "out")
 
@@ -110,7 +104,7 @@ def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path
 @given(several_orders())
 def test_duckdb_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "out"
-    tables, _ = export_to_csv(bodies, out)
+    tables, _ = export_orders(bodies, ExportFormat.CSV, out)
     assert_cells_equal(tables, out)
 
 
@@ -150,7 +144,7 @@ def expected_text(value: Any) -> str:
 
 def test_the_standard_library_and_polars_read_what_was_written(tmp_path: Path) -> None:
     texts = [text for text in [*TEXTS, *HARMLESS_TEXTS, *FORMULA_TEXTS] if text != "\ufeffa"]
-    export_to_csv([with_tags(*texts)], tmp_path / "out")
+    export_orders([with_tags(*texts)], ExportFormat.CSV, tmp_path / "out")
     file = tmp_path / "out" / "order_tags.csv"
     with file.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream, strict=True))
@@ -159,14 +153,14 @@ def test_the_standard_library_and_polars_read_what_was_written(tmp_path: Path) -
 
 
 def test_lines_end_as_rfc_4180_says_and_there_is_no_mark_in_front(tmp_path: Path) -> None:
-    export_to_csv([with_tags('a,"b"', "ü", "")], tmp_path / "out")
+    export_orders([with_tags('a,"b"', "ü", "")], ExportFormat.CSV, tmp_path / "out")
     assert (tmp_path / "out" / "order_tags.csv").read_bytes() == (
         'order_tag_key,order_id,ordinal,tag\r\n1/0,1,0,"a,""b"""\r\n1/1,1,1,ü\r\n1/2,1,2,""\r\n'.encode()
     )
 
 
 def test_a_null_is_not_an_empty_text(tmp_path: Path) -> None:
-    export_to_csv([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out")
+    export_orders([b'{"orderId":1,"comment":"","currency":null}'], ExportFormat.CSV, tmp_path / "out")
     with duckdb.connect() as db:
         query = (
             "SELECT comment, currency FROM read_csv(?, nullstr = '', allow_quoted_nulls = false, all_varchar = true)"
@@ -177,16 +171,16 @@ def test_a_null_is_not_an_empty_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [*FORMULA_TEXTS, *HARMLESS_TEXTS])
 def test_a_text_that_could_be_a_formula_gets_an_apostrophe_and_no_other(tmp_path: Path, text: str) -> None:
-    _, told = export_to_csv([with_tags(text)], tmp_path / "out")
+    _, result = export_orders([with_tags(text)], ExportFormat.CSV, tmp_path / "out")
     with (tmp_path / "out" / "order_tags.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream))[1][-1] == ("'" + text if text in FORMULA_TEXTS else text)
-    assert any("1 texts that begin with" in sentence for sentence in told.told) is (text in FORMULA_TEXTS)
-    assert len(told.told) == 1 + (text in FORMULA_TEXTS)
+    assert any("1 texts that begin with" in sentence for sentence in result.told) is (text in FORMULA_TEXTS)
+    assert len(result.told) == 1 + (text in FORMULA_TEXTS)
 
 
 def test_numbers_below_zero_stay_numbers(tmp_path: Path) -> None:
     order = b'{"orderId":5,"positions":[{"quantity":-3,"unitWeight":-0.5,"unitNetPrice":-1.25}]}'
-    export_to_csv([order], tmp_path / "out")
+    export_orders([order], ExportFormat.CSV, tmp_path / "out")
     row = pl.read_csv(tmp_path / "out" / "order_positions.csv").row(0, named=True)
     assert (row["quantity"], row["unit_weight"], row["unit_net_price"]) == (-3, -0.5, -1.25)
 
@@ -201,7 +195,7 @@ def test_the_same_tables_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -
 def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("csv", tmp_path / "out")
     (tmp_path / "out" / "gone.csv").write_text("of an earlier version")
-    export_to_csv([with_tags("a")], tmp_path / "out")
+    export_orders([with_tags("a")], ExportFormat.CSV, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {EXPORT_MARKER, *(f"{name}.csv" for name in TABLES)}
     assert pl.read_csv(tmp_path / "out" / "orders.csv").height == 1
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
@@ -223,8 +217,8 @@ def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Pat
     assert (tmp_path / "orders.csv").read_text() == "mine"
 
 
-def test_a_full_disk_is_told_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path) -> None:
-    export_to_csv([with_tags("a")], tmp_path / "out")
+def test_a_full_disk_is_reported_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path) -> None:
+    export_orders([with_tags("a")], ExportFormat.CSV, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     code = f"""
 import resource, signal
@@ -245,13 +239,13 @@ except qf.QuivoError as error:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ExportError, match="Permission denied"):
         dataset.export("csv", tmp_path / "out")
 
 
-def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ExportError, match="cannot be written to"):
         dataset.export("csv", tmp_path / "file" / "out")

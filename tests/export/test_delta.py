@@ -85,10 +85,10 @@ PANDAS = """
 import json, sys
 from deltalake import DeltaTable
 frame = DeltaTable(sys.argv[1]).to_pandas(types_mapper=__import__("pandas").ArrowDtype)
-told = {column: str(kind) for column, kind in frame.dtypes.items()}
+kinds = {column: str(kind) for column, kind in frame.dtypes.items()}
 rows = [[None if value is None or value != value else str(value) for value in row]
         for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)]
-print(json.dumps([told, rows]))
+print(json.dumps([kinds, rows]))
 """
 
 
@@ -127,9 +127,9 @@ def test_a_table_says_what_it_and_its_columns_are(frames: Frames, out: str) -> N
     export_to_delta(frames, out)
     for name, described in TABLES.items():
         table = DeltaTable(f"{out}/{name}")
-        told = table.metadata()
-        assert (told.name, told.description) == (name, f"One row per {described.grain}.")
-        assert told.configuration["quivo_frames.schema_version"] == "1"
+        metadata = table.metadata()
+        assert (metadata.name, metadata.description) == (name, f"One row per {described.grain}.")
+        assert metadata.configuration["quivo_frames.schema_version"] == "1"
         for column, field in zip(described.columns, table.schema().fields, strict=True):
             assert field.metadata["comment"] == column.sentence
             assert field.metadata["privacy"] == str(column.privacy)
@@ -151,11 +151,11 @@ def test_types_are_those_that_spark_reads_without_a_setting(frames: Frames, out:
 
 
 def test_the_history_tells_the_run(frames: Frames, out: str) -> None:
-    outgoing = export_job(frames)
-    export_tables(outgoing, ExportFormat.DELTA, out)
-    told = json.loads(DeltaTable(f"{out}/shipments").history(1)[0]["userMetadata"])
-    assert told == {
-        "by": "quivo_frames", "version": "1.2.3", "tables": f"{outgoing.snapshot_name} full", "rows": frames.shipments.height
+    job = export_job(frames)
+    export_tables(job, ExportFormat.DELTA, out)
+    history = json.loads(DeltaTable(f"{out}/shipments").history(1)[0]["userMetadata"])
+    assert history == {
+        "by": "quivo_frames", "version": "1.2.3", "tables": f"{job.snapshot_name} full", "rows": frames.shipments.height
     }  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def test_an_export_that_was_cut_off_goes_on_when_repeated(
     assert set(table_versions(out).values()) == {2}  # what was done is not done again
 
 
-def test_of_two_exports_at_a_time_one_wins_and_the_other_is_told(
+def test_of_two_exports_at_a_time_one_wins_and_the_other_is_reported(
     frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_to_delta(frames, out)
@@ -286,20 +286,20 @@ def test_of_two_exports_at_a_time_one_wins_and_the_other_is_told(
 def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames, out: str) -> None:
     export_to_delta(frames, out)
     states = [flatten_standin_orders(range(1, 61), seed=seed) for seed in (11, 12)]
-    told: list[str] = []
+    messages: list[str] = []
 
     def work(tables: Frames) -> None:
         try:
             export_to_delta(tables, out)
         except ExportError as error:
-            told.append(str(error))
+            messages.append(str(error))
 
     threads = [threading.Thread(target=work, args=[tables]) for tables in states]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all("Another job changed" in text for text in told)
+    assert all("Another job changed" in text for text in messages)
     export_to_delta(states[0], out)
     assert_tables_equal(read_tables(out), states[0])
 
@@ -324,8 +324,8 @@ def test_of_erased_orders_no_byte_stays(out: str, max_ids: int) -> None:
     marks = [b"secret0", b"secret39", b"1990-03-04", b"2029-03-04", b"datetime.datetime(1990, 3, 4", b"(2029, 3, 4"]
     assert all(mark in read_every_byte(Path(out)) for mark in marks)
     rest = Frames.of(frames.without_orders(erased))
-    told = export_to_delta(rest, out, *erased, max_ids=max_ids)
-    assert "Earlier versions of the tables are gone" in told[0]
+    sentences = export_to_delta(rest, out, *erased, max_ids=max_ids)
+    assert "Earlier versions of the tables are gone" in sentences[0]
     assert_tables_equal(read_tables(out), rest)
     left = read_every_byte(Path(out))
     assert [mark for mark in marks if mark in left] == []
@@ -379,7 +379,7 @@ def change_table(out: str, name: str, change: object) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda frame: frame.drop("carrier_pick_up_date"), "carrier_pick_up_date is missing there, and is timestamp"),
         (lambda frame: frame.with_columns(more=1), "more is integer there, and is missing in"),
@@ -387,10 +387,10 @@ def change_table(out: str, name: str, change: object) -> dict[str, int]:
     ],
     ids=["a_column_less", "a_column_more", "another_type"],
 )
-def test_a_table_of_another_shape_changes_no_table(frames: Frames, out: str, change: object, told: str) -> None:
+def test_a_table_of_another_shape_changes_no_table(frames: Frames, out: str, change: object, message: str) -> None:
     export_to_delta(frames, out)
     before = change_table(out, "shipments", change)
-    with pytest.raises(ConfigError, match=told) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         export_to_delta(flatten_standin_orders(range(1, 5), seed=9), out)
     assert "shipments" in str(error.value)
     assert table_versions(out) == before
@@ -456,20 +456,20 @@ def test_other_delta_tables_beside_ours_stay(frames: Frames, out: str) -> None:
     assert DeltaTable(f"{out}/customers").version() == 0
 
 
-def test_a_disk_that_refuses_is_told_without_a_value_of_an_order(
+def test_a_disk_that_refuses_is_reported_without_a_value_of_an_order(
     frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: pl.DataFrame) -> pl.DataFrame:
         raise ValueError("Ms Secret lives here")
 
-    outgoing = export_job(frames)
-    broken = outgoing._replace(tables={**outgoing.tables, "orders": outgoing.tables["orders"].map_batches(refuse)})
-    with pytest.raises(ExportError, match="cannot be written") as told:
+    job = export_job(frames)
+    broken = job._replace(tables={**job.tables, "orders": job.tables["orders"].map_batches(refuse)})
+    with pytest.raises(ExportError, match="cannot be written") as caught:
         export_tables(broken, ExportFormat.DELTA, out)
-    assert "Secret" not in str(told.value)
+    assert "Secret" not in str(caught.value)
 
 
-def test_a_folder_that_may_not_be_made_is_told(frames: Frames, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_made_is_reported(frames: Frames, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises((ConfigError, ExportError), match="cannot be written"):
         export_to_delta(frames, str(tmp_path / "file" / "lake"))
@@ -485,9 +485,9 @@ def test_a_dataset_is_exported_with_its_level_of_privacy(tmp_path: Path) -> None
     tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
     tables.export("delta", f"{tmp_path}/lake/", privacy="none")
     assert DeltaTable(tmp_path / "lake" / "orders").metadata().configuration["quivo_frames.privacy"] == "none"
-    told = tables.export("delta", tmp_path / "lake", privacy="none")
-    assert "nothing was written" in str(told)
+    result = tables.export("delta", tmp_path / "lake", privacy="none")
+    assert "nothing was written" in str(result)
 
 
-def test_an_outgoing_without_a_word_on_privacy_is_full() -> None:
+def test_an_export_job_without_a_privacy_level_is_full() -> None:
     assert ExportJob({}, {}, "", "").privacy == "full"

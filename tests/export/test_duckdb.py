@@ -26,9 +26,10 @@ from quivo_frames.standin.orders import order_json, write_ndjson
 from tests.support.drawn_orders import several_orders
 from tests.support.order_comparison import read_order
 from tests.support.reader_environment import run_in_reader_environment
+from tests.support.round_trips import export_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 TYPES = {
     pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Int32(): "INTEGER", pl.Boolean(): "BOOLEAN", pl.Date(): "DATE",
@@ -48,15 +49,6 @@ def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("export") / "orders.duckdb"
     dataset.export("duckdb", file)
     return file
-
-
-def export_to_duckdb(orders: list[str] | list[bytes], out: Path) -> Mapping[str, pl.DataFrame]:
-    frames = qf.flatten(orders)
-    assert frames.failures.is_empty(), frames.failures["message"].to_list()
-    export_tables(
-        ExportJob({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0"), ExportFormat.DUCKDB, str(out)
-    )
-    return frames
 
 
 def read_tables(file: Path) -> dict[str, pl.DataFrame]:
@@ -84,13 +76,13 @@ def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Da
 @given(several_orders())
 def test_drawn_orders_come_back_from_the_file(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "orders.duckdb"
-    export_to_duckdb(bodies, out)
+    export_orders(bodies, ExportFormat.DUCKDB, out)
     assert [read_order(body) for body in qf.unflatten(read_tables(out))] == [read_order(body) for body in bodies]
 
 
 def test_orders_of_the_stand_in_come_back_from_the_file(tmp_path: Path) -> None:
     bodies = [order_json(number, 9) for number in range(1, 301)]
-    export_to_duckdb(bodies, tmp_path / "orders.duckdb")
+    export_orders(bodies, ExportFormat.DUCKDB, tmp_path / "orders.duckdb")
     assert [read_order(body) for body in qf.unflatten(read_tables(tmp_path / "orders.duckdb"))] == [
         read_order(body) for body in bodies
     ]
@@ -175,7 +167,7 @@ def test_tables_without_personal_values_fit(dataset: Dataset, tmp_path: Path) ->
 def test_a_later_export_replaces_an_earlier_one_and_leaves_nothing_beside(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "orders.duckdb")
     (tmp_path / "orders.duckdb.wal").write_bytes(b"")
-    export_to_duckdb([b'{"orderId":1}'], tmp_path / "orders.duckdb")
+    export_orders([b'{"orderId":1}'], ExportFormat.DUCKDB, tmp_path / "orders.duckdb")
     assert read_tables(tmp_path / "orders.duckdb")["orders"]["order_id"].to_list() == [1]
     assert [path.name for path in tmp_path.iterdir()] == ["orders.duckdb"]
     assert stat.S_IMODE((tmp_path / "orders.duckdb").stat().st_mode) == 0o600
@@ -198,7 +190,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
     assert [path.name for path in tmp_path.iterdir()] == ["mine.duckdb"]
 
 
-def test_a_file_that_is_open_elsewhere_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_file_that_is_open_elsewhere_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "orders.duckdb"
     dataset.export("duckdb", out)
     code = "import sys, duckdb; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -216,8 +208,8 @@ def test_a_file_that_is_open_elsewhere_is_told(dataset: Dataset, tmp_path: Path)
 
 
 @pytest.mark.parametrize("limit", [5_000, 300_000])
-def test_a_full_disk_is_told_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path, limit: int) -> None:
-    export_to_duckdb([b'{"orderId":1}'], tmp_path / "orders.duckdb")
+def test_a_full_disk_is_reported_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path, limit: int) -> None:
+    export_orders([b'{"orderId":1}'], ExportFormat.DUCKDB, tmp_path / "orders.duckdb")
     before = (tmp_path / "orders.duckdb").read_bytes()
     code = f"""
 import resource, signal
@@ -239,7 +231,7 @@ except qf.QuivoError as error:
     assert [path.name for path in tmp_path.iterdir()] == ["orders.duckdb"]
 
 
-def test_a_full_disk_is_told_also_where_the_commit_finds_it(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_also_where_the_commit_finds_it(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="the disk is full"), room._new_database(tmp_path / "orders.duckdb", "OUT"):
         raise duckdb.TransactionException("Failed to commit: Could not write file: No space left on device")
 
@@ -254,7 +246,7 @@ def test_what_duckdb_says_of_a_value_is_not_passed_on(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_library_is_told(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     monkeypatch.delitem(sys.modules, room.__name__)
     with pytest.raises(ConfigError, match=r"needs duckdb\. Install it"):
@@ -262,13 +254,13 @@ def test_a_missing_library_is_told(dataset: Dataset, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ExportError, match="Permission denied"):
         dataset.export("duckdb", tmp_path / "orders.duckdb")
 
 
-def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ExportError, match="cannot be written to"):
         dataset.export("duckdb", tmp_path / "file" / "out")

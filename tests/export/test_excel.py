@@ -23,28 +23,28 @@ import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import excel
-from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
+from quivo_frames.export.formats import ExportFormat
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
 from tests.support.reader_environment import run_in_reader_environment
-from tests.support.round_trips import export_job
+from tests.support.round_trips import export_job, export_orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OPENPYXL = """
 import datetime, json, sys, openpyxl
-def told(cell):
+def cell_facts(cell):
     value = cell.value
     kind = type(value).__name__
     if isinstance(value, (datetime.datetime, datetime.date)):
         value = value.isoformat()
     return [kind, value, cell.data_type]
 book = openpyxl.load_workbook(sys.argv[1], read_only=len(sys.argv) < 3)
-print(json.dumps({sheet.title: [[told(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book}))
+print(json.dumps({sheet.title: [[cell_facts(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book}))
 """
 NS = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 
@@ -61,13 +61,6 @@ def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("export") / "orders.xlsx"
     dataset.export("excel", file)
     return file
-
-
-def export_to_excel(orders: list[str] | list[bytes], out: Path) -> tuple[Mapping[str, pl.DataFrame], ExportResult]:
-    frames = qf.flatten(orders)
-    assert frames.failures.is_empty(), frames.failures["message"].to_list()
-    outgoing = ExportJob({name: frames[name].lazy() for name in TABLES}, TABLES, "name", "0")
-    return frames, export_tables(outgoing, ExportFormat.EXCEL, str(out))
 
 
 def with_tags(*tags: str) -> bytes:
@@ -153,13 +146,13 @@ def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.Temp
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         out = tmp_path_factory.mktemp("drawn") / "orders.xlsx"
-        tables, _ = export_to_excel(bodies, out)
+        tables, _ = export_orders(bodies, ExportFormat.EXCEL, out)
         assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, out))
 
     law()
 
 
-def test_pandas_reads_ids_and_ssccs_as_text_when_told_so(dataset: Dataset, file: Path) -> None:
+def test_pandas_reads_ids_and_ssccs_as_text_when_asked_to(dataset: Dataset, file: Path) -> None:
     code = """
 import json, sys, pandas as pd
 frame = pd.read_excel(sys.argv[1], sheet_name="shipments", dtype=str, keep_default_na=False, na_values=[""])
@@ -186,10 +179,12 @@ NUMBERS = [
 
 def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path: Path) -> None:
     lines = ",".join(f'{{"unitWeight":{w},"unitNetPrice":{m},"quantity":{q}}}' for w, m, q in NUMBERS)
-    tables, told = export_to_excel([f'{{"orderId":1,"positions":[{lines}]}}'], tmp_path / "out.xlsx")
+    tables, result = export_orders(
+        [f'{{"orderId":1,"positions":[{lines}]}}'], ExportFormat.EXCEL, tmp_path / "out.xlsx"
+    )
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, sheets)
-    assert told.told == [
+    assert result.told == [
         "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, listed in the sheet about."
     ]
     changes = {
@@ -210,9 +205,9 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
 )  # fmt: skip
 def test_a_time_that_excel_would_change_stands_as_text(tmp_path: Path, time: str, kept: bool) -> None:
     body = json.dumps({"orderId": 1, "orderDate": time, "earliestShipDate": time[:10]})
-    tables, told = export_to_excel([body], tmp_path / "out.xlsx")
+    tables, result = export_orders([body], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx"))
-    assert any(sentence.startswith("Times") for sentence in told.told) is not kept
+    assert any(sentence.startswith("Times") for sentence in result.told) is not kept
 
 
 def test_the_number_format_of_times_says_utc(file: Path) -> None:
@@ -235,7 +230,7 @@ ODD = [
 
 
 def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
-    tables, _ = export_to_excel([with_tags(*ODD)], tmp_path / "out.xlsx")
+    tables, _ = export_orders([with_tags(*ODD)], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx", "whole"))
     with zipfile.ZipFile(tmp_path / "out.xlsx") as archive:
         sheet = next(text for name in archive.namelist() if name.startswith("xl/worksheets/sheet")
@@ -248,12 +243,12 @@ def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
 
 
 def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
-    _, told = export_to_excel([with_tags("a\0", "b", "_x0041_", "c\r")], tmp_path / "out.xlsx")
-    assert [sentence for sentence in told.told if ": 3 in 1 column," in sentence] == list(told.told)
+    _, result = export_orders([with_tags("a\0", "b", "_x0041_", "c\r")], ExportFormat.EXCEL, tmp_path / "out.xlsx")
+    assert [sentence for sentence in result.told if ": 3 in 1 column," in sentence] == list(result.told)
 
 
 def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
-    export_to_excel([b'{"orderId":1,"comment":"","currency":null}'], tmp_path / "out.xlsx")
+    export_orders([b'{"orderId":1,"comment":"","currency":null}'], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     sheet = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")["orders"]
     row = dict(zip((name for _, name, _ in sheet[0]), sheet[1], strict=False))
     assert row["comment"][:2] == ["str", ""]
@@ -262,25 +257,25 @@ def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 32_768, "y" * 70_000, "😀" * 16_384, "=" * 40_000])
 def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) -> None:
-    _, told = export_to_excel([with_tags("a", text)], tmp_path / "out.xlsx")
+    _, result = export_orders([with_tags("a", text)], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     parts = [[value for _, value, _ in row] for row in sheets["long_texts"][1:]]
     assert "".join(part[-1] for part in parts) == text
     assert [part[:4] for part in parts] == [["order_tags", 3, "tag", number] for number in range(1, len(parts) + 1)]
     assert all(len(part[-1].encode("utf-16-le")) // 2 <= excel.MAX_CELL_UNITS for part in parts)
     assert sheets["order_tags"][2][-1][1].startswith(f"[{len(text):,} characters: sheet long_texts, from row 2")
-    assert told.told == [
+    assert result.told == [
         "Texts longer than a cell are split over rows of the sheet long_texts: 1 in 1 column, listed in the sheet about."
     ]
 
 
 @pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383 + "x"])
 def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> None:
-    _, told = export_to_excel([with_tags(text)], tmp_path / "out.xlsx")
+    _, result = export_orders([with_tags(text)], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert sheets["order_tags"][1][-1][1] == text
     assert "long_texts" not in sheets
-    assert not told.told
+    assert not result.told
 
 
 def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) -> None:
@@ -305,7 +300,7 @@ def test_whole_numbers_that_are_no_ids_are_these() -> None:
     }  # fmt: skip
 
 
-def test_a_table_longer_than_a_sheet_is_told_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_table_longer_than_a_sheet_is_reported_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
     job = export_job(dataset)
     rows = max(dataset[name].height for name in TABLES)
     with pytest.raises(
@@ -329,15 +324,15 @@ def test_the_same_tables_give_the_same_bytes_and_no_word_of_who_or_when(
     dataset.export("excel", tmp_path / "again.xlsx")
     assert (tmp_path / "again.xlsx").read_bytes() == file.read_bytes()
     with zipfile.ZipFile(file) as archive:
-        told = archive.read("docProps/core.xml").decode() + archive.read("docProps/app.xml").decode()
-    assert str(datetime.now(UTC).year) not in told
-    assert "<dc:creator></dc:creator>" in told
+        result = archive.read("docProps/core.xml").decode() + archive.read("docProps/app.xml").decode()
+    assert str(datetime.now(UTC).year) not in result
+    assert "<dc:creator></dc:creator>" in result
 
 
 def test_a_later_export_replaces_an_earlier_one(dataset: Dataset, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.xlsx"
     out.write_bytes(file.read_bytes())
-    export_to_excel([with_tags("a")], out)
+    export_orders([with_tags("a")], ExportFormat.EXCEL, out)
     assert len(run_in_reader_environment(OPENPYXL, out)["orders"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
 
@@ -361,10 +356,10 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
 
 
 @pytest.mark.parametrize("limit", [2_000, 40_000, 60_000, 100_000])
-def test_a_full_disk_is_told_and_leaves_what_was_there(
+def test_a_full_disk_is_reported_and_leaves_what_was_there(
     dataset: Dataset, file: Path, tmp_path: Path, limit: int
 ) -> None:
-    export_to_excel([with_tags("a")], tmp_path / "out.xlsx")
+    export_orders([with_tags("a")], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     before = (tmp_path / "out.xlsx").read_bytes()
     assert limit < file.stat().st_size
     code = f"""
@@ -385,7 +380,7 @@ except qf.QuivoError as error:
     assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
 
 
-def test_an_archive_that_does_not_fit_on_the_disk_is_told(
+def test_an_archive_that_does_not_fit_on_the_disk_is_reported(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Disk(io.FileIO):
@@ -401,7 +396,7 @@ def test_an_archive_that_does_not_fit_on_the_disk_is_told(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ExportError, match="cannot be written to"):
         dataset.export("excel", tmp_path / "file" / "out")
@@ -409,7 +404,7 @@ def test_a_place_that_cannot_be_written_is_told(dataset: Dataset, tmp_path: Path
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ExportError, match="Permission denied"):
         dataset.export("excel", tmp_path / "out.xlsx")

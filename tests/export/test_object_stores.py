@@ -60,9 +60,9 @@ def test_an_export_to_a_store_that_was_cut_off_says_so_and_is_completed_when_rep
         raise ValueError("Ms Secret lives here")
 
     broken = {**outgoing.tables, "shipments": outgoing.tables["shipments"].map_batches(refuse)}
-    with pytest.raises(ExportError, match="the same export again replaces all of them") as told:
+    with pytest.raises(ExportError, match="the same export again replaces all of them") as caught:
         export_tables(outgoing._replace(tables=broken), ExportFormat.PARQUET, "s3://lake/out")
-    assert "Secret" not in str(told.value)
+    assert "Secret" not in str(caught.value)
     assert read_marker(s3)["complete"] is False
     export_tables(outgoing, ExportFormat.PARQUET, "s3://lake/out")
     assert read_marker(s3)["complete"] is True
@@ -128,36 +128,36 @@ def test_erased_orders_leave_no_file_of_before_in_a_store(frames: Frames, s3: An
 
 
 @pytest.mark.parametrize("form", [ExportFormat.PARQUET, ExportFormat.DELTA])
-def test_a_bucket_that_is_not_there_is_told(frames: Frames, s3: Any, form: ExportFormat) -> None:
-    with pytest.raises(ConfigError, match="no such bucket") as told:
+def test_a_bucket_that_is_not_there_is_reported(frames: Frames, s3: Any, form: ExportFormat) -> None:
+    with pytest.raises(ConfigError, match="no such bucket") as caught:
         export_tables(export_job(frames), form, "s3://nowhere/out")
-    assert "s3://nowhere/out" in str(told.value)
-    assert SECRET_KEY not in str(told.value)
-    assert "<" not in str(told.value)
+    assert "s3://nowhere/out" in str(caught.value)
+    assert SECRET_KEY not in str(caught.value)
+    assert "<" not in str(caught.value)
 
 
 @pytest.mark.parametrize("form", [ExportFormat.PARQUET, ExportFormat.DELTA])
-def test_credentials_that_are_refused_are_told_and_not_shown(
+def test_credentials_that_are_refused_are_reported_and_not_shown(
     frames: Frames, s3: Any, server: str, form: ExportFormat
 ) -> None:
     post_to_server(server, "reset-auth", b"0")
     try:
-        with pytest.raises(ConfigError, match=r"access was refused. Look at the credentials") as told:
+        with pytest.raises(ConfigError, match=r"access was refused. Look at the credentials") as caught:
             export_tables(export_job(frames), form, "s3://lake/refused")
     finally:
         post_to_server(server, "reset-auth", b"inf")
-    assert SECRET_KEY not in str(told.value)
-    assert "name" not in str(told.value).split()
+    assert SECRET_KEY not in str(caught.value)
+    assert "name" not in str(caught.value).split()
 
 
-def test_a_store_that_gives_no_answer_is_told(frames: Frames, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_gives_no_answer_is_reported(frames: Frames, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(ExportError, match=r"gives no answer. Look at the network and at the endpoint"):
         export_tables(export_job(frames), ExportFormat.DELTA, "s3://silent/out")
 
 
 @pytest.mark.parametrize(
-    ("out", "told"),
+    ("out", "message"),
     [
         ("https://example.org/out", "does not know https:// addresses"),
         ("s3://lake/out?sig=secret", "holds more than a place"),
@@ -166,14 +166,14 @@ def test_a_store_that_gives_no_answer_is_told(frames: Frames, s3: Any, monkeypat
     ],
 )
 @pytest.mark.parametrize("form", [ExportFormat.PARQUET, ExportFormat.DELTA])
-def test_an_address_of_another_kind_is_refused(frames: Frames, form: ExportFormat, out: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as error:
+def test_an_address_of_another_kind_is_refused(frames: Frames, form: ExportFormat, out: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
         export_tables(export_job(frames), form, out)
     assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         ("403 Forbidden: <Code>AccessDenied</Code>", ConfigError, "access was refused"),
         ("<Code>ExpiredToken</Code>", ConfigError, "access was refused"),
@@ -188,9 +188,9 @@ def test_an_address_of_another_kind_is_refused(frames: Frames, form: ExportForma
         ("Preview of invalid data: Ms Secret", ExportError, r"cannot be written to s3://lake/out \(OSError\)"),
     ],
 )
-def test_what_stores_answer_becomes_a_sentence(answer: str, kind: type[Exception], told: str) -> None:
+def test_what_stores_answer_becomes_a_sentence(answer: str, kind: type[Exception], message: str) -> None:
     with (
-        pytest.raises(kind, match=told) as error,
+        pytest.raises(kind, match=message) as error,
         urls.explain_storage_errors("The tables cannot be written to s3://lake/out", "export again", "As before."),
     ):
         raise OSError(f"Generic S3 error: {answer} ?X-Amz-Signature=abc")

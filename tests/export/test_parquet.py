@@ -112,11 +112,11 @@ def test_files_say_what_columns_mean_and_which_may_be_empty(frames: Frames, tmp_
 
 
 def test_the_marker_says_what_the_files_are(frames: Frames, tmp_path: Path) -> None:
-    outgoing = export_job(frames)
-    exported = export_tables(outgoing, ExportFormat.PARQUET, str(tmp_path / "out"))
-    told = json.loads((tmp_path / "out" / "export.json").read_text())
-    assert (told["tables"], told["version"], told["complete"]) == (outgoing.snapshot_name, "1.2.3", True)
-    assert told["rows"] == exported.rows
+    job = export_job(frames)
+    exported = export_tables(job, ExportFormat.PARQUET, str(tmp_path / "out"))
+    marker = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert (marker["tables"], marker["version"], marker["complete"]) == (job.snapshot_name, "1.2.3", True)
+    assert marker["rows"] == exported.rows
 
 
 # By month
@@ -128,9 +128,9 @@ def test_each_month_has_a_folder_and_the_file_has_the_month_too(frames: Frames, 
     for name in TABLES:
         for file in (tmp_path / "out" / name).rglob("*.parquet"):
             alone = pq.ParquetFile(file).read()
-            told = file.parent.name.removeprefix("month=")
+            month = file.parent.name.removeprefix("month=")
             assert file.name == f"{name}.parquet"
-            assert set(alone["order_month"].to_pylist()) <= {None if told == parquet.NO_MONTH else told}
+            assert set(alone["order_month"].to_pylist()) <= {None if month == parquet.NO_MONTH else month}
             assert {months[number] for number in alone["order_id"].to_pylist()} <= set(alone["order_month"].to_pylist())
 
 
@@ -219,16 +219,16 @@ def test_nothing_of_an_earlier_export_stays(frames: Frames, tmp_path: Path) -> N
 def test_what_fails_halfway_changes_nothing(frames: Frames, tmp_path: Path, by_month: bool) -> None:
     export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"))
     before = file_contents(tmp_path)
-    outgoing = export_job(flatten_standin_orders(range(1, 9)))
+    job = export_job(flatten_standin_orders(range(1, 9)))
     full = OSError(28, os.strerror(28))
 
     def refuse(_: pl.Series) -> pl.Series:
         raise full
 
-    broken = {**outgoing.tables, "custom_attributes": outgoing.tables["custom_attributes"].map_batches(refuse)}
-    with pytest.raises(ExportError, match="cannot be written") as told:
-        export_tables(outgoing._replace(tables=broken), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=by_month)
-    assert "untouched" in str(told.value)
+    broken = {**job.tables, "custom_attributes": job.tables["custom_attributes"].map_batches(refuse)}
+    with pytest.raises(ExportError, match="cannot be written") as caught:
+        export_tables(job._replace(tables=broken), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=by_month)
+    assert "untouched" in str(caught.value)
     assert file_contents(tmp_path) == before
 
 

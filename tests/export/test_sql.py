@@ -281,9 +281,9 @@ def test_the_overview_tells_the_milestones_of_an_order(
         "shipped_last": "last_ship_date", "delivered_last": "last_delivery_date",
         "fulfillment_orders": "fulfillment_orders", "shipments": "shipments", "completed_at": "completed_at",
     }  # fmt: skip
-    told = OrderView(trade).milestones.select("order_id", **{view: pl.col(name) for name, view in names.items()})
+    milestones = OrderView(trade).milestones.select("order_id", **{view: pl.col(name) for name, view in names.items()})
     found = asked.sql(f"SELECT order_id, {', '.join(names.values())} FROM order_overview").pl()
-    assert found.sort("order_id").equals(told.sort("order_id").collect().cast(dict(found.schema)))
+    assert found.sort("order_id").equals(milestones.sort("order_id").collect().cast(dict(found.schema)))
 
 
 def test_the_milestones_of_lines_lead_to_those_of_their_order(

@@ -19,12 +19,11 @@ import trustme
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import LoginError, UnexpectedResponse, Unreachable
-from quivo_frames.fetch import rate_limit
 from quivo_frames.fetch.run import Run, refetch
-from quivo_frames.standin.chaos import every_fault
-from quivo_frames.standin.faults import Fault, Reply
+from quivo_frames.standin.faults import HttpReply, ServerFault
 from quivo_frames.standin.server import StandIn
 from tests.support import chaos, independent_archive
+from tests.support.random_faults import all_faults_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -106,7 +105,20 @@ ENDS = {
     "body without end": UNUSABLE,
     "headers without end": UNREACHABLE,
 }  # fmt: skip
-NOT_RETRIED = {"204", "400", "400 text", "401 expired", "401 unauthorized", "403", "404", "409", "413", "415", "422", "501"}
+NOT_RETRIED = {
+    "204",
+    "400",
+    "400 text",
+    "401 expired",
+    "401 unauthorized",
+    "403",
+    "404",
+    "409",
+    "413",
+    "415",
+    "422",
+    "501",
+}
 NOT_RETRIED |= {f"redirect {status}" for status in (301, 302, 303, 307, 308)}
 """What another try would not help."""
 PASSES_AT_ONCE = {"401 expired", "401 unauthorized"}
@@ -117,11 +129,11 @@ REACHES_OTHERS = {"refused", "reset after the body", "length too short"}
 """What also hits requests under way, or the next one on the same connection: these are asked again."""
 
 
-def all_faults(elsewhere: str = "http://127.0.0.1:9/") -> dict[str, Fault]:
-    known = every_fault(seconds=0.05, elsewhere=elsewhere)
-    long = Reply(200, b"{}", headers=(("X-Long", "x" * 2000),))  # drips for 10 s, a byte at a time
-    endless = Fault(reply=long, head_spread=10.0)
-    return known | {"body without end": Fault.drip(30.0), "headers without end": endless}
+def all_faults(elsewhere: str = "http://127.0.0.1:9/") -> dict[str, ServerFault]:
+    known = all_faults_by_name(seconds=0.05, elsewhere=elsewhere)
+    long = HttpReply(200, b"{}", headers=(("X-Long", "x" * 2000),))  # drips for 10 s, a byte at a time
+    endless = ServerFault(reply=long, head_seconds=10.0)
+    return known | {"body without end": ServerFault.drip(30.0), "headers without end": endless}
 
 
 class Elsewhere:
@@ -147,9 +159,9 @@ def elsewhere() -> Iterator[Elsewhere]:
         yield place
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "LONGEST_PAUSE", 0.05)
+@pytest.fixture
+def connect(connect: Connect) -> Connect:
+    return partial(connect, longest_pause=0.05)
 
 
 def check_archive(
@@ -203,7 +215,9 @@ def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
             again = name not in NOT_RETRIED and ENDS[name] != FETCHED
             assert {n: line.tries for n, line in ends.items()} == {n: 1 + (again and n in hit) for n in api.order_ids}
             twice = again or name in PASSES_AT_ONCE
-            assert {n: api.served(n) for n in api.order_ids} == {n: 1 + (twice and n in hit) for n in api.order_ids}
+            assert {n: api.refetch_count(n) for n in api.order_ids} == {
+                n: 1 + (twice and n in hit) for n in api.order_ids
+            }
     assert elsewhere.saw_nobody()
 
 
@@ -219,7 +233,7 @@ def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
         if name not in REACHES_OTHERS:
             again = name not in NOT_RETRIED and ENDS[name] != FETCHED
             assert {n: line.tries for n, line in ends.items()} == {n: 1 + (again and n == HIT) for n in api.order_ids}
-            assert sum(map(api.served, api.order_ids)) == ORDERS + (again or name in PASSES_AT_ONCE)
+            assert sum(map(api.refetch_count, api.order_ids)) == ORDERS + (again or name in PASSES_AT_ONCE)
     if ENDS[name] != FETCHED:
         hit = ends[HIT]
         assert str(HIT) in hit.message
@@ -232,12 +246,12 @@ def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
 
 
 def test_an_order_that_takes_the_connections_down_is_not_asked_for_without_end(connect: Connect) -> None:
-    with StandIn(ORDERS, faults={HIT: [Fault.refuse(0.05, times=None)]}) as api:
+    with StandIn(ORDERS, faults={HIT: [ServerFault.refuse(0.05, times=None)]}) as api:
         client, stop = connect(api, tries=2), threading.Event()
         assert client.refetch(HIT + 1).outcome == FETCHED
         threading.Timer(4.0, stop.set).start()
         assert client.refetch(HIT, stop=stop).outcome == UNREACHABLE
-        assert api.served(HIT) <= 4
+        assert api.refetch_count(HIT) <= 4
 
 
 # Of all requests, not of one order.
@@ -259,7 +273,7 @@ def act_after_requests(api: StandIn, requests: int, act: Callable[[], object]) -
 def test_refused_credentials_are_sent_once_and_the_same_call_goes_on_with_right_ones(
     connect: Connect, tmp_path: Path
 ) -> None:
-    with StandIn(ORDERS, login_faults=[Fault.unauthorized()]) as api, Archive(tmp_path / "a") as archive:
+    with StandIn(ORDERS, login_faults=[ServerFault.unauthorized()]) as api, Archive(tmp_path / "a") as archive:
         with pytest.raises(LoginError, match="401"):
             refetch(api.order_ids, connect(api), archive)
         assert (api.logins, len(api.timeline), independent_archive.ledger_lines(tmp_path / "a")) == (1, 0, [])
@@ -271,13 +285,13 @@ def test_refused_credentials_are_sent_once_and_the_same_call_goes_on_with_right_
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_login_that_fails_for_a_moment_is_tried_again(connect: Connect, tmp_path: Path, status: int) -> None:
-    with StandIn(ORDERS, login_faults=[Fault.status(status, times=2)]) as api:
+    with StandIn(ORDERS, login_faults=[ServerFault.status(status, times=2)]) as api:
         check_archive(run_refetch(connect, api, tmp_path / "a"), api, tmp_path / "a")
         assert (api.logins, len(api.timeline)) == (3, ORDERS)
 
 
 def test_a_login_that_stays_down_ends_the_run_with_nothing_asked(connect: Connect, tmp_path: Path) -> None:
-    with StandIn(ORDERS, login_faults=[Fault.status(500, times=3)]) as api, Archive(tmp_path / "a") as archive:
+    with StandIn(ORDERS, login_faults=[ServerFault.status(500, times=3)]) as api, Archive(tmp_path / "a") as archive:
         with pytest.raises(Unreachable, match="500"):
             refetch(api.order_ids, connect(api, tries=3), archive)
         assert (api.logins, len(api.timeline), independent_archive.ledger_lines(tmp_path / "a")) == (3, 0, [])
@@ -308,7 +322,7 @@ def test_a_token_that_is_revoked_in_mid_batch_is_renewed_once_for_all(
 
 def test_connections_refused_for_a_moment_cost_no_order(connect: Connect, tmp_path: Path) -> None:
     with StandIn(40, latency=0.02) as api:
-        act_after_requests(api, 10, partial(api.refuse, 0.5))
+        act_after_requests(api, 10, partial(api.refuse_connections, 0.5))
         check_archive(run_refetch(connect, api, tmp_path / "a", tries=2), api, tmp_path / "a")
         assert len(api.timeline) <= 40 + 4  # those under way
 
@@ -345,7 +359,7 @@ def test_an_authority_is_trusted_only_when_it_is_named(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_login_that_is_sent_elsewhere_does_not_go_there(connect: Connect, status: int, elsewhere: Elsewhere) -> None:
-    with StandIn(ORDERS, login_faults=[Fault.redirect(elsewhere.url, status=status, times=None)]) as api:
+    with StandIn(ORDERS, login_faults=[ServerFault.redirect(elsewhere.url, status=status, times=None)]) as api:
         with pytest.raises(UnexpectedResponse, match=str(status)):
             connect(api).refetch(HIT)
         assert (api.logins, len(api.timeline)) == (1, 0)
@@ -354,7 +368,7 @@ def test_a_login_that_is_sent_elsewhere_does_not_go_there(connect: Connect, stat
 
 def test_a_list_that_is_sent_elsewhere_does_not_go_there(connect: Connect, elsewhere: Elsewhere) -> None:
     with (
-        StandIn(ORDERS, list_faults=[Fault.redirect(elsewhere.url, times=None)]) as api,
+        StandIn(ORDERS, list_faults=[ServerFault.redirect(elsewhere.url, times=None)]) as api,
         pytest.raises(UnexpectedResponse, match="307"),
     ):
         list(connect(api).find())
@@ -365,15 +379,15 @@ def test_a_list_that_is_sent_elsewhere_does_not_go_there(connect: Connect, elsew
 
 
 def test_all_faults_at_once_and_kill_9_cost_nothing(tmp_path: Path) -> None:
-    done = chaos.run(300, seed=2, kills=2, share=0.08, folder=tmp_path, tell=lambda _: None)
-    assert chaos.broken(done) == []
+    done = chaos.run_chaos(300, seed=2, kills=2, share=0.08, folder=tmp_path, tell=lambda _: None)
+    assert chaos.broken_promises(done) == []
     assert done.kills == 2
-    figures = dict(chaos.summary(done))
+    figures = dict(chaos.summary_rows(done))
     assert figures["attempts: fetched"] == "300"
     _chaos_sees_what_is_broken(done, tmp_path)
 
 
-def _chaos_sees_what_is_broken(done: chaos.Run, folder: Path) -> None:
+def _chaos_sees_what_is_broken(done: chaos.ChaosResult, folder: Path) -> None:
     copy = "INSERT INTO {0} SELECT {1} FROM {0} WHERE order_id = 100007 AND {2}"
     response = "NULL, order_id, run, fetched_at, http_status, headers, good, size, sha256, body"
     attempt = "NULL, order_id, run, at, tries, seconds, outcome, http_status, message, throttled, latency"
@@ -390,5 +404,5 @@ def _chaos_sees_what_is_broken(done: chaos.Run, folder: Path) -> None:
         shutil.copy(done.archive, folder / "broken.sqlite")
         with closing(sqlite3.connect(folder / "broken.sqlite")) as db, db:
             assert db.execute(sql).rowcount >= 1
-        (found,) = chaos.broken(done._replace(archive=folder / "broken.sqlite"))
+        (found,) = chaos.broken_promises(done._replace(archive=folder / "broken.sqlite"))
         assert told in found

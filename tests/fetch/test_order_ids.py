@@ -19,7 +19,7 @@ import zstandard
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError
-from quivo_frames.fetch.order_ids import Ids, checked, failed_of, read_ids
+from quivo_frames.fetch.order_ids import Ids, read_failed_ids, read_ids, validate_ids
 from quivo_frames.model.records import Answer, Outcome
 
 IDS = [100_001, 7, 100_003, 7, 2**63 - 1]
@@ -123,28 +123,28 @@ def test_python_gives_ids_as_it_has_them() -> None:
         pl.Series(expected, dtype=pl.UInt64), pl.Series(["3", "1", "2"]), pl.DataFrame({"a": expected})["a"],
         map(Numpy, expected), Ids(expected, "here"), dict.fromkeys(expected),
     ):  # fmt: skip
-        assert list(checked(given)) == expected
-    assert list(checked([1, str(2**63 - 1)])) == [1, 2**63 - 1]
+        assert list(validate_ids(given)) == expected
+    assert list(validate_ids([1, str(2**63 - 1)])) == [1, 2**63 - 1]
 
 
 def test_a_whole_table_or_a_single_id_is_told_from_a_column_of_them() -> None:
     for not_a_list in ("100001", 100001, Path("ids.txt"), None):
         with pytest.raises(ConfigError, match=r"must be a list .* read_ids\(path\)"):
-            checked(not_a_list)  # type: ignore[arg-type]
+            validate_ids(not_a_list)  # type: ignore[arg-type]
     for table in (pl.DataFrame({"order_id": [1]}), pl.LazyFrame({"order_id": [1]})):
         with pytest.raises(ConfigError, match=r'one column, not a whole table: give table\["order_id"\]'):
-            checked(table)  # type: ignore[arg-type]
+            validate_ids(table)  # type: ignore[arg-type]
 
 
 def test_invalid_ids_are_counted_and_five_are_shown_with_their_places() -> None:
     with pytest.raises(
         ConfigError, match=r"^1,000 of the ids cannot .*: 'a0' \(no\. 2\), 'a1' \(no\. 3\), .* and 995 more\. "
     ):
-        list(checked(["1", *(f"a{n}" for n in range(1000))]))
+        list(validate_ids(["1", *(f"a{n}" for n in range(1000))]))
     with pytest.raises(
         ConfigError, match=r"^1 of the ids .*: None \(no\. 2\)\. An order id is a whole number from 1 to"
     ):
-        list(checked(pl.Series([1, None])))
+        list(validate_ids(pl.Series([1, None])))
 
 
 WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
@@ -212,7 +212,7 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("quivo_frames.storage.compressed.unpacked", refused)
+    monkeypatch.setattr("quivo_frames.storage.compressed.open_decompressed", refused)
     with pytest.raises(ConfigError, match=r"ids\.txt cannot be read: Permission denied\."):
         read_ids(tmp_path / "ids.txt")
 
@@ -257,7 +257,7 @@ def answer(order_id: int, outcome: Outcome) -> Answer:
 def test_the_failures_of_a_run_are_ids(tmp_path: Path) -> None:
     with Archive(tmp_path / "orders.sqlite") as archive:
         with pytest.raises(ConfigError, match="no archive"):
-            failed_of(archive, 1)
+            read_failed_ids(archive, 1)
         run, _ = archive.begin([1, 2, 3, 4])
         archive.record(run, answer(1, Outcome.FETCHED))
         archive.record(run, answer(2, Outcome.UNREACHABLE))
@@ -268,16 +268,16 @@ def test_the_failures_of_a_run_are_ids(tmp_path: Path) -> None:
         other, _ = archive.begin([1, 2])
         archive.record(other, answer(1, Outcome.UNKNOWN))
         archive.record(other, answer(2, Outcome.FETCHED))
-        assert sorted(failed_of(archive, run)) == [2, 4]
-        assert sorted(checked(archive.failures(run)["order_id"])) == [2, 4]
-        assert list(failed_of(archive, other)) == [1]
+        assert sorted(read_failed_ids(archive, run)) == [2, 4]
+        assert sorted(validate_ids(archive.failures(run)["order_id"])) == [2, 4]
+        assert list(read_failed_ids(archive, other)) == [1]
         with pytest.raises(ConfigError, match=r"orders\.sqlite has no run 3: its runs are 1 to 2\."):
-            failed_of(archive, 3)
+            read_failed_ids(archive, 3)
 
 
 MEASURE = """
 import resource, sys
-from quivo_frames.ids import read_ids
+from quivo_frames.fetch.order_ids import read_ids
 import polars
 read_ids({small!r})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

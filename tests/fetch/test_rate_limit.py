@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.fetch.rate_limit import LONGEST_PAUSE, Gate, Slot, Stopped, retry_after
+from quivo_frames.fetch.rate_limit import LONGEST_PAUSE, RateLimiter, Slot, Stopped, parse_retry_after
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +37,13 @@ class Time:
         return stop.is_set()
 
 
-def gate(ceiling: float | None = None) -> tuple[Gate, Time]:
+def gate(ceiling: float | None = None) -> tuple[RateLimiter, Time]:
     time = Time()
-    return Gate(ceiling, clock=time, wait=time.wait), time
+    return RateLimiter(ceiling, clock=time, wait=time.wait), time
 
 
 def play(
-    gate: Gate, time: Time, seconds: float, limit: float, latency: float = 0.05, pause: float = 0.0
+    gate: RateLimiter, time: Time, seconds: float, limit: float, latency: float = 0.05, pause: float = 0.0
 ) -> tuple[int, int]:
     """Requests answered well and complained about, by a server with a limit and a burst of a tenth of a second.
 
@@ -53,7 +53,7 @@ def play(
     on_the_way: list[tuple[float, Slot, bool]] = []
     good = bad = 0
     while time.now < end:
-        slot = gate.enter(NEVER)
+        slot = gate.wait_for_slot(NEVER)
         allowance, then = min(max(2.0, limit / 10), allowance + (slot.at - then) * limit), slot.at
         fine = allowance >= 1
         heapq.heappush(on_the_way, (slot.at + (latency if fine else 0.05), slot, fine))
@@ -61,14 +61,14 @@ def play(
         while on_the_way and on_the_way[0][0] <= time.now:
             _, answered, fine = heapq.heappop(on_the_way)
             good, bad = good + fine, bad + (not fine)
-            gate.good(answered) if fine else gate.congested(answered, pause)
+            gate.note_success(answered) if fine else gate.note_congestion(answered, pause)
     return good, bad
 
 
 @pytest.mark.parametrize("rate", [0.5, 10.0, 200.0, 900.0])
 def test_a_known_limit_is_held_evenly_from_the_start(rate: float) -> None:
     even, _ = gate(rate)
-    times = [even.enter(NEVER).at for _ in range(100)]
+    times = [even.wait_for_slot(NEVER).at for _ in range(100)]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert min(gaps) > 0.9 / rate - 0.005
     assert times[-1] - times[0] == pytest.approx(99 / rate, abs=0.006)
@@ -76,9 +76,9 @@ def test_a_known_limit_is_held_evenly_from_the_start(rate: float) -> None:
 
 def test_a_pause_of_the_caller_is_not_followed_by_a_burst() -> None:
     even, time = gate(10.0)
-    even.enter(NEVER)
+    even.wait_for_slot(NEVER)
     time.now += 60
-    times = [even.enter(NEVER).at for _ in range(11)]
+    times = [even.wait_for_slot(NEVER).at for _ in range(11)]
     assert times[-1] - times[0] > 0.99
 
 
@@ -113,13 +113,13 @@ def test_the_rate_does_not_grow_where_it_holds_nobody_back() -> None:
     adaptive, time = gate()
     for _ in range(100):
         time.now += 1
-        adaptive.good(adaptive.enter(NEVER))
+        adaptive.note_success(adaptive.wait_for_slot(NEVER))
     assert adaptive.rate == 5
 
 
 def test_the_ceiling_is_never_passed() -> None:
     ceiling, time = gate(50)
-    ceiling.congested(ceiling.enter(NEVER))
+    ceiling.note_congestion(ceiling.wait_for_slot(NEVER))
     assert 40 < ceiling.rate < 50
     play(ceiling, time, 60, 1e9)
     assert ceiling.rate == 50
@@ -135,41 +135,41 @@ def test_a_known_limit_that_is_wrong_is_left_like_an_unknown_one() -> None:
 
 def test_many_complaints_about_one_moment_halve_the_rate_once() -> None:
     even, time = gate()
-    slots = [even.enter(NEVER) for _ in range(10)]
+    slots = [even.wait_for_slot(NEVER) for _ in range(10)]
     for slot in slots:
-        even.congested(slot)
+        even.note_congestion(slot)
     assert even.rate == 2.5
     time.now += 1
-    even.congested(even.enter(NEVER))
+    even.note_congestion(even.wait_for_slot(NEVER))
     assert even.rate == 1.25
 
 
 def test_a_pause_holds_all_and_has_a_cap() -> None:
     even, time = gate(10)
-    slot = even.enter(NEVER)
-    even.congested(slot, 2.5)
-    assert even.enter(NEVER).at == pytest.approx(slot.at + 2.5, abs=0.001)
+    slot = even.wait_for_slot(NEVER)
+    even.note_congestion(slot, 2.5)
+    assert even.wait_for_slot(NEVER).at == pytest.approx(slot.at + 2.5, abs=0.001)
     asked = time.now
-    even.congested(even.enter(NEVER), 86400)
-    assert even.enter(NEVER).at <= asked + LONGEST_PAUSE + 0.2
+    even.note_congestion(even.wait_for_slot(NEVER), 86400)
+    assert even.wait_for_slot(NEVER).at <= asked + LONGEST_PAUSE + 0.2
 
 
 def test_who_waits_can_be_stopped_at_once() -> None:
-    slow, stop = Gate(0.01), threading.Event()
-    slow.enter(stop)
+    slow, stop = RateLimiter(0.01), threading.Event()
+    slow.wait_for_slot(stop)
     threading.Timer(0.05, stop.set).start()
     began = time.monotonic()
     with pytest.raises(Stopped):
-        slow.enter(stop)
+        slow.wait_for_slot(stop)
     assert time.monotonic() - began < 1
 
 
 def test_threads_share_one_pace() -> None:
-    shared, times = Gate(200), []
+    shared, times = RateLimiter(200), []
 
     def work() -> None:
         for _ in range(10):
-            times.append(shared.enter(NEVER).at)  # noqa: PERF401 - one by one on purpose
+            times.append(shared.wait_for_slot(NEVER).at)  # noqa: PERF401 - one by one on purpose
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -182,7 +182,7 @@ def test_threads_share_one_pace() -> None:
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_rate_must_be_a_number_above_zero(rate: float) -> None:
     with pytest.raises(ConfigError, match="above 0"):
-        Gate(rate)
+        RateLimiter(rate)
 
 
 @pytest.mark.parametrize(
@@ -191,21 +191,21 @@ def test_a_rate_must_be_a_number_above_zero(rate: float) -> None:
      ("Wed, 21 Oct 2026 07:28:10 -0000", 0), ("soon", 0), ("", 0), ("inf", 0), ("nan", 0), (None, 0)],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: float) -> None:
-    assert retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
+    assert parse_retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
 
 
-def shared_gate(path: Path, time: Time, ceiling: float | None = None) -> Gate:
-    return Gate(ceiling, shared=path, clock=time, wait=time.wait)
+def shared_gate(path: Path, time: Time, ceiling: float | None = None) -> RateLimiter:
+    return RateLimiter(ceiling, shared_file=path, clock=time, wait=time.wait)
 
 
 def test_gates_with_one_file_keep_one_pace(tmp_path: Path) -> None:
     """As processes do: what each knows comes from the file alone."""
     time = Time()
     one, other = (shared_gate(tmp_path / "pace", time, ceiling) for ceiling in (10.0, 20.0))
-    slots = [gate.enter(NEVER).at for _ in range(5) for gate in (one, other)]
+    slots = [gate.wait_for_slot(NEVER).at for _ in range(5) for gate in (one, other)]
     assert [later - earlier for earlier, later in pairwise(slots)] == pytest.approx([0.1] * 9, abs=0.006)
-    one.congested(one.enter(NEVER), 3.0)
-    assert other.enter(NEVER).at == pytest.approx(time.now, abs=0.01)
+    one.note_congestion(one.wait_for_slot(NEVER), 3.0)
+    assert other.wait_for_slot(NEVER).at == pytest.approx(time.now, abs=0.01)
     assert time.now - slots[-1] == pytest.approx(3.1, abs=0.01)
     assert other.rate < 10
 
@@ -213,40 +213,40 @@ def test_gates_with_one_file_keep_one_pace(tmp_path: Path) -> None:
 def test_a_pace_of_long_ago_or_of_before_a_restart_is_forgotten(tmp_path: Path) -> None:
     time = Time()
     first = shared_gate(tmp_path / "pace", time)
-    first.congested(first.enter(NEVER))
+    first.note_congestion(first.wait_for_slot(NEVER))
     time.now += 10
     lately = shared_gate(tmp_path / "pace", time)
-    lately.enter(NEVER)
+    lately.wait_for_slot(NEVER)
     assert lately.rate == 2.5
     for later in (time.now + 61, 3.0):
         time.now = later
         fresh = shared_gate(tmp_path / "pace", time)
-        fresh.enter(NEVER)
+        fresh.wait_for_slot(NEVER)
         assert fresh.rate == 5
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish"])
 def test_a_file_of_a_pace_that_is_broken_is_written_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pace").write_bytes(content)
-    assert shared_gate(tmp_path / "pace", Time()).enter(NEVER).rate == 5
+    assert shared_gate(tmp_path / "pace", Time()).wait_for_slot(NEVER).rate == 5
     assert len((tmp_path / "pace").read_bytes()) == 48
 
 
 def test_where_no_file_can_be_the_gate_is_on_its_own(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     alone = shared_gate(tmp_path / "file" / "pace", Time())
-    times = [alone.enter(NEVER).at for _ in range(4)]
+    times = [alone.wait_for_slot(NEVER).at for _ in range(4)]
     assert times[-1] - times[0] == pytest.approx(0.6, abs=0.01)
 
 
 PROCESS = """
 import sys, threading
 from pathlib import Path
-from quivo_frames.pace import Gate
-gate, never = Gate(200.0, shared=Path(sys.argv[1])), threading.Event()
+from quivo_frames.fetch.rate_limit import RateLimiter
+limiter, never = RateLimiter(200.0, shared_file=Path(sys.argv[1])), threading.Event()
 print("ready", flush=True)
 sys.stdin.readline()
-print(*[gate.enter(never).at for _ in range(40)])
+print(*[limiter.wait_for_slot(never).at for _ in range(40)])
 """
 
 

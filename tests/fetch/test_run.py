@@ -17,10 +17,10 @@ import pytest
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ArchiveError, ConfigError, LoginError
-from quivo_frames.fetch.order_ids import checked
+from quivo_frames.fetch.order_ids import validate_ids
 from quivo_frames.fetch.run import plan, refetch
 from quivo_frames.model.records import Answer, Outcome
-from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.server import StandIn
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 def test_every_order_is_asked_once_and_kept_as_it_was_sent(standin: StandIn, client: Client, archive: Archive) -> None:
     run = refetch(standin.order_ids, client, archive, workers=8)
     assert (run.asked, run.fetched, run.failed, run.duplicates, run.resumed) == (300, 300, 0, 0, False)
-    assert {standin.served(order_id) for order_id in standin.order_ids} == {1}
+    assert {standin.refetch_count(order_id) for order_id in standin.order_ids} == {1}
     kept = {raw.order_id: hashlib.sha256(raw.body).digest() for raw in archive.newest()}
     assert kept == {n: hashlib.sha256(standin.body_sent(n)).digest() for n in standin.order_ids}
     assert archive.attempts().height == 300
@@ -51,11 +51,11 @@ def test_every_order_is_asked_once_and_kept_as_it_was_sent(standin: StandIn, cli
 
 def test_one_bad_order_never_costs_another(connect: Connect, archive: Archive) -> None:
     faults = {
-        100001: [Fault.status(503)], 100002: [Fault.truncate(times=None)], 100003: [Fault.bad_request(times=None)],
-        100004: [Fault.forbidden(times=None)], 100005: [Fault.reset(times=None)],
-        100006: [Fault.no_content(times=None)],
-        100007: [Fault.other_order(100001, times=None)], 100008: [Fault.html(times=None)], 100009: [Fault.cut_json()],
-        100010: [Fault.status(500, times=None)], 100011: [Fault.expired()], 100012: [Fault.status(429)],
+        100001: [ServerFault.status(503)], 100002: [ServerFault.truncate(times=None)], 100003: [ServerFault.bad_request(times=None)],
+        100004: [ServerFault.forbidden(times=None)], 100005: [ServerFault.reset(times=None)],
+        100006: [ServerFault.no_content(times=None)],
+        100007: [ServerFault.other_order(100001, times=None)], 100008: [ServerFault.html(times=None)], 100009: [ServerFault.cut_json()],
+        100010: [ServerFault.status(500, times=None)], 100011: [ServerFault.expired()], 100012: [ServerFault.status(429)],
     }  # fmt: skip
     with StandIn(orders=60, faults=faults) as api:
         run = refetch([*api.order_ids, 7], connect(api, tries=2), archive)
@@ -77,7 +77,7 @@ def test_ids_may_be_numbers_or_their_digits_and_are_asked_once(
     run = refetch(iter([100001, "100002", " 100001 ", numpy_like, 100002]), client, archive)
     assert (run.asked, run.duplicates, run.fetched) == (3, 2, 3)
     assert "2 ids were given more than once" in str(run)
-    assert sum(map(standin.served, standin.order_ids)) == 3
+    assert sum(map(standin.refetch_count, standin.order_ids)) == 3
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_a_finished_run_asked_again_is_a_new_refetch(standin: StandIn, client: C
     ids = [100001, 100002]
     first, second = refetch(ids, client, archive), refetch(ids, client, archive)
     assert (second.resumed, second.run) == (False, first.run + 1)
-    assert standin.served(100001) == 2
+    assert standin.refetch_count(100001) == 2
     assert archive.counts() == {"orders": 2, "responses": 4, "runs": 2, "unfinished": 0}
 
 
-class Breaking:
+class FailingClient:
     """A client that fails once, after some orders."""
 
     def __init__(self, client: Client, after: int, error: BaseException) -> None:
@@ -115,23 +115,23 @@ class Breaking:
 
 def test_the_same_call_goes_on_where_an_error_stopped_it(standin: StandIn, client: Client, archive: Archive) -> None:
     with pytest.raises(LoginError, match="expired account"):
-        refetch(standin.order_ids, Breaking(client, 100, LoginError("expired account")), archive)  # type: ignore[arg-type]
+        refetch(standin.order_ids, FailingClient(client, 100, LoginError("expired account")), archive)  # type: ignore[arg-type]
     assert archive.runs()["finished_at"].null_count() == 1
     assert 99 <= plan(standin.order_ids, archive).done < 110  # the other threads stopped soon
     run = refetch(reversed(standin.order_ids), client, archive)
     assert (run.resumed, run.fetched) == (True, 300)
-    assert {standin.served(order_id) for order_id in standin.order_ids} == {1}
+    assert {standin.refetch_count(order_id) for order_id in standin.order_ids} == {1}
     assert archive.runs().height == 1
     assert "(resumed)" in str(run)
 
 
 def test_a_new_run_starts_over_when_asked(standin: StandIn, client: Client, archive: Archive) -> None:
     with pytest.raises(LoginError):
-        refetch(standin.order_ids[:9], Breaking(client, 5, LoginError("")), archive)  # type: ignore[arg-type]
+        refetch(standin.order_ids[:9], FailingClient(client, 5, LoginError("")), archive)  # type: ignore[arg-type]
     assert archive.runs()["finished_at"].null_count() == 1
     run = refetch(standin.order_ids[:9], client, archive, new_run=True)
     assert (run.resumed, run.fetched) == (False, 9)
-    assert 11 <= sum(map(standin.served, standin.order_ids)) <= 17
+    assert 11 <= sum(map(standin.refetch_count, standin.order_ids)) <= 17
 
 
 def test_recent_answers_are_not_asked_for_again(standin: StandIn, client: Client, archive: Archive) -> None:
@@ -153,7 +153,7 @@ def test_a_plan_tells_what_refetch_would_do_and_does_nothing(
     assert not archive.path.exists()
     refetch(standin.order_ids[:3], client, archive)
     with pytest.raises(LoginError):
-        refetch(standin.order_ids[:9], Breaking(client, 4, LoginError("")), archive, workers=1)  # type: ignore[arg-type]
+        refetch(standin.order_ids[:9], FailingClient(client, 4, LoginError("")), archive, workers=1)  # type: ignore[arg-type]
     seen, requests = archive.counts(), standin.requests
     planned = plan([*standin.order_ids[:9], 100001], archive, max_age=timedelta(hours=1), rate=2)
     assert (planned.asked, planned.duplicates, planned.requests, planned.seconds) == (9, 1, 5, 2.5)
@@ -171,20 +171,20 @@ def test_ctrl_c_keeps_what_is_in_flight_and_the_next_call_goes_on(connect: Conne
         with pytest.raises(KeyboardInterrupt):
             refetch(api.order_ids, client, archive)
         assert time.monotonic() - began < 0.35 + 0.1 + 0.4
-        sent = sum(map(api.served, api.order_ids))
+        sent = sum(map(api.refetch_count, api.order_ids))
         assert 0 < sent < 40
         assert plan(api.order_ids, archive).done == sent
         assert refetch(api.order_ids, client, archive).resumed
-        assert {api.served(order_id) for order_id in api.order_ids} == {1}
+        assert {api.refetch_count(order_id) for order_id in api.order_ids} == {1}
 
 
 CHILD = """
 import sys
-from quivo_frames.archive import Archive
-from quivo_frames.client import Client
-from quivo_frames.refetching import refetch
-url, key, user, word, path, first, last = sys.argv[1:]
-login = {"base_url": url, "api_key": key, "username": user, "password": word}
+from quivo_frames.archive.archive import Archive
+from quivo_frames.fetch.client import Client
+from quivo_frames.fetch.run import refetch
+url, key, user, password, path, first, last = sys.argv[1:]
+login = {"base_url": url, "api_key": key, "username": user, "password": password}
 with Client.from_env(**login, rate=500.0) as client, Archive(path) as archive:
     print("ready", flush=True)
     print(refetch(range(int(first), int(last)), client, archive, workers=4))
@@ -198,13 +198,13 @@ def test_kill_9_costs_at_most_the_requests_in_flight(tmp_path: Path) -> None:
                    str(tmp_path / "orders.sqlite"), *bounds]  # fmt: skip
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             deadline = time.monotonic() + 20
-            while sum(map(api.served, api.order_ids)) < 60 and time.monotonic() < deadline:
+            while sum(map(api.refetch_count, api.order_ids)) < 60 and time.monotonic() < deadline:
                 time.sleep(0.002)
             child.kill()
-        assert 60 <= sum(map(api.served, api.order_ids)) < 150
+        assert 60 <= sum(map(api.refetch_count, api.order_ids)) < 150
         again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
         assert "(resumed)" in again.stdout
-        served = Counter(api.served(order_id) for order_id in api.order_ids)
+        served = Counter(api.refetch_count(order_id) for order_id in api.order_ids)
         assert set(served) <= {1, 2}
         assert served[2] <= 4
         kept = {raw.order_id: raw.body for raw in Archive(tmp_path / "orders.sqlite").newest()}
@@ -219,14 +219,14 @@ def test_a_second_run_on_the_same_archive_is_told(standin: StandIn, client: Clie
 
 
 def test_a_full_disk_ends_the_run_and_the_next_call_goes_on(standin: StandIn, client: Client, archive: Archive) -> None:
-    archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 30").fetchone())
+    archive._writer.commit_job(lambda db: db.execute("PRAGMA max_page_count = 30").fetchone())
     with pytest.raises(ArchiveError, match="disk is full"):
         refetch(standin.order_ids, client, archive)
     kept = archive.counts()["orders"]
     assert 0 < kept < 300
-    archive._writer.write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
+    archive._writer.commit_job(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
     assert refetch(standin.order_ids, client, archive).fetched == 300
-    assert sum(map(standin.served, standin.order_ids)) <= 300 + 4
+    assert sum(map(standin.refetch_count, standin.order_ids)) <= 300 + 4
 
 
 def test_no_credential_is_left_anywhere(
@@ -234,9 +234,9 @@ def test_no_credential_is_left_anywhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     faults = {100001 + n: [fault] for n, fault in enumerate([
-        Fault.status(500, times=None), Fault.bad_request(times=None), Fault.forbidden(times=None), Fault.expired(),
-        Fault.expired(times=None), Fault.html(times=None), Fault.reset(times=None), Fault.truncate(times=None),
-        Fault.redirect("http://127.0.0.1:9/", times=None), Fault.status(429),
+        ServerFault.status(500, times=None), ServerFault.bad_request(times=None), ServerFault.forbidden(times=None), ServerFault.expired(),
+        ServerFault.expired(times=None), ServerFault.html(times=None), ServerFault.reset(times=None), ServerFault.truncate(times=None),
+        ServerFault.redirect("http://127.0.0.1:9/", times=None), ServerFault.status(429),
     ])}  # fmt: skip
     path = tmp_path / "orders.sqlite"
     with StandIn(orders=30, faults=faults) as api, Archive(path) as archive:
@@ -271,7 +271,7 @@ def test_progress_is_shown_only_when_asked_for_or_seen(
 def test_many_ids_take_flat_memory(archive: Archive) -> None:
     tracemalloc.start()
     try:
-        run, batch = archive.begin(checked(range(1, 100_001)))
+        run, batch = archive.begin(validate_ids(range(1, 100_001)))
         assert (batch.asked, sum(1 for _ in archive.pending(run))) == (100_000, 100_000)
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -13,8 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quivo_frames.errors import ConfigError, UnexpectedResponse
-from quivo_frames.fetch import search
-from quivo_frames.fetch.search import changed_since, found
+from quivo_frames.fetch.search import find_order_ids, narrow_to_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,19 +27,19 @@ NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 Page = list[dict[str, msgspec.Raw]]
 
 
-def elements(*shown: Mapping[str, Any]) -> Page:
+def make_page(*shown: Mapping[str, Any]) -> Page:
     return msgspec.json.decode(json.dumps(shown), type=Page)
 
 
 class Elasticsearch:
     """A list of orders as the search engine behind it would give it: strictly after the cursor, nulls last.
 
-    `most` caps a page; orders with one sort value come in a fixed order of their own.
+    `page_cap` is the most elements of a page; orders with one sort value come in a fixed order of their own.
     """
 
-    def __init__(self, orders: Sequence[Mapping[str, Any]], *, most: int = 1000, shows_sort: bool = True) -> None:
+    def __init__(self, orders: Sequence[Mapping[str, Any]], *, page_cap: int = 1000, shows_sort: bool = True) -> None:
         self.orders = list(orders)
-        self.most, self.shows_sort = most, shows_sort
+        self.page_cap, self.shows_sort = page_cap, shows_sort
         self.asked: list[dict[str, str]] = []
 
     def __call__(self, parameters: Mapping[str, str]) -> Page:
@@ -58,8 +57,8 @@ class Elasticsearch:
             after = json.loads(parameters["searchAfter"])
             after = after if isinstance(after, list) else [after]
             rows = [row for row in rows if self.is_after(row[0], after, [direction for _, direction in sort])]
-        page = rows[: min(int(parameters["pageSize"]), self.most)]
-        return elements(*({**order, **({"sort": key} if self.shows_sort else {})} for key, order in page))
+        page = rows[: min(int(parameters["pageSize"]), self.page_cap)]
+        return make_page(*({**order, **({"sort": key} if self.shows_sort else {})} for key, order in page))
 
     @staticmethod
     def is_after(key: list[Any], after: list[Any], directions: list[str]) -> bool:
@@ -88,23 +87,21 @@ SORTS = ["orderId:asc", "orderId:desc", "seen:asc", "seen:desc", "seen:asc,selle
     st.none() | st.integers(1, 50),
 )
 def test_every_order_is_found_once_at_any_page_size_and_sort_or_the_sort_is_refused(
-    rows: list[tuple[int, int | None, int]], sort: str, size: int, most: int, shows_sort: bool, limit: int | None
+    rows: list[tuple[int, int | None, int]], sort: str, size: int, page_cap: int, shows_sort: bool, limit: int | None
 ) -> None:
     orders = [{"orderId": n, "seen": seen, "seller": seller} for n, seen, seller in rows]
-    server = Elasticsearch(orders, most=most, shows_sort=shows_sort)
+    server = Elasticsearch(orders, page_cap=page_cap, shows_sort=shows_sort)
     expected = [n for page in (Elasticsearch(orders)({"sort": sort, "pageSize": "1000"}),) for n in map(order_id, page)]
     ids: list[int] = []
     told = None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "PAGE_SIZE", size)
-        try:
-            ids += found(server, "", sort=sort, limit=limit)
-        except UnexpectedResponse as error:
-            told = str(error)
+    try:
+        ids += find_order_ids(server, "", sort=sort, limit=limit, page_size=size)
+    except UnexpectedResponse as error:
+        told = str(error)
     keys = {order["orderId"]: tuple(order[field.split(":")[0]] for field in sort.split(",")) for order in orders}
     if told:
         assert "sort by orderId:asc" in told
-        assert max(Counter(keys.values()).values()) >= min(size, most, limit or size)
+        assert max(Counter(keys.values()).values()) >= min(size, page_cap, limit or size)
         assert "orderId" not in sort
     else:
         assert [keys[n] for n in ids] == [keys[n] for n in expected[:limit]]
@@ -117,7 +114,7 @@ def order_id(element: Mapping[str, msgspec.Raw]) -> int:
     return int(msgspec.json.decode(element["orderId"]))
 
 
-class Scripted:
+class ScriptedPages:
     """A list that gives these pages, whatever it is asked, and then the last one for ever."""
 
     def __init__(self, *pages: Page) -> None:
@@ -132,49 +129,53 @@ class Scripted:
         return [parameters.get("searchAfter") for parameters in self.asked]
 
 
-def by_id(*ids: int) -> Page:
-    return elements(*({"orderId": n, "sort": [n]} for n in ids))
+def page_of_ids(*ids: int) -> Page:
+    return make_page(*({"orderId": n, "sort": [n]} for n in ids))
 
 
-def at(**orders: Any) -> Page:
-    """Orders and what they are sorted by: `at(_7="a")`."""
-    return elements(*({"orderId": int(name[1:]), "sort": [value]} for name, value in orders.items()))
+def sorted_by(**orders: Any) -> Page:
+    """Orders and what they are sorted by: `sorted_by(_7="a")`."""
+    return make_page(*({"orderId": int(name[1:]), "sort": [value]} for name, value in orders.items()))
 
 
 def test_pages_follow_by_cursor_until_one_is_empty() -> None:
-    server = Scripted(by_id(1, 2), by_id(3), by_id())
-    assert list(found(server, "a:b")) == [1, 2, 3]
+    server = ScriptedPages(page_of_ids(1, 2), page_of_ids(3), page_of_ids())
+    assert list(find_order_ids(server, "a:b")) == [1, 2, 3]
     assert server.asked[0] == {"sort": "orderId:asc", "pageSize": "1000", "query": "a:b"}
     assert server.cursors == [None, "2", "3"]
 
 
 def test_orders_that_share_the_sort_value_at_the_end_of_a_page_are_read_again_and_given_once() -> None:
-    server = Scripted(at(_1="a", _2="b", _3="b"), at(_3="b", _2="b", _4="b", _5="c"), at(_5="c"), at())
-    assert list(found(server, "", sort="x:asc")) == [1, 2, 3, 4, 5]
+    server = ScriptedPages(
+        sorted_by(_1="a", _2="b", _3="b"), sorted_by(_3="b", _2="b", _4="b", _5="c"), sorted_by(_5="c"), sorted_by()
+    )
+    assert list(find_order_ids(server, "", sort="x:asc")) == [1, 2, 3, 4, 5]
     assert server.cursors == [None, "a", "b", "c"]
 
 
-def test_a_page_of_one_sort_value_says_to_sort_by_order_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "PAGE_SIZE", 2)
+def test_a_page_of_one_sort_value_says_to_sort_by_order_id() -> None:
     with pytest.raises(UnexpectedResponse, match=r"one and the same value of x:asc, .* sort by orderId:asc"):
-        list(found(Scripted(at(_1="a", _2="a")), "", sort="x:asc"))
-    assert list(found(Scripted(at(_1="a", _2="a")), "", sort="x:asc", limit=2)) == [1, 2]
+        list(find_order_ids(ScriptedPages(sorted_by(_1="a", _2="a")), "", sort="x:asc", page_size=2))
+    assert list(find_order_ids(ScriptedPages(sorted_by(_1="a", _2="a")), "", sort="x:asc", limit=2, page_size=2)) == [
+        1,
+        2,
+    ]
 
 
 def test_a_few_orders_of_one_sort_value_are_looked_up_by_order_id_too() -> None:
     """A server that gives less than it was asked for may have cut them off: here at two."""
-    server = Elasticsearch([{"orderId": n, "x": 7} for n in (5, 3, 9, 4)], most=2)
-    assert list(found(server, "q", sort="x:asc")) == [5, 3, 4, 9]
+    server = Elasticsearch([{"orderId": n, "x": 7} for n in (5, 3, 9, 4)], page_cap=2)
+    assert list(find_order_ids(server, "q", sort="x:asc")) == [5, 3, 4, 9]
     assert {parameters["query"] for parameters in server.asked} == {"q"}
-    server = Elasticsearch([{"orderId": n, "x": x} for n, x in ((5, 7), (3, 7), (9, 7), (4, 8))], most=2)
+    server = Elasticsearch([{"orderId": n, "x": x} for n, x in ((5, 7), (3, 7), (9, 7), (4, 8))], page_cap=2)
     with pytest.raises(UnexpectedResponse, match="sort by orderId:asc"):
-        list(found(server, "q", sort="x:asc"))
+        list(find_order_ids(server, "q", sort="x:asc"))
 
 
 @pytest.mark.parametrize("sort", ["orderId:asc", "lastModified:desc"])
 def test_a_list_that_ignores_the_cursor_is_told_and_not_taken_for_complete(sort: str) -> None:
-    server = Scripted(elements(*({"orderId": n, "lastModified": f"2026-06-0{n}"} for n in (1, 2, 3))))
-    ids = found(server, "", sort=sort)
+    server = ScriptedPages(make_page(*({"orderId": n, "lastModified": f"2026-06-0{n}"} for n in (1, 2, 3))))
+    ids = find_order_ids(server, "", sort=sort)
     assert list(islice(ids, 3)) == [1, 2, 3]
     with pytest.raises(UnexpectedResponse, match="ignores searchAfter"):
         next(ids)
@@ -182,24 +183,26 @@ def test_a_list_that_ignores_the_cursor_is_told_and_not_taken_for_complete(sort:
 
 
 def test_a_list_that_goes_round_in_a_circle_is_told() -> None:
-    pages = [by_id(1, 2), by_id(3, 4)] * 5
+    pages = [page_of_ids(1, 2), page_of_ids(3, 4)] * 5
     with pytest.raises(UnexpectedResponse, match="ignores searchAfter"):
-        list(found(Scripted(*pages), ""))
+        list(find_order_ids(ScriptedPages(*pages), ""))
 
 
 def test_an_order_that_comes_twice_is_given_once_and_does_not_turn_the_way_back() -> None:
-    server = Scripted(by_id(1, 2, 2), by_id(2, 3, 4, 1), by_id(4, 5, 3), by_id())
-    assert list(found(server, "")) == [1, 2, 3, 4, 5]
+    server = ScriptedPages(page_of_ids(1, 2, 2), page_of_ids(2, 3, 4, 1), page_of_ids(4, 5, 3), page_of_ids())
+    assert list(find_order_ids(server, "")) == [1, 2, 3, 4, 5]
     assert server.cursors == [None, "2", "4", "5"]
-    server = Scripted(at(_1="a", _2="b", _3="c"), at(_3="c", _1="a", _4="d"), at(_4="d", _2="b"), at())
-    assert list(found(server, "", sort="x:asc")) == [1, 2, 3, 4]
+    server = ScriptedPages(
+        sorted_by(_1="a", _2="b", _3="c"), sorted_by(_3="c", _1="a", _4="d"), sorted_by(_4="d", _2="b"), sorted_by()
+    )
+    assert list(find_order_ids(server, "", sort="x:asc")) == [1, 2, 3, 4]
     assert server.cursors == [None, "b", "c", "d"]
 
 
 def test_an_order_that_is_changed_while_the_list_is_read_moves_on_and_hides_no_other() -> None:
     orders = [{"orderId": n, "x": n} for n in range(1, 13)]
     for sort in ("x:asc", "orderId:asc"):
-        server = Elasticsearch(orders, most=3)
+        server = Elasticsearch(orders, page_cap=3)
 
         def ask(parameters: Mapping[str, str], server: Elasticsearch = server) -> Page:
             page = server(parameters)
@@ -211,19 +214,19 @@ def test_an_order_that_is_changed_while_the_list_is_read_moves_on_and_hides_no_o
                 ]
             return page
 
-        assert sorted(found(ask, "", sort=sort)) == list(range(1, 13))
+        assert sorted(find_order_ids(ask, "", sort=sort)) == list(range(1, 13))
 
 
 def test_orders_without_the_sort_value_come_last_and_end_the_list() -> None:
-    server = Scripted(at(_1="a", _2="b", _3=None, _4=None), at(_3=None, _4=None, _5=None))
-    assert list(found(server, "", sort="x:asc")) == [1, 2, 3, 4, 5]
+    server = ScriptedPages(sorted_by(_1="a", _2="b", _3=None, _4=None), sorted_by(_3=None, _4=None, _5=None))
+    assert list(find_order_ids(server, "", sort="x:asc")) == [1, 2, 3, 4, 5]
     assert server.cursors == [None, "b"]
 
 
 def test_a_list_that_does_not_show_what_it_sorts_by_is_told() -> None:
-    page = elements({"orderId": 1, "x": None}, {"orderId": 2, "x": 5})
+    page = make_page({"orderId": 1, "x": None}, {"orderId": 2, "x": 5})
     with pytest.raises(UnexpectedResponse, match="does not show by which values x:asc sorts"):
-        list(found(Scripted(page), "", sort="x:asc"))
+        list(find_order_ids(ScriptedPages(page), "", sort="x:asc"))
 
 
 @pytest.mark.parametrize(
@@ -235,31 +238,31 @@ def test_a_list_that_does_not_show_what_it_sorts_by_is_told() -> None:
     ],
 )  # fmt: skip
 def test_the_cursor_is_what_the_list_shows_that_it_sorts_by(shown: dict[str, Any], cursor: str) -> None:
-    server = Scripted(elements({"orderId": 1, **shown}, {"orderId": 2, "sort": ["z"], "x": "z"}), [])
-    list(found(server, "", sort="x:asc"))
+    server = ScriptedPages(make_page({"orderId": 1, **shown}, {"orderId": 2, "sort": ["z"], "x": "z"}), [])
+    list(find_order_ids(server, "", sort="x:asc"))
     assert server.cursors == [None, cursor]
 
 
 def test_the_values_of_several_sort_fields_are_the_cursor_where_the_list_shows_no_sort() -> None:
-    server = Scripted(elements({"orderId": 7, "x": None}), [])
-    assert list(found(server, "", sort="x:desc,orderId:asc")) == [7]
+    server = ScriptedPages(make_page({"orderId": 7, "x": None}), [])
+    assert list(find_order_ids(server, "", sort="x:desc,orderId:asc")) == [7]
     assert server.cursors == [None, "[null,7]"]
 
 
 def test_a_limit_ends_the_list_and_asks_for_no_more_than_it_needs() -> None:
     server = Elasticsearch([{"orderId": n} for n in range(1, 100)])
-    assert list(found(server, "", limit=5)) == [1, 2, 3, 4, 5]
+    assert list(find_order_ids(server, "", limit=5)) == [1, 2, 3, 4, 5]
     assert [parameters["pageSize"] for parameters in server.asked] == ["5"]
-    server.most = 3
-    assert list(found(server, "", limit=5)) == [1, 2, 3, 4, 5]
+    server.page_cap = 3
+    assert list(find_order_ids(server, "", limit=5)) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("sort", ["", "orderId", "orderId:up", "orderId:asc,", "a b:asc"])
 def test_a_sort_that_makes_no_sense_is_refused_at_once(sort: str) -> None:
     with pytest.raises(ConfigError, match="field:asc or field:desc"):
-        found(Scripted(), "", sort=sort)
+        find_order_ids(ScriptedPages(), "", sort=sort)
     with pytest.raises(ConfigError, match="limit must be at least 1"):
-        found(Scripted(), "", limit=0)
+        find_order_ids(ScriptedPages(), "", limit=0)
 
 
 @pytest.mark.parametrize(
@@ -267,17 +270,17 @@ def test_a_sort_that_makes_no_sense_is_refused_at_once(sort: str) -> None:
 )
 def test_an_element_without_a_usable_id_ends_the_list(element: dict[str, Any]) -> None:
     with pytest.raises(UnexpectedResponse, match="cannot be used"):
-        list(found(Scripted(elements(element)), ""))
+        list(find_order_ids(ScriptedPages(make_page(element)), ""))
 
 
 def test_a_million_ids_by_order_id_take_8_bytes_each() -> None:
     def ask(parameters: Mapping[str, str]) -> Page:
         start = int(parameters.get("searchAfter", "0")) + 1
-        return by_id(*range(start, min(start + 1000, 100_001)))
+        return page_of_ids(*range(start, min(start + 1000, 100_001)))
 
     tracemalloc.start()
     try:
-        assert sum(1 for _ in found(ask, "")) == 100_000
+        assert sum(1 for _ in find_order_ids(ask, "")) == 100_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -294,37 +297,38 @@ def test_a_million_ids_by_order_id_take_8_bytes_each() -> None:
     ],
 )  # fmt: skip
 def test_since_narrows_the_whole_query(query: str, narrowed: str) -> None:
-    assert changed_since(query, datetime(2026, 6, 1, 8, 30, 0, 999_999), NOW) == narrowed  # noqa: DTZ001 - taken as UTC
+    assert narrow_to_changes(query, datetime(2026, 6, 1, 8, 30, 0, 999_999), NOW) == narrowed  # noqa: DTZ001 - taken as UTC
     east = timezone(timedelta(hours=2))
-    assert changed_since(query, datetime(2026, 6, 1, 10, 30, tzinfo=east), NOW) == narrowed
+    assert narrow_to_changes(query, datetime(2026, 6, 1, 10, 30, tzinfo=east), NOW) == narrowed
 
 
 @pytest.mark.parametrize("query", ["a:1) OR (b:2", "(a:1", 'a:"1', "a:1\\", ")("])
 def test_a_query_that_would_break_out_of_its_brackets_is_refused(query: str) -> None:
     with pytest.raises(ConfigError, match="brackets or quotes of the query do not match"):
-        changed_since(query, NOW, NOW)
+        narrow_to_changes(query, NOW, NOW)
 
 
 def test_since_cannot_lie_in_the_future() -> None:
     with pytest.raises(ConfigError, match="2026-06-01T12:00:01Z lies in the future"):
-        changed_since("", NOW + timedelta(seconds=1), NOW)
+        narrow_to_changes("", NOW + timedelta(seconds=1), NOW)
     with pytest.raises(ConfigError, match="out of the range"):
-        changed_since("", datetime.min.replace(tzinfo=timezone(timedelta(hours=2))), NOW)
+        narrow_to_changes("", datetime.min.replace(tzinfo=timezone(timedelta(hours=2))), NOW)
 
 
 # Through the client, over HTTP
 
 
-def test_find_gives_each_id_once_page_after_page(
-    standin: StandIn, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "PAGE_SIZE", 40)
-    assert list(client.find()) == list(standin.order_ids)
-    assert list(client.find("orderId:[100010 TO *]", sort="orderId:desc", limit=50)) == list(range(100300, 100250, -1))
+def test_find_gives_each_id_once_page_after_page(standin: StandIn, client: Client) -> None:
+    def find_by_forty(query: str = "", **options: Any) -> list[int]:
+        return list(find_order_ids(client._fetch_page, query, page_size=40, **options))
+
+    assert list(client.find()) == find_by_forty() == list(standin.order_ids)
+    descending = find_by_forty("orderId:[100010 TO *]", sort="orderId:desc", limit=50)
+    assert descending == list(range(100300, 100250, -1))
     assert list(client.find("orderId:[100010 TO 100019]")) == list(range(100010, 100020))
     assert list(client.find("orderId:7")) == []
     for sort in ("lastModified:desc", "completedAt:asc,orderId:asc"):
-        assert sorted(client.find(sort=sort)) == list(standin.order_ids)
+        assert sorted(find_by_forty(sort=sort)) == list(standin.order_ids)
 
 
 def test_find_since_gives_what_was_changed_since_and_the_query_finds(standin: StandIn, client: Client) -> None:

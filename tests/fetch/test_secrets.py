@@ -8,7 +8,6 @@ import logging
 import os
 import stat
 import subprocess
-import sys
 import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,20 +17,20 @@ import pytest
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError, LoginError, QuivoError, Unreachable
-from quivo_frames.fetch import rate_limit
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import plan, refetch
 from quivo_frames.settings import Settings
-from quivo_frames.standin.chaos import every_fault
-from quivo_frames.standin.faults import FORBIDDEN, JSON, Fault, message
+from quivo_frames.standin.faults import FORBIDDEN, JSON_TYPE, ServerFault, json_message
 from quivo_frames.standin.server import StandIn
 from tests.support import independent_archive
+from tests.support.impatient_command import impatient_command
+from tests.support.random_faults import all_faults_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from quivo_frames.standin.http_connection import Answer
+    from quivo_frames.standin.http_connection import ScheduledReply
 
 KEY, USER, WORD, TOKEN = "k7Qf+9/canarykey=Zz", "hedwig.canary@nest.test", 'pW"&c4nary=w0rd%41', "standin-token"
 SECRETS = {"key": KEY, "user": USER, "password": WORD, "token": TOKEN}
@@ -45,8 +44,8 @@ class Echoing(StandIn):
 
     api_key, username, password = KEY, USER, WORD
 
-    def _refetch(self, order_id: int, headers: Mapping[str, str], now: float) -> Answer:
-        answer, token = super()._refetch(order_id, headers, now), headers.get("authorization", "")
+    def _answer_refetch(self, order_id: int, headers: Mapping[str, str], now: float) -> ScheduledReply:
+        answer, token = super()._answer_refetch(order_id, headers, now), headers.get("authorization", "")
         said = tuple(
             (name, text.replace(SENT, token) if isinstance(text, str) else text) for name, text in answer.reply.headers
         )
@@ -54,19 +53,19 @@ class Echoing(StandIn):
         return answer._replace(reply=answer.reply._replace(body=body, headers=said))
 
 
-def echoing(fault: Fault) -> Fault:
+def echoing(fault: ServerFault) -> ServerFault:
     """The same fault for ever, and where it has words of its own, they repeat what was sent."""
     if fault.reply is None:
         return replace(fault, times=None)
-    reply = fault.reply.saying("Set-Cookie", f"session={SENT}").saying("X-Amzn-Remapped-Authorization", SENT)
-    if reply.content_type == JSON and reply.status >= 400:
+    reply = fault.reply.with_header("Set-Cookie", f"session={SENT}").with_header("X-Amzn-Remapped-Authorization", SENT)
+    if reply.content_type == JSON_TYPE and reply.status >= 400:
         reply = reply._replace(body=json.dumps({"message": f"{reply.status}: {ECHO}"}).encode())
     elif reply.body:
         reply = reply._replace(body=reply.body + ECHO.encode())
     return replace(fault, reply=reply, times=None)
 
 
-FAULTS = {name: echoing(fault) for name, fault in every_fault(seconds=0.02).items() if name != "refused"}
+FAULTS = {name: echoing(fault) for name, fault in all_faults_by_name(seconds=0.02).items() if name != "refused"}
 """But for one, which would reset the connections of all others again and again."""
 
 
@@ -104,23 +103,9 @@ def test_the_search_finds_what_is_there() -> None:
     assert leaks(b"Order 100001: refused") == set()
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "LONGEST_PAUSE", 0.02)
-
-
-COMMANDS = """
-import logging
-from functools import partial
-logging.basicConfig(level=logging.DEBUG)
-from quivo_frames import pace
-from quivo_frames.cli import main
-from quivo_frames.client import Client
-pace.LONGEST_PAUSE = 0.02
-Client.from_env = staticmethod(partial(Client.from_env, timeout=0.5, tries=2, backoff=0.001, rate=2000.0))
-main()
-"""
-"""The command line with all logs on stderr, and a client that gives up soon."""
+def make_impatient(client: Client) -> Client:
+    client._rate_limiter.longest_pause = 0.02
+    return client
 
 
 @pytest.fixture
@@ -138,7 +123,9 @@ def command(api: StandIn, tmp_path: Path) -> Callable[..., tuple[int, bytes]]:
 
     def command(*words: str, stdin: bytes = b"", **settings: str) -> tuple[int, bytes]:
         done = subprocess.run(
-            [sys.executable, "-c", COMMANDS, *words],
+            impatient_command(
+                *words, timeout=0.5, tries=2, backoff=0.001, rate=2000.0, longest_pause=0.02, debug=True
+            ),
             cwd=tmp_path, env=clean | login | home | settings, input=stdin, capture_output=True, timeout=100,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
@@ -166,9 +153,13 @@ def test_no_command_tells_a_secret_and_no_file_holds_one(
     }  # fmt: skip
     assert {name: leaks(text) for name, (_, text) in told.items() if leaks(text)} == {}
     assert [status for status, _ in told.values()] == [0, 1, 1, 0, 0, 0, 0, 3, 3, 2, 1, 3]
-    assert b"DEBUG:quivo_frames.client:" in told["refetch"][1]  # the logs were on
-    failed = [attempt for attempt in independent_archive.ledger_lines(tmp_path / "orders.sqlite") if attempt.outcome != "fetched"]
-    assert len(failed) == 2 * sum(not fault.harmless for fault in FAULTS.values())
+    assert b"DEBUG:quivo_frames.fetch.client:" in told["refetch"][1]  # the logs were on
+    failed = [
+        attempt
+        for attempt in independent_archive.ledger_lines(tmp_path / "orders.sqlite")
+        if attempt.outcome != "fetched"
+    ]
+    assert len(failed) == 2 * sum(not fault.is_harmless for fault in FAULTS.values())
     beside = {name: data for name, data in files(tmp_path).items() if name != "orders.sqlite"}
     assert {name: leaks(data) for name, data in beside.items() if leaks(data)} == {}
     assert {path.name for path in (tmp_path / "cache").rglob("pace-*")} != set()
@@ -190,7 +181,7 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
 
     settings = Settings.load(**GIVEN, base_url=api.base_url)
     told += [settings, repr(settings), settings.model_dump(), settings.model_dump_json()]
-    with Client(settings, **quick) as client, Archive(tmp_path / "orders.sqlite") as archive:  # type: ignore[arg-type]
+    with make_impatient(Client(settings, **quick)) as client, Archive(tmp_path / "orders.sqlite") as archive:  # type: ignore[arg-type]
         run = refetch(api.order_ids, client, archive, progress=True)
         told += [run, run._repr_html_(), run.facts(), run.failures.rows(), archive.attempts().rows(), repr(client)]
         told += [archive, archive._repr_html_(), plan(api.order_ids, archive), vars(client)]
@@ -207,7 +198,7 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
     fails(ConfigError, lambda: Settings.load(**{**GIVEN, "base_url": f"https://example.com/?key={quote(KEY)}"}))
     for name in ("400", "403", "500", "429, Retry-After absent", "400 text", "html", "json of another shape: object"):
         with Echoing(1, login_faults=[FAULTS[name]]) as other:
-            fails(QuivoError, Client.from_env(**{**login, "base_url": other.base_url}).ping)
+            fails(QuivoError, make_impatient(Client.from_env(**{**login, "base_url": other.base_url})).ping)
     text = "".join(map(str, told)) + caplog.text + "".join(capfd.readouterr())
     assert "client.py" in text  # there were tracebacks
     assert leaks(text.encode()) == set()
@@ -216,29 +207,28 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
 @pytest.mark.parametrize(
     "faults",
     [
-        pytest.param(every_fault(seconds=0.02), id="as usual"),
+        pytest.param(all_faults_by_name(seconds=0.02), id="as usual"),
         pytest.param(FAULTS, id="repeating"),
         pytest.param(
             {
                 "header": replace(
-                    Fault.forbidden(times=None),
-                    reply=FORBIDDEN.saying("Set-Cookie", ECHO).saying("X-Amzn-Remapped-Authorization", ECHO),
+                    ServerFault.forbidden(times=None),
+                    reply=FORBIDDEN.with_header("Set-Cookie", ECHO).with_header("X-Amzn-Remapped-Authorization", ECHO),
                 )
             },
             id="repeating in headers that are known for it",
         ),
         pytest.param(
-            {"header": replace(Fault.forbidden(times=None), reply=FORBIDDEN.saying("X-Echo", ECHO))},
+            {"header": replace(ServerFault.forbidden(times=None), reply=FORBIDDEN.with_header("X-Echo", ECHO))},
             id="repeating in a header",
         ),
     ],
 )
-def test_no_secret_is_in_an_archive(faults: dict[str, Fault], tmp_path: Path) -> None:
+def test_no_secret_is_in_an_archive(faults: dict[str, ServerFault], tmp_path: Path) -> None:
     hit = {100001 + 4 * n: [fault] for n, fault in enumerate(faults.values())}
     with Echoing(5 * len(faults), faults=hit) as api, Archive(tmp_path / "a") as archive:
-        with Client.from_env(
-            **GIVEN, base_url=api.base_url, rate=2000.0, timeout=0.5, tries=2, backoff=0.001
-        ) as client:
+        quick = Client.from_env(**GIVEN, base_url=api.base_url, rate=2000.0, timeout=0.5, tries=2, backoff=0.001)
+        with make_impatient(quick) as client:
             refetch(api.order_ids, client, archive)
         assert (tmp_path / "a-wal").stat().st_size > 0
         assert {name: leaks(data) for name, data in files(tmp_path).items() if leaks(data)} == {}
@@ -258,7 +248,7 @@ PIECES = {
 
 @pytest.mark.parametrize("said", PIECES.values(), ids=PIECES)
 def test_no_piece_of_a_secret_is_repeated(said: str) -> None:
-    refusal = Fault(reply=message(403, said), times=None)
+    refusal = ServerFault(reply=json_message(403, said), times=None)
     with (
         Echoing(1, faults={100001: [refusal]}) as api,
         Client.from_env(**GIVEN, base_url=api.base_url, rate=2000.0) as client,

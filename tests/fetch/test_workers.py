@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quivo_frames.display.progress import Meter, Progress
+from quivo_frames.display.progress import Progress, ProgressMeter
 from quivo_frames.errors import ArchiveError, Unreachable
 from quivo_frames.fetch.rate_limit import Stopped
-from quivo_frames.fetch.workers import ENOUGH, Askers
+from quivo_frames.fetch.workers import MIN_FAILURES, RefetchWorkers
 from quivo_frames.model.records import Answer, Outcome
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Asked:
 
 def work(client: Asked, orders: int, most: int = 4, keep: Callable[[Answer], None] | None = None) -> list[Answer]:
     kept: list[Answer] = []
-    askers = Askers(iter(range(1, orders + 1)), client, keep or kept.append, most)  # type: ignore[arg-type]
-    askers.work(Meter(orders, lambda _: None))
+    askers = RefetchWorkers(iter(range(1, orders + 1)), client, keep or kept.append, most)  # type: ignore[arg-type]
+    askers.refetch_all(ProgressMeter(orders, lambda _: None))
     return kept
 
 
@@ -82,7 +82,7 @@ def test_a_run_that_only_fails_is_ended_early_and_says_why(outcome: Outcome, sta
 
     with pytest.raises(Unreachable, match=r"Of the last \d+ orders \d+ brought no usable answer, .* order \d"):
         work(Asked(fail), 10_000)
-    assert ENOUGH <= len(asked) < ENOUGH + 4
+    assert MIN_FAILURES <= len(asked) < MIN_FAILURES + 4
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_what_cannot_be_kept_ends_the_run_and_what_is_under_way_is_kept() -> Non
 
 
 def test_a_function_of_the_user_that_fails_ends_the_run_and_costs_no_answer() -> None:
-    class Failing(Meter):
-        def tick(self) -> None:
+    class Failing(ProgressMeter):
+        def report_if_due(self) -> None:
             raise BrokenPipeError
 
     begun: list[int] = []
@@ -132,18 +132,18 @@ def test_a_function_of_the_user_that_fails_ends_the_run_and_costs_no_answer() ->
         return answer(order_id)
 
     with pytest.raises(BrokenPipeError):
-        Askers(iter(range(99)), Asked(reply), kept.append, 4).work(Failing(99, lambda _: None))  # type: ignore[arg-type]
+        RefetchWorkers(iter(range(99)), Asked(reply), kept.append, 4).refetch_all(Failing(99, lambda _: None))  # type: ignore[arg-type]
     assert sorted(given.order_id for given in kept) == sorted(begun)
 
 
-class Interrupting(Meter):
+class Interrupting(ProgressMeter):
     """Ctrl-C at some order, as it reaches the thread that watches."""
 
     def __init__(self, at: int) -> None:
         super().__init__(1000, lambda _: None)
         self.at = at
 
-    def note(self, *, failed: bool) -> None:
+    def count_order(self, *, failed: bool) -> None:
         self.at -= 1
         if self.at == 0:
             raise KeyboardInterrupt
@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_what_is_under_way_and_says_so(caplog: pytest.LogCaptureFix
         return answer(order_id)
 
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
-        Askers(iter(range(1000)), Asked(reply), kept.append, 4).work(Interrupting(5))  # type: ignore[arg-type]
+        RefetchWorkers(iter(range(1000)), Asked(reply), kept.append, 4).refetch_all(Interrupting(5))  # type: ignore[arg-type]
     assert sorted(given.order_id for given in kept) == sorted(begun)
     assert len(begun) < 20
     assert "Ctrl-C again: at once" in caplog.text
@@ -180,10 +180,10 @@ def test_ctrl_c_again_waits_for_nobody_and_what_comes_later_is_left(monkeypatch:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(logging.getLogger("quivo_frames.fetch.workers"), "warning", again)
-    askers = Askers(iter(range(1, 99)), Asked(reply), kept.append, 4)  # type: ignore[arg-type]
+    askers = RefetchWorkers(iter(range(1, 99)), Asked(reply), kept.append, 4)  # type: ignore[arg-type]
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        askers.work(Interrupting(2))
+        askers.refetch_all(Interrupting(2))
     assert time.monotonic() - began < 5
     over.set()
     assert later.wait(5)
@@ -202,7 +202,7 @@ def test_who_waits_for_a_turn_ends_at_once_when_told_to_stop() -> None:
     kept: list[Answer] = []
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        Askers(iter(range(1, 99)), Asked(reply), kept.append, 4).work(Interrupting(2))  # type: ignore[arg-type]
+        RefetchWorkers(iter(range(1, 99)), Asked(reply), kept.append, 4).refetch_all(Interrupting(2))  # type: ignore[arg-type]
     assert time.monotonic() - began < 5
     assert len(kept) == 2
 
@@ -210,17 +210,17 @@ def test_who_waits_for_a_turn_ends_at_once_when_told_to_stop() -> None:
 def test_progress_is_told_about_once_a_second_and_adds_up() -> None:
     now = 0.0
     told: list[Progress] = []
-    meter = Meter(100, told.append, lambda: now)
+    meter = ProgressMeter(100, told.append, lambda: now)
     for _ in range(40):
         now += 0.25
-        meter.note(failed=False)
+        meter.count_order(failed=False)
     assert [progress.done for progress in told] == list(range(4, 41, 4))
     assert told[-1] == Progress(done=40, failed=0, left=60, rate=4.0, eta_seconds=15.0)
     now += 100  # nothing comes any more
     for _ in range(20):
         now += 1
-        meter.tick()
+        meter.report_if_due()
     assert told[-1][2:] == (60, None, None)
-    meter.note(failed=True)
-    meter.tell()
+    meter.count_order(failed=True)
+    meter.report_now()
     assert told[-1][:3] == (41, 1, 59)

@@ -1,4 +1,4 @@
-"""The cases under `cases/`: what comes of an order, alone, among others, and through a build."""
+"""The cases in `cases/`: each order is flattened alone, among others, and through a build."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tests.support.case_files import (
 )
 
 GOOD_ORDERS = range(5_000_000, 5_000_030)
-"""Orders that no case has: half of them stand before its own, half behind."""
+"""Orders that are in no case: half of them come before those of the case, half after."""
 LARGE_ORDER_BYTES = 20_000_000
-"""Bytes from which on an order is not tried among others as well."""
+"""Inputs of more bytes are not flattened among other orders."""
 
 
 @functools.cache
@@ -44,7 +44,7 @@ def good_orders() -> tuple[list[bytes], Mapping[str, pl.DataFrame]]:
 def draw_all_tables(
     frames: Any, expected: Mapping[str, DrawnTable], without: range = range(0)
 ) -> dict[str, DrawnTable]:
-    """All that is in some tables, drawn with the columns of the expectation; keys and places only where it has them."""
+    """All rows as text, with the columns of the expectation; keys and places only where it shows them."""
     found = {}
     for name in (*TABLES, *REPORTS):
         frame = getattr(frames, name)
@@ -55,10 +55,10 @@ def draw_all_tables(
     return found
 
 
-def make_comparable(pictures: Mapping[str, DrawnTable]) -> dict[str, Any]:
-    """Pictures as they are compared: columns in any order, rows in theirs; failures and notes in any."""
+def make_comparable(tables: Mapping[str, DrawnTable]) -> dict[str, Any]:
+    """Tables in a form for comparison: columns sorted; rows as they are, but failures and notes sorted."""
     comparable = {}
-    for name, (columns, rows) in pictures.items():
+    for name, (columns, rows) in tables.items():
         order = sorted((column, at) for at, column in enumerate(c for c in columns if c != "×"))
         sorted_rows = [tuple(row[at] for _, at in order) for row in rows]
         comparable[name] = ([column for column, _ in order], sorted(sorted_rows) if name in REPORTS else sorted_rows)
@@ -77,7 +77,7 @@ def list_differences(way: str, found: Mapping[str, DrawnTable], expected: Mappin
 
 
 def run_case(case: Any, folder: Path) -> list[str]:
-    """What differs from the picture, by the way that the orders took."""
+    """What differs from the expectation, by the way that the orders took."""
     file = folder / case.input_name
     file.write_bytes(case.content)
     orders = case.split_orders(file)
@@ -114,7 +114,7 @@ def case_parameters() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", case_parameters())
-def test_a_case_comes_out_as_pictured(case: Any, tmp_path: Path) -> None:
+def test_a_case_comes_out_as_expected(case: Any, tmp_path: Path) -> None:
     found = run_case(case, tmp_path)
     assert not found, f"{case.title}\n\n" + "\n".join(found)
 
@@ -132,7 +132,7 @@ def write_case_folder(root: Path, **files: str) -> Path:
     return made
 
 
-def test_a_case_is_held_to_its_picture(tmp_path: Path) -> None:
+def test_a_case_is_held_to_its_expectation(tmp_path: Path) -> None:
     for number, (order, wrong) in enumerate(
         {
             '{"orderId":1,"currency":"EUR"}': "",

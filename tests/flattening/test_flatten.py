@@ -1,4 +1,4 @@
-"""Orders as bytes -> tables: nothing lost, nothing changed silently, one bad order never costs another."""
+"""Orders become tables: nothing is lost or changed silently, and a bad order costs no other order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
 
-# What the documentation says, apart from order.py: where the entries of each list go, and which numbers are no integers.
+# From the documentation, and not from order.py: where the entries of each list go, and which numbers are decimals.
 TABLE_OF = {
     "": "orders",
     "tags": "order_tags",
@@ -64,7 +64,7 @@ def make_order(**fields: Any) -> bytes:
 
 
 def leaves_of(value: Any, path: LeafPath = ()) -> list[tuple[LeafPath, Any]]:
-    """Every value of a JSON document that is no object and no list; a free-form object is one value."""
+    """Every plain value of a JSON document, with its path; a free-form object is one value."""
     if path and path[-1] == "customAttributes":
         return [(path, value)]
     if isinstance(value, dict):
@@ -75,13 +75,13 @@ def leaves_of(value: Any, path: LeafPath = ()) -> list[tuple[LeafPath, Any]]:
 
 
 def place_of(path: LeafPath) -> tuple[str, str]:
-    """Table and column of a leaf by the name of its path: the longest path of lists, the rest as a prefix."""
+    """Table and column of a leaf by its path: the lists lead to the table, the rest is the name of the column."""
     lists: list[str] = []
     rest: list[str] = []
     for step in path:
         if isinstance(step, int):
             lists, rest = [*lists, *rest], []
-        elif step != "childHandlingUnits":  # the units inside a unit stand where that unit stands
+        elif step != "childHandlingUnits":  # inner units are in the table of the outer ones
             rest.append(step)
         else:
             lists.pop()
@@ -92,7 +92,7 @@ def place_of(path: LeafPath) -> tuple[str, str]:
 
 
 def is_value(table: str, column: str) -> bool:
-    """Whether a column holds values of its own, and no address, place or repeated id."""
+    """Whether a column holds values of its own: no key, no place and no repeated id."""
     if column in ("ordinal", "depth", "fetched_at") or (column.endswith("_key") and column != "file_key"):
         return False
     return NATURAL_IDS.get(column, table) == table
@@ -102,7 +102,7 @@ def value_cells(frames: Any) -> list[tuple[str, str, int, Any]]:
     return [
         (table, column, row, value)
         for table, frame in frames.items()
-        if table != "custom_attributes"  # says again what the JSON column says
+        if table != "custom_attributes"  # repeats what the JSON column says
         for column in frame.columns
         if is_value(table, column)
         for row, value in enumerate(frame[column])
@@ -111,7 +111,7 @@ def value_cells(frames: Any) -> list[tuple[str, str, int, Any]]:
 
 
 def make_values_distinct(value: Any, numbers: Any, copies: int, name: str = "") -> Any:
-    """The documented example with another value in each leaf, its lists `copies` times as long."""
+    """The documented example with a different value in each leaf and lists `copies` times as long."""
     number = next(numbers)
     if name == "customAttributes":
         return {"free": number}
@@ -131,7 +131,7 @@ def make_values_distinct(value: Any, numbers: Any, copies: int, name: str = "") 
 
 
 def expected_cell(value: Any, cell: Any) -> Any:
-    """The JSON value as its cell should hold it, by the cell's Python type alone."""
+    """The JSON value in the Python type of its cell."""
     if isinstance(cell, datetime):
         return datetime.fromisoformat(value)
     if isinstance(cell, date):
@@ -192,7 +192,7 @@ def test_every_table_and_column_exists_with_its_dtype_without_any_row() -> None:
 
 
 def value_at_path(document: Any, path: str) -> Any:
-    """The value at a JSON path such as `$.positions[0].url.link`; None where something on the way is missing."""
+    """The value at a JSON path such as `$.positions[0].url.link`; None if a part of the path is missing."""
     for name, place in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         if document is None:
             return None
@@ -263,7 +263,7 @@ def test_natural_ids_of_the_ancestors_stand_beside_the_keys() -> None:
 
 
 def nested_units(*shape: Any) -> list[Any]:
-    """Handling units: (sscc, inner units…) each, None for a null."""
+    """Handling units from (sscc, inner units…); None for null."""
     return [unit and {"sscc": unit[0], "childHandlingUnits": nested_units(*unit[1:])} for unit in shape]
 
 
@@ -664,7 +664,7 @@ def test_batches_follow_each_other_without_a_seam() -> None:
 
 
 def figures_of_json(orders: list[Any]) -> dict[str, Any]:
-    """What plain Python finds in the JSON: rows of lists, sums of quantities and of money."""
+    """What plain Python finds in the JSON: lengths of lists, sums of quantities and of money."""
     found: dict[str, Any] = defaultdict(int)
 
     def units(level: list[Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""A sample of orders is counted both ways: values in the JSON, values in the tables."""
+"""A sample of orders is counted twice: its values in the JSON and its values in the tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRAMES = flatten(list(BODIES.values()))
 
 
 def count_leaves(value: Any, name: str = "") -> int:
-    """Values of a JSON document, in the plainest way there is; a free-form object is one."""
+    """The number of values in a JSON document, counted plainly; a free-form object is one."""
     if name == "customAttributes":
         return value is not None
     if isinstance(value, dict):
@@ -31,11 +31,11 @@ def count_leaves(value: Any, name: str = "") -> int:
 
 
 def test_values_of_the_json_are_those_of_the_tables() -> None:
-    tally = compare_value_counts(BODIES, FRAMES)
-    assert tally.orders == len(BODIES)
+    counts = compare_value_counts(BODIES, FRAMES)
+    assert counts.orders == len(BODIES)
     assert (
-        tally.values_in_json
-        == tally.values_in_tables
+        counts.values_in_json
+        == counts.values_in_tables
         == sum(count_leaves(json.loads(body)) for body in BODIES.values())
     )
 

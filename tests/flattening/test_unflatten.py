@@ -251,9 +251,9 @@ def test_a_row_whose_parent_is_missing_is_told_and_not_left_out(
 
 def test_a_broken_reference_is_told_with_its_row_and_order(complete_frames: Frames) -> None:
     broken = {**complete_frames, "shipments": complete_frames.shipments.clear()}
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as error:
         list(unflatten(broken))
-    assert str(told.value) == (
+    assert str(error.value) == (
         "In tracking_numbers, the row 1/0/0/0 of order 1 belongs to no row of shipments: there is no shipment_key 1/0/0. "
         "It is one of 2 such rows. Take the same orders from all tables."
     )

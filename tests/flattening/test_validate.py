@@ -1,4 +1,4 @@
-"""Tables that break a rule: the order goes as a whole, the others stay."""
+"""Rows that break a rule: the whole order leaves the tables, the others stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 
-ROW = 3  # the row of each table that is tampered with
+ROW = 3  # the row of each table that is changed
 
 
 def raw_order(number: int) -> RawOrder:
@@ -28,7 +28,7 @@ GOOD = Flattener().flatten_batch([raw_order(number) for number in range(1, 61)],
 
 
 def change_cell(name: str, column: str, value: Any) -> Frames:
-    """The good tables, with another value in one cell."""
+    """The good tables with another value in one cell."""
     changed = pl.when(pl.int_range(pl.len()) == ROW).then(value).otherwise(pl.col(column)).alias(column)
     return Frames.of({**GOOD, name: GOOD[name].with_columns(changed)})
 
@@ -144,7 +144,7 @@ def test_the_schema_of_a_table_checks_ones_own_frames() -> None:
 
 
 def change_second_row(frame: pl.DataFrame, column: str, value: Any) -> pl.DataFrame:
-    """The frame with one value set, in its second row."""
+    """The frame with another value in its second row."""
     return frame.with_columns(frame[column].scatter(1, value))
 
 

@@ -39,7 +39,7 @@ GONE = [100_005, 100_017, 100_018]
 WHO = "Ida-Lund-of-Harbour-Road"
 
 
-def marked(order_id: int, mark: str, **more: object) -> bytes:
+def marked_order(order_id: int, mark: str, **more: object) -> bytes:
     """A stand-in order whose personal texts all begin with a mark that stands nowhere else."""
     order = json.loads(order_json(order_id))
     order |= {"comment": f"{mark} comment", "customerIdentifier": f"{mark} customer", "novelty": f"{mark} novelty"}
@@ -52,14 +52,16 @@ def marked(order_id: int, mark: str, **more: object) -> bytes:
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Archive]:
     with Archive(tmp_path / "orders.sqlite") as made:
-        answers = {order_id: marked(order_id, f"{WHO}-{order_id}") for order_id in IDS}
-        answers[100_018] = marked(100_018, f"{WHO}-100018", sellerId="bad")
+        answers = {order_id: marked_order(order_id, f"{WHO}-{order_id}") for order_id in IDS}
+        answers[100_018] = marked_order(100_018, f"{WHO}-100018", sellerId="bad")
         record_answers(made, answers, NOON)
-        record_answers(made, {100_017: marked(100_017, f"{WHO}-100017-late", strange=1)}, NOON + timedelta(days=1))
+        record_answers(
+            made, {100_017: marked_order(100_017, f"{WHO}-100017-late", strange=1)}, NOON + timedelta(days=1)
+        )
         yield made
 
 
-def packed(archive: Path, order_ids: list[int]) -> list[bytes]:
+def stored_pieces(archive: Path, order_ids: list[int]) -> list[bytes]:
     """Bodies of responses as they stand in the file, in pieces that fit into one page each."""
     among = ",".join(map(str, order_ids))
     with sqlite3.connect(archive) as db:
@@ -68,7 +70,7 @@ def packed(archive: Path, order_ids: list[int]) -> list[bytes]:
     return [body[at : at + 48] for body in bodies for at in range(100, len(body) - 48, 200)]
 
 
-def around(archive: Path) -> bytes:
+def bytes_of_archive(archive: Path) -> bytes:
     """All bytes of an archive's files."""
     return b"".join(file.read_bytes() for file in archive.parent.glob(f"{archive.name}*"))
 
@@ -87,11 +89,11 @@ def bytes_of(folder: Path) -> bytes:
 
 def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Archive) -> None:
     archive.close()
-    pieces, others = packed(archive.path, GONE), packed(archive.path, [100_006])
-    before = around(archive.path)
+    pieces, others = stored_pieces(archive.path, GONE), stored_pieces(archive.path, [100_006])
+    before = bytes_of_archive(archive.path)
     assert all(piece in before for piece in [*pieces, *others])
     receipt = forget(GONE, archive)
-    after = around(archive.path)
+    after = bytes_of_archive(archive.path)
     assert not [piece for piece in pieces if piece in after]
     assert all(piece in after for piece in others)
     assert (receipt.responses, receipt.attempts) == (4, 4)
@@ -141,7 +143,7 @@ def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_
 
 
 def test_tables_made_from_files_lose_them_too(tmp_path: Path) -> None:
-    bodies = [marked(order_id, f"{WHO}-{order_id}") for order_id in reversed(IDS)]  # not by their ids
+    bodies = [marked_order(order_id, f"{WHO}-{order_id}") for order_id in reversed(IDS)]  # not by their ids
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
     tables = build(tmp_path / "orders.ndjson", tmp_path / "tables")
     before = {name: tables[name] for name in TABLES}
@@ -243,9 +245,9 @@ def test_a_reader_that_keeps_old_pages_is_told(archive: Archive, monkeypatch: py
         with pytest.raises(ArchiveError, match="being read by another process"):
             Archive(archive.path).erase(GONE)
     reader.close()
-    pieces = packed(archive.path, [100_006])
+    pieces = stored_pieces(archive.path, [100_006])
     Archive(archive.path).erase([*GONE, 100_006])
-    assert not [piece for piece in pieces if piece in around(archive.path)]
+    assert not [piece for piece in pieces if piece in bytes_of_archive(archive.path)]
 
 
 def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
@@ -263,18 +265,18 @@ def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
 
 def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Archive, tmp_path: Path) -> None:
     clean = {"comment": None, "customerIdentifier": None, "deliveryAddress": None, "customAttributes": None}
-    removed = {order_id: marked(order_id, "", piiDataRemoved=True, novelty=None, **clean) for order_id in GONE}
+    removed = {order_id: marked_order(order_id, "", piiDataRemoved=True, novelty=None, **clean) for order_id in GONE}
     record_answers(archive, removed, NOON + timedelta(days=3))
     kept = {**removed, 100_017: removed[100_017]}
     archive.close()
-    pieces, others = packed(archive.path, [100_005]), packed(archive.path, [100_006])
+    pieces, others = stored_pieces(archive.path, [100_005]), stored_pieces(archive.path, [100_006])
     newest = {raw.order_id: raw.body for raw in archive.newest()}
     receipt = honour_removed(archive.path)
     assert receipt.order_ids == GONE
     assert receipt.responses == 4
-    after = around(archive.path)
+    after = bytes_of_archive(archive.path)
     assert [piece for piece in pieces if piece in after] == [
-        piece for piece in packed(archive.path, [100_005]) if piece in pieces
+        piece for piece in stored_pieces(archive.path, [100_005]) if piece in pieces
     ]  # nothing but the newest answer, which stays as it is
     assert all(piece in after for piece in others)
     for raw in archive.responses():
@@ -295,8 +297,8 @@ def test_removed_orders_lose_their_personal_values_in_older_answers(archive: Arc
 
 
 def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
-    record_answers(archive, {100_005: marked(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
-    page = marked(100_006, WHO)  # an order, but not the one that was asked for
+    record_answers(archive, {100_005: marked_order(100_005, "", piiDataRemoved=True)}, NOON + timedelta(days=3))
+    page = marked_order(100_006, WHO)  # an order, but not the one that was asked for
 
     def insert(db: sqlite3.Connection) -> None:
         db.execute(
@@ -382,7 +384,7 @@ EXPORTS = {
 }
 
 
-def exported(tables: Dataset, folder: Path, way: str) -> Path:
+def export_as(tables: Dataset, folder: Path, way: str) -> Path:
     """An export of each form, and where it is."""
     tables.export("parquet" if way == "by month" else way, folder / EXPORTS[way], by_month=way == "by month")
     return folder / EXPORTS[way]
@@ -404,9 +406,9 @@ def bytes_at(place: Path) -> bytes:
 @pytest.mark.parametrize("way", EXPORTS)
 def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archive, tmp_path: Path, way: str) -> None:
     tables = build(archive, tmp_path / "tables")
-    place = exported(tables, tmp_path, way)
-    record_answers(archive, {100_005: marked(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
-    exported(build(archive, tables.folder), tmp_path, way)
+    place = export_as(tables, tmp_path, way)
+    record_answers(archive, {100_005: marked_order(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
+    export_as(build(archive, tables.folder), tmp_path, way)
     before = bytes_at(place)
     for mark in (f"{WHO}-100005", f"{WHO}-100006", "shop-100017"):
         assert mark.encode() in before, mark
@@ -422,7 +424,7 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archi
 def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: Archive, tmp_path: Path) -> None:
     tables = build(archive, tmp_path / "tables")
     for way in ("csv", "parquet", "duckdb"):
-        exported(tables, tmp_path, way)
+        export_as(tables, tmp_path, way)
     (tmp_path / "csv").rename(tmp_path / "moved")
     (tmp_path / "orders.duckdb").write_bytes(b"something else")
     receipt = forget(GONE, archive, [tables.folder])

@@ -43,7 +43,7 @@ def folder(archive: Path, tmp_path: Path) -> Path:
     return build(archive, tmp_path / "tables").folder
 
 
-def whats(place: Path) -> set[tuple[str, str]]:
+def kinds_and_places(place: Path) -> set[tuple[str, str]]:
     return set(check(place).flaws.select("what", "place").iter_rows())
 
 
@@ -58,7 +58,7 @@ def test_what_was_just_written_is_as_it_was_written(archive: Path, tmp_path: Pat
     assert check(tables.folder).looked == {"tables": 18, "orders": 29, "rows": sum(tables.counts().values())}
 
 
-def rewrite(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame], **facts: Any) -> None:
+def rewrite_table(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame], **facts: Any) -> None:
     """Changes a table as somebody might who also mends the manifest, so that only its content can tell."""
     file = folder / f"{name}.parquet"
     frame = change(pl.read_parquet(file))
@@ -87,8 +87,8 @@ CHANGES: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], dict[str, 
 @pytest.mark.parametrize("change", CHANGES)
 def test_each_flaw_of_the_content_is_found_though_the_hashes_fit(folder: Path, change: str) -> None:
     name, how, facts, expected = CHANGES[change]
-    rewrite(folder, name, how, **facts)
-    assert expected in whats(folder)
+    rewrite_table(folder, name, how, **facts)
+    assert expected in kinds_and_places(folder)
     assert "--full" in check(folder).flaws["message"][0]
 
 
@@ -96,7 +96,7 @@ def test_an_order_too_few_in_the_tables_is_found_where_a_failure_is_too_many(fol
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["orders"] |= {"out": 30, "failed": 0}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert whats(folder) == {("balance", "manifest.json")}
+    assert kinds_and_places(folder) == {("balance", "manifest.json")}
 
 
 @pytest.mark.parametrize("name", [*(f"{name}.parquet" for name in TABLES), ".lineage/answers.parquet"])
@@ -104,22 +104,22 @@ def test_one_changed_byte_of_any_file_is_found(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
-    assert whats(folder) == {("file", Path(name).name)}
+    assert kinds_and_places(folder) == {("file", Path(name).name)}
 
 
 def test_half_written_and_older_tables_are_told(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 0}))
-    assert whats(folder) == {("dataset", "tables")}
+    assert kinds_and_places(folder) == {("dataset", "tables")}
     assert "earlier version" in check(folder).flaws["message"][0]
     (folder / "shipments.parquet").unlink()
-    assert whats(folder) == {("dataset", "tables")}
+    assert kinds_and_places(folder) == {("dataset", "tables")}
     (folder / "manifest.json").unlink()
     (folder / ".lock").touch()  # as what was cut off leaves it
-    assert whats(folder) == {("dataset", "tables")}
+    assert kinds_and_places(folder) == {("dataset", "tables")}
 
 
-def edited(archive: Path, sql: str, *values: object) -> None:
+def edit_archive(archive: Path, sql: str, *values: object) -> None:
     with sqlite3.connect(archive) as db:
         db.execute(sql, values)
     db.close()
@@ -139,7 +139,7 @@ def edited(archive: Path, sql: str, *values: object) -> None:
 def test_each_flaw_of_an_archive_is_found(
     archive: Path, sql: str, values: list[object], what: str, order_id: int
 ) -> None:
-    edited(archive, sql, *values)
+    edit_archive(archive, sql, *values)
     flaws = check(archive).flaws
     assert (what, order_id) in set(flaws.select("what", "order_id").iter_rows())
     assert f"quivo-frames refetch {order_id}" in flaws.filter(pl.col("order_id") == order_id)["message"][0]
@@ -159,7 +159,7 @@ def test_what_sqlite_itself_finds_is_told(archive: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[36:40] = (7).to_bytes(4)  # how many pages are said to be free
     archive.write_bytes(content)
-    assert whats(archive) == {("file", "orders.sqlite")}
+    assert kinds_and_places(archive) == {("file", "orders.sqlite")}
 
 
 def test_an_answer_without_a_readable_id_is_as_it_was_written(archive: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_command_tells_and_its_status_says_whether_all_is_well(archive: Path
     assert run(main, ["check", str(archive)]).exit_code == 0
     told = json.loads(run(main, ["check", str(archive), "--json"]).stdout)
     assert told["flaws"] == []
-    rewrite(folder, "serial_numbers", lambda frame: frame, rows=7)
+    rewrite_table(folder, "serial_numbers", lambda frame: frame, rows=7)
     done = run(main, ["check", str(folder)])
     assert done.exit_code == 1
     assert "serial_numbers has" in done.stdout

@@ -85,23 +85,23 @@ def write_data_package(folder: Path) -> dict[str, Any]:
     shutil.copy(SCHEMAS / "datapackage.json", folder)
     shutil.copytree(SCHEMAS / "tables", folder / "tables")
     found = run_reader("frictionless", "validate", "datapackage.json", "--json", cwd=folder)
-    told: dict[str, Any] = json.loads(found.stdout)
-    return told
+    report: dict[str, Any] = json.loads(found.stdout)
+    return report
 
 
 def test_frictionless_takes_an_export_for_the_tables_of_the_package(dataset: Dataset, tmp_path: Path) -> None:
     assert "" in set(dataset.order_tags["tag"])  # an empty text is not a missing one
     dataset.export("csv", tmp_path / "csv")
-    told = write_data_package(tmp_path / "csv")
-    assert told["valid"], [task["errors"][:3] for task in told["tasks"] if task["errors"]]
-    assert [task["name"] for task in told["tasks"]] == list(TABLES)
+    report = write_data_package(tmp_path / "csv")
+    assert report["valid"], [task["errors"][:3] for task in report["tasks"] if task["errors"]]
+    assert [task["name"] for task in report["tasks"]] == list(TABLES)
 
 
 def test_frictionless_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
     for name, rows in broken(dataset).items():
         rows.write_csv(tmp_path / f"{name}.csv", datetime_format=INSTANT)
-    told = write_data_package(tmp_path)
-    errors = {(task["name"], error["type"]) for task in told["tasks"] for error in task["errors"]}
+    report = write_data_package(tmp_path)
+    errors = {(task["name"], error["type"]) for task in report["tasks"] for error in task["errors"]}
     assert {("order_positions", "primary-key"), ("order_tags", "foreign-key")} <= errors
     assert ("handling_units", "constraint-error") in errors
 
@@ -110,9 +110,9 @@ def test_frictionless_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> 
 
 
 def test_datacontract_takes_the_contract_for_one() -> None:
-    told = run_reader("datacontract", "lint", "datacontract.yaml", cwd=SCHEMAS)
-    assert told.returncode == 0, told.stdout
-    assert "Data contract is valid" in told.stdout
+    done = run_reader("datacontract", "lint", "datacontract.yaml", cwd=SCHEMAS)
+    assert done.returncode == 0, done.stdout
+    assert "Data contract is valid" in done.stdout
 
 
 def test_datacontract_refuses_a_contract_with_a_word_that_the_standard_does_not_know(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_datacontract_refuses_a_contract_with_a_word_that_the_standard_does_not_
 
 
 def test_the_contract_names_the_files_and_columns_of_a_dataset(dataset: Dataset) -> None:
-    told = yaml.safe_load((SCHEMAS / "datacontract.yaml").read_text("utf-8"))
-    (server,) = told["servers"]
-    for table in told["schema"]:
+    contract = yaml.safe_load((SCHEMAS / "datacontract.yaml").read_text("utf-8"))
+    (server,) = contract["servers"]
+    for table in contract["schema"]:
         file = dataset.folder / server["path"].format(model=table["name"])
         columns = duckdb.sql(f"DESCRIBE FROM read_parquet('{file}')").fetchall()
         assert [column["name"] for column in table["properties"]] == [column[0] for column in columns]
@@ -135,10 +135,10 @@ def test_the_contract_names_the_files_and_columns_of_a_dataset(dataset: Dataset)
         assert [column["logicalType"] for column in table["properties"]] == [logical[column[1]] for column in columns]
     keys = {
         name["name"]: [column["name"] for column in name["properties"] if column.get("primaryKey")]
-        for name in told["schema"]
+        for name in contract["schema"]
     }
     assert keys == {name: [table.key] for name, table in TABLES.items()}
-    email = next(column for column in told["schema"][0]["properties"] if column["name"] == "delivery_address_email")
+    email = next(column for column in contract["schema"][0]["properties"] if column["name"] == "delivery_address_email")
     assert email["classification"] == "personal"
 
 
@@ -178,8 +178,8 @@ def count_dbt_tests() -> int:
 
 def test_dbt_finds_the_sources_in_an_export_and_their_tests_pass(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "quivo.duckdb")
-    told = run_dbt_tests(tmp_path)
-    assert (told.code, told.failed, told.passed) == (0, set(), count_dbt_tests()), told.output
+    tests = run_dbt_tests(tmp_path)
+    assert (tests.code, tests.failed, tests.passed) == (0, set(), count_dbt_tests()), tests.output
 
 
 def test_dbt_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
@@ -188,14 +188,14 @@ def test_dbt_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
             connection.register("rows_of_one", rows)
             connection.execute(f'CREATE TABLE "{name}" AS FROM rows_of_one')
     some = [f"source:quivo.{name}" for name in ("order_positions", "order_tags", "handling_units")]
-    told = run_dbt_tests(tmp_path, "--select", *some)
-    assert told.code == 1, told.output
-    assert told.failed == {
+    tests = run_dbt_tests(tmp_path, "--select", *some)
+    assert tests.code == 1, tests.output
+    assert tests.failed == {
         "source_unique_quivo_order_positions_order_position_key",
         "source_relationships_quivo_order_tags_order_id__order_id__source_quivo_orders_",
         "source_not_null_quivo_handling_units_depth",
     }
-    assert told.passed > 10
+    assert tests.passed > 10
 
 
 # SQL
@@ -239,18 +239,18 @@ class Postgres:
     def __init__(self, tools: Path, folder: Path, user: list[str]) -> None:
         self.tools, self.folder, self.user = tools, folder, user
 
-    def run(self, tool: str, *args: str, told: str | None = None) -> str:
+    def run(self, tool: str, *args: str, stdin: str | None = None) -> str:
         command = [*self.user, str(self.tools / tool), *args]
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": str(self.folder)}
         done = subprocess.run(
-            command, cwd=self.folder, env=env, input=told, capture_output=True, text=True, timeout=120
+            command, cwd=self.folder, env=env, input=stdin, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def ask(self, sql: str) -> str:
         here = ("-h", str(self.folder), "-U", "reader", "-d", "postgres")
-        return self.run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *here, "-f", "-", told=sql)
+        return self.run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *here, "-f", "-", stdin=sql)
 
 
 @pytest.fixture(scope="module")
@@ -383,9 +383,9 @@ def changed(changes: Mapping[str, Table | None]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("change", BREAKING)
-def test_what_breaks_readers_is_told(change: str) -> None:
-    tables, told = BREAKING[change]
-    assert versions.find_breaking_changes(versions.version_record(), changed(tables)) == told
+def test_what_breaks_readers_is_reported(change: str) -> None:
+    tables, breaks = BREAKING[change]
+    assert versions.find_breaking_changes(versions.version_record(), changed(tables)) == breaks
 
 
 def test_additions_break_nobody() -> None:
@@ -403,9 +403,9 @@ def test_datacontract_calls_the_same_changes_breaking(tmp_path: Path) -> None:
     orders["properties"].append({"name": "new", "logicalType": "string"})
     for name, contract in (("before", before), ("after", after)):
         (tmp_path / f"{name}.yaml").write_text(to_yaml(contract), encoding="utf-8")
-    told = run_reader("datacontract", "breaking", "before.yaml", "after.yaml", cwd=tmp_path)
-    errors = {line for line in told.stdout.partition("Details")[0].splitlines() if "ERROR" in line}
-    assert told.returncode == 1
+    done = run_reader("datacontract", "breaking", "before.yaml", "after.yaml", cwd=tmp_path)
+    errors = {line for line in done.stdout.partition("Details")[0].splitlines() if "ERROR" in line}
+    assert done.returncode == 1
     assert [re.search(r"properties\.(\w+)", line)[1] for line in sorted(errors)] == ["comment", "order_priority"]
     gone = with_columns(ORDERS, "comment", order_priority={"kind": Kind.TEXT})
     assert len(versions.find_breaking_changes(versions.version_record(), changed({"orders": gone}))) == 2
@@ -428,10 +428,10 @@ def test_the_generator_refuses_what_breaks_readers_and_writes_nothing(schemas: P
         write_files(schemas)
     assert (schemas / "dictionary.md").read_text("utf-8") == "as it was"
     command = [sys.executable, "-m", "schemas.generator", str(schemas)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert told.returncode == 1
-    assert told.stderr.startswith("Nothing was written. Who reads tables of schema version")
-    assert "Traceback" not in told.stderr
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Nothing was written. Who reads tables of schema version")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_raised_version_gets_a_record_of_its_own_and_keeps_the_others(

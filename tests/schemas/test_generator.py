@@ -57,12 +57,12 @@ def test_the_schema_knows_every_key_of_the_documented_example() -> None:
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_a_contract_lists_the_columns_of_its_table_with_sentences(table) -> None:
-    told = table_contract(table)
-    assert [field["name"] for field in told["fields"]] == list(table.schema)
-    assert [field["dtype"] for field in told["fields"]] == [str(dtype) for dtype in table.schema.values()]
-    assert all(field["description"].endswith(".") for field in told["fields"])
-    assert told["primaryKey"] in table.schema
-    for reference in told.get("foreignKeys", []):
+    contract = table_contract(table)
+    assert [field["name"] for field in contract["fields"]] == list(table.schema)
+    assert [field["dtype"] for field in contract["fields"]] == [str(dtype) for dtype in table.schema.values()]
+    assert all(field["description"].endswith(".") for field in contract["fields"])
+    assert contract["primaryKey"] in table.schema
+    for reference in contract.get("foreignKeys", []):
         to = reference["reference"]
         assert reference["fields"] in table.schema
         assert to["fields"] in TABLES[to["resource"] or table.name].schema

@@ -21,13 +21,13 @@ import pytest
 import trustme
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.standin.faults import Fault, date_in
-from quivo_frames.standin.orders import order, order_json, write_ndjson
-from quivo_frames.standin.random import LogNormal, seconds
+from quivo_frames.standin.faults import ServerFault, date_in
+from quivo_frames.standin.orders import decoded_order, order_json, write_ndjson
+from quivo_frames.standin.random import LogNormal, draw_seconds
 from quivo_frames.standin.search import Paging
 from quivo_frames.standin.server import StandIn
-from quivo_frames.standin.throttle import Bucket
-from tests.support.command_caller import FIRST, Caller, calling
+from quivo_frames.standin.throttle import TokenBucket
+from tests.support.api_caller import FIRST_ORDER, LoggedInCaller, stand_in_with_faults
 from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
@@ -49,16 +49,18 @@ def caller(shared, log_in):
 
 @pytest.fixture(scope="module")
 def many():
-    return [order(FIRST + number) for number in range(3000)]
+    return [decoded_order(FIRST_ORDER + number) for number in range(3000)]
 
 
 def test_orders_are_the_same_bytes_everywhere():
-    digest = hashlib.sha256(b"\n".join(order_json(FIRST + number, seed=7, visit=number % 3) for number in range(50)))
+    digest = hashlib.sha256(
+        b"\n".join(order_json(FIRST_ORDER + number, seed=7, visit=number % 3) for number in range(50))
+    )
     assert digest.hexdigest() == "3d5cd88353c00a0a52e016ce11d47f0f2ff3a9111cd7399d3089f8b9756a69af"
 
 
 def test_another_seed_gives_other_orders():
-    assert order_json(FIRST, seed=1) != order_json(FIRST, seed=2)
+    assert order_json(FIRST_ORDER, seed=1) != order_json(FIRST_ORDER, seed=2)
 
 
 def leaves(value: object, path: str = "$"):
@@ -81,7 +83,7 @@ def test_every_documented_field_occurs_and_is_left_out_somewhere_and_no_other_oc
     documented = {path for path, _ in leaves(DOCUMENTED)}
     filled, objects = defaultdict(int), defaultdict(int)
     for number in range(8000):
-        for path, value in leaves(order(FIRST + number)):
+        for path, value in leaves(decoded_order(FIRST_ORDER + number)):
             filled[path] += value not in (None, "", [], {})
             objects[path] += isinstance(value, dict)
     assert set(filled) <= documented
@@ -200,7 +202,7 @@ def test_personal_data_is_gone_where_the_order_says_so(many):
 
 
 def test_the_text_of_free_form_numbers_and_of_money_is_exact():
-    text = b"\n".join(order_json(FIRST + number) for number in range(300))
+    text = b"\n".join(order_json(FIRST_ORDER + number) for number in range(300))
     assert b'"factor":1.10,"ratio":133.0' in text
     assert not any(len(number.partition(b".")[2]) > 2 for number in money(text))
 
@@ -217,8 +219,8 @@ def left_with(found: dict) -> list[tuple]:
 
 def test_a_later_visit_shows_the_same_order_further_along():
     grown = 0
-    for order_id in range(FIRST, FIRST + 300):
-        first, later, last = (order(order_id, visit=visit) for visit in (0, 2, 5))
+    for order_id in range(FIRST_ORDER, FIRST_ORDER + 300):
+        first, later, last = (decoded_order(order_id, visit=visit) for visit in (0, 2, 5))
         assert first.get("positions") == later.get("positions") == last.get("positions")
         assert first.get("deliveryAddress") == last.get("deliveryAddress")
         assert (
@@ -229,7 +231,7 @@ def test_a_later_visit_shows_the_same_order_further_along():
         if first != last and first.get("lastModified"):
             assert first["lastModified"] < last["lastModified"]
     assert grown > 60
-    assert order_json(FIRST, visit=5) == order_json(FIRST, visit=50)
+    assert order_json(FIRST_ORDER, visit=5) == order_json(FIRST_ORDER, visit=50)
 
 
 def test_ids_fit_64_bits_whatever_the_order_is_called():
@@ -241,7 +243,9 @@ def test_ids_fit_64_bits_whatever_the_order_is_called():
 def test_ndjson_has_a_line_an_order_and_breaks_one_in_k(tmp_path):
     write_ndjson(tmp_path / "orders.ndjson", 20, seed=3, broken_every=5)
     lines = (tmp_path / "orders.ndjson").read_bytes().splitlines()
-    assert [line == order_json(FIRST + place, seed=3) for place, line in enumerate(lines)] == ([True] * 4 + [False]) * 4
+    assert [line == order_json(FIRST_ORDER + place, seed=3) for place, line in enumerate(lines)] == (
+        [True] * 4 + [False]
+    ) * 4
     command = [sys.executable, "-m", "quivo_frames.standin.orders", "20", "--seed", "3", "--broken-every", "5"]
     assert subprocess.run(command, capture_output=True, check=True).stdout.splitlines() == lines
 
@@ -250,14 +254,14 @@ def test_ndjson_has_a_line_an_order_and_breaks_one_in_k(tmp_path):
 
 
 def test_a_refetch_answers_the_order(caller):
-    status, body = caller.refetch(FIRST + 1)
-    assert (status, body) == (200, order_json(FIRST + 1))
-    assert caller.api.body_sent(FIRST + 1) == body
-    assert caller.api.served(FIRST + 1) == 1
+    status, body = caller.refetch(FIRST_ORDER + 1)
+    assert (status, body) == (200, order_json(FIRST_ORDER + 1))
+    assert caller.api.body_sent(FIRST_ORDER + 1) == body
+    assert caller.api.refetch_count(FIRST_ORDER + 1) == 1
 
 
 def test_each_refetch_is_a_visit(log_in):
-    moving = next(i for i in range(FIRST, FIRST + 200) if order_json(i, visit=0) != order_json(i, visit=1))
+    moving = next(i for i in range(FIRST_ORDER, FIRST_ORDER + 200) if order_json(i, visit=0) != order_json(i, visit=1))
     with StandIn(200) as api:
         caller = log_in(api)
         assert [caller.refetch(moving)[1] for _ in range(2)] == [order_json(moving), order_json(moving, visit=1)]
@@ -293,13 +297,13 @@ def test_a_wrong_password_and_a_wrong_key_are_refused_at_login(caller):
 def test_tokens_expire_and_can_be_revoked(log_in):
     with StandIn(5, token_seconds=0.1) as api:
         caller = log_in(api)
-        assert caller.refetch(FIRST)[0] == 200
+        assert caller.refetch(FIRST_ORDER)[0] == 200
         time.sleep(0.12)
-        expired = caller.refetch(FIRST)
-        caller.token = caller.login()
-        assert caller.refetch(FIRST)[0] == 200
+        expired = caller.refetch(FIRST_ORDER)
+        caller.token = caller.log_in()
+        assert caller.refetch(FIRST_ORDER)[0] == 200
         api.revoke_tokens()
-        assert caller.refetch(FIRST) == expired == (401, b'{"message":"The incoming token has expired"}')
+        assert caller.refetch(FIRST_ORDER) == expired == (401, b'{"message":"The incoming token has expired"}')
         assert (api.logins, api.requests) == (2, 6)
 
 
@@ -325,13 +329,13 @@ def test_beyond_the_rate_comes_429_without_a_hint(log_in):
         assert statuses.count(200) <= 5 + 50 * spent + 1
         assert statuses.count(429) == api.throttled > 20
         time.sleep(0.05)
-        assert caller.refetch(FIRST)[0] == 200
+        assert caller.refetch(FIRST_ORDER)[0] == 200
 
 
 def test_latency_delays_every_answer(log_in):
     with StandIn(5, latency=0.05) as api:
         begun = time.monotonic()
-        assert log_in(api).refetch(FIRST)[0] == 200
+        assert log_in(api).refetch(FIRST_ORDER)[0] == 200
         assert time.monotonic() - begun > 0.1
 
 
@@ -344,7 +348,7 @@ def test_a_stopped_server_can_be_started_again(log_in):
     api = StandIn(5)
     for _ in range(2):
         with api:
-            assert log_in(api).refetch(FIRST)[0] == 200
+            assert log_in(api).refetch(FIRST_ORDER)[0] == 200
         with pytest.raises(ConnectionError):
             log_in(api)
 
@@ -357,7 +361,7 @@ def test_a_server_may_be_stopped_at_once():
 def test_requests_may_arrive_in_pieces_and_together(shared, log_in):
     caller = log_in(shared)
     request = f"GET /ping HTTP/1.1\r\nX-Api-Key: {shared.api_key}\r\nAuthorization: {caller.token}\r\n\r\n".encode()
-    wire = caller.wire.sock
+    wire = caller.connection.sock
     wire.sendall(request[:30])
     time.sleep(0.02)
     wire.sendall(request[30:] + request)
@@ -371,14 +375,14 @@ def test_requests_may_arrive_in_pieces_and_together(shared, log_in):
 
 
 def test_the_list_is_a_bare_array_of_25(caller):
-    found = caller.find()
+    found = caller.find_orders()
     assert [element["orderId"] for element in found] == list(caller.api.order_ids)[:25]
     assert {"shipToCountry", "positions", "fulfillmentOrders", "sort"} <= set(found[0])
     assert "deliveryAddress" not in found[0]
 
 
 def test_pages_cover_everything_once(caller):
-    pages = [caller.find(sort="created:asc", page=page, pageSize=17) for page in range(5)]
+    pages = [caller.find_orders(sort="created:asc", page=page, pageSize=17) for page in range(5)]
     ids = [element["orderId"] for page in pages for element in page]
     assert [len(page) for page in pages] == [17, 17, 17, 9, 0]
     assert sorted(ids) == list(caller.api.order_ids)
@@ -386,11 +390,11 @@ def test_pages_cover_everything_once(caller):
 
 @pytest.mark.parametrize("sort", ["orderId:asc", "orderId:desc", "lastModified:asc", "completedAt:desc,orderId:asc"])
 def test_search_after_covers_everything_once_in_order(caller, sort):
-    found = caller.find(sort=sort, pageSize=7)
+    found = caller.find_orders(sort=sort, pageSize=7)
     seen = list(found)
     while found:
         cursor = found[-1]["sort"] if "," in sort else found[-1]["sort"][0]
-        found = caller.find(sort=sort, pageSize=7, searchAfter=json.dumps(cursor))
+        found = caller.find_orders(sort=sort, pageSize=7, searchAfter=json.dumps(cursor))
         seen += found
     assert sorted(element["orderId"] for element in seen) == list(caller.api.order_ids)
     filled = [element["sort"][0] for element in seen if element["sort"][0] is not None]
@@ -398,15 +402,18 @@ def test_search_after_covers_everything_once_in_order(caller, sort):
 
 
 def test_search_after_takes_the_plain_value_of_the_sort_field(caller):
-    first, second = caller.find(sort="created:asc", pageSize=2)
-    assert caller.find(sort="created:asc", pageSize=1, searchAfter=first["created"])[0]["orderId"] == second["orderId"]
+    first, second = caller.find_orders(sort="created:asc", pageSize=2)
+    assert (
+        caller.find_orders(sort="created:asc", pageSize=1, searchAfter=first["created"])[0]["orderId"]
+        == second["orderId"]
+    )
 
 
 def test_queries_select(caller):
-    everything = caller.find(pageSize=1000)
+    everything = caller.find_orders(pageSize=1000)
 
     def ids(query: str) -> set[int]:
-        return {element["orderId"] for element in caller.find(query=query, pageSize=1000)}
+        return {element["orderId"] for element in caller.find_orders(query=query, pageSize=1000)}
 
     def those(rule) -> set[int]:
         return {element["orderId"] for element in everything if rule(element)}
@@ -415,16 +422,16 @@ def test_queries_select(caller):
     assert ids("*") == ids("") == set(caller.api.order_ids)
     assert ids(f"orderStatus:{status}") == those(lambda e: e["orderStatus"] == status) != ids("*")
     assert ids(f"NOT orderStatus:{status}") == ids("*") - ids(f"orderStatus:{status}")
-    assert ids(f"orderId:[{FIRST} TO {FIRST + 9}] AND orderStatus:{status}") == ids(f"orderStatus:{status}") & set(
-        range(FIRST, FIRST + 10)
-    )
-    assert ids(f"orderId:{FIRST} OR orderId:{FIRST + 5}") == {FIRST, FIRST + 5}
+    assert ids(f"orderId:[{FIRST_ORDER} TO {FIRST_ORDER + 9}] AND orderStatus:{status}") == ids(
+        f"orderStatus:{status}"
+    ) & set(range(FIRST_ORDER, FIRST_ORDER + 10))
+    assert ids(f"orderId:{FIRST_ORDER} OR orderId:{FIRST_ORDER + 5}") == {FIRST_ORDER, FIRST_ORDER + 5}
     assert ids(f"created:[{middle} TO *]") == those(lambda e: (e["created"] or "") >= middle) != ids("*")
     assert ids(f"created:[* TO {middle}]") | ids(f"created:[{middle} TO *]") == ids("created:*")
     day = (everything[0]["created"] or "")[:10]
     assert everything[0]["orderId"] in ids(f"created:[{day} TO {day}]")
     assert ids(f'orderIdentifier:"{everything[3]["orderIdentifier"]}"') == {everything[3]["orderId"]}
-    assert ids(f"NOT (orderId:{FIRST} OR orderId:{FIRST + 1})") == ids("*") - {FIRST, FIRST + 1}
+    assert ids(f"NOT (orderId:{FIRST_ORDER} OR orderId:{FIRST_ORDER + 1})") == ids("*") - {FIRST_ORDER, FIRST_ORDER + 1}
 
 
 @pytest.mark.parametrize(
@@ -459,14 +466,14 @@ def test_an_unknown_path_is_refused(caller):
 
 
 def test_the_timeline_tells_when_each_refetch_came_and_what_was_answered(log_in):
-    with calling(Fault.status(503), Fault.truncate()) as api:
+    with stand_in_with_faults(ServerFault.status(503), ServerFault.truncate()) as api:
         caller = log_in(api)
         begun = time.monotonic()
-        caller.refetch(FIRST)
+        caller.refetch(FIRST_ORDER)
         with pytest.raises(http.client.IncompleteRead):
-            caller.refetch(FIRST)
-        caller.wire.close()
-        caller.refetch(FIRST)
+            caller.refetch(FIRST_ORDER)
+        caller.connection.close()
+        caller.refetch(FIRST_ORDER)
         caller.send("GET", "/ping", Authorization=caller.token)
         caller.refetch(999)
         assert [status for _, status in api.timeline] == [503, 0, 200, 404]
@@ -477,26 +484,26 @@ def test_the_timeline_tells_when_each_refetch_came_and_what_was_answered(log_in)
 def test_a_burst_goes_at_once_and_the_limit_moves_while_it_serves(log_in):
     with StandIn(40, rate=0.001, burst=7, retry_after="0.5") as api:
         caller = log_in(api)
-        assert [caller.refetch(FIRST)[0] for _ in range(9)] == [200] * 7 + [429] * 2
+        assert [caller.refetch(FIRST_ORDER)[0] for _ in range(9)] == [200] * 7 + [429] * 2
         assert caller.reply.headers["Retry-After"] == "0.5"
         api.retry_after = date_in(-3600)
-        assert caller.refetch(FIRST)[0] == 429
+        assert caller.refetch(FIRST_ORDER)[0] == 429
         told = parsedate_to_datetime(caller.reply.headers["Retry-After"])
         assert 3590 < (datetime.now(UTC) - told).total_seconds() < 3610
         api.rate = None
-        assert {caller.refetch(FIRST)[0] for _ in range(20)} == {200}
+        assert {caller.refetch(FIRST_ORDER)[0] for _ in range(20)} == {200}
         api.rate = 0.001
         api.burst = 3
-        assert [caller.refetch(FIRST)[0] for _ in range(5)] == [200] * 3 + [429] * 2
+        assert [caller.refetch(FIRST_ORDER)[0] for _ in range(5)] == [200] * 3 + [429] * 2
 
 
 @pytest.mark.parametrize(("rate", "at_once"), [(0.001, 2), (15, 2), (40, 4)])
 def test_without_a_burst_what_comes_in_a_tenth_of_a_second_goes_at_once_and_at_least_two(rate, at_once, log_in):
-    bucket = Bucket(rate, None)
-    assert [bucket.takes(1.0) for _ in range(6)] == [True] * at_once + [False] * (6 - at_once)
+    bucket = TokenBucket(rate, None)
+    assert [bucket.take_token(1.0) for _ in range(6)] == [True] * at_once + [False] * (6 - at_once)
     with StandIn(5, rate=0.001) as api:
         caller = log_in(api)
-        assert [caller.refetch(FIRST)[0] for _ in range(3)] == [200, 200, 429]
+        assert [caller.refetch(FIRST_ORDER)[0] for _ in range(3)] == [200, 200, 429]
 
 
 def test_log_normal_latency_is_what_was_drawn_for_the_order(log_in):
@@ -507,18 +514,18 @@ def test_log_normal_latency_is_what_was_drawn_for_the_order(log_in):
         for order_id in api.order_ids:
             begun = time.monotonic()
             assert caller.refetch(order_id)[0] == 200
-            drawn = seconds(latency, 3, "latency", order_id, 0)
+            drawn = draw_seconds(latency, 3, "latency", order_id, 0)
             assert drawn - 0.002 < time.monotonic() - begun < drawn + 0.5
 
 
 def test_log_normal_latency_has_its_median_and_repeats_itself():
     latency = LogNormal(0.2, 0.5)
-    drawn = sorted(seconds(latency, 7, order_id, 0) for order_id in range(4001))
-    assert drawn == sorted(seconds(latency, 7, order_id, 0) for order_id in range(4001))
+    drawn = sorted(draw_seconds(latency, 7, order_id, 0) for order_id in range(4001))
+    assert drawn == sorted(draw_seconds(latency, 7, order_id, 0) for order_id in range(4001))
     assert 0.19 < drawn[2000] < 0.21
     assert 0.47 < math.log(drawn[3364] / drawn[2000]) < 0.53  # one sigma: 84.1 %
-    assert seconds(latency, 7, 1, 0) != seconds(latency, 7, 1, 1) != seconds(latency, 8, 1, 1)
-    assert seconds(0.3, 7, 1, 0) == 0.3
+    assert draw_seconds(latency, 7, 1, 0) != draw_seconds(latency, 7, 1, 1) != draw_seconds(latency, 8, 1, 1)
+    assert draw_seconds(0.3, 7, 1, 0) == 0.3
 
 
 # --- lists that are not as one would wish ---
@@ -528,7 +535,7 @@ def test_log_normal_latency_has_its_median_and_repeats_itself():
 def paged(log_in):
     with ExitStack() as closing:
 
-        def paged(count: int = 12, **options) -> tuple[StandIn, Caller]:
+        def paged(count: int = 12, **options) -> tuple[StandIn, LoggedInCaller]:
             api = closing.enter_context(StandIn(count, **options))
             return api, log_in(api)
 
@@ -544,9 +551,9 @@ def after(found: list[dict]) -> str:
 
 
 def test_a_list_may_show_orders_twice(paged):
-    _, caller = paged(paging=Paging(twice=frozenset({FIRST + 1, FIRST + 3})))
-    pages = [ids_of(caller.find(pageSize=5, page=page)) for page in range(3)]
-    assert [[order_id - FIRST for order_id in page] for page in pages] == [
+    _, caller = paged(paging=Paging(twice=frozenset({FIRST_ORDER + 1, FIRST_ORDER + 3})))
+    pages = [ids_of(caller.find_orders(pageSize=5, page=page)) for page in range(3)]
+    assert [[order_id - FIRST_ORDER for order_id in page] for page in pages] == [
         [0, 1, 1, 2, 3],
         [3, 4, 5, 6, 7],
         [8, 9, 10, 11],
@@ -555,66 +562,70 @@ def test_a_list_may_show_orders_twice(paged):
 
 def test_a_list_may_ignore_the_cursor(paged):
     _, caller = paged(paging=Paging(follows_cursor=False))
-    first = caller.find(pageSize=5, sort="orderId:asc")
-    assert caller.find(pageSize=5, sort="orderId:asc", searchAfter=after(first)) == first
+    first = caller.find_orders(pageSize=5, sort="orderId:asc")
+    assert caller.find_orders(pageSize=5, sort="orderId:asc", searchAfter=after(first)) == first
 
 
 def test_a_list_may_give_less_than_was_asked_for(paged):
     _, caller = paged(paging=Paging(largest=5))
-    assert [len(caller.find(pageSize=10, page=page)) for page in range(4)] == [5, 5, 2, 0]
+    assert [len(caller.find_orders(pageSize=10, page=page)) for page in range(4)] == [5, 5, 2, 0]
 
 
 def test_a_list_may_hide_its_cursors(paged):
     _, caller = paged(paging=Paging(shows_sort=False))
-    assert not any("sort" in element for element in caller.find(sort="orderId:asc"))
+    assert not any("sort" in element for element in caller.find_orders(sort="orderId:asc"))
 
 
 def test_the_first_page_may_be_1(paged):
     _, caller = paged(paging=Paging(first=1))
-    assert ids_of(caller.find(pageSize=5)) == ids_of(caller.find(pageSize=5, page=1)) == list(range(FIRST, FIRST + 5))
-    assert ids_of(caller.find(pageSize=5, page=2))[0] == FIRST + 5
+    assert (
+        ids_of(caller.find_orders(pageSize=5))
+        == ids_of(caller.find_orders(pageSize=5, page=1))
+        == list(range(FIRST_ORDER, FIRST_ORDER + 5))
+    )
+    assert ids_of(caller.find_orders(pageSize=5, page=2))[0] == FIRST_ORDER + 5
     assert caller.send("GET", "/orders?page=0", Authorization=caller.token)[0] == 400
 
 
 def test_orders_that_are_touched_between_pages_come_again_or_push_others_out(paged):
     api, caller = paged()
-    by_time = ids_of(caller.find(sort="lastModified:asc"))
+    by_time = ids_of(caller.find_orders(sort="lastModified:asc"))
     calls: list[int] = []
 
     def touch_the_first(pages: int) -> None:
         calls.append(pages)
         if pages == 2:
-            api.touch(by_time[0])
+            api.touch_orders(by_time[0])
 
     api.between_pages = touch_the_first
-    first = caller.find(sort="lastModified:asc", pageSize=6)
-    rest = caller.find(sort="lastModified:asc", pageSize=20, searchAfter=after(first))
+    first = caller.find_orders(sort="lastModified:asc", pageSize=6)
+    rest = caller.find_orders(sort="lastModified:asc", pageSize=20, searchAfter=after(first))
     assert ids_of(first) == by_time[:6]
     assert ids_of(rest) == [*by_time[6:], by_time[0]]
     assert rest[-1]["lastModified"] > max(element["lastModified"] for element in rest[:-1])
     assert calls == [1, 2]
 
     api.between_pages = None
-    assert ids_of(caller.find(sort="lastModified:asc", pageSize=6, page=0)) == by_time[1:7]
-    api.between_pages = lambda pages: api.touch(by_time[1])
-    second = ids_of(caller.find(sort="lastModified:asc", pageSize=6, page=1))
+    assert ids_of(caller.find_orders(sort="lastModified:asc", pageSize=6, page=0)) == by_time[1:7]
+    api.between_pages = lambda pages: api.touch_orders(by_time[1])
+    second = ids_of(caller.find_orders(sort="lastModified:asc", pageSize=6, page=1))
     assert second == [*by_time[8:], *by_time[:2]]  # by page number, order 7 is missed
     api.between_pages = None
     query = f"lastModified:[{rest[-1]['lastModified']} TO *]"
-    assert ids_of(caller.find(query=query, sort="lastModified:asc")) == [by_time[0], by_time[1]]
+    assert ids_of(caller.find_orders(query=query, sort="lastModified:asc")) == [by_time[0], by_time[1]]
 
 
 def test_orders_may_appear_between_pages(paged):
     api, caller = paged()
-    first = caller.find(sort="orderId:asc", pageSize=6)
+    first = caller.find_orders(sort="orderId:asc", pageSize=6)
     api.between_pages = lambda pages: api.add_orders(2)
-    rest = caller.find(sort="orderId:asc", pageSize=20, searchAfter=after(first))
-    assert ids_of(rest) == list(range(FIRST + 6, FIRST + 14))
-    assert caller.refetch(FIRST + 13)[0] == 200
+    rest = caller.find_orders(sort="orderId:asc", pageSize=20, searchAfter=after(first))
+    assert ids_of(rest) == list(range(FIRST_ORDER + 6, FIRST_ORDER + 14))
+    assert caller.refetch(FIRST_ORDER + 13)[0] == 200
 
 
 def test_a_list_may_fail_page_by_page(paged):
-    _, caller = paged(list_faults=[Fault.status(503), Fault.cut_json(), Fault.html()])
+    _, caller = paged(list_faults=[ServerFault.status(503), ServerFault.cut_json(), ServerFault.html()])
     answers = [caller.send("GET", "/orders", Authorization=caller.token) for _ in range(4)]
     assert [status for status, _ in answers] == [503, 200, 200, 200]
     assert answers[3][1].startswith(answers[1][1])
@@ -631,7 +642,9 @@ def test_it_speaks_tls_with_a_certificate_of_ones_own(tmp_path):
     authority.issue_cert("127.0.0.1").configure_cert(server)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    with StandIn(5, faults={FIRST + 1: [Fault.truncate()], FIRST + 2: [Fault.reset()]}, tls=server) as api:
+    with StandIn(
+        5, faults={FIRST_ORDER + 1: [ServerFault.truncate()], FIRST_ORDER + 2: [ServerFault.reset()]}, tls=server
+    ) as api:
         assert api.base_url.startswith("https://127.0.0.1:")
         host = api.base_url.removeprefix("https://")
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -644,12 +657,12 @@ def test_it_speaks_tls_with_a_certificate_of_ones_own(tmp_path):
 
         login = json.dumps({"username": api.username, "password": api.password})
         token = json.loads(send("/login", login))["token"]
-        assert send(f"/orders/{FIRST}/refetch", token=token) == order_json(FIRST)
+        assert send(f"/orders/{FIRST_ORDER}/refetch", token=token) == order_json(FIRST_ORDER)
         with pytest.raises(http.client.IncompleteRead):
-            send(f"/orders/{FIRST + 1}/refetch", token=token)
+            send(f"/orders/{FIRST_ORDER + 1}/refetch", token=token)
         wire.close()
         with pytest.raises((ConnectionResetError, ssl.SSLError)):
-            send(f"/orders/{FIRST + 2}/refetch", token=token)
+            send(f"/orders/{FIRST_ORDER + 2}/refetch", token=token)
         wire.close()
-        assert send(f"/orders/{FIRST + 2}/refetch", token=token) == order_json(FIRST + 2, visit=1)
+        assert send(f"/orders/{FIRST_ORDER + 2}/refetch", token=token) == order_json(FIRST_ORDER + 2, visit=1)
         wire.close()

@@ -1,4 +1,4 @@
-"""The cases under `cases/`: how a folder is read, and how tables are drawn. The format is told in `cases/README.md`."""
+"""Reads the cases in `tests/flattening/cases` and draws tables as text; `cases/README.md` describes the format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPORTS = {
     "notes": ("kind", "path", "count"),
 }
 TIMES_COLUMN = "×"
-"""The column that says how often a row stands there in a row."""
+"""The column that says how often a row is repeated."""
 
 _BYTES = re.compile(rb"<([0-9A-F]{2}(?: [0-9A-F]{2})*)>")
 _REPEATED = re.compile(rb"(\d+) x (.*)", re.DOTALL)
@@ -35,30 +35,30 @@ Row = tuple[str, ...]
 
 
 class MalformedCase(Exception):
-    """A case that is not as cases are."""
+    """A case that does not follow the format."""
 
 
 class DrawnTable(NamedTuple):
-    """A table as it is drawn: the columns that it shows, and their cells as text."""
+    """A table as text: the columns that are shown, and their cells."""
 
     columns: tuple[str, ...]
     rows: list[Row]
 
 
 class Case(NamedTuple):
-    """An input, and what is to come of it."""
+    """An input and the expected tables, failures and notes."""
 
     name: str
     title: str
     known_bug: str | None
-    """Why the code does not do so yet."""
+    """Why the expectation is not met yet."""
     input_name: str
-    """Name of the input, and so how it is read."""
+    """The name of the input file, which says how it is read."""
     content: bytes
     expected: dict[str, DrawnTable]
 
     def split_orders(self, path: Path) -> list[bytes]:
-        """The orders of the input, one by one; `path` holds it as a file."""
+        """The orders of the input; `path` has it as a file."""
         if self.input_name == "order.json":
             return [self.content]
         if self.input_name == "orders.ndjson":
@@ -70,7 +70,7 @@ def find_cases(root: Path = CASES) -> Iterator[Path]:
     """The folders of all cases.
 
     Raises:
-        Mistake: a group without cases, or a file that belongs to none.
+        MalformedCase: a group without cases, or a file outside of a case.
     """
     for group in sorted(path for path in root.iterdir() if path.name not in ("README.md", ".gitattributes")):
         if not group.is_dir():
@@ -88,7 +88,7 @@ def read_case(folder: Path) -> Case:
     """The case in a folder.
 
     Raises:
-        Mistake: half a case, a file that nobody reads, or a picture that shows nothing.
+        MalformedCase: a missing or superfluous file, or an expectation without tables.
     """
     name = f"{folder.parent.name}/{folder.name}"
     names = {path.name for path in folder.iterdir()}
@@ -106,7 +106,7 @@ def read_case(folder: Path) -> Case:
 
 
 def expand_recipe(recipe: bytes) -> bytes:
-    """The bytes that a recipe stands for: its lines in a row, `N x text` as often as it says, `<FF>` as a byte."""
+    """The bytes of a recipe: its lines without line ends, `N x text` repeated N times, `<FF>` as a byte."""
     return b"".join(_expand_line(line) for line in recipe.removesuffix(b"\n").split(b"\n"))
 
 
@@ -120,11 +120,11 @@ def _expand_line(line: bytes) -> bytes:
 
 
 def parse_expected(text: str, name: str) -> tuple[str, str | None, dict[str, DrawnTable]]:
-    """What a picture says, its known bug, and its tables."""
+    """Title, known bug and tables of an expectation."""
     head, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
     title, *rest = [line for line in head.splitlines() if line]
     if not title.startswith("# ") or not all(line.startswith(_KNOWN_BUG) for line in rest) or len(rest) > 1:
-        raise MalformedCase(f"{name}: the picture begins with one line, '# What it shows', and at the most a known bug")
+        raise MalformedCase(f"{name}: the expectation begins with one line, '# What it shows', and at most one known bug")
     expected = {}
     for part in parts:
         table, *lines = [line for line in part.splitlines() if line]
@@ -136,7 +136,7 @@ def parse_expected(text: str, name: str) -> tuple[str, str | None, dict[str, Dra
         expected[table] = DrawnTable(columns, list(_expand_rows(columns, rows, f"{name}: {table}")))
         _check_columns(expected[table], table, name)
     if not expected:
-        raise MalformedCase(f"{name}: the picture shows no table, no failure and no note")
+        raise MalformedCase(f"{name}: the expectation shows no table, no failure and no note")
     return title[2:], rest[0].removeprefix(_KNOWN_BUG) if rest else None, expected
 
 
@@ -158,7 +158,7 @@ def _expand_rows(columns: Row, rows: list[Row], where: str) -> Iterator[Row]:
 
 
 def _expand_cell(cell: str) -> str:
-    """A cell of a picture in full: `3 x ab + c` is ababab and c."""
+    """A cell in full: `3 x ab + c` is abababc."""
     parts = cell.split(" + ")
     if not any(_REPEATED.fullmatch(part.encode()) for part in parts):
         return cell
@@ -166,7 +166,7 @@ def _expand_cell(cell: str) -> str:
 
 
 def draw_table(table: str, frame: pl.DataFrame, shown: tuple[str, ...] = ()) -> DrawnTable:
-    """A table as a picture: the columns with values, and of keys and places those in `shown`."""
+    """A table as text: the columns that have values, and those keys and places that are in `shown`."""
     derived = () if table in REPORTS else _derived_columns(TABLES[table])
     all_columns = REPORTS.get(table, tuple(frame.columns))
     if table == "failures" and "message" in shown:
@@ -181,7 +181,7 @@ def draw_table(table: str, frame: pl.DataFrame, shown: tuple[str, ...] = ()) -> 
 
 
 def _derived_columns(table: Table) -> set[str]:
-    """The keys and places that flattening adds; what they must be follows from the rows."""
+    """The keys and places that flattening adds; they follow from the rows."""
     own = {"key", "value", "value_type"} if table.name == "custom_attributes" else set()
     values = {table.columns[-1].name} if table.record is None else set()
     return {column.name for column in table.columns if not column.path} - own - values | {"order_id"}
@@ -202,10 +202,10 @@ def _cell_text(value: Any) -> str:
     return value if plain and not re.match(r"\d+ x |.* \+ \d+ x ", value[:200]) else json.dumps(value)
 
 
-def write_drawn_tables(pictures: Mapping[str, DrawnTable]) -> str:
-    """Pictures as they stand in `expected.md`, long ones cut."""
+def write_drawn_tables(tables: Mapping[str, DrawnTable]) -> str:
+    """Tables as they are written in `expected.md`; long ones are cut off."""
     lines = []
-    for table, (columns, rows) in pictures.items():
+    for table, (columns, rows) in tables.items():
         groups = [(row, len(list(same))) for row, same in groupby(rows)]
         times = any(count > 3 for _, count in groups)
         groups = groups if times else [(row, 1) for row in rows]

@@ -17,7 +17,6 @@ import argparse
 import os
 import random
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,10 +24,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from quivo_frames.standin.chaos import Chaos, every_fault
-from quivo_frames.standin.faults import Fault
+from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.server import StandIn
 from tests.support import independent_archive
+from tests.support.impatient_command import impatient_command
+from tests.support.random_faults import RandomFaults, all_faults_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,23 +40,12 @@ LIMITS = (150.0, 300.0, 600.0, 1200.0)  # requests a second
 LIMIT_SECONDS = 3.0
 TOKEN_SECONDS = 5.0
 NOWHERE = "http://127.0.0.1:9/"
-SLOWING = ("429", "503")
+SLOWING_FAULTS = ("429", "503")
 """After these the client goes slowly, as it should: there are fewer of them, or the run would take an hour."""
-RARE = 1 / 40
-
-CLIENT = """
-from functools import partial
-from quivo_frames import pace
-from quivo_frames.cli import main
-from quivo_frames.client import Client
-pace.LONGEST_PAUSE = 0.5
-Client.from_env = staticmethod(partial(Client.from_env, timeout=1.5, tries=5, backoff=0.05))
-main()
-"""
-"""The command line of a less patient client: nobody waits a minute for what never comes."""
+RARE_SHARE = 1 / 40
 
 
-class Run(NamedTuple):
+class ChaosResult(NamedTuple):
     """What was done to the client, and how it ended."""
 
     api: StandIn
@@ -67,23 +56,31 @@ class Run(NamedTuple):
     """How often it stopped by itself because too much went wrong, and was started again."""
     rounds: int
     """How often the failed orders were asked for again."""
-    said: str
+    log: str
 
 
-def chances(share: float) -> dict[Fault, float]:
+def spread_shares(share: float) -> dict[ServerFault, float]:
     """Every fault with its share of the requests, those that slow the client down more rarely."""
-    weights: dict[Fault, float] = {}
-    for name, fault in every_fault(seconds=0.1, elsewhere=NOWHERE).items():
-        weights[fault] = weights.get(fault, 0.0) + (RARE if name.startswith(SLOWING) else 1.0)
+    weights: dict[ServerFault, float] = {}
+    for name, fault in all_faults_by_name(seconds=0.1, elsewhere=NOWHERE).items():
+        weights[fault] = weights.get(fault, 0.0) + (RARE_SHARE if name.startswith(SLOWING_FAULTS) else 1.0)
     total = sum(weights.values())
     return {fault: share * weight / total for fault, weight in weights.items()}
 
 
-def run(orders: int, seed: int, kills: int, share: float, folder: Path, tell: Callable[[str], object]) -> Run:
+def run_chaos(
+    orders: int, seed: int, kills: int, share: float, folder: Path, tell: Callable[[str], object]
+) -> ChaosResult:
     """Chaos from beginning to end; AssertionError where the client ends in a way that it should not."""
     chance, began = random.Random(seed), time.monotonic()
     ids, archive, log = folder / "ids.txt", folder / "orders.sqlite", folder / "log.txt"
-    with StandIn(orders, seed=seed, chaos=Chaos(chances(share)), rate=LIMITS[1], token_seconds=TOKEN_SECONDS) as api:
+    with StandIn(
+        orders,
+        seed=seed,
+        chaos=RandomFaults(spread_shares(share)).choose_fault,
+        rate=LIMITS[1],
+        token_seconds=TOKEN_SECONDS,
+    ) as api:
         ids.write_text("\n".join(map(str, api.order_ids)))
         over = threading.Event()
         mover = threading.Thread(target=_move_limit, args=(api, random.Random(seed + 1), over))
@@ -91,23 +88,23 @@ def run(orders: int, seed: int, kills: int, share: float, folder: Path, tell: Ca
         try:
             points = sorted(chance.randrange(orders) for _ in range(kills))
             ends, rounds = [], 0
-            for end in _lives(api, ids, archive, log, points, chance):
+            for end in _run_until_finished(api, ids, archive, log, points, chance):
                 ends.append(end)
-                tell(f"{_said(end)} after {len(api.timeline):,} requests and {time.monotonic() - began:.0f} s")
+                tell(f"{_describe_end(end)} after {len(api.timeline):,} requests and {time.monotonic() - began:.0f} s")
             while ends[-1] != 0:
                 rounds += 1
                 assert rounds < ROUNDS, "the failed orders do not come to an end"
                 last = str(max(attempt.run for attempt in independent_archive.ledger_lines(archive)))
-                ends += _again(api, archive, log, last)
-                tell(f"failed orders, round {rounds}: {_said(ends[-1])} after {len(api.timeline):,} requests")
+                ends += _refetch_failed(api, archive, log, last)
+                tell(f"failed orders, round {rounds}: {_describe_end(ends[-1])} after {len(api.timeline):,} requests")
         finally:
             over.set()
             mover.join()
         seconds, said = time.monotonic() - began, log.read_text()
-        return Run(api, archive, seconds, ends.count(-9), ends.count(3), rounds, said)
+        return ChaosResult(api, archive, seconds, ends.count(-9), ends.count(3), rounds, said)
 
 
-def _said(end: int) -> str:
+def _describe_end(end: int) -> str:
     return "killed" if end == -9 else f"exit status {end}"
 
 
@@ -116,12 +113,12 @@ def _move_limit(api: StandIn, chance: random.Random, over: threading.Event) -> N
         api.rate = chance.choice(LIMITS)
 
 
-def _lives(
+def _run_until_finished(
     api: StandIn, ids: Path, archive: Path, log: Path, points: list[int], chance: random.Random
 ) -> Iterator[int]:
     """How each process ended, up to the one that came to the end; each is killed after so many requests in all."""
     for _ in range(STARTS):
-        with _started(api, archive, log, "--ids", str(ids)) as child:
+        with _start_client(api, archive, log, "--ids", str(ids)) as child:
             if points:
                 while child.poll() is None and len(api.timeline) < points[0]:
                     time.sleep(0.002)
@@ -136,16 +133,16 @@ def _lives(
     raise AssertionError(f"after {STARTS} starts it is not at the end:\n{log.read_text()[-2000:]}")
 
 
-def _again(api: StandIn, archive: Path, log: Path, last: str) -> Iterator[int]:
+def _refetch_failed(api: StandIn, archive: Path, log: Path, last: str) -> Iterator[int]:
     for _ in range(STARTS):
-        with _started(api, archive, log, "--failed-of", last) as child:
+        with _start_client(api, archive, log, "--failed-of", last) as child:
             yield child.wait()
         if child.returncode != 3:
             assert child.returncode in {0, 1}, f"exit status {child.returncode}:\n{log.read_text()[-2000:]}"
             return
 
 
-def _started(api: StandIn, archive: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
+def _start_client(api: StandIn, archive: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
     login = {
         "QUIVO_BASE_URL": api.base_url, "QUIVO_API_KEY": api.api_key, "QUIVO_USERNAME": api.username,
         "QUIVO_PASSWORD": api.password, "XDG_CACHE_HOME": str(archive.parent / "cache"),
@@ -153,23 +150,27 @@ def _started(api: StandIn, archive: Path, log: Path, *words: str) -> subprocess.
     options = ("--archive", str(archive), "--workers", str(WORKERS), "--yes", "--json")
     with log.open("ab") as told:
         return subprocess.Popen(
-            [sys.executable, "-c", CLIENT, "refetch", *words, *options],
+            impatient_command(
+                "refetch", *words, *options, timeout=1.5, tries=5, backoff=0.05, longest_pause=0.5
+            ),
             env=os.environ | login, stdin=subprocess.DEVNULL, stdout=told, stderr=told,
         )  # fmt: skip
 
 
-def budget(done: Run) -> int:
+def allowed_requests(done: ChaosResult) -> int:
     """The most requests for orders that are no more than needed.
 
     An expired token costs no try, and what was under way when a process ended is in no ledger.
     """
     renewed = sum(status == 401 for _, status in done.api.timeline)
     return (
-        sum(attempt.tries for attempt in independent_archive.ledger_lines(done.archive)) + renewed + WORKERS * (done.kills + done.stops)
+        sum(attempt.tries for attempt in independent_archive.ledger_lines(done.archive))
+        + renewed
+        + WORKERS * (done.kills + done.stops)
     )
 
 
-def broken(done: Run) -> list[str]:
+def broken_promises(done: ChaosResult) -> list[str]:
     """What does not hold, in words."""
     api, ids = done.api, set(done.api.order_ids)
     good = [response for response in independent_archive.stored_responses(done.archive) if response.good]
@@ -184,16 +185,16 @@ def broken(done: Run) -> list[str]:
         "orders are not acknowledged once": {order_id for order_id in ids if acknowledged[order_id] != 1},
     }
     told = [f"{len(those):,} {what}, such as {min(those)}" for what, those in found.items() if those]
-    if len(api.timeline) > budget(done):
-        told.append(f"{len(api.timeline):,} requests where {budget(done):,} would do")
+    if len(api.timeline) > allowed_requests(done):
+        told.append(f"{len(api.timeline):,} requests where {allowed_requests(done):,} would do")
     if not independent_archive.is_sound(done.archive):
         told.append("SQLite finds the archive damaged")
-    if "Traceback" in done.said:
+    if "Traceback" in done.log:
         told.append("the client ended with a traceback")
     return told
 
 
-def summary(done: Run) -> list[tuple[str, Any]]:
+def summary_rows(done: ChaosResult) -> list[tuple[str, Any]]:
     """The figures of a run."""
     api, attempts = done.api, independent_archive.ledger_lines(done.archive)
     received, statuses = len(api.timeline), Counter(status for _, status in api.timeline)
@@ -207,7 +208,7 @@ def summary(done: Run) -> list[tuple[str, Any]]:
         ("stops by itself (exit status 3)", done.stops),
         ("rounds of failed orders", done.rounds),
         ("requests for orders", f"{received:,}"),
-        ("  that would do", f"{budget(done):,}"),
+        ("  that would do", f"{allowed_requests(done):,}"),
         ("  tries in the ledger", f"{tries:,}"),
         ("  answered 429", f"{statuses[429] / received:.2%}"),
         ("  answered 401", f"{statuses[401]:,}"),
@@ -228,13 +229,13 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.08, help="of the requests, how many are hit")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        done = run(
+        done = run_chaos(
             given.orders, given.seed, given.kills, given.share, Path(folder), lambda text: print(text, flush=True)
         )
         print(f"\nchaos of seed {given.seed}")
-        for name, figure in summary(done):
+        for name, figure in summary_rows(done):
             print(f"  {name:<56}{figure:>10}")
-        faults = broken(done)
+        faults = broken_promises(done)
         if done.kills < given.kills:
             faults.append(f"only {done.kills} kills")
     print("\n".join(faults) or "everything holds")

@@ -1,6 +1,6 @@
-"""What changed between two orders, told by plain Python on their JSON: it shares nothing with the package.
+"""What changed between two orders, found in their JSON by plain Python that shares nothing with the package.
 
-An order is as `test_unflattening.read` gives it: nothing that means nothing is left, numbers and times are values.
+Orders are given as `order_comparison.read_order` returns them: without empty values, numbers and times as values.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ IDS_OF_LISTS: dict[str, tuple[list[str], list[list[str]]]] = {
     "handlingUnits.handlingPositions": ([], [["positionIdentifier"], ["sku"], ["warehouseSku"]]),
     "entityErrors": ([], [["errorCode"]]),
 }  # fmt: skip
-"""By list: ids of its entries, and what does for lack of them. Lists that are not here hold plain values."""
+"""By list, the ids of its entries and what identifies them without ids; lists that are missing hold plain values."""
 
-Change = tuple[str, str, Any, Any]  # kind, path, before, after; values of whole entries are not told
+Change = tuple[str, str, Any, Any]  # kind, path, before, after; None for whole entries
 
 
 def diff_documents(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
@@ -78,10 +78,10 @@ def _diff_whole_entry(kind: str, entry: Any, path: str, name: str) -> Iterator[C
 
 
 def _diff_attributes(before: str | None, after: str | None, paths: Paths) -> Iterator[Change]:
-    told = [_parse_free_form(text) for text in (before, after)]
-    if told[0] != told[1] and any(isinstance(value, str) for value in told):
-        yield "changed", paths[1], None, None  # some write the object as a text, which is not the same
-    old, new = (_parse_inner_object(value) if isinstance(value, str) else value for value in told)
+    values = [_parse_free_form(text) for text in (before, after)]
+    if values[0] != values[1] and any(isinstance(value, str) for value in values):
+        yield "changed", paths[1], None, None  # an object written as JSON text is another value
+    old, new = (_parse_inner_object(value) if isinstance(value, str) else value for value in values)
     for key in {**old, **new}:
         here = f"{paths[key in new]}[{json.dumps(key, ensure_ascii=False)}]"
         if key not in new:
@@ -99,7 +99,7 @@ def _parse_free_form(text: str | None) -> Any:
 def _parse_inner_object(text: str) -> dict[str, Any]:
     try:
         return dict(_parse_free_form(text))
-    except ValueError:  # a text that is no object has no attributes
+    except ValueError:  # a text without an object has no attributes
         return {}
 
 
@@ -136,12 +136,12 @@ def _have_different_ids(old: dict[str, Any], new: dict[str, Any], own: list[str]
 
 
 def _normal_content(value: Any, key: str = "") -> Any:
-    """The same for equal content, whatever the order of lists."""
+    """A form that is equal for equal content, whatever the order of lists."""
     if isinstance(value, dict):
         return sorted((name, _normal_content(inner, name)) for name, inner in value.items())
     if isinstance(value, list):
         return sorted((_normal_content(inner) for inner in value if inner is not None), key=repr)
     if key == "customAttributes":
-        told = _parse_free_form(value)
-        return repr(sorted(told.items()) if isinstance(told, dict) else told)
+        parsed = _parse_free_form(value)
+        return repr(sorted(parsed.items()) if isinstance(parsed, dict) else parsed)
     return repr(value)

@@ -1,6 +1,6 @@
-"""Orders drawn by hypothesis: every field of order.py absent, null or there, in every spelling that JSON allows.
+"""Orders drawn by hypothesis: every field of order.py missing, null or filled, in every spelling that JSON allows.
 
-`orders()` draws the text of one order. Nothing in it needs a failure; free-form values that are no objects need a note.
+`drawn_orders` draws the text of one order. None of them fails; only free-form values that are not objects need a note.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Draw = st.DrawFn
 Texts = st.SearchStrategy[str]
 
 DEEPEST_UNITS = 120
-"""Handling units in each other: more than any that the API may ever send, and far from the limit of the decoder."""
+"""Nested handling units: deeper than the API will ever send, and far from the limit of the decoder."""
 
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DRAWN_SETTINGS = settings(max_examples=120, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
@@ -33,7 +33,7 @@ _ODD_TEXTS = [
 
 
 def _spell_text(text: str, way: str) -> str:
-    """A text as JSON: as it is, in ASCII, or with every letter escaped."""
+    """A text as JSON: as it is, in ASCII, or with every character escaped."""
     if way != "escaped":
         return json.dumps(text, ensure_ascii=way == "ascii").replace("/", "\\/" if way == "ascii" else "/")
     units = text.encode("utf-16-be")
@@ -47,7 +47,7 @@ def json_texts(most: int = 12) -> Texts:
 
 
 def json_integers(bits: int) -> Texts:
-    """JSON numbers that are whole, up to the limits of so many bits."""
+    """JSON numbers that are integers of so many bits."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     whole = st.one_of(st.integers(low, high), st.sampled_from([low, high, 0, -1, min(2**53 + 1, high)]))
     return st.one_of(whole.map(str), st.sampled_from(["-0", "2.0", "1e3", "-5.00E+2", "0.0", "120e-1", "2147483647.0"]))
@@ -119,7 +119,7 @@ _NUMBERS = ["1.10", "133.0", "-0", "1E400", "0.1e-7", "1234567890123456789012345
 
 
 def free_form_values() -> Texts:
-    """Free-form values, most of them objects, in odd spacing, with long numbers and keys that look alike."""
+    """Free-form values, most of them objects, with odd spacing, long numbers and similar keys."""
     plain = st.one_of(json_texts(), st.sampled_from([*_NUMBERS, "true", "false", "null"]))
     value = st.recursive(plain, lambda inner: st.one_of(_free_objects(inner), _free_lists(inner)), max_leaves=4)
     return st.one_of(_free_objects(value), _free_objects(value), st.sampled_from(["{}", "{ }", "{\n}"]), value)
@@ -158,12 +158,12 @@ VALUES_BY_KIND: dict[Kind, Texts] = {
     Kind.MEASURE: json_measures(),
     Kind.JSON: free_form_values(),
 }
-"""JSON texts that a column of each kind takes without a failure and, but for free-form ones, without a note."""
+"""By kind, JSON texts that need no failure and, except for free-form values, no note."""
 
 
 @st.composite
 def record_objects(draw: Draw, record: type[Record], full: bool = False) -> str:
-    """The text of an object with some of its fields, or with all of them, in any order."""
+    """The text of an object with some or all of its fields, in any order."""
     return _write_object(draw, _draw_members(draw, record, full))
 
 
@@ -171,7 +171,7 @@ def _draw_members(draw: Draw, record: type[Record], full: bool) -> list[tuple[st
     fields = [field for field in fields_of(record) if field.json_name != "orderId"]
     some = st.lists(st.sampled_from(fields), unique=True)
     there = draw(st.permutations(fields) if full else st.one_of(some, some, st.permutations(fields)))
-    # else the innermost lists are hardly ever reached
+    # otherwise the innermost lists are hardly ever reached
     lists = [field for field in fields if field.child_table is not None and field not in there]
     there = [*there, *(field for field in lists if draw(st.booleans()))]
     return [(json.dumps(field.json_name), _draw_value(draw, record, field, full)) for field in there]
@@ -196,9 +196,9 @@ def _draw_value(draw: Draw, record: type[Record], field: RecordField, full: bool
 
 @st.composite
 def _unit_lists(draw: Draw, full: bool) -> str:
-    """Handling units: some trees, and some chains of any depth, made of few units that repeat."""
+    """Handling units: trees, and chains of any depth made of a few repeated units."""
     units = draw(st.lists(record_objects(HandlingUnit, full), min_size=1, max_size=1 if full else 3))
-    # childHandlingUnits stands twice in none: a unit that gets children is one that has none so far
+    # only units without children get some, so that no unit has childHandlingUnits twice
     childless = [unit for unit in units if '"childHandlingUnits"' not in unit] or ["{}"]
     trees = st.recursive(st.sampled_from([*units, "null"]), lambda inner: _unit_trees(childless, inner), max_leaves=6)
     chain = draw(st.sampled_from(units))
@@ -219,7 +219,7 @@ def _add_children(unit: str, children: str) -> str:
 
 @st.composite
 def drawn_orders(draw: Draw, order_id: int | None = None, *, full: bool = False) -> str:
-    """The JSON text of one order; a full one has a value in every field, and an entry in every list."""
+    """The JSON text of one order; a full one has a value in every field and an entry in every list."""
     members = _draw_members(draw, Order, full)
     number = str(order_id) if order_id is not None else draw(json_integers(64))
     members.insert(draw(st.integers(0, len(members))), ('"orderId"', number))
@@ -227,6 +227,6 @@ def drawn_orders(draw: Draw, order_id: int | None = None, *, full: bool = False)
 
 
 def several_orders(most: int = 3) -> st.SearchStrategy[list[str]]:
-    """Some orders of different ids."""
+    """Several orders with different ids."""
     ids = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=most, unique=True)
     return ids.flatmap(lambda found: st.tuples(*map(drawn_orders, found))).map(list)

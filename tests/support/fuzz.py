@@ -1,8 +1,8 @@
-"""Mutants of real orders through `flatten`, and what must hold for each: `python -m tests.support.fuzz --count 100000 --seed 7`.
+"""Flattens damaged orders and checks what must hold for each of them: `python -m tests.support.fuzz --count 100000 --seed 7`.
 
     It never raises.
-    Orders in = orders in the tables + failures, each one where the oracle (`oracle.py`) says that it belongs.
-    The tables hold, row by row and cell by cell, what the oracle read, and not a value more.
+    Orders in = orders in the tables + failures; which is which agrees with `independent_flattener.py`.
+    The tables hold, row by row and cell by cell, what the independent flattener read, and not a value more.
     Notes say how often a decision was needed, and where.
     Failures have a known rule, a path that leads into the order, and no name and no e-mail address of it.
 
@@ -31,7 +31,7 @@ from tests.support.mutations import JsonText, mutated_order, unmutated_order, wr
 ORDERS_PER_CALL = 50
 MUTANTS_PER_PROGRESS_LINE = 5_000
 FINDS_SHRUNK = 5
-"""So many finds of a kind are made small; it takes some seconds each."""
+"""How many finds of a kind are reduced to a small order, which takes some seconds each."""
 _RULES_OF_VALUES = {"wrong_type", "not_whole", "out_of_range", "not_an_instant", "not_a_day"}
 _DERIVED_COLUMN = re.compile(
     r"order_id|ordinal|depth|fetched_at|\w+_key|(fulfillment_order|shipment|shipment_position)_id"
@@ -42,7 +42,7 @@ _NOTHING_PRIVATE = "no message tells a name or an address"
 
 
 class Find(NamedTuple):
-    """What broke: which promise, of which mutant (None: only of several together), and how it shows."""
+    """A broken promise: by which mutant (None: only by several together), and how it shows."""
 
     promise: str
     number: int | None
@@ -52,20 +52,21 @@ class Find(NamedTuple):
 def find_broken_promises(
     bodies: Sequence[bytes], numbers: Sequence[int] | None = None, private: Sequence[set[str]] = ()
 ) -> list[Find]:
-    """What breaks when these orders are flattened together; each find belongs to one of them where that can be told."""
+    """The promises that break when these orders are flattened together, each with its order where one is to blame."""
     numbers = range(len(bodies)) if numbers is None else numbers
     finds = [*_check_together(bodies, private)]
     if not finds or len(bodies) == 1:
         finds = [find for find in finds if find[0] != _CHECK_ALONE]
         return [Find(promise, numbers[0], seen) for promise, seen in finds]
-    # Also where an id was hit so that two orders have the same one: alone, each of them has an outcome of its own.
+    # Two mutants may have got the same id: alone, each has an outcome of its own.
     alone = [
         find
         for at, body in enumerate(bodies)
         for find in find_broken_promises([body], [numbers[at]], [private[at]] if private else ())
     ]
-    told = [(promise, seen) for promise, seen in finds if promise != _CHECK_ALONE]
-    return alone or ([] if len(told) < len(finds) else [Find(promise, None, seen) for promise, seen in finds])
+    if alone or any(promise == _CHECK_ALONE for promise, _ in finds):
+        return alone
+    return [Find(promise, None, seen) for promise, seen in finds]
 
 
 def _check_together(bodies: Sequence[bytes], private: Sequence[set[str]]) -> Iterator[tuple[str, str]]:
@@ -104,7 +105,7 @@ def _compare_with_independent_flattener(
                 agreed = False
                 yield _MUST_FAIL, f"taken, but: {why}"
         except independent_flattener.TooDeep:
-            if row is None:  # nobody tells what of the tables is its own
+            if row is None:  # its rows cannot be told from those of other orders
                 agreed = False
                 yield _CHECK_ALONE, ""
         else:
@@ -153,7 +154,7 @@ def _is_same_value(value: Any, cell: Any, text: str) -> bool:
 
 
 def _is_escaped_in(cell: str, text: str) -> bool:
-    """Whether the cell stands in a text of the JSON: free-form attributes may be written as JSON text."""
+    """Whether the cell is part of a string in the JSON: free-form attributes may be written as JSON text."""
     return any(isinstance(value, str) and cell in value for value in _all_values(parse_json(text)))
 
 
@@ -164,14 +165,14 @@ def _all_values(value: Any) -> Iterator[Any]:
 
 
 def _types_of(value: Any) -> Any:
-    """A document as types: a number and a text of the same letters differ."""
+    """The types in a document: a number and a text of the same characters differ."""
     if isinstance(value, Pairs):
         return [(key, _types_of(inner)) for key, inner in value]
     return [_types_of(inner) for inner in value] if isinstance(value, list) else type(value)
 
 
 def value_cells(frames: Frames) -> Cells:
-    """By table and key: the values that are not null and not the package's own keys and places."""
+    """By table and key, the values that are not null, without the keys and places that flattening adds."""
     found: Cells = {}
     for table, frame in frames.items():
         own = independent_flattener.value_columns(table)
@@ -189,9 +190,9 @@ def value_cells(frames: Frames) -> Cells:
 def _check_failure(row: dict[str, Any], private: set[str], body: bytes) -> Iterator[tuple[str, str]]:
     if row["rule"] not in RULES or len(row["message"]) < 40:
         yield "a failure has a known rule and a message", str(row)
-    told = [word for word in private if word in row["message"]]
-    if told:
-        yield _NOTHING_PRIVATE, f"{told}: {row['message']}"
+    revealed = [word for word in private if word in row["message"]]
+    if revealed:
+        yield _NOTHING_PRIVATE, f"{revealed}: {row['message']}"
     if row["rule"] in _RULES_OF_VALUES and "twice" not in row["message"]:
         try:
             values = [parse_json(body.decode())]
@@ -204,14 +205,14 @@ def _check_failure(row: dict[str, Any], private: set[str], body: bytes) -> Itera
 
 
 def _values_at(value: Any, name: str, place: str) -> list[Any]:
-    """What stands under a name, more than once in an object that repeats it, or at a place."""
+    """The values of a name in an object, which may repeat it, or the entry at an index of a list."""
     if name:
         return [inner for key, inner in value if key == name] if isinstance(value, Pairs) else []
     return value[int(place) :][:1] if isinstance(value, list) and not isinstance(value, Pairs) else []
 
 
 def private_words(body: bytes) -> set[str]:
-    """Names and e-mail addresses of an order's addresses, as long as they are no common words."""
+    """Names and e-mail addresses in the addresses of an order, unless they are common words."""
     order = dict(parse_json(body.decode()))
     addresses = [dict(order[name]) for name in ("deliveryAddress", "invoiceAddress") if order.get(name)]
     words = {address.get(name) for address in addresses for name in ("name1", "name2", "company", "email", "address1")}
@@ -219,7 +220,7 @@ def private_words(body: bytes) -> set[str]:
 
 
 def shrink_order(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500) -> bytes:
-    """A smaller order that is still broken in the same way."""
+    """A smaller order that still breaks in the same way."""
     left = tries
 
     def still(candidate: bytes) -> bool:
@@ -246,7 +247,7 @@ def shrink_order(body: bytes, broken: Callable[[bytes], bool], tries: int = 1500
 
 
 def _shrink_document(root: Any, still: Callable[[bytes], bool]) -> bytes | None:
-    """Whole branches taken off, from the top down, as long as it stays broken."""
+    """The document without the branches that it does not need to stay broken, from the top down."""
     if not still(write_json(root).encode("utf-8", "surrogatepass")):
         return None
     level = [root]
@@ -261,8 +262,8 @@ def _shrink_document(root: Any, still: Callable[[bytes], bool]) -> bytes | None:
     return write_json(root).encode("utf-8", "surrogatepass")
 
 
-def fuzz_orders(count: int, seed: int, first: int = 0, tell: Callable[[str], object] = print) -> list[Find]:
-    """The finds among `count` mutants from number `first` on; tells each new one with the command that repeats it."""
+def fuzz_orders(count: int, seed: int, first: int = 0, report: Callable[[str], object] = print) -> list[Find]:
+    """The finds among `count` mutants from number `first` on; each is reported with the command that repeats it."""
     finds: list[Find] = []
     for start in range(first, first + count, ORDERS_PER_CALL):
         numbers = range(start, min(start + ORDERS_PER_CALL, first + count))
@@ -271,12 +272,12 @@ def fuzz_orders(count: int, seed: int, first: int = 0, tell: Callable[[str], obj
         for find in find_broken_promises(bodies, numbers, private):
             finds.append(find)
             alike = sum(other.promise == find.promise for other in finds)
-            tell(describe_find(find, seed, start, shrink=alike <= FINDS_SHRUNK))
+            report(describe_find(find, seed, start, shrink=alike <= FINDS_SHRUNK))
     return finds
 
 
 def describe_find(find: Find, seed: int, start: int, *, shrink: bool = True) -> str:
-    """A find in words, with the smallest mutant and the command that repeats it."""
+    """A find in words, with the smallest order that shows it and the command that repeats it."""
     if find.number is None:
         again = f"--first {start} --count {ORDERS_PER_CALL}"
         return f"{find.promise}\n  {find.seen}\n  again: python -m tests.support.fuzz --seed {seed} {again}"
@@ -297,7 +298,7 @@ def describe_find(find: Find, seed: int, start: int, *, shrink: bool = True) -> 
 
 
 def main() -> None:
-    """Fuzzes, and leaves with 1 if anything was found."""
+    """Fuzzes, and exits with 1 if a promise was broken."""
     parser = argparse.ArgumentParser("python -m tests.support.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="how many mutants")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Values that have broken readers of JSON before; most are JSON text, TIMES and TEXTS are texts."""
+"""Values that are known to break readers of JSON; all are JSON text, but for TIMES and TEXTS."""
 
 from __future__ import annotations
 
@@ -68,4 +68,4 @@ ODD_BUT_VALID = {
     "decimal": ["0.1", "1.00005", "-1.00015", "99999999999999.9999", "1e-5", "0.30000000000000004", "1e3", "5", "12.10"],
     "free": ["{}", '"{}"', "[1]", "null", '"x"', '{"a":1.10,"a":2}', '{"b":{"c":[null]}}', '"{\\"a\\":\\"\\\\u00e9\\"}"', "5"],
 }  # fmt: skip
-"""What is odd, and yet has its place in the tables."""
+"""Odd values that the tables can hold."""

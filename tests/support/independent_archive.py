@@ -1,4 +1,4 @@
-"""What is in an archive, read without quivo_frames: SQL, zstandard and SHA-256 alone, from the file as it lies there."""
+"""Reads an archive without quivo_frames: with SQL, zstandard and SHA-256 alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StoredResponse(NamedTuple):
-    """An answer that was kept; `sha256` is computed from the body, not read."""
+    """A stored answer; `sha256` is computed from the body, not read."""
 
     order_id: int
     run: int
@@ -36,19 +36,19 @@ class LedgerLine(NamedTuple):
 
 
 def stored_responses(path: Path) -> list[StoredResponse]:
-    """All that were kept, as their bodies say; the hash beside each is that of its body."""
+    """All stored answers, after a check that the stored hash of each is that of its body."""
     found = []
     unpack = zstandard.ZstdDecompressor().decompress
     sql = "SELECT order_id, run, good, http_status, size, sha256, body FROM responses ORDER BY response"
-    for order_id, run, good, status, size, told, packed in _query_rows(path, sql):
+    for order_id, run, good, status, size, stored_hash, packed in _query_rows(path, sql):
         body = unpack(packed, max_output_size=size)
-        assert hashlib.sha256(body).digest() == told, f"order {order_id}: the hash is not that of the body"
-        found.append(StoredResponse(order_id, run, bool(good), status, body, told.hex()))
+        assert hashlib.sha256(body).digest() == stored_hash, f"order {order_id}: the hash is not that of the body"
+        found.append(StoredResponse(order_id, run, bool(good), status, body, stored_hash.hex()))
     return found
 
 
 def ledger_lines(path: Path) -> list[LedgerLine]:
-    """The ledger."""
+    """All lines of the ledger."""
     sql = "SELECT order_id, run, tries, outcome, http_status, message FROM attempts ORDER BY attempt"
     return [LedgerLine(*row) for row in _query_rows(path, sql)]
 

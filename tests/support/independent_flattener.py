@@ -1,7 +1,7 @@
-"""A second reading of orders: slow, one value at a time, by the standard library, and by nothing of the package.
+"""A second flattener, written independently: slow, one value at a time, with the standard library alone.
 
-What an order may hold comes from the example in the API's documentation (`documented_order.json`), what a value is read
-as from README.md and the data dictionary. `test_fuzz.py` compares the tables with it.
+The fields of an order come from the example in the API's documentation (`documented_order.json`), the rules for values
+from README.md and the data dictionary. `fuzz.py` compares the tables with it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _EXACT = Context(prec=60)
 
 Cells = dict[tuple[str, str], dict[str, Any]]
-"""By table and key of the row: its values by column, null ones left out."""
+"""By table and key of a row, its values by column without nulls."""
 
 
 class Number(str):
@@ -65,40 +65,40 @@ class Number(str):
 
 
 class Pairs(list[tuple[str, Any]]):
-    """A JSON object, its repeated keys kept."""
+    """A JSON object with repeated keys kept."""
 
 
 class FreeForm(NamedTuple):
-    """What a cell of free-form JSON must say, whatever its blanks and escapes."""
+    """The value that a cell of free-form JSON must have, whatever its blanks and escapes."""
 
     value: Any
 
 
 class UnholdableOrder(Exception):
-    """The order cannot be held by the tables."""
+    """The tables cannot hold the order."""
 
 
 class TooDeep(Exception):
-    """The order is deeper than this reader goes."""
+    """The order is nested deeper than this reader goes."""
 
 
 DEEPEST_READ = 150
-"""Levels that this reader goes down, far from where Python stops."""
+"""Levels that this reader goes down, far from the recursion limit."""
 
 
 class ReadOrder(NamedTuple):
-    """What the tables and notes must hold of one order."""
+    """What the tables and notes must say about one order."""
 
     order_id: int
     cells: Cells
     notes: Counter[tuple[str, str]]
     text: str
     doubtful: bool
-    """Whether it may be a failure as well: a field stands twice, but no value is lost by taking the last."""
+    """Whether a failure is right as well: a field stands twice, but taking the last one loses no value."""
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON: numbers as their text, objects as pairs, nothing but what RFC 8259 allows."""
+    """Strict JSON as in RFC 8259: numbers as their text, objects as pairs."""
     return json.loads(
         text, parse_int=Number, parse_float=Number, parse_constant=_refuse_constant, object_pairs_hook=Pairs
     )  # fmt: skip
@@ -136,7 +136,7 @@ def _depth_of(value: Any) -> int:
 
 
 def _holds_no_value(value: Any) -> bool:
-    """Whether no value would be lost with it: null, and lists and objects of nulls."""
+    """Whether leaving it out would lose no value: null, and lists and objects of nulls."""
     if not isinstance(value, list):
         return value is None
     return all(_holds_no_value(inner[1] if isinstance(value, Pairs) else inner) for inner in value)
@@ -158,7 +158,7 @@ def _refuse_half_characters(value: Any) -> None:
             _refuse_half_characters(inner)
 
 
-# What an order may hold: by field its kind, an object's fields, or a list of either
+# The fields of an order: the kind of each, the fields of an object, or a list of either
 
 
 def _shape_of(example: Any, name: str = "") -> Any:
@@ -183,7 +183,7 @@ SHAPE["handlingUnits"][0]["childHandlingUnits"] = SHAPE["handlingUnits"]
 
 
 def value_columns(table: str) -> dict[str, str]:
-    """The columns of a table that hold values of its own, with their kinds."""
+    """The columns of a table for values of its own, with their kinds."""
     if table == "custom_attributes":
         return {"key": "text", "value": "text", "value_type": "text"}
     if table in VALUES:
@@ -209,7 +209,7 @@ def to_snake_case(name: str) -> str:
 
 
 class _OrderReader:
-    """Walks one order."""
+    """Reads one order into cells and notes."""
 
     def __init__(self) -> None:
         self.cells: Cells = {}
@@ -223,7 +223,7 @@ class _OrderReader:
         return _read_integer(found[0], 2**63)
 
     def read_record(self, record: Any, shape: dict[str, Any], at: tuple[str, str, str, str]) -> None:
-        """The fields of an object as cells of the row `at`: table, key, prefix of columns, JSON path."""
+        """Reads an object into cells of the row `at`: table, key, prefix of the columns, JSON path."""
         table, key, prefix, path = at
         if not isinstance(record, Pairs):
             raise UnholdableOrder(f"no object at {path}")

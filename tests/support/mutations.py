@@ -1,4 +1,4 @@
-"""Real orders -> mutants: damaged as bytes, and rebuilt as documents. Deterministic from a seed and a number."""
+"""Real orders, damaged as bytes or as documents; the same seed and number give the same mutant."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tests.support.independent_flattener import MEASURES, MONEY, Number, Pairs, 
 from tests.support.paths import DOCUMENTED_ORDER
 
 ORDERS_MUTATED = 200
-"""Orders that mutants are made of; as many mutants in a row have different ids."""
+"""The number of orders that mutants are made of: so many consecutive mutants have different ids."""
 _DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
 
 
 class JsonText(str):
-    """JSON text that is written as it is, also where it is none."""
+    """Text that is written into the JSON as it is, even if it is not JSON."""
 
     __slots__ = ()
 
 
 def unmutated_order(number: int, seed: int) -> bytes:
-    """The order that the mutant of that number is made of; one in ten has every documented field."""
+    """The order that the mutant with this number is made of; one in ten has every documented field."""
     order_id = 1 + number % ORDERS_MUTATED
     if number % 10:
         return order_json(order_id, seed)
@@ -43,7 +43,7 @@ def unmutated_order(number: int, seed: int) -> bytes:
 
 
 def mutated_order(number: int, seed: int) -> bytes:
-    """The mutant of that number: one to four changes of its document, of its bytes, or of both."""
+    """The mutant with this number: one to four changes of its document, of its bytes, or of both."""
     dice = Random(f"{seed}/{number}")
     body = unmutated_order(number, seed)
     if dice.random() < 0.7:
@@ -59,7 +59,7 @@ def mutated_order(number: int, seed: int) -> bytes:
 
 
 def write_json(root: Any, dice: Random | None = None) -> str:
-    """A document as JSON text: compact or with blanks, with more or fewer escapes than needed."""
+    """A document as JSON text: compact or with blanks, with more escapes than needed or without."""
     blanks = dice.choice(("", "", "", " ", "\n  ", "\r\n\t")) if dice else ""
     style = dice.choice(("plain", "plain", "ascii", "all", "some")) if dice else "plain"
 
@@ -91,11 +91,11 @@ def write_json(root: Any, dice: Random | None = None) -> str:
     return write(root)
 
 
-# Of documents
+# Changes of documents
 
 
 def _all_places(root: Any) -> list[tuple[Any, int]]:
-    """Every place that holds a value: the object or list, and the index in it."""
+    """Every place of a value: the object or list that holds it, and the index there."""
     found: list[tuple[Any, int]] = []
     below = [root]
     while below:
@@ -109,7 +109,7 @@ def _all_places(root: Any) -> list[tuple[Any, int]]:
 
 
 def _pick_place(dice: Random, root: Any) -> tuple[Any, int] | None:
-    """A place; rare fields as likely as those that stand in every line."""
+    """A random place; rare fields are as likely as those of every line."""
     places = _all_places(root) if isinstance(root, list) else []
     if not places:
         return None
@@ -148,7 +148,7 @@ def _hostile_value(dice: Random) -> Any:
 
 
 def _hostile_value_of_type(dice: Random, value: Any, name: object) -> Any:
-    """Something nasty of the type that stands there, so that it goes deeper than the decoder."""
+    """A hostile value of the type that stands there, so that the decoder lets it through."""
     if name == "customAttributes":
         return JsonText(dice.choice(FREE_FORM))
     if isinstance(value, Number):
@@ -176,7 +176,7 @@ def _put_hostile_value_of_type(dice: Random, place: tuple[Any, int]) -> None:
 
 
 def _put_odd_but_valid_values(dice: Random, root: Any) -> Any:
-    """Odd values at many places, all of which the tables can hold."""
+    """Puts odd values that the tables can hold into many places."""
     for _ in range(dice.randint(2, 12)):
         place = _pick_place(dice, root)
         if place is None:
@@ -301,7 +301,7 @@ def _move_value(dice: Random, root: Any) -> Any:
 
 
 def _contains(value: Any, holder: Any) -> bool:
-    """Whether a value is, or holds, the object or list: a document must not hold itself."""
+    """Whether a value is or contains the holder: a document must not contain itself."""
     if value is holder:
         return True
     if not isinstance(value, list):
@@ -329,7 +329,7 @@ _DOCUMENT_CHANGES: list[Callable[[Random, Any], Any]] = [
 ]  # fmt: skip
 
 
-# Of bytes
+# Changes of bytes
 
 
 def _flip_bit(dice: Random, body: bytes, *_: int) -> bytes:
@@ -348,7 +348,7 @@ def _insert_token(dice: Random, body: bytes, *_: int) -> bytes:
 
 
 def _insert_token_after_quote(dice: Random, body: bytes, *_: int) -> bytes:
-    """Right behind a quote, where it is most likely inside a text or at an end of one."""
+    """After a quote, most likely inside a string or at its end."""
     quotes = [at for at, char in enumerate(body) if char == 0x22]
     at = dice.choice(quotes) + 1 if quotes else 0
     return body[:at] + dice.choice(TOKENS) + body[at:]
@@ -369,7 +369,7 @@ def _splice_orders(dice: Random, body: bytes, number: int, seed: int) -> bytes:
 
 
 def _swap_bytes(dice: Random, body: bytes, *_: int) -> bytes:
-    """Two bytes of one kind (digits, or punctuation) change places."""
+    """Swaps two bytes of one kind: digits, or punctuation."""
     kind = dice.choice((b"0123456789", b'{}[],:"', b'"\\', b"{}"))
     places = [at for at, char in enumerate(body) if char in kind]
     if len(places) < 2:
@@ -379,7 +379,7 @@ def _swap_bytes(dice: Random, body: bytes, *_: int) -> bytes:
 
 
 def _change_digit(dice: Random, body: bytes, *_: int) -> bytes:
-    """A digit becomes another digit, or a few more of them."""
+    """Replaces a digit by another one, or by several."""
     places = [at for at, char in enumerate(body) if 0x30 <= char <= 0x39]
     if not places:
         return body

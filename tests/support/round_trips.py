@@ -1,4 +1,4 @@
-"""Orders on their way out: what an export gets of a dataset, made of frames in memory; and what came to be elsewhere."""
+"""Exports of orders that are in memory, and what was written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quivo_frames.export.formats import ExportJob
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
@@ -17,7 +17,7 @@ from quivo_frames.standin.orders import order_json
 
 
 def flatten_standin_orders(numbers: Iterable[int], seed: int = 0) -> Frames:
-    """Tables of the stand-in's orders; the same order of another seed has other lines."""
+    """Tables of orders of the stand-in; with another seed, the same orders have other lines."""
     return flatten([order_json(number, seed) for number in numbers])
 
 
@@ -27,25 +27,34 @@ def export_job(
     level: PrivacyLevel = PrivacyLevel.FULL,
     privacy: str = "",
 ) -> ExportJob:
-    """The tables on their way; the same tables have the same name."""
+    """A job that exports these tables; equal tables have equal snapshot names."""
     privacy_filter = PrivacyFilter(level, b"key" if level is PrivacyLevel.PSEUDONYM else b"")
-    described = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
+    definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
     rows = {
         name: frame.lazy().select(privacy_filter.column_expressions(TABLES[name])) for name, frame in tables.items()
     }
     name = hashlib.sha256("".join(frame.write_json() for frame in tables.values()).encode()).hexdigest()[:16]
-    return ExportJob(rows, described, name, "1.2.3", erased, privacy or str(level))
+    return ExportJob(rows, definitions, name, "1.2.3", erased, privacy or str(level))
+
+
+def export_orders(
+    bodies: Sequence[str] | Sequence[bytes], form: ExportFormat, out: Path
+) -> tuple[Frames, ExportResult]:
+    """Flatten orders, none of which may fail, and export their tables."""
+    frames = flatten(bodies)
+    assert frames.failures.is_empty(), frames.failures["message"].to_list()
+    return frames, export_tables(export_job(frames), form, str(out))
 
 
 def assert_tables_equal(found: Mapping[str, pl.DataFrame], wanted: Mapping[str, pl.DataFrame]) -> None:
-    """All cells of all tables are equal, with the declared dtypes; rows in the order of their keys."""
+    """Assert that all cells of all tables are equal and have the declared dtypes; rows are compared by key."""
     for name, table in TABLES.items():
         assert found[name].schema == table.schema, name
         assert found[name].sort(table.key).equals(wanted[name].sort(table.key)), name
 
 
 def read_every_byte(folder: Path) -> bytes:
-    """All that is in the files below a folder, also what is packed in parquet: as it is, and as texts."""
+    """All bytes of the files below a folder, and the values of parquet files as text."""
     found = []
     for file in filter(Path.is_file, sorted(folder.rglob("*"))):
         found.append(file.read_bytes())

@@ -22,14 +22,14 @@ def slow_square(seen: Path, number: int) -> tuple[int, int]:
     return number, number * number
 
 
-def refuse(number: int) -> int:
+def refuse_three(number: int) -> int:
     """Does not want three."""
     if number == 3:
         raise ConfigError("three is not for us")
     return number
 
 
-def slow_refuse(seen: Path, number: int) -> int:
+def refuse_zero_slowly(seen: Path, number: int) -> int:
     """Does not want nothing, and takes its time with others; leaves a file for each that was begun."""
     (seen / str(number)).touch()
     if number == 0:
@@ -38,12 +38,12 @@ def slow_refuse(seen: Path, number: int) -> int:
     return number
 
 
-def leak(number: int) -> int:
+def raise_with_a_value(number: int) -> int:
     """Breaks with a text that holds a value."""
     raise ValueError(f"Anna Example lives at {number}")
 
 
-def leave(number: int) -> int:
+def raise_a_panic(number: int) -> int:
     """Breaks as something that is no Exception, as a panic of polars."""
 
     class Panic(BaseException):
@@ -52,14 +52,14 @@ def leave(number: int) -> int:
     raise Panic("Anna Example")
 
 
-def needy(number: int) -> int:
+def import_msgspec(number: int) -> int:
     """Needs a library that quivo_frames needs."""
     import msgspec
 
     return int(msgspec.json.decode(str(number)))
 
 
-def die(number: int) -> int:
+def die_of_three(number: int) -> int:
     """Ends the process that works on three."""
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)

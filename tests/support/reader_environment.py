@@ -1,4 +1,4 @@
-"""What other tools read: code that runs in the environment `.venv-readers`, beside the one of the tests."""
+"""Run code in `.venv-readers`, the environment of the tools that read exports."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.paths import ROOT
 PYTHON = ROOT / ".venv-readers" / "bin" / "python"
 
 
-def elsewhere(code: str, *arguments: object) -> Any:
-    """Runs code that prints JSON, with `arguments` in sys.argv[1:], and returns what it printed."""
+def run_in_reader_environment(code: str, *arguments: object) -> Any:
+    """Run code that prints JSON, with `arguments` in sys.argv[1:]; returns what it printed."""
     if not PYTHON.exists():
         pytest.skip("There is no .venv-readers: make .venv-readers/.made")
     done = subprocess.run([PYTHON, "-c", code, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8")
