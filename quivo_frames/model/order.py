@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -63,6 +63,7 @@ class ChildTable(NamedTuple):
     privacy: Privacy = Privacy.NONE
 
 
+T = TypeVar("T")
 PERSONAL, SECRET = Privacy.PERSONAL, Privacy.SECRET
 
 Text = Annotated[str | None, Kind.TEXT]
@@ -75,6 +76,7 @@ Day = Annotated[date | None, Kind.DAY]
 Money = Annotated[Decimal | None, Kind.MONEY]
 Measure = Annotated[float | None, Kind.MEASURE]
 Json = Annotated[msgspec.Raw, Kind.JSON]
+ListOf = list[T | None] | None
 
 _WEIGHT_UNIT = "not stated by the API, presumably kg"
 _CURRENCY_UNIT = "currency of the order"
@@ -114,8 +116,7 @@ class DeliveryAddress(InvoiceAddress):
 
     address_identifier: Annotated[Text, Field("Identifier of the address.", privacy=PERSONAL)] = None
     additional_identifiers: Annotated[
-        list[AddressIdentifier | None] | None,
-        ChildTable("address_identifiers", "extra identifier of a delivery address"),
+        ListOf[AddressIdentifier], ChildTable("address_identifiers", "extra identifier of a delivery address")
     ] = None
     latitude: Annotated[Measure, Field("Latitude.", unit="degrees", privacy=PERSONAL)] = None
     longitude: Annotated[Measure, Field("Longitude.", unit="degrees", privacy=PERSONAL)] = None
@@ -178,7 +179,7 @@ class ShipmentPosition(Record):
     location: Annotated[Text, Field("Storage location that it was taken from.")] = None
     expiration_date: Annotated[Instant, Field("Expiration date of the lot.", unit="UTC")] = None
     serial_numbers: Annotated[
-        list[str | None] | None, ChildTable("serial_numbers", "serial number of a shipped line", "serial_number")
+        ListOf[str], ChildTable("serial_numbers", "serial number of a shipped line", "serial_number")
     ] = None
     position_identifier: Annotated[
         Text, Field("The line of the order that this belongs to, presumably its position_identifier.")
@@ -194,8 +195,7 @@ class GroupedPosition(Record):
     lot: Annotated[Text, Field("Lot (batch) that was shipped.")] = None
     expiration_date: Annotated[Instant, Field("Expiration date of the lot.", unit="UTC")] = None
     serial_numbers: Annotated[
-        list[str | None] | None,
-        ChildTable("grouped_serial_numbers", "serial number of a grouped line", "serial_number"),
+        ListOf[str], ChildTable("grouped_serial_numbers", "serial number of a grouped line", "serial_number")
     ] = None
 
 
@@ -231,12 +231,11 @@ class Shipment(Record):
     provider: Annotated[Text, Field("Carrier.")] = None
     tracking_link: Annotated[Text, Field("Link to the carrier's tracking page.", privacy=PERSONAL)] = None
     tracking_links: Annotated[
-        list[str | None] | None,
-        ChildTable("tracking_links", "tracking link of a shipment", "tracking_link", privacy=PERSONAL),
+        ListOf[str], ChildTable("tracking_links", "tracking link of a shipment", "tracking_link", privacy=PERSONAL)
     ] = None
     tracking_number: Annotated[Text, Field("The carrier's tracking number.", privacy=PERSONAL)] = None
     tracking_numbers: Annotated[
-        list[str | None] | None,
+        ListOf[str],
         ChildTable("tracking_numbers", "tracking number of a shipment", "tracking_number", privacy=PERSONAL),
     ] = None
     ship_date: Annotated[Instant, Field("When it was shipped.", unit="UTC")] = None
@@ -253,19 +252,19 @@ class Shipment(Record):
     width: Dimension | None = None
     length: Dimension | None = None
     height: Dimension | None = None
-    positions: Annotated[
-        list[ShipmentPosition | None] | None, ChildTable("shipment_positions", "shipped line of a shipment")
-    ] = None
+    positions: Annotated[ListOf[ShipmentPosition], ChildTable("shipment_positions", "shipped line of a shipment")] = (
+        None
+    )
     reversed: Annotated[Flag, Field("Whether the shipment was reversed.")] = None
     booked_shipment_id: Annotated[Id, Field("Quivo's number of the booked shipment (the label).")] = None
     expected_delivery_date: Annotated[Instant, Field("When delivery is expected.", unit="UTC")] = None
     delivery_date: Annotated[Instant, Field("When it was delivered.", unit="UTC")] = None
     pod_date: Annotated[Instant, Field("When delivery was proven.", unit="UTC")] = None
     grouped_positions: Annotated[
-        list[GroupedPosition | None] | None, ChildTable("grouped_positions", "grouped shipped line of a shipment")
+        ListOf[GroupedPosition], ChildTable("grouped_positions", "grouped shipped line of a shipment")
     ] = None
     pod_documents: Annotated[
-        list[PodDocument | None] | None, ChildTable("pod_documents", "proof-of-delivery document of a shipment")
+        ListOf[PodDocument], ChildTable("pod_documents", "proof-of-delivery document of a shipment")
     ] = None
 
 
@@ -285,11 +284,9 @@ class FulfillmentOrder(Record):
     fulfillment_in_stock: Annotated[Flag, Field("Whether everything is in stock.")] = None
     cancelled: Annotated[Flag, Field("Whether the fulfillment order was cancelled.")] = None
     positions: Annotated[
-        list[FulfillmentPosition | None] | None, ChildTable("fulfillment_positions", "line of a fulfillment order")
+        ListOf[FulfillmentPosition], ChildTable("fulfillment_positions", "line of a fulfillment order")
     ] = None
-    shipments: Annotated[list[Shipment | None] | None, ChildTable("shipments", "shipment of a fulfillment order")] = (
-        None
-    )
+    shipments: Annotated[ListOf[Shipment], ChildTable("shipments", "shipment of a fulfillment order")] = None
     fulfillment_order_created: Annotated[Instant, Field("When the fulfillment order was created.", unit="UTC")] = None
     in_picking: Annotated[Flag, Field("Whether it is being picked.")] = None
 
@@ -318,10 +315,10 @@ class HandlingUnit(Record):
     handling_unit_identifier: Annotated[Text, Field("Identifier of the unit.")] = None
     truck_handling_unit_identifier: Annotated[Text, Field("Identifier of the truck's unit that it travels in.")] = None
     handling_positions: Annotated[
-        list[HandlingPosition | None] | None, ChildTable("handling_positions", "content line of a handling unit")
+        ListOf[HandlingPosition], ChildTable("handling_positions", "content line of a handling unit")
     ] = None
     child_handling_units: Annotated[
-        list[HandlingUnit | None] | None, ChildTable("handling_units", "handling unit, at any depth")
+        ListOf[HandlingUnit], ChildTable("handling_units", "handling unit, at any depth")
     ] = None
 
 
@@ -364,13 +361,11 @@ class Order(Record):
     delivery_address: DeliveryAddress | None = None
     invoice_address: InvoiceAddress | None = None
     currency: Annotated[Text, Field("Currency of the order's money, presumably ISO 4217.", categorical=True)] = None
-    positions: Annotated[list[Position | None] | None, ChildTable("order_positions", "ordered line")] = None
-    fulfillment_orders: Annotated[
-        list[FulfillmentOrder | None] | None, ChildTable("fulfillment_orders", "fulfillment order")
-    ] = None
-    handling_units: Annotated[
-        list[HandlingUnit | None] | None, ChildTable("handling_units", "handling unit, at any depth")
-    ] = None
+    positions: Annotated[ListOf[Position], ChildTable("order_positions", "ordered line")] = None
+    fulfillment_orders: Annotated[ListOf[FulfillmentOrder], ChildTable("fulfillment_orders", "fulfillment order")] = (
+        None
+    )
+    handling_units: Annotated[ListOf[HandlingUnit], ChildTable("handling_units", "handling unit, at any depth")] = None
     earliest_delivery_date: Annotated[Day, Field("First day on which it may be delivered.")] = None
     latest_delivery_date: Annotated[Day, Field("Last day on which it may be delivered.")] = None
     comment: Annotated[Text, Field("Comment on the order.", privacy=PERSONAL)] = None
@@ -384,7 +379,7 @@ class Order(Record):
     delivery_instruction: Annotated[Text, Field("Instruction for the delivery.", privacy=PERSONAL)] = None
     shipping_method_identifier: Annotated[Text, Field("Identifier of the shipping method.")] = None
     shipping_method_name: Annotated[Text, Field("Name of the shipping method.")] = None
-    tags: Annotated[list[str | None] | None, ChildTable("order_tags", "tag of an order", "tag")] = None
+    tags: Annotated[ListOf[str], ChildTable("order_tags", "tag of an order", "tag")] = None
     earliest_ship_date: Annotated[Day, Field("First day on which it may be shipped.")] = None
     latest_ship_date: Annotated[Day, Field("Last day on which it may be shipped.")] = None
     pii_data_removed: Annotated[Flag, Field("Whether personal data was removed from the order.")] = None
@@ -392,9 +387,7 @@ class Order(Record):
     tracking_enabled: Annotated[Flag, Field("Whether tracking is enabled.")] = None
     order_priority: Annotated[Rank, Field("Priority of the order; which end is urgent is not stated.")] = None
     fulfillment_confirmed: Annotated[Flag, Field("Whether the fulfillment is confirmed.")] = None
-    entity_errors: Annotated[
-        list[EntityError | None] | None, ChildTable("order_errors", "error attached to an order")
-    ] = None
+    entity_errors: Annotated[ListOf[EntityError], ChildTable("order_errors", "error attached to an order")] = None
     custom_attributes: Annotated[
         Json, Field("Free-form attributes of the order, JSON as received.", privacy=PERSONAL)
     ] = _NO_JSON
