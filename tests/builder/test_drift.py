@@ -14,24 +14,24 @@ from quivo_frames.builder.drift import MAX_CODES, merge_profiles, profile_tables
 from quivo_frames.flattening.flatten import flatten
 
 
-def orders(folder: Path, *fields: dict[str, Any]) -> Path:
+def write_orders(folder: Path, *fields: dict[str, Any]) -> Path:
     file = folder / "o.ndjson"
     file.write_text("\n".join(json.dumps({"orderId": n, **more}) for n, more in enumerate(fields, 1)))
     return file
 
 
-def noted(
+def notes_of_second_build(
     folder: Path, before: list[dict[str, Any]], now: list[dict[str, Any]], settings: BuildSettings = DEFAULT_SETTINGS
 ) -> list[tuple[Any, ...]]:
-    build_with(settings, orders(folder, *before), folder / "out")
-    notes = build_with(settings, orders(folder, *now), folder / "out").notes
+    build_with(settings, write_orders(folder, *before), folder / "out")
+    notes = build_with(settings, write_orders(folder, *now), folder / "out").notes
     return notes.select("kind", "path", "count", "order_id", "message").rows()
 
 
 def test_a_field_that_every_row_had_and_none_has_is_told(tmp_path: Path) -> None:
     full = {"sellerId": 1, "positions": [{"sku": "a", "lot": "b"}, {"sku": "c"}], "deliveryAddress": {"zip": "1"}}
     bare = {"positions": [{"lot": "b"}, {}], "deliveryAddress": {}}
-    found = [row[:4] for row in noted(tmp_path, [full, full], [bare, bare, bare])]
+    found = [row[:4] for row in notes_of_second_build(tmp_path, [full, full], [bare, bare, bare])]
     assert found == [
         ("vanished_field", "$.sellerId", 3, None),
         ("vanished_field", "$.deliveryAddress.zip", 3, None),
@@ -40,9 +40,9 @@ def test_a_field_that_every_row_had_and_none_has_is_told(tmp_path: Path) -> None
 
 
 def test_a_field_that_some_rows_had_or_have_is_not_told(tmp_path: Path) -> None:
-    assert noted(tmp_path, [{"sellerId": 1}, {}], [{}, {}]) == []
-    assert noted(tmp_path, [{"sellerId": 1}], [{}, {"sellerId": 1}]) == []
-    assert noted(tmp_path, [{"positions": [{"sku": "a"}]}], [{"positions": []}]) == []
+    assert notes_of_second_build(tmp_path, [{"sellerId": 1}, {}], [{}, {}]) == []
+    assert notes_of_second_build(tmp_path, [{"sellerId": 1}], [{}, {"sellerId": 1}]) == []
+    assert notes_of_second_build(tmp_path, [{"positions": [{"sku": "a"}]}], [{"positions": []}]) == []
 
 
 def test_a_new_value_of_a_short_list_is_told_with_the_value_and_an_order(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_new_value_of_a_short_list_is_told_with_the_value_and_an_order(tmp_pat
         {"orderStatus": "LOST"},
         {"orderStatus": "HELD"},
     ]
-    assert noted(tmp_path, before, now) == [
+    assert notes_of_second_build(tmp_path, before, now) == [
         ("new_value", "$.orderStatus", 2, 2, "The previous dataset did not have this value: LOST."),
         ("new_value", "$.orderStatus", 1, 4, "The previous dataset did not have this value: HELD."),
         ("new_value", "$.handlingUnits[].type", 1, 2, "The previous dataset did not have this value: CRATE."),
@@ -62,13 +62,13 @@ def test_a_new_value_of_a_short_list_is_told_with_the_value_and_an_order(tmp_pat
 
 def test_what_is_no_short_list_has_no_new_values(tmp_path: Path) -> None:
     many = [{"orderStatus": f"s{n}"} for n in range(MAX_CODES + 1)]
-    assert noted(tmp_path, many, [{"orderStatus": "other"}]) == []
-    assert noted(tmp_path, [{"orderStatus": "other"}], many) == []
-    assert noted(tmp_path, [{"orderReference": "a"}], [{"orderReference": "b"}]) == []
+    assert notes_of_second_build(tmp_path, many, [{"orderStatus": "other"}]) == []
+    assert notes_of_second_build(tmp_path, [{"orderStatus": "other"}], many) == []
+    assert notes_of_second_build(tmp_path, [{"orderReference": "a"}], [{"orderReference": "b"}]) == []
 
 
 def test_the_first_dataset_has_no_drift(tmp_path: Path) -> None:
-    assert build(orders(tmp_path, {"orderStatus": "NEW"}), tmp_path / "out").notes.is_empty()
+    assert build(write_orders(tmp_path, {"orderStatus": "NEW"}), tmp_path / "out").notes.is_empty()
 
 
 def test_the_profile_of_parts_is_that_of_the_whole() -> None:
@@ -84,7 +84,9 @@ def test_the_profile_of_parts_is_that_of_the_whole() -> None:
 def test_drift_is_the_same_for_any_number_of_partitions(tmp_path: Path, orders_per_partition: int) -> None:
     settings = BuildSettings(orders_per_partition=orders_per_partition, orders_per_seek_point=1)
     now = [{"orderStatus": "NEW"}] * 5 + [{"orderStatus": "LOST"}] * 5
-    assert [row[:4] for row in noted(tmp_path, [{"orderStatus": "NEW", "sellerId": 1}] * 9, now, settings)] == [
+    assert [
+        row[:4] for row in notes_of_second_build(tmp_path, [{"orderStatus": "NEW", "sellerId": 1}] * 9, now, settings)
+    ] == [
         ("new_value", "$.orderStatus", 5, 6),
         ("vanished_field", "$.sellerId", 10, None),
     ]

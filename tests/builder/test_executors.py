@@ -22,7 +22,14 @@ from quivo_frames.builder.executors import remote_task
 from quivo_frames.builder.executors.connect import connect_engine, worker_pool_of
 from quivo_frames.errors import ArchiveError, ConfigError, Fault, LostWorker
 from tests.support.paths import ROOT
-from tests.support.worker_tasks import die, leak, leave, refuse, slow_refuse, square
+from tests.support.worker_tasks import (
+    die_of_three,
+    raise_a_panic,
+    raise_with_a_value,
+    refuse_three,
+    refuse_zero_slowly,
+    square,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +80,17 @@ def test_every_item_is_worked_on_once(executor: Any) -> None:
 
 def test_an_error_of_the_work_comes_here_as_it_is(executor: Any) -> None:
     with pytest.raises(ConfigError, match=r"^three is not for us$"):
-        list(worker_pool_of(executor).map_unordered(refuse, range(10)))
+        list(worker_pool_of(executor).map_unordered(refuse_three, range(10)))
 
 
 def test_what_is_left_is_not_begun_when_one_fails(executor: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing is not for us"):
-        list(worker_pool_of(executor).map_unordered(partial(slow_refuse, tmp_path), range(60)))
+        list(worker_pool_of(executor).map_unordered(partial(refuse_zero_slowly, tmp_path), range(60)))
     list(worker_pool_of(executor).map_unordered(square, range(4)))  # until all that was begun is over
     assert len(list(tmp_path.iterdir())) < 30
 
 
-@pytest.mark.parametrize(("work", "name"), [(leak, "ValueError"), (leave, "Panic")])
+@pytest.mark.parametrize(("work", "name"), [(raise_with_a_value, "ValueError"), (raise_a_panic, "Panic")])
 def test_what_else_goes_wrong_is_told_without_its_text(executor: Any, work: Any, name: str) -> None:
     with pytest.raises(Fault, match=name) as caught:
         list(worker_pool_of(executor).map_unordered(work, range(3)))
@@ -95,12 +102,12 @@ def test_what_else_goes_wrong_is_told_without_its_text(executor: Any, work: Any,
 
 def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, pytest.raises(LostWorker, match="memory"):
-        list(worker_pool_of(pool).map_unordered(die, range(10)))
+        list(worker_pool_of(pool).map_unordered(die_of_three, range(10)))
 
 
 def test_a_task_that_kills_its_worker_each_time_is_given_up(dask: Any) -> None:
     with pytest.raises(LostWorker, match=r"Dask ended the work \(KilledWorker\)"):
-        list(worker_pool_of(dask).map_unordered(die, range(4)))
+        list(worker_pool_of(dask).map_unordered(die_of_three, range(4)))
     assert sorted(worker_pool_of(dask).map_unordered(square, range(4))) == [(n, n * n) for n in range(4)]
 
 
@@ -111,7 +118,7 @@ def test_nothing_stays_on_a_cluster(dask: Any) -> None:
     made.close()
     list(pool.map_unordered(square, range(20)))
     with pytest.raises(ConfigError):
-        list(pool.map_unordered(refuse, range(20)))
+        list(pool.map_unordered(refuse_three, range(20)))
     assert not dask.futures
 
 
@@ -258,13 +265,13 @@ def test_knowing_an_engine_loads_no_other() -> None:
 def test_an_answer_of_a_worker_holds_nothing_of_what_led_to_an_error() -> None:
     import distributed  # noqa: F401 - from then on, errors are pickled with their causes
 
-    answer = remote_task.remote_task(partial(failing, ArchiveError), remote_task.driver_code())(pickle.dumps(1))
+    answer = remote_task.remote_task(partial(fail_with_cause, ArchiveError), remote_task.driver_code())(pickle.dumps(1))
     assert b"Secret" not in answer
     with pytest.raises(ArchiveError, match=r"^a sentence$"):
         remote_task.unpack_answer(answer)
 
 
-def failing(kind: type[Exception], _: object) -> None:
+def fail_with_cause(kind: type[Exception], _: object) -> None:
     try:
         raise ValueError("Ms Secret")
     except ValueError as error:

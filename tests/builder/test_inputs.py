@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-def body(order_id: int, size: int = 0) -> bytes:
+def order_body(order_id: int, size: int = 0) -> bytes:
     return json.dumps({"orderId": order_id, "comment": "x" * size}).encode()
 
 
@@ -36,14 +36,14 @@ def given(tmp_path: Path) -> list[Path]:
         run, _ = archive.begin(range(1, 13))
         for n in range(12, 0, -1):
             archive.record(
-                run, Answer(n, Outcome.FETCHED, NOON + timedelta(hours=n), 200, {}, body(n), 1, 0, 0.1, 0.1, "")
+                run, Answer(n, Outcome.FETCHED, NOON + timedelta(hours=n), 200, {}, order_body(n), 1, 0, 0.1, 0.1, "")
             )
     lines = tmp_path / "b.ndjson"
-    lines.write_bytes(b"\n\r\n".join(body(n) for n in range(101, 121)) + b"\n")
+    lines.write_bytes(b"\n\r\n".join(order_body(n) for n in range(101, 121)) + b"\n")
     packed = tmp_path / "c.ndjson.gz"
-    packed.write_bytes(gzip.compress(b"\n".join(body(n) for n in range(201, 221))))
+    packed.write_bytes(gzip.compress(b"\n".join(order_body(n) for n in range(201, 221))))
     whole = tmp_path / "d.json"
-    whole.write_bytes(b"[" + b",".join(body(n) for n in (1, 2, 301, 302, 201, 101, 303, 301)) + b"]")
+    whole.write_bytes(b"[" + b",".join(order_body(n) for n in (1, 2, 301, 302, 201, 101, 303, 301)) + b"]")
     return [tmp_path / "a.sqlite", lines, packed, whole]
 
 
@@ -88,7 +88,7 @@ def test_partitions_are_even_and_as_many_as_can_be_shared(given: list[Path]) -> 
 
 def test_large_orders_make_small_partitions(tmp_path: Path) -> None:
     file = tmp_path / "o.ndjson"
-    file.write_bytes(b"\n".join(body(n, 500 if n < 50 else 0) for n in range(100)))
+    file.write_bytes(b"\n".join(order_body(n, 500 if n < 50 else 0) for n in range(100)))
     settings = BuildSettings(bytes_per_partition=5000, bytes_per_seek_point=1000)
     partitions = OrderIndex(open_sources([file]), settings).partition_all(1)
     assert all(sum(len(raw.body) for raw in one.read_orders()) < 5000 + 1000 + 600 for one in partitions)
@@ -102,7 +102,9 @@ def test_partitions_of_answers_keep_the_limits_and_hold_each_order_once(tmp_path
         with Archive(tmp_path / f"{name}.sqlite") as archive:
             run, _ = archive.begin(ids)
             for n in ids:
-                answer = Answer(n, Outcome.FETCHED, NOON, 200, {}, body(n, 200 if n < 7 else 0), 1, 0, 0.1, 0.1, "")
+                answer = Answer(
+                    n, Outcome.FETCHED, NOON, 200, {}, order_body(n, 200 if n < 7 else 0), 1, 0, 0.1, 0.1, ""
+                )
                 archive.record(run, answer)
     settings = BuildSettings(orders_per_partition=orders, bytes_per_partition=size)
     index = OrderIndex(open_sources([tmp_path / "a.sqlite", tmp_path / "b.sqlite"]), settings)
@@ -122,18 +124,18 @@ def test_what_is_refetched_during_a_build_waits_for_the_next(given: list[Path]) 
         run, _ = archive.begin([3, 13])
         for n in (3, 13):
             archive.record(
-                run, Answer(n, Outcome.FETCHED, NOON + timedelta(days=9), 200, {}, body(n, 7), 1, 0, 0.1, 0.1, "")
+                run, Answer(n, Outcome.FETCHED, NOON + timedelta(days=9), 200, {}, order_body(n, 7), 1, 0, 0.1, 0.1, "")
             )
     (partition,) = index.partition_answers(index.current_answers)
-    expected = [body(n) for n in range(1, 13)]
+    expected = [order_body(n) for n in range(1, 13)]
     assert [raw.body for raw in read_all(index)] == [raw.body for raw in partition.read_orders()] == expected
 
 
 def test_a_file_that_lost_orders_since_the_first_look_is_told(tmp_path: Path) -> None:
     file = tmp_path / "o.ndjson"
-    file.write_bytes(b"\n".join(body(n) for n in range(30)))
+    file.write_bytes(b"\n".join(order_body(n) for n in range(30)))
     index = index_orders([file], orders_per_partition=1000)
-    file.write_bytes(b"\n".join(body(n) for n in range(20)))
+    file.write_bytes(b"\n".join(order_body(n) for n in range(20)))
     with pytest.raises(ConfigError, match="changed while it was read"):
         read_all(index)
 
@@ -162,7 +164,7 @@ def test_a_glance_sees_what_a_closer_look_sees(text: bytes, seen: tuple[int | No
 
 
 def test_tables_are_no_orders(tmp_path: Path) -> None:
-    (tmp_path / "o.ndjson").write_bytes(body(1))
+    (tmp_path / "o.ndjson").write_bytes(order_body(1))
     build(tmp_path / "o.ndjson", tmp_path / "tables")
     with pytest.raises(ConfigError, match="holds tables that were built"):
         open_sources([tmp_path / "tables"])

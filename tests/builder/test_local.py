@@ -19,23 +19,23 @@ from tests.support.paths import ROOT
 pytestmark = pytest.mark.alone
 
 
-def square(number: int) -> tuple[int, int]:
+def slow_square(number: int) -> tuple[int, int]:
     time.sleep(0.02)
     return number, number * number
 
 
-def where(_: int) -> int:
+def process_id(_: int) -> int:
     time.sleep(0.05)
     return os.getpid()
 
 
-def refuse(number: int) -> int:
+def refuse_three(number: int) -> int:
     if number == 3:
         raise ConfigError("three is not for us")
     return number
 
 
-def die(here: int, number: int) -> int:
+def die_elsewhere(here: int, number: int) -> int:
     if os.getpid() != here:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.05)
@@ -45,41 +45,41 @@ def die(here: int, number: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_every_item_is_worked_on_once(jobs: int) -> None:
     with LocalPool(jobs, max_jobs=jobs) as pool:
-        assert sorted(pool.map_unordered(square, range(20))) == [(n, n * n) for n in range(20)]
-        assert list(pool.map_unordered(square, [])) == []
-        assert sorted(pool.map_unordered(square, [7])) == [(7, 49)]  # and it can be asked again
+        assert sorted(pool.map_unordered(slow_square, range(20))) == [(n, n * n) for n in range(20)]
+        assert list(pool.map_unordered(slow_square, [])) == []
+        assert sorted(pool.map_unordered(slow_square, [7])) == [(7, 49)]  # and it can be asked again
 
 
 def test_this_process_works_as_well_as_the_others() -> None:
     with LocalPool(2, max_jobs=2) as pool:
-        list(pool.map_unordered(where, range(4)))  # until the other one has begun
-        assert len(set(pool.map_unordered(where, range(30)))) == 2
+        list(pool.map_unordered(process_id, range(4)))  # until the other one has begun
+        assert len(set(pool.map_unordered(process_id, range(30)))) == 2
 
 
 def test_no_more_processes_than_are_worth_it() -> None:
     with LocalPool(8, max_jobs=1) as pool:
-        assert set(pool.map_unordered(where, range(3))) == {os.getpid()}
+        assert set(pool.map_unordered(process_id, range(3))) == {os.getpid()}
     assert LocalPool(None, max_jobs=10**9).size >= 1
 
 
 def test_an_error_of_another_process_comes_here() -> None:
     for jobs in (1, 2):
         with LocalPool(jobs, max_jobs=jobs) as pool, pytest.raises(ConfigError, match="three is not for us"):
-            list(pool.map_unordered(refuse, range(30)))
+            list(pool.map_unordered(refuse_three, range(30)))
 
 
 def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
     with LocalPool(2, max_jobs=2) as pool, pytest.raises(LostWorker, match="--jobs 1"):
-        list(pool.map_unordered(partial(die, os.getpid()), range(200)))
+        list(pool.map_unordered(partial(die_elsewhere, os.getpid()), range(200)))
 
 
 SCRIPT = """
 import sys, time
-from tests.builder.test_local import where
+from tests.builder.test_local import process_id
 from quivo_frames.builder.executors.local import LocalPool
 print("begun", flush=True)  # a script without a guard: other processes must not run it again
 with LocalPool(3, max_jobs=3) as pool:
-    for pid in pool.map_unordered(where, range(10_000)):
+    for pid in pool.map_unordered(process_id, range(10_000)):
         print(pid, flush=True)
 """
 

@@ -47,10 +47,10 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """The first true answer."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
+    while not (found := condition()):
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.05)
     return found

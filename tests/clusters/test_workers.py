@@ -16,7 +16,14 @@ import pytest
 from quivo_frames.builder.executors.connect import connect_engine, worker_pool_of
 from quivo_frames.errors import ConfigError, Fault, LostWorker
 from tests.clusters.clusters import ROOT, Cluster, DaskCluster, SparkCluster, SparkConnect, wait_for
-from tests.support.worker_tasks import die, leak, needy, refuse, slow_square, square
+from tests.support.worker_tasks import (
+    die_of_three,
+    import_msgspec,
+    raise_with_a_value,
+    refuse_three,
+    slow_square,
+    square,
+)
 
 NEEDS = f"Install quivo-frames=={version('quivo-frames')} and polars=={version('polars')}, as here"
 
@@ -28,9 +35,9 @@ def test_every_item_is_worked_on_once_and_what_goes_wrong_comes_here(cluster: Cl
     assert list(pool.map_unordered(square, [])) == []
     assert list(pool.map_unordered(square, [7])) == [(7, 49)]
     with pytest.raises(ConfigError, match=r"^three is not for us$"):
-        list(pool.map_unordered(refuse, range(10)))
+        list(pool.map_unordered(refuse_three, range(10)))
     with pytest.raises(Fault, match="ValueError") as caught:
-        list(pool.map_unordered(leak, range(3)))
+        list(pool.map_unordered(raise_with_a_value, range(3)))
     assert "Anna" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -80,7 +87,7 @@ def test_an_executor_of_spark_that_is_lost_costs_no_result(spark_cluster: SparkC
 def test_work_that_kills_its_worker_each_time_is_given_up(name: str, request: pytest.FixtureRequest) -> None:
     executor = request.getfixturevalue(name).executor
     with pytest.raises(LostWorker, match=r"^Spark ended the work .*more memory or fewer cores") as caught:
-        list(worker_pool_of(executor).map_unordered(die, range(6)))
+        list(worker_pool_of(executor).map_unordered(die_of_three, range(6)))
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     assert len(str(caught.value)) < 400  # no stack trace
@@ -93,7 +100,7 @@ def test_work_that_kills_its_worker_each_time_is_given_up_by_dask(dask_cluster: 
         dask_cluster.add_a_worker()
     executor.wait_for_workers(5, timeout=120)
     with pytest.raises(LostWorker, match=r"^Dask ended the work \(KilledWorker\)"):
-        list(worker_pool_of(executor).map_unordered(die, range(6)))
+        list(worker_pool_of(executor).map_unordered(die_of_three, range(6)))
 
 
 WITHOUT = """
@@ -140,7 +147,7 @@ def test_a_worker_of_dask_that_cannot_do_the_work_says_why(
     dask_cluster.keep(0)
     dask_cluster.add_a_worker(PYTHONPATH=environment(code))
     with pytest.raises(ConfigError) as caught:
-        list(worker_pool_of(dask_cluster.executor).map_unordered(needy, range(4)))
+        list(worker_pool_of(dask_cluster.executor).map_unordered(import_msgspec, range(4)))
     assert str(caught.value).startswith(told)
 
 
@@ -150,7 +157,7 @@ def test_a_worker_of_spark_that_cannot_do_the_work_says_why(
 ) -> None:
     session = spark_cluster.session(**{"spark.executorEnv.PYTHONPATH": environment(code)})
     with pytest.raises(ConfigError) as caught:
-        list(worker_pool_of(session).map_unordered(needy, range(4)))
+        list(worker_pool_of(session).map_unordered(import_msgspec, range(4)))
     assert str(caught.value).startswith(told)
 
 

@@ -127,7 +127,8 @@ def unpack_answer(answer: bytes) -> Any:
     if kind == "other code":
         raise ConfigError(
             f"A worker has quivo-frames {required_versions()['quivo-frames']} too, but other code of it than this "
-            "process. Install the same build, as here, for the Python of every worker."
+            "process. Install the same build, as here, for the Python of every worker; if it was changed while this "
+            "process ran, start again."
         )
     if kind == "missing":
         raise missing_module_error(content)
