@@ -239,7 +239,7 @@ def test_many_lines_that_cannot_be_told_apart_break_no_identifier() -> None:
     )
     assert max(map(len, text.splitlines())) <= 80
     assert set(re.findall(r"LINE-\d+\b", text)) == {position["positionIdentifier"] for position in positions}
-    assert re.search(r"\(2000 lines +2000 +9 +–\n", text)
+    assert re.search(r"\(2000 lines that cannot +2000 +9 +–\n", text)
 
 
 def test_what_was_cancelled_or_reversed_is_not_counted_but_named() -> None:
