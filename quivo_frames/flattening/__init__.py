@@ -1,1 +1,1 @@
-"""Bytes of orders -> validated tables, and back. No I/O."""
+"""The JSON of orders -> validated tables, and back: decode, collect, convert, batch, flatten, validate. No I/O."""

@@ -111,25 +111,25 @@ def define_structs(learned: Mapping[type[Record], Mapping[str, str]], *, strict:
     structs: RecordStructs = {}
 
     def define_struct(record: type[Record]) -> type[msgspec.Struct]:
-        fields: list[tuple[str, Any, Any]] = []
-        rename: dict[str, str] = {}
+        if record in structs:
+            return structs[record]
+        unknown = learned.get(record, {})
+        rename = {field.name: field.json_name for field in fields_of(record)} | dict(unknown)
+        types: dict[str, Any] = {}
         for field in fields_of(record):
-            rename[field.name], inner = field.json_name, field.record
-            if field.child_table is not None and inner is record:
-                fields.append((field.name, f"list[{record.__name__}_ | None] | None", None))
+            if field.child_table is not None and field.record is record:
+                types[field.name] = f"list[{record.__name__}_ | None] | None"
             elif field.child_table is not None:
-                entry = (structs.get(inner) or define_struct(inner)) if inner else str
-                fields.append((field.name, list[entry | None] | None, None))  # type: ignore[valid-type]
-            elif inner is not None:
-                fields.append((field.name, (structs.get(inner) or define_struct(inner)) | None, None))
+                entry = define_struct(field.record) if field.record else str
+                types[field.name] = list[entry | None] | None  # type: ignore[valid-type]
+            elif field.record is not None:
+                types[field.name] = define_struct(field.record) | None
             elif field.kind is not None:
-                decoded_type = _DECODED_TYPES[field.kind]
-                fields.append((field.name, decoded_type, _MISSING_RAW if decoded_type is Raw else None))
-        for name, json_name in learned.get(record, {}).items():
-            rename[name] = json_name
-            fields.append((name, Raw, _MISSING_RAW))
+                types[field.name] = _DECODED_TYPES[field.kind]
+        types |= dict.fromkeys(unknown, Raw)
+        fields: list[Any] = [(name, hint, _MISSING_RAW if hint is Raw else None) for name, hint in types.items()]
         if record is Order:
-            fields[0] = ("order_id", int | float, msgspec.NODEFAULT)
+            fields[0] = ("order_id", int | float)
         # gc=False: records hold no cycles, and 500 orders make 20,000 of them that the collector would walk.
         struct = msgspec.defstruct(
             record.__name__, fields, rename=rename, forbid_unknown_fields=strict, omit_defaults=True, gc=False

@@ -1,4 +1,4 @@
-"""Columns of wire values -> Series: exactly, or told which values cannot be held."""
+"""Columns of JSON values become Series exactly; values that cannot be held are reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COLUMNS: dict[str, tuple[Kind, list[Any]]] = {
 
 
 def read_together(columns: dict[str, tuple[Kind, list[Any]]], *, rounds: int = 1) -> dict[str, ConvertedColumn]:
-    """As a table is read: packed in some rounds, unpacked and read at once."""
+    """Packed in several rounds, then unpacked and converted together, as a table is."""
     return convert_columns(
         {
             name: (kind, unpack_column(kind, [pack_values(kind, values[n::rounds]) for n in range(rounds)]))

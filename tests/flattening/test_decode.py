@@ -1,4 +1,4 @@
-"""Bytes -> records: strict, and quick to learn what an API has grown."""
+"""Bytes become records: strictly, and fields that the API added are learned."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_decoder_that_met_broken_orders_still_decodes_good_ones() -> None:
         (b"[" * 100_000, OrderIdentity(None, None)),
     ],
 )
-def test_a_peek_tells_id_and_age_or_nothing(body: bytes, seen: Any) -> None:
+def test_the_identity_of_an_order_is_read_or_nothing(body: bytes, seen: Any) -> None:
     assert read_identity(body) == seen
 
 

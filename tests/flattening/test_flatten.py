@@ -21,34 +21,13 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
+from tests.support.independent_flattener import MEASURES, MONEY, to_snake_case
+from tests.support.independent_flattener import TABLES as TABLE_OF_LIST
 from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
 
-# From the documentation, and not from order.py: where the entries of each list go, and which numbers are decimals.
-TABLE_OF = {
-    "": "orders",
-    "tags": "order_tags",
-    "entityErrors": "order_errors",
-    "deliveryAddress.additionalIdentifiers": "address_identifiers",
-    "positions": "order_positions",
-    "fulfillmentOrders": "fulfillment_orders",
-    "fulfillmentOrders.positions": "fulfillment_positions",
-    "fulfillmentOrders.shipments": "shipments",
-    "fulfillmentOrders.shipments.trackingNumbers": "tracking_numbers",
-    "fulfillmentOrders.shipments.trackingLinks": "tracking_links",
-    "fulfillmentOrders.shipments.positions": "shipment_positions",
-    "fulfillmentOrders.shipments.positions.serialNumbers": "serial_numbers",
-    "fulfillmentOrders.shipments.groupedPositions": "grouped_positions",
-    "fulfillmentOrders.shipments.groupedPositions.serialNumbers": "grouped_serial_numbers",
-    "fulfillmentOrders.shipments.podDocuments": "pod_documents",
-    "handlingUnits": "handling_units",
-    "handlingUnits.handlingPositions": "handling_positions",
-}
-DECIMALS = {
-    "latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value", "unitNetPrice", "unitGrossPrice",
-    "totalNetAmount", "totalGrossAmount", "customsValue", "transportInsuranceAmount", "cashOnDeliveryAmount",
-}  # fmt: skip
+DECIMALS = MEASURES | MONEY
 NATURAL_IDS = {  # repeated in the tables below these
     "order_id": "orders",
     "fulfillment_order_id": "fulfillment_orders",
@@ -86,9 +65,10 @@ def place_of(path: LeafPath) -> tuple[str, str]:
         else:
             lists.pop()
             rest.append("handlingUnits")
-    table = TABLE_OF[".".join(lists)]
-    snake = [re.sub(r"(?<!^)(?=[A-Z])", "_", step).lower() for step in rest]
-    return table, "_".join(snake) or table.removesuffix("s").removeprefix("order_").removeprefix("grouped_")
+    table = TABLE_OF_LIST[".".join(lists)]
+    return table, "_".join(map(to_snake_case, rest)) or table.removesuffix("s").removeprefix("order_").removeprefix(
+        "grouped_"
+    )
 
 
 def is_value(table: str, column: str) -> bool:

@@ -1,4 +1,4 @@
-"""Mutants of real orders: never an exception, nothing lost, nothing changed silently. More of them: `make fuzz`."""
+"""Damaged orders: never an exception, nothing lost, nothing changed silently. `make fuzz` runs more of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ import pytest
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from tests.support import fuzz, independent_flattener
+from tests.support.depth import examples
 from tests.support.fuzz import find_broken_promises, fuzz_orders, shrink_order
 from tests.support.mutations import ORDERS_MUTATED, mutated_order, unmutated_order
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
-COUNT = int(os.environ.get("FUZZ_COUNT", "3000"))
+COUNT = int(os.environ.get("FUZZ_COUNT", examples(3000)))
 
 
+@pytest.mark.drawn
 def test_mutants_break_nothing() -> None:
-    told: list[str] = []
-    finds = list(fuzz_orders(COUNT, SEED, tell=lambda text: told.append(str(text))))
-    assert not finds, f"{len(finds)} finds, the first ones:\n\n" + "\n\n".join(told[:5])
+    reports: list[str] = []
+    finds = fuzz_orders(COUNT, SEED, report=lambda text: reports.append(str(text)))
+    assert not finds, f"{len(finds)} finds, the first ones:\n\n" + "\n\n".join(reports[:5])
 
 
 def test_a_mutant_is_the_same_each_time_whatever_came_before() -> None:
@@ -40,7 +42,7 @@ def test_mutants_are_of_all_sorts() -> None:
     assert len(set(frames.notes["kind"])) > 7
 
 
-def test_orders_that_are_no_mutants_are_read_as_the_oracle_reads_them() -> None:
+def test_undamaged_orders_are_read_as_the_independent_flattener_reads_them() -> None:
     bodies = [unmutated_order(number, 4) for number in range(ORDERS_MUTATED)]
     assert find_broken_promises(bodies) == []
     assert sum(len(independent_flattener.read_order(body).cells) for body in bodies) == sum(

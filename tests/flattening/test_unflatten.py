@@ -21,6 +21,7 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
+from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, drawn_orders, several_orders
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.paths import DOCUMENTED_ORDER
@@ -49,6 +50,7 @@ def test_the_documented_order_comes_back_text_for_text() -> None:
     assert list(back) == list(wanted)
 
 
+@pytest.mark.long
 def test_10_000_orders_come_back() -> None:
     bodies = [order_json(number, 9) for number in range(1, 10_001)]
     frames = flatten(bodies)
@@ -56,6 +58,7 @@ def test_10_000_orders_come_back() -> None:
     assert_orders_come_back(bodies, frames)
 
 
+@pytest.mark.drawn
 def test_drawn_orders_come_back() -> None:
     depths: Counter[int] = Counter()
 
@@ -71,7 +74,8 @@ def test_drawn_orders_come_back() -> None:
     assert max(depths) > 50  # else the drawing is too tame to prove anything
 
 
-@settings(DRAWN_SETTINGS, max_examples=30)
+@pytest.mark.drawn
+@settings(DRAWN_SETTINGS, max_examples=examples(30))
 @given(drawn_orders(full=True))
 def test_drawn_orders_with_a_value_in_every_column_come_back(body: str) -> None:
     frames = flatten_drawn_orders([body])
@@ -89,8 +93,9 @@ def test_orders_come_back_through_parquet(tmp_path: Path) -> None:
     assert list(qf.unflatten(built)) == list(qf.unflatten(flatten(bodies)))
 
 
+@pytest.mark.drawn
 def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
-    @settings(DRAWN_SETTINGS, max_examples=15)
+    @settings(DRAWN_SETTINGS, max_examples=examples(15))
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         # a file of orders has one a line; the blanks between the tokens of JSON may be any

@@ -124,7 +124,9 @@ def parse_expected(text: str, name: str) -> tuple[str, str | None, dict[str, Dra
     head, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
     title, *rest = [line for line in head.splitlines() if line]
     if not title.startswith("# ") or not all(line.startswith(_KNOWN_BUG) for line in rest) or len(rest) > 1:
-        raise MalformedCase(f"{name}: the expectation begins with one line, '# What it shows', and at most one known bug")
+        raise MalformedCase(
+            f"{name}: the expectation begins with one line, '# What it shows', and at most one known bug"
+        )
     expected = {}
     for part in parts:
         table, *lines = [line for line in part.splitlines() if line]

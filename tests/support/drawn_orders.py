@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from quivo_frames.model.order import HandlingUnit, Kind, Order, Record
 from quivo_frames.model.tables import RecordField, fields_of
+from tests.support.depth import examples
 
 Draw = st.DrawFn
 Texts = st.SearchStrategy[str]
@@ -22,7 +23,9 @@ DEEPEST_UNITS = 120
 """Nested handling units: deeper than the API will ever send, and far from the limit of the decoder."""
 
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-DRAWN_SETTINGS = settings(max_examples=120, deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck))
+DRAWN_SETTINGS = settings(
+    max_examples=examples(120), deadline=None, phases=_PHASES, suppress_health_check=list(HealthCheck)
+)
 """Without shrinking, which takes minutes for an order of this size and tells little more than the comparison does."""
 
 _SPACES = st.sampled_from(["", "", "", " ", "\n\t", " \r\n "])

@@ -11,11 +11,11 @@ from typing import Any
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.frames import Frames
+from tests.support.independent_flattener import MEASURES
 from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
 """The documented example: from it, and not from order.py, the comparison knows which texts are times and days."""
-MEASURES = {"latitude", "longitude", "unitWeight", "totalWeight", "grossWeight", "value"}
 
 _FREE_FORM = re.compile(r'"customAttributes"\s*:\s*')
 _json_decoder = json.JSONDecoder()
