@@ -4,6 +4,8 @@ UV := .uv/bin/uv
 RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# Tests start many processes: with compiled modules on the disk each of them starts in a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test long check format lab schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
 
@@ -40,12 +42,20 @@ $(UV):
 demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a minute
 	$(RUN)quivo-frames demo --out data/demo
 
-test: .venv/.dev .venv-readers/.made  ## Run the tests
-	$(RUN)pytest -n auto --dist loadfile -m "not alone and not long"
-	$(RUN)pytest -m alone
+# The report is looked at in a real browser. Without one these tests are skipped, and say what to install.
+.venv/.browser: .venv/.dev
+	@command -v chromium chromium-browser google-chrome google-chrome-stable > /dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -qq --no-install-recommends chromium > /dev/null; fi; }
+	@touch $@
 
-long: .venv/.dev  ## Run the tests that take longer: builds in object stores, and drivers that die (2 min)
-	$(RUN)pytest -n auto -m long
+test: .venv/.browser  ## Run the tests of every room and every promise (4 min)
+	$(RUN)pytest -n auto --dist worksteal -m "not alone and not long"
+	$(RUN)pytest -m "alone and not long"
+
+long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (12 min)
+	TEST_DEPTH=deep $(RUN)pytest -n auto --dist worksteal -m "(long or drawn) and not alone"
+	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check

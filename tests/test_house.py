@@ -169,7 +169,11 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 def test_the_init_module_of_a_room_is_a_docstring_only() -> None:
     for path in MODULES:
-        if path.name == "__init__.py" and path.parent not in (PACKAGE, PACKAGE / "cli", PACKAGE / "standin"):  # the entry point; users import StandIn
+        if path.name == "__init__.py" and path.parent not in (
+            PACKAGE,
+            PACKAGE / "cli",
+            PACKAGE / "standin",
+        ):  # the entry point; users import StandIn
             assert len(parse_module(path).body) == 1, path
 
 

@@ -28,7 +28,10 @@ def test_there_are_notebooks() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [NOTEBOOKS[0], *(pytest.param(path, marks=pytest.mark.long) for path in NOTEBOOKS[1:])],
+    ids=lambda path: path.stem,
+)  # fmt: skip
 def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -52,6 +55,7 @@ def cell(client: BlockingKernelClient, code: str) -> str:
                 return shown
 
 
+@pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_stop_button_keeps_what_came_and_the_same_cell_goes_on(tmp_path: Path) -> None:

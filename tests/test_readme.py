@@ -45,6 +45,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(surroundings) -> None:
     assert (surroundings["cwd"] / "tables" / "shipments.parquet").exists()
 
 
+@pytest.mark.long
 def test_the_commands_of_the_readme_run_one_after_another(surroundings) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
     assert len(commands) == 16

@@ -1,4 +1,4 @@
-"""Checks that ask one question of one or two tables find what SQL in DuckDB finds, in orders whose values were shuffled."""
+"""Checks of one or two tables find what SQL in DuckDB finds, in orders whose values were shuffled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where checks of time begin to speak: zones, tolerances, what was known when; and the same found by another way."""
+"""The bounds of the checks of time: zones, tolerances, what was known when; compared with an independent audit."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ VIENNA = Limits(time_zone="Europe/Vienna")
 
 
 def check_speaks(check: str, changes: Any, **options: Any) -> bool:
-    """Whether the check finds something in the fair order with these changes."""
+    """Whether a check finds something in the fair order with these changes."""
     return not audit_changed_order(changes, only=[check], **options).is_empty()
 
 
 def checks_speaking(changes: Any, fetched_at: datetime | None, **options: Any) -> set[str]:
-    """Names of the checks that speak if the answer arrived then."""
+    """Names of the checks that find something if the answer arrived at `fetched_at`."""
     each = changes if isinstance(changes, list) else [changes]
     tables = qf.flatten([json.dumps(changed_order(change, 1001 + n)).encode() for n, change in enumerate(each)])
     orders = tables["orders"].with_columns(fetched_at=pl.lit(fetched_at, tables["orders"].schema["fetched_at"]))
@@ -307,7 +307,7 @@ def test_a_serial_number_twice_on_one_line_is_a_piece_less() -> None:
     assert set(audit_changed_order(changes, only=["serial_twice", "serials_differ"])["check"]) == {"serials_differ"}
 
 
-def test_another_way_finds_the_same() -> None:
+def test_an_independent_audit_finds_the_same() -> None:
     orders = orders_with_faults()
     tables = qf.flatten([json.dumps(order).encode() for order in orders])
     expected = expected_findings(orders)

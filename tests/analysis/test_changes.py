@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import quivo_frames as qf
-from quivo_frames.analysis.changes import differences, identity, sightings
+from quivo_frames.analysis.changes import answer_windows, differences, identity
 from quivo_frames.analysis.changes.differences import CHANGES, HIDDEN, STATUSES
 from quivo_frames.analysis.changes.free_values import canonical_json
 from quivo_frames.analysis.changes.sentences import describe_changes
@@ -29,6 +29,7 @@ from quivo_frames.model.records import Answer, Outcome, RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from quivo_frames.storage.frame_file import write_frame_file
+from tests.support.depth import examples
 from tests.support.document_diff import diff_documents
 from tests.support.drawn_orders import drawn_orders
 from tests.support.order_comparison import read_order
@@ -58,7 +59,7 @@ def compared(*pairs: tuple[bytes | str, bytes | str]) -> pl.DataFrame:
             )
     parts = [
         differences.compare_window(window, personal=True)
-        for window in sightings.flatten_in_windows(sightings.distinct_versions(raws))
+        for window in answer_windows.flatten_in_windows(answer_windows.distinct_versions(raws))
     ]
     found = pl.concat(parts).filter(~pl.col("kind").is_in(["first", "moved"]))
     return found.select(*CHANGES)
@@ -251,9 +252,10 @@ def loaded(text: str | bytes) -> Any:
 
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-DRAWN = settings(max_examples=25, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=examples(25), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.drawn
 @DRAWN
 @given(drawn_orders(order_id=7), st.integers(0, 99))
 def test_an_order_that_is_only_told_otherwise_has_not_changed(text: str, seed: int) -> None:
@@ -278,6 +280,7 @@ def unordered(value: Any, key: str = "") -> Any:
     )
 
 
+@pytest.mark.drawn
 @DRAWN
 @given(drawn_orders(order_id=7), drawn_orders(order_id=7))
 def test_there_are_changes_if_and_only_if_the_orders_differ_and_each_value_stands_in_the_tables(a: str, b: str) -> None:
@@ -433,9 +436,8 @@ def test_a_value_was_last_seen_in_the_last_equal_answer(path: Path) -> None:
     assert qf.history(path, 1).select("before_at", "seen_at").row(0) == tuple(NOON + timedelta(days=n) for n in (2, 3))
 
 
-def test_neither_windows_nor_the_bytes_of_answers_change_what_is_told(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.long
+def test_neither_windows_nor_the_bytes_of_answers_change_what_is_told(path: Path) -> None:
     for visit in range(5):
         keep(
             path,
@@ -443,10 +445,9 @@ def test_neither_windows_nor_the_bytes_of_answers_change_what_is_told(
         )
     whole, moves = qf.changes(path), qf.transitions(path)
     assert whole.height > 15
-    for name, size in (("WINDOW", 1), ("WINDOW", 7), ("WINDOW_BYTES", 9000)):
-        monkeypatch.setattr(sightings, name, size)
-        assert qf.changes(path).equals(whole)
-        assert qf.transitions(path).equals(moves)
+    for limits in (WindowLimits(answers=1), WindowLimits(answers=7), WindowLimits(body_bytes=9000)):
+        assert find_changes(Archive(path), personal=True, limits=limits).equals(whole)
+        assert find_transitions(Archive(path), limits=limits).equals(moves)
     some = [5, 3, 3, 77]
     assert qf.changes(path, order_ids=some).equals(whole.filter(pl.col("order_id").is_in(some)))
     assert qf.history(path, 5).equals(whole.filter(order_id=5))

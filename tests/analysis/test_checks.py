@@ -1,4 +1,4 @@
-"""Every check speaks when it should, only then, and never without the fields that it needs."""
+"""Every check finds what it should, nothing else, and nothing where the fields that it needs are missing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_nothing_is_found_in_a_fair_order() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_check_speaks(name: str) -> None:
+def test_a_check_finds_its_row(name: str) -> None:
     case = CASES[name]
     found = audit_changed_order(case.fires)
     mine = found.filter(check=name)
@@ -60,12 +60,12 @@ def test_a_check_speaks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_check_is_quiet_about_what_is_nearly_the_same(name: str) -> None:
+def test_a_check_finds_nothing_in_an_order_that_is_nearly_the_same(name: str) -> None:
     assert audit_changed_order(CASES[name].quiet, only=[name]).to_dicts() == []
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_check_is_silent_without_the_fields_that_it_needs(name: str) -> None:
+def test_a_check_finds_nothing_without_the_fields_that_it_needs(name: str) -> None:
     assert audit_changed_order(CASES[name].missing, only=[name]).to_dicts() == []
 
 
@@ -81,7 +81,7 @@ def test_nothing_is_found_where_an_order_says_nothing_but_its_id() -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_a_check_says_what_it_is(name: str) -> None:
+def test_a_check_has_title_definition_and_limits(name: str) -> None:
     check = CHECKS[name]
     assert check.title.endswith(".")
     assert check.definition.endswith(".")

@@ -1,4 +1,4 @@
-"""The findings: a frame, the worst first, with a face; and what is fine near the border of a check."""
+"""The findings: a frame, worst first, with a summary; and values that are just within the bounds of a check."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def audit_wrong_orders() -> Findings:
     return audit_changed_order(WRONG, only=only)
 
 
-def test_the_worst_stand_first_and_then_by_check_and_order() -> None:
+def test_findings_are_sorted_by_severity_check_and_order() -> None:
     assert audit_wrong_orders().select("severity", "check", "order_id").rows() == [
         ("error", "cash_without_currency", 1003),
         ("error", "shipped_late", 1002),
@@ -59,7 +59,7 @@ def test_findings_are_a_frame_and_stay_findings_when_they_are_filtered() -> None
     assert findings.counts() == {Severity.ERROR: 2, Severity.WARNING: 2, Severity.INFO: 1}
 
 
-def test_the_face_is_escaped_and_tells_the_headline() -> None:
+def test_the_html_is_escaped_and_has_the_headline() -> None:
     shown = audit_changed_order({"currency": "<b>"})._repr_html_()
     assert "1 finding in 1 order, as of 2026-10-12 00:00 UTC" in shown
     assert "&lt;b&gt; is no code of a currency." in shown
@@ -75,12 +75,12 @@ def test_the_face_is_escaped_and_tells_the_headline() -> None:
         {"positions.0.totalWeight": 0},
     ],
 )  # fmt: skip
-def test_what_is_fine(fine: dict[str, Any]) -> None:
+def test_values_within_bounds_are_not_found(fine: dict[str, Any]) -> None:
     only = ["gross_below_net", "personal_data_left", "weight_total_differs"]
     assert audit_changed_order(fine, only=only).to_dicts() == []
 
 
-def test_codes_may_be_declared_fine() -> None:
+def test_more_codes_can_be_accepted() -> None:
     changes = {"currency": "XBT", "deliveryAddress.country": "EU"}
     assert audit_changed_order(changes)["check"].to_list() == ["unknown_country", "unknown_currency"]
     assert audit_changed_order(changes, limits=Limits(currencies=("XBT",), countries=("EU",))).is_empty()

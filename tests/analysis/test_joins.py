@@ -1,4 +1,4 @@
-"""A join gives each row what it belongs to, and never multiplies rows."""
+"""A join adds to each row the row that it belongs to, and never multiplies rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The books: what had happened by an instant, and what counts."""
+"""The view of the tables at an instant: what had happened by then, and what counts."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def flatten_orders(*orders: dict[str, Any]) -> Frames:
 
 
 def test_without_as_of_all_that_is_known_counts_and_time_is_that_of_the_last_change() -> None:
-    books = OrderView(flatten_orders(changed_order({}), changed_order({"lastModified": "2026-09-09T01:00:00Z"}, 1002)))
-    assert books.as_of == datetime(2026, 9, 9, 1, tzinfo=UTC)
-    assert books.milestones.collect()["delivered_last"].null_count() == 0
+    view = OrderView(flatten_orders(changed_order({}), changed_order({"lastModified": "2026-09-09T01:00:00Z"}, 1002)))
+    assert view.as_of == datetime(2026, 9, 9, 1, tzinfo=UTC)
+    assert view.milestones.collect()["delivered_last"].null_count() == 0
 
 
 def test_what_came_later_had_not_happened() -> None:
     later = {"orderDate": "2026-09-20T08:00:00Z", "created": "2026-09-20T08:00:00Z"}
-    books = OrderView(flatten_orders(changed_order({}), changed_order(later, 1002)), "2026-09-03")
-    order = books.milestones.collect().row(0, named=True)
-    assert books.milestones.collect()["order_id"].to_list() == [1001]
+    view = OrderView(flatten_orders(changed_order({}), changed_order(later, 1002)), "2026-09-03")
+    order = view.milestones.collect().row(0, named=True)
+    assert view.milestones.collect()["order_id"].to_list() == [1001]
     assert (order["shipments"], order["delivered_last"], order["completed_at"]) == (1, None, None)
     assert order["known_at"] == datetime(2026, 9, 4, tzinfo=UTC)
-    assert books.matched_lines.collect()["order_id"].unique().to_list() == [1001]
-    assert books["order_positions"].collect()["order_id"].unique().to_list() == [1001]
-    assert books.whole_table("order_positions").collect()["order_id"].n_unique() == 2
-    assert books.whole_table("orders").collect()["completed_at"].null_count() == 0
+    assert view.matched_lines.collect()["order_id"].unique().to_list() == [1001]
+    assert view["order_positions"].collect()["order_id"].unique().to_list() == [1001]
+    assert view.whole_table("order_positions").collect()["order_id"].n_unique() == 2
+    assert view.whole_table("orders").collect()["completed_at"].null_count() == 0
 
 
 def test_what_was_not_planned_or_shipped_yet_is_not_counted() -> None:
@@ -73,8 +73,8 @@ def test_an_order_is_called_off_when_it_was_to_be_cancelled_in_time_or_all_of_it
 
 
 def test_empty_texts_are_null() -> None:
-    books = OrderView(flatten_orders(changed_order({"currency": "", "orderReference": ""})))
-    assert books["orders"].collect().select("currency", "order_reference").row(0) == (None, None)
+    view = OrderView(flatten_orders(changed_order({"currency": "", "orderReference": ""})))
+    assert view["orders"].collect().select("currency", "order_reference").row(0) == (None, None)
 
 
 @pytest.mark.parametrize(

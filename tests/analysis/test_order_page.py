@@ -1,4 +1,4 @@
-"""The page of one order: complete but for personal data, readable at any width, and deaf to what the data says."""
+"""The page of one order: complete except for personal data, readable at any width, safe whatever the data holds."""
 
 from __future__ import annotations
 
@@ -373,7 +373,7 @@ def test_no_personal_and_no_secret_value_is_on_the_page() -> None:
 HOSTILE_TEXT = "[bold red]x[/] :smile: \x1b[31mred\x1b]0;title\x07 \x9b31m \u202eevil\r\nnew\tline\0 [link=http://x.example]y[/link]"
 
 
-def test_a_text_of_the_data_is_neither_markup_nor_an_order_to_the_terminal() -> None:
+def test_a_text_of_the_data_is_neither_markup_nor_a_terminal_command() -> None:
     text = page_text(
         order_frames(
             orderStatus=HOSTILE_TEXT, sellerName=HOSTILE_TEXT, positions=[ordered_line(HOSTILE_TEXT, HOSTILE_TEXT, 1, name=HOSTILE_TEXT, lot=HOSTILE_TEXT)],
@@ -403,7 +403,7 @@ def test_the_document_is_the_whole_order_as_one_json_document() -> None:
     assert order_as_json(flatten([body])).count(b"\n") > 100
 
 
-def test_the_document_holds_no_order_to_a_terminal_and_numbers_as_they_were() -> None:
+def test_the_document_has_no_control_characters_and_the_original_numbers() -> None:
     free = '{"n":1.10,"big":12345678901234567890.0}'
     text = f'{{"orderId":7,"comment":{json.dumps(HOSTILE_TEXT, ensure_ascii=False)},"customAttributes":{free}}}'
     told = order_as_json(flatten([text])).decode()
@@ -428,13 +428,13 @@ def test_an_order_of_a_dataset_is_found_with_its_rows_alone(dataset: Dataset) ->
     assert page_text(read_order(dataset, 100_008)) == page_text(flatten([order_json(100_008)]))
 
 
-def test_an_order_that_failed_is_told_with_its_failure(dataset: Dataset) -> None:
+def test_an_order_that_failed_is_refused_with_its_failure(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match=r"Order 5 is in no table of .*seller_id of orders must be a whole number"):
         read_order(dataset, 5)
     with pytest.raises(ConfigError, match=r"Order 6 is in no table of .*JSON is broken"):
         read_order(dataset, 6)
 
 
-def test_an_order_that_was_never_built_is_told(dataset: Dataset) -> None:
+def test_an_order_that_was_never_built_is_refused(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match=r"Order 4711 is not among the 32 orders of .*Refetch it"):
         read_order(dataset, 4711)

@@ -1,4 +1,4 @@
-"""The check digit of SSCCs, as an independent library and a plain loop work it out."""
+"""The check digits of SSCCs, compared with an independent library and with a plain loop."""
 
 from __future__ import annotations
 

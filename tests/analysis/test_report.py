@@ -13,7 +13,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.report.charts import findings_by_warehouse
-from quivo_frames.analysis.report.found import FIRST_ROWS
+from quivo_frames.analysis.report.findings_summary import FIRST_ROWS
 from quivo_frames.analysis.report.report import report
 from quivo_frames.analysis.report.sheets import UNKNOWN, format_percent
 from quivo_frames.errors import ConfigError
@@ -163,7 +163,7 @@ def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Pat
     as_of = "2026-10-12T00:00:00+00:00"
     assert f"quivo-frames audit 'my tables' --as-of {as_of} --only short_shipped --out findings.csv" in page.text
     assert f"qf.audit(qf.open('my tables'), as_of='{as_of}', only=['short_shipped'])" in page.text
-    assert "Left out, as asked: " in page.text
+    assert "Left out, as requested: " in page.text
     assert str(tmp_path) not in page.text
 
 
@@ -276,7 +276,7 @@ def test_without_orders_it_says_so(tmp_path: Path) -> None:
         "Line fill rate": UNKNOWN, "Order to delivery": UNKNOWN, "Open orders": "0",
     }  # fmt: skip
     assert "but there is no finished order to judge" in page.text
-    assert f"{len(CHECKS)} checks looked, and all were content" in page.text
+    assert f"{len(CHECKS)} checks ran, and none found anything" in page.text
     assert "svg" not in page.tags
     assert page.text.count("Nothing to draw") == 5
     assert "No order failed" in page.text

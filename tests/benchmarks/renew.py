@@ -85,11 +85,11 @@ def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
 def _fetched(file: Path, bodies: list[bytes], at: datetime) -> None:
     """Puts answers into an archive as a refetch does."""
     from quivo_frames import Archive
-    from quivo_frames.flattening.decode import glance
+    from quivo_frames.flattening.decode import scan_identity
     from quivo_frames.model.records import Answer, Outcome
 
     with Archive(file) as archive, ThreadPoolExecutor(256) as together:
-        answers = {glance(body).order_id or 0: body for body in bodies}
+        answers = {scan_identity(body).order_id or 0: body for body in bodies}
         run, _ = archive.begin(answers, new_run=True)
 
         def record(order_id: int) -> None:

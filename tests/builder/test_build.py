@@ -221,6 +221,7 @@ def test_large_orders_come_in_small_batches(tmp_path: Path, monkeypatch: pytest.
     assert sizes == [3, 3, 3, 1]
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_twenty_thousand_orders_with_broken_ones_in_flat_memory(tmp_path: Path) -> None:
     file = tmp_path / "orders.ndjson"

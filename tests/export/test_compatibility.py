@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import quivo_frames as qf
-from quivo_frames.cli import main, tables
+from quivo_frames.cli import main, table_commands
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.compatibility.check import (
@@ -343,7 +343,7 @@ def run() -> Callable[..., tuple[int, str, str]]:
 
 
 def test_the_command_line_knows_the_same_readers() -> None:
-    assert tuple(LIMITS) == tables.READERS
+    assert tuple(LIMITS) == table_commands.READERS
 
 
 def test_a_check_that_nothing_is_refused_by_ends_with_0(run: Any, dataset: Dataset) -> None:

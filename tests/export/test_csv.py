@@ -24,6 +24,7 @@ from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
+from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
 from tests.support.reader_environment import run_in_reader_environment
@@ -100,7 +101,13 @@ def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path
 
 
 # To shrink an order of this size takes minutes, and tells little more than the rows that differ.
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@pytest.mark.drawn
+@settings(
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.reuse, Phase.generate),
+)
 @given(several_orders())
 def test_duckdb_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "out"
@@ -115,6 +122,7 @@ print(json.dumps([frame.columns.to_list(), frame.values.tolist()]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["orders", "shipments", "order_tags"])
 def test_pandas_reads_every_cell_as_text(dataset: Dataset, tmp_path: Path, name: str) -> None:
     dataset.export("csv", tmp_path / "out")

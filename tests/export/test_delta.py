@@ -27,6 +27,7 @@ from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.storage.parquet import arrow_schema
+from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, several_orders
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.reader_environment import run_in_reader_environment
@@ -92,6 +93,7 @@ print(json.dumps([kinds, rows]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["orders", "order_positions"])
 def test_pandas_reads_every_cell(frames: Frames, out: str, name: str) -> None:
     export_tables(export_job(frames), ExportFormat.DELTA, out)
@@ -110,10 +112,11 @@ def test_orders_come_back_through_delta(out: str, read: object) -> None:
     assert_orders_come_back(bodies, read(out))
 
 
+@pytest.mark.drawn
 def test_drawn_orders_come_back_through_delta(tmp_path: Path) -> None:
     count = iter(range(1_000))
 
-    @settings(DRAWN_SETTINGS, max_examples=12)
+    @settings(DRAWN_SETTINGS, max_examples=examples(12))
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         out = str(tmp_path / str(next(count)))

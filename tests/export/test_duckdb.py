@@ -23,6 +23,7 @@ from quivo_frames.export.views import VIEWS
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
+from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.order_comparison import read_order
 from tests.support.reader_environment import run_in_reader_environment
@@ -72,7 +73,13 @@ def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Da
     assert found["shipments"].height
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@pytest.mark.drawn
+@settings(
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.reuse, Phase.generate),
+)
 @given(several_orders())
 def test_drawn_orders_come_back_from_the_file(tmp_path_factory: pytest.TempPathFactory, bodies: list[str]) -> None:
     out = tmp_path_factory.mktemp("drawn") / "orders.duckdb"
@@ -122,6 +129,7 @@ def test_views_are_there_and_give_rows(file: Path, view: str) -> None:
         assert db.execute(f"SELECT count(*) > 0 FROM {view}").fetchone() == (True,)
 
 
+@pytest.mark.long
 def test_another_environment_reads_it(dataset: Dataset, file: Path) -> None:
     code = """
 import json, sys, duckdb

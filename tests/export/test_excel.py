@@ -27,6 +27,7 @@ from quivo_frames.export.formats import ExportFormat
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
+from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
 from tests.support.reader_environment import run_in_reader_environment
@@ -133,15 +134,21 @@ def assert_cells_equal(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, 
                 assert is_expected_cell(cell, expected, column.kind), (name, column.name, cell, expected)
 
 
+@pytest.mark.long
 def test_openpyxl_reads_every_cell_of_every_table(dataset: Dataset, file: Path) -> None:
     sheets = run_in_reader_environment(OPENPYXL, file)
     assert list(sheets) == ["about", "columns", *TABLES]
     assert_cells_equal(dataset, sheets)
 
 
+@pytest.mark.long
+@pytest.mark.drawn
 def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.TempPathFactory) -> None:
     @settings(
-        max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate)
+        max_examples=examples(6),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.reuse, Phase.generate),
     )
     @given(several_orders())
     def law(bodies: list[str]) -> None:
@@ -152,6 +159,7 @@ def test_openpyxl_reads_every_cell_of_drawn_orders(tmp_path_factory: pytest.Temp
     law()
 
 
+@pytest.mark.long
 def test_pandas_reads_ids_and_ssccs_as_text_when_asked_to(dataset: Dataset, file: Path) -> None:
     code = """
 import json, sys, pandas as pd
@@ -177,6 +185,7 @@ NUMBERS = [
 ]
 
 
+@pytest.mark.long
 def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path: Path) -> None:
     lines = ",".join(f'{{"unitWeight":{w},"unitNetPrice":{m},"quantity":{q}}}' for w, m, q in NUMBERS)
     tables, result = export_orders(
@@ -195,6 +204,7 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("time", "kept"),
     [
@@ -210,6 +220,7 @@ def test_a_time_that_excel_would_change_stands_as_text(tmp_path: Path, time: str
     assert any(sentence.startswith("Times") for sentence in result.told) is not kept
 
 
+@pytest.mark.long
 def test_the_number_format_of_times_says_utc(file: Path) -> None:
     code = """
 import json, sys, openpyxl
@@ -229,6 +240,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
     tables, _ = export_orders([with_tags(*ODD)], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx", "whole"))
@@ -247,6 +259,7 @@ def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
     assert [sentence for sentence in result.told if ": 3 in 1 column," in sentence] == list(result.told)
 
 
+@pytest.mark.long
 def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
     export_orders([b'{"orderId":1,"comment":"","currency":null}'], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     sheet = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")["orders"]
@@ -255,6 +268,7 @@ def test_an_empty_text_is_not_an_empty_cell(tmp_path: Path) -> None:
     assert row["currency"][:2] == ["NoneType", None]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["x" * 32_768, "y" * 70_000, "😀" * 16_384, "=" * 40_000])
 def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) -> None:
     _, result = export_orders([with_tags("a", text)], ExportFormat.EXCEL, tmp_path / "out.xlsx")
@@ -269,6 +283,7 @@ def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) ->
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383 + "x"])
 def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> None:
     _, result = export_orders([with_tags(text)], ExportFormat.EXCEL, tmp_path / "out.xlsx")
@@ -278,6 +293,7 @@ def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> Non
     assert not result.told
 
 
+@pytest.mark.long
 def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) -> None:
     sheets = run_in_reader_environment(OPENPYXL, file)
     about = [[value for _, value, _ in row] for row in sheets["about"]]
@@ -329,6 +345,7 @@ def test_the_same_tables_give_the_same_bytes_and_no_word_of_who_or_when(
     assert "<dc:creator></dc:creator>" in result
 
 
+@pytest.mark.long
 def test_a_later_export_replaces_an_earlier_one(dataset: Dataset, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.xlsx"
     out.write_bytes(file.read_bytes())
@@ -337,6 +354,7 @@ def test_a_later_export_replaces_an_earlier_one(dataset: Dataset, file: Path, tm
     assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", ["text", "zip", "workbook", "folder"])
 def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, content: str) -> None:
     out = tmp_path / "mine.xlsx"

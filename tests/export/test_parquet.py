@@ -21,6 +21,7 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
+from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, several_orders
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.reader_environment import run_in_reader_environment
@@ -71,6 +72,7 @@ print(frame.astype("string[pyarrow]").where(frame.notna(), None).to_json(orient=
 """
 
 
+@pytest.mark.long
 def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path: Path) -> None:
     export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"))
     names = ["order_id", "transport_insurance_amount", "order_date"]
@@ -92,8 +94,9 @@ def test_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> 
     assert_orders_come_back(bodies, read_with_pyarrow(tmp_path / "out"))
 
 
+@pytest.mark.drawn
 def test_drawn_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
-    @settings(DRAWN_SETTINGS, max_examples=15)
+    @settings(DRAWN_SETTINGS, max_examples=examples(15))
     @given(several_orders())
     def law(bodies: list[str]) -> None:
         export_tables(export_job(flatten_drawn_orders(bodies)), ExportFormat.PARQUET, str(tmp_path / "out"))
@@ -144,6 +147,7 @@ def test_by_month_all_engines_read_the_same_rows_and_months(frames: Frames, tmp_
     assert_tables_equal({name: frame.select(*TABLES[name].schema) for name, frame in read.items()}, frames)
 
 
+@pytest.mark.long
 def test_by_month_pandas_reads_a_folder_as_it_is(frames: Frames, tmp_path: Path) -> None:
     export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path / "out"), by_month=True)
     code = """

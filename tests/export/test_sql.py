@@ -20,6 +20,7 @@ from quivo_frames.export.views import VIEWS, views_sql
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES, Column
 from quivo_frames.standin.orders import order_json, write_ndjson
+from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.sketched_orders import SKETCHED_ORDERS, SKETCHES, damage_order
 
@@ -208,7 +209,8 @@ def test_no_view_multiplies_or_loses_rows(asked: duckdb.DuckDBPyConnection) -> N
     check_rows(asked)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.drawn
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(several_orders())
 def test_no_view_multiplies_loses_or_breaks_whatever_the_orders_hold(orders: list[str]) -> None:
     connection = connect_with_tables(qf.flatten([order.encode() for order in orders]))

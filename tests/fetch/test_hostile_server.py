@@ -378,6 +378,7 @@ def test_a_list_that_is_sent_elsewhere_does_not_go_there(connect: Connect, elsew
 # All at once: `make chaos`, small.
 
 
+@pytest.mark.long
 def test_all_faults_at_once_and_kill_9_cost_nothing(tmp_path: Path) -> None:
     done = chaos.run_chaos(300, seed=2, kills=2, share=0.08, folder=tmp_path, tell=lambda _: None)
     assert chaos.broken_promises(done) == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from quivo_frames.errors import ConfigError, UnexpectedResponse
 from quivo_frames.fetch.search import find_order_ids, narrow_to_changes
+from tests.support.depth import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,8 @@ ORDERS = st.lists(
 SORTS = ["orderId:asc", "orderId:desc", "seen:asc", "seen:desc", "seen:asc,seller:desc", "seen:desc,orderId:asc"]
 
 
-@settings(max_examples=1000, deadline=None)
+@pytest.mark.drawn
+@settings(max_examples=examples(1000), deadline=None)
 @example([(3, None, 0), (1, 1, 0), (2, 1, 0)], "seen:asc", 2, 1, False, 2)  # a server that gives less than is asked for
 @given(
     ORDERS,
@@ -273,6 +275,7 @@ def test_an_element_without_a_usable_id_ends_the_list(element: dict[str, Any]) -
         list(find_order_ids(ScriptedPages(make_page(element)), ""))
 
 
+@pytest.mark.long
 def test_a_million_ids_by_order_id_take_8_bytes_each() -> None:
     def ask(parameters: Mapping[str, str]) -> Page:
         start = int(parameters.get("searchAfter", "0")) + 1

@@ -12,6 +12,7 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, remove_personal_fields
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
+from tests.support.depth import examples
 from tests.support.drawn_orders import drawn_orders
 
 
@@ -24,8 +25,9 @@ def all_scalars(value: Any) -> set[str]:
     return {str(value)} if value is not None else set()
 
 
+@pytest.mark.drawn
 @given(drawn_orders())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_orders_without_personal_fields_give_the_tables_without_personal_values(order: str) -> None:
     before, after = flatten([order]), flatten([remove_personal_fields(order.encode())])
     if before.failures.height:

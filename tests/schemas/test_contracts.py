@@ -89,6 +89,7 @@ def write_data_package(folder: Path) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.long
 def test_frictionless_takes_an_export_for_the_tables_of_the_package(dataset: Dataset, tmp_path: Path) -> None:
     assert "" in set(dataset.order_tags["tag"])  # an empty text is not a missing one
     dataset.export("csv", tmp_path / "csv")
@@ -97,6 +98,7 @@ def test_frictionless_takes_an_export_for_the_tables_of_the_package(dataset: Dat
     assert [task["name"] for task in report["tasks"]] == list(TABLES)
 
 
+@pytest.mark.long
 def test_frictionless_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
     for name, rows in broken(dataset).items():
         rows.write_csv(tmp_path / f"{name}.csv", datetime_format=INSTANT)
@@ -109,12 +111,14 @@ def test_frictionless_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> 
 # Open Data Contract
 
 
+@pytest.mark.long
 def test_datacontract_takes_the_contract_for_one() -> None:
     done = run_reader("datacontract", "lint", "datacontract.yaml", cwd=SCHEMAS)
     assert done.returncode == 0, done.stdout
     assert "Data contract is valid" in done.stdout
 
 
+@pytest.mark.long
 def test_datacontract_refuses_a_contract_with_a_word_that_the_standard_does_not_know(tmp_path: Path) -> None:
     wrong = (SCHEMAS / "datacontract.yaml").read_text("utf-8").replace("logicalType: integer", "logicalType: int64", 1)
     (tmp_path / "datacontract.yaml").write_text(wrong, encoding="utf-8")
@@ -176,12 +180,14 @@ def count_dbt_tests() -> int:
     return len(keys) + len(never_null) + sum(len(table.references) for table in TABLES.values())
 
 
+@pytest.mark.long
 def test_dbt_finds_the_sources_in_an_export_and_their_tests_pass(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "quivo.duckdb")
     tests = run_dbt_tests(tmp_path)
     assert (tests.code, tests.failed, tests.passed) == (0, set(), count_dbt_tests()), tests.output
 
 
+@pytest.mark.long
 def test_dbt_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
     with duckdb.connect(tmp_path / "quivo.duckdb") as connection:
         for name, rows in broken(dataset).items():
@@ -394,6 +400,7 @@ def test_additions_break_nobody() -> None:
     assert versions.find_breaking_changes(versions.version_record(), changed({"orders": more, "news": TAGS})) == []
 
 
+@pytest.mark.long
 def test_datacontract_calls_the_same_changes_breaking(tmp_path: Path) -> None:
     before, after = data_contract(), deepcopy(data_contract())
     orders = next(table for table in after["schema"] if table["name"] == "orders")
@@ -430,7 +437,7 @@ def test_the_generator_refuses_what_breaks_readers_and_writes_nothing(schemas: P
     command = [sys.executable, "-m", "schemas.generator", str(schemas)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("Nothing was written. Who reads tables of schema version")
+    assert done.stderr.startswith("Nothing was written. Readers of tables of schema version")
     assert "Traceback" not in done.stderr
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from schemas.generator import order_schema, render_files, versions
+from schemas.generator import render_files, versions
 from schemas.generator.contracts import table_contract
+from schemas.generator.order_schema import order_schema
 from schemas.generator.pages import render_diagram
 from tests.support.paths import DOCUMENTED_ORDER, ROOT
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 AS_OF = datetime(2026, 10, 12, tzinfo=UTC)
 GONE = object()
-"""In place of a value: the field is missing."""
-Change = "Mapping[str, Any]"
-"""Paths such as positions.0.quantity, and what stands there instead."""
+"""As the value of a change: the field is missing."""
 SSCC, OTHER_SSCC, THIRD_SSCC = "340123450000000017", "340123450000000024", "340123450000000031"
 
 _SSCCS = (
@@ -27,20 +25,20 @@ _SSCCS = (
     *(f"handlingUnits.0.handlingPositions.{place}.sscc" for place in (0, 1)),
 )
 OTHER_UNIT = dict.fromkeys(_SSCCS, OTHER_SSCC)
-"""Changes that let two orders not share a handling unit."""
+"""Changes that give an order a handling unit of its own."""
 
 
 class CheckCase(NamedTuple):
-    """What makes one check speak, what is nearly the same and must not, and what leaves it nothing to judge."""
+    """Changes to the fair order that one check must find, similar ones that it must not, and ones that lack a field."""
 
     fires: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     row: str
     """Key of the row that is found."""
     quiet: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     missing: Mapping[str, Any] | Sequence[Mapping[str, Any]]
-    """As `fires`, with a field that the check needs missing: it must be silent."""
+    """As `fires`, without a field that the check needs: it must find nothing."""
     also: frozenset[str] = frozenset()
-    """Checks that rightly speak as well."""
+    """Other checks that rightly find something as well."""
 
 
 def fair_order(order_id: int = 1001) -> dict[str, Any]:
@@ -125,7 +123,10 @@ def fair_order(order_id: int = 1001) -> dict[str, Any]:
 
 
 def changed_order(changes: Mapping[str, Any], order_id: int = 1001) -> dict[str, Any]:
-    """The fair order with changes; a place one past the end of a list adds to it."""
+    """The fair order with changes: paths such as positions.0.quantity, and the new values.
+
+    An index one past the end of a list appends to it.
+    """
     order = copy.deepcopy(fair_order(order_id))
     for path, value in changes.items():
         *way, last = (int(step) if step.isdigit() else step for step in path.split("."))

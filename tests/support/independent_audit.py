@@ -1,4 +1,4 @@
-"""What checks of time, tracking and serial numbers should find: worked out in plain Python over the JSON."""
+"""What the checks of time, tracking and serial numbers should find, in plain Python over the JSON of the orders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATE = timedelta(hours=1)
 
 
 def orders_with_faults() -> list[dict[str, Any]]:
-    """Stand-in orders, some of which take something over from the one before."""
+    """Stand-in orders; every tenth repeats the tracking number of the one before, and others lack a serial number."""
     orders = [json.loads(order_json(order_id)) for order_id in range(100001, 101501)]
     for before, order in pairwise(orders):
         theirs, own = (next((shipment for _, shipment in valid_shipments(each)), {}) for each in (before, order))
@@ -31,7 +31,7 @@ def orders_with_faults() -> list[dict[str, Any]]:
 
 
 def valid_shipments(order: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Shipments that count, with their key."""
+    """The shipments that were not reversed, with their keys."""
     for f, held in enumerate(order.get("fulfillmentOrders") or ()):
         for s, shipment in enumerate(held.get("shipments") or ()):
             if not shipment.get("reversed"):

@@ -1,1 +1,1 @@
-"""Three cases a check, by room: when it speaks, what is nearly the same, and what leaves it nothing to judge."""
+"""Three cases for each check, by module: what it must find, what it must not, and what lacks a field it needs."""
