@@ -74,7 +74,9 @@ class Plan:
         times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
         why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
         took = f"; {times}{why}" if times else ""
-        return f"{format_count(self.requests, 'request')} for {format_count(self.asked, 'order')} ({run}; {omitted}){took}"
+        return (
+            f"{format_count(self.requests, 'request')} for {format_count(self.asked, 'order')} ({run}; {omitted}){took}"
+        )
 
     __repr__ = __str__
 
@@ -130,7 +132,9 @@ class Run:
 
     def __str__(self) -> str:
         """The run in one sentence."""
-        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
+        counts = (
+            ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
+        )
         again = " (resumed)" if self.resumed else ""
         twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
         return f"Run {self.run}{again}: {format_count(self.asked, 'order')} in {self.seconds:,.1f} s: {counts}{twice}"
