@@ -26,13 +26,7 @@ from quivo_frames.builder.executors.connect import worker_pool_of
 from quivo_frames.builder.executors.local import LocalPool, WorkerPool
 from quivo_frames.builder.incremental import IncrementalPlan, can_build_incrementally, plan_incremental_build
 from quivo_frames.builder.inputs import BuildInput, OrderIndex, OrderSource, open_sources
-from quivo_frames.builder.partition import (
-    PartitionResult,
-    build_and_deliver,
-    build_partition,
-    empty_result,
-    merge_results,
-)  # fmt: skip
+from quivo_frames.builder.partition import PartitionResult, build_and_deliver, build_partition, merge_results
 from quivo_frames.dataset.commit import DatasetCommit
 from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
 from quivo_frames.dataset.folder_writer import DatasetWriter, stage_part
@@ -213,12 +207,13 @@ class _BuildRun:
 
     def _merge_with_progress(self, results: Iterable[PartitionResult], order_count: int) -> PartitionResult:
         """The results of all partitions together, with a progress bar while they come."""
-        found = [empty_result()]
         with open_progress_bar("build", order_count, self.progress) as progress_bar:
-            for result in results:
-                found.append(result)
+
+            def count_orders(result: PartitionResult) -> PartitionResult:
                 progress_bar.update(result.orders_read)
-        return merge_results(sorted(found, key=lambda result: result.number))
+                return result
+
+            return merge_results(map(count_orders, results))
 
 
 def _summarise(

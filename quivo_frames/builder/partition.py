@@ -103,8 +103,9 @@ def build_and_deliver(
 
 
 def merge_results(results: Iterable[PartitionResult]) -> PartitionResult:
-    """One result for several partitions, given in order."""
-    numbers, orders_read, orders_written, failures, value_counts, profiles = zip(*results, strict=True)
+    """One result for several partitions, or for none, with the number of the first."""
+    in_order = sorted(results, key=lambda result: result.number) or [_empty_result()]
+    numbers, orders_read, orders_written, failures, value_counts, profiles = zip(*in_order, strict=True)
     total_counts = reconcile.ValueCounts(*(sum(counts) for counts in zip(*value_counts, strict=True)))
     profile = drift.merge_profiles(profiles)
     return PartitionResult(
@@ -112,8 +113,7 @@ def merge_results(results: Iterable[PartitionResult]) -> PartitionResult:
     )
 
 
-def empty_result() -> PartitionResult:
-    """The result of no partition, so that there is always one to merge."""
+def _empty_result() -> PartitionResult:
     no_frames = Frames.of({})
     return PartitionResult(
         -1, 0, 0, no_frames.failures, reconcile.ValueCounts(0, 0, 0), drift.profile_tables(no_frames)

@@ -622,7 +622,7 @@ def test_forms_do_not_mix(
         qf.build(inputs[1], lake)
     with ThreadPoolExecutor(1) as pool, pytest.raises(ConfigError, match=r"lake holds Delta tables"):
         qf.build(inputs[1], lake, executor=pool)
-    with pytest.raises(ConfigError, match=r"parquet holds tables that are no Delta tables\. .*Build as parquet again"):
+    with pytest.raises(ConfigError, match=r"parquet holds tables that are not Delta tables\. .*Build as parquet again"):
         build_delta(inputs[1], other)
     assert_tables_equal(read_by_logs(lake), wanted[0])
     assert_tables_equal(tables_of(qf.open(other)), wanted[0])

@@ -9,13 +9,7 @@ from typing import Any, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
 
-from quivo_frames.builder.executors.remote_task import (
-    driver_code,
-    lost_engine_error,
-    pickle_items,
-    remote_task,
-    unpack_answer,
-)  # fmt: skip
+from quivo_frames.builder.executors.remote_task import lost_engine_error, pickle_items, remote_task, unpack_answer
 from quivo_frames.errors import ConfigError
 
 T = TypeVar("T")
@@ -34,7 +28,7 @@ class DaskPool:
 
     def map_unordered(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """Results of `work` as they come; when one fails, the tasks that are left are cancelled."""
-        task = remote_task(work, driver_code())
+        task = remote_task(work)
         left = set(self._client.map(task, pickle_items(items), pure=False, batch_size=_TASKS_PER_MESSAGE))
         try:
             for future, answer in as_completed(left, loop=self._client.loop, with_results=True):

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from quivo_frames.builder.executors.remote_task import (
+    DriverCode,
     driver_code,
     lost_engine_error,
     pickle_items,
     remote_task,
     unpack_answer,
-)  # fmt: skip
+)
 from quivo_frames.errors import ConfigError
 
 T = TypeVar("T")
@@ -56,6 +57,6 @@ def worker_pool(executor: Executor) -> FuturesPool:
     return FuturesPool(executor)
 
 
-def _run_remote_task(work: Callable[[Any], Any], driver: tuple[dict[str, str], str], item: bytes) -> bytes:
+def _run_remote_task(work: Callable[[Any], Any], driver: DriverCode, item: bytes) -> bytes:
     """The remote task as a function of a module: these executors do not pickle functions by value."""
     return remote_task(work, driver)(item)

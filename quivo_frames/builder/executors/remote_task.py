@@ -17,6 +17,9 @@ from typing import Any
 
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault, LostWorker
 
+DriverCode = tuple[dict[str, str], str]
+"""Versions, and a digest of the code."""
+
 
 def required_versions() -> dict[str, str]:
     """Versions that workers must have too; of polars as well, because frames do not travel between its versions."""
@@ -44,19 +47,21 @@ def _package_modules(folder: Traversable, prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{entry.name}", entry.read_bytes().replace(b"\r\n", b"\n")  # as git may check it out
 
 
-def driver_code() -> tuple[dict[str, str], str]:
+def driver_code() -> DriverCode:
     """The versions and the code that this process has, for workers to compare."""
     return required_versions(), code_digest()
 
 
-def remote_task(work: Callable[[Any], Any], driver: tuple[dict[str, str], str]) -> Callable[[bytes], bytes]:
+def remote_task(
+    work: Callable[[Any], Any], driver: tuple[dict[str, str], str] | None = None
+) -> Callable[[bytes], bytes]:
     """A function for workers: takes a pickled item, and answers with a pickled kind of answer and its content.
 
-    `driver` is the `driver_code` of the driver. The function is a closure and imports all that it uses, so that
+    `driver` is the `driver_code` of the driver, None: of this process. The function is a closure and imports all that it uses, so that
     cloudpickle, which Dask and Spark use, pickles it by value.
     """
     pickled_work = pickle.dumps(work)
-    versions, digest = driver
+    versions, digest = driver or driver_code()
 
     def run(item: bytes) -> bytes:
         import pickle

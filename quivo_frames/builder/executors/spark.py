@@ -16,13 +16,12 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from quivo_frames.builder.executors.remote_task import (
-    driver_code,
     lost_engine_error,
     missing_module_error,
     pickle_items,
     remote_task,
     unpack_answer,
-)  # fmt: skip
+)
 from quivo_frames.errors import ConfigError, QuivoError
 
 try:  # a client of Spark Connect alone does not have it
@@ -52,7 +51,7 @@ class SparkPool:
     def map_unordered(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """Results of `work`, job by job."""
         start, count = 0, _TASKS_PER_CORE_AT_FIRST * self.size
-        task = remote_task(work, driver_code())
+        task = remote_task(work)
         while start < len(items):
             for answer in self._run_job(task, pickle_items(items[start : start + count])):
                 yield unpack_answer(answer)
