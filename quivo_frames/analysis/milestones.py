@@ -131,6 +131,10 @@ class OrderView:
         return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
 
 
+IS_WAITING = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
+"""On milestones: nothing was shipped yet, and the order is neither completed nor called off."""
+
+
 def is_settled(settled_days: float = SETTLED_DAYS) -> pl.Expr:
     """On milestones: nothing more is on its way, as the order is completed or its last shipment left long ago."""
     waited = pl.col("known_at") - pl.col("shipped_last")

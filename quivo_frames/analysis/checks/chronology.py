@@ -16,7 +16,7 @@ from quivo_frames.analysis.checks.check import (
     with_milestones,
 )
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.milestones import IS_WAITING, OrderView
 from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.model.tables import primary_key_of
 
@@ -38,14 +38,8 @@ def _report_too_early(
 ) -> pl.LazyFrame:
     """Reports rows whose event is earlier than the one it should follow; `{}` are the two instants."""
     early = rows.filter(pl.col(before) - pl.col(event) > timedelta(minutes=limits.clock_minutes))
-    return report_rows(
-        early,
-        key,
-        message,
-        instant_text(event),
-        instant_text(before),
-        evidence={event: instant_text(event), before: instant_text(before)},
-    )
+    instants = instant_texts(event, before)
+    return report_rows(early, key, message, *instants.values(), evidence=instants)
 
 
 def _with_planning_time(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
@@ -293,9 +287,8 @@ def not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: an answer that leaves out its shipments looks the same; what is ordered ahead of its sale does, too.
     """
     waited = pl.col("known_at") - pl.col("placed")
-    waiting = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
     return report_rows(
-        view.milestones.filter(waited > timedelta(days=limits.ship_days), waiting), "order_id",
+        view.milestones.filter(waited > timedelta(days=limits.ship_days), IS_WAITING), "order_id",
         "placed {} days before {}, and nothing was shipped.", days_text(waited), instant_text("known_at"),
         evidence={**instant_texts("placed", "known_at"), "shipments": "shipments"},
     )  # fmt: skip

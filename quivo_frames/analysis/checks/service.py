@@ -16,7 +16,7 @@ from quivo_frames.analysis.checks.check import (
     with_milestones,
 )
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.milestones import IS_WAITING, OrderView
 
 _COMMITTED = "SCOR RL.2.2, delivery performance to the customer's commit date"
 _ON_TIME = "WERC DC Measures, on-time shipments"
@@ -31,21 +31,29 @@ def _is_late(instant: str, day: str, limits: Limits) -> pl.Expr:
     return local_day(pl.col(instant) - _late_tolerance(limits), limits) > pl.col(day)
 
 
-def _is_early(instant: str, day: str, limits: Limits) -> pl.Expr:
-    """Whether an instant, plus the tolerance, is on an earlier day than `day`."""
-    return local_day(pl.col(instant) + _late_tolerance(limits), limits) < pl.col(day)
-
-
 def _report_missed_days(
     rows: pl.LazyFrame, key: str, message: str, instant: str, day: str, limits: Limits
 ) -> pl.LazyFrame:
     """Reports rows whose instant misses a day; `{}` are the day of the instant and the promised day."""
-    evidence: dict[str, str | pl.Expr] = {
-        instant: instant_text(instant),
-        day: day,
-        "time_zone": pl.lit(limits.time_zone),
-    }
+    evidence = {**instant_texts(instant), day: day, "time_zone": pl.lit(limits.time_zone)}
     return report_rows(rows, key, message, local_day(instant, limits), day, evidence=evidence)
+
+
+def _report_late(view: OrderView, limits: Limits, instant: str, day: str, message: str) -> pl.LazyFrame:
+    """Reports shipments with an instant after the day that their order promises."""
+    late = with_milestones(view.valid_shipments, view, day).filter(_is_late(instant, day, limits))
+    return _report_missed_days(
+        late, "shipment_key", f"{message}, but the last day for it was {{}}.", instant, day, limits
+    )
+
+
+def _report_early(view: OrderView, limits: Limits, instant: str, day: str, message: str) -> pl.LazyFrame:
+    """Reports shipments with an instant before the day that their order promises."""
+    early = with_milestones(view.valid_shipments, view, day)
+    early = early.filter(local_day(pl.col(instant) + _late_tolerance(limits), limits) < pl.col(day))
+    return _report_missed_days(
+        early, "shipment_key", f"{message}, but the first day for it was {{}}.", instant, day, limits
+    )
 
 
 @define_check(Severity.ERROR, "shipments", _COMMITTED)
@@ -57,10 +65,7 @@ def delivered_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = with_milestones(view.valid_shipments, view, "latest_delivery_date")
-    late = rows.filter(_is_late("delivery_date", "latest_delivery_date", limits))
-    message = "delivered on {}, but the last day for it was {}."
-    return _report_missed_days(late, "shipment_key", message, "delivery_date", "latest_delivery_date", limits)
+    return _report_late(view, limits, "delivery_date", "latest_delivery_date", "delivered on {}")
 
 
 @define_check(Severity.WARNING, "shipments", _COMMITTED)
@@ -130,10 +135,7 @@ def delivered_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = with_milestones(view.valid_shipments, view, "earliest_delivery_date")
-    early = rows.filter(_is_early("delivery_date", "earliest_delivery_date", limits))
-    message = "delivered on {}, but the first day for it was {}."
-    return _report_missed_days(early, "shipment_key", message, "delivery_date", "earliest_delivery_date", limits)
+    return _report_early(view, limits, "delivery_date", "earliest_delivery_date", "delivered on {}")
 
 
 @define_check(Severity.ERROR, "shipments", _ON_TIME)
@@ -144,10 +146,7 @@ def shipped_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = with_milestones(view.valid_shipments, view, "latest_ship_date")
-    late = rows.filter(_is_late("ship_date", "latest_ship_date", limits))
-    message = "shipped on {}, but the last day for it was {}."
-    return _report_missed_days(late, "shipment_key", message, "ship_date", "latest_ship_date", limits)
+    return _report_late(view, limits, "ship_date", "latest_ship_date", "shipped on {}")
 
 
 @define_check(Severity.ERROR, "orders", _ON_TIME)
@@ -160,8 +159,7 @@ def shipping_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: of orders that were shipped in part, the rest is not looked at; an answer that leaves out its shipments
     looks the same as if there were none.
     """
-    waiting = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
-    overdue = view.milestones.filter(waiting, _is_late("known_at", "latest_ship_date", limits))
+    overdue = view.milestones.filter(IS_WAITING, _is_late("known_at", "latest_ship_date", limits))
     message = "nothing shipped by {}, but the last day for it was {}."
     return _report_missed_days(overdue, "order_id", message, "known_at", "latest_ship_date", limits)
 
@@ -175,7 +173,4 @@ def shipped_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: reversed shipments are left out; the zone in which the API means its days is not documented.
     """
-    rows = with_milestones(view.valid_shipments, view, "earliest_ship_date")
-    early = rows.filter(_is_early("ship_date", "earliest_ship_date", limits))
-    message = "shipped on {}, but the first day for it was {}."
-    return _report_missed_days(early, "shipment_key", message, "ship_date", "earliest_ship_date", limits)
+    return _report_early(view, limits, "ship_date", "earliest_ship_date", "shipped on {}")

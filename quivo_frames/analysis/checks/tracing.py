@@ -66,7 +66,7 @@ def link_without_number(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noq
     return report_rows(
         _shipments_without_number(view).filter(pl.col("link").is_not_null()), "shipment_key",
         "its shipment by {} has a tracking link, but no tracking number.", "provider",
-        evidence={"provider": "provider", "ship_date": instant_text("ship_date")}, personal={"tracking_link": "link"},
+        evidence={"provider": "provider", **instant_texts("ship_date")}, personal={"tracking_link": "link"},
     )  # fmt: skip
 
 
