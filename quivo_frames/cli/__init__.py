@@ -1,10 +1,8 @@
-"""The command line: one function a command, no logic of its own. Floor 9.
+"""The command line: one function per command, without logic of its own.
 
-Exit status: 0 all good; 1 done, but some orders failed (with --strict: or something was noted), a finding is an error,
-a reader would refuse something, a check found a flaw, or something could not be erased; 2 wrong use or configuration; 3
-cannot go on; 130 interrupted. Data and ids go to stdout, all else to stderr.
-
-Its rooms: fetching, history, tables and care (the commands, by what they are about), options (what they share).
+Exit status: 0 all good; 1 done, but orders failed (with --strict: or something was noted), a finding is an error, a
+reader would refuse something, a check found a flaw, or something could not be erased; 2 wrong use or configuration;
+3 cannot go on; 130 interrupted. Data and ids go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from typing import Any
 
 import click
 
-from quivo_frames.cli import care, fetching, history, tables
+from quivo_frames.cli import change_commands, fetch_commands, maintenance_commands, table_commands
 from quivo_frames.errors import DatasetError, QuivoError
 
 _INTERRUPTED = {
@@ -25,15 +23,15 @@ _INTERRUPTED = {
     "forget": "What was erased stays erased; the same command again erases the rest.",
     "export": "The same command again completes it.",  # of Delta tables, some may be written already
 }
-"""What that leaves behind; the other commands begin anew, and change nothing before they end."""
+"""What an interrupted command leaves behind. All others change nothing before they end."""
 
 
 class _CommandGroup(click.Group):
-    """Commands whose errors are sentences, and whose exit status says whose they are to mend."""
+    """A group of commands that print errors as sentences and end with the exit status of the error."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with suppress(ValueError):  # not the main thread: somebody else's process
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop from outside is as clean as Ctrl-C
+        with suppress(ValueError):  # not the main thread of a process of our own
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
         try:
             return super().invoke(ctx)
         except QuivoError as error:
@@ -42,13 +40,13 @@ class _CommandGroup(click.Group):
         except Exception as error:
             if not type(error).__module__.startswith("polars"):
                 raise
-            told = f"The tables cannot be read ({type(error).__name__})."  # without its text, which may hold a value
-            cure = "`quivo-frames check DIR` tells which file is damaged. If it finds none, please report this."
-            click.echo(f"quivo-frames: {told} {cure}", err=True)
+            cause = f"The tables cannot be read ({type(error).__name__})."  # the text of the error may hold a value
+            cure = "`quivo-frames check DIR` says which file is damaged. If it finds none, please report this."
+            click.echo(f"quivo-frames: {cause} {cure}", err=True)
             ctx.exit(DatasetError.exit_status)
         except KeyboardInterrupt:
-            told = _INTERRUPTED.get(ctx.invoked_subcommand or "", "Nothing was changed.")
-            click.echo(f"\nInterrupted. {told}", err=True)
+            outcome = _INTERRUPTED.get(ctx.invoked_subcommand or "", "Nothing was changed.")
+            click.echo(f"\nInterrupted. {outcome}", err=True)
             ctx.exit(130)
 
 
@@ -74,7 +72,7 @@ def demo(out: Path, orders: int) -> None:
     run_demo(out, orders)
 
 
-for _room in (fetching, history, tables, care):
-    for _command in vars(_room).values():
+for _module in (fetch_commands, change_commands, table_commands, maintenance_commands):
+    for _command in vars(_module).values():
         if isinstance(_command, click.Command):
             main.add_command(_command)

@@ -1,4 +1,4 @@
-"""The tour: the whole way from ids to tables and a report, on the stand-in API, with failures on purpose. Floor 8."""
+"""The demo: from order ids to tables and a report, on the stand-in API, with failures on purpose."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
+from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.client import Client
@@ -23,15 +24,23 @@ _MARK = ".quivo-frames-demo"
 
 
 def run_demo(folder: Path, orders: int) -> None:
-    """Works in `folder`: the archive of the answers, the tables and the report stay there."""
+    """Runs the demo in `folder`, where the archive, the tables and the report stay."""
     archive_file, tables = folder / "orders.sqlite", folder / "tables"
     _claim_folder(folder)
     for old in folder.glob("orders.sqlite*"):
         old.unlink()
+    _refetch_from_standin(archive_file, orders)
+    _print_step(f"4. Build the tables (quivo-frames build {archive_file} --out {tables}):")
+    dataset = build(archive_file, tables)
+    _show_tables(dataset, tables)
+    _audit_tables(dataset, tables, folder / "report.html")
+
+
+def _refetch_from_standin(archive_file: Path, orders: int) -> None:
+    """Steps 1 to 3: a stand-in API with faults, the search for orders, and their refetch."""
     ids = StandIn(orders).order_ids
     broken, recovering, unknown = ids[10], ids[20], ids[-1] + 1
     faults = {broken: [ServerFault.cut_json(times=None)], recovering: [ServerFault.status(503, times=2)]}
-
     with StandIn(orders, seed=_SEED, faults=faults) as api:
         _print_step(f"1. A stand-in of the Quivo API runs at {api.base_url}: real HTTP, {orders} made-up orders.")
         settings = Settings.load(
@@ -44,18 +53,18 @@ def run_demo(folder: Path, orders: int) -> None:
 
             _print_step("3. Refetch them, and keep every answer as received (quivo-frames refetch):")
             click.echo(
-                "   three orders have trouble on purpose: one is unknown, one answers broken JSON, one is busy at first"
+                "   three orders fail on purpose: one is unknown, one answer is broken JSON, one is busy at first"
             )
-            done = refetch([*found, unknown], client, archive)
-            click.echo(f"   {done}")
-            for order_id, message in done.failures.select("order_id", "message").iter_rows():
+            run = refetch([*found, unknown], client, archive)
+            click.echo(f"   {run}")
+            for order_id, message in run.failures.select("order_id", "message").iter_rows():
                 click.echo(f"   order {order_id}: {message}")
-            recovered = archive.attempts()
-            tries = recovered.filter(recovered["order_id"] == recovering)["tries"].item()
-            click.echo(f"   order {recovering} was busy, and came at try {tries}")
+            tries = archive.attempts().filter(order_id=recovering)["tries"].item()
+            click.echo(f"   order {recovering} was busy, and was fetched at try {tries}")
 
-    _print_step(f"4. Build the tables (quivo-frames build {archive_file} --out {tables}):")
-    dataset = build(archive_file, tables)
+
+def _show_tables(dataset: Dataset, tables: Path) -> None:
+    """The rest of step 4, and steps 5 and 6: the tables, a look at one, and how to open them in Python."""
     for name, count in dataset.counts().items():
         grain = f"one row per {TABLES[name].grain}" if name in TABLES else ""
         click.echo(f"   {name:<24}{count:>7,}  {grain}".rstrip())
@@ -64,14 +73,16 @@ def run_demo(folder: Path, orders: int) -> None:
     columns = ["order_id", "shipment_key", "provider_name", "ship_date", "expected_delivery_date", "delivery_date"]
     click.echo(str(dataset.scan.shipments.select(columns).head(6).collect()))
 
-    _print_step("6. Go on from here in Python:")
+    _print_step("6. Continue in Python:")
     click.echo(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
     click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
 
-    from quivo_frames.analysis.report.report import report  # late: charts take their time to load
 
-    page = folder / "report.html"
-    as_of = f"{TODAY:%Y-%m-%dT%H:%MZ}"  # up to when the made-up orders tell
+def _audit_tables(dataset: Dataset, tables: Path, page: Path) -> None:
+    """Step 7: the audit and its report."""
+    from quivo_frames.analysis.report.report import report  # late, as charts take time to load
+
+    as_of = f"{TODAY:%Y-%m-%dT%H:%MZ}"  # the made-up orders end here
     _print_step(f"7. Audit them (quivo-frames audit {tables} --as-of {as_of} --html {page}):")
     findings = report(dataset, page, TODAY, on_time_against="expected_delivery_date")
     click.echo(f"   {findings.headline()}. The most telling:")
@@ -81,15 +92,15 @@ def run_demo(folder: Path, orders: int) -> None:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Makes the folder, or takes that of an earlier demo: what lies in any other is somebody's own."""
+    """Creates the folder, or reuses that of an earlier demo; any other folder belongs to the user."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / _MARK).exists():
-            raise ConfigError(f"{folder} is not empty, and not of an earlier demo. Give a new folder: --out FOLDER.")
+            raise ConfigError(f"{folder} is not empty, and not from an earlier demo. Give a new folder: --out FOLDER.")
         (folder / _MARK).touch()
     except OSError as error:
         reason = error.strerror or "the system refuses"
-        raise ConfigError(f"{folder} cannot be worked in: {reason}. Give another folder: --out FOLDER.") from error
+        raise ConfigError(f"{folder} cannot be used: {reason}. Give another folder: --out FOLDER.") from error
 
 
 def _print_step(text: str) -> None:

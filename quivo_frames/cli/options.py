@@ -1,4 +1,4 @@
-"""What commands share: options, and lists of lines that stay short."""
+"""Options that several commands have, and printing of long lists."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 archive_option = click.option(
     "--archive", default="orders.sqlite", show_default=True, type=click.Path(path_type=Path), help="The archive file."
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 def print_lines(lines: list[str], most: int = 10) -> None:
-    """Prints the first lines, and how many more there are."""
+    """Prints the first `most` lines, and how many more there are."""
     for line in lines[:most]:
         click.echo(f"  {line}")
     if len(lines) > most:

@@ -1,4 +1,4 @@
-"""What commands take: durations and instants. Floor 0."""
+"""Parameter types of commands: durations and instants."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class DurationParam(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The duration, or a message that shows how one is written."""
+        """Parses the duration; fails with a message that shows how to write one."""
         duration = _parse_duration(str(value))
         if duration is None:
-            self.fail(f"{value} is no duration. Write 90s, 30m, 12h or 7d.", param, ctx)
+            self.fail(f"{value} is not a duration. Write 90s, 30m, 12h or 7d.", param, ctx)
         return duration
 
 
 class InstantParam(click.ParamType[datetime]):
-    """An instant, or how long ago one was: 2026-06-01, 2026-06-01T12:00:00Z, 24h."""
+    """An instant, or how long ago it was: 2026-06-01, 2026-06-01T12:00:00Z, 24h."""
 
     name = "instant"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The instant, or a message that shows how one is written."""
+        """Parses the instant; fails with a message that shows how to write one."""
         try:
             ago = _parse_duration(str(value))
             return datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago
         except (ValueError, OverflowError):
-            ways = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
-            self.fail(f"{value} is no instant. {ways}", param, ctx)
+            cure = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
+            self.fail(f"{value} is not an instant. {cure}", param, ctx)
 
 
 def _parse_duration(text: str) -> timedelta | None:

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 import quivo_frames as qf
 from quivo_frames.analysis.changes import answer_windows, differences, identity
+from quivo_frames.analysis.changes.answer_windows import WindowLimits
+from quivo_frames.analysis.changes.changes import find_changes, find_transitions
 from quivo_frames.analysis.changes.differences import CHANGES, HIDDEN, STATUSES
 from quivo_frames.analysis.changes.free_values import canonical_json
 from quivo_frames.analysis.changes.sentences import describe_changes

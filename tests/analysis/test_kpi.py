@@ -23,6 +23,7 @@ from tests.support.fair_order import AS_OF, GONE, changed_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from quivo_frames.analysis.kpi.result import Kpis
 
@@ -488,6 +489,32 @@ def test_wrong_use_names_the_choices() -> None:
         of({}, time_zone="Vienna")
     with pytest.raises(qf.ConfigError, match="neither a day nor an instant"):
         of({}, as_of="soon")
+
+
+def test_all_kpis_are_there() -> None:
+    assert list(KPIS) == [
+        "volume", "perfect_order", "on_time", "fill_rate", "ship_complete", "cycle_time", "backlog", "split_shipments",
+        "carriers", "delivery_window", "pod_lag",
+    ]  # fmt: skip
+
+
+def test_a_folder_a_dataset_frames_and_a_dict_have_the_same_kpis(tmp_path: Path) -> None:
+    (tmp_path / "orders.ndjson").write_text(json.dumps(changed_order({})))
+    dataset = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1)
+    frames = qf.flatten([json.dumps(changed_order({})).encode()])
+    kpis = qf.kpis(frames, as_of=AS_OF)
+    for tables in (tmp_path / "tables", str(tmp_path / "tables"), dataset, dict(frames)):
+        found = qf.kpis(tables, as_of=AS_OF)
+        assert all(found[name].equals(kpis[name]) for name in KPIS)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [("nowhere", "nowhere is not a dataset of quivo_frames"), (5, "This is an int"), ([1], "This is a list")],
+)
+def test_what_are_no_tables_is_refused_in_a_sentence(tables: Any, message: str) -> None:
+    with pytest.raises(qf.ConfigError, match=message):
+        qf.kpis(tables)
 
 
 def test_kpis_show_themselves() -> None:

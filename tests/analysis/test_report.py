@@ -268,6 +268,25 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+def test_a_folder_gives_the_same_page_as_its_dataset(tmp_path: Path) -> None:
+    dataset = _built(tmp_path, [{}, LATE], broken=1)
+    by_dataset = report(dataset, tmp_path / "dataset.html", AS_OF)
+    for name, folder in {"path.html": tmp_path / "my tables", "text.html": str(tmp_path / "my tables")}.items():
+        assert report(folder, tmp_path / name, AS_OF).equals(by_dataset)
+        assert (tmp_path / name).read_bytes() == (tmp_path / "dataset.html").read_bytes()
+
+
+def test_tables_without_a_build_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    for tables, message in (
+        (tmp_path / "nowhere", "nowhere is not a dataset of quivo_frames"),
+        (dict(frames({})), "failures and notes of a build, which a dict of frames does not have"),
+        ([1], "This is a list"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            report(tables, tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_orders_it_says_so(tmp_path: Path) -> None:
     page, findings = made(qf.flatten([]), tmp_path)
     assert findings.is_empty()

@@ -58,6 +58,13 @@ def run(tmp_path: Path):
     return run
 
 
+def test_all_commands_are_there() -> None:
+    assert sorted(main.commands) == [
+        "audit", "build", "changes", "check", "demo", "export", "export-raw", "find", "forget", "history", "refetch",
+        "serve", "show", "status",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_the_help_of_a_command_shows_an_example(command: str, run) -> None:
     done = run(command, "--help")
@@ -125,11 +132,11 @@ WRONG_USE = {
     "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),
     "failures and a file": (["refetch", "--ids", "text.txt", "--failed-of", "1"], "leave out other ids"),
     "failures of no archive": (["refetch", "--failed-of", "1"], "no archive orders.sqlite"),
-    "an unreadable instant": (["find", "--since", "yesterday"], "yesterday is no instant. Write 2026-06-01,"),
-    "an instant before time": (["find", "--since", "99999999d"], "99999999d is no instant"),
+    "an unreadable instant": (["find", "--since", "yesterday"], "yesterday is not an instant. Write 2026-06-01,"),
+    "an instant before time": (["find", "--since", "99999999d"], "99999999d is not an instant"),
     "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
     "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
-    "a demo in a file": (["demo", "--out", "text.txt"], "text.txt cannot be worked in: File exists"),
+    "a demo in a file": (["demo", "--out", "text.txt"], "text.txt cannot be used: File exists"),
     "a port in use": (["serve", "--port", "PORT"], "cannot be opened"),
     "no such file": (["build", "gone.ndjson", "--out", "t"], "gone.ndjson"),
     "another kind of file": (["build", "text.txt", "--out", "t"], "text.txt"),
@@ -149,7 +156,7 @@ WRONG_USE = {
     "a history of no archive": (["history", "1"], "no archive orders.sqlite"),
     "a history of no order": (["history", "x"], "x"),
     "changes of no archive": (["changes", "--archive", "text.txt"], "text.txt is not an archive"),
-    "changes since no instant": (["changes", "--since", "yesterday"], "yesterday is no instant"),
+    "changes since no instant": (["changes", "--since", "yesterday"], "yesterday is not an instant"),
     "an unknown command": (["rebuild"], "rebuild"),
 }
 
@@ -210,7 +217,7 @@ def test_demo_runs_offline_and_leaves_tables(run, tmp_path: Path) -> None:
     for told in (
         "Quivo does not know order",
         "cannot be read as JSON",
-        "came at try 3",
+        "was fetched at try 3",
         'qf.open("quivo-demo/tables")',
     ):
         assert told in done.stdout
@@ -294,7 +301,7 @@ def test_build_strict_exits_with_1_when_something_was_noted(tmp_path: Path, run)
     lenient, strict = run(*command), run(*command, "--strict")
     assert (lenient.returncode, strict.returncode) == (0, 1)
     for done in (lenient, strict):
-        assert "2 things were noticed" in done.stdout
+        assert "2 things were noted" in done.stdout
         assert "1 x $.newField: The API sent a field that quivo_frames does not know: true or false." in done.stdout
         assert "1 x $.created: A day without a time was taken as midnight UTC." in done.stdout
     file.write_text('{"orderId":1}')
@@ -329,7 +336,7 @@ def test_ids_of_a_pipe_are_planned_and_fetched(run, settings) -> None:
 
 def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn) -> None:
     first = run("refetch", "100001", "100007", "100008", env=settings)
-    assert "`quivo-frames refetch --failed-of 1 --archive orders.sqlite` asks for these again" in first.stdout
+    assert "`quivo-frames refetch --failed-of 1 --archive orders.sqlite` fetches these again" in first.stdout
     before = api.refetch_count(100_001)
     again = run("refetch", "--failed-of", "1", env=settings)
     assert (again.returncode, api.refetch_count(100_001)) == (1, before)

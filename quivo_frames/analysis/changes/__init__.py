@@ -1,1 +1,1 @@
-"""What changed in orders from one answer to the next."""
+"""Change history: what changed in orders from one answer to the next."""

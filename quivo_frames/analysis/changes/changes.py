@@ -1,10 +1,7 @@
-"""Verb: the answers of an archive -> what changed in the orders from one refetch to the next. Floor 6.
+"""Compares the answers of an archive: what changed in the orders from one refetch to the next.
 
-Its rooms: sightings (answers, flattened), identity (which row is which), free_values (free-form values that are equal),
-differences (rows of changes), statuses (transitions), telling (lines to read).
-
-What changed is what the tables say: how an answer is spelled, the order of its fields and lists, and whether a field
-without a value is missing, null or empty, is no change.
+A change is a change of the tables. How JSON is formatted, the order of fields and lists, and whether a field without a
+value is missing, null or empty, make no difference.
 """
 
 from __future__ import annotations
@@ -15,7 +12,8 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from quivo_frames.analysis.changes import differences, sightings, statuses
+from quivo_frames.analysis.changes import answer_windows, differences, statuses
+from quivo_frames.analysis.changes.answer_windows import WindowLimits
 from quivo_frames.analysis.changes.differences import CHANGES, FIRST, KEY_BEFORE, MOVED, STATUSES, UNREADABLE
 from quivo_frames.analysis.changes.sentences import describe_changes
 from quivo_frames.archive.archive import Archive
@@ -27,11 +25,11 @@ ArchiveLike = Archive | str | os.PathLike[str]
 
 
 def history(archive: ArchiveLike, order_id: int, *, personal: bool = True) -> pl.DataFrame:
-    """What changed in one order from each of its answers to the next, as `changes` tells it.
+    """What changed in one order from each of its answers to the next; the columns are those of `changes`.
 
     Raises:
         ConfigError: there is no good answer about the order, or no archive.
-        ArchiveError: an answer is damaged.
+        ArchiveError: a stored answer is damaged.
     """
     opened = _open_archive(archive)
     if not any(True for _ in opened.responses([order_id])):
@@ -46,93 +44,122 @@ def changes(
     *,
     personal: bool = True,
 ) -> pl.DataFrame:
-    """What changed in orders from each good answer to the next, a row a change, by order, time, table and row.
+    """What changed in orders from each good answer to the next: one row per change, by order, time, table and row.
 
     Columns: order_id; seen_at, when the newer answer arrived, and before_at, when the older value was last seen (UTC);
-    table, column, path (JSON path) and key of the value, in the newer answer, of what went in the older one; kind;
+    table, column, path (JSON path) and key of the value in the newer answer, for removed rows in the older one; kind;
     before and after. The kinds are
 
-        changed      another value in a row that is still there, or a value where none was, or none any more
-        added        a row that was not there; one row, `after` is the JSON of its own fields, without its lists
-        removed      a row that is not there any more; `before` likewise
+        changed      a value of a row that is in both answers was replaced, set or emptied
+        added        a new row; `after` is the JSON of its own fields, without its lists
+        removed      a row that is gone; `before` is the JSON of its own fields, without its lists
         unreadable   an answer that the tables cannot hold, `after` says why; the next one is compared with the last
                      readable one, so that no change is lost
 
-    Rows of lists of plain values, and attributes of free-form objects, are their values: they have a column.
-    Values are the text that stands in JSON, texts and times without their quotes; null is no value.
+    Rows of lists of plain values, and attributes of free-form objects, have one value each: `column` names it.
+    Values are the text in the JSON, strings and times without their quotes; null means no value.
 
-    Lists are compared without their order: rows are the same if their ids are (`analysis.changes.identity.IDENTITY_COLUMNS`), else if their
-    content is, else if their place is. A handling unit that is in another unit now went in one place and came in the
-    other. Free-form attributes are compared one by one, their values as JSON; the column itself is told only where it
-    holds more than they say: what is no object, or a key twice.
+    Lists are compared without regard to order: rows are the same if their ids are equal
+    (`analysis.changes.identity.IDENTITY_COLUMNS`), otherwise if their content is, otherwise if their place is. A
+    handling unit that moved into another unit is removed in one place and added in the other. Free-form attributes are
+    compared one by one, their values as JSON; the column that holds the whole object is reported only if it holds what
+    the attributes do not: a value that is not an object, or a key twice.
 
-    `since` (no zone: UTC) tells what was seen since then. `personal` set to False puts a word in the place of personal
-    values.
+    `since` (without a zone: UTC) selects what was seen since then. With `personal=False`, a placeholder stands for each
+    personal value.
 
     Raises:
         ConfigError: there is no archive.
-        ArchiveError: an answer is damaged.
+        ArchiveError: a stored answer is damaged.
     """
-    opened = _open_archive(archive)
-    moment = since if since is None or since.tzinfo else since.replace(tzinfo=UTC)
-    parts, unsure = [_NOTHING], []
-    for found in _compare_in_windows(opened, moment, order_ids, personal=personal):
-        told = found.filter(~pl.col("kind").is_in([FIRST, MOVED])).select(CHANGES.keys())
-        if moment is not None:
-            early = told.filter(pl.col("seen_at") < moment)
-            unsure += early["order_id"].to_list()  # the answer before cannot be read: the one before that is needed
-            told = told.filter(pl.col("seen_at") >= moment)
-        parts.append(told)
-    if unsure:
-        again = pl.col("order_id").is_in(unsure)
-        whole = changes(opened, order_ids=unsure, personal=personal).filter(pl.col("seen_at") >= moment)
-        parts = [pl.concat(parts).filter(~again), whole]
-        return pl.concat(parts).sort("order_id", maintain_order=True)
-    return pl.concat(parts)
+    return find_changes(_open_archive(archive), since, order_ids, personal=personal)
+
+
+def find_changes(
+    archive: Archive,
+    since: datetime | None = None,
+    order_ids: Iterable[int] | None = None,
+    *,
+    personal: bool,
+    limits: WindowLimits = WindowLimits(),  # noqa: B008 - immutable
+) -> pl.DataFrame:
+    """Same as `changes`, with the limits of how many answers are compared at a time."""
+    since = _as_utc(since)
+    parts, incomplete = [_NO_CHANGES], []
+    for window in _compare_in_windows(archive, since, order_ids, limits, personal=personal):
+        found = window.filter(~pl.col("kind").is_in([FIRST, MOVED])).select(CHANGES.keys())
+        if since is not None:
+            # The archive gives one answer before `since`. If that is unreadable, the one before it is needed.
+            incomplete += found.filter(pl.col("seen_at") < since)["order_id"].to_list()
+            found = found.filter(pl.col("seen_at") >= since)
+        parts.append(found)
+    if not incomplete:
+        return pl.concat(parts)
+    complete = find_changes(archive, None, incomplete, personal=personal, limits=limits)
+    others = pl.concat(parts).filter(~pl.col("order_id").is_in(incomplete))
+    return pl.concat([others, complete.filter(pl.col("seen_at") >= since)]).sort("order_id", maintain_order=True)
 
 
 def transitions(
     archive: ArchiveLike, since: datetime | None = None, order_ids: Iterable[int] | None = None
 ) -> pl.DataFrame:
-    """The changes of statuses, a row a transition, as seen by refetches, not as it happened.
+    """Status transitions, one row each, as refetches saw them, which is later than they happened.
 
-    Between two answers a status may have had other values, and it became what it is at any time between them. Columns:
-    order_id, table, key (in the newer answer; of a fulfillment order that went, in the older one) and column of the
-    status; before and after, null where the fulfillment order came or went; since, when the old status was first seen
-    (null where there was none; where it is that of the first answer it may be older); last_seen_before; seen_at, when
-    the new one was first seen (all UTC); and lasted, the time from `since` to `seen_at`, so long it was in the old
-    status, as far as known.
+    Between two answers a status may have had other values, and it may have changed at any time between them. Columns:
+    order_id, table, key (in the newer answer; of a removed fulfillment order, in the older one) and column of the
+    status; before and after, null if the fulfillment order was added or removed; since, when the old status was first
+    seen (null if there was none; if it is the time of the first answer, the status may be older); last_seen_before;
+    seen_at, when the new status was first seen (all UTC); and lasted, the time from `since` to `seen_at`: how long the
+    old status lasted, as far as known.
 
-    `since` (no zone: UTC) tells those seen since then; their times count from the first answer all the same.
+    `since` (without a zone: UTC) selects those seen since then; their durations still count from the first answer.
 
     Raises:
         ConfigError: there is no archive.
-        ArchiveError: an answer is damaged.
+        ArchiveError: a stored answer is damaged.
     """
-    opened = _open_archive(archive)
-    ids = None if order_ids is None else list(order_ids)
+    return find_transitions(_open_archive(archive), since, order_ids)
+
+
+def find_transitions(
+    archive: Archive,
+    since: datetime | None = None,
+    order_ids: Iterable[int] | None = None,
+    limits: WindowLimits = WindowLimits(),  # noqa: B008 - immutable
+) -> pl.DataFrame:
+    """Same as `transitions`, with the limits of how many answers are compared at a time."""
+    since, ids = _as_utc(since), None if order_ids is None else list(order_ids)
     if since is not None:
-        since = since if since.tzinfo else since.replace(tzinfo=UTC)
-        recent = changes(opened, since, ids, personal=False)
+        recent = find_changes(archive, since, ids, personal=False, limits=limits)
         ids = recent.filter(pl.col("table").is_in(list(STATUSES)))["order_id"].unique().to_list()
     parts = [
         found.filter(pl.col("kind").is_in([FIRST, MOVED]) | statuses.is_status_change())
-        for found in _compare_in_windows(opened, None, ids, personal=False)
+        for found in _compare_in_windows(archive, None, ids, limits, personal=False)
     ]
     found = statuses.status_transitions(
-        pl.concat([_NOTHING.with_columns(pl.lit(None, pl.String).alias(KEY_BEFORE)), *parts])
+        pl.concat([_NO_CHANGES.with_columns(pl.lit(None, pl.String).alias(KEY_BEFORE)), *parts])
     )
     return found if since is None else found.filter(pl.col("seen_at") >= since)
 
 
-_NOTHING = pl.DataFrame(schema=CHANGES)
+_NO_CHANGES = pl.DataFrame(schema=CHANGES)
 
 
 def _compare_in_windows(
-    archive: Archive, since: datetime | None, order_ids: Iterable[int] | None, *, personal: bool
+    archive: Archive,
+    since: datetime | None,
+    order_ids: Iterable[int] | None,
+    limits: WindowLimits,
+    *,
+    personal: bool,
 ) -> Iterator[pl.DataFrame]:
-    for window in sightings.flatten_in_windows(sightings.distinct_versions(archive.responses(order_ids, since))):
+    versions = answer_windows.distinct_versions(archive.responses(order_ids, since))
+    for window in answer_windows.flatten_in_windows(versions, limits):
         yield differences.compare_window(window, personal=personal)
+
+
+def _as_utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _open_archive(archive: ArchiveLike) -> Archive:

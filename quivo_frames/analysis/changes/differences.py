@@ -1,4 +1,4 @@
-"""Verb: the answers of a window -> what changed from each to the next, a row a change."""
+"""Compares the answers of a window: what changed from each to the next, one row per change."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quivo_frames.analysis.changes.answer_windows import NUMBER, AnswerVersion, AnswerWindow
 from quivo_frames.analysis.changes.free_values import canonical_json, is_fully_in_attributes
 from quivo_frames.analysis.changes.identity import NEW, OLD, ROW, AnswerTables, match_rows
-from quivo_frames.analysis.changes.sightings import NUMBER, AnswerVersion, AnswerWindow
 from quivo_frames.flattening.unflatten import JSON_TEXTS, row_json_without_lists
 from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.tables import ORDINAL, TABLES, Column, Table
 
 HIDDEN = "(personal)"
-"""What stands in the place of a personal value."""
+"""The placeholder for a personal value."""
 INSTANT = pl.Datetime("us", "UTC")
 CHANGES = {
     "order_id": pl.Int64(),
@@ -29,14 +29,14 @@ CHANGES = {
     "before": pl.String(),
     "after": pl.String(),
 }
-"""The columns of changes."""
+"""The columns of the frame of changes."""
 KEY_BEFORE = "key_before"
 STATUSES = {
     name: [column for column in table.value_columns if column.categorical and column.name.endswith("status")]
     for name, table in TABLES.items()
     if any(column.categorical and column.name.endswith("status") for column in table.value_columns)
 }
-"""The columns of statuses, by table."""
+"""The status columns of each table that has some."""
 
 CHANGED, ADDED, REMOVED, UNREADABLE = "changed", "added", "removed", "unreadable"
 FIRST, MOVED = "first", "moved"
@@ -70,8 +70,8 @@ _FOUND = {
 def compare_window(window: AnswerWindow, *, personal: bool) -> pl.DataFrame:
     """What changed from each answer of a window to the next readable one of its order.
 
-    The columns are those of CHANGES, and KEY_BEFORE; the kinds are also `first`, a row for the first readable answer
-    of an order, and `moved`, a row for each row with a status whose key is another one now.
+    The columns are those of CHANGES, and KEY_BEFORE. There are two further kinds: `first`, the first readable answer of
+    an order, and `moved`, a row with a status whose key has changed.
     """
     times = _answer_times(window)
     pairs = times.drop_nulls("older")
@@ -86,17 +86,17 @@ def compare_window(window: AnswerWindow, *, personal: bool) -> pl.DataFrame:
     })  # fmt: skip
     found = [pl.DataFrame(schema=_FOUND)]
     for place, (name, links) in enumerate(match_rows(old, new).items()):
-        compared = _TableComparison(TABLES[name], old[name], new[name], links, personal)
+        comparison = _TableComparison(TABLES[name], old[name], new[name], links, personal)
         found += [
-            rows.select(pl.lit(place, pl.UInt32).alias(_TABLE), *rows.columns) for rows in compared.find_changes()
+            rows.select(pl.lit(place, pl.UInt32).alias(_TABLE), *rows.columns) for rows in comparison.find_changes()
         ]
-    told = pl.concat([*found, _answer_events(window, times)], how="diagonal")
-    dated = told.join(times.select(NUMBER, *_DATED), on=NUMBER, how="left", maintain_order="left")
+    everything = pl.concat([*found, _answer_events(window, times)], how="diagonal")
+    dated = everything.join(times.select(NUMBER, *_DATED), on=NUMBER, how="left", maintain_order="left")
     return dated.sort(NUMBER, _TABLE, ROW, _COLUMN).select(*CHANGES, KEY_BEFORE)
 
 
 def _answer_times(window: AnswerWindow) -> pl.DataFrame:
-    """A row an answer: its order, its time and that of the readable one before it, `older`: that one's number."""
+    """One row per answer: its order, its time, and time and number (`older`) of the readable answer before it."""
     lost = {one.number for one in window.unreadable}
     rows = []
     last: tuple[int, AnswerVersion] | None = None
@@ -112,7 +112,7 @@ def _answer_times(window: AnswerWindow) -> pl.DataFrame:
 
 
 def _answer_events(window: AnswerWindow, times: pl.DataFrame) -> pl.DataFrame:
-    """The rows about answers as a whole: those that begin, and those that cannot be read."""
+    """The rows about whole answers: first answers and unreadable ones."""
     begins = times.filter("is_first").select(NUMBER, kind=pl.lit(FIRST))
     rows = [(one.number, one.table, one.column, one.path, UNREADABLE, one.message) for one in window.unreadable]
     schema = {name: _FOUND[name] for name in (NUMBER, "table", "column", "path", "kind", "after")}
@@ -120,7 +120,7 @@ def _answer_events(window: AnswerWindow, times: pl.DataFrame) -> pl.DataFrame:
 
 
 class _TableComparison(NamedTuple):
-    """One table of older and newer answers, and which rows are the same."""
+    """One table of older and newer answers, and the pairs of rows that are the same (`links`)."""
 
     table: Table
     old: pl.DataFrame
@@ -129,7 +129,7 @@ class _TableComparison(NamedTuple):
     personal: bool
 
     def find_changes(self) -> Iterator[pl.DataFrame]:
-        """All changes of the table, without the times."""
+        """All changes of the table, without times."""
         old, new = self.old[self.links[OLD]], self.new[self.links[NEW]]
         for place, column in enumerate(_comparable_columns(self.table)):
             before, after = old[column.name], new[column.name]
@@ -143,10 +143,10 @@ class _TableComparison(NamedTuple):
         if self.table.name in STATUSES:
             places = (old[self.table.key].cast(pl.String) != new[self.table.key].cast(pl.String)).arg_true()
             yield self._whole_rows(MOVED, new[places], old[places])
-        gone = self.old.join(self.links, left_on=ROW, right_on=OLD, how="anti", maintain_order="left")
-        come = self.new.join(self.links, left_on=ROW, right_on=NEW, how="anti", maintain_order="left")
-        yield self._whole_rows(ADDED, come, None)
-        yield self._whole_rows(REMOVED, None, gone)
+        removed = self.old.join(self.links, left_on=ROW, right_on=OLD, how="anti", maintain_order="left")
+        added = self.new.join(self.links, left_on=ROW, right_on=NEW, how="anti", maintain_order="left")
+        yield self._whole_rows(ADDED, added, None)
+        yield self._whole_rows(REMOVED, None, removed)
 
     def _changed_cells(self, place: int, column: Column, old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
         text = self._value_as_text(column)
@@ -159,7 +159,7 @@ class _TableComparison(NamedTuple):
         )
 
     def _whole_rows(self, kind: str, new: pl.DataFrame | None, old: pl.DataFrame | None) -> pl.DataFrame:
-        """Rows as a whole; the text of a row is that of its own fields, of a plain value the value."""
+        """Rows added, removed or moved; the text of a row is the JSON of its own fields, or its plain value."""
         rows = new if new is not None else old
         assert rows is not None
         if rows.is_empty():
@@ -167,12 +167,12 @@ class _TableComparison(NamedTuple):
         value = _value_column(self.table)
         text = self._value_as_text(value) if value else row_json_without_lists(self.table)
         shown = (
-            rows if self.personal or value else rows.with_columns(map(_masked_column, _is_personal_table(self.table)))
+            rows if self.personal or value else rows.with_columns(map(_masked_column, _personal_columns(self.table)))
         )
         texts = shown.select(text).to_series()
         nothing = pl.lit(None, pl.String)
         return self._with_location(rows, value).with_columns(
-            pl.col(ROW) + (0 if new is not None else self.new.height),  # what went comes last
+            pl.col(ROW) + (0 if new is not None else self.new.height),  # removed rows come last
             pl.lit(-1, pl.Int32).alias(_COLUMN),
             nothing.alias(KEY_BEFORE) if old is None else old[self.table.key].cast(pl.String).alias(KEY_BEFORE),
             pl.lit(kind).alias("kind"),
@@ -187,9 +187,9 @@ class _TableComparison(NamedTuple):
         return value if column.kind in (Kind.TEXT, Kind.JSON) else JSON_TEXTS[column.kind](value).str.strip_chars('"')
 
     def _with_location(self, rows: pl.DataFrame, column: Column | None) -> pl.DataFrame:
-        """The table, column, path and key of some rows."""
+        """The table, column, path and key of rows."""
         keys = rows[self.table.key].cast(pl.String)
-        places = keys.str.replace(r"^[^/]*", "")  # without the order, the same in many
+        places = keys.str.replace(r"^[^/]*", "")  # without the order id there are few distinct ones
         given = places.unique()
         paths = places.replace_strict(given, [self.table.json_path(column or ORDINAL, key) for key in given])
         if self.table.name == _ATTRIBUTES:
@@ -205,21 +205,21 @@ class _TableComparison(NamedTuple):
 
 
 def _comparable_columns(table: Table) -> tuple[Column, ...]:
-    """The columns whose values may change while a row stays the same one."""
+    """The columns whose values may change while the row stays the same."""
     return _ATTRIBUTE_VALUES if table.name == _ATTRIBUTES else table.value_columns
 
 
 def _value_column(table: Table) -> Column | None:
-    """The column that holds all that a row says, of lists of plain values and of free-form attributes."""
+    """The single value column of lists of plain values and of free-form attributes."""
     return _comparable_columns(table)[0] if table.record is None else None
 
 
-def _is_personal_table(table: Table) -> list[Column]:
+def _personal_columns(table: Table) -> list[Column]:
     return [column for column in table.columns if column.privacy is not Privacy.NONE]
 
 
 def _masked_column(column: Column) -> pl.Expr:
-    """A personal column of rows that are to be shown: a word for each text, and nothing for what is no text."""
+    """A personal column with a placeholder for each text, and null for what is not text."""
     if column.dtype != pl.String:
         return pl.lit(None, column.dtype).alias(column.name)
     word = f'"{HIDDEN}"' if column.kind is Kind.JSON else HIDDEN
@@ -227,13 +227,13 @@ def _masked_column(column: Column) -> pl.Expr:
 
 
 def _differs_beyond_attributes(before: pl.Series, after: pl.Series) -> pl.Series:
-    """Whether free-form values differ in what their attributes do not tell."""
+    """Whether free-form values differ in something that the table of attributes does not hold."""
     differ = canonical_json(before).ne_missing(canonical_json(after))
     return differ & ~(is_fully_in_attributes(before) & is_fully_in_attributes(after))
 
 
 def _differs_in_value(old: pl.DataFrame, new: pl.DataFrame) -> pl.Series:
-    """Whether the values of attributes differ in more than the spelling of JSON."""
+    """Whether the values of attributes differ in more than JSON formatting."""
     as_json = pl.when(pl.col("value_type") != "string").then(pl.col("value")).alias("value")
     before, after = (canonical_json(rows.select(as_json).to_series()) for rows in (old, new))
     return (old["value_type"] != new["value_type"]) | before.ne_missing(after) | before.is_null()

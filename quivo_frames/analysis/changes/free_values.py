@@ -1,4 +1,4 @@
-"""Verb: free-form values as received -> texts that are equal for equal values."""
+"""Canonical text of free-form JSON values, equal for equal values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import polars as pl
 
 
 def canonical_json(texts: pl.Series) -> pl.Series:
-    """JSON without the spelling of its numbers and texts, its spaces, and the order of the fields of its objects."""
+    """JSON in a canonical form, independent of spaces, the order of fields, and notations of numbers and strings."""
     given = texts.drop_nulls().unique()
     return texts.replace_strict(given, [_canonical_text(text) for text in given], default=None, return_dtype=pl.String)
 
 
 def is_fully_in_attributes(texts: pl.Series) -> pl.Series:
-    """Whether `custom_attributes` has all that a free-form value says: an object, no key of it twice; or nothing."""
+    """Whether the table `custom_attributes` holds all of a value: it is null, or an object without a key twice."""
     given = texts.drop_nulls().unique()
     opened = [_text_is_fully_in_attributes(text) for text in given]
     return texts.replace_strict(given, opened, default=None, return_dtype=pl.Boolean).fill_null(value=True)
@@ -29,7 +29,7 @@ def _canonical_text(text: str) -> str:
                 text, parse_int=_canonical_number, parse_float=_canonical_number, object_pairs_hook=_sorted_object
             )
         )
-    except RecursionError:  # nested about 1,000 deep: as it is
+    except RecursionError:  # nested about 1,000 deep: compared as text
         return text
 
 
@@ -42,7 +42,7 @@ def _text_is_fully_in_attributes(text: str) -> bool:
 
 
 class _ObjectPairs(list[tuple[str, Any]]):
-    """An object as the pairs that it is written with."""
+    """The pairs of an object, including repeated keys."""
 
 
 def _sorted_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _sorted_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _canonical_number(text: str) -> dict[str, str]:
     try:
         sign, digits, power = Decimal(text).as_tuple()
-    except InvalidOperation:  # beyond all numbers that Decimal knows
+    except InvalidOperation:  # beyond the range of Decimal
         return {"number": text}
     shown = "".join(map(str, digits)).lstrip("0")
     kept = shown.rstrip("0")

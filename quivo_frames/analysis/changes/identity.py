@@ -1,8 +1,9 @@
-"""Verb: the rows of two answers -> which row of the one is which row of the other.
+"""Matches the rows of two answers: which row of the older answer is which row of the newer one.
 
-Rows are looked for below the same parent alone: by the ids of their table, the best first, then among those with equal
-content, lists inside them included, then at the same place. An id counts if it is there, and if no other row that is
-still to be matched has it, on either side. Rows of one place whose ids differ are two: the one went, the other came.
+Rows are matched only below the same parent: first by the ids of their table, the best id first, then by equal content
+(including the lists inside them), then by position. An id counts only if it is not null and unique among the rows that
+are not matched yet, in both answers. Rows at the same position with different ids do not match: one was removed, the
+other added.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quivo_frames.analysis.changes.answer_windows import NUMBER
 from quivo_frames.analysis.changes.free_values import canonical_json
-from quivo_frames.analysis.changes.sightings import NUMBER
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, ORDINAL, TABLES, Table, primary_key_of
 
@@ -21,22 +22,22 @@ ROW, OLD, NEW, UNDER = "$row", "$old", "$new", "$under"
 _CONTENT, _NTH, _OTHER = "$content", "$nth", "$other"
 _UNITS, _DEPTH = "handling_units", "depth"
 _NO_LINKS = pl.DataFrame(schema={OLD: pl.UInt32, NEW: pl.UInt32})
-_HOLDERS = {primary_key_of(table.parent) for table in TABLES.values() if table.parent not in (None, "orders")} | {
+_PARENT_KEYS = {primary_key_of(table.parent) for table in TABLES.values() if table.parent not in (None, "orders")} | {
     f"parent_{primary_key_of(_UNITS)}",
     primary_key_of("order_positions"),
 }
-"""Columns that name the row that a row hangs on, where that is not the order."""
+"""The foreign keys to a parent row, where the parent is not the order."""
 
 
 class IdentityColumns(NamedTuple):
-    """What tells the rows of a table apart, the best first: ids of the row itself, and what does for lack of them."""
+    """What identifies the rows of a table: ids of the row itself, and substitutes for them, the best first."""
 
     own: tuple[str, ...] = ()
     else_by: tuple[tuple[str, ...], ...] = ()
 
     @property
     def candidate_keys(self) -> list[list[str]]:
-        """The columns of each way, the best first."""
+        """The columns of each candidate key, the best first."""
         return [*([name] for name in self.own), *map(list, self.else_by)]
 
 
@@ -44,7 +45,9 @@ _BY_SKU = (("sku", "lot"), ("sku",))
 IDENTITY_COLUMNS: dict[str, IdentityColumns] = {
     "address_identifiers": IdentityColumns(("identifier",), (("type",),)),
     "order_positions": IdentityColumns(("position_id", "position_identifier"), _BY_SKU),
-    "fulfillment_orders": IdentityColumns(("fulfillment_order_id", "fulfillment_order_identifier"), (("warehouse_id",),)),
+    "fulfillment_orders": IdentityColumns(
+        ("fulfillment_order_id", "fulfillment_order_identifier"), (("warehouse_id",),)
+    ),
     "fulfillment_positions": IdentityColumns(
         ("fulfillment_order_position_id", "fulfillment_order_position_identifier"), _BY_SKU
     ),
@@ -66,48 +69,48 @@ IDENTITY_COLUMNS: dict[str, IdentityColumns] = {
     "order_errors": IdentityColumns((), (("error_code",),)),
     "custom_attributes": IdentityColumns(("key",)),
 }  # fmt: skip
-"""Of a shipped or packed line `position_identifier` names the line of the order, which others may share."""
+"""The `position_identifier` of shipped and packed lines names the ordered line, which several may share."""
 
 
 class AnswerTables:
-    """The older or the newer answers of some pairs: their tables, rows numbered, and what hangs on what.
+    """The older or the newer answers of pairs: their tables with numbered rows, and the parents of rows.
 
-    NUMBER tells which pair a row is of.
+    NUMBER is the pair that a row belongs to.
     """
 
     def __init__(self, tables: Mapping[str, pl.DataFrame]) -> None:
         self._tables = {name: frame.with_row_index(ROW) for name, frame in tables.items()}
-        self._placed: dict[str, dict[str, pl.DataFrame]] = {}
+        self._rows_by_parent: dict[str, dict[str, pl.DataFrame]] = {}
         self._contents: dict[str, pl.Series] = {}
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self._tables[name]
 
     def rows_with_parent(self, name: str) -> dict[str, pl.DataFrame]:
-        """The rows of a table by the table that they hang on, UNDER: the row there."""
-        if name not in self._placed:
-            above = [one for one in TABLES[name].references if one.column in _HOLDERS]
-            loose = pl.all_horizontal(pl.lit(value=True), *(pl.col(one.column).is_null() for one in above))
-            self._placed[name] = {
-                "orders": self._parent_row(self[name].filter(loose), "orders", ORDER_ID.name),
+        """The rows of a table by parent table; UNDER is the row number of the parent."""
+        if name not in self._rows_by_parent:
+            above = [one for one in TABLES[name].references if one.column in _PARENT_KEYS]
+            without_parent = pl.all_horizontal(pl.lit(value=True), *(pl.col(one.column).is_null() for one in above))
+            self._rows_by_parent[name] = {
+                "orders": self._parent_row(self[name].filter(without_parent), "orders", ORDER_ID.name),
                 **{one.to_table: self._parent_row(self[name], one.to_table, one.column) for one in above},
             }
-        return self._placed[name]
+        return self._rows_by_parent[name]
 
     def _parent_row(self, rows: pl.DataFrame, parent: str, column: str) -> pl.DataFrame:
         keys = self[parent].select(NUMBER, pl.col(primary_key_of(parent)).alias(column), pl.col(ROW).alias(UNDER))
         return rows.join(keys, on=[NUMBER, column], how="inner", maintain_order="left")
 
-    def content_numbers(self, name: str) -> pl.Series:
-        """A number for each row, the same for rows of equal content, whatever the order of the lists in them.
+    def content_hashes(self, name: str) -> pl.Series:
+        """A hash of the content of each row, independent of the order of the lists in it.
 
-        It says which rows to compare with each other, not that they are equal.
+        Equal hashes make rows candidates for a match; they do not prove that the rows are equal.
         """
         if name not in self._contents:
             table = TABLES[name]
             own = self[name].select(
                 pl.col(column.name).map_batches(canonical_json, pl.String) if column.kind is Kind.JSON else column.name
-                for column in table.value_columns or table.columns  # attributes have none: their keys tell them apart
+                for column in table.value_columns or table.columns  # attributes have none: their keys identify them
             )
             parts = [
                 own.hash_rows(),
@@ -118,19 +121,19 @@ class AnswerTables:
         return self._contents[name]
 
     def _child_content(self, name: str, inner: str) -> pl.Series:
-        """For each row, one number for all rows of an inner table that hang on it."""
+        """For each row, one hash of all its rows in a child table."""
         rows = self.rows_with_parent(inner)[name]
         return self._content_of_rows(
-            name, rows.select(UNDER, pl.lit(self.content_numbers(inner)).gather(ROW).alias(_CONTENT))
+            name, rows.select(UNDER, pl.lit(self.content_hashes(inner)).gather(ROW).alias(_CONTENT))
         )
 
     def _content_of_rows(self, name: str, inner: pl.DataFrame) -> pl.Series:
-        sums = inner.group_by(UNDER).agg((pl.col(_CONTENT) // 2**16).sum())  # a sum knows no order
+        sums = inner.group_by(UNDER).agg((pl.col(_CONTENT) // 2**16).sum())  # a sum does not depend on the order
         rows = self[name].select(ROW).join(sums, left_on=ROW, right_on=UNDER, how="left", maintain_order="left")
         return rows[_CONTENT].fill_null(0)
 
     def _nested_content(self, found: pl.DataFrame) -> pl.Series:
-        """The contents of handling units, from the innermost outwards."""
+        """The hashes of handling units, from the innermost outwards."""
         inner = self.rows_with_parent(_UNITS)[_UNITS]
         contents = found.with_columns(pl.lit(0, pl.UInt64).alias(_CONTENT)).hash_rows()
         for depth in range(self.nesting_depth, 0, -1):
@@ -142,13 +145,13 @@ class AnswerTables:
 
     @property
     def nesting_depth(self) -> int:
-        """How deep handling units are nested."""
+        """How deep handling units are nested, from 0."""
         deepest = self[_UNITS][_DEPTH].max()
         return int(deepest) if isinstance(deepest, int) else 0
 
 
 def match_rows(old: AnswerTables, new: AnswerTables) -> dict[str, pl.DataFrame]:
-    """By table, which rows are the same: OLD and NEW, their numbers on either side."""
+    """The pairs of matching rows of each table: OLD and NEW, their row numbers in the older and newer answers."""
     links = {"orders": _join_on(old["orders"], new["orders"], [NUMBER])}
     for name, table in TABLES.items():
         if table.parent is not None:
@@ -159,7 +162,7 @@ def match_rows(old: AnswerTables, new: AnswerTables) -> dict[str, pl.DataFrame]:
 def _match_table(
     table: Table, old: AnswerTables, new: AnswerTables, links: Mapping[str, pl.DataFrame]
 ) -> list[pl.DataFrame]:
-    """Which rows of a table are the same, by what they hang on; of nested ones level by level."""
+    """The pairs of matching rows of one table, by parent table; nested units level by level."""
     older, newer = old.rows_with_parent(table.name), new.rows_with_parent(table.name)
     found = []
     for parent in older:
@@ -174,7 +177,7 @@ def _match_table(
 
 
 class _TableMatcher(NamedTuple):
-    """Finds out which rows of one table are the same, below parents that are."""
+    """Matches the rows of one table below parents that match."""
 
     table: Table
     old: AnswerTables
@@ -187,7 +190,7 @@ class _TableMatcher(NamedTuple):
         old = old.drop(UNDER).rename({NEW: UNDER}).select(columns)
         new = new.select(columns)
         found = []
-        for way in (
+        for find_pairs in (
             *(_matcher_by_ids(names) for names in ids.candidate_keys),
             self._match_by_content,
             self._match_by_position,
@@ -195,7 +198,7 @@ class _TableMatcher(NamedTuple):
             shared = old.select(UNDER).join(new.select(UNDER), on=UNDER, how="semi")
             if shared.is_empty():
                 break
-            pairs = way(old, new)
+            pairs = find_pairs(old, new)
             if not pairs.is_empty():
                 found.append(pairs)
                 old = old.join(pairs, left_on=ROW, right_on=OLD, how="anti", maintain_order="left")
@@ -205,7 +208,7 @@ class _TableMatcher(NamedTuple):
     def _match_by_content(self, old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
         nth = pl.int_range(pl.len()).over(UNDER, _CONTENT).alias(_NTH)
         older, newer = (
-            rows.with_columns(side.content_numbers(self.table.name).gather(rows[ROW]).alias(_CONTENT)).with_columns(nth)
+            rows.with_columns(side.content_hashes(self.table.name).gather(rows[ROW]).alias(_CONTENT)).with_columns(nth)
             for rows, side in ((old, self.old), (new, self.new))
         )
         return _join_on(older, newer, [UNDER, _CONTENT, _NTH])
@@ -218,13 +221,15 @@ class _TableMatcher(NamedTuple):
 
 
 def _matcher_by_ids(names: list[str]) -> Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]:
-    """Matches rows by ids that are there, once on either side."""
-    alone = pl.len().over(UNDER, *names) == 1
+    """A function that matches rows by ids that are not null and unique in both answers."""
+    is_unique = pl.len().over(UNDER, *names) == 1
 
-    def match(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-        return _join_on(old.drop_nulls(names).filter(alone), new.drop_nulls(names).filter(alone), [UNDER, *names])
+    def match_by_ids(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+        return _join_on(
+            old.drop_nulls(names).filter(is_unique), new.drop_nulls(names).filter(is_unique), [UNDER, *names]
+        )
 
-    return match
+    return match_by_ids
 
 
 def _join_on(old: pl.DataFrame, new: pl.DataFrame, names: list[str]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Verb: changes -> lines to read."""
+"""Changes as lines of text for the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from quivo_frames.analysis.changes.differences import ADDED, CHANGED, REMOVED
 from quivo_frames.display.text import format_count, terminal_text
 
 _WIDTH = 80
-"""Characters of a value that are shown."""
+"""At most this many characters of a value are shown."""
 _NOTHING = "nothing"
 
 
 def describe_changes(found: pl.DataFrame, most: int | None = None) -> Iterator[str]:
-    """How many changes there are, and a line each, `most` at the most, under the order and the time they were seen."""
+    """A headline, then one line per change under its order and time; at most `most` changes (None: all)."""
     orders = found["order_id"].n_unique()
     yield f"{format_count(found.height, 'change')} in {format_count(orders, 'order')}" if found.height else "No changes"
     seen: tuple[Any, Any] | None = None
@@ -40,7 +40,7 @@ def _describe_change(row: dict[str, Any]) -> str:
         return f"+ {where}: {_short_value(row['after'])}"
     if row["kind"] == REMOVED:
         return f"- {where}: {_short_value(row['before'])}"
-    return f"! {terminal_text(row['after'])}"  # a message, which is whole
+    return f"! {terminal_text(row['after'])}"  # a whole message
 
 
 def _short_value(value: str | None) -> str:

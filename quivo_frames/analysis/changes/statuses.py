@@ -1,4 +1,4 @@
-"""Verb: changes of some orders -> the transitions of their statuses, with how long each lasted."""
+"""Derives status transitions from changes, with how long each status lasted."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TRANSITIONS = {
     "last_seen_before": INSTANT,
     "seen_at": INSTANT,
 }
-"""The columns of transitions but the last, `lasted`."""
+"""The columns of transitions, without the last one, `lasted`."""
 
-_Place = tuple[str, str, str]  # table, key, column
+_StatusKey = tuple[str, str, str]  # table, key, column
 _Change = dict[str, Any]
 
 
 def is_status_change() -> pl.Expr:
-    """Whether a change is one of a status, or of a row that has one."""
+    """Whether a change is about a status, or about a row that has one."""
     columns = [column.name for found in STATUSES.values() for column in found]
     of_row = pl.col("kind").is_in([ADDED, REMOVED])
     of_cell = (pl.col("kind") == CHANGED) & pl.col("column").is_in(columns)
@@ -42,17 +42,17 @@ def is_status_change() -> pl.Expr:
 
 
 def status_transitions(found: pl.DataFrame) -> pl.DataFrame:
-    """The transitions that some changes are, told with those of kind `first` and `moved`, by order and time."""
+    """The status transitions in changes, which include the kinds `first` and `moved`, by order and time."""
     orders = groupby(found.iter_rows(named=True), key=lambda row: row["order_id"])
     rows = [row for _, of_order in orders for row in _transitions_of_order(list(of_order))]
-    told = pl.DataFrame(rows, schema=TRANSITIONS, orient="row")
-    return told.with_columns(lasted=pl.col("seen_at") - pl.col("since"))
+    transitions = pl.DataFrame(rows, schema=TRANSITIONS, orient="row")
+    return transitions.with_columns(lasted=pl.col("seen_at") - pl.col("since"))
 
 
 def _transitions_of_order(rows: list[_Change]) -> Iterator[tuple[Any, ...]]:
-    """The transitions of one order; a status that is not among those that began is as old as the first answer."""
+    """The transitions of one order; a status without a recorded begin is as old as the first answer."""
     first, *rest = rows
-    begun: dict[_Place, datetime] = {}
+    begun: dict[_StatusKey, datetime] = {}
     for seen_at, group in groupby(rest, key=lambda row: row["seen_at"]):
         now = list(group)
         before, begun = begun, _begin_times_after_moves(begun, now)
@@ -66,8 +66,8 @@ def _transitions_of_order(rows: list[_Change]) -> Iterator[tuple[Any, ...]]:
                     begun[table, key, column] = seen_at
 
 
-def _begin_times_after_moves(begun: dict[_Place, datetime], rows: list[_Change]) -> dict[_Place, datetime]:
-    """When statuses began, by the keys that their rows have now; without those of rows that went."""
+def _begin_times_after_moves(begun: dict[_StatusKey, datetime], rows: list[_Change]) -> dict[_StatusKey, datetime]:
+    """When statuses began, by the current keys of their rows; without those of removed rows."""
     keys = {(row["table"], row[KEY_BEFORE]): row["key"] for row in rows if row["kind"] in (MOVED, REMOVED)}
     went = {(row["table"], row["key"]) for row in rows if row["kind"] == REMOVED}
     return {
@@ -78,7 +78,7 @@ def _begin_times_after_moves(begun: dict[_Place, datetime], rows: list[_Change])
 
 
 def _statuses_before_and_after(row: _Change) -> Iterator[tuple[str, str | None, str | None]]:
-    """Each status that a change is about, before and after."""
+    """The statuses that a change is about: column, before and after."""
     if row["kind"] == CHANGED:
         yield row["column"], row["before"], row["after"]
     elif row["kind"] in (ADDED, REMOVED):

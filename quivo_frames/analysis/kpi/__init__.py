@@ -1,1 +1,1 @@
-"""How well orders are fulfilled: one small function a KPI."""
+"""Key figures of fulfillment: each KPI is one small function."""

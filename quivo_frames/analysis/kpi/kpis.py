@@ -1,8 +1,5 @@
-"""Verb: tables -> KPIs, how well orders are fulfilled. Floor 6.
+"""Computes the KPIs of orders: how well they were fulfilled.
 
-    question    what is asked, and the orders and shipments that answer it
-    groups      month, seller, warehouse, carrier, country
-    promises    what "on time" means
     service     volume, perfect orders, on time, fill rate, orders shipped complete
     flow        cycle time, backlog, split shipments
     shipping    carriers, delivery windows, proof of delivery
@@ -12,7 +9,7 @@ Each KPI is one small function; its docstring is its definition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 
 import polars as pl
@@ -22,48 +19,52 @@ from quivo_frames.analysis.kpi import flow, service, shipping
 from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpi import Definition, Kpi
 from quivo_frames.analysis.kpi.promises import PROMISES
-from quivo_frames.analysis.kpi.question import KpiQuery
+from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.kpi.result import UNTOLD, Kpis
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.dataset.dataset import TablesOrFolder
 from quivo_frames.model.time import InstantLike
 
 __all__ = ["GROUPS", "KPIS", "PROMISES", "UNTOLD", "Definition", "Kpi", "Kpis", "compute_kpis", "kpis"]
 
 KPI_MODULES = (service, flow, shipping)
 KPIS: dict[str, Kpi] = {
-    found.name: found for room in KPI_MODULES for found in vars(room).values() if isinstance(found, Kpi)
+    found.name: found for module in KPI_MODULES for found in vars(module).values() if isinstance(found, Kpi)
 }
-"""All KPIs by name, room by room."""
+"""All KPIs by name, module by module, in the order of their definitions."""
 
 
 def kpis(
-    tables: Mapping[str, pl.DataFrame], by: str | Iterable[str] | None = None, as_of: InstantLike | None = None, *,
+    tables: TablesOrFolder, by: str | Iterable[str] | None = None, as_of: InstantLike | None = None, *,
     on_time_against: str = "latest_delivery_date", tolerance: timedelta = timedelta(0), time_zone: str = "UTC",
 ) -> Kpis:  # fmt: skip
-    """Key figures of a dataset or of frames: perfect orders, on time, fill rate, cycle time, backlog, carriers.
+    """Key figures of orders: perfect orders, on time, fill rate, cycle time, backlog, carriers and more.
+
+    `tables` is the folder of a dataset, a `Dataset`, `Frames`, or a dict of frames by table name.
 
     `by` is one or several of month (in which the order was placed), seller, warehouse, carrier and country. An order
-    that several warehouses or carriers served counts once in the group of each, so such groups can add up to more than
-    there are orders.
+    that several warehouses or carriers served counts once in the group of each, so the sum over such groups can be
+    larger than the number of orders.
 
-    `as_of` (an instant, or a day, which means its end; UTC) tells the figures as they were then: what came later is
-    left out. By default all that is known counts, and what is overdue is so when the last answer arrived.
+    `as_of` (an instant, or a day, which means its end; UTC) computes the figures as they were then: what happened later
+    is left out. By default everything known counts, and overdue means overdue when the last answer arrived.
 
     "On time" means by latest_delivery_date, expected_delivery_date, delivery_window_end_time or latest_ship_date, with
-    a tolerance; days are those of the time zone.
+    a tolerance; days are days of the time zone.
 
     Raises:
-        ConfigError: a group, a promise or a time zone that does not exist, or a date that is none.
+        ConfigError: `tables` are no tables, a group, a promise or a time zone does not exist, or `as_of` is no date.
+        DatasetError: the dataset is incomplete, or of another version.
     """
     groups = tuple(dict.fromkeys([by] if isinstance(by, str) else by or ()))
-    asked = KpiQuery(OrderView(tables, as_of), groups, on_time_against, tolerance, time_zone)
-    return compute_kpis(asked)
+    query = KpiQuery(OrderView(tables, as_of), groups, on_time_against, tolerance, time_zone)
+    return compute_kpis(query)
 
 
-def compute_kpis(asked: KpiQuery) -> Kpis:
-    """All KPIs that answer a question."""
+def compute_kpis(query: KpiQuery) -> Kpis:
+    """All KPIs of a query."""
     whole = cs.integer().cast(pl.Int64)
-    frames = {name: kpi.compute(asked).with_columns(whole) for name, kpi in KPIS.items()}
-    counts = asked.orders.select(kpi.relevant_orders.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
+    frames = {name: kpi.compute(query).with_columns(whole) for name, kpi in KPIS.items()}
+    counts = query.orders.select(kpi.relevant_orders.sum().alias(name) for name, kpi in KPIS.items()).row(0, named=True)
     definitions = {name: kpi.definition for name, kpi in KPIS.items()}
-    return Kpis(frames, definitions, counts, asked.books.as_of, asked.by, asked.against)
+    return Kpis(frames, definitions, counts, query.view.as_of, query.by, query.against)

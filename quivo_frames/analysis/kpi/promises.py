@@ -1,4 +1,4 @@
-"""What "on time" means: a promise, what keeps it, and how the two are compared."""
+"""What "on time" means: a promised date, the event that keeps it, and how the two are compared."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import polars as pl
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A date that can be kept: what has to happen by then, who promises it, and whether it is a day."""
+    """A promised date, and the event (`keeps`) that has to happen by then."""
 
     name: str
     keeps: str
     by_order: bool = False
-    """Whether the order promises it, as a day; else each shipment does, as an instant."""
+    """Whether it is a day of the order; otherwise it is an instant of each shipment."""
 
     def is_kept(self, happened: pl.Expr, tolerance: timedelta, zone: str) -> pl.Expr:
-        """Whether something that happened then kept the promise."""
-        at_the_latest = happened - tolerance
+        """Whether an event at that instant kept the promise."""
+        without_tolerance = happened - tolerance
         if self.by_order:
-            at_the_latest = at_the_latest.dt.convert_time_zone(zone).dt.date()  # safe where a day has no midnight
-        return at_the_latest <= pl.col(self.name)
+            without_tolerance = without_tolerance.dt.convert_time_zone(
+                zone
+            ).dt.date()  # safe where a day has no midnight
+        return without_tolerance <= pl.col(self.name)
 
     def shipment_was_on_time(self, tolerance: timedelta, zone: str) -> pl.Expr:
-        """Of a shipment, whether it was on time; null while it may still be, and where that cannot be known."""
+        """Whether a shipment was on time; null while it still may be, and where it cannot be known."""
         happened, known_at = pl.col(self.keeps), pl.col("known_at")
         kept = self.is_kept(pl.coalesce(happened, known_at), tolerance, zone)
-        untold = pl.lit(value=False) if self.keeps == "ship_date" else pl.col("is_untracked").fill_null(value=False)
-        return pl.when(happened.is_not_null() | (~kept & ~untold)).then(kept)
+        unrecorded = pl.lit(value=False) if self.keeps == "ship_date" else pl.col("is_untracked").fill_null(value=False)
+        return pl.when(happened.is_not_null() | (~kept & ~unrecorded)).then(kept)
 
 
 PROMISES = {

@@ -1,4 +1,4 @@
-"""Noun: the KPIs of some orders, frames with a face."""
+"""The result of qf.kpis: a frame per KPI, with definitions and a display for the prompt and notebooks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from quivo_frames.analysis.kpi.kpi import Definition
 from quivo_frames.display.html import html_table
 
 UNTOLD: Mapping[str, str] = {
-    "dock to stock": "The orders say nothing of goods that come in.",
-    "inventory accuracy": "The orders say nothing of what is counted in the warehouse.",
-    "order picking accuracy": "Wrong picks that were put right before shipping leave no trace.",
+    "dock to stock": "The orders say nothing about incoming goods.",
+    "inventory accuracy": "The orders say nothing about stock counts in the warehouse.",
+    "order picking accuracy": "Wrong picks that were corrected before shipping leave no trace.",
     "perfect condition": "Nobody records whether the goods arrived undamaged.",
     "documentation accuracy": "Invoices and delivery notes are not in the data; proof of delivery is, see pod_lag.",
-    "returns": "Returns are no part of an order; the API has them elsewhere.",
-    "cost per order": "The amounts of an order are those of its goods; costs of fulfillment are not in the data.",
+    "returns": "Returns are not part of an order; the API has them elsewhere.",
+    "cost per order": "The amounts of an order are those of its goods; the costs of fulfillment are not in the data.",
 }
-"""Usual KPIs that the data cannot tell, and why."""
+"""Common KPIs that the data cannot tell, and why."""
 
 
 class Kpis(Mapping[str, pl.DataFrame]):
     """The KPIs by name, each a frame: `kpis.fill_rate` or `kpis["fill_rate"]`.
 
-    `definitions` says how each is defined (title, text, reference, limits), `about` of how many orders each was asked,
-    `untold` which KPIs the data cannot tell and why. `as_of`, `by` and `on_time_against` are what was asked.
+    `definitions` holds how each is defined (title, text, reference, limits), `about` how many orders each is about,
+    `untold` which common KPIs the data cannot tell, and why. `as_of`, `by` and `on_time_against` are as asked for.
     """
 
     def __init__(
@@ -59,21 +59,25 @@ class Kpis(Mapping[str, pl.DataFrame]):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def _headline(self) -> str:
+    def _headline_text(self) -> str:
         by = f" by {', '.join(self.by)}" if self.by else ""
         return f"KPIs{by} as of {self.as_of:%Y-%m-%d %H:%M} UTC, on time against {self.on_time_against}"
 
-    def _titles(self) -> Iterator[tuple[str, str]]:
+    def _titles_by_name(self) -> Iterator[tuple[str, str]]:
         for name, definition in self.definitions.items():
             yield name, f"{definition.title} ({self.about[name]:,} orders)"
 
     def __repr__(self) -> str:
         with _display_config():
-            return "\n\n".join([self._headline(), *(f"{title}\n{self[name]}" for name, title in self._titles())])
+            return "\n\n".join(
+                [self._headline_text(), *(f"{title}\n{self[name]}" for name, title in self._titles_by_name())]
+            )
 
     def _repr_html_(self) -> str:
-        told = (html_table(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles())
-        return f"<p>{html.escape(self._headline())}</p>{''.join(told)}"
+        shown = (
+            html_table(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles_by_name()
+        )
+        return f"<p>{html.escape(self._headline_text())}</p>{''.join(shown)}"
 
 
 def _display_config() -> pl.Config:

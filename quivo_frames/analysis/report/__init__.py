@@ -1,1 +1,1 @@
-"""The audit and the KPIs as one page of HTML."""
+"""The report: audit and KPIs as one HTML page."""

@@ -1,4 +1,4 @@
-"""Verb: tables and what was found in them -> the page."""
+"""Renders the page of the report with the template page.html."""
 
 from __future__ import annotations
 
@@ -21,91 +21,91 @@ from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.kpi.groups import assign_orders_to_groups
 from quivo_frames.analysis.kpi.kpi import days_between
 from quivo_frames.analysis.kpi.kpis import KPIS, compute_kpis
-from quivo_frames.analysis.kpi.question import KpiQuery
+from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.kpi.result import Kpis
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.analysis.report import charts, found, performance
+from quivo_frames.analysis.report import charts, findings_summary, performance
 from quivo_frames.analysis.report.charts import ReportChart
-from quivo_frames.analysis.report.sheets import Sheet, count, format_minute, join_words, make_sheet
+from quivo_frames.analysis.report.sheets import Sheet, format_integer, format_minute, join_words, make_sheet
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import format_count, noun_for
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.time import InstantLike
 
 FIRST_ROWS = 20
-"""Failures, or notes, of the build that are on the page."""
+"""How many failures, and how many notes, of the build are on the page."""
 
 
 class ReportOptions(NamedTuple):
-    """What the report was asked for."""
+    """The options of a report."""
 
     as_of: InstantLike | None
     only: tuple[str, ...]
     skip: tuple[str, ...]
     limits: Limits
     limits_file: str
-    """Name of the file that the limits are from, if they are from a file."""
+    """Name of the file that the limits were read from, or empty."""
     personal: bool
 
     @property
     def chosen_checks(self) -> list[Check]:
-        """The checks that were to look."""
+        """The checks to run."""
         return select_checks(self.only, self.skip)
 
 
-def render_page(tables: Dataset | Frames, question: KpiQuery, findings: Findings, asked: ReportOptions) -> str:
-    """The report as HTML: one page, the same bytes for the same tables; the question is asked of their books."""
-    books, whole = question.books, compute_kpis(question)
-    orders = books["orders"].select("seller_name", "order_date", "created").collect()
+def render_page(tables: Dataset | Frames, query: KpiQuery, findings: Findings, options: ReportOptions) -> str:
+    """The report as HTML: the same bytes for the same tables. The query is about the view of these tables."""
+    view, whole = query.view, compute_kpis(query)
+    orders = view["orders"].select("seller_name", "order_date", "created").collect()
     return _load_template().render(
         title=_page_title(orders, tables.failures.height, whole),
         figures=performance.headline_figures(orders.height, findings, whole),
-        telling=found.choose_highlights(findings, orders.height),
-        found=found.summaries_by_severity(findings),
-        quiet=found.checks_without_findings(findings, asked.chosen_checks),
-        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(books, findings, asked)),
-        pictures=_draw_charts(question, whole),
+        telling=findings_summary.choose_highlights(findings, orders.height),
+        found=findings_summary.summaries_by_severity(findings),
+        quiet=findings_summary.checks_without_findings(findings, options.chosen_checks),
+        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(view, findings, options)),
+        pictures=_draw_charts(query, whole),
         sheets=[performance.rates_table(whole), performance.durations_table(whole), performance.volume_table(whole)],
-        compared=[performance.group_comparison(question.regrouped_by(by)) for by in performance.GROUPED],
+        compared=[performance.group_comparison(query.regrouped_by(by)) for by in performance.GROUPED],
         failures=_first_rows_sheet(tables.failures, ["order_id", "source", "place", "message"], "Failures"),
         notes=_first_rows_sheet(
             tables.notes.sort("count", descending=True), ["message", "path", "count", "order_id"], "Notes"
         ),
         checks=CHECKS.values(),
-        left_out=[name for name, check in CHECKS.items() if check not in asked.chosen_checks],
-        limits=_limits_sheet(asked.limits),
+        left_out=[name for name, check in CHECKS.items() if check not in options.chosen_checks],
+        limits=_limits_sheet(options.limits),
         kpis=whole,
-        ways=_Instructions(tables, asked),
-        personal=asked.personal,
+        ways=_Instructions(tables, options),
+        personal=options.personal,
     )
 
 
 @cache
 def _load_template() -> jinja2.Template:
-    world = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    world.filters |= {"count": count, "kept": _keep_dates_together, "coded": _mark_up_code}
-    world.globals |= {"format_count": format_count, "noun_for": noun_for}
-    return world.get_template("page.html")
+    environment.filters |= {"format_integer": format_integer, "kept": _keep_dates_together, "coded": _mark_up_code}
+    environment.globals |= {"format_count": format_count, "noun_for": noun_for}
+    return environment.get_template("page.html")
 
 
 _DAY = re.compile(r"\b\d{4}-\d\d(-\d\d)?\b")
 
 
 def _keep_dates_together(text: str) -> Markup:
-    """The text with its days and months on one line each."""
+    """The text with dates that do not break over lines."""
     return Markup(_DAY.sub(r'<span class="kept">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped here
 
 
 def _mark_up_code(text: str) -> Markup:
-    """The text with what stands in backticks as code."""
+    """The text with code in backticks marked up."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped here
 
 
 class _PageTitle(NamedTuple):
-    """What the page is about."""
+    """The heading of the page."""
 
     sellers: str
     as_of: str
@@ -113,27 +113,28 @@ class _PageTitle(NamedTuple):
     orders: str
 
 
-def _page_title(orders: pl.DataFrame, failed: int, told: Kpis) -> _PageTitle:
+def _page_title(orders: pl.DataFrame, failed: int, kpis: Kpis) -> _PageTitle:
     sellers = orders.drop_nulls("seller_name").group_by("seller_name").len()
     names = sellers.sort("len", "seller_name", descending=[True, False])["seller_name"]
     placed = pl.coalesce("order_date", "created")
     span = orders.select(first=placed.min(), last=placed.max()).with_columns(pl.all().dt.strftime("%Y-%m-%d")).row(0)
     between = f", placed {' to '.join(span)}" if all(span) else ""
+    failures = f"{format_integer(failed)} more failed in the build and are in no table"
+    outcome = failures if failed else "none failed in the build"
     return _PageTitle(
         join_words(names, 3, "other sellers") or "Orders without a named seller",
-        format_minute(told.as_of),
-        f"{told.as_of:%Y-%m-%d}",
-        f"{format_count(orders.height, 'order')}{between}; {count(failed)} more failed in the build and are in no table"
-        if failed else f"{format_count(orders.height, 'order')}{between}; none failed in the build",
-    )  # fmt: skip
+        format_minute(kpis.as_of),
+        f"{kpis.as_of:%Y-%m-%d}",
+        f"{format_count(orders.height, 'order')}{between}; {outcome}",
+    )
 
 
-def _draw_charts(asked: KpiQuery, whole: Kpis) -> list[ReportChart]:
-    by_month = asked.regrouped_by("month")
+def _draw_charts(query: KpiQuery, whole: Kpis) -> list[ReportChart]:
+    by_month = query.regrouped_by("month")
     volume, on_time, splits = (KPIS[name].compute(by_month) for name in ("volume", "on_time", "split_shipments"))
-    lateness = on_time.filter(reference=asked.against)
+    lateness = on_time.filter(reference=query.against)
     months = volume.join(lateness, on="month", how="left", nulls_equal=True)
-    arrived = asked.orders.filter(~pl.col("called_off"), ~pl.col("outstanding"))  # those of the KPI cycle_time
+    arrived = query.orders.filter(~pl.col("called_off"), ~pl.col("outstanding"))  # those of the KPI cycle_time
     return [
         charts.orders_over_time(months),
         charts.cycle_time_histogram(arrived.select(days_between("placed", "delivered_last")).to_series()),
@@ -143,9 +144,9 @@ def _draw_charts(asked: KpiQuery, whole: Kpis) -> list[ReportChart]:
     ]
 
 
-def _findings_by_warehouse(books: OrderView, findings: Findings, asked: ReportOptions) -> pl.DataFrame:
-    """Orders of each warehouse and findings about them, by severity; one that several served counts in each."""
-    of = assign_orders_to_groups(books, ("warehouse",), asked.limits.time_zone).collect()
+def _findings_by_warehouse(view: OrderView, findings: Findings, options: ReportOptions) -> pl.DataFrame:
+    """Orders and findings of each warehouse, by severity; an order that several served counts in each."""
+    of = assign_orders_to_groups(view, ("warehouse",), options.limits.time_zone).collect()
     severity = pl.col("severity")
     counted = of.join(findings, on="order_id").group_by("warehouse").agg(
         (severity == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in Severity
@@ -169,26 +170,26 @@ def _limits_sheet(used: Limits) -> Sheet:
 
 
 class _Instructions:
-    """How to come to all findings of a check; files by their names alone, for a whole path may tell who somebody is."""
+    """How to get all findings of a check. Files are named without their folders, which may contain a user name."""
 
-    def __init__(self, tables: Dataset | Frames, asked: ReportOptions) -> None:
+    def __init__(self, tables: Dataset | Frames, options: ReportOptions) -> None:
         self.folder = Path(tables.address).resolve().name if isinstance(tables, Dataset) else ""
-        self._asked = asked
+        self._options = options
 
     def prompt_command(self, name: str) -> str:
-        """At the prompt."""
-        given = {"as-of": self._as_of, "limits": self._asked.limits_file, "only": name, "out": "findings.csv"}
+        """The command for the prompt."""
+        given = {"as-of": self._as_of, "limits": self._options.limits_file, "only": name, "out": "findings.csv"}
         options = [word for option, value in given.items() if value for word in (f"--{option}", value)]
         return shlex.join(["quivo-frames", "audit", self.folder, *options])
 
     def python_code(self, name: str) -> str:
-        """In Python."""
+        """The code for Python."""
         tables = f"qf.open({self.folder!r})" if self.folder else "tables"
-        given = {"as_of": self._as_of, "limits": self._asked.limits_file}
+        given = {"as_of": self._as_of, "limits": self._options.limits_file}
         options = "".join(f", {option}={value!r}" for option, value in given.items() if value)
         return f"qf.audit({tables}{options}, only=[{name!r}])"
 
     @property
     def _as_of(self) -> str:
-        as_of = self._asked.as_of
+        as_of = self._options.as_of
         return as_of.isoformat() if isinstance(as_of, date) else as_of or ""

@@ -1,4 +1,4 @@
-"""Verb: KPIs -> headline figures and tables to read."""
+"""KPIs for the page: headline figures and tables."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import polars as pl
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.kpi.kpis import KPIS
-from quivo_frames.analysis.kpi.question import KpiQuery
+from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.kpi.result import Kpis
 from quivo_frames.analysis.report.sheets import (
     UNKNOWN,
     ColumnHeading,
     Sheet,
-    count,
     format_days,
+    format_integer,
     format_percent,
     make_sheet,
 )
 from quivo_frames.display.text import format_count
 
 GROUPED = {"seller": "Seller", "warehouse": "Warehouse", "month": "Month", "country": "Country"}
-"""The groups by which the page compares, and their headings."""
+"""The groups that the page compares, and their headings."""
 MOST_GROUPS = 15
-"""Rows of a comparison."""
+"""At most this many groups in a comparison."""
 ORDER_TO_DELIVERY = "order to delivery"
 _COMPARED = {
     ("volume", "orders"): "Orders", ("perfect_order", "rate"): "Perfect", ("on_time", "rate"): "On time",
@@ -33,12 +33,12 @@ _COMPARED = {
     ("cycle_time", "p50"): "Days to delivery", ("split_shipments", "rate"): "Split",
     ("backlog", "orders"): "Open orders",
 }  # fmt: skip
-"""What groups are compared by: KPI and column, and the heading."""
+"""What is compared: KPI and column, and the heading."""
 _ON_TIME = ("reference", "rate", "on_time", "judged")
 
 
 class HeadlineFigure(NamedTuple):
-    """A headline figure: what it is called, its value, what that means, and the definition that it follows."""
+    """A headline figure: its name, value, meaning, and the KPI that defines it."""
 
     name: str
     value: str
@@ -54,8 +54,8 @@ def headline_figures(orders: int, findings: Findings, kpis: Kpis) -> list[Headli
     on_time, taken = _on_time_figure(kpis), _cycle_time_figure(kpis)
     promise = f"the {kpis.on_time_against.replace('_', ' ')}"
     return [
-        HeadlineFigure("Orders", count(orders), "In the tables."),
-        HeadlineFigure("Errors", count(errors.height), "Findings of something that went wrong."),
+        HeadlineFigure("Orders", format_integer(orders), "In the tables."),
+        HeadlineFigure("Errors", format_integer(errors.height), "Findings that something went wrong."),
         HeadlineFigure(
             "Orders with errors", format_percent(wrong / orders if orders else None),
             f"{wrong:,} of {format_count(orders, 'order')}.",
@@ -64,7 +64,10 @@ def headline_figures(orders: int, findings: Findings, kpis: Kpis) -> list[Headli
             "Perfect orders", format_percent(perfect["rate"]),
             f"In full and by {promise}, {_denominator_note(perfect['orders'], 'finished order')}.", "perfect_order",
         ),
-        HeadlineFigure("On time", format_percent(on_time["rate"]), f"By {promise}, {_denominator_note(on_time['judged'], 'order')}.", "on_time"),
+        HeadlineFigure(
+            "On time", format_percent(on_time["rate"]),
+            f"By {promise}, {_denominator_note(on_time['judged'], 'order')}.", "on_time",
+        ),
         HeadlineFigure(
             "Line fill rate", format_percent(fill["line_rate"]),
             f"Shipped in full, {_denominator_note(fill['lines'], 'line')}.", "fill_rate",
@@ -74,13 +77,13 @@ def headline_figures(orders: int, findings: Findings, kpis: Kpis) -> list[Headli
             f"Days at the median, {_denominator_note(taken['orders'], 'delivered order')}.", "cycle_time",
         ),
         HeadlineFigure(
-            "Open orders", count(kpis.about["backlog"]), "Something of them is still to be shipped.", "backlog"
+            "Open orders", format_integer(kpis.about["backlog"]), "With something still to be shipped.", "backlog"
         ),
     ]  # fmt: skip
 
 
 def _denominator_note(number: int, what: str) -> str:
-    """Of how many; where there are none, that is why there is no figure."""
+    """The denominator in words; if it is 0, the reason why there is no figure."""
     return f"of {format_count(number, what)} that can be judged" if number else f"but there is no {what} to judge"
 
 
@@ -93,7 +96,7 @@ def _cycle_time_figure(kpis: Kpis) -> dict[str, Any]:
 
 
 def rates_table(kpis: Kpis) -> Sheet:
-    """All shares in one table: what, the share, how many of how many."""
+    """All rates in one table: name, rate, numerator and denominator."""
     one = {name: frame.row(0, named=True) for name, frame in kpis.items() if frame.height == 1}
     perfect, fill, complete = one["perfect_order"], one["fill_rate"], one["ship_complete"]
     split, window, proven = one["split_shipments"], one["delivery_window"], one["pod_lag"]
@@ -110,15 +113,15 @@ def rates_table(kpis: Kpis) -> Sheet:
     ]  # fmt: skip
     heads = [
         ColumnHeading(*head)
-        for head in (("Figure", False), ("Share", True), ("So many", True), ("Of", True), ("", False))
+        for head in (("Figure", False), ("Share", True), ("Count", True), ("Of", True), ("", False))
     ]
-    note = f"{UNKNOWN} stands where there is nothing to judge: of 0." if any(row[1] is None for row in rows) else ""
-    return Sheet("Rates", heads, [[name, format_percent(rate), count(part), count(of), what]
+    note = f"{UNKNOWN} means that there is nothing to judge: of 0." if any(row[1] is None for row in rows) else ""
+    return Sheet("Rates", heads, [[name, format_percent(rate), format_integer(part), format_integer(of), what]
                                   for name, rate, part, of, what in rows], note)  # fmt: skip
 
 
 def durations_table(kpis: Kpis) -> Sheet:
-    """How many days things take."""
+    """All durations in one table, in days."""
     lag = kpis["pod_lag"].select(
         stage=pl.lit("delivery to proof"), orders="proven", mean=pl.lit(None, pl.Float64), p50="p50", p90="p90",
         max=pl.lit(None, pl.Float64),
@@ -127,27 +130,27 @@ def durations_table(kpis: Kpis) -> Sheet:
         pl.col("stage").str.head(1).str.to_uppercase() + pl.col("stage").str.slice(1)
     )
     heads = {"stage": "From, to", "orders": "Orders", "p50": "Half within", "p90": "9 of 10 within", "max": "Longest"}
-    return make_sheet(rows, "Days", heads, "Of the proofs of delivery, shipments are counted.")
+    return make_sheet(rows, "Days", heads, "For proofs of delivery, shipments are counted, not orders.")
 
 
 def volume_table(kpis: Kpis) -> Sheet:
-    """How much there was."""
+    """The KPI volume as a table."""
     row = kpis["volume"].row(0, named=True)
-    counted = [[name.replace("_", " ").capitalize(), count(number)] for name, number in row.items()]
+    counted = [[name.replace("_", " ").capitalize(), format_integer(number)] for name, number in row.items()]
     return Sheet("Volume", [ColumnHeading("What", is_number=False), ColumnHeading("How many", is_number=True)], counted)
 
 
-def group_comparison(asked: KpiQuery) -> Sheet:
-    """The most telling KPIs of each group, side by side; the groups with the most orders, months in their order."""
-    (by,) = asked.by
-    told = {name: KPIS[name].compute(asked) for name, _ in _COMPARED}
-    told["on_time"] = told["on_time"].filter(reference=asked.against)
-    told["cycle_time"] = told["cycle_time"].filter(stage=ORDER_TO_DELIVERY)
-    told["backlog"] = told["backlog"].group_by(by).agg(pl.col("orders").sum())
-    rows, heads = told["volume"].select(by), {by: GROUPED[by]}
+def group_comparison(query: KpiQuery) -> Sheet:
+    """The most telling KPIs of the largest groups, side by side; months in order of time."""
+    (by,) = query.by
+    frames = {name: KPIS[name].compute(query) for name, _ in _COMPARED}
+    frames["on_time"] = frames["on_time"].filter(reference=query.against)
+    frames["cycle_time"] = frames["cycle_time"].filter(stage=ORDER_TO_DELIVERY)
+    frames["backlog"] = frames["backlog"].group_by(by).agg(pl.col("orders").sum())
+    rows, heads = frames["volume"].select(by), {by: GROUPED[by]}
     for (name, column), head in _COMPARED.items():
         heads[f"{name}_{column}"] = head
-        figure = told[name].select(by, pl.col(column).alias(f"{name}_{column}"))
+        figure = frames[name].select(by, pl.col(column).alias(f"{name}_{column}"))
         rows = rows.join(figure, on=by, how="left", nulls_equal=True)
     largest = rows.sort("volume_orders", by, descending=[True, False], nulls_last=True).head(MOST_GROUPS)
     more = rows.height - largest.height

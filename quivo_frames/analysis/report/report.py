@@ -1,13 +1,7 @@
-"""Verb: tables -> the report of an audit, one page of HTML. Floor 7.
+"""Writes the report of an audit, one HTML page: findings, KPIs and charts.
 
-    page          everything on the page; page.html and page.css are its form
-    found         what was found: the most telling in words, each check with its first rows
-    performance   how well orders are fulfilled: headline figures and tables
-    charts        pictures of it, each with its words and its data
-    drawing       a chart as SVG, in the colours of the page
-    sheets        frames as tables to read
-
-The page is one file without scripts: it works offline, in light and dark, on paper, and tells nothing to anybody.
+The page is one file without scripts and without requests to the network. It works offline, in light and dark mode, and
+on paper.
 """
 
 from __future__ import annotations
@@ -21,10 +15,10 @@ from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.kpi.question import KpiQuery
+from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.page import ReportOptions, render_page
-from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.time import InstantLike
@@ -34,28 +28,38 @@ __all__ = ["render_page", "report"]
 
 
 def report(
-    tables: Dataset | Frames, file: str | os.PathLike[str], as_of: InstantLike | None = None, *,
+    tables: TablesOrFolder, file: str | os.PathLike[str], as_of: InstantLike | None = None, *,
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
     on_time_against: str = "latest_delivery_date",
 ) -> Findings:  # fmt: skip
-    """Audits the tables, writes the report to a file of HTML, and gives the findings.
+    """Audits the tables, writes the report to an HTML file, and returns the findings.
 
-    `as_of`, `only`, `skip`, `limits` and `personal` are those of `audit`, `on_time_against` is that of `kpis`; for
-    KPIs, too, days are those of the limits' time zone, and late is what is later by more than their `late_hours`.
-    No personal value is in the file unless `personal`; then it is for its owner alone.
+    `tables` is the folder of a dataset, a `Dataset` or `Frames`. `as_of`, `only`, `skip`, `limits` and `personal` are
+    those of `audit`, `on_time_against` is that of `kpis`. Days are days of the time zone in `limits`, and late means
+    later than promised by more than `late_hours`, in the KPIs as well. The file holds no personal value unless
+    `personal` is set; then only its owner can read it.
 
     Raises:
-        ConfigError: a check, a threshold, a date or a promise that does not exist, or the file cannot be written.
+        ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, or the file
+            cannot be written.
+        DatasetError: the dataset is incomplete, or of another version.
     """
     path = Path(file)
     refuse_unwritable_path(path, "report.html")
-    read = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
+    opened = as_tables(tables)
+    if not isinstance(opened, Dataset | Frames):
+        raise ConfigError(
+            "A report also shows the failures and notes of a build, which a dict of frames does not have. "
+            "Give the folder of a dataset, or what qf.open, qf.build or qf.flatten return."
+        )
+    with_limits = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
-    asked = ReportOptions(as_of, tuple(only), tuple(skip), read, limits_file, personal)
-    question = KpiQuery(OrderView(tables, as_of), (), on_time_against, timedelta(hours=read.late_hours), read.time_zone)
-    findings = audit(question.books, only=asked.only, skip=asked.skip, limits=read, personal=personal)
-    text = render_page(tables, question, findings, asked)
+    options = ReportOptions(as_of, tuple(only), tuple(skip), with_limits, limits_file, personal)
+    tolerance = timedelta(hours=with_limits.late_hours)
+    query = KpiQuery(OrderView(opened, as_of), (), on_time_against, tolerance, with_limits.time_zone)
+    findings = audit(query.view, only=options.only, skip=options.skip, limits=with_limits, personal=personal)
+    text = render_page(opened, query, findings, options)
     try:
         write_file_atomically(path, text.encode(), owner_only=personal)
     except OSError as error:

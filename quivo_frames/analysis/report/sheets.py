@@ -1,4 +1,4 @@
-"""Noun: frames as tables to read, with words for headings and numbers as people write them."""
+"""Tables for the page: frames with headings in words and formatted numbers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 import polars as pl
 
 UNKNOWN = "–"
-"""What stands for a value that is not known."""
+"""The sign for an unknown value."""
 
 
 class ColumnHeading(NamedTuple):
-    """The heading of a column, and whether numbers stand below it."""
+    """The heading of a column, and whether the column holds numbers."""
 
     words: str
     is_number: bool
 
 
 class Sheet(NamedTuple):
-    """A table to read; the first cell of a row says what the row is about."""
+    """A table for the page; the first cell of a row is its heading."""
 
     caption: str
     heads: list[ColumnHeading]
@@ -28,13 +28,13 @@ class Sheet(NamedTuple):
     note: str = ""
 
 
-def count(number: int | None) -> str:
-    """12,345."""
+def format_integer(number: int | None) -> str:
+    """An integer with thousands separators: 12,345."""
     return UNKNOWN if number is None else f"{number:,}"
 
 
 def format_percent(share: float | None) -> str:
-    """A share as 97.4 %, not to be broken; never 0.0 % or 100.0 % where it is only nearly so."""
+    """A share as 97.4 %, without a line break; 0.0 % and 100.0 % only if it is exactly 0 or 1."""
     if share is None:
         return UNKNOWN
     if 0 < share < 0.0005:
@@ -45,17 +45,17 @@ def format_percent(share: float | None) -> str:
 
 
 def format_days(number: float | None) -> str:
-    """3.4."""
+    """A number with one decimal: 3.4."""
     return UNKNOWN if number is None else f"{number:,.1f}"
 
 
 def format_minute(instant: datetime | None) -> str:
-    """2026-06-01 12:00 UTC."""
+    """An instant to the minute: 2026-06-01 12:00 UTC."""
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
 def join_words(words: Iterable[str], most: int = 3, of: str = "others") -> str:
-    """A, B, C and 4 others."""
+    """Words as a list in a sentence: A, B, C and 4 others."""
     found = list(words)
     if len(found) > most + 1:
         return f"{', '.join(found[:most])} and {len(found) - most} {of}"
@@ -67,20 +67,20 @@ def _cell_formatter(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
         return format_percent
     if dtype.is_float():
         return format_days
-    return count if dtype.is_integer() else lambda value: UNKNOWN if value is None else str(value)
+    return format_integer if dtype.is_integer() else lambda value: UNKNOWN if value is None else str(value)
 
 
 def make_sheet(frame: pl.DataFrame, caption: str, heads: Mapping[str, str] | None = None, note: str = "") -> Sheet:
-    """The frame as a table to read: columns that end in rate or share as percent, other fractions with one decimal.
+    """A frame as a table: columns named ...rate or ...share in percent, other fractions with one decimal.
 
-    `heads` are the headings of the columns that need other words than their name.
+    `heads` are the headings of columns, where they are not the name of the column in words.
     """
     named = heads or {}
-    ways = [_cell_formatter(name, dtype) for name, dtype in frame.schema.items()]
+    formatters = [_cell_formatter(name, dtype) for name, dtype in frame.schema.items()]
     return Sheet(
         caption,
         [ColumnHeading(named.get(name, name.replace("_", " ").capitalize()), dtype.is_numeric())
          for name, dtype in frame.schema.items()],
-        [[way(value) for way, value in zip(ways, row, strict=True)] for row in frame.iter_rows()],
+        [[formatted(value) for formatted, value in zip(formatters, row, strict=True)] for row in frame.iter_rows()],
         note,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands that look after archives and tables: check, forget, export-raw."""
+"""Commands that maintain archives and tables: check, forget, export-raw."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from quivo_frames.errors import ConfigError
 
 
 @click.command()
-@click.argument("place", metavar="DIR|ARCHIVE")
+@click.argument("target", metavar="DIR|ARCHIVE")
 @as_json
-def check(place: str, as_json: bool) -> None:
-    """Check that tables or an archive are as they were written. Exit status 1 if they are not. Changes nothing.
+def check(target: str, as_json: bool) -> None:
+    """Check that tables or an archive are as they were written. Changes nothing. Exit status 1 if it finds a flaw.
 
     Example: quivo-frames check tables
 
     Example: quivo-frames check orders.sqlite
     """
-    from quivo_frames.maintenance.integrity import check as check_of
+    from quivo_frames.maintenance.integrity import check as check_integrity
 
-    found = check_of(place)
+    found = check_integrity(target)
     click.echo(json.dumps(found.facts()) if as_json else str(found))
     sys.exit(1 if found.flaws.height else 0)
 
@@ -33,11 +33,11 @@ def check(place: str, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ORDER]...")
 @click.option("--honour-removed", is_flag=True, help="Orders whose personal data was removed at Quivo, see above.")
 @archive_option
-@click.option("--tables", multiple=True, metavar="DIR", help="Folder of tables; as many as are.")
+@click.option("--tables", multiple=True, metavar="DIR", help="Folder of tables; may be given several times.")
 @click.option(
     "--receipt",
     type=click.Path(path_type=Path),
-    help="File that the receipt is added to.  [default: ARCHIVE.forgotten.ndjson]",
+    help="File to append the receipt to.  [default: ARCHIVE.forgotten.ndjson]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before erasing.")
 @as_json
@@ -45,14 +45,14 @@ def forget(
     ids: tuple[str, ...], honour_removed: bool, archive: Path, tables: tuple[str, ...], receipt: Path | None,
     yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Erase orders for good: from the archive, from folders of tables, and from what these were exported to.
+    """Erase orders for good: from the archive, from folders of tables, and from the exports of these tables.
 
-    What is left is a receipt: which orders, when, where, and how much. Exit status 1 if something could not be
-    reached: the receipt names it, and the same command again erases it there. What was written by export-raw is not
-    reached: export there again, which replaces it.
+    A receipt remains: which orders, when, where, and how much. Exit status 1 if something could not be reached: the
+    receipt names it, and the same command again erases it there. Raw exports (export-raw) are not reached: export
+    again to the same place, which replaces them.
 
-    With --honour-removed, orders whose newest answer says piiDataRemoved lose their personal values in the older
-    answers of the archive; all else in these stays.
+    With --honour-removed, personal values are removed from older answers in the archive about orders whose newest
+    answer says piiDataRemoved; everything else in these answers stays.
 
     Example: quivo-frames forget 100017 --tables tables
 
@@ -60,21 +60,21 @@ def forget(
     """
     from quivo_frames.fetch.order_ids import validate_ids
     from quivo_frames.maintenance.erasure import ErasureReceipt
-    from quivo_frames.maintenance.erasure import forget as forget_of
-    from quivo_frames.maintenance.erasure import honour_removed as honour
+    from quivo_frames.maintenance.erasure import forget as forget_orders
+    from quivo_frames.maintenance.erasure import honour_removed as honour_removed_orders
 
     if honour_removed == bool(ids) or (honour_removed and tables):
         raise ConfigError("Give either orders, with --tables where there are any, or --honour-removed.")
     what = "the personal values of orders removed at Quivo" if honour_removed else f"{len(set(ids)):,} orders for good"
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(f"This erases {what}: say --yes where nobody can be asked.")
+            raise ConfigError(f"This erases {what}: give --yes where nobody can be asked.")
         if not click.confirm(f"This erases {what}. Go on?", err=True):
             raise ConfigError("Nothing was erased.")
     receipt = receipt or archive.with_name(f"{archive.name}.forgotten.ndjson")
     order_ids = validate_ids(ids) if ids else []
     ErasureReceipt.require_writable(receipt)
-    done = honour(archive) if honour_removed else forget_of(order_ids, archive, tables)
+    done = honour_removed_orders(archive) if honour_removed else forget_orders(order_ids, archive, tables)
     done.write(receipt)
     click.echo(json.dumps(done.facts()) if as_json else str(done))
     sys.exit(1 if done.left else 0)
@@ -87,7 +87,7 @@ def forget(
 def export_raw(archive: Path, address: str, as_json: bool) -> None:
     """Write all answers of an archive as parquet to a folder, or an address (s3://, gs://, az://).
 
-    There `build` reads them as it reads the archive, from any machine. Done again, it replaces what was there, and
+    `build` reads them there as it reads the archive, from any machine. A repeated export replaces what was there, and
     writes only what is new. Headers, runs and the ledger stay in the archive.
 
     Example: quivo-frames export-raw --archive orders.sqlite s3://lake/quivo/orders

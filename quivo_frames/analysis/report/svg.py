@@ -1,4 +1,4 @@
-"""Verb: an Altair chart -> an SVG that stands in a page: no script, colours of the page, a tooltip for each mark."""
+"""Renders Altair charts as inline SVG: without scripts, in the colours of the page, with a tooltip for each mark."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import vl_convert
 from markupsafe import Markup
 
 Plot = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
-"""What can be drawn."""
+"""The kinds of charts that can be rendered."""
 
 _NAMESPACES = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1"'
 _FOR_READERS = ("role", "aria-label", "aria-roledescription", "aria-hidden", "pointer-events")
-"""What Vega tells screen readers of each mark. To them the chart is one image, with a caption and a table beside it."""
+"""Attributes of marks for screen readers. They are removed: the chart is one image, with a caption and a table."""
 
 _STYLE = alt.Config(
     background="transparent",
@@ -33,12 +33,12 @@ _STYLE = alt.Config(
 
 
 def render_svg(chart: Plot, kind: str, named_by: str) -> Markup:
-    """The chart as an SVG of class `kind`, named by the element with that id; it grows no wider than it was made.
+    """The chart as an SVG of class `kind`, labelled by the element `named_by`, at most as wide as it was drawn.
 
-    Where the chart describes a mark (`description=`), the mark shows these words under the pointer.
+    The description of a mark (`description=`) becomes its tooltip.
     """
     text = vl_convert.vegalite_to_svg(chart.properties(config=_STYLE).to_dict())
-    svg = ET.fromstring(text.replace(_NAMESPACES, "", 1))  # noqa: S314 - made one line above
+    svg = ET.fromstring(text.replace(_NAMESPACES, "", 1))  # noqa: S314 - rendered one line above
     for mark in svg.iter():
         words = mark.get("aria-label")
         if words is not None and mark.get("aria-roledescription") not in ("axis", "legend"):

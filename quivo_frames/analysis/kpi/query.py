@@ -1,4 +1,4 @@
-"""What is asked of the books, and the orders and shipments that answer it."""
+"""A query for KPIs, and the orders and shipments that it is computed from."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from quivo_frames.model.time import check_time_zone
 
 @dataclass(frozen=True)
 class KpiQuery:
-    """Which books are asked, by which groups the answer is told, and what "on time" means.
+    """The orders that KPIs are computed from, the groups, and what "on time" means.
 
     Raises:
         ConfigError: a group, a promise or a time zone that does not exist.
     """
 
-    books: OrderView
+    view: OrderView
     by: tuple[str, ...]
     against: str
     tolerance: timedelta
     zone: str
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be asked."""
+        """Refuses groups, promises and time zones that do not exist."""
         for name in self.by:
             if name not in GROUPS:
-                raise ConfigError(f"KPIs cannot be told by {name!r}. They can by: {', '.join(GROUPS)}.")
+                raise ConfigError(f"KPIs cannot be grouped by {name!r}. The groups are: {', '.join(GROUPS)}.")
         if self.against not in PROMISES:
             raise ConfigError(f"Nothing can be on time against {self.against!r}. The dates are: {', '.join(PROMISES)}.")
         check_time_zone(self.zone)
 
     @cached_property
     def orders(self) -> pl.DataFrame:
-        """One row an order: its milestones, and what became of its lines and promises.
+        """One row per order: its milestones, and what became of its lines and promises.
 
-        - lines, pieces: that were ordered; known_lines, known_pieces: of which is known how many were shipped;
-          filled_lines, filled_pieces: that were
-        - in_full: all of each line was shipped; null where that is not known
-        - done: nothing more is on its way
+        - lines, pieces: ordered; known_lines, known_pieces: those whose shipped quantity is known;
+          filled_lines, filled_pieces: those that were shipped
+        - in_full: every line was shipped in full; null if that is not known
+        - done: nothing more will be shipped
         - outstanding: something is still to be shipped
-        - warehouses: how many shipped it; null where none is known
-        - on_time_(promise): all shipments kept it; null where that is not known (yet)
+        - warehouses: how many shipped it; null if none is known
+        - on_time_(promise): all shipments kept it; null if that is not known (yet)
         """
         shipments = self.shipments.lazy().group_by("order_id").agg(
             pl.col("^on_time_.*$").all(ignore_nulls=False),
             warehouses=pl.col("warehouse_id").drop_nulls().n_unique().replace(0, None),
         )  # fmt: skip
-        joined = self.books.milestones.join(_line_totals_per_order(self.books), on="order_id", how="left")
+        joined = self.view.milestones.join(_line_totals_per_order(self.view), on="order_id", how="left")
         joined = joined.join(shipments, on="order_id", how="left")
         short = (pl.col("shipments") == 0) | ~pl.col("in_full")
         return (
@@ -68,20 +68,20 @@ class KpiQuery:
 
     @cached_property
     def shipments(self) -> pl.DataFrame:
-        """One row a shipment that was not reversed: its groups, tracked, proven, on_time_(promise)."""
-        promised = self.books.milestones.select("order_id", "known_at", "latest_delivery_date", "latest_ship_date")
-        rows = self.books.valid_shipments.select(
+        """One row per shipment that was not reversed: its groups, tracked, proven, on_time_(promise)."""
+        promised = self.view.milestones.select("order_id", "known_at", "latest_delivery_date", "latest_ship_date")
+        rows = self.view.valid_shipments.select(
             "shipment_key", "ship_date", "delivery_date", "pod_date", "is_untracked", "expected_delivery_date",
             "delivery_window_start_time", "delivery_window_end_time",
             tracked=pl.any_horizontal(pl.col("tracking_number", "tracking_link").is_not_null()),
             proven=pl.col("pod_date").is_not_null(),
         )  # fmt: skip
-        rows = rows.join(shipment_attributes(self.books, self.zone), on="shipment_key").join(promised, on="order_id")
-        for told, tables in {"tracked": ("tracking_numbers", "tracking_links"), "proven": ("pod_documents",)}.items():
-            keys = pl.concat([self.books[table].select("shipment_key") for table in tables]).unique()
+        rows = rows.join(shipment_attributes(self.view, self.zone), on="shipment_key").join(promised, on="order_id")
+        for flag, tables in {"tracked": ("tracking_numbers", "tracking_links"), "proven": ("pod_documents",)}.items():
+            keys = pl.concat([self.view[table].select("shipment_key") for table in tables]).unique()
             more = keys.with_columns(more=True)
             rows = rows.join(more, on="shipment_key", how="left")
-            rows = rows.with_columns((pl.col(told) | pl.col("more").fill_null(value=False)).alias(told)).drop("more")
+            rows = rows.with_columns((pl.col(flag) | pl.col("more").fill_null(value=False)).alias(flag)).drop("more")
         judged = {
             f"on_time_{name}": promise.shipment_was_on_time(self.tolerance, self.zone)
             for name, promise in PROMISES.items()
@@ -89,7 +89,7 @@ class KpiQuery:
         return rows.with_columns(**judged).collect()
 
     def regrouped_by(self, *by: str) -> KpiQuery:
-        """The same question by other groups; what was worked out for it is kept."""
+        """The same query by other groups; it keeps the orders and shipments that were computed already."""
         other = replace(self, by=by)
         vars(other).update({name: found for name, found in vars(self).items() if name in ("orders", "shipments")})
         return other
@@ -99,39 +99,39 @@ class KpiQuery:
         """The orders, each once in each of its groups."""
         if not self.by:
             return self.orders
-        found = assign_orders_to_groups(self.books, self.by, self.zone).collect()
+        found = assign_orders_to_groups(self.view, self.by, self.zone).collect()
         return self.orders.drop(set(self.by) & set(self.orders.columns)).join(found, on="order_id")
 
     def aggregate_by_group(
         self, rows: pl.DataFrame, by: Iterable[str] | None = None, /, **figures: pl.Expr
     ) -> pl.DataFrame:
-        """Figures of the rows: one row a group, sorted; one row of all where nothing is grouped."""
+        """Aggregates of the rows: one row per group, sorted; a single row if there are no groups."""
         keys = list(self.by if by is None else by)
         if not keys:
             return rows.select(**figures)
         return rows.group_by(keys).agg(**figures).sort(keys, nulls_last=True)
 
     def stack_aggregates(self, column: str, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-        """Frames below each other, their names in a column after the groups, group by group."""
+        """Concatenates frames, sorted by group; their names go into a column after the groups."""
         rows = pl.concat([frame.with_columns(pl.lit(name).alias(column)) for name, frame in frames.items()])
         rows = rows.select(*self.by, column, pl.exclude(*self.by, column))
         return rows.sort(self.by, nulls_last=True, maintain_order=True) if self.by else rows
 
     def _on_time(self, name: str) -> pl.Expr:
-        """What its shipments say; of what is still to be shipped, that it is late, or that it is not known."""
+        """Whether an order was on time, like its shipments; while something is outstanding, late or not known."""
         rest = pl.lit(None, pl.Boolean)
         if PROMISES[name].by_order:
             kept = PROMISES[name].is_kept(pl.col("known_at"), self.tolerance, self.zone)
             rest = pl.when(~kept).then(kept)
-        told = pl.col(f"on_time_{name}")
-        return pl.when("outstanding").then(told & rest).otherwise(told).alias(f"on_time_{name}")
+        shipped = pl.col(f"on_time_{name}")
+        return pl.when("outstanding").then(shipped & rest).otherwise(shipped).alias(f"on_time_{name}")
 
 
-def _line_totals_per_order(books: OrderView) -> pl.LazyFrame:
-    """One row an order: its lines and pieces, and what was shipped of them."""
+def _line_totals_per_order(view: OrderView) -> pl.LazyFrame:
+    """One row per order: its lines and pieces, and how many of them were shipped."""
     ordered, shipped = pl.col("ordered"), pl.col("shipped")
     known = (ordered - shipped).is_not_null()
-    lines = books.matched_lines.filter(pl.col("order_position_key").is_not_null(), ordered.is_null() | (ordered > 0))
+    lines = view.matched_lines.filter(pl.col("order_position_key").is_not_null(), ordered.is_null() | (ordered > 0))
     return lines.group_by("order_id").agg(
         lines=pl.len(),
         pieces=ordered.sum(),

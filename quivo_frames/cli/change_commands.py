@@ -1,4 +1,4 @@
-"""Commands about what changed from one refetch to the next: history and changes."""
+"""Commands that show what changed from one refetch to the next: history and changes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from quivo_frames.cli.params import InstantParam
 if TYPE_CHECKING:
     import polars as pl
 
-MOST = 200
-"""Changes that are told of many orders; a file has them all."""
+MAX_CHANGES = 200
+"""At most this many changes are printed; a file (--out) has all of them."""
 
 personal_option = click.option("--personal", is_flag=True, help="Show personal values.")
 
@@ -28,41 +28,41 @@ personal_option = click.option("--personal", is_flag=True, help="Show personal v
 @personal_option
 @as_json
 def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None:
-    """Tell what changed in one order from each refetch to the next. Exit status 1 if an answer cannot be read.
+    """Show what changed in one order from each refetch to the next. Exit status 1 if an answer cannot be read.
 
-    Lists that were only sorted otherwise have not changed. What happened in between was not seen.
+    A list in another order has not changed. Changes that were undone between two refetches are not seen.
 
     Example: quivo-frames history 100017 --archive orders.sqlite
     """
-    from quivo_frames.analysis.changes.changes import history as history_of
+    from quivo_frames.analysis.changes.changes import history as find_history
 
-    _print_changes(history_of(archive, order_id, personal=personal), None, as_json=as_json)
+    _print_changes(find_history(archive, order_id, personal=personal), None, as_json=as_json)
 
 
 @click.command()
 @click.option(
     "--since",
     type=InstantParam(),
-    help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
+    help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
 )
 @archive_option
 @click.option("--out", type=click.Path(path_type=Path), help="Write all changes: .parquet, .csv or .ndjson.")
 @personal_option
 @as_json
 def changes(since: datetime | None, archive: Path, out: Path | None, personal: bool, as_json: bool) -> None:
-    """Tell what changed in the orders of an archive. Exit status 1 if an answer cannot be read.
+    """Show what changed in the orders of an archive. Exit status 1 if an answer cannot be read.
 
     Example: quivo-frames changes --since 24h
 
     Example: quivo-frames changes --since 2026-06-01 --out changes.csv
     """
-    from quivo_frames.analysis.changes.changes import changes as changes_of
+    from quivo_frames.analysis.changes.changes import changes as find_changes
     from quivo_frames.storage.frame_file import write_frame_file
 
-    found = changes_of(archive, since, personal=personal)
+    found = find_changes(archive, since, personal=personal)
     if out:
         write_frame_file(found, out, "changes", personal=personal)
-    _print_changes(found, MOST, as_json=as_json, written=out)
+    _print_changes(found, MAX_CHANGES, as_json=as_json, written=out)
 
 
 def _print_changes(found: pl.DataFrame, most: int | None, *, as_json: bool, written: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Commands that ask the API, and what became of it: refetch, find, status, and serve for the stand-in."""
+"""Commands around the API: refetch, find, status, and serve for the stand-in."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import polars as pl
+
     from quivo_frames.archive.archive import Archive
     from quivo_frames.display.progress import Progress
     from quivo_frames.fetch.order_ids import Ids
+    from quivo_frames.fetch.run import Run
 
-ASK_FROM = 100
-"""From so many requests on, a person at a terminal is asked first: a refetch makes Quivo read the shop again."""
+CONFIRM_FROM = 100
+"""This many requests need a confirmation at a terminal, as each refetch makes Quivo read the shop again."""
 
 
 @click.command()
@@ -35,23 +38,23 @@ ASK_FROM = 100
     type=click.Path(path_type=Path, allow_dash=True),
     help="File with ids: text, .csv, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
 )
-@click.option("--column", help="Column of the ids.  [default: one such as order_id, orderId, Order ID, id]")
-@click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="The failed orders of a run, and no others.")
+@click.option("--column", help="Column of the ids.  [default: a name such as order_id, orderId, Order ID, id]")
+@click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="Only the failed orders of this run.")
 @archive_option
 @click.option(
-    "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="At most so many requests at a time."
+    "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Maximum number of concurrent requests."
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many requests a second.")
-@click.option("--max-age", type=DurationParam(), help="Skip orders fetched so recently: 90s, 30m, 12h, 7d.")
-@click.option("--new-run", is_flag=True, help="Start over instead of going on with an unfinished run of these ids.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be asked.")
-@click.option("--yes", is_flag=True, help=f"Do not ask before {ASK_FROM} requests and more.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Maximum number of requests per second.")
+@click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d.")
+@click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
+@click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of {CONFIRM_FROM} or more requests.")
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
     rate: float | None, max_age: timedelta | None, new_run: bool, dry_run: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Refetch orders and keep every answer in the archive. Safe to repeat: it goes on where it stopped.
+    """Refetch orders and keep every answer in the archive. Safe to repeat: it resumes where it stopped.
 
     Example: quivo-frames refetch 100017 100018
 
@@ -63,8 +66,8 @@ def refetch(
     """
     from quivo_frames.archive.archive import Archive
     from quivo_frames.fetch.client import Client
-    from quivo_frames.fetch.run import plan as plan_of
-    from quivo_frames.fetch.run import refetch as run_of
+    from quivo_frames.fetch.run import plan as plan_run
+    from quivo_frames.fetch.run import refetch as refetch_orders
 
     with Archive(archive) as opened:
         given = _chosen_order_ids(ids, ids_file, column, failed_of, opened)
@@ -75,30 +78,35 @@ def refetch(
                 else f"{given}: nothing to refetch."
             )
             return
-        plan = plan_of(given, opened, max_age=max_age, new_run=new_run, rate=rate)
+        plan = plan_run(given, opened, max_age=max_age, new_run=new_run, rate=rate)
         if dry_run:
             click.echo(json.dumps(plan.facts()) if as_json else str(plan))
             return
-        asks = plan.requests >= ASK_FROM and not yes and sys.stdin.isatty()
-        if asks and not click.confirm(f"{plan}. Go on?", err=True):
-            raise ConfigError("Nothing was asked.")
+        must_confirm = plan.requests >= CONFIRM_FROM and not yes and sys.stdin.isatty()
+        if must_confirm and not click.confirm(f"{plan}. Go on?", err=True):
+            raise ConfigError("Nothing was requested.")
         with Client.from_env(rate=rate) as client:
-            each = _print_progress if as_json else None
-            run = run_of(given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=each)
-        failures = run.failures
-        if as_json:
-            _print_event("finished", run.facts())
-        else:
-            click.echo(str(run))
-            print_lines(
-                [f"Order {order_id}: {text}" for order_id, text in failures.select("order_id", "message").iter_rows()]
+            on_progress = _print_progress if as_json else None
+            run = refetch_orders(
+                given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=on_progress
             )
-            if failures.height:
-                click.echo(
-                    f"`quivo-frames refetch --failed-of {run.run} --archive {archive}` asks for these again; "
-                    f"`quivo-frames status --archive {archive}` lists them."
-                )
+        failures = run.failures
+    _print_result(run, failures, archive, as_json=as_json)
     sys.exit(1 if failures.height else 0)
+
+
+def _print_result(run: Run, failures: pl.DataFrame, archive: Path, *, as_json: bool) -> None:
+    if as_json:
+        _print_event("finished", run.facts())
+        return
+    click.echo(str(run))
+    rows = failures.select("order_id", "message").iter_rows()
+    print_lines([f"Order {order_id}: {message}" for order_id, message in rows])
+    if failures.height:
+        click.echo(
+            f"`quivo-frames refetch --failed-of {run.run} --archive {archive}` fetches these again; "
+            f"`quivo-frames status --archive {archive}` lists them."
+        )
 
 
 def _print_event(name: str, facts: Mapping[str, Any]) -> None:
@@ -112,13 +120,12 @@ def _print_progress(now: Progress) -> None:
 def _chosen_order_ids(
     ids: tuple[str, ...], file: Path | None, column: str | None, failed_of: int | None, archive: Archive
 ) -> Ids:  # fmt: skip
-    from quivo_frames.fetch.order_ids import Ids, read_ids, validate_ids
-    from quivo_frames.fetch.order_ids import read_failed_ids as failures_of
+    from quivo_frames.fetch.order_ids import Ids, read_failed_ids, read_ids, validate_ids
 
     if failed_of is not None:
         if ids or file or column:
             raise ConfigError("--failed-of names the orders by itself: leave out other ids, --ids and --column.")
-        return failures_of(archive, failed_of)
+        return read_failed_ids(archive, failed_of)
     if column and not file:
         raise ConfigError("--column belongs to a file of ids: give one with --ids FILE.")
     if not (ids or file):
@@ -137,20 +144,20 @@ def _chosen_order_ids(
 @click.option(
     "--sort", default="orderId:asc", show_default=True, help="Field and direction, such as lastModified:desc."
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many ids.")
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of ids.")
 @click.option(
     "--since",
     type=InstantParam(),
-    help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or so long ago: 24h, 7d.",
+    help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
 )
 def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
-    """Print the ids of the orders that a query finds, one a line. QUERY is Quivo's own query syntax.
+    """Print the ids of the orders that match a query, one per line. QUERY is in Quivo's own query syntax.
 
-    What was changed just now may be missing: the index that is searched follows the orders a little later. Begin
-    --since somewhat before the end of the last time; ids that come twice cost little with `refetch --max-age`.
+    The search index lags a little behind the orders, so the latest changes may be missing. Let --since overlap with
+    the previous search; repeated ids cost little with `refetch --max-age`.
 
-    Sorted by orderId no order is missed. With another sort, an order that is changed meanwhile may move to where was
-    read already, and many orders of one value cannot be told apart: that is told.
+    Sorted by orderId, no order is missed. With another sort, an order that changes during the search may move to a
+    page that was read already, and many orders with the same value cannot be paged reliably: then a message says so.
 
     Example: quivo-frames find 'sellerId:1882 AND orderStatus:PROCESSING' --limit 500
 
@@ -167,7 +174,7 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
 @archive_option
 @as_json
 def status(archive: Path, as_json: bool) -> None:
-    """Tell what was asked, what came, what failed and why.
+    """Show what was requested, what was fetched, what failed and why.
 
     Example: quivo-frames status --archive orders.sqlite
     """
@@ -177,8 +184,8 @@ def status(archive: Path, as_json: bool) -> None:
     with Archive(archive) as opened:
         runs, failures, counts = opened.runs(), opened.failures(), opened.counts()
     if as_json:
-        told = {"counts": counts, "runs": runs.to_dicts(), "failures": failures.to_dicts()}
-        click.echo(json.dumps(told, default=str))
+        facts = {"counts": counts, "runs": runs.to_dicts(), "failures": failures.to_dicts()}
+        click.echo(json.dumps(facts, default=str))
         return
     click.echo(f"{archive}: {counts['orders']:,} orders, {counts['responses']:,} good answers, {counts['runs']:,} runs")
     for run in runs.iter_rows(named=True):
@@ -207,9 +214,9 @@ def status(archive: Path, as_json: bool) -> None:
 @click.option(
     "--port", default=0, show_default="a free one", type=click.IntRange(0, 65535), help="Port on this machine."
 )
-@click.option("--orders", default=300, show_default=True, type=click.IntRange(1), help="How many orders there are.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, other orders.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Refuse more than so many requests a second.")
+@click.option("--orders", default=300, show_default=True, type=click.IntRange(1), help="Number of orders.")
+@click.option("--seed", default=0, show_default=True, help="Another seed gives other orders.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Refuse more requests per second than this.")
 @click.option("--latency", default=0.0, show_default=True, type=click.FloatRange(0), help="Seconds before each answer.")
 def serve(port: int, orders: int, seed: int, rate: float | None, latency: float) -> None:
     """Serve the stand-in Quivo API on this machine, to try things without an account.

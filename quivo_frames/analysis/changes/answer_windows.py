@@ -1,4 +1,4 @@
-"""Noun: the answers of orders in order of time, flattened window by window, each in the tables under a number."""
+"""Reads the answers of orders in order of time and flattens them window by window, in flat memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from quivo_frames.model.records import Failure, RawOrder
 from quivo_frames.model.tables import ORDER_ID, TABLES
 
 NUMBER = "$number"
-"""The column that tells whose answer a row is of, for a window may hold many answers of one order."""
-WINDOW = 4_000
-"""Answers that are compared at a time: fewer pay the fixed costs too often, more take memory for nothing."""
-WINDOW_BYTES = 32 * 2**20
-"""Their bytes at the most, but for one answer."""
+"""The column with the number of the answer of a row, as a window may hold several answers of one order."""
+
+
+class WindowLimits(NamedTuple):
+    """How many answers are compared at a time: fewer pay fixed costs more often, more take memory without a gain."""
+
+    answers: int = 4_000
+    body_bytes: int = 32 * 2**20
+    """A window ends with the answer that reaches this."""
 
 
 class AnswerVersion(NamedTuple):
-    """An answer, and when it was last seen so: equal answers one after the other are one."""
+    """An answer, and when it was first and last seen: consecutive equal answers are one version."""
 
     raw: RawOrder
     first: datetime
@@ -29,7 +33,7 @@ class AnswerVersion(NamedTuple):
 
 
 class UnreadableAnswer(NamedTuple):
-    """An answer that the tables cannot hold, by its number in the window, and why."""
+    """An answer that the tables cannot hold: its number in the window, and why."""
 
     number: int
     table: str | None
@@ -39,20 +43,20 @@ class UnreadableAnswer(NamedTuple):
 
 
 class AnswerWindow(NamedTuple):
-    """Some sightings, their tables with a NUMBER beside each row, and those that are in no table."""
+    """Some versions of answers, their tables with the NUMBER of each row's answer, and the unreadable ones."""
 
     seen: list[AnswerVersion]
     tables: Mapping[str, pl.DataFrame]
     unreadable: list[UnreadableAnswer]
     begun: bool
-    """Whether the first one was in the window before, too, and is there for the next to be compared with."""
+    """Whether the first version was in the previous window too, and is repeated for comparison only."""
 
 
 def distinct_versions(responses: Iterable[RawOrder]) -> Iterator[AnswerVersion]:
-    """Responses by order and time, equal ones one after the other taken together."""
+    """Merges consecutive equal responses of an order; responses come by order and time."""
     held: AnswerVersion | None = None
     for raw in responses:
-        assert raw.fetched_at is not None  # an archive knows
+        assert raw.fetched_at is not None  # archives always record it
         if held and (held.raw.order_id, held.raw.body) == (raw.order_id, raw.body):
             held = held._replace(last=raw.fetched_at)
             continue
@@ -63,11 +67,14 @@ def distinct_versions(responses: Iterable[RawOrder]) -> Iterator[AnswerVersion]:
         yield held
 
 
-def flatten_in_windows(seen: Iterable[AnswerVersion]) -> Iterator[AnswerWindow]:
-    """All sightings, flattened, in flat memory; the last readable one of an order may begin the next window as well."""
+def flatten_in_windows(
+    seen: Iterable[AnswerVersion],
+    limits: WindowLimits = WindowLimits(),  # noqa: B008 - immutable
+) -> Iterator[AnswerWindow]:
+    """Flattens all versions; the last readable one of an order is repeated in the next window if the order goes on."""
     flattener = Flattener()
     last: AnswerVersion | None = None
-    for chunk in _split_into_windows(seen):
+    for chunk in _split_into_windows(seen, limits):
         begun = last is not None and last.raw.order_id == chunk[0].raw.order_id
         here = [last, *chunk] if last and begun else chunk
         tables, unreadable = _flatten_window(flattener, here)
@@ -77,13 +84,13 @@ def flatten_in_windows(seen: Iterable[AnswerVersion]) -> Iterator[AnswerWindow]:
         last = next((here[n] for n in of_last if n not in lost), None)
 
 
-def _split_into_windows(seen: Iterable[AnswerVersion]) -> Iterator[list[AnswerVersion]]:
+def _split_into_windows(seen: Iterable[AnswerVersion], limits: WindowLimits) -> Iterator[list[AnswerVersion]]:
     chunk: list[AnswerVersion] = []
     size = 0
     for one in seen:
         chunk.append(one)
         size += len(one.raw.body)
-        if len(chunk) == WINDOW or size >= WINDOW_BYTES:
+        if len(chunk) == limits.answers or size >= limits.body_bytes:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -93,7 +100,7 @@ def _split_into_windows(seen: Iterable[AnswerVersion]) -> Iterator[list[AnswerVe
 def _flatten_window(
     flattener: Flattener, seen: list[AnswerVersion]
 ) -> tuple[dict[str, pl.DataFrame], list[UnreadableAnswer]]:  # fmt: skip
-    """The tables of all sightings; a batch holds each order once, so the second ones of orders are in the second."""
+    """The tables of all versions. A batch may hold an order only once, so the n-th versions are in the n-th batches."""
     batches: list[list[int]] = []
     place = 0
     for number, one in enumerate(seen):

@@ -1,4 +1,4 @@
-"""Verb: findings -> what of them is told: the most telling ones in words, and each check with its first rows."""
+"""Summaries of findings for the report: the most telling ones, and each check with its first rows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.display.text import format_count
 
 FIRST_ROWS = 8
-"""Findings of a check that are on the page."""
+"""How many findings of a check are on the page."""
 MOST_TELLING = 5
 
 
 class CheckSummary(NamedTuple):
-    """What one check found: how much, in how many orders, and its first rows."""
+    """What one check found: the number of findings and orders, and the first rows."""
 
     check: Check
     findings: int
@@ -28,13 +28,13 @@ class CheckSummary(NamedTuple):
 
 
 def summaries_by_severity(findings: Findings) -> dict[Severity, list[CheckSummary]]:
-    """What each check found that found something, the most orders first."""
-    told: dict[Severity, list[CheckSummary]] = {severity: [] for severity in Severity}
+    """The checks that found something, by severity; those with the most orders first."""
+    summaries: dict[Severity, list[CheckSummary]] = {severity: [] for severity in Severity}
     for severity, name, number, orders, _ in findings.by_check().iter_rows():
-        told[Severity(severity)].append(
+        summaries[Severity(severity)].append(
             CheckSummary(CHECKS[name], number, orders, _first_rows(findings.filter(check=name)))
         )
-    return told
+    return summaries
 
 
 def _first_rows(findings: pl.DataFrame) -> Sheet:
@@ -51,7 +51,7 @@ def _first_rows(findings: pl.DataFrame) -> Sheet:
 
 
 class Highlight(NamedTuple):
-    """A check that found much, and how much."""
+    """A check with many findings: the orders, and their share."""
 
     check: Check
     orders: str
@@ -59,7 +59,7 @@ class Highlight(NamedTuple):
 
 
 def choose_highlights(findings: Findings, orders: int) -> list[Highlight]:
-    """The checks that tell the most: errors first, those in the most orders first."""
+    """The most telling checks: errors first, then those with the most orders."""
     return [
         Highlight(
             CHECKS[name],
@@ -71,6 +71,6 @@ def choose_highlights(findings: Findings, orders: int) -> list[Highlight]:
 
 
 def checks_without_findings(findings: Findings, ran: list[Check]) -> list[Check]:
-    """The checks that looked and found nothing."""
-    spoke = set(findings["check"])
-    return [check for check in ran if check.name not in spoke]
+    """The checks that ran and found nothing."""
+    with_findings = set(findings["check"])
+    return [check for check in ran if check.name not in with_findings]

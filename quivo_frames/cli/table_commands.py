@@ -1,4 +1,4 @@
-"""Commands about tables: build, audit, show, export."""
+"""Commands that write and read tables: build, audit, show, export."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
 
-FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # as in exporting, which loads polars
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
-READERS = ("powerbi", "tableau", "excel", "snowflake", "bigquery", "spark")  # as in readers
+READERS = (
+    "powerbi",
+    "tableau",
+    "excel",
+    "snowflake",
+    "bigquery",
+    "spark",
+)  # repeated here likewise; a test compares them
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--out", required=True, metavar="DIR|ADDRESS", help="Where to put the tables.")
+@click.option("--out", required=True, metavar="DIR|ADDRESS", help="Folder or address for the tables.")
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
 )
@@ -34,7 +41,7 @@ READERS = ("powerbi", "tableau", "excel", "snowflake", "bigquery", "spark")  # a
     default="local",
     show_default=True,
     metavar="ENGINE",
-    help="Who shares the work: local, dask://HOST:PORT, spark://HOST:PORT, or sc://HOST:PORT (Spark Connect).",
+    help="Engine that shares the work: local, dask://HOST:PORT, spark://HOST:PORT, or sc://HOST:PORT (Spark Connect).",
 )
 @click.option(
     "--format",
@@ -42,12 +49,14 @@ READERS = ("powerbi", "tableau", "excel", "snowflake", "bigquery", "spark")  # a
     default="parquet",
     show_default=True,
     type=click.Choice(("parquet", "delta")),
-    help="delta: each table is a Delta table as well.",
+    help="delta: each table is also a Delta table.",
 )
-@click.option("--full", is_flag=True, help="Make all orders anew, not only those whose answer is another now.")
-@click.option("--as-of", metavar="DATE", help="Only answers until this day (its end) or instant, UTC; archives alone.")
+@click.option("--full", is_flag=True, help="Rebuild all orders, not only those with a new answer.")
+@click.option(
+    "--as-of", metavar="DATE", help="Only answers until this day (its end) or instant, UTC; for archives only."
+)
 @click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
-@click.option("--strict", is_flag=True, help="Exit with 1 if anything was noted, not only if orders failed.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
 @as_json
 def build(
     inputs: tuple[str, ...], out: str, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
@@ -58,12 +67,12 @@ def build(
     Files of orders are .ndjson or .json, also as .gz or .zst; raw exports are what `export-raw` wrote, in a folder or
     at an address such as s3://lake/quivo/orders.
 
-    Built again from the same archives, only the orders are made anew whose answer is another now; the tables are the
-    same as if all were. --privacy pseudonym puts a pseudonym in the place of each personal text, made with the key
+    A repeated build from the same archives rebuilds only the orders with a new answer; the tables are the same as
+    after a full build. --privacy pseudonym replaces each personal text with a pseudonym under the key
     QUIVO_PSEUDONYM_KEY; none leaves personal values out.
 
-    With --on, an engine that runs already shares the work; it must be able to read the inputs and to write to --out.
-    Tables that are made so, or at an address, or as delta, have several files each.
+    With --on, a running engine shares the work; it must be able to read the inputs and to write to --out. Tables
+    built with an engine, at an address, or as delta, have several files each.
 
     Example: quivo-frames build orders.sqlite --out tables
 
@@ -71,12 +80,12 @@ def build(
 
     Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
-    from quivo_frames.builder.build import build as build_of
+    from quivo_frames.builder.build import build as build_tables
     from quivo_frames.builder.executors.connect import connect_engine
 
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
-        dataset = build_of(
+        dataset = build_tables(
             list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form
         )
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
@@ -85,14 +94,14 @@ def build(
     else:
         click.echo(repr(dataset))
         if (built_at := datetime.fromisoformat(dataset.manifest["built_at"])) < began:
-            click.echo(f"Nothing has changed since {built_at:%Y-%m-%d %H:%M} UTC: the tables are left as they are.")
+            click.echo(f"Nothing has changed since {built_at:%Y-%m-%d %H:%M} UTC: the tables stay as they are.")
         elif (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
-            click.echo(f"{made:,} orders were made anew; the answers of the others are the same. --full makes all.")
+            click.echo(f"{made:,} orders were rebuilt; the answers of the others are the same. --full rebuilds all.")
         if failed:
             click.echo(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")
             print_lines(dataset.failures["message"].to_list())
         if noted:
-            click.echo(f"{noted:,} things were noticed; {dataset.files('notes')[0]} has them all:")
+            click.echo(f"{noted:,} things were noted; {dataset.files('notes')[0]} has them all:")
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             print_lines([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
@@ -100,21 +109,21 @@ def build(
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer came]")
-@click.option("--only", multiple=True, metavar="CHECK", help="This check alone; may be given several times.")
-@click.option("--skip", multiple=True, metavar="CHECK", help="All but this check; may be given several times.")
+@click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer arrived]")
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be given several times.")
+@click.option("--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times.")
 @click.option("--limits", type=click.Path(path_type=Path), help="TOML file of thresholds, such as pod_days = 3.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a report that any browser shows, offline.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a report for any browser, offline.")
 @click.option(
     "--on-time-against",
     "on_time",
     default="latest_delivery_date",
     show_default=True,
     metavar="DATE",
-    help="Date of the orders that the report's figures take as promised.",
+    help="Promised date that the figures of the report measure against.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv or .ndjson.")
-@click.option("--personal", is_flag=True, help="Show personal values that findings are about.")
+@click.option("--personal", is_flag=True, help="Show the personal values in findings.")
 @as_json
 def audit(
     folder: str, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
@@ -122,13 +131,13 @@ def audit(
 ) -> None:  # fmt: skip
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error.
 
-    All checks, and how each is defined: schemas/checks.md of the project.
+    The definition of each check is in schemas/checks.md of the project.
 
     Example: quivo-frames audit tables --html report.html
 
     Example: quivo-frames audit tables --only delivered_late --out late.csv
     """
-    from quivo_frames.analysis.checks.audit import audit as audit_of
+    from quivo_frames.analysis.checks.audit import audit as audit_tables
     from quivo_frames.analysis.checks.check import Severity
     from quivo_frames.dataset.dataset import Dataset
 
@@ -140,7 +149,7 @@ def audit(
             dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, on_time_against=on_time
         )
     else:
-        findings = audit_of(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
+        findings = audit_tables(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
     if out:
         findings.write(out)
     if as_json:
@@ -157,12 +166,11 @@ def audit(
 @click.option("--from", "folder", required=True, metavar="DIR", help="Folder of the tables.")
 @as_json
 def show(order_id: int, folder: str, as_json: bool) -> None:
-    """Show one order: what happened when, its lines, and how they are packed. Without personal data, but for --json.
+    """Show one order: its events, its lines, and how they are packed. Without personal data, except with --json.
 
     Example: quivo-frames show 100017 --from tables
     """
-    from quivo_frames.analysis.order_page import order_as_json, read_order
-    from quivo_frames.analysis.order_page import print_order as page_of
+    from quivo_frames.analysis.order_page import order_as_json, print_order, read_order
     from quivo_frames.dataset.dataset import Dataset
 
     tables = read_order(Dataset.open(folder), order_id)
@@ -171,7 +179,7 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
-    page_of(tables)
+    print_order(tables)
 
 
 @click.command()
@@ -179,9 +187,9 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 @click.option("--to", type=click.Choice(FORMS), help="What to write to OUT.")
 @click.argument("out", metavar="[OUT]", required=False)
 @click.option(
-    "--check", "reader", type=click.Choice(READERS), help="Write nothing; tell what this reader would change."
+    "--check", "reader", type=click.Choice(READERS), help="Write nothing; list what this reader would change."
 )
-@click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as the tables have them]")
+@click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as in the tables]")
 @click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
 @as_json
 def export(
@@ -190,12 +198,12 @@ def export(
 ) -> None:  # fmt: skip
     """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file.
 
-    What an earlier export left at OUT is replaced; in Delta the rows of these orders are, and other orders stay. For
-    parquet and Delta, OUT may be an address such as s3://bucket/orders; who you are there is taken from where the
-    store's own tools take it (environment, profile).
+    An earlier export at OUT is replaced; in Delta, the rows of these orders are replaced and other orders stay. For
+    parquet and Delta, OUT may be an address such as s3://bucket/orders, with the credentials that the store's own
+    tools use (environment, profile).
 
-    With --check nothing is written: it tells what a reader would change in these tables, or refuse, by its documents.
-    Exit status 1 if it would refuse anything.
+    With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
+    documentation. Exit status 1 if it would refuse anything.
 
     Example: quivo-frames export tables --to duckdb orders.duckdb
 
