@@ -1,7 +1,7 @@
-"""Verb: the catalogue, the checks, the KPIs -> the texts of `schemas/`. Floor 7.
+"""Generates the files of `schemas/` from the table definitions, the checks and the KPIs.
 
-`python -m schemas.generator schemas` writes them; a test fails when they are stale. Its rooms: order_schema,
-pages, contracts, and versions, which refuses what would break readers of the tables until SCHEMA_VERSION is raised.
+`python -m schemas.generator schemas` writes them; a test fails when they are stale. A change that would break readers
+of the tables is refused until SCHEMA_VERSION is raised (see `versions`).
 """
 
 from __future__ import annotations
@@ -20,26 +20,14 @@ from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from schemas.generator import versions
 from schemas.generator.contracts import data_contract, data_package, dbt_sources, table_contract
 from schemas.generator.order_schema import order_schema
-from schemas.generator.pages import render_checks, render_diagram, render_dictionary, render_kpis, render_table_overview
-
-__all__ = [
-    "table_contract",
-    "data_contract",
-    "render_diagram",
-    "order_schema",
-    "render_table_overview",
-    "render_files",
-    "versions",
-    "write_files",
-]
-
+from schemas.generator.pages import render_checks, render_diagram, render_dictionary, render_kpis
 
 GENERATOR_FOLDER = Path(__file__).resolve().parent
-"""This package lies in the folder that it fills."""
+"""This package lies in the folder that it writes to, and must not be removed."""
 
 
 def render_files() -> dict[str, str]:
-    """The files of `schemas/`: path inside the folder -> content; the records of older versions are not among them."""
+    """The files of `schemas/`, content by relative path, without the records of older versions."""
     contracts = {
         f"tables/{name}.json": to_json(table_contract(table)) for name, table in (TABLES | REPORT_TABLES).items()
     }
@@ -67,15 +55,15 @@ def to_json(value: Any) -> str:
 
 
 def to_yaml(value: Any) -> str:
-    """A value as YAML, in its order."""
+    """A value as YAML, keys in their order."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
 
 
 def write_files(folder: Path) -> None:
-    """Writes the files of `schemas/`, and removes those that are no longer among them.
+    """Write the files of `schemas/`, and remove files that are no longer generated.
 
     Raises:
-        ConfigError: the tables would break those who read their version, and it was not raised. Nothing is written.
+        ConfigError: the tables would break readers of their version. Nothing is written.
     """
     versions.refuse_breaking_changes(folder)
     wanted = render_files()

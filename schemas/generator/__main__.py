@@ -1,4 +1,4 @@
-"""Writes the files of `schemas/` into the folder that is given."""
+"""Writes the files of `schemas/` to the given folder."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Contracts that other tools check: Frictionless Data Package, Open Data Contract, dbt sources."""
+"""Contracts that other tools validate: Frictionless Data Package, Open Data Contract, dbt sources."""
 
 from __future__ import annotations
 
@@ -19,19 +19,7 @@ _FRICTIONLESS_TYPES = {
     Kind.MEASURE: "number",
     Kind.JSON: "string",
 }
-
-
-_LOGICAL_TYPES = {
-    Kind.TEXT: "string",
-    Kind.INT64: "integer",
-    Kind.INT32: "integer",
-    Kind.FLAG: "boolean",
-    Kind.INSTANT: "timestamp",
-    Kind.DAY: "date",
-    Kind.MONEY: "number",
-    Kind.MEASURE: "number",
-    Kind.JSON: "string",
-}
+_LOGICAL_TYPES = _FRICTIONLESS_TYPES | {Kind.INSTANT: "timestamp"}
 _PHYSICAL_TYPES = {
     Kind.TEXT: "string",
     Kind.INT64: "int64",
@@ -43,14 +31,14 @@ _PHYSICAL_TYPES = {
     Kind.MEASURE: "double",
     Kind.JSON: "string",
 }
-"""What the values are in parquet, in the words that datacontract-cli reads."""
+"""The types in the parquet files, by the names that datacontract-cli knows."""
 _NAME = "quivo-orders"
 _TITLE = "Quivo orders"
 _ABOUT = f"Orders that were refetched from Quivo, as the {len(TABLES)} tables of quivo_frames. Instants are UTC."
 
 
 def table_contract(table: Table) -> dict[str, Any]:
-    """The contract of a table, as a Frictionless Table Schema with dtype, unit, privacy class and JSON path added."""
+    """The contract of a table: a Frictionless Table Schema with dtype, unit, privacy class and JSON path."""
     keys = {"primaryKey": table.key} if table.key else {}
     references = [
         {"fields": column, "reference": {"resource": "" if to == table.name else to, "fields": to_column}}
@@ -87,7 +75,7 @@ def _frictionless_field(table: Table, column: Column) -> dict[str, Any]:
 
 
 def _missing_values(table: Table, column: Column) -> list[str] | None:
-    """Of texts that are never null, that an empty field of a CSV file is an empty text, as an order may have one."""
+    """No missing values for texts that are never null: there, an empty field of a CSV file is an empty text."""
     keys = {table.key, *(reference.column for reference in table.references)}
     is_text = bool(table.key) and column.kind is Kind.TEXT and column.name not in keys
     return [] if is_text and column.required else None
@@ -98,7 +86,7 @@ def _json_path(table: Table, column: Column) -> str | None:
 
 
 def data_package() -> dict[str, Any]:
-    """The tables as a Data Package 2.0 of CSV files; what is in each, the Table Schemas beside it say."""
+    """The tables as a Data Package 2.0 of CSV files, which refers to the Table Schemas."""
     return {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
         "name": _NAME,
@@ -125,7 +113,7 @@ def data_package() -> dict[str, Any]:
 def data_contract() -> dict[str, Any]:
     """The tables as an Open Data Contract 3.1, over the parquet files of a dataset.
 
-    Units, dtypes and JSON paths are custom properties, as the standard has no places of its own for them.
+    Units, dtypes and JSON paths are custom properties: the standard has no fields for them.
     """
     return {
         "apiVersion": "v3.1.0",
@@ -190,7 +178,7 @@ def _references_of_column(table: Table, column: Column) -> list[Reference]:
 
 
 def dbt_sources() -> dict[str, Any]:
-    """The tables as sources of dbt 1.10 and later, with tests of keys, nulls and references."""
+    """The tables as sources of dbt 1.10 or later, with tests of keys, nulls and references."""
     return {
         "version": 2,
         "sources": [

@@ -1,4 +1,4 @@
-"""What an order looks like, as JSON Schema."""
+"""The JSON Schema of an order."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ _JSON_TYPES: dict[Kind, dict[str, Any]] = {
 
 
 def order_schema() -> dict[str, Any]:
-    """What an order looks like, as JSON Schema 2020-12."""
-    found: dict[str, Any] = {}
-    _define_record(Order, found)
+    """An order as JSON Schema 2020-12."""
+    definitions: dict[str, Any] = {}
+    _define_record(Order, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Order",
         "$comment": f"Derived from {SOURCE}, which marks no field as required but orderId by its path.",
         "$ref": "#/$defs/Order",
-        "$defs": found,
+        "$defs": definitions,
     }
 
 
-def _define_record(record: type[Record], found: dict[str, Any]) -> dict[str, Any]:
+def _define_record(record: type[Record], definitions: dict[str, Any]) -> dict[str, Any]:
     name = record.__name__
-    if name not in found:
-        found[name] = {}  # a place for recursion
-        properties = {field.json_name: _field_schema(field, found) for field in fields_of(record)}
-        found[name] = {"description": record.__doc__, "type": "object", "properties": properties}
+    if name not in definitions:
+        definitions[name] = {}  # before its fields, which may refer to it
+        properties = {field.json_name: _field_schema(field, definitions) for field in fields_of(record)}
+        definitions[name] = {"description": record.__doc__, "type": "object", "properties": properties}
         if record is Order:
             properties["orderId"]["type"] = "integer"
-            found[name]["required"] = ["orderId"]
+            definitions[name]["required"] = ["orderId"]
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _field_schema(field: RecordField, found: dict[str, Any]) -> dict[str, Any]:
+def _field_schema(field: RecordField, definitions: dict[str, Any]) -> dict[str, Any]:
     if field.child_table is not None:
-        entry = _define_record(field.record, found) if field.record else {"type": "string"}
+        entry = _define_record(field.record, definitions) if field.record else {"type": "string"}
         items = {"anyOf": [entry, {"type": "null"}]}
         return {"description": f"A row of {field.child_table.name} each.", "type": ["array", "null"], "items": items}
     if field.record is not None:
-        return {"anyOf": [_define_record(field.record, found), {"type": "null"}]}
+        return {"anyOf": [_define_record(field.record, definitions), {"type": "null"}]}
     assert field.field is not None
     assert field.kind is not None
     facts = {"description": field.field.sentence, **_JSON_TYPES[field.kind]}

@@ -1,7 +1,7 @@
-"""What a version of the tables promises to those who read them, on record, and what would break them.
+"""Records of the schema versions, and the changes that would break readers of the tables.
 
-Readers find tables and columns by name. What they cannot live with: a table or column that is gone or called another
-name, another type, another key, a null where there was none. Additions they do not mind.
+Readers find tables and columns by name. Breaking changes: a table or column that is gone or renamed, another type,
+another key, a null where there was none. Additions break nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ VersionRecord = Mapping[str, Any]
 
 
 def current_version_file() -> str:
-    """Path of the present version's record inside the folder of schemas."""
+    """Path of the record of the current version, relative to the folder of schemas."""
     return _version_file(SCHEMA_VERSION)
 
 
 def older_version_files() -> set[str]:
-    """Those of the versions before it, which stay for good."""
+    """Paths of the records of earlier versions, which are kept."""
     return {_version_file(version) for version in range(1, SCHEMA_VERSION)}
 
 
@@ -32,7 +32,7 @@ def _version_file(version: int) -> str:
 
 
 def version_record(tables: Mapping[str, Table] = TABLES | REPORT_TABLES) -> dict[str, Any]:
-    """Tables, columns, types, what is never null, and keys: what is compared, and nothing else."""
+    """What versions are compared by: tables, columns, types, keys, and columns that are never null."""
     return {"version": SCHEMA_VERSION, "tables": {name: _table_promises(table) for name, table in tables.items()}}
 
 
@@ -45,42 +45,42 @@ def _table_promises(table: Table) -> dict[str, Any]:
     }
 
 
-def find_breaking_changes(before: VersionRecord, now: VersionRecord) -> list[str]:
-    """What readers of one record would miss in another, a sentence each; empty if nothing."""
+def find_breaking_changes(before: VersionRecord, after: VersionRecord) -> list[str]:
+    """The breaking changes between two records, a sentence each."""
     found: list[str] = []
     for name, table in before["tables"].items():
-        if name in now["tables"]:
-            found += _breaking_changes_of_table(name, table, now["tables"][name])
+        if name in after["tables"]:
+            found += _breaking_changes_of_table(name, table, after["tables"][name])
         else:
             found.append(f"The table {name} is gone.")
     return found
 
 
-def _breaking_changes_of_table(name: str, before: VersionRecord, now: VersionRecord) -> Iterator[str]:
-    if before["key"] != now["key"]:
-        yield f"The primary key of {name} was {before['key'] or 'none'}, and is {now['key'] or 'none'}."
+def _breaking_changes_of_table(name: str, before: VersionRecord, after: VersionRecord) -> Iterator[str]:
+    if before["key"] != after["key"]:
+        yield f"The primary key of {name} was {before['key'] or 'none'}, and is {after['key'] or 'none'}."
     for reference in before["references"]:
-        if reference not in now["references"]:
+        if reference not in after["references"]:
             yield f"The foreign key {name}.{reference} is gone."
     for column, dtype in before["columns"].items():
-        found = now["columns"].get(column)
+        found = after["columns"].get(column)
         if found is None:
             yield f"{name}.{column} is gone."
         elif found != dtype:
             yield f"{name}.{column} was {dtype}, and is {found}."
-        elif column in before["never_null"] and column not in now["never_null"]:
+        elif column in before["never_null"] and column not in after["never_null"]:
             yield f"{name}.{column} was never null, and may be null now."
 
 
 def refuse_breaking_changes(folder: Path) -> None:
-    """Compares the tables with the record of their version in the folder of schemas, if there is one.
+    """Compare the tables with the record of their version in the folder of schemas, if there is one.
 
     Raises:
-        ConfigError: something would break those who read the tables of this version.
+        ConfigError: the tables have changes that break readers of this version.
     """
     file = folder / current_version_file()
     if file.is_file() and (found := find_breaking_changes(json.loads(file.read_bytes()), version_record())):
         raise ConfigError(
-            f"Who reads tables of schema version {SCHEMA_VERSION} would break. Raise SCHEMA_VERSION in tables.py, or "
+            f"Readers of tables of schema version {SCHEMA_VERSION} would break. Raise SCHEMA_VERSION in tables.py, or "
             "leave the tables as they were:\n  " + "\n  ".join(found)
         )
