@@ -205,7 +205,7 @@ def test_the_receipt_tells_which_orders_and_no_personal_data(archive: Archive, t
         ([], "Give either orders"),
         (["100005", "--honour-removed", "--yes"], "Give either orders"),
         (["--honour-removed", "--yes", "--tables", "nowhere"], "Give either orders"),
-        (["100005"], "say --yes where nobody can be asked"),
+        (["100005"], "give --yes where nobody can be asked"),
         (["x", "--yes"], "x"),
         (["100005", "--yes", "--tables", "nowhere"], "nowhere is not a dataset"),
     ],

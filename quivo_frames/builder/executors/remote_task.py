@@ -52,9 +52,7 @@ def driver_code() -> DriverCode:
     return required_versions(), code_digest()
 
 
-def remote_task(
-    work: Callable[[Any], Any], driver: tuple[dict[str, str], str] | None = None
-) -> Callable[[bytes], bytes]:
+def remote_task(work: Callable[[Any], Any], driver: DriverCode | None = None) -> Callable[[bytes], bytes]:
     """A function for workers: takes a pickled item, and answers with a pickled kind of answer and its content.
 
     `driver` is the `driver_code` of the driver, None: of this process. The function is a closure and imports all that it uses, so that
