@@ -122,10 +122,10 @@ def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000)
                     f"Another job changed the table {name} of {out} at the same time, and was first. "
                     f"Export again. {_AFTER_FAILURE}"
                 ) from error
-    told = [] if written else ["All of them were there already: nothing was written."]
+    sentences = [] if written else ["All of them were there already: nothing was written."]
     if job.erased_order_ids:
-        told = ["Earlier versions of the tables are gone, with all that they held of the erased orders."]
-    return ExportResult(ExportFormat.DELTA, out, rows, told)
+        sentences = ["Earlier versions of the tables are gone, with all that they held of the erased orders."]
+    return ExportResult(ExportFormat.DELTA, out, rows, sentences)
 
 
 class DataFile(NamedTuple):

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from quivo_frames.export.compatibility.check import LIMITS
 from quivo_frames.export.compatibility.page import render_limits_page
+from quivo_frames.export.compatibility.readers import LIMITS
 from quivo_frames.export.sql import Dialect, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import REPORT_TABLES, TABLES

@@ -24,13 +24,13 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.compatibility.check import (
     FINDINGS_SCHEMA,
-    LIMITS,
     check_for,
     find_exceeded_limits,
     find_schema_limits,
 )
 from quivo_frames.export.compatibility.limit import Effect, ReaderLimit, more_digits_than
 from quivo_frames.export.compatibility.page import UNDOCUMENTED, format_findings, render_limits_page
+from quivo_frames.export.compatibility.readers import LIMITS
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES, Column, Table
 from quivo_frames.standin.orders import write_ndjson

@@ -13,20 +13,11 @@ from typing import Any
 import polars as pl
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.compatibility import bigquery, excel, powerbi, snowflake, spark, tableau
 from quivo_frames.export.compatibility.limit import Effect, LimitTarget, ReaderLimit
+from quivo_frames.export.compatibility.readers import LIMITS
 from quivo_frames.model.frames import lazy_table
 from quivo_frames.model.tables import TABLES, Table
 
-LIMITS: dict[str, tuple[ReaderLimit, ...]] = {
-    "powerbi": powerbi.LIMITS,
-    "tableau": tableau.LIMITS,
-    "excel": excel.LIMITS,
-    "snowflake": snowflake.LIMITS,
-    "bigquery": bigquery.LIMITS,
-    "spark": spark.LIMITS,
-}
-"""The limits of each reader, worst first."""
 FINDINGS_SCHEMA = pl.Schema({
     "reader": pl.String(), "effect": pl.String(), "limit": pl.String(), "table": pl.String(), "column": pl.String(),
     "rows": pl.Int64(), "key": pl.String(), "happens": pl.String(), "cure": pl.String(),

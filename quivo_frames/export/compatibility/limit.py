@@ -72,6 +72,11 @@ def values_violating(kinds: tuple[Kind, ...], violates: Callable[[pl.Expr], pl.E
     )
 
 
+def texts_longer_than(characters: int) -> TargetFinder:
+    """Texts of more characters."""
+    return values_violating(TEXTS, lambda value: value.str.len_chars() > characters)
+
+
 def values_read_as(kinds: tuple[Kind, ...], read_as: Callable[[pl.Expr], pl.Expr]) -> TargetFinder:
     """Different values that a reader takes for the same, in columns of these kinds."""
     return lambda table: (LimitTarget(name, read_as=read_as(pl.col(name))) for name in _columns_of_kinds(table, kinds))
