@@ -55,8 +55,8 @@ def driver_code() -> DriverCode:
 def remote_task(work: Callable[[Any], Any], driver: DriverCode | None = None) -> Callable[[bytes], bytes]:
     """A function for workers: takes a pickled item, and answers with a pickled kind of answer and its content.
 
-    `driver` is the `driver_code` of the driver, None: of this process. The function is a closure and imports all that it uses, so that
-    cloudpickle, which Dask and Spark use, pickles it by value.
+    `driver` is the `driver_code` of the driver, None: of this process. The function is a closure and imports all that
+    it uses, so that cloudpickle, which Dask and Spark use, pickles it by value.
     """
     pickled_work = pickle.dumps(work)
     versions, digest = driver or driver_code()
