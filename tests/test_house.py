@@ -181,8 +181,11 @@ def test_the_top_level_is_the_agreed_one() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     if not listed:
         pytest.skip("not a git checkout")
-    files = {"README.md", "LICENSE", "CHANGELOG.md", "Makefile", "pyproject.toml", "uv.lock"}
+    files = {
+        "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "Makefile",
+        "pyproject.toml", "uv.lock",
+    }  # fmt: skip
     tops = {name.split("/")[0] for name in listed}
     assert {top for top in tops if not top.startswith(".")} <= files | {
-        "quivo_frames", "notebooks", "schemas", "tests", "data",
+        "quivo_frames", "notebooks", "schemas", "tests", "data", "docs",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The README: its commands and its code run as they stand, and its table of tables is the catalogue's."""
+"""The README and its neighbours: commands and code run as written, tables, links and versions are up to date."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from quivo_frames.standin.server import StandIn
 from schemas.generator.pages import render_table_overview
@@ -17,12 +19,12 @@ from tests.support.paths import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
+def code_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path):
+def run_options(tmp_path: Path):
     with StandIn(orders=30) as api:
         yield {
             "cwd": tmp_path,
@@ -37,20 +39,20 @@ def surroundings(tmp_path: Path):
         }
 
 
-def test_the_python_of_the_readme_runs_from_top_to_bottom(surroundings) -> None:
-    code = "\n".join(blocks("python"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **surroundings)
+def test_the_python_of_the_readme_runs_from_top_to_bottom(run_options) -> None:
+    code = "\n".join(code_blocks("python"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **run_options)
     assert done.returncode == 0, done.stderr
     assert re.search(r"Run 1: (\d+) orders in .* s: \1 fetched", done.stdout)
-    assert (surroundings["cwd"] / "tables" / "shipments.parquet").exists()
+    assert (run_options["cwd"] / "tables" / "shipments.parquet").exists()
 
 
 @pytest.mark.long
-def test_the_commands_of_the_readme_run_one_after_another(surroundings) -> None:
-    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
+def test_the_commands_of_the_readme_run_one_after_another(run_options) -> None:
+    commands = [line for block in code_blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
     assert len(commands) == 16
     for command in commands:
-        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **surroundings)
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **run_options)
         fine = {0, 1} if command.startswith("quivo-frames audit") else {0}  # 1: it found something
         assert done.returncode in fine, (command, done.stderr)
         assert "Traceback" not in done.stderr
@@ -59,9 +61,36 @@ def test_the_commands_of_the_readme_run_one_after_another(surroundings) -> None:
 def test_the_readme_lists_the_tables_of_the_catalogue() -> None:
     shown = re.search(r"<!-- tables: .*? -->\n(.*?)<!-- /tables -->", README, re.DOTALL)
     assert shown, "the marks around the table are gone"
-    assert shown[1].strip() == render_table_overview(), "put describing.overview() between the marks of README.md"
+    assert shown[1].strip() == render_table_overview(), "put render_table_overview() between the marks of README.md"
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target
+
+
+def test_the_page_for_contributors_describes_every_room_and_names_files_that_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in (ROOT / "quivo_frames").iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert f"| `{path.name}/`" in page, path
+    for name in re.findall(r"`((?:tests|analysis|export|model|cli|schemas)/[\w/.]*)`", page):
+        assert (ROOT / name).exists() or (ROOT / "quivo_frames" / name).exists(), name
+
+
+def test_citation_classifiers_and_workflow_say_the_same_as_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert citation["abstract"] == project["description"]
+    assert citation["authors"] == project["authors"]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    versions = workflow["jobs"]["quick"]["strategy"]["matrix"]["python"]
+    assert [f"Programming Language :: Python :: {version}" for version in versions] == [
+        name for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)
+    ]
+    assert project["requires-python"] == f">={versions[0]}"
+    pinned = re.search(r"uv==[\d.]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert pinned
+    assert pinned[0] in str(workflow)
