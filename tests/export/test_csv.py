@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import stat
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +15,10 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import write_ndjson
 from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
@@ -57,13 +52,6 @@ TYPES = {
     pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Int32(): "INTEGER", pl.Boolean(): "BOOLEAN", pl.Date(): "DATE",
     pl.Datetime("us", "UTC"): "TIMESTAMPTZ", pl.Decimal(18, 4): "DECIMAL(18,4)", pl.Float64(): "DOUBLE",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("orders")
-    write_ndjson(folder / "orders.ndjson", 60, broken_every=20)
-    return qf.build(folder / "orders.ndjson", folder / "tables")
 
 
 def with_tags(*tags: str) -> bytes:
@@ -209,12 +197,6 @@ def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
 
 
-def test_by_month_is_for_parquet_alone(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Only parquet exports can be written by month"):
-        dataset.export("csv", tmp_path / "out", by_month=True)
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("mark", [None, "[]", "{", '{"export":"quivo_frames parquet"}'])
 def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, mark: str | None) -> None:
     (tmp_path / "orders.csv").write_text("mine")
@@ -223,38 +205,3 @@ def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Pat
     with pytest.raises(ConfigError, match="no earlier export of this form"):
         dataset.export("csv", tmp_path)
     assert (tmp_path / "orders.csv").read_text() == "mine"
-
-
-def test_a_full_disk_is_reported_and_leaves_what_was_there(dataset: Dataset, tmp_path: Path) -> None:
-    export_orders([with_tags("a")], ExportFormat.CSV, tmp_path / "out")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    code = f"""
-import resource, signal
-import quivo_frames as qf
-tables = qf.open({str(dataset.folder)!r})
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    tables.export("csv", {str(tmp_path / "out")!r})
-except qf.QuivoError as error:
-    print(type(error).__name__, error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.startswith("ExportError The tables cannot be written to"), done.stderr
-    assert done.stderr == ""
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(ExportError, match="Permission denied"):
-        dataset.export("csv", tmp_path / "out")
-
-
-def test_a_place_that_cannot_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ExportError, match="cannot be written to"):
-        dataset.export("csv", tmp_path / "file" / "out")
-    assert (tmp_path / "file").read_text() == "mine"

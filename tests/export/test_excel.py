@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,14 +16,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-import quivo_frames as qf
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import excel
 from quivo_frames.export.formats import ExportFormat
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import write_ndjson
 from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
@@ -48,13 +43,6 @@ book = openpyxl.load_workbook(sys.argv[1], read_only=len(sys.argv) < 3)
 print(json.dumps({sheet.title: [[cell_facts(cell) for cell in row] for row in sheet.iter_rows()] for sheet in book}))
 """
 NS = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("orders")
-    write_ndjson(folder / "orders.ndjson", 60, broken_every=20)
-    return qf.build(folder / "orders.ndjson", folder / "tables")
 
 
 @pytest.fixture(scope="module")
@@ -373,31 +361,6 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
     assert (out.read_bytes() if out.is_file() else None) == before
 
 
-@pytest.mark.parametrize("limit", [2_000, 40_000, 60_000, 100_000])
-def test_a_full_disk_is_reported_and_leaves_what_was_there(
-    dataset: Dataset, file: Path, tmp_path: Path, limit: int
-) -> None:
-    export_orders([with_tags("a")], ExportFormat.EXCEL, tmp_path / "out.xlsx")
-    before = (tmp_path / "out.xlsx").read_bytes()
-    assert limit < file.stat().st_size
-    code = f"""
-import resource, signal
-import quivo_frames as qf
-tables = qf.open({str(dataset.folder)!r})
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-try:
-    tables.export("excel", {str(tmp_path / "out.xlsx")!r})
-except qf.QuivoError as error:
-    print(type(error).__name__, error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.startswith("ExportError The tables cannot be written to"), done.stderr
-    assert done.stderr == ""
-    assert (tmp_path / "out.xlsx").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out.xlsx"]
-
-
 def test_an_archive_that_does_not_fit_on_the_disk_is_reported(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,17 +375,3 @@ def test_an_archive_that_does_not_fit_on_the_disk_is_reported(
     with pytest.raises(ExportError, match="the disk is full"):
         dataset.export("excel", tmp_path / "out.xlsx")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_place_that_cannot_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ExportError, match="cannot be written to"):
-        dataset.export("excel", tmp_path / "file" / "out")
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_reported(dataset: Dataset, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(ExportError, match="Permission denied"):
-        dataset.export("excel", tmp_path / "out.xlsx")
