@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 30.0  # seconds
-MAX_OUTAGES = 2  # after which one request is tried anew: one that brings Quivo down must not do so forever
+MAX_OUTAGES = 2  # per request: one that brings Quivo down must not be repeated forever
 
 
 class Client:
@@ -64,7 +64,7 @@ class Client:
     Args:
         settings: address and credentials.
         rate: a ceiling in requests per second; without it the rate adapts to the answers.
-        timeout: seconds for one try, from the first byte of the request to the last byte of the answer.
+        timeout: seconds for one try, including the body of its answer.
         tries: how often one request is sent before it counts as failed.
         backoff: seconds; exponential backoff with full jitter: the wait before the second try is random between 0 and
             `backoff`, before the third between 0 and twice that, and so on.

@@ -244,14 +244,8 @@ def _make_dimension(state: OrderState, centimetres: int) -> Record:
 def _split_into_lots(state: OrderState, line: OrderedLine, quantity: int) -> list[_LotQuantity]:
     """The line, from one lot or two."""
     if state.flaw == "expired":
-        return [
-            _LotQuantity(
-                line,
-                quantity,
-                state.draw_lot(line.shipped_article)[0],
-                state.format_instant(state.times[Stage.SHIPPED] - 9 * DAY),
-            )
-        ]
+        lot, _ = state.draw_lot(line.shipped_article)
+        return [_LotQuantity(line, quantity, lot, state.format_instant(state.times[Stage.SHIPPED] - 9 * DAY))]
     if line.lot:
         return [_LotQuantity(line, quantity, line.lot, line.expires)]
     rest = quantity // 2 if state.seller.lots and quantity > 1 and state.dice.chance(0.2) else 0

@@ -61,12 +61,8 @@ class ListenerThread:
             self._stop_listening(seconds)
             return
         done = threading.Event()
-
-        def shut() -> None:
-            self._stop_listening(seconds)
-            done.set()
-
-        self._loop.call_soon_threadsafe(shut)
+        self._loop.call_soon_threadsafe(self._stop_listening, seconds)
+        self._loop.call_soon_threadsafe(done.set)  # called in this order
         done.wait()
 
     def _run_loop(self) -> None:

@@ -30,12 +30,6 @@ LAST_VISIT = 5  # an order no longer changes after this many refetches
 _BUNDLE_SIZE = 3
 
 
-def decoded_order(order_id: int, seed: int = 0, visit: int = 0) -> Record:
-    """The order as decoded JSON. Only the bytes of `order_json` keep the text of numbers in free-form attributes."""
-    decoded: Record = msgspec.json.decode(order_json(order_id, seed, visit))
-    return decoded
-
-
 def order_json(order_id: int, seed: int = 0, visit: int = 0) -> bytes:
     """The order as a refetch after `visit` earlier ones answers it: compact UTF-8 JSON."""
     return msgspec.json.encode(_make_order(OrderState(order_id, seed, min(visit, LAST_VISIT))))

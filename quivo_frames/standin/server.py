@@ -107,6 +107,8 @@ class StandIn:
     ) -> None:
         self.order_ids = range(first_id, first_id + orders)
         self.base_url = ""
+        self.rate = rate
+        self.burst = burst
         self.retry_after = retry_after
         self.latency = latency
         self.between_pages: Callable[[int], object] | None = None
@@ -117,7 +119,7 @@ class StandIn:
         self._listener: ListenerThread | None = None
         self._token_seconds = token_seconds
         self._tokens: dict[str, float] = {}
-        self._bucket = TokenBucket(rate, burst)
+        self._bucket = TokenBucket()
         self._seed = seed
         self._faults = {order_id: _repeat_faults(given) for order_id, given in (faults or {}).items()}
         self._chaos = chaos or (lambda *_: NO_FAULT)
@@ -133,26 +135,6 @@ class StandIn:
         self._touched: dict[int, str] = {}  # lastModified in the list
         self._rows: dict[int, search.SearchableOrder] = {}
         self._order_body = lru_cache(maxsize=4096)(lambda order_id, visit: order_json(order_id, seed, visit))
-
-    @property
-    def rate(self) -> float | None:
-        """Requests per second over all callers; None is no limit."""
-        return self._bucket.rate
-
-    @rate.setter
-    def rate(self, rate: float | None) -> None:
-        """Change the limit; the next request sees it."""
-        self._bucket.rate = rate
-
-    @property
-    def burst(self) -> float | None:
-        """Size of the token bucket; None is the tokens of a tenth of a second, at least two."""
-        return self._bucket.burst
-
-    @burst.setter
-    def burst(self, burst: float | None) -> None:
-        """Change the size; the next request sees it."""
-        self._bucket.burst = burst
 
     def start(self) -> Self:
         """Start to listen. Raises ConfigError when the port cannot be opened."""
@@ -284,7 +266,7 @@ class StandIn:
             return UNAUTHORIZED
         if expires <= now:
             return EXPIRED
-        if self._bucket.take_token(now):
+        if self._bucket.take_token(now, self.rate, self.burst):
             return None
         self.throttled += 1
         return THROTTLED if self.retry_after is None else THROTTLED.with_header("Retry-After", self.retry_after)

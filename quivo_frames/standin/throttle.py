@@ -11,28 +11,25 @@ if TYPE_CHECKING:
 
 
 class TokenBucket:
-    """A token bucket: `rate` tokens are added per second, up to `burst`, and each request takes one.
+    """A token bucket, full at first: a request takes a token or is refused."""
 
-    `rate` None is no limit. Without `burst` it holds the tokens of a tenth of a second, at least two: with only one,
-    evenly sent requests would be refused whenever one arrives a moment early, which punishes network jitter and not the
-    rate. Any thread may change both while it is in use; the next request sees the change.
-    """
-
-    def __init__(self, rate: float | None, burst: float | None) -> None:
-        self.rate = rate
-        self.burst = burst
+    def __init__(self) -> None:
         self._left = math.inf  # full
-        self._then = 0.0
+        self._filled_at = 0.0
 
-    def take_token(self, now: float) -> bool:
-        """Take a token; False if there is none, and the request must be refused."""
-        rate = self.rate  # read once: another thread may change it meanwhile
+    def take_token(self, now: float, rate: float | None, burst: float | None) -> bool:
+        """Take a token; False if there is none, and the request must be refused.
+
+        `rate` tokens are added per second (None: no limit), up to `burst`, by default those of a tenth of a second and
+        at least two: with only one, evenly sent requests would be refused whenever one arrives a moment early, which
+        punishes network jitter and not the rate.
+        """
         if rate is None:
             self._left = math.inf
             return True
-        size = max(2.0, rate / 10) if self.burst is None else self.burst
-        self._left = min(size, self._left + (now - self._then) * rate)
-        self._then = now
+        size = max(2.0, rate / 10) if burst is None else burst
+        self._left = min(size, self._left + (now - self._filled_at) * rate)
+        self._filled_at = now
         if self._left < 1:
             return False
         self._left -= 1

@@ -26,15 +26,15 @@ IDS = [100_001, 7, 100_003, 7, 2**63 - 1]
 EVENT = {"id": 1, "entity": "ORDERS", "lastModified": "2019-12-15T14:48:12Z", "version": 3}
 
 
-def event(order_id: Any, entity: Any = "ORDERS", **others: Any) -> dict[str, Any]:
+def make_event(order_id: Any, entity: Any = "ORDERS", **others: Any) -> dict[str, Any]:
     return {**EVENT, "id": order_id, "entity": entity, **others}
 
 
-def body(*events: Any) -> str:
+def make_body(*events: Any) -> str:
     return json.dumps({"events": list(events)})
 
 
-BODIES = "\n".join(body(event(n)) for n in IDS)
+BODIES = "\n".join(make_body(make_event(n)) for n in IDS)
 COMMAS = "order_id,name\n" + "".join(f"{n},x\n" for n in IDS)
 
 FILES: dict[str, tuple[str, bytes]] = {
@@ -55,13 +55,13 @@ FILES: dict[str, tuple[str, bytes]] = {
     "csv of one column": ("ids.csv", ("ORDER_ID\n" + "".join(f"{n}\n\n" for n in IDS)).encode()),
     "csv, packed": ("ids.csv.zst", zstandard.compress(COMMAS.encode())),
     "events, a line each": ("events.ndjson", BODIES.encode()),
-    "events in one body": ("events.json", body(*map(event, IDS)).encode()),
-    "events, spread": ("events.json", json.dumps({"events": [*map(event, IDS)]}, indent=2).encode()),
+    "events in one body": ("events.json", make_body(*map(make_event, IDS)).encode()),
+    "events, spread": ("events.json", json.dumps({"events": [*map(make_event, IDS)]}, indent=2).encode()),
     "events, end to end": ("events.jsonl", BODIES.replace("\n", "").encode()),
     "events in a list": ("events.json", f"[{','.join(BODIES.split(chr(10)))}]".encode()),
-    "events, bare": ("events.ndjson", "\n".join(json.dumps(event(n)) for n in IDS).encode()),
+    "events, bare": ("events.ndjson", "\n".join(json.dumps(make_event(n)) for n in IDS).encode()),
     "events, spread after a line": (
-        "events.json", (body(event(IDS[0])) + json.dumps({"events": [*map(event, IDS[1:])]}, indent=1)).encode()
+        "events.json", (make_body(make_event(IDS[0])) + json.dumps({"events": [*map(make_event, IDS[1:])]}, indent=1)).encode()
     ),
     "events by another name": ("hooks.log", b"\xef\xbb\xbf\n " + BODIES.encode()),
     "events, packed": ("events.ndjson.gz", gzip.compress(BODIES.encode())),
@@ -106,7 +106,7 @@ def test_parquet_gives_the_ids_of_its_column(tmp_path: Path, dtype: Any, name: s
     assert list(read_ids(tmp_path / name, column="id")) == [5] * 5
 
 
-class Numpy:
+class NumpyInteger:
     """A whole number as numpy has it."""
 
     def __init__(self, value: int) -> None:
@@ -121,7 +121,7 @@ def test_python_gives_ids_as_it_has_them() -> None:
     for given in (
         (3, 1, 2), iter(["3", " 1", "2 "]), array("Q", expected),
         pl.Series(expected, dtype=pl.UInt64), pl.Series(["3", "1", "2"]), pl.DataFrame({"a": expected})["a"],
-        map(Numpy, expected), Ids(expected, "here"), dict.fromkeys(expected),
+        map(NumpyInteger, expected), Ids(expected, "here"), dict.fromkeys(expected),
     ):  # fmt: skip
         assert list(validate_ids(given)) == expected
     assert list(validate_ids([1, str(2**63 - 1)])) == [1, 2**63 - 1]
@@ -175,14 +175,14 @@ WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
     "a torn gz": ("ids.txt.gz", gzip.compress(b"1" * 99)[:-9], None, "The file ids.txt.gz cannot be read: it is broken or not packed so."),
     "no gz": ("ids.txt.gz", b"1", None, "The file ids.txt.gz cannot be read"),
     "a torn zst": ("ids.txt.zst", zstandard.compress(b"1" * 99)[:-4], None, "The file ids.txt.zst cannot be read"),
-    "an event of a wrong id": ("events.ndjson", f"{body(event(1))}\n{body(event('canary'))}\n{body(event(True))}".encode(), None, "2 of the ids in events.ndjson cannot be order ids: a text of 6 characters, not shown (line 2), a text of 4 characters, not shown (line 3)."),
-    "a wrong id in a spread body": ("events.json", "\n".join(json.dumps({"events": [event(n)]}, indent=2) for n in (1, 2, 0)).encode(), None, "'0' (line 21)"),
+    "an event of a wrong id": ("events.ndjson", f"{make_body(make_event(1))}\n{make_body(make_event('canary'))}\n{make_body(make_event(True))}".encode(), None, "2 of the ids in events.ndjson cannot be order ids: a text of 6 characters, not shown (line 2), a text of 4 characters, not shown (line 3)."),
+    "a wrong id in a spread body": ("events.json", "\n".join(json.dumps({"events": [make_event(n)]}, indent=2) for n in (1, 2, 0)).encode(), None, "'0' (line 21)"),
     "digits of another script": ("ids.txt", "1\n\u0663".encode(), None, "a text of 1 characters, not shown (line 2)"),
     "an event without an id": ("events.ndjson", b'\n{"events":[{"entity":"ORDERS"}]}', None, "(line 2)"),
-    "no event": ("events.ndjson", f'{body(event(1))}\n{{"orderId":1}}'.encode(), None, 'events.ndjson, line 2: this is no webhook event of Quivo, which looks like {"events": [{"id": …, "entity": "ORDERS", …}]}.'),
+    "no event": ("events.ndjson", f'{make_body(make_event(1))}\n{{"orderId":1}}'.encode(), None, 'events.ndjson, line 2: this is no webhook event of Quivo, which looks like {"events": [{"id": …, "entity": "ORDERS", …}]}.'),
     "no object": ("events.json", b"[1]", None, "events.json, line 1: this is no webhook event"),
-    "a torn line": ("events.ndjson", f'{body(event(1))}\n{body(event(2))}\n{{"events":[{{"id":3'.encode(), None, "events.ndjson, line 3: this cannot be read as JSON ("),
-    "a broken line": ("events.ndjson", f"{body(event(1))}\n{{canary\n{body(event(2))}".encode(), None, "events.ndjson, line 2: this cannot be read as JSON (Expecting property name enclosed in double quotes)."),
+    "a torn line": ("events.ndjson", f'{make_body(make_event(1))}\n{make_body(make_event(2))}\n{{"events":[{{"id":3'.encode(), None, "events.ndjson, line 3: this cannot be read as JSON ("),
+    "a broken line": ("events.ndjson", f"{make_body(make_event(1))}\n{{canary\n{make_body(make_event(2))}".encode(), None, "events.ndjson, line 2: this cannot be read as JSON (Expecting property name enclosed in double quotes)."),
     "a broken place in a spread body": ("events.json", b'{"events":\n[\n{"id": canary}]}', None, "events.json, line 3: this cannot be read as JSON (Expecting value)."),
     "too deep": ("events.json", b"[" * 100_000, None, "events.json, line 1: this cannot be read as JSON (nested too deep"),
     "too many digits": ("events.json", b'{"id":' + b"1" * 5000 + b"}", None, "cannot be read as JSON (nested too deep, or a number of too many digits"),
@@ -219,8 +219,18 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
 
 def test_events_of_other_entities_are_left_out_and_counted(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
-    others = [event(4, "SHIPMENTS"), event(5, "SHIPMENTS"), event(None, "RETURNS"), event(6, "canary"), event(7, None)]
-    file.write_text("\n".join([body(event(1), *others[:2]), body(), body(*others[2:]), body(event(2))]))
+    others = [
+        make_event(4, "SHIPMENTS"),
+        make_event(5, "SHIPMENTS"),
+        make_event(None, "RETURNS"),
+        make_event(6, "canary"),
+        make_event(7, None),
+    ]
+    file.write_text(
+        "\n".join(
+            [make_body(make_event(1), *others[:2]), make_body(), make_body(*others[2:]), make_body(make_event(2))]
+        )
+    )
     ids = read_ids(file)
     assert list(ids) == [1, 2]
     assert ids.left_out == {
@@ -250,7 +260,7 @@ def test_ids_are_a_sequence_that_says_what_it_is() -> None:
     assert not Ids([], "nowhere")
 
 
-def answer(order_id: int, outcome: Outcome) -> Answer:
+def make_answer(order_id: int, outcome: Outcome) -> Answer:
     return Answer(order_id, outcome, datetime.now(UTC), 200, {}, b"{}", 1, 0, 0.1, 0.1, "so")
 
 
@@ -259,15 +269,15 @@ def test_the_failures_of_a_run_are_ids(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="no archive"):
             read_failed_ids(archive, 1)
         run, _ = archive.begin([1, 2, 3, 4])
-        archive.record(run, answer(1, Outcome.FETCHED))
-        archive.record(run, answer(2, Outcome.UNREACHABLE))
-        archive.record(run, answer(3, Outcome.UNKNOWN))
-        archive.record(run, answer(2, Outcome.UNREACHABLE))
-        archive.record(run, answer(3, Outcome.FETCHED))
-        archive.record(run, answer(4, Outcome.REFUSED))
+        archive.record(run, make_answer(1, Outcome.FETCHED))
+        archive.record(run, make_answer(2, Outcome.UNREACHABLE))
+        archive.record(run, make_answer(3, Outcome.UNKNOWN))
+        archive.record(run, make_answer(2, Outcome.UNREACHABLE))
+        archive.record(run, make_answer(3, Outcome.FETCHED))
+        archive.record(run, make_answer(4, Outcome.REFUSED))
         other, _ = archive.begin([1, 2])
-        archive.record(other, answer(1, Outcome.UNKNOWN))
-        archive.record(other, answer(2, Outcome.FETCHED))
+        archive.record(other, make_answer(1, Outcome.UNKNOWN))
+        archive.record(other, make_answer(2, Outcome.FETCHED))
         assert sorted(read_failed_ids(archive, run)) == [2, 4]
         assert sorted(validate_ids(archive.failures(run)["order_id"])) == [2, 4]
         assert list(read_failed_ids(archive, other)) == [1]

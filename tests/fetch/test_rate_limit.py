@@ -22,8 +22,8 @@ pytestmark = pytest.mark.alone
 NEVER = threading.Event()
 
 
-class Time:
-    """A clock that goes on only by waiting, and then a little too far, as real ones do."""
+class FakeClock:
+    """A clock that moves only by waiting, and a little too far, as threads wake late."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -37,17 +37,17 @@ class Time:
         return stop.is_set()
 
 
-def gate(ceiling: float | None = None) -> tuple[RateLimiter, Time]:
-    time = Time()
+def make_limiter(ceiling: float | None = None) -> tuple[RateLimiter, FakeClock]:
+    time = FakeClock()
     return RateLimiter(ceiling, clock=time, wait=time.wait), time
 
 
-def play(
-    gate: RateLimiter, time: Time, seconds: float, limit: float, latency: float = 0.05, pause: float = 0.0
+def simulate_server(
+    gate: RateLimiter, time: FakeClock, seconds: float, limit: float, latency: float = 0.05, pause: float = 0.0
 ) -> tuple[int, int]:
-    """Requests answered well and complained about, by a server with a limit and a burst of a tenth of a second.
+    """Requests answered 200 and 429 by a server with a limit and a token bucket of a tenth of a second.
 
-    Complaints come at once, as from a gateway before the server.
+    A 429 comes at once, as from a gateway in front of the server.
     """
     end, allowance, then = time.now + seconds, max(2.0, limit / 10), time.now
     on_the_way: list[tuple[float, Slot, bool]] = []
@@ -67,7 +67,7 @@ def play(
 
 @pytest.mark.parametrize("rate", [0.5, 10.0, 200.0, 900.0])
 def test_a_known_limit_is_held_evenly_from_the_start(rate: float) -> None:
-    even, _ = gate(rate)
+    even, _ = make_limiter(rate)
     times = [even.wait_for_slot(NEVER).at for _ in range(100)]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert min(gaps) > 0.9 / rate - 0.005
@@ -75,7 +75,7 @@ def test_a_known_limit_is_held_evenly_from_the_start(rate: float) -> None:
 
 
 def test_a_pause_of_the_caller_is_not_followed_by_a_burst() -> None:
-    even, time = gate(10.0)
+    even, time = make_limiter(10.0)
     even.wait_for_slot(NEVER)
     time.now += 60
     times = [even.wait_for_slot(NEVER).at for _ in range(11)]
@@ -86,31 +86,31 @@ def test_a_pause_of_the_caller_is_not_followed_by_a_burst() -> None:
 @pytest.mark.parametrize("latency", [0.05, 1.0])
 @pytest.mark.parametrize("limit", [5.0, 20.0, 100.0, 400.0])
 def test_an_unknown_limit_is_found_quickly_and_hardly_passed(limit: float, latency: float, pause: float) -> None:
-    adaptive, time = gate()
-    play(adaptive, time, 20, limit, latency, pause)
-    good, bad = play(adaptive, time, 60, limit, latency, pause)
+    adaptive, time = make_limiter()
+    simulate_server(adaptive, time, 20, limit, latency, pause)
+    good, bad = simulate_server(adaptive, time, 60, limit, latency, pause)
     assert good > 0.9 * limit * 60
     assert bad < 0.02 * good
 
 
 def test_a_limit_that_halves_is_followed_within_five_seconds() -> None:
-    adaptive, time = gate()
-    play(adaptive, time, 20, 100)
-    play(adaptive, time, 5, 50)
-    good, bad = play(adaptive, time, 10, 50)
+    adaptive, time = make_limiter()
+    simulate_server(adaptive, time, 20, 100)
+    simulate_server(adaptive, time, 5, 50)
+    good, bad = simulate_server(adaptive, time, 10, 50)
     assert good > 0.85 * 50 * 10
     assert bad < 0.03 * good
 
 
 def test_the_rate_starts_gently_and_doubles() -> None:
-    adaptive, time = gate()
+    adaptive, time = make_limiter()
     assert adaptive.rate == 5
-    play(adaptive, time, 2, 1e9)
+    simulate_server(adaptive, time, 2, 1e9)
     assert 15 < adaptive.rate < 60
 
 
 def test_the_rate_does_not_grow_where_it_holds_nobody_back() -> None:
-    adaptive, time = gate()
+    adaptive, time = make_limiter()
     for _ in range(100):
         time.now += 1
         adaptive.note_success(adaptive.wait_for_slot(NEVER))
@@ -118,23 +118,23 @@ def test_the_rate_does_not_grow_where_it_holds_nobody_back() -> None:
 
 
 def test_the_ceiling_is_never_passed() -> None:
-    ceiling, time = gate(50)
+    ceiling, time = make_limiter(50)
     ceiling.note_congestion(ceiling.wait_for_slot(NEVER))
     assert 40 < ceiling.rate < 50
-    play(ceiling, time, 60, 1e9)
+    simulate_server(ceiling, time, 60, 1e9)
     assert ceiling.rate == 50
 
 
 def test_a_known_limit_that_is_wrong_is_left_like_an_unknown_one() -> None:
-    told, time = gate(100)
-    play(told, time, 10, 50)
-    good, bad = play(told, time, 20, 50)
+    told, time = make_limiter(100)
+    simulate_server(told, time, 10, 50)
+    good, bad = simulate_server(told, time, 20, 50)
     assert good > 0.9 * 50 * 20
     assert bad < 0.02 * good
 
 
 def test_many_complaints_about_one_moment_halve_the_rate_once() -> None:
-    even, time = gate()
+    even, time = make_limiter()
     slots = [even.wait_for_slot(NEVER) for _ in range(10)]
     for slot in slots:
         even.note_congestion(slot)
@@ -145,7 +145,7 @@ def test_many_complaints_about_one_moment_halve_the_rate_once() -> None:
 
 
 def test_a_pause_holds_all_and_has_a_cap() -> None:
-    even, time = gate(10)
+    even, time = make_limiter(10)
     slot = even.wait_for_slot(NEVER)
     even.note_congestion(slot, 2.5)
     assert even.wait_for_slot(NEVER).at == pytest.approx(slot.at + 2.5, abs=0.001)
@@ -194,14 +194,14 @@ def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: flo
     assert parse_retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
 
 
-def shared_gate(path: Path, time: Time, ceiling: float | None = None) -> RateLimiter:
+def make_shared_limiter(path: Path, time: FakeClock, ceiling: float | None = None) -> RateLimiter:
     return RateLimiter(ceiling, shared_file=path, clock=time, wait=time.wait)
 
 
 def test_gates_with_one_file_keep_one_pace(tmp_path: Path) -> None:
     """As processes do: what each knows comes from the file alone."""
-    time = Time()
-    one, other = (shared_gate(tmp_path / "pace", time, ceiling) for ceiling in (10.0, 20.0))
+    time = FakeClock()
+    one, other = (make_shared_limiter(tmp_path / "pace", time, ceiling) for ceiling in (10.0, 20.0))
     slots = [gate.wait_for_slot(NEVER).at for _ in range(5) for gate in (one, other)]
     assert [later - earlier for earlier, later in pairwise(slots)] == pytest.approx([0.1] * 9, abs=0.006)
     one.note_congestion(one.wait_for_slot(NEVER), 3.0)
@@ -211,16 +211,16 @@ def test_gates_with_one_file_keep_one_pace(tmp_path: Path) -> None:
 
 
 def test_a_pace_of_long_ago_or_of_before_a_restart_is_forgotten(tmp_path: Path) -> None:
-    time = Time()
-    first = shared_gate(tmp_path / "pace", time)
+    time = FakeClock()
+    first = make_shared_limiter(tmp_path / "pace", time)
     first.note_congestion(first.wait_for_slot(NEVER))
     time.now += 10
-    lately = shared_gate(tmp_path / "pace", time)
+    lately = make_shared_limiter(tmp_path / "pace", time)
     lately.wait_for_slot(NEVER)
     assert lately.rate == 2.5
     for later in (time.now + 61, 3.0):
         time.now = later
-        fresh = shared_gate(tmp_path / "pace", time)
+        fresh = make_shared_limiter(tmp_path / "pace", time)
         fresh.wait_for_slot(NEVER)
         assert fresh.rate == 5
 
@@ -228,13 +228,13 @@ def test_a_pace_of_long_ago_or_of_before_a_restart_is_forgotten(tmp_path: Path) 
 @pytest.mark.parametrize("content", [b"", b"rubbish"])
 def test_a_file_of_a_pace_that_is_broken_is_written_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pace").write_bytes(content)
-    assert shared_gate(tmp_path / "pace", Time()).wait_for_slot(NEVER).rate == 5
+    assert make_shared_limiter(tmp_path / "pace", FakeClock()).wait_for_slot(NEVER).rate == 5
     assert len((tmp_path / "pace").read_bytes()) == 48
 
 
 def test_where_no_file_can_be_the_gate_is_on_its_own(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    alone = shared_gate(tmp_path / "file" / "pace", Time())
+    alone = make_shared_limiter(tmp_path / "file" / "pace", FakeClock())
     times = [alone.wait_for_slot(NEVER).at for _ in range(4)]
     assert times[-1] - times[0] == pytest.approx(0.6, abs=0.01)
 

@@ -93,13 +93,14 @@ def test_every_order_is_found_once_at_any_page_size_and_sort_or_the_sort_is_refu
 ) -> None:
     orders = [{"orderId": n, "seen": seen, "seller": seller} for n, seen, seller in rows]
     server = Elasticsearch(orders, page_cap=page_cap, shows_sort=shows_sort)
-    expected = [n for page in (Elasticsearch(orders)({"sort": sort, "pageSize": "1000"}),) for n in map(order_id, page)]
+    expected = [n for page in (Elasticsearch(orders)({"sort": sort, "pageSize": "1000"}),) for n in map(read_id, page)]
     ids: list[int] = []
     told = None
     try:
         ids += find_order_ids(server, "", sort=sort, limit=limit, page_size=size)
     except UnexpectedResponse as error:
         told = str(error)
+    assert server.asked[0]["pageSize"] == str(min(size, limit or size))
     keys = {order["orderId"]: tuple(order[field.split(":")[0]] for field in sort.split(",")) for order in orders}
     if told:
         assert "sort by orderId:asc" in told
@@ -112,7 +113,7 @@ def test_every_order_is_found_once_at_any_page_size_and_sort_or_the_sort_is_refu
         assert ids == expected[:limit]
 
 
-def order_id(element: Mapping[str, msgspec.Raw]) -> int:
+def read_id(element: Mapping[str, msgspec.Raw]) -> int:
     return int(msgspec.json.decode(element["orderId"]))
 
 
@@ -209,7 +210,7 @@ def test_an_order_that_is_changed_while_the_list_is_read_moves_on_and_hides_no_o
         def ask(parameters: Mapping[str, str], server: Elasticsearch = server) -> Page:
             page = server(parameters)
             if len(server.asked) < 5:  # the first and the last of the page are changed right after it was read
-                moved = {order_id(page[0]), order_id(page[-1])}
+                moved = {read_id(page[0]), read_id(page[-1])}
                 server.orders = [
                     {**order, "x": 100 * len(server.asked) + order["orderId"]} if order["orderId"] in moved else order
                     for order in server.orders

@@ -39,7 +39,7 @@ SENT = "TOKEN-THAT-WAS-SENT"
 ECHO = f"you sent {KEY} and {USER} with {WORD} and {SENT}"
 
 
-class Echoing(StandIn):
+class EchoingStandIn(StandIn):
     """A stand-in with canaries for credentials, that repeats the token that it was sent."""
 
     api_key, username, password = KEY, USER, WORD
@@ -53,7 +53,7 @@ class Echoing(StandIn):
         return answer._replace(reply=answer.reply._replace(body=body, headers=said))
 
 
-def echoing(fault: ServerFault) -> ServerFault:
+def make_echoing(fault: ServerFault) -> ServerFault:
     """The same fault for ever, and where it has words of its own, they repeat what was sent."""
     if fault.reply is None:
         return replace(fault, times=None)
@@ -65,11 +65,11 @@ def echoing(fault: ServerFault) -> ServerFault:
     return replace(fault, reply=reply, times=None)
 
 
-FAULTS = {name: echoing(fault) for name, fault in all_faults_by_name(seconds=0.02).items() if name != "refused"}
+FAULTS = {name: make_echoing(fault) for name, fault in all_faults_by_name(seconds=0.02).items() if name != "refused"}
 """But for one, which would reset the connections of all others again and again."""
 
 
-def forms(secret: str) -> set[bytes]:
+def revealing_forms(secret: str) -> set[bytes]:
     """What would give a secret away: its beginning, its end, and the same as URL, as JSON and as base64."""
     raw = secret.encode()
     found = {
@@ -85,11 +85,11 @@ def forms(secret: str) -> set[bytes]:
     return found
 
 
-def leaks(text: bytes) -> set[str]:
-    return {name for name, secret in SECRETS.items() for form in forms(secret) if form in text}
+def find_leaks(text: bytes) -> set[str]:
+    return {name for name, secret in SECRETS.items() for form in revealing_forms(secret) if form in text}
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -99,8 +99,8 @@ def test_the_search_finds_what_is_there() -> None:
             secret, f"x{secret[:7]}…", quote(secret, safe=""), json.dumps(secret),
             base64.b64encode(f"{USER}:{WORD}".encode()).decode() if name != "token" else secret,
         ):  # fmt: skip
-            assert leaks(f"before {shown} after".encode()) & {name, "user", "password"}
-    assert leaks(b"Order 100001: refused") == set()
+            assert find_leaks(f"before {shown} after".encode()) & {name, "user", "password"}
+    assert find_leaks(b"Order 100001: refused") == set()
 
 
 def make_impatient(client: Client) -> Client:
@@ -111,7 +111,7 @@ def make_impatient(client: Client) -> Client:
 @pytest.fixture
 def api() -> Iterator[StandIn]:
     hit = {100001 + 4 * n: [fault] for n, fault in enumerate(FAULTS.values())}
-    with Echoing(5 * len(FAULTS), faults=hit) as api:
+    with EchoingStandIn(5 * len(FAULTS), faults=hit) as api:
         yield api
 
 
@@ -151,7 +151,7 @@ def test_no_command_tells_a_secret_and_no_file_holds_one(
         "prefix": command("refetch", "1", "--archive", "c", QUIVO_TOKEN_PREFIX="Basic"),
         "not reached": command("find", QUIVO_BASE_URL="http://127.0.0.1:9"),
     }  # fmt: skip
-    assert {name: leaks(text) for name, (_, text) in told.items() if leaks(text)} == {}
+    assert {name: find_leaks(text) for name, (_, text) in told.items() if find_leaks(text)} == {}
     assert [status for status, _ in told.values()] == [0, 1, 1, 0, 0, 0, 0, 3, 3, 2, 1, 3]
     assert b"DEBUG:quivo_frames.fetch.client:" in told["refetch"][1]  # the logs were on
     failed = [
@@ -160,8 +160,8 @@ def test_no_command_tells_a_secret_and_no_file_holds_one(
         if attempt.outcome != "fetched"
     ]
     assert len(failed) == 2 * sum(not fault.is_harmless for fault in FAULTS.values())
-    beside = {name: data for name, data in files(tmp_path).items() if name != "orders.sqlite"}
-    assert {name: leaks(data) for name, data in beside.items() if leaks(data)} == {}
+    beside = {name: data for name, data in read_files(tmp_path).items() if name != "orders.sqlite"}
+    assert {name: find_leaks(data) for name, data in beside.items() if find_leaks(data)} == {}
     assert {path.name for path in (tmp_path / "cache").rglob("pace-*")} != set()
 
 
@@ -197,11 +197,11 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
     )
     fails(ConfigError, lambda: Settings.load(**{**GIVEN, "base_url": f"https://example.com/?key={quote(KEY)}"}))
     for name in ("400", "403", "500", "429, Retry-After absent", "400 text", "html", "json of another shape: object"):
-        with Echoing(1, login_faults=[FAULTS[name]]) as other:
+        with EchoingStandIn(1, login_faults=[FAULTS[name]]) as other:
             fails(QuivoError, make_impatient(Client.from_env(**{**login, "base_url": other.base_url})).ping)
     text = "".join(map(str, told)) + caplog.text + "".join(capfd.readouterr())
     assert "client.py" in text  # there were tracebacks
-    assert leaks(text.encode()) == set()
+    assert find_leaks(text.encode()) == set()
 
 
 @pytest.mark.parametrize(
@@ -226,19 +226,19 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
 )
 def test_no_secret_is_in_an_archive(faults: dict[str, ServerFault], tmp_path: Path) -> None:
     hit = {100001 + 4 * n: [fault] for n, fault in enumerate(faults.values())}
-    with Echoing(5 * len(faults), faults=hit) as api, Archive(tmp_path / "a") as archive:
+    with EchoingStandIn(5 * len(faults), faults=hit) as api, Archive(tmp_path / "a") as archive:
         quick = Client.from_env(**GIVEN, base_url=api.base_url, rate=2000.0, timeout=0.5, tries=2, backoff=0.001)
         with make_impatient(quick) as client:
             refetch(api.order_ids, client, archive)
         assert (tmp_path / "a-wal").stat().st_size > 0
-        assert {name: leaks(data) for name, data in files(tmp_path).items() if leaks(data)} == {}
-    assert {name: leaks(data) for name, data in files(tmp_path).items() if leaks(data)} == {}
+        assert {name: find_leaks(data) for name, data in read_files(tmp_path).items() if find_leaks(data)} == {}
+    assert {name: find_leaks(data) for name, data in read_files(tmp_path).items() if find_leaks(data)} == {}
     kept = independent_archive.stored_responses(tmp_path / "a")
     assert any(not response.good for response in kept)
-    assert {r.order_id: leaks(r.body) for r in kept if leaks(r.body)} == {}
+    assert {r.order_id: find_leaks(r.body) for r in kept if find_leaks(r.body)} == {}
 
 
-PIECES = {
+SAID_PIECES = {
     "beginning": f"key {KEY[:8]}… is not valid",
     "as in a URL": f"password={quote_plus(WORD)} is wrong",
     "as in JSON": f"not read: {json.dumps(WORD)}",
@@ -246,14 +246,14 @@ PIECES = {
 }
 
 
-@pytest.mark.parametrize("said", PIECES.values(), ids=PIECES)
+@pytest.mark.parametrize("said", SAID_PIECES.values(), ids=SAID_PIECES)
 def test_no_piece_of_a_secret_is_repeated(said: str) -> None:
     refusal = ServerFault(reply=json_message(403, said), times=None)
     with (
-        Echoing(1, faults={100001: [refusal]}) as api,
+        EchoingStandIn(1, faults={100001: [refusal]}) as api,
         Client.from_env(**GIVEN, base_url=api.base_url, rate=2000.0) as client,
     ):
-        assert leaks(client.refetch(100001).message.encode()) == set()
+        assert find_leaks(client.refetch(100001).message.encode()) == set()
 
 
 def test_what_is_written_is_for_its_owner_alone(
@@ -284,4 +284,4 @@ def test_nothing_is_sent_unencrypted_to_another_machine(host: str, command: Call
 
 def test_the_command_line_sends_nothing_unencrypted(command: Callable[..., tuple[int, bytes]]) -> None:
     status, told = command("find", QUIVO_BASE_URL="http://api.quivo.co")
-    assert (status, b"unencrypted" in told, leaks(told)) == (2, True, set())
+    assert (status, b"unencrypted" in told, find_leaks(told)) == (2, True, set())

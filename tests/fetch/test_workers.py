@@ -22,12 +22,12 @@ pytestmark = pytest.mark.alone
 NOW = datetime(2026, 3, 5, tzinfo=UTC)
 
 
-def answer(order_id: int, outcome: Outcome = Outcome.FETCHED, status: int = 200) -> Answer:
+def make_answer(order_id: int, outcome: Outcome = Outcome.FETCHED, status: int = 200) -> Answer:
     return Answer(order_id, outcome, NOW, status, {}, b"{}", 1, 0, 0.1, 0.1, f"so it is with order {order_id}.")
 
 
-class Asked:
-    """A client of nobody: `reply` makes the answers, `waiting` tells whether a thread waits for its turn."""
+class ScriptedClient:
+    """A client without a server: `reply` makes the answers, `waiting` is the number of threads that wait for a slot."""
 
     def __init__(self, reply: Callable[[int, threading.Event], Answer], *, waiting: int = 0) -> None:
         self.reply, self.waiting = reply, waiting
@@ -45,28 +45,30 @@ class Asked:
                 self.at_once -= 1
 
 
-def work(client: Asked, orders: int, most: int = 4, keep: Callable[[Answer], None] | None = None) -> list[Answer]:
+def run_workers(
+    client: ScriptedClient, orders: int, most: int = 4, keep: Callable[[Answer], None] | None = None
+) -> list[Answer]:
     kept: list[Answer] = []
-    askers = RefetchWorkers(iter(range(1, orders + 1)), client, keep or kept.append, most)  # type: ignore[arg-type]
-    askers.refetch_all(ProgressMeter(orders, lambda _: None))
+    workers = RefetchWorkers(iter(range(1, orders + 1)), client, keep or kept.append, most)  # type: ignore[arg-type]
+    workers.refetch_all(ProgressMeter(orders, lambda _: None))
     return kept
 
 
-def slow(order_id: int, _: threading.Event) -> Answer:
+def answer_slowly(order_id: int, _: threading.Event) -> Answer:
     time.sleep(0.02)
-    return answer(order_id)
+    return make_answer(order_id)
 
 
 def test_every_order_is_asked_once_and_kept() -> None:
-    assert sorted(kept.order_id for kept in work(Asked(slow), 50)) == list(range(1, 51))
+    assert sorted(kept.order_id for kept in run_workers(ScriptedClient(answer_slowly), 50)) == list(range(1, 51))
 
 
 def test_threads_begin_while_nobody_waits_and_no_more_than_allowed() -> None:
-    free = Asked(slow)
-    work(free, 100, most=7)
+    free = ScriptedClient(answer_slowly)
+    run_workers(free, 100, most=7)
     assert free.most == 7
-    held_up = Asked(slow, waiting=1)
-    work(held_up, 20, most=7)
+    held_up = ScriptedClient(answer_slowly, waiting=1)
+    run_workers(held_up, 20, most=7)
     assert held_up.most == 1
 
 
@@ -78,10 +80,10 @@ def test_a_run_that_only_fails_is_ended_early_and_says_why(outcome: Outcome, sta
 
     def fail(order_id: int, _: threading.Event) -> Answer:
         asked.append(order_id)
-        return answer(order_id, outcome, status)
+        return make_answer(order_id, outcome, status)
 
     with pytest.raises(Unreachable, match=r"Of the last \d+ orders \d+ brought no usable answer, .* order \d"):
-        work(Asked(fail), 10_000)
+        run_workers(ScriptedClient(fail), 10_000)
     assert MIN_FAILURES <= len(asked) < MIN_FAILURES + 4
 
 
@@ -89,7 +91,7 @@ def test_a_run_that_only_fails_is_ended_early_and_says_why(outcome: Outcome, sta
     ("outcome", "status"), [(Outcome.UNKNOWN, 404), (Outcome.REFUSED, 400), (Outcome.REFUSED, 409)]
 )
 def test_what_quivo_says_of_single_orders_ends_no_run(outcome: Outcome, status: int) -> None:
-    assert len(work(Asked(lambda order_id, _: answer(order_id, outcome, status)), 200)) == 200
+    assert len(run_workers(ScriptedClient(lambda order_id, _: make_answer(order_id, outcome, status)), 200)) == 200
 
 
 def test_orders_that_fail_among_others_end_no_run_also_when_they_end_last() -> None:
@@ -98,10 +100,10 @@ def test_orders_that_fail_among_others_end_no_run_also_when_they_end_last() -> N
     def some(order_id: int, _: threading.Event) -> Answer:
         if order_id % 4 == 0:  # as with waits between tries: good ones pass them
             over.wait(0.05)
-            return answer(order_id, Outcome.UNUSABLE)
-        return answer(order_id)
+            return make_answer(order_id, Outcome.UNUSABLE)
+        return make_answer(order_id)
 
-    assert len(work(Asked(some), 400, most=32)) == 400
+    assert len(run_workers(ScriptedClient(some), 400, most=32)) == 400
 
 
 def test_what_cannot_be_kept_ends_the_run_and_what_is_under_way_is_kept() -> None:
@@ -113,7 +115,7 @@ def test_what_cannot_be_kept_ends_the_run_and_what_is_under_way_is_kept() -> Non
         kept.append(given.order_id)
 
     with pytest.raises(ArchiveError, match="disk is full"):
-        work(Asked(slow), 1000, keep=keep)
+        run_workers(ScriptedClient(answer_slowly), 1000, keep=keep)
     assert 3 <= len(kept) < 40
     assert len(set(kept)) == len(kept)
 
@@ -129,14 +131,14 @@ def test_a_function_of_the_user_that_fails_ends_the_run_and_costs_no_answer() ->
     def reply(order_id: int, _: threading.Event) -> Answer:
         begun.append(order_id)
         time.sleep(0.3)  # nothing comes meanwhile: it is told so
-        return answer(order_id)
+        return make_answer(order_id)
 
     with pytest.raises(BrokenPipeError):
-        RefetchWorkers(iter(range(99)), Asked(reply), kept.append, 4).refetch_all(Failing(99, lambda _: None))  # type: ignore[arg-type]
+        RefetchWorkers(iter(range(99)), ScriptedClient(reply), kept.append, 4).refetch_all(Failing(99, lambda _: None))  # type: ignore[arg-type]
     assert sorted(given.order_id for given in kept) == sorted(begun)
 
 
-class Interrupting(ProgressMeter):
+class InterruptingMeter(ProgressMeter):
     """Ctrl-C at some order, as it reaches the thread that watches."""
 
     def __init__(self, at: int) -> None:
@@ -156,10 +158,10 @@ def test_ctrl_c_keeps_what_is_under_way_and_says_so(caplog: pytest.LogCaptureFix
     def reply(order_id: int, stop: threading.Event) -> Answer:
         begun.append(order_id)
         time.sleep(0.05)
-        return answer(order_id)
+        return make_answer(order_id)
 
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
-        RefetchWorkers(iter(range(1000)), Asked(reply), kept.append, 4).refetch_all(Interrupting(5))  # type: ignore[arg-type]
+        RefetchWorkers(iter(range(1000)), ScriptedClient(reply), kept.append, 4).refetch_all(InterruptingMeter(5))  # type: ignore[arg-type]
     assert sorted(given.order_id for given in kept) == sorted(begun)
     assert len(begun) < 20
     assert "Ctrl-C again: at once" in caplog.text
@@ -174,20 +176,20 @@ def test_ctrl_c_again_waits_for_nobody_and_what_comes_later_is_left(monkeypatch:
         if order_id > 2:
             over.wait(10)
             later.set()
-        return answer(order_id)
+        return make_answer(order_id)
 
     def again(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(logging.getLogger("quivo_frames.fetch.workers"), "warning", again)
-    askers = RefetchWorkers(iter(range(1, 99)), Asked(reply), kept.append, 4)  # type: ignore[arg-type]
+    workers = RefetchWorkers(iter(range(1, 99)), ScriptedClient(reply), kept.append, 4)  # type: ignore[arg-type]
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        askers.refetch_all(Interrupting(2))
+        workers.refetch_all(InterruptingMeter(2))
     assert time.monotonic() - began < 5
     over.set()
     assert later.wait(5)
-    for thread in askers._threads:
+    for thread in workers._threads:
         thread.join(5)
     assert [given.order_id for given in kept] == [1, 2]
 
@@ -195,14 +197,14 @@ def test_ctrl_c_again_waits_for_nobody_and_what_comes_later_is_left(monkeypatch:
 def test_who_waits_for_a_turn_ends_at_once_when_told_to_stop() -> None:
     def reply(order_id: int, stop: threading.Event) -> Answer:
         if order_id < 3:
-            return answer(order_id)
+            return make_answer(order_id)
         stop.wait(30)
         raise Stopped
 
     kept: list[Answer] = []
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        RefetchWorkers(iter(range(1, 99)), Asked(reply), kept.append, 4).refetch_all(Interrupting(2))  # type: ignore[arg-type]
+        RefetchWorkers(iter(range(1, 99)), ScriptedClient(reply), kept.append, 4).refetch_all(InterruptingMeter(2))  # type: ignore[arg-type]
     assert time.monotonic() - began < 5
     assert len(kept) == 2
 

@@ -21,7 +21,7 @@ import pytest
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.standin.faults import SHAPES, THROTTLED, DeliveryMode, ServerFault, date_in
-from quivo_frames.standin.orders import decoded_order, order_json
+from quivo_frames.standin.orders import order_json
 from quivo_frames.standin.server import StandIn
 from tests.support.api_caller import FIRST_ORDER, stand_in_with_faults
 from tests.support.random_faults import RandomFaults, all_faults_by_name
@@ -124,11 +124,11 @@ def test_a_dripping_body_that_is_given_up_was_not_sent(log_in):
 
 # --- faults on the wire: read from a raw socket, not by an HTTP client ---
 
-FULL = order_json(FIRST_ORDER)
-HALF = FULL[: len(FULL) // 2]
+ORDER_BODY = order_json(FIRST_ORDER)
+HALF_BODY = ORDER_BODY[: len(ORDER_BODY) // 2]
 
 
-class Heard(NamedTuple):
+class HeardBytes(NamedTuple):
     """All that came, and what became of the connection within `patience`."""
 
     head: bytes
@@ -144,17 +144,17 @@ class Heard(NamedTuple):
         return int(self.headers[b"Content-Length"]) if b"Content-Length" in self.headers else None
 
 
-def dial(api: StandIn) -> socket.socket:
+def open_socket(api: StandIn) -> socket.socket:
     host, port = api.base_url.rpartition("/")[2].split(":")
     return socket.create_connection((host, int(port)), timeout=5)
 
 
-def ask(wire: socket.socket, api: StandIn, token: str, order_id: int = FIRST_ORDER, accepts: str = "") -> None:
+def send_refetch(wire: socket.socket, api: StandIn, token: str, order_id: int = FIRST_ORDER, accepts: str = "") -> None:
     keys = f"X-Api-Key: {api.api_key}\r\nAuthorization: {token}\r\nAccept-Encoding: {accepts}\r\n"
     wire.sendall(f"POST /orders/{order_id}/refetch HTTP/1.1\r\nHost: here\r\n{keys}\r\n".encode())
 
 
-def hear(wire: socket.socket, patience: float = 0.2) -> Heard:
+def read_until_end(wire: socket.socket, patience: float = 0.2) -> HeardBytes:
     wire.settimeout(patience)
     received, end = b"", "closed"
     try:
@@ -165,47 +165,54 @@ def hear(wire: socket.socket, patience: float = 0.2) -> Heard:
     except ConnectionResetError:
         end = "reset"
     head, _, body = received.partition(b"\r\n\r\n")
-    return Heard(head, body, end)
+    return HeardBytes(head, body, end)
 
 
 @pytest.fixture
 def listen(log_in):
     """What a refetch brings on a connection of its own."""
 
-    def listen(api: StandIn, order_id: int = FIRST_ORDER, accepts: str = "", patience: float = 0.2) -> Heard:
+    def listen(api: StandIn, order_id: int = FIRST_ORDER, accepts: str = "", patience: float = 0.2) -> HeardBytes:
         token = log_in(api).token
-        with dial(api) as wire:
-            ask(wire, api, token, order_id, accepts)
-            return hear(wire, patience)
+        with open_socket(api) as wire:
+            send_refetch(wire, api, token, order_id, accepts)
+            return read_until_end(wire, patience)
 
     return listen
 
 
-def in_chunks(body: bytes, size: int = 1000) -> bytes:
+def encode_chunks(body: bytes, size: int = 1000) -> bytes:
     cut = [body[at : at + size] for at in range(0, len(body), size)]
     return b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in cut) + b"0\r\n\r\n"
 
 
-SIZE = len(FULL)
-WAYS = {  # fault: Content-Length, body, end of the connection, whole HTTP, the good body
-    "none": (ServerFault.delay(0.0), SIZE, FULL, "open", True, True),
+BODY_SIZE = len(ORDER_BODY)
+DELIVERIES = {  # fault: Content-Length, body, end of the connection, whole HTTP, the good body
+    "none": (ServerFault.delay(0.0), BODY_SIZE, ORDER_BODY, "open", True, True),
     "stall": (ServerFault.stall(), None, b"", "open", False, False),
-    "stall within": (ServerFault.stall_within(), SIZE, HALF, "open", False, False),
+    "stall within": (ServerFault.stall_within(), BODY_SIZE, HALF_BODY, "open", False, False),
     "reset": (ServerFault.reset(), None, b"", "reset", False, False),
-    "reset within": (ServerFault.reset_within(), SIZE, HALF, "reset", False, False),
-    "reset after": (ServerFault.reset_after(), SIZE, FULL, "reset", True, True),
-    "truncate": (ServerFault.truncate(), SIZE, HALF, "closed", False, False),
-    "truncate unsized": (ServerFault.truncate_unsized(), None, HALF, "closed", False, False),
-    "truncate chunked": (ServerFault.truncate_chunked(), None, in_chunks(FULL)[: SIZE // 2], "closed", False, False),
-    "unsized": (ServerFault.unsized(), None, FULL, "closed", True, True),
-    "chunked": (ServerFault.chunked(), None, in_chunks(FULL), "open", True, True),
-    "too long": (ServerFault.too_long(), SIZE + 20, FULL, "open", False, False),
-    "too short": (ServerFault.too_short(), SIZE - 20, FULL, "open", True, False),
+    "reset within": (ServerFault.reset_within(), BODY_SIZE, HALF_BODY, "reset", False, False),
+    "reset after": (ServerFault.reset_after(), BODY_SIZE, ORDER_BODY, "reset", True, True),
+    "truncate": (ServerFault.truncate(), BODY_SIZE, HALF_BODY, "closed", False, False),
+    "truncate unsized": (ServerFault.truncate_unsized(), None, HALF_BODY, "closed", False, False),
+    "truncate chunked": (
+        ServerFault.truncate_chunked(),
+        None,
+        encode_chunks(ORDER_BODY)[: BODY_SIZE // 2],
+        "closed",
+        False,
+        False,
+    ),
+    "unsized": (ServerFault.unsized(), None, ORDER_BODY, "closed", True, True),
+    "chunked": (ServerFault.chunked(), None, encode_chunks(ORDER_BODY), "open", True, True),
+    "too long": (ServerFault.too_long(), BODY_SIZE + 20, ORDER_BODY, "open", False, False),
+    "too short": (ServerFault.too_short(), BODY_SIZE - 20, ORDER_BODY, "open", True, False),
     "refuse": (ServerFault.refuse(0.0), None, b"", "reset", False, False),
 }
 
 
-@pytest.mark.parametrize(("fault", "length", "body", "end", "whole", "good"), WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(("fault", "length", "body", "end", "whole", "good"), DELIVERIES.values(), ids=DELIVERIES)
 def test_the_bytes_are_what_the_fault_says(fault, length, body, end, whole, good, listen):
     with stand_in_with_faults(fault) as api:
         heard = listen(api)
@@ -214,7 +221,7 @@ def test_the_bytes_are_what_the_fault_says(fault, length, body, end, whole, good
             assert heard.head.startswith(b"HTTP/1.1 200 OK\r\n")
             assert heard.length == length
         assert [status for _, status in api.timeline] == [200 if whole else 0]
-        assert api.hashes_sent(FIRST_ORDER) == ([hashlib.sha256(FULL).hexdigest()] if good else [])
+        assert api.hashes_sent(FIRST_ORDER) == ([hashlib.sha256(ORDER_BODY).hexdigest()] if good else [])
         time.sleep(0.05)  # a door that was shut is open again
         again = listen(api)  # what is stalled holds up nobody else
         assert again.body == api.body_sent(FIRST_ORDER) == order_json(FIRST_ORDER, visit=1)
@@ -232,7 +239,7 @@ def test_bodies_without_a_length_say_how_they_end(listen):
 def test_a_length_that_is_too_short_leaves_garbage_before_the_next_answer(log_in):
     with stand_in_with_faults(ServerFault.too_short()) as api:
         caller = log_in(api)
-        assert caller.refetch(FIRST_ORDER) == (200, FULL[:-20])
+        assert caller.refetch(FIRST_ORDER) == (200, ORDER_BODY[:-20])
         with pytest.raises(http.client.BadStatusLine):
             caller.refetch(FIRST_ORDER)
 
@@ -240,7 +247,7 @@ def test_a_length_that_is_too_short_leaves_garbage_before_the_next_answer(log_in
 def test_after_a_chunked_answer_the_connection_goes_on(log_in):
     with stand_in_with_faults(ServerFault.chunked(), ServerFault.truncate_chunked()) as api:
         caller = log_in(api)
-        assert caller.refetch(FIRST_ORDER) == (200, FULL)
+        assert caller.refetch(FIRST_ORDER) == (200, ORDER_BODY)
         with pytest.raises(http.client.IncompleteRead):
             caller.refetch(FIRST_ORDER)
 
@@ -252,23 +259,23 @@ def test_a_reset_after_the_body_overtakes_no_byte_of_it(blanks, listen):
         heard = listen(api, patience=2)
         assert heard.end == "reset"
         assert hashlib.sha256(heard.body).hexdigest() == api.hashes_sent(FIRST_ORDER)[0]
-        assert len(heard.body) == SIZE + blanks
+        assert len(heard.body) == BODY_SIZE + blanks
 
 
 def test_while_it_refuses_the_port_is_closed_and_then_open_again(listen, log_in):
     with StandIn(5) as api:
-        with dial(api) as idle:
+        with open_socket(api) as idle:
             api.refuse_connections(0.2)
             with pytest.raises(ConnectionRefusedError):
-                dial(api)
-            assert hear(idle) == (b"", b"", "reset")
+                open_socket(api)
+            assert read_until_end(idle) == (b"", b"", "reset")
         api.refuse_connections(0.3)
         api.refuse_connections(0.01)  # the longer one holds
         time.sleep(0.1)
         with pytest.raises(ConnectionRefusedError):
-            dial(api)
+            open_socket(api)
         time.sleep(0.35)
-        assert listen(api).body == FULL
+        assert listen(api).body == ORDER_BODY
         port = int(api.base_url.rpartition(":")[2])
         api.refuse_connections(60)
     with StandIn(5, port=port) as api:
@@ -283,37 +290,37 @@ def test_one_order_can_close_the_door_for_all(log_in):
         with pytest.raises(ConnectionError):
             other.refetch(FIRST_ORDER + 1)
         with pytest.raises(ConnectionRefusedError):
-            dial(api)
+            open_socket(api)
         time.sleep(0.2)
-        dial(api).close()
+        open_socket(api).close()
 
 
 @pytest.mark.parametrize("part", ["head", "body"])
 def test_headers_and_bodies_drip_each_on_its_own(part, log_in):
     fault = ServerFault.drip_head(0.3) if part == "head" else ServerFault.drip(0.3)
-    with stand_in_with_faults(fault) as api, dial(api) as wire:
-        ask(wire, api, log_in(api).token)
+    with stand_in_with_faults(fault) as api, open_socket(api) as wire:
+        send_refetch(wire, api, log_in(api).token)
         begun, came = time.monotonic(), []
         received = b""
-        while not received.endswith(FULL):
+        while not received.endswith(ORDER_BODY):
             received += wire.recv(1 << 16)
             came.append((time.monotonic() - begun, len(received)))
         head = received.index(b"\r\n\r\n") + 4
         times = [at for at, size in came if (size < head if part == "head" else size > head)]
         assert len(times) > 10
         assert times[-1] - times[0] > 0.15
-        assert api.body_sent(FIRST_ORDER) == FULL
+        assert api.body_sent(FIRST_ORDER) == ORDER_BODY
 
 
 def test_gzip_is_sent_to_those_who_take_it(listen):
     with stand_in_with_faults(ServerFault.gzip(times=2)) as api:
         packed, plain = listen(api, accepts="gzip, deflate"), listen(api)
         assert packed.headers[b"Content-Encoding"] == b"gzip"
-        assert gzip.decompress(packed.body) == FULL
-        assert packed.length == len(packed.body) < SIZE
+        assert gzip.decompress(packed.body) == ORDER_BODY
+        assert packed.length == len(packed.body) < BODY_SIZE
         assert b"Content-Encoding" not in plain.headers
         assert plain.body == order_json(FIRST_ORDER, visit=1)
-        digests = [hashlib.sha256(body).hexdigest() for body in (FULL, plain.body)]
+        digests = [hashlib.sha256(body).hexdigest() for body in (ORDER_BODY, plain.body)]
         assert api.hashes_sent(FIRST_ORDER) == digests
 
 
@@ -323,7 +330,7 @@ def test_broken_gzip_is_whole_http_and_no_good_body(listen):
         assert cut.headers[b"Content-Encoding"] == bad.headers[b"Content-Encoding"] == b"gzip"
         assert (cut.length, bad.length) == (len(cut.body), len(bad.body))
         reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        assert FULL.startswith(reader.decompress(cut.body))
+        assert ORDER_BODY.startswith(reader.decompress(cut.body))
         assert not reader.eof
         with pytest.raises(gzip.BadGzipFile):
             gzip.decompress(bad.body)
@@ -333,7 +340,7 @@ def test_broken_gzip_is_whole_http_and_no_good_body(listen):
 def test_a_large_body_is_the_order_and_blanks(listen):
     with stand_in_with_faults(ServerFault.padded(3)) as api:
         heard = listen(api)
-        assert heard.body == FULL + b" " * 3_000_000 == api.body_sent(FIRST_ORDER)
+        assert heard.body == ORDER_BODY + b" " * 3_000_000 == api.body_sent(FIRST_ORDER)
         assert api.hashes_sent(FIRST_ORDER) == [hashlib.sha256(heard.body).hexdigest()]
 
 
@@ -348,9 +355,9 @@ def test_json_is_spoiled_as_asked(log_in):
             "list": list, "text": str, "number": int, "null": type(None), "object": dict,
         }  # fmt: skip
         assert not any(isinstance(value, dict) and "orderId" in value for value in found)
-        assert json.loads(caller.refetch(FIRST_ORDER)[1]) == json.loads(FULL) | {"orderId": str(FIRST_ORDER)}
+        assert json.loads(caller.refetch(FIRST_ORDER)[1]) == json.loads(ORDER_BODY) | {"orderId": str(FIRST_ORDER)}
         last = json.loads(caller.refetch(FIRST_ORDER)[1])
-        assert last | {"orderId": FIRST_ORDER} == decoded_order(FIRST_ORDER, visit=1)
+        assert last | {"orderId": FIRST_ORDER} == json.loads(order_json(FIRST_ORDER, visit=1))
         assert "orderId" not in last
         assert json.loads(caller.refetch(FIRST_ORDER)[1])["orderId"] == FIRST_ORDER + 1
         assert api.hashes_sent(FIRST_ORDER) == []
@@ -422,10 +429,10 @@ def test_logins_fail_as_asked_one_after_the_other(log_in):
 
 # --- chaos ---
 
-SOME = RandomFaults({ServerFault.status(503): 0.3, ServerFault.html(): 0.1, ServerFault.status(429): 0.2})
+SOME_FAULTS = RandomFaults({ServerFault.status(503): 0.3, ServerFault.html(): 0.1, ServerFault.status(429): 0.2})
 
 
-def statuses(api: StandIn, log_in, order_ids, threads: int) -> dict[int, list[tuple[int, bytes]]]:
+def collect_answers(api: StandIn, log_in, order_ids, threads: int) -> dict[int, list[tuple[int, bytes]]]:
     """Four answers to each order that are not the limit's."""
 
     def some_of(part) -> list[tuple[int, list]]:
@@ -450,12 +457,12 @@ def statuses(api: StandIn, log_in, order_ids, threads: int) -> dict[int, list[tu
 def test_chaos_repeats_itself_whatever_the_threads_and_the_limit_do(log_in):
     runs = []
     for threads, step, options in [(1, 1, {}), (8, -1, {}), (4, 1, {"rate": 400, "burst": 2, "retry_after": "limit"})]:
-        with StandIn(60, seed=5, chaos=SOME.choose_fault, **options) as api:
-            runs.append(statuses(api, log_in, api.order_ids[::step], threads))
+        with StandIn(60, seed=5, chaos=SOME_FAULTS.choose_fault, **options) as api:
+            runs.append(collect_answers(api, log_in, api.order_ids[::step], threads))
     assert api.throttled > 0
     assert runs[0] == runs[1] == runs[2]
-    with StandIn(60, seed=6, chaos=SOME.choose_fault) as api:
-        other = statuses(api, log_in, api.order_ids, 1)
+    with StandIn(60, seed=6, chaos=SOME_FAULTS.choose_fault) as api:
+        other = collect_answers(api, log_in, api.order_ids, 1)
     assert {order_id: [status for status, _ in told] for order_id, told in other.items()} != {
         order_id: [status for status, _ in told] for order_id, told in runs[0].items()
     }
@@ -463,7 +470,7 @@ def test_chaos_repeats_itself_whatever_the_threads_and_the_limit_do(log_in):
 
 
 def test_chaos_hits_as_often_as_it_says():
-    drawn = Counter(SOME.choose_fault(1, order_id, nth) for order_id in range(10000) for nth in range(2))
+    drawn = Counter(SOME_FAULTS.choose_fault(1, order_id, nth) for order_id in range(10000) for nth in range(2))
     shares = {fault: count / 20000 for fault, count in drawn.items()}
     assert shares == {
         ServerFault.status(503): pytest.approx(0.3, abs=0.015),
@@ -507,11 +514,11 @@ def test_every_fault_can_be_sent_and_only_the_harmless_ones_bring_the_order(log_
         ExitStack() as closing,
     ):
         token = log_in(api).token
-        wires = {name: closing.enter_context(dial(api)) for name in every}
+        wires = {name: closing.enter_context(open_socket(api)) for name in every}
         for name, wire in wires.items():
-            ask(wire, api, token, ids[name], "gzip")
+            send_refetch(wire, api, token, ids[name], "gzip")
         time.sleep(0.3)
-        heard = {name: hear(wire, 0.05) for name, wire in wires.items()}
+        heard = {name: read_until_end(wire, 0.05) for name, wire in wires.items()}
         delivered = {name for name in every if api.hashes_sent(ids[name])}
         assert delivered == {name for name, fault in every.items() if fault.is_harmless}
         assert delivered == {

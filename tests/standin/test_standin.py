@@ -22,7 +22,7 @@ import trustme
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.standin.faults import ServerFault, date_in
-from quivo_frames.standin.orders import decoded_order, order_json, write_ndjson
+from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.standin.random import LogNormal, draw_seconds
 from quivo_frames.standin.search import Paging
 from quivo_frames.standin.server import StandIn
@@ -49,7 +49,7 @@ def caller(shared, log_in):
 
 @pytest.fixture(scope="module")
 def many():
-    return [decoded_order(FIRST_ORDER + number) for number in range(3000)]
+    return [json.loads(order_json(FIRST_ORDER + number)) for number in range(3000)]
 
 
 def test_orders_are_the_same_bytes_everywhere():
@@ -63,7 +63,7 @@ def test_another_seed_gives_other_orders():
     assert order_json(FIRST_ORDER, seed=1) != order_json(FIRST_ORDER, seed=2)
 
 
-def leaves(value: object, path: str = "$"):
+def walk_json(value: object, path: str = "$"):
     """Path and value of everything in a JSON value; handling units at any depth share their paths."""
     yield path, value
     if isinstance(value, dict):
@@ -71,19 +71,19 @@ def leaves(value: object, path: str = "$"):
             if key in {"customAttributes", "childHandlingUnits"}:
                 yield f"{path}.{key}", inner
             else:
-                yield from leaves(inner, f"{path}.{key}")
+                yield from walk_json(inner, f"{path}.{key}")
         for inner in value.get("childHandlingUnits") or ():
-            yield from leaves(inner, path)
+            yield from walk_json(inner, path)
     elif isinstance(value, list):
         for inner in value:
-            yield from leaves(inner, f"{path}[]".replace(".childHandlingUnits[]", "[]"))
+            yield from walk_json(inner, f"{path}[]".replace(".childHandlingUnits[]", "[]"))
 
 
 def test_every_documented_field_occurs_and_is_left_out_somewhere_and_no_other_occurs():
-    documented = {path for path, _ in leaves(DOCUMENTED)}
+    documented = {path for path, _ in walk_json(DOCUMENTED)}
     filled, objects = defaultdict(int), defaultdict(int)
     for number in range(8000):
-        for path, value in leaves(decoded_order(FIRST_ORDER + number)):
+        for path, value in walk_json(json.loads(order_json(FIRST_ORDER + number))):
             filled[path] += value not in (None, "", [], {})
             objects[path] += isinstance(value, dict)
     assert set(filled) <= documented
@@ -107,48 +107,50 @@ def test_keys_stand_in_the_documented_order(many):
         assert places == sorted(places)
 
 
-def units(found: dict, depth: int = 1):
+def walk_units(found: dict, depth: int = 1):
     for unit in found.get("handlingUnits" if depth == 1 else "childHandlingUnits") or ():
         yield unit, depth
-        yield from units(unit, depth + 1)
+        yield from walk_units(unit, depth + 1)
 
 
 def test_handling_units_go_five_levels_deep_and_bear_valid_ssccs(many):
-    ssccs = [unit["sscc"] for found in many for unit, _ in units(found) if unit.get("sscc")]
-    assert max(depth for found in many for _, depth in units(found)) == 5
+    ssccs = [unit["sscc"] for found in many for unit, _ in walk_units(found) if unit.get("sscc")]
+    assert max(depth for found in many for _, depth in walk_units(found)) == 5
     assert len(ssccs) > 1000
     assert {len(sscc) for sscc in ssccs} == {18}
-    assert few([sum(int(digit) * (3, 1)[at % 2] for at, digit in enumerate(sscc)) % 10 == 0 for sscc in ssccs])
+    assert are_few_wrong(
+        [sum(int(digit) * (3, 1)[at % 2] for at, digit in enumerate(sscc)) % 10 == 0 for sscc in ssccs]
+    )
 
 
-def few(verdicts: list[bool], share: float = 0.02) -> bool:
+def are_few_wrong(verdicts: list[bool], share: float = 0.02) -> bool:
     """Whether it is so but for the few that are wrong on purpose."""
     return 0 < verdicts.count(False) < share * len(verdicts)
 
 
-def quantities(lines: list[dict] | None, key: str) -> dict[str, int]:
+def sum_quantities(lines: list[dict] | None, key: str) -> dict[str, int]:
     sums: dict[str, int] = defaultdict(int)
     for line in lines or ():
         sums[line[key]] += line["quantity"]
     return dict(sums)
 
 
-def reconciles(found: dict) -> bool:
+def quantities_agree(found: dict) -> bool:
     """Ordered = planned = shipped = packed, for each line; the head of a bundle is only sold."""
     positions, parts = found["positions"] or [], found["fulfillmentOrders"] or []
     heads = {line.get("bundledBy") for line in positions}
     sold = [line for line in positions if line["sku"] not in heads]
     shipments = [sent for part in parts for sent in part["shipments"] or () if not sent["reversed"]]
-    shipped = quantities([line for sent in shipments for line in sent["positions"]], "positionIdentifier")
-    packed = quantities(
-        [line for u, _ in units(found) for line in u.get("handlingPositions") or ()], "positionIdentifier"
+    shipped = sum_quantities([line for sent in shipments for line in sent["positions"]], "positionIdentifier")
+    packed = sum_quantities(
+        [line for u, _ in walk_units(found) for line in u.get("handlingPositions") or ()], "positionIdentifier"
     )
     every = [sent for part in parts for sent in part["shipments"] or () if sent.get("sscc")]
-    labelled = quantities([line for sent in every for line in sent["positions"]], "positionIdentifier")
-    planned = quantities([line for part in parts for line in part["positions"]], "sku")
+    labelled = sum_quantities([line for sent in every for line in sent["positions"]], "positionIdentifier")
+    planned = sum_quantities([line for part in parts for line in part["positions"]], "sku")
     return (
-        quantities(sold, "sku") == planned
-        and quantities(sold, "positionIdentifier") == shipped
+        sum_quantities(sold, "sku") == planned
+        and sum_quantities(sold, "positionIdentifier") == shipped
         and packed == labelled
         and all(round(line["quantity"] * line["unitNetPrice"], 2) == line["totalNetAmount"] for line in positions)
     )
@@ -159,7 +161,7 @@ def test_quantities_and_sums_agree_but_for_a_few_percent(many):
     for found in many:
         if found.get("orderStatus") in {"DELIVERED", "COMPLETED"}:
             with suppress(KeyError, TypeError):  # a field that is needed is missing
-                verdicts.append(reconciles(found))
+                verdicts.append(quantities_agree(found))
     assert len(verdicts) > 2000
     assert 0.02 < verdicts.count(False) / len(verdicts) < 0.05
 
@@ -173,7 +175,7 @@ def test_serial_numbers_are_as_many_as_pieces(many):
         for line in shipment.get("positions") or ()
         if line.get("serialNumbers") and line.get("quantity")
     ]
-    assert few([len(set(line["serialNumbers"])) == line["quantity"] for line in lines])
+    assert are_few_wrong([len(set(line["serialNumbers"])) == line["quantity"] for line in lines])
 
 
 def test_orders_look_like_trade(many):
@@ -196,7 +198,7 @@ def test_personal_data_is_gone_where_the_order_says_so(many):
     removed = [found for found in many if found.get("piiDataRemoved")]
     names = ("name1", "name2", "address1", "address2", "address3", "phone", "email", "latitude", "longitude")
     kept = [any((found.get("deliveryAddress") or {}).get(name) for name in names) for found in removed]
-    assert few([not is_kept for is_kept in kept], share=0.15)
+    assert are_few_wrong([not is_kept for is_kept in kept], share=0.15)
     for found, is_kept in zip(removed, kept, strict=True):
         assert is_kept or not any(found.get(name) for name in ("customerIdentifier", "comment", "deliveryInstruction"))
 
@@ -204,14 +206,14 @@ def test_personal_data_is_gone_where_the_order_says_so(many):
 def test_the_text_of_free_form_numbers_and_of_money_is_exact():
     text = b"\n".join(order_json(FIRST_ORDER + number) for number in range(300))
     assert b'"factor":1.10,"ratio":133.0' in text
-    assert not any(len(number.partition(b".")[2]) > 2 for number in money(text))
+    assert not any(len(number.partition(b".")[2]) > 2 for number in money_texts(text))
 
 
-def money(text: bytes) -> list[bytes]:
+def money_texts(text: bytes) -> list[bytes]:
     return re.findall(rb'"(?:unit|total)(?:Net|Gross)(?:Price|Amount)":([0-9.e+-]+)', text)
 
 
-def left_with(found: dict) -> list[tuple]:
+def shipments_of(found: dict) -> list[tuple]:
     """What tells the shipments of an order apart, whenever it is looked at."""
     shipments = [sent for part in found.get("fulfillmentOrders") or () for sent in part.get("shipments") or ()]
     return [(sent.get("shipmentId"), sent.get("trackingNumbers"), sent.get("positions")) for sent in shipments]
@@ -220,13 +222,13 @@ def left_with(found: dict) -> list[tuple]:
 def test_a_later_visit_shows_the_same_order_further_along():
     grown = 0
     for order_id in range(FIRST_ORDER, FIRST_ORDER + 300):
-        first, later, last = (decoded_order(order_id, visit=visit) for visit in (0, 2, 5))
+        first, later, last = (json.loads(order_json(order_id, visit=visit)) for visit in (0, 2, 5))
         assert first.get("positions") == later.get("positions") == last.get("positions")
         assert first.get("deliveryAddress") == last.get("deliveryAddress")
         assert (
             (first.get("lastModified") or "") <= (later.get("lastModified") or "") <= (last.get("lastModified") or "")
         )
-        assert left_with(first) == left_with(later)[: len(left_with(first))]
+        assert shipments_of(first) == shipments_of(later)[: len(shipments_of(first))]
         grown += first != last
         if first != last and first.get("lastModified"):
             assert first["lastModified"] < last["lastModified"]
@@ -499,8 +501,8 @@ def test_a_burst_goes_at_once_and_the_limit_moves_while_it_serves(log_in):
 
 @pytest.mark.parametrize(("rate", "at_once"), [(0.001, 2), (15, 2), (40, 4)])
 def test_without_a_burst_what_comes_in_a_tenth_of_a_second_goes_at_once_and_at_least_two(rate, at_once, log_in):
-    bucket = TokenBucket(rate, None)
-    assert [bucket.take_token(1.0) for _ in range(6)] == [True] * at_once + [False] * (6 - at_once)
+    bucket = TokenBucket()
+    assert [bucket.take_token(1.0, rate, None) for _ in range(6)] == [True] * at_once + [False] * (6 - at_once)
     with StandIn(5, rate=0.001) as api:
         caller = log_in(api)
         assert [caller.refetch(FIRST_ORDER)[0] for _ in range(3)] == [200, 200, 429]
@@ -546,7 +548,7 @@ def ids_of(found: list[dict]) -> list[int]:
     return [element["orderId"] for element in found]
 
 
-def after(found: list[dict]) -> str:
+def cursor_after(found: list[dict]) -> str:
     return json.dumps(found[-1]["sort"])
 
 
@@ -563,7 +565,7 @@ def test_a_list_may_show_orders_twice(paged):
 def test_a_list_may_ignore_the_cursor(paged):
     _, caller = paged(paging=Paging(follows_cursor=False))
     first = caller.find_orders(pageSize=5, sort="orderId:asc")
-    assert caller.find_orders(pageSize=5, sort="orderId:asc", searchAfter=after(first)) == first
+    assert caller.find_orders(pageSize=5, sort="orderId:asc", searchAfter=cursor_after(first)) == first
 
 
 def test_a_list_may_give_less_than_was_asked_for(paged):
@@ -599,7 +601,7 @@ def test_orders_that_are_touched_between_pages_come_again_or_push_others_out(pag
 
     api.between_pages = touch_the_first
     first = caller.find_orders(sort="lastModified:asc", pageSize=6)
-    rest = caller.find_orders(sort="lastModified:asc", pageSize=20, searchAfter=after(first))
+    rest = caller.find_orders(sort="lastModified:asc", pageSize=20, searchAfter=cursor_after(first))
     assert ids_of(first) == by_time[:6]
     assert ids_of(rest) == [*by_time[6:], by_time[0]]
     assert rest[-1]["lastModified"] > max(element["lastModified"] for element in rest[:-1])
@@ -619,7 +621,7 @@ def test_orders_may_appear_between_pages(paged):
     api, caller = paged()
     first = caller.find_orders(sort="orderId:asc", pageSize=6)
     api.between_pages = lambda pages: api.add_orders(2)
-    rest = caller.find_orders(sort="orderId:asc", pageSize=20, searchAfter=after(first))
+    rest = caller.find_orders(sort="orderId:asc", pageSize=20, searchAfter=cursor_after(first))
     assert ids_of(rest) == list(range(FIRST_ORDER + 6, FIRST_ORDER + 14))
     assert caller.refetch(FIRST_ORDER + 13)[0] == 200
 

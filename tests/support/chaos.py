@@ -1,14 +1,14 @@
-"""All faults at once, killed again and again, until every order is there: `python -m tests.support.chaos --seed 7`.
+"""Refetch under all faults and kill -9 until every order is stored: `python -m tests.support.chaos --seed 7`.
 
-A stand-in API with every fault by chance, a limit that moves and tokens that end soon; before it the command line,
-ended with kill -9 at random moments and started again with the same words. Then failed orders are asked for again with
---failed-of until none is left, and this must hold, as the server and the file of the archive tell it:
+A stand-in API with random faults, a moving rate limit and short-lived tokens; against it the command line, killed at
+random moments and started again with the same words. Then the failed orders are refetched with --failed-of until none
+is left. According to the server and the file of the archive, this must hold:
 
-    Every order is stored, as the server sent it, and once.
+    Every order is stored once, as the server sent it.
     Every order is acknowledged once in the ledger, over all runs.
-    No more was asked than orders, retries, token renewals, and what was under way when a process was ended.
+    No more was requested than orders, retries, token renewals, and what was in flight when a process was killed.
 
-Which fault hits which request depends on the seed; which requests are under way at a kill does not.
+Which fault hits which request depends on the seed; which requests are in flight at a kill does not.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RARE_SHARE = 1 / 40
 
 
 class ChaosResult(NamedTuple):
-    """What was done to the client, and how it ended."""
+    """What happened to the client, and how it ended."""
 
     api: StandIn
     archive: Path
@@ -71,7 +71,7 @@ def spread_shares(share: float) -> dict[ServerFault, float]:
 def run_chaos(
     orders: int, seed: int, kills: int, share: float, folder: Path, tell: Callable[[str], object]
 ) -> ChaosResult:
-    """Chaos from beginning to end; AssertionError where the client ends in a way that it should not."""
+    """Run the client until every order is stored. Raises AssertionError where it ends in a wrong way."""
     chance, began = random.Random(seed), time.monotonic()
     ids, archive, log = folder / "ids.txt", folder / "orders.sqlite", folder / "log.txt"
     with StandIn(
@@ -116,7 +116,7 @@ def _move_limit(api: StandIn, chance: random.Random, over: threading.Event) -> N
 def _run_until_finished(
     api: StandIn, ids: Path, archive: Path, log: Path, points: list[int], chance: random.Random
 ) -> Iterator[int]:
-    """How each process ended, up to the one that came to the end; each is killed after so many requests in all."""
+    """The exit status of each process until one finishes; a process is killed at each of `points`, in total requests."""
     for _ in range(STARTS):
         with _start_client(api, archive, log, "--ids", str(ids)) as child:
             if points:
@@ -171,7 +171,7 @@ def allowed_requests(done: ChaosResult) -> int:
 
 
 def broken_promises(done: ChaosResult) -> list[str]:
-    """What does not hold, in words."""
+    """The promises that do not hold, as sentences."""
     api, ids = done.api, set(done.api.order_ids)
     good = [response for response in independent_archive.stored_responses(done.archive) if response.good]
     stored = Counter(response.order_id for response in good)
