@@ -29,7 +29,7 @@ from quivo_frames.builder.inputs import BuildInput, OrderIndex, OrderSource, ope
 from quivo_frames.builder.partition import PartitionResult, build_and_deliver, build_partition, merge_results
 from quivo_frames.dataset.commit import DatasetCommit
 from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
-from quivo_frames.dataset.folder_writer import DatasetWriter, stage_part
+from quivo_frames.dataset.folder_writer import DatasetWriter, stage_partition
 from quivo_frames.dataset.manifest import DELTA, PARQUET
 from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault
@@ -172,7 +172,7 @@ class _BuildRun:
 
         def take_parts() -> Iterator[PartitionResult]:
             for result, part in pool.map_unordered(run_task, tasks):
-                commit.add_part(part)
+                commit.add_partition(part)
                 yield result
 
         result = self._merge_with_progress(take_parts(), index.orders_left)
@@ -202,8 +202,8 @@ class _BuildRun:
         partitions = index.partition_answers(plan.answers_to_build) if plan else index.partition_all(pool.size)
         run_task = partial(build_partition, self.settings, self.privacy_filter)
         if len(partitions) == 1:
-            return [run_task(lambda _, frames: writer.take_single_part(frames), partitions[0])]
-        return pool.map_unordered(partial(run_task, partial(stage_part, writer.staging)), partitions)
+            return [run_task(lambda _, frames: writer.take_single_partition(frames), partitions[0])]
+        return pool.map_unordered(partial(run_task, partial(stage_partition, writer.staging)), partitions)
 
     def _merge_with_progress(self, results: Iterable[PartitionResult], order_count: int) -> PartitionResult:
         """The results of all partitions together, with a progress bar while they come."""

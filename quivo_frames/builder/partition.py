@@ -17,8 +17,8 @@ import polars as pl
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.builder.inputs import Partition
-from quivo_frames.dataset.commit import CommittablePart, PartDestination
-from quivo_frames.dataset.folder_writer import stage_part
+from quivo_frames.dataset.commit import WrittenPartition, PartitionDestination
+from quivo_frames.dataset.folder_writer import stage_partition
 from quivo_frames.dataset.manifest import BUILDING
 from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.flattening import reconcile
@@ -73,8 +73,8 @@ def build_partition(
 
 
 def build_and_deliver(
-    settings: BuildSettings, privacy_filter: PrivacyFilter, destination: PartDestination, partitions: list[Partition]
-) -> tuple[PartitionResult, CommittablePart]:
+    settings: BuildSettings, privacy_filter: PrivacyFilter, destination: PartitionDestination, partitions: list[Partition]
+) -> tuple[PartitionResult, WrittenPartition]:
     """Builds consecutive partitions, and writes them to the destination as one file per table.
 
     Raises:
@@ -87,9 +87,9 @@ def build_and_deliver(
             with TemporaryDirectory(prefix="quivo-frames-") as folder:  # stays if the worker is killed
                 staging = Path(folder, BUILDING, "parts")
                 staging.mkdir(parents=True)
-                build_one = partial(build_partition, settings, privacy_filter, partial(stage_part, staging))
+                build_one = partial(build_partition, settings, privacy_filter, partial(stage_partition, staging))
                 result = merge_results(map(build_one, partitions))
-                return result, destination.write_part(partitions[0].number, staging, privacy_filter)
+                return result, destination.write_partition(partitions[0].number, staging, privacy_filter)
         except QuivoError as error:
             raise type(error)(f"{subject} cannot be made. {error}") from error
         except (Exception, pl.exceptions.PanicException) as error:

@@ -63,7 +63,7 @@ from quivo_frames.storage.place import Place, open_place
 _ID_RANGE = (pl.col(ORDER_ID.name).min(), pl.col(ORDER_ID.name).max().alias("greatest"))
 
 
-class CommittablePart(NamedTuple):
+class WrittenPartition(NamedTuple):
     """The files of one partition (one per table that has rows), and its notes, summed.
 
     `id_ranges` are the minimum and maximum order id of each file.
@@ -80,13 +80,13 @@ class CommittablePart(NamedTuple):
         return Path(file.file).name, file.rows, file.bytes, self.id_ranges[table]
 
 
-class PartDestination(NamedTuple):
+class PartitionDestination(NamedTuple):
     """Where a run writes its partitions; small enough to be sent to workers with each of them."""
 
     place: Place
     run: str
 
-    def write_part(self, number: int, staging: Path, privacy_filter: PrivacyFilter) -> CommittablePart:
+    def write_partition(self, number: int, staging: Path, privacy_filter: PrivacyFilter) -> WrittenPartition:
         """Write a staged partition as one file per table; partition 0 has a file of every table, even without rows.
 
         Raises:
@@ -100,7 +100,7 @@ class PartDestination(NamedTuple):
         scans = [pl.scan_parquet(staging / file.file, glob=False) for file in written.values()]
         id_ranges = [frame.row(0) for frame in pl.collect_all([rows.select(*_ID_RANGE) for rows in scans])]
         files_by_table = {name: self._write_file(name, number, staging, written[name]) for name in filled}
-        return CommittablePart(number, files_by_table, notes, dict(zip(written, id_ranges, strict=True)))
+        return WrittenPartition(number, files_by_table, notes, dict(zip(written, id_ranges, strict=True)))
 
     def _write_file(self, table: str, number: int, folder: Path, file: DatasetFile) -> DatasetFile:
         name = f"{table}/{self.run}-{number:06d}-{file.sha256[:16]}.parquet"
@@ -129,7 +129,7 @@ class DatasetCommit:
         self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
         self._privacy = " ".join(privacy_filter.manifest_entry().values())
         self._exit_stack = ExitStack()
-        self._parts_written: list[CommittablePart] = []
+        self._partitions: list[WrittenPartition] = []
 
     def __enter__(self) -> Self:
         with _explain_write_errors(self.place), ExitStack() as entered:
@@ -138,9 +138,8 @@ class DatasetCommit:
                 entered.enter_context(lock_folder(self.place.path))
                 self._read_current_manifest()
             if self._form == DELTA:
-                load_writer_module(ExportFormat.DELTA).find_target_tables(
-                    self.place.address, self._definitions, self._privacy
-                )
+                delta = load_writer_module(ExportFormat.DELTA)
+                delta.find_target_tables(self.place.address, self._definitions, self._privacy)
             self._exit_stack = entered.pop_all()
         return self
 
@@ -170,22 +169,24 @@ class DatasetCommit:
         except QuivoError:
             return None
 
-    def open_destination(self, answers_digest: str | None) -> PartDestination:
+    def open_destination(self, answers_digest: str | None) -> PartitionDestination:
         """The destination of this run: the same input on top of the same tables gives the same file names."""
         name = f"{answers_digest or token_hex(8)} {self._form} {json.dumps(self.previous_manifest.get('tables'))}"
-        self._destination = PartDestination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
+        self._destination = PartitionDestination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
         return self._destination
 
-    def add_part(self, part: CommittablePart) -> None:
+    def add_partition(self, partition: WrittenPartition) -> None:
         """Add a partition to the dataset."""
-        self._parts_written.append(part)
+        self._partitions.append(partition)
 
-    def _parts_with_table(self, name: str) -> list[CommittablePart]:
-        in_order = sorted(self._parts_written, key=lambda part: part.number)
-        return [part for part in in_order if name in part.files]
+    def _partitions_with_table(self, name: str) -> list[WrittenPartition]:
+        return [partition for partition in self._partitions_in_order() if name in partition.files]
+
+    def _partitions_in_order(self) -> list[WrittenPartition]:
+        return sorted(self._partitions, key=lambda partition: partition.number)
 
     def _files_of_table(self, name: str) -> TableFiles:
-        return [part.files[name] for part in self._parts_with_table(name)]
+        return [part.files[name] for part in self._partitions_with_table(name)]
 
     def count_rows(self, name: str) -> int:
         """The number of rows of a table in all partitions."""
@@ -193,8 +194,8 @@ class DatasetCommit:
 
     def collect_notes(self) -> pl.DataFrame:
         """The notes of all partitions, summed per partition."""
-        in_order = sorted(self._parts_written, key=lambda part: part.number)
-        return pl.concat([LINEAGE_TABLES[NOTICED].empty_frame(), *(part.notes for part in in_order)])
+        notes = [partition.notes for partition in self._partitions_in_order()]
+        return pl.concat([LINEAGE_TABLES[NOTICED].empty_frame(), *notes])
 
     def commit_dataset(self, facts: Mapping[str, Any], failures: pl.DataFrame, notes: pl.DataFrame) -> Dataset:
         """Replace the dataset by compare-and-swap of its manifest.
@@ -203,10 +204,8 @@ class DatasetCommit:
             DatasetError: another build was first, or the place cannot be written.
         """
         tables = {name: self._files_of_table(name) for name in TABLES}
-        tables |= {
-            name: [self._destination.write_report(name, frame)]
-            for name, frame in {"failures": failures, "notes": notes}.items()
-        }
+        tables["failures"] = [self._destination.write_report("failures", failures)]
+        tables["notes"] = [self._destination.write_report("notes", notes)]
         manifest = render_manifest({**facts, "form": self._form}, tables, {})
         with _explain_write_errors(self.place):
             earlier = [entry.name for entry in self.place.list_entries()]  # later files may be of the next run
@@ -230,15 +229,14 @@ class DatasetCommit:
         goes on.
         """
         delta = load_writer_module(ExportFormat.DELTA)
-        logs = delta.open_or_create_tables(
-            self.place.address, self._definitions, self._privacy
-        )  # read before another run can announce itself
+        # Read before another run can announce itself:
+        logs = delta.open_or_create_tables(self.place.address, self._definitions, self._privacy)
         announced = announce_commit(self._manifest_bytes, self._form, self._destination.run)
         if not self.place.compare_and_swap(MANIFEST, announced, self._manifest_bytes):
             raise self._lost_race_error()
         self._manifest_bytes = announced
         files = {
-            name: [delta.DataFile(*part.delta_log_entry(name)) for part in self._parts_with_table(name)]
+            name: [delta.DataFile(*part.delta_log_entry(name)) for part in self._partitions_with_table(name)]
             for name in TABLES
         }
         is_current = partial(self._is_current_manifest, announced)
@@ -249,17 +247,17 @@ class DatasetCommit:
         return self.place.read(MANIFEST) == manifest
 
     def _lost_race_error(self) -> DatasetError:
-        what = "ended first, and its tables stand"
+        outcome = "ended first, and its tables stand"
         if is_commit_announced(self.place.read(MANIFEST)):
-            what = "was first to commit its tables; they stand when it has ended, or when it was cut off and done again"
+            outcome = (
+                "was first to commit its tables; they stand when it has ended, or when it was cut off and done again"
+            )
         return DatasetError(
-            f"Another build into {self.place.address} {what}. What this one wrote is "
-            "never read. Build again if these inputs are the newer ones."
+            f"Another build into {self.place.address} {outcome}. What this one wrote is never "
+            "read. Build again if these inputs are the newer ones."
         )
 
 
 def _explain_write_errors(place: Place) -> Any:
-    after = "The earlier tables are still there, if there were any."
-    return urls.explain_storage_errors(
-        f"The tables cannot be written to {place.address}", "build again", after, DatasetError
-    )
+    problem, after = f"The tables cannot be written to {place.address}", "The earlier tables are still there, if any."
+    return urls.explain_storage_errors(problem, "build again", after, DatasetError)

@@ -68,7 +68,7 @@ class DatasetWriter:
         """The folder for staged partitions, and for files until all are complete."""
         self.previous_manifest = read_manifest(open_place(folder)) or {}
         """The manifest of the dataset that is replaced."""
-        self._single_part: Frames | None = None
+        self._single_partition: Frames | None = None
         self._table_files: dict[str, TableFiles] = {}
         self._moving = False
         self._exit_stack = ExitStack()
@@ -90,9 +90,9 @@ class DatasetWriter:
             shutil.rmtree(self._building, ignore_errors=True)
         self._exit_stack.close()
 
-    def take_single_part(self, frames: Frames) -> None:
+    def take_single_partition(self, frames: Frames) -> None:
         """Take the only partition of the build, which needs no staging."""
-        self._single_part = frames
+        self._single_partition = frames
 
     def write_tables(self, map_tables: MapTables, retained: RetainedRows | None = None) -> None:
         """Write the tables from the partitions, and from the rows that are retained of the previous dataset.
@@ -100,7 +100,7 @@ class DatasetWriter:
         `map_tables` runs the writing of staged tables; with `retained` or a single partition, this process does it.
         """
         with _explain_disk_errors(self.folder):
-            if self._single_part is not None or retained is not None:
+            if self._single_partition is not None or retained is not None:
                 with ThreadPoolExecutor(2) as pool:  # one waits for the disk while the other compresses
                     self._table_files = dict(pool.map(partial(self._write_merged_table, retained), TABLES))
             else:
@@ -122,8 +122,8 @@ class DatasetWriter:
 
     def _scan_new_rows(self, name: str) -> pl.LazyFrame:
         """The rows of a table, or of `noticed`, in the partitions of this build."""
-        if self._single_part is not None:
-            return (self._single_part.order_notes if name == NOTICED else self._single_part[name]).lazy()
+        if self._single_partition is not None:
+            return (self._single_partition.order_notes if name == NOTICED else self._single_partition[name]).lazy()
         return scan_staged_rows(self.staging, name)
 
     def previous_dataset(self) -> Dataset | None:
@@ -219,7 +219,7 @@ class RetainedRows:
         return retained.merge_sorted(added, "place").drop("place")
 
 
-def stage_part(staging: Path, number: int, frames: Frames) -> None:
+def stage_partition(staging: Path, number: int, frames: Frames) -> None:
     """Stage a partition on disk, since polars cannot append to a parquet file; any process may call it.
 
     Staging is idempotent: a partition that is staged twice is there once.

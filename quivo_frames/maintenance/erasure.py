@@ -170,7 +170,7 @@ def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
     with DatasetWriter(dataset.address, PrivacyFilter(dataset.level)) as writer:
         order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
         retained = RetainedRows(dataset, order_ids, order)
-        writer.take_single_part(Frames.of({}))
+        writer.take_single_partition(Frames.of({}))
         writer.write_tables(map, retained)
         no_rows = drift.profile_tables(Frames.of({}))
         facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "lineage")}
