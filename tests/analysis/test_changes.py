@@ -44,8 +44,8 @@ def body(order_id: int = 1, **fields: Any) -> bytes:
     return json.dumps({"orderId": order_id, **fields}).encode()
 
 
-def compared(*pairs: tuple[bytes | str, bytes | str]) -> pl.DataFrame:
-    """What `changes` tells of answers in memory; pair n is of the n-th order."""
+def changes_between(*pairs: tuple[bytes | str, bytes | str]) -> pl.DataFrame:
+    """The changes between pairs of answers in memory; pair n belongs to the n-th order."""
     raws = []
     for number, answers in enumerate(pairs):
         for hours, text in enumerate(answers):
@@ -67,11 +67,11 @@ def compared(*pairs: tuple[bytes | str, bytes | str]) -> pl.DataFrame:
     return found.select(*CHANGES)
 
 
-def cells(found: pl.DataFrame) -> list[tuple[Any, ...]]:
+def value_changes(found: pl.DataFrame) -> list[tuple[Any, ...]]:
     return found.select("kind", "table", "column", "key", "before", "after").rows()
 
 
-def keep(path: Path, *answers: tuple[int, bytes, datetime], good: bool = True) -> Path:
+def record_answers(path: Path, *answers: tuple[int, bytes, datetime], good: bool = True) -> Path:
     with Archive(path) as archive:
         run, _ = archive.begin([order_id for order_id, *_ in answers], new_run=True)
         outcome = Outcome.FETCHED if good else Outcome.UNUSABLE
@@ -91,21 +91,21 @@ def path(tmp_path: Path) -> Path:
 TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 
 
-def spots(value: Any, key: str = "") -> list[tuple[Any, Any]]:
-    """All places of plain values in a document but in free-form ones, and the order's id."""
+def plain_value_locations(value: Any, key: str = "") -> list[tuple[Any, Any]]:
+    """The locations of all plain values in a document, except in free-form objects and the id of the order."""
     if key == "customAttributes":
         return []
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = []
     for name, entry in inner:
         if isinstance(entry, dict | list):
-            found += spots(entry, str(name))
+            found += plain_value_locations(entry, str(name))
         elif name != "orderId" and entry is not None:
             found.append((value, name))
     return found
 
 
-def lists(value: Any, key: str = "") -> list[list[Any]]:
+def lists_inside(value: Any, key: str = "") -> list[list[Any]]:
     inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
     own = [value] if isinstance(value, list) and value and key != "customAttributes" else []
     keys = value if isinstance(value, dict) else [""] * len(inner)
@@ -113,11 +113,11 @@ def lists(value: Any, key: str = "") -> list[list[Any]]:
         found
         for name, entry in zip(keys, inner, strict=True)
         if name != "customAttributes"
-        for found in lists(entry, name)
+        for found in lists_inside(entry, name)
     ]
 
 
-def other(value: Any, dice: Random) -> Any:
+def another_value(value: Any, dice: Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
@@ -129,34 +129,34 @@ def other(value: Any, dice: Random) -> Any:
     return value + "x"
 
 
-def edit(order: dict[str, Any], dice: Random) -> None:
-    """One thing that may happen to an order."""
+def edit_order(order: dict[str, Any], dice: Random) -> None:
+    """Makes one random change to an order."""
     way = dice.choice(["change", "change", "empty", "drop", "copy", "copy and change", "attribute"])
-    if way in ("change", "empty") and (found := spots(order)):
+    if way in ("change", "empty") and (found := plain_value_locations(order)):
         holder, name = dice.choice(found)
-        holder[name] = None if way == "empty" and not isinstance(holder, list) else other(holder[name], dice)
+        holder[name] = None if way == "empty" and not isinstance(holder, list) else another_value(holder[name], dice)
     elif way == "attribute":
         order["customAttributes"] = {"a": dice.choice([1, "1", {"x": [1.5]}]), 'ä "': 2, dice.choice("bcd"): None}
-    elif found := lists(order):
+    elif found := lists_inside(order):
         entries = dice.choice(found)
         place = dice.randrange(len(entries))
         if way == "drop":
             del entries[place]
             return
         copy = json.loads(json.dumps(entries[place]))
-        if way == "copy and change" and isinstance(copy, dict) and (inside := spots(copy)):
+        if way == "copy and change" and isinstance(copy, dict) and (inside := plain_value_locations(copy)):
             holder, name = dice.choice(inside)
-            holder[name] = other(holder[name], dice)
+            holder[name] = another_value(holder[name], dice)
         entries.insert(dice.randrange(len(entries) + 1), copy)
 
 
-def shuffle(order: dict[str, Any], dice: Random) -> None:
-    for entries in lists(order):
+def shuffle_lists(order: dict[str, Any], dice: Random) -> None:
+    for entries in lists_inside(order):
         dice.shuffle(entries)
 
 
-def parsed(text: str | None, like: Any) -> Any:
-    """A told value as what plain Python has at that place."""
+def parse_like(text: str | None, like: Any) -> Any:
+    """The value of a change, parsed to the type that plain Python has at that place."""
     if text is None:
         return None
     if isinstance(like, bool):
@@ -168,16 +168,16 @@ def parsed(text: str | None, like: Any) -> Any:
     return type(like)(text) if isinstance(like, float | Decimal) else text
 
 
-def spelled(value: Any) -> Any:
+def as_json_text(value: Any) -> Any:
     if isinstance(value, Decimal):
         return value.normalize()
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def simple(found: list[tuple[Any, ...]]) -> tuple[Counter[str], set[tuple[str, str]]]:
-    """Changes as they can be compared; of attributes, which have two columns, which of them changed."""
+def comparable_changes(found: list[tuple[Any, ...]]) -> tuple[Counter[str], set[tuple[str, str]]]:
+    """Changes in a form that can be compared; an attribute has two columns, only its location is compared."""
     of_attributes = {(kind, path) for kind, path, *_ in found if "customAttributes" in path}
-    plain = [list(map(spelled, one)) for one in found]
+    plain = [list(map(as_json_text, one)) for one in found]
     return Counter(repr(one) for one in plain if "customAttributes" not in one[1]), of_attributes
 
 
@@ -190,11 +190,11 @@ def test_plain_python_finds_the_same_changes(seed: int) -> None:
         new = json.loads(json.dumps(old)) if dice.random() < 0.8 else json.loads(order_json(order_id, seed, 5))
         for side in (old, new):
             for _ in range(dice.randrange(4)):
-                edit(side, dice)
+                edit_order(side, dice)
         if dice.random() < 0.5:
-            shuffle(new, dice)
+            shuffle_lists(new, dice)
         pairs.append((json.dumps(old).encode(), json.dumps(new).encode()))
-    found = compared(*pairs)
+    found = changes_between(*pairs)
     assert "unreadable" not in found["kind"]
     by_order = {key[0]: rows for key, rows in found.partition_by("order_id", as_dict=True).items()}
     kinds: Counter[str] = Counter()
@@ -205,8 +205,8 @@ def test_plain_python_finds_the_same_changes(seed: int) -> None:
         told = []
         for kind, path, *values in rows.select("kind", "path", "before", "after").rows():
             is_cell = kind == "changed" and "customAttributes" not in path
-            told.append((kind, path, *(map(parsed, values, likes.get(path, "--")) if is_cell else (None, None))))
-        ours, theirs = simple(told), simple(wanted)
+            told.append((kind, path, *(map(parse_like, values, likes.get(path, "--")) if is_cell else (None, None))))
+        ours, theirs = comparable_changes(told), comparable_changes(wanted)
         assert (ours[0] - theirs[0], theirs[0] - ours[0], ours[1] ^ theirs[1]) == (Counter(), Counter(), set()), (
             order_id
         )
@@ -218,29 +218,31 @@ def test_plain_python_finds_the_same_changes(seed: int) -> None:
 
 
 class Number(str):
-    """A number of JSON as it is written."""
+    """A JSON number that keeps its text."""
 
     __slots__ = ()
 
 
-def dumped(value: Any) -> str:
+def dump_json(value: Any) -> str:
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} : {dumped(entry)}" for key, entry in value.items()) + "}"
-    return "[" + ",".join(map(dumped, value)) + "]" if isinstance(value, list) else json.dumps(value)
+        return "{" + ", ".join(f"{json.dumps(key)} : {dump_json(entry)}" for key, entry in value.items()) + "}"
+    return "[" + ",".join(map(dump_json, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
-def respelled(value: Any, dice: Random, *, free: bool = False) -> Any:
-    """The same in other words: fields and lists in any order, nothing said in any way, numbers spelled otherwise."""
+def respell_json(value: Any, dice: Random, *, free: bool = False) -> Any:
+    """An equal document, written differently: other order of fields and lists, other notation of null and numbers."""
     if isinstance(value, dict):
-        fields = [(key, respelled(entry, dice, free=free or key == "customAttributes")) for key, entry in value.items()]
+        fields = [
+            (key, respell_json(entry, dice, free=free or key == "customAttributes")) for key, entry in value.items()
+        ]
         if not free:
             fields = [(key, entry) for key, entry in fields if entry not in (None, [], {}) or dice.random() < 0.5]
         dice.shuffle(fields)
         return dict(fields)
     if isinstance(value, list):
-        entries = [respelled(entry, dice, free=free) for entry in value]
+        entries = [respell_json(entry, dice, free=free) for entry in value]
         if not free:
             dice.shuffle(entries)
         return entries
@@ -249,7 +251,7 @@ def respelled(value: Any, dice: Random, *, free: bool = False) -> Any:
     return value
 
 
-def loaded(text: str | bytes) -> Any:
+def load_json(text: str | bytes) -> Any:
     return json.loads(text, parse_int=Number, parse_float=Number)
 
 
@@ -261,22 +263,25 @@ DRAWN = settings(max_examples=examples(25), deadline=None, phases=PHASES, suppre
 @DRAWN
 @given(drawn_orders(order_id=7), st.integers(0, 99))
 def test_an_order_that_is_only_told_otherwise_has_not_changed(text: str, seed: int) -> None:
-    assert cells(compared((text, dumped(respelled(loaded(text), Random(seed)))))) == []
+    assert value_changes(changes_between((text, dump_json(respell_json(load_json(text), Random(seed)))))) == []
 
 
 def test_no_order_of_the_standin_changes_when_it_is_told_otherwise() -> None:
     dice = Random(3)
     texts = [order_json(order_id) for order_id in range(1, 401)]
-    assert cells(compared(*((text, dumped(respelled(loaded(text), dice))) for text in texts))) == []
+    assert (
+        value_changes(changes_between(*((text, dump_json(respell_json(load_json(text), dice))) for text in texts)))
+        == []
+    )
 
 
-def unordered(value: Any, key: str = "") -> Any:
+def without_list_order(value: Any, key: str = "") -> Any:
     if key == "customAttributes":
         return canonical_json(pl.Series([value]))[0]
     if isinstance(value, dict):
-        return sorted((name, unordered(entry, name)) for name, entry in value.items())
+        return sorted((name, without_list_order(entry, name)) for name, entry in value.items())
     return (
-        sorted((unordered(entry) for entry in value if entry is not None), key=repr)
+        sorted((without_list_order(entry) for entry in value if entry is not None), key=repr)
         if isinstance(value, list)
         else value
     )
@@ -286,8 +291,8 @@ def unordered(value: Any, key: str = "") -> Any:
 @DRAWN
 @given(drawn_orders(order_id=7), drawn_orders(order_id=7))
 def test_there_are_changes_if_and_only_if_the_orders_differ_and_each_value_stands_in_the_tables(a: str, b: str) -> None:
-    found = compared((a, b))
-    old, new = ([unordered(read_order(text)) for text in qf.unflatten(qf.flatten([body]))] for body in (a, b))
+    found = changes_between((a, b))
+    old, new = ([without_list_order(read_order(text)) for text in qf.unflatten(qf.flatten([body]))] for body in (a, b))
     assert found.is_empty() == (old == new)
     before, after = qf.flatten([a]), qf.flatten([b])
     for name in TABLES:
@@ -300,11 +305,13 @@ def test_there_are_changes_if_and_only_if_the_orders_differ_and_each_value_stand
             rows.filter(kind="changed").select("key", "column", "before", "after").rows()
         ):
             (now,) = after[name].filter(pl.col(TABLES[name].key).cast(pl.String) == key)[column]
-            assert parsed(new_text, now) == (str(now) if isinstance(now, int) and not isinstance(now, bool) else now)
+            assert parse_like(new_text, now) == (
+                str(now) if isinstance(now, int) and not isinstance(now, bool) else now
+            )
             olds = before[name][column].to_list()
             like = next((value for value in olds if value is not None), None)
             assert (
-                parsed(old_text, like)
+                parse_like(old_text, like)
                 in ([str(o) for o in olds] if isinstance(like, int) and not isinstance(like, bool) else olds)
                 or old_text is None
             )
@@ -325,9 +332,9 @@ def test_what_is_told_of_a_change() -> None:
         fulfillmentOrders=[None, {"fulfillmentOrderId": 5, "fulfillmentStatus": 'a"ü\n'}],
         cashOnDeliveryAmount=12, created="2026-03-05T10:00:00+02:00", tags=["x"], comment="",
     )  # fmt: skip
-    found = compared((old, new))
+    found = changes_between((old, new))
     assert found.schema == CHANGES
-    assert cells(found) == [
+    assert value_changes(found) == [
         ("changed", "orders", "created", "1", None, "2026-03-05T08:00:00Z"),
         ("changed", "orders", "comment", "1", None, ""),
         ("changed", "orders", "cash_on_delivery_amount", "1", "1.5", "12"),
@@ -342,8 +349,10 @@ LINES = [{"positionId": n, "sku": f"s{n}", "quantity": n} for n in (1, 2, 3)]
 
 
 def test_a_line_that_went_and_one_that_came_are_rows_and_no_change_of_the_others() -> None:
-    found = compared((body(positions=LINES), body(positions=[{"positionId": 4, "sku": "new"}, LINES[2], LINES[1]])))
-    assert cells(found) == [
+    found = changes_between(
+        (body(positions=LINES), body(positions=[{"positionId": 4, "sku": "new"}, LINES[2], LINES[1]]))
+    )
+    assert value_changes(found) == [
         ("added", "order_positions", None, "1/0", None, '{"positionId":4,"sku":"new"}'),
         ("removed", "order_positions", None, "1/0", '{"positionId":1,"sku":"s1","quantity":1}', None),
     ]
@@ -362,7 +371,7 @@ WHICH_IS_WHICH = {
 def test_which_row_is_which(entries: list[dict[str, Any]], order: list[int], wanted: list[str]) -> None:
     new = [dict(entries[place]) for place in order]
     new[0]["quantity"] = 9
-    found = compared((body(positions=entries), body(positions=new)))
+    found = changes_between((body(positions=entries), body(positions=new)))
     assert (found["column"] + " " + found["key"]).to_list() == wanted
 
 
@@ -370,7 +379,7 @@ def test_a_unit_in_another_unit_went_and_came_with_what_is_in_it() -> None:
     carton = {"sscc": "c", "handlingPositions": [{"sku": "a"}]}
     old = body(handlingUnits=[{"sscc": "p", "childHandlingUnits": [carton]}, {"sscc": "q"}])
     new = body(handlingUnits=[{"sscc": "q", "childHandlingUnits": [carton]}, {"sscc": "p"}])
-    assert [row[:4] for row in cells(compared((old, new)))] == [
+    assert [row[:4] for row in value_changes(changes_between((old, new)))] == [
         ("added", "handling_units", None, "1/0.0"),
         ("removed", "handling_units", None, "1/0.0"),
         ("added", "handling_positions", None, "1/0.0/0"),
@@ -383,12 +392,12 @@ def test_units_without_ids_are_told_apart_by_what_is_in_them() -> None:
         return {"childHandlingUnits": [{"handlingPositions": [{"quantity": 1, "sku": sku}]} for sku in skus]}
 
     units = [unit("a", "b"), unit("c"), unit("b", "b"), unit()]
-    assert compared((body(handlingUnits=units), body(handlingUnits=units[::-1]))).is_empty()
+    assert changes_between((body(handlingUnits=units), body(handlingUnits=units[::-1]))).is_empty()
 
 
 def test_attributes_are_told_one_by_one_and_by_name() -> None:
     old, new = {"a": 1, 'b"': "x", "c": {"k": [1.0, 2]}}, {"c": {"k": [1, 2.00]}, "a": "1", 'b"': "y", "d": None}
-    found = compared((body(customAttributes=old), body(customAttributes=new)))
+    found = changes_between((body(customAttributes=old), body(customAttributes=new)))
     assert found.select("kind", "path", "column", "before", "after").rows() == [
         ("changed", '$.customAttributes["a"]', "value_type", "number", "string"),
         ("changed", '$.customAttributes["b\\""]', "value", "x", "y"),
@@ -398,8 +407,8 @@ def test_attributes_are_told_one_by_one_and_by_name() -> None:
 
 @pytest.mark.parametrize(("old", "new"), [("7", "8"), ('{"a":1,"a":2}', '{"a":2}'), ('"x"', '"y"'), ("[]", "null")])
 def test_what_attributes_do_not_tell_is_told_of_the_free_form_value(old: str, new: str) -> None:
-    found = compared(*[tuple(f'{{"orderId":1,"customAttributes":{text}}}' for text in (old, new))])
-    assert [row[:4] for row in cells(found)] == [("changed", "orders", "custom_attributes", "1")]
+    found = changes_between(*[tuple(f'{{"orderId":1,"customAttributes":{text}}}' for text in (old, new))])
+    assert [row[:4] for row in value_changes(found)] == [("changed", "orders", "custom_attributes", "1")]
 
 
 @pytest.mark.parametrize("text", ["1e999999999999999999999", "[" * 2000 + "]" * 2000, "-0.0", "1" * 5000])
@@ -410,17 +419,17 @@ def test_odd_free_form_values_are_equal_to_themselves(text: str) -> None:
 # In an archive
 
 
-def days(path: Path, *texts: bytes | None, order_id: int = 1) -> Path:
-    """An archive of one order, an answer a day; None: the same once more."""
+def record_daily_answers(path: Path, *texts: bytes | None, order_id: int = 1) -> Path:
+    """Records one answer of an order per day; None repeats the previous answer."""
     told = texts[0]
     for day, text in enumerate(texts):
         told = text if text is not None else told
-        keep(path, (order_id, told or b"", NOON + timedelta(days=day)))
+        record_answers(path, (order_id, told or b"", NOON + timedelta(days=day)))
     return path
 
 
 def test_an_answer_that_cannot_be_read_is_told_and_hides_no_change(path: Path) -> None:
-    days(path, body(sellerId=1), b"{", body(sellerId="x"), None, body(sellerId=2))
+    record_daily_answers(path, body(sellerId=1), b"{", body(sellerId="x"), None, body(sellerId=2))
     found = qf.changes(path)
     assert found["kind"].to_list() == ["unreadable", "unreadable", "changed"]
     assert "The JSON is broken" in found["after"][0]
@@ -434,14 +443,14 @@ def test_an_answer_that_cannot_be_read_is_told_and_hides_no_change(path: Path) -
 
 
 def test_a_value_was_last_seen_in_the_last_equal_answer(path: Path) -> None:
-    days(path, body(sellerId=1), None, None, body(sellerId=2))
+    record_daily_answers(path, body(sellerId=1), None, None, body(sellerId=2))
     assert qf.history(path, 1).select("before_at", "seen_at").row(0) == tuple(NOON + timedelta(days=n) for n in (2, 3))
 
 
 @pytest.mark.long
 def test_neither_windows_nor_the_bytes_of_answers_change_what_is_told(path: Path) -> None:
     for visit in range(5):
-        keep(
+        record_answers(
             path,
             *((n, order_json(n, 0, visit) if n % 9 or visit % 2 else b"[", NOON + visit * HOUR) for n in range(1, 17)),
         )
@@ -456,7 +465,7 @@ def test_neither_windows_nor_the_bytes_of_answers_change_what_is_told(path: Path
 
 
 def test_history_of_an_order_that_is_not_there_is_told(path: Path) -> None:
-    days(path, body())
+    record_daily_answers(path, body())
     assert qf.history(path, 1).is_empty()
     with pytest.raises(ConfigError, match=r"no good answer about order 2"):
         qf.history(path, 2)
@@ -465,9 +474,9 @@ def test_history_of_an_order_that_is_not_there_is_told(path: Path) -> None:
 
 
 def test_the_archive_gives_all_good_responses_by_order_and_time(path: Path) -> None:
-    keep(path, (2, b"2a", NOON), (1, b"1b", NOON + HOUR), (1, b"1a", NOON), (3, b"3", NOON))
-    keep(path, (1, b"bad", NOON + 2 * HOUR), good=False)
-    keep(path, (1, b"1c", NOON + 3 * HOUR), (2, b"2b", NOON + 3 * HOUR))
+    record_answers(path, (2, b"2a", NOON), (1, b"1b", NOON + HOUR), (1, b"1a", NOON), (3, b"3", NOON))
+    record_answers(path, (1, b"bad", NOON + 2 * HOUR), good=False)
+    record_answers(path, (1, b"1c", NOON + 3 * HOUR), (2, b"2b", NOON + 3 * HOUR))
     archive = Archive(path)
 
     def told(*given: Any) -> list[str]:
@@ -483,7 +492,7 @@ def test_the_archive_gives_all_good_responses_by_order_and_time(path: Path) -> N
 
 
 def test_a_damaged_answer_ends_the_comparison(path: Path) -> None:
-    days(path, body(), body(sellerId=1))
+    record_daily_answers(path, body(), body(sellerId=1))
     with sqlite3.connect(path) as db:
         db.execute("UPDATE responses SET body = x'00' WHERE response = 1")
     with pytest.raises(ArchiveError, match=r"response 1 \(order 1\) was damaged"):
@@ -501,20 +510,23 @@ def test_the_statuses_of_the_catalogue_are_followed() -> None:
     }
 
 
-def part(number: int, status: str | None) -> dict[str, Any]:
+def fulfillment_order(number: int, status: str | None) -> dict[str, Any]:
     return {"fulfillmentOrderId": number, "fulfillmentStatus": status}
 
 
 def test_transitions_say_how_long_a_status_was_seen_also_of_parts_that_change_places(path: Path) -> None:
-    days(
+    record_daily_answers(
         path,
-        body(orderStatus="A", fulfillmentOrders=[part(1, "X"), part(2, "P")]),
-        body(orderStatus="B", fulfillmentOrders=[part(2, "Q"), part(1, "X")]),
+        body(orderStatus="A", fulfillmentOrders=[fulfillment_order(1, "X"), fulfillment_order(2, "P")]),
+        body(orderStatus="B", fulfillmentOrders=[fulfillment_order(2, "Q"), fulfillment_order(1, "X")]),
         b"{",
-        body(orderStatus="B", fulfillmentOrders=[part(3, None), part(1, "Y"), part(2, "Q")]),
-        body(orderStatus="C", fulfillmentOrders=[part(1, "Y"), part(3, "N")]),
+        body(
+            orderStatus="B",
+            fulfillmentOrders=[fulfillment_order(3, None), fulfillment_order(1, "Y"), fulfillment_order(2, "Q")],
+        ),
+        body(orderStatus="C", fulfillmentOrders=[fulfillment_order(1, "Y"), fulfillment_order(3, "N")]),
         None,
-        body(orderStatus="C", fulfillmentOrders=[part(3, "M")]),
+        body(orderStatus="C", fulfillmentOrders=[fulfillment_order(3, "M")]),
     )
     found = qf.transitions(path)
     told = [
@@ -556,7 +568,7 @@ def test_no_personal_value_is_told_where_none_is_wanted(path: Path, tmp_path: Pa
         "podDocuments": [{"url": {"link": PERSONAL}}],
     }
     more = {"fulfillmentOrders": [{"shipments": [shipment]}], "positions": [{"customAttributes": {"k": PERSONAL}}]}
-    days(path, body(), body(**filled, **more), body(comment="other"))
+    record_daily_answers(path, body(), body(**filled, **more), body(comment="other"))
     open_, hidden = qf.changes(path), qf.changes(path, personal=False)
     assert open_.select(pl.exclude("before", "after")).equals(hidden.select(pl.exclude("before", "after")))
     assert PERSONAL in str(open_.rows())
@@ -568,7 +580,7 @@ def test_no_personal_value_is_told_where_none_is_wanted(path: Path, tmp_path: Pa
 
 
 def test_lines_are_short_and_no_terminal_obeys_them() -> None:
-    found = compared((body(), body(shopSystemName="\x1b[31m" + "x" * 200, tags=[""])))
+    found = changes_between((body(), body(shopSystemName="\x1b[31m" + "x" * 200, tags=[""])))
     told = list(describe_changes(found, 1))
     assert told[0] == "2 changes in 1 order"
     assert told[1] == "Order 1, seen 2026-03-05 13:00 UTC, before 2026-03-05 12:00"
@@ -583,7 +595,7 @@ def test_lines_are_short_and_no_terminal_obeys_them() -> None:
     ("suffix", "read_back"), [(".parquet", pl.read_parquet), (".ndjson", pl.read_ndjson), (".csv", pl.read_csv)]
 )
 def test_changes_are_saved_as_the_name_says(suffix: str, read_back: Any, tmp_path: Path) -> None:
-    found = compared((body(), body(sellerId=1)))
+    found = changes_between((body(), body(sellerId=1)))
     file = tmp_path / f"changes{suffix}"
     write_frame_file(found, file, "changes", personal=True)
     assert read_back(file)["column"].to_list() == ["seller_id"]

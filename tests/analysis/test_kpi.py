@@ -33,7 +33,7 @@ ZONE, TOLERANCE, AGAINST = "America/New_York", timedelta(hours=5), "expected_del
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
-    """Drawn orders, answered at different times: some are old answers."""
+    """Made-up orders whose answers arrived at different times."""
     drawn = qf.flatten(list(drawing.ndjson_lines(2_500, seed=11)))
     answered = pl.col("last_modified") + pl.duration(days=pl.col("order_id") % 23)
     names = pl.col("seller_name").replace({"Voltwerk Elektronik AG": "Nordlicht Kosmetik GmbH"})  # of two sellers
@@ -162,7 +162,7 @@ AGES = {"0-1 days": (-1e9, 1), "1-3 days": (1, 3), "3-7 days": (3, 7), "7-14 day
 SETTLED = "done AND NOT called_off"
 
 
-def queries(against: str) -> dict[str, str]:
+def sql_queries(against: str) -> dict[str, str]:
     """A query for each KPI, its first column the group."""
     perfect = f"{SETTLED} AND in_full IS NOT NULL AND on_time IS NOT NULL"
     transit = f"(epoch_us(delivery_date) - epoch_us(ship_date)) / {DAY}"
@@ -237,8 +237,10 @@ def queries(against: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def in_sql(tables: Mapping[str, pl.DataFrame], by: str | None, now: datetime) -> Iterator[tuple[str, pl.DataFrame]]:
-    """All KPIs by the queries."""
+def kpis_by_sql(
+    tables: Mapping[str, pl.DataFrame], by: str | None, now: datetime
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """All KPIs, computed by the SQL queries."""
     words = {
         "$zone": f"'{ZONE}'",
         "$tolerance": f"INTERVAL {TOLERANCE // timedelta(minutes=1)} MINUTE",
@@ -261,7 +263,7 @@ def in_sql(tables: Mapping[str, pl.DataFrame], by: str | None, now: datetime) ->
         db.execute(meant(f"CREATE TABLE of_order AS {OF_ORDER[by]}"))
         shipments = OF_SHIPMENT.get(by or "", "SELECT shipment_key, grp FROM sent JOIN of_order USING (order_id)")
         db.execute(meant(f"CREATE TABLE of_shipment AS {shipments}"))
-        for name, query in queries(AGAINST).items():
+        for name, query in sql_queries(AGAINST).items():
             ordered = query if "ORDER BY" in query else f"{query} ORDER BY grp NULLS LAST"
             yield name, pl.DataFrame(db.sql(meant(ordered)).to_arrow_table())
 
@@ -269,7 +271,7 @@ def in_sql(tables: Mapping[str, pl.DataFrame], by: str | None, now: datetime) ->
 @pytest.mark.parametrize("by", [None, *GROUPS])
 def test_each_kpi_is_what_sql_says(tables: dict[str, pl.DataFrame], by: str | None) -> None:
     found = qf.kpis(tables, by, on_time_against=AGAINST, tolerance=TOLERANCE, time_zone=ZONE)
-    told = dict(in_sql(tables, by, found.as_of))
+    told = dict(kpis_by_sql(tables, by, found.as_of))
     assert set(told) == set(found)
     for name, frame in found.items():
         expected = told[name].drop("grp") if by is None or (by, name) == ("carrier", "carriers") else told[name]
@@ -315,23 +317,23 @@ def test_groups_are_sorted_and_columns_and_types_are_the_same_for_all(tables: di
         assert not any(((values < 0) | (values > 1) | values.is_nan()).any() for values in rates)
 
 
-def of(*changes: Mapping[str, Any], **options: Any) -> Kpis:
-    """KPIs of the fair order with these changes, one order each."""
+def kpis_of_fair_orders(*changes: Mapping[str, Any], **options: Any) -> Kpis:
+    """The KPIs of fair orders, one for each of these changes."""
     orders = [json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(changes)]
     return qf.kpis(qf.flatten(orders), **options)
 
 
-def one(frame: pl.DataFrame, **where: str) -> dict[str, Any]:
+def single_row(frame: pl.DataFrame, **where: str) -> dict[str, Any]:
     return frame.filter(**where).row(0, named=True) if where else frame.row(0, named=True)
 
 
 def test_a_fair_order_is_perfect() -> None:
-    found = of({})
-    assert one(found.perfect_order) == {"orders": 1, "in_full": 1, "on_time": 1, "perfect": 1, "rate": 1.0}
+    found = kpis_of_fair_orders({})
+    assert single_row(found.perfect_order) == {"orders": 1, "in_full": 1, "on_time": 1, "perfect": 1, "rate": 1.0}
     assert found.on_time["rate"].to_list() == [1.0] * 4
     assert found.cycle_time["mean"].to_list() == pytest.approx([1 + 4 / 24, 1 + 22 / 24, 3 + 2 / 24, 5 + 4 / 24])
-    assert one(found.delivery_window) == {"shipments": 1, "within": 1, "early": 0, "late": 0, "rate": 1.0}
-    assert one(found.pod_lag)["p50"] == pytest.approx(1 / 24)
+    assert single_row(found.delivery_window) == {"shipments": 1, "within": 1, "early": 0, "late": 0, "rate": 1.0}
+    assert single_row(found.pod_lag)["p50"] == pytest.approx(1 / 24)
     assert found.backlog["orders"].sum() == 0
 
 
@@ -345,11 +347,13 @@ def test_of_nothing_a_rate_is_null(body: bytes | None, by: str | None) -> None:
 
 def test_a_day_is_one_of_the_time_zone() -> None:
     late_evening = {f"{SHIPMENT}.deliveryDate": "2026-09-05T22:30:00Z"}
-    assert one(of(late_evening).perfect_order)["on_time"] == 1
-    assert one(of(late_evening, time_zone="Europe/Vienna").perfect_order)["on_time"] == 0
+    assert single_row(kpis_of_fair_orders(late_evening).perfect_order)["on_time"] == 1
+    assert single_row(kpis_of_fair_orders(late_evening, time_zone="Europe/Vienna").perfect_order)["on_time"] == 0
     at_the_month_end = {"orderDate": "2026-08-31T22:30:00Z"}
-    assert of(at_the_month_end, by="month").volume["month"].to_list() == ["2026-08"]
-    assert of(at_the_month_end, by="month", time_zone="Europe/Vienna").volume["month"].to_list() == ["2026-09"]
+    assert kpis_of_fair_orders(at_the_month_end, by="month").volume["month"].to_list() == ["2026-08"]
+    assert kpis_of_fair_orders(at_the_month_end, by="month", time_zone="Europe/Vienna").volume["month"].to_list() == [
+        "2026-09"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -365,20 +369,23 @@ def test_a_promise_is_kept_until_its_end_and_the_tolerance(against: str, field: 
     for tolerance in (timedelta(0), timedelta(hours=30)):
         for after, kept in ((timedelta(0), 1), (timedelta(seconds=1), 0)):
             happened = {f"{SHIPMENT}.{field}": (datetime.fromisoformat(last) + tolerance + after).isoformat()}
-            found = of(happened, on_time_against=against, tolerance=tolerance)
-            assert one(found.on_time, reference=against)["on_time"] == kept
-            assert one(found.perfect_order)["on_time"] == kept
-            assert one(found.carriers)["on_time_rate"] == float(kept)
+            found = kpis_of_fair_orders(happened, on_time_against=against, tolerance=tolerance)
+            assert single_row(found.on_time, reference=against)["on_time"] == kept
+            assert single_row(found.perfect_order)["on_time"] == kept
+            assert single_row(found.carriers)["on_time_rate"] == float(kept)
 
 
 def test_what_is_not_delivered_is_late_when_it_is_past_due_and_unknown_before() -> None:
     away = {f"{SHIPMENT}.deliveryDate": GONE, f"{SHIPMENT}.podDate": GONE, "completedAt": GONE}
     for as_of, judged in ((datetime(2026, 9, 5, 23, 59, tzinfo=UTC), "unknown"), ("2026-09-05", "late")):
-        row = one(of(away, as_of=as_of).on_time, reference="latest_delivery_date")
+        row = single_row(kpis_of_fair_orders(away, as_of=as_of).on_time, reference="latest_delivery_date")
         assert {name for name in ("on_time", "late", "unknown") if row[name]} == {judged}
     untracked = away | {f"{SHIPMENT}.isUntracked": True}
-    assert one(of(untracked, as_of=AS_OF).on_time, reference="latest_delivery_date")["unknown"] == 1
-    assert one(of(untracked, as_of=AS_OF).on_time, reference="latest_ship_date")["on_time"] == 1
+    assert (
+        single_row(kpis_of_fair_orders(untracked, as_of=AS_OF).on_time, reference="latest_delivery_date")["unknown"]
+        == 1
+    )
+    assert single_row(kpis_of_fair_orders(untracked, as_of=AS_OF).on_time, reference="latest_ship_date")["on_time"] == 1
 
 
 def test_of_an_old_answer_nothing_is_expected_that_is_later() -> None:
@@ -389,7 +396,7 @@ def test_of_an_old_answer_nothing_is_expected_that_is_later() -> None:
         **frames,
         "orders": frames["orders"].with_columns(fetched_at=pl.Series(answers, dtype=pl.Datetime("us", "UTC"))),
     }
-    row = one(qf.kpis(given).on_time, reference="latest_delivery_date")
+    row = single_row(qf.kpis(given).on_time, reference="latest_delivery_date")
     assert (row["late"], row["unknown"]) == (1, 1)
     nothing = {"fulfillmentOrders": [], "completedAt": GONE}
     frames = qf.flatten([json.dumps(changed_order(nothing, number)).encode() for number in (1, 2)])
@@ -415,80 +422,89 @@ def test_of_an_old_answer_nothing_is_expected_that_is_later() -> None:
 def test_as_of_an_earlier_day_what_came_later_had_not_happened(
     as_of: str, orders: int, shipped: int, delivered: int, completed: int, open_pieces: int
 ) -> None:
-    found = of({}, as_of=as_of)
+    found = kpis_of_fair_orders({}, as_of=as_of)
     assert found.volume.select("orders", "shipped", "delivered", "completed").row(0) == (
         orders, shipped, delivered, completed,
     )  # fmt: skip
     assert found.backlog["pieces"].sum() == open_pieces
-    assert one(found.pod_lag)["proven"] == delivered
+    assert single_row(found.pod_lag)["proven"] == delivered
 
 
 def test_as_of_a_day_leaves_out_what_begins_the_next() -> None:
     at_midnight = {"orderDate": "2026-09-02T00:00:00Z"}  # as of a day without a time
-    assert [one(of(at_midnight, as_of=day).volume)["orders"] for day in ("2026-09-01", "2026-09-02")] == [0, 1]
+    assert [
+        single_row(kpis_of_fair_orders(at_midnight, as_of=day).volume)["orders"] for day in ("2026-09-01", "2026-09-02")
+    ] == [0, 1]
 
 
 def test_too_many_of_one_line_do_not_make_up_for_too_few_of_another() -> None:
-    found = of({f"{SHIPMENT}.positions.0.quantity": 1, f"{SHIPMENT}.positions.1.quantity": 5})
+    found = kpis_of_fair_orders({f"{SHIPMENT}.positions.0.quantity": 1, f"{SHIPMENT}.positions.1.quantity": 5})
     assert found.fill_rate.row(0) == (2, 1, 0.5, 3, 2, pytest.approx(2 / 3))
     assert found.ship_complete.row(0) == (1, 0, 0.0)
-    assert one(found.perfect_order)["on_time"] == 1
-    unknown = of({"positions.0.quantity": GONE})
+    assert single_row(found.perfect_order)["on_time"] == 1
+    unknown = kpis_of_fair_orders({"positions.0.quantity": GONE})
     assert unknown.fill_rate.row(0) == (1, 1, 1.0, 1, 1, 1.0)
     assert unknown.ship_complete.row(0) == (0, 0, None)
 
 
 def test_what_is_still_to_be_shipped_is_no_shortage_but_can_be_late() -> None:
     part = {f"{SHIPMENT}.positions.0.quantity": 1, "completedAt": GONE}
-    soon, settled = of(part, as_of="2026-09-10"), of(part, as_of="2026-09-20")
-    assert (one(soon.fill_rate)["lines"], one(settled.fill_rate)["lines"]) == (0, 2)
-    assert one(soon.on_time, reference="latest_delivery_date")["late"] == 1
-    assert one(settled.on_time, reference="latest_delivery_date")["on_time"] == 1  # too little, but in time
+    soon, settled = kpis_of_fair_orders(part, as_of="2026-09-10"), kpis_of_fair_orders(part, as_of="2026-09-20")
+    assert (single_row(soon.fill_rate)["lines"], single_row(settled.fill_rate)["lines"]) == (0, 2)
+    assert single_row(soon.on_time, reference="latest_delivery_date")["late"] == 1
+    assert single_row(settled.on_time, reference="latest_delivery_date")["on_time"] == 1  # too little, but in time
     assert (soon.backlog["pieces"].sum(), settled.backlog["pieces"].sum()) == (1, 0)
     assert (soon.cycle_time["orders"].sum(), settled.cycle_time["orders"].sum()) == (0, 3)
 
 
 def test_an_order_that_was_called_off_is_no_failure() -> None:
-    found = of(
+    found = kpis_of_fair_orders(
         {"fulfillmentOrders.0.cancelled": True, "fulfillmentOrders.0.shipments": [], "completedAt": GONE}, as_of=AS_OF
     )
-    assert one(found.volume)["called_off"] == 1
+    assert single_row(found.volume)["called_off"] == 1
     assert found.on_time.select("judged", "unknown").sum().row(0) == (0, 0)
-    assert found.backlog["orders"].sum() == one(found.fill_rate)["lines"] == one(found.ship_complete)["orders"] == 0
+    assert (
+        found.backlog["orders"].sum()
+        == single_row(found.fill_rate)["lines"]
+        == single_row(found.ship_complete)["orders"]
+        == 0
+    )
 
 
 def test_an_order_counts_once_in_the_group_of_each_carrier_and_warehouse() -> None:
     second = copy.deepcopy(changed_order({})["fulfillmentOrders"][0])
     second |= {"warehouseId": 5, "warehouseName": "Wien"}
     second["shipments"] = [second["shipments"][0] | {"provider": "UPS"}, second["shipments"][0] | {"provider": "UPS"}]
-    found = {by: of({"fulfillmentOrders.1": second}, by=by) for by in ("carrier", "warehouse")}
+    found = {by: kpis_of_fair_orders({"fulfillmentOrders.1": second}, by=by) for by in ("carrier", "warehouse")}
     assert found["carrier"].volume.select("carrier", "orders", "shipments").rows() == [("DHL", 1, 1), ("UPS", 1, 2)]
     assert found["warehouse"].volume.select("warehouse", "orders", "shipments").rows() == [
         ("Wien (4)", 1, 1), ("Wien (5)", 1, 2),
     ]  # fmt: skip
     shipped_though_cancelled = {"fulfillmentOrders.0.cancelled": True, "fulfillmentOrders.0.warehouseId": 5}
-    assert of(shipped_though_cancelled, by="warehouse").volume["warehouse"].to_list() == ["Wien"]
+    assert kpis_of_fair_orders(shipped_though_cancelled, by="warehouse").volume["warehouse"].to_list() == ["Wien"]
     assert found["carrier"].split_shipments.row(0) == ("DHL", 1, 1, 1.0, 3.0, 2.0)
 
 
 def test_instants_out_of_order_are_no_durations() -> None:
-    found = of({f"{SHIPMENT}.deliveryDate": "2026-09-02T11:00:00Z", f"{SHIPMENT}.podDate": "2026-09-02T10:00:00Z"})
-    assert one(found.cycle_time, stage="ship to delivery")["orders"] == 0
-    assert one(found.carriers)["transit_p50"] is None
-    assert one(found.pod_lag)["p50"] is None
+    found = kpis_of_fair_orders(
+        {f"{SHIPMENT}.deliveryDate": "2026-09-02T11:00:00Z", f"{SHIPMENT}.podDate": "2026-09-02T10:00:00Z"}
+    )
+    assert single_row(found.cycle_time, stage="ship to delivery")["orders"] == 0
+    assert single_row(found.carriers)["transit_p50"] is None
+    assert single_row(found.pod_lag)["p50"] is None
 
 
 def test_wrong_use_names_the_choices() -> None:
     with pytest.raises(qf.ConfigError, match="month, seller, warehouse, carrier, country"):
-        of({}, by="shop")
+        kpis_of_fair_orders({}, by="shop")
     with pytest.raises(
         qf.ConfigError, match="latest_delivery_date, expected_delivery_date, delivery_window_end_time, latest_ship"
     ):
-        of({}, on_time_against="delivery_date")
+        kpis_of_fair_orders({}, on_time_against="delivery_date")
     with pytest.raises(qf.ConfigError, match=r"no time zone 'Vienna'.*Europe/Vienna"):
-        of({}, time_zone="Vienna")
+        kpis_of_fair_orders({}, time_zone="Vienna")
     with pytest.raises(qf.ConfigError, match="neither a day nor an instant"):
-        of({}, as_of="soon")
+        kpis_of_fair_orders({}, as_of="soon")
 
 
 def test_all_kpis_are_there() -> None:
@@ -518,7 +534,7 @@ def test_what_are_no_tables_is_refused_in_a_sentence(tables: Any, message: str) 
 
 
 def test_kpis_show_themselves() -> None:
-    found = of({}, by=["seller", "seller"])
+    found = kpis_of_fair_orders({}, by=["seller", "seller"])
     assert found.by == ("seller",)
     assert list(found) == list(KPIS) == list(found.definitions) == list(found.about)
     with pytest.raises(AttributeError, match=r"no KPI 'fill'\. The KPIs are: volume, perfect_order"):

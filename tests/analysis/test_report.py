@@ -32,7 +32,7 @@ NASTY = "</style></svg><script>alert(1)</script><img src=x onerror=\"alert('2')\
 
 
 class Page(HTMLParser):
-    """What stands on a page: its figures, its tables by caption, its text, and what it is made of."""
+    """A parsed page: its figures, its tables by caption, its text, its tags and attributes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -75,32 +75,34 @@ class Page(HTMLParser):
             self.figures[self._said["dt"]] = self._said["dd"]
 
 
-def frames(*changes: dict[str, Any]) -> Frames:
+def fair_orders(*changes: dict[str, Any]) -> Frames:
     """Fair orders 1001, 1002, … with these changes."""
     return qf.flatten(
         [json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(changes)]
     )
 
 
-def short(shipped: int = 1) -> dict[str, Any]:
+def short_shipment(shipped: int = 1) -> dict[str, Any]:
     return {f"{SHIPMENT}.positions.0.quantity": shipped}
 
 
 LATE = {f"{SHIPMENT}.deliveryDate": "2026-09-09T10:00:00Z", f"{SHIPMENT}.podDate": "2026-09-09T11:00:00Z"}
 
 
-def read(file: Path) -> Page:
+def read_page(file: Path) -> Page:
     return Page(file.read_text(encoding="utf-8"))
 
 
-def made(tables: Any, tmp_path: Path, **options: Any) -> tuple[Page, Findings]:
+def write_and_read_report(tables: Any, tmp_path: Path, **options: Any) -> tuple[Page, Findings]:
     findings = report(tables, tmp_path / "report.html", **{"as_of": AS_OF, **options})
-    return read(tmp_path / "report.html"), findings
+    return read_page(tmp_path / "report.html"), findings
 
 
 def test_the_numbers_are_those_of_the_frames(tmp_path: Path) -> None:
-    tables = frames({}, short(), LATE, LATE | short(), {"completedAt": GONE, "fulfillmentOrders.0.shipments": []})
-    page, findings = made(tables, tmp_path)
+    tables = fair_orders(
+        {}, short_shipment(), LATE, LATE | short_shipment(), {"completedAt": GONE, "fulfillmentOrders.0.shipments": []}
+    )
+    page, findings = write_and_read_report(tables, tmp_path)
     assert findings.equals(qf.audit(tables, AS_OF))
     kpis = qf.kpis(tables, as_of=AS_OF)
     errors = findings.filter(severity="error")
@@ -127,8 +129,8 @@ def test_the_numbers_are_those_of_the_frames(tmp_path: Path) -> None:
 
 def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
     other = {"sellerId": 8, "sellerName": "Another"}
-    tables = frames({}, LATE, other, other, other)
-    page, _ = made(tables, tmp_path)
+    tables = fair_orders({}, LATE, other, other, other)
+    page, _ = write_and_read_report(tables, tmp_path)
     assert [row[0] for row in page.tables["By seller"]] == ["Another", "Seller"]  # the most orders first
     kpis = qf.kpis(tables, "seller", AS_OF)
     rates = dict(kpis.on_time.filter(reference="latest_delivery_date").select("seller", "rate").iter_rows())
@@ -139,12 +141,12 @@ def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
 
 def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
     called_off = {"fulfillmentOrders.0.cancelled": True}
-    rest_to_come = short() | {
+    rest_to_come = short_shipment() | {
         "completedAt": GONE, f"{SHIPMENT}.shipDate": "2026-10-08T12:00:00Z",
         f"{SHIPMENT}.deliveryDate": "2026-10-09T12:00:00Z",
     }  # fmt: skip
-    tables = frames({}, LATE, LATE, called_off, rest_to_come)
-    page, _ = made(tables, tmp_path)
+    tables = fair_orders({}, LATE, LATE, called_off, rest_to_come)
+    page, _ = write_and_read_report(tables, tmp_path)
     taken = qf.kpis(tables, as_of=AS_OF).cycle_time.filter(stage="order to delivery").row(0, named=True)
     bars = page.tables["Orders by days from order to delivery"]
     assert taken["orders"] == 3
@@ -154,8 +156,8 @@ def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
 
 def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Path) -> None:
     number = FIRST_ROWS + 3
-    qf_tables = _built(tmp_path, [short() for _ in range(number)])
-    page, findings = made(qf_tables, tmp_path, only=["short_shipped"])
+    qf_tables = _build_fair_orders(tmp_path, [short_shipment() for _ in range(number)])
+    page, findings = write_and_read_report(qf_tables, tmp_path, only=["short_shipped"])
     assert findings.height == number
     rows = page.tables[f"The first {FIRST_ROWS} of {number}"]
     assert [int(row[0]) for row in rows] == findings["order_id"].head(FIRST_ROWS).to_list()
@@ -167,7 +169,7 @@ def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Pat
     assert str(tmp_path) not in page.text
 
 
-def _built(tmp_path: Path, changes: list[dict[str, Any]], broken: int = 0) -> qf.Dataset:
+def _build_fair_orders(tmp_path: Path, changes: list[dict[str, Any]], broken: int = 0) -> qf.Dataset:
     orders = [json.dumps(changed_order(change, 1001 + place)) for place, change in enumerate(changes)]
     lines = [*orders, *(json.dumps({"orderId": 9000 + n, "positions": "<b>none</b>"}) for n in range(broken))]
     (tmp_path / "orders.ndjson").write_text("\n".join(lines), encoding="utf-8")
@@ -175,8 +177,8 @@ def _built(tmp_path: Path, changes: list[dict[str, Any]], broken: int = 0) -> qf
 
 
 def test_failures_and_notes_of_the_build_are_told(tmp_path: Path) -> None:
-    tables = _built(tmp_path, [{"newField": 1}], broken=25)
-    page, _ = made(tables, tmp_path)
+    tables = _build_fair_orders(tmp_path, [{"newField": 1}], broken=25)
+    page, _ = write_and_read_report(tables, tmp_path)
     assert len(page.tables["Failures"]) == 20
     assert page.tables["Failures"][0][3] == tables.failures["message"][0]
     assert "5 more." in page.text
@@ -188,10 +190,10 @@ def test_what_comes_from_the_orders_is_text_only(tmp_path: Path) -> None:
     nasty = {
         "sellerName": f"Seller {NASTY}", "positions.0.sku": NASTY, "deliveryAddress.country": NASTY,
         "fulfillmentOrders.0.warehouseName": f"Warehouse {NASTY}", f"{SHIPMENT}.provider": f"Carrier {NASTY}",
-        f"{SHIPMENT}.positions.0.sku": NASTY, **short(),
+        f"{SHIPMENT}.positions.0.sku": NASTY, **short_shipment(),
     }  # fmt: skip
-    plain, _ = made(frames(short() | {"deliveryAddress.country": "??"}), tmp_path)
-    page, findings = made(frames(nasty), tmp_path)
+    plain, _ = write_and_read_report(fair_orders(short_shipment() | {"deliveryAddress.country": "??"}), tmp_path)
+    page, findings = write_and_read_report(fair_orders(nasty), tmp_path)
     assert "short_shipped" in set(findings["check"])
     assert "script" not in page.tags
     assert "img" not in page.tags
@@ -215,7 +217,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 
 
 def test_no_script_no_address_and_a_policy_that_forbids_both(tmp_path: Path) -> None:
-    page, _ = made(frames({}, LATE), tmp_path)
+    page, _ = write_and_read_report(fair_orders({}, LATE), tmp_path)
     assert not {"script", "iframe", "object", "embed", "image", "use", "form", "base"} & set(page.tags)
     addresses = [value for name, value in page.attributes if name in ("href", "src", "xlink:href", "action")]
     assert all(value.startswith("#") or value == "data:," for value in addresses)
@@ -231,7 +233,7 @@ def test_no_script_no_address_and_a_policy_that_forbids_both(tmp_path: Path) -> 
 
 def test_no_personal_value_is_in_the_file(tmp_path: Path) -> None:
     orders = qf.flatten([json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(
-        [{}, LATE, short(), {"entityErrors": [{"errorCode": "E", "errorMessage": "m"}], "piiDataRemoved": True,
+        [{}, LATE, short_shipment(), {"entityErrors": [{"errorCode": "E", "errorMessage": "m"}], "piiDataRemoved": True,
                              "deliveryAddress.additionalIdentifiers": [{"identifier": "i", "type": "t"}],
                              "customAttributes": {"a": "b"}, "positions.0.customAttributes": {"a": "b"}}]
     )])  # fmt: skip
@@ -251,25 +253,25 @@ def test_no_personal_value_is_in_the_file(tmp_path: Path) -> None:
         marked[name] = orders[name].with_columns(**values)
     tables = qf.Frames(marked, orders.failures, orders.notes)
     assert len(hidden) > 30
-    _, findings = made(tables, tmp_path)
+    _, findings = write_and_read_report(tables, tmp_path)
     assert not findings.is_empty()
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert [canary for canary in hidden if canary in text] == []
     assert "holds no personal data" in text
-    page, _ = made(tables, tmp_path, personal=True)
+    page, _ = write_and_read_report(tables, tmp_path, personal=True)
     assert "This page may hold personal data" in page.text
     assert "holds no personal data" not in page.text
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
-    tables = frames({}, short(), LATE)
+    tables = fair_orders({}, short_shipment(), LATE)
     for name in ("one.html", "two.html"):
         report(tables, tmp_path / name, AS_OF)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
 def test_a_folder_gives_the_same_page_as_its_dataset(tmp_path: Path) -> None:
-    dataset = _built(tmp_path, [{}, LATE], broken=1)
+    dataset = _build_fair_orders(tmp_path, [{}, LATE], broken=1)
     by_dataset = report(dataset, tmp_path / "dataset.html", AS_OF)
     for name, folder in {"path.html": tmp_path / "my tables", "text.html": str(tmp_path / "my tables")}.items():
         assert report(folder, tmp_path / name, AS_OF).equals(by_dataset)
@@ -279,7 +281,7 @@ def test_a_folder_gives_the_same_page_as_its_dataset(tmp_path: Path) -> None:
 def test_tables_without_a_build_are_refused_in_a_sentence(tmp_path: Path) -> None:
     for tables, message in (
         (tmp_path / "nowhere", "nowhere is not a dataset of quivo_frames"),
-        (dict(frames({})), "failures and notes of a build, which a dict of frames does not have"),
+        (dict(fair_orders({})), "failures and notes of a build, which a dict of frames does not have"),
         ([1], "This is a list"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -288,7 +290,7 @@ def test_tables_without_a_build_are_refused_in_a_sentence(tmp_path: Path) -> Non
 
 
 def test_without_orders_it_says_so(tmp_path: Path) -> None:
-    page, findings = made(qf.flatten([]), tmp_path)
+    page, findings = write_and_read_report(qf.flatten([]), tmp_path)
     assert findings.is_empty()
     assert page.figures == {
         "Orders": "0", "Errors": "0", "Orders with errors": UNKNOWN, "Perfect orders": UNKNOWN, "On time": UNKNOWN,
@@ -304,22 +306,22 @@ def test_without_orders_it_says_so(tmp_path: Path) -> None:
 
 
 def test_of_an_order_that_says_nothing_but_its_id_nothing_is_made_up(tmp_path: Path) -> None:
-    page, _ = made(qf.flatten([b'{"orderId": 1}']), tmp_path, as_of=None)
+    page, _ = write_and_read_report(qf.flatten([b'{"orderId": 1}']), tmp_path, as_of=None)
     assert page.figures["Orders"] == "1"
     assert page.figures["Perfect orders"] == UNKNOWN
     assert "Orders without a named seller" in page.text
 
 
 def test_nothing_found_in_a_fair_order(tmp_path: Path) -> None:
-    page, _ = made(frames({}), tmp_path)
+    page, _ = write_and_read_report(fair_orders({}), tmp_path)
     assert "The most telling findings" not in page.text
     assert page.figures["Perfect orders"] == format_percent(1.0)
     assert "svg" in page.tags
 
 
 def test_a_million_findings_do_not_make_it_longer(tmp_path: Path) -> None:
-    few, _ = made(frames(*[short()] * 20), tmp_path)
-    many, findings = made(frames(*[short()] * 400), tmp_path)
+    few, _ = write_and_read_report(fair_orders(*[short_shipment()] * 20), tmp_path)
+    many, findings = write_and_read_report(fair_orders(*[short_shipment()] * 400), tmp_path)
     assert findings.height >= 400
     assert len(many.text) < 1.05 * len(few.text)
 
@@ -333,7 +335,7 @@ def test_a_share_is_never_rounded_to_all_or_nothing(share: float | None, told: s
 
 
 def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
-    tables = frames({})
+    tables = fair_orders({})
     with pytest.raises(ConfigError, match="is a folder"):
         report(tables, tmp_path)
     with pytest.raises(ConfigError, match="there is no folder"):
@@ -356,16 +358,16 @@ def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(AnyPath, "write_bytes", refuse)
     with pytest.raises(ConfigError, match=r"report\.html cannot be written: No space left on device"):
-        report(frames({}), file, AS_OF)
+        report(fair_orders({}), file, AS_OF)
     assert file.read_text() == "before"
     assert list(tmp_path.iterdir()) == [file]
 
 
 def test_thresholds_apply_to_the_audit_and_to_the_figures(tmp_path: Path) -> None:
-    tables = frames(LATE)
+    tables = fair_orders(LATE)
     (tmp_path / "mine.toml").write_text("late_hours = 240\n")
-    strict, _ = made(tables, tmp_path)
-    lenient, _ = made(tables, tmp_path, limits=tmp_path / "mine.toml")
+    strict, _ = write_and_read_report(tables, tmp_path)
+    lenient, _ = write_and_read_report(tables, tmp_path, limits=tmp_path / "mine.toml")
     assert strict.figures["On time"] == format_percent(0.0)
     assert lenient.figures["On time"] == format_percent(1.0)
     assert ["late_hours", "240.0"] in [row[:2] for row in lenient.tables["Thresholds"]]

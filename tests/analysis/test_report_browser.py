@@ -49,8 +49,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def shown(browser: Browser, files: dict[str, Path]) -> Iterator[Callable[..., Page]]:
-    """Opens a report; at the end no error may have been thrown, and nothing but the file been asked for."""
+def open_report(browser: Browser, files: dict[str, Path]) -> Iterator[Callable[..., Page]]:
+    """Opens a report; afterwards there must be no error and no request other than for the file."""
     asked: list[str] = []
     errors: list[str] = []
     contexts = []
@@ -59,7 +59,7 @@ def shown(browser: Browser, files: dict[str, Path]) -> Iterator[Callable[..., Pa
         if message.type in ("error", "warning"):
             errors.append(message.text)
 
-    def shown(name: str = "many", width: int = DESK, scheme: Any = "light") -> Page:
+    def open_report(name: str = "many", width: int = DESK, scheme: Any = "light") -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -70,7 +70,7 @@ def shown(browser: Browser, files: dict[str, Path]) -> Iterator[Callable[..., Pa
         page.wait_for_load_state("networkidle")
         return page
 
-    yield shown
+    yield open_report
     for context in contexts:
         context.close()
     assert errors == []
@@ -79,8 +79,8 @@ def shown(browser: Browser, files: dict[str, Path]) -> Iterator[Callable[..., Pa
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
-def test_every_chart_is_drawn(shown: Callable[..., Page], width: int) -> None:
-    charts = shown(width=width).evaluate(
+def test_every_chart_is_drawn(open_report: Callable[..., Page], width: int) -> None:
+    charts = open_report(width=width).evaluate(
         """() => [...document.querySelectorAll('figure')].map(figure => {
             const drawn = [...figure.querySelectorAll('svg')].filter(svg => svg.getBoundingClientRect().width > 0);
             const marks = drawn.flatMap(svg => [...svg.querySelectorAll('.role-mark > path, .role-mark > line')]);
@@ -97,15 +97,15 @@ def test_every_chart_is_drawn(shown: Callable[..., Page], width: int) -> None:
         assert lowest_text > 9, name
 
 
-def test_a_mark_says_what_it_is_under_the_pointer(shown: Callable[..., Page]) -> None:
-    titles = shown().locator("#over-time svg.wide .role-mark title").all_text_contents()
+def test_a_mark_says_what_it_is_under_the_pointer(open_report: Callable[..., Page]) -> None:
+    titles = open_report().locator("#over-time svg.wide .role-mark title").all_text_contents()
     assert titles
     assert all(": " in title for title in titles)
 
 
-def test_charts_stay_inside_their_figure(shown: Callable[..., Page]) -> None:
+def test_charts_stay_inside_their_figure(open_report: Callable[..., Page]) -> None:
     for width in (DESK, PHONE):
-        beyond = shown(width=width).evaluate(
+        beyond = open_report(width=width).evaluate(
             """() => [...document.querySelectorAll('figure svg text')].filter(text => {
                 const box = text.getBoundingClientRect(), page = document.documentElement.clientWidth;
                 return box.width && (box.left < 0 || box.right > page);
@@ -115,14 +115,14 @@ def test_charts_stay_inside_their_figure(shown: Callable[..., Page]) -> None:
 
 
 @pytest.mark.parametrize("name", ["many", "none"])
-def test_nothing_hangs_over_on_a_phone(shown: Callable[..., Page], name: str) -> None:
-    page = shown(name, PHONE)
+def test_nothing_hangs_over_on_a_phone(open_report: Callable[..., Page], name: str) -> None:
+    page = open_report(name, PHONE)
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
 
 
-def test_every_part_opens_and_closes_by_keyboard(shown: Callable[..., Page]) -> None:
-    page = shown()
+def test_every_part_opens_and_closes_by_keyboard(open_report: Callable[..., Page]) -> None:
+    page = open_report()
     parts = page.locator("details")
     assert parts.count() > FIGURES
     for place in range(parts.count()):
@@ -135,8 +135,8 @@ def test_every_part_opens_and_closes_by_keyboard(shown: Callable[..., Page]) -> 
         assert part.evaluate("part => part.open") == before
 
 
-def test_the_keyboard_comes_first_to_the_figures_and_shows_where_it_is(shown: Callable[..., Page]) -> None:
-    page = shown()
+def test_the_keyboard_comes_first_to_the_figures_and_shows_where_it_is(open_report: Callable[..., Page]) -> None:
+    page = open_report()
     page.keyboard.press("Tab")
     skip = page.evaluate(
         """() => [document.activeElement.className, document.activeElement.getBoundingClientRect().left,
@@ -149,8 +149,8 @@ def test_the_keyboard_comes_first_to_the_figures_and_shows_where_it_is(shown: Ca
     assert page.evaluate("document.activeElement.id") == "glance"
 
 
-def test_a_link_to_a_finding_leads_there(shown: Callable[..., Page]) -> None:
-    page = shown()
+def test_a_link_to_a_finding_leads_there(open_report: Callable[..., Page]) -> None:
+    page = open_report()
     link = page.locator(".telling a").first
     target = link.get_attribute("href")
     assert target
@@ -160,8 +160,8 @@ def test_a_link_to_a_finding_leads_there(shown: Callable[..., Page]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_and_marks_stand_out(shown: Callable[..., Page], scheme: str) -> None:
-    page = shown(scheme=scheme)
+def test_text_and_marks_stand_out(open_report: Callable[..., Page], scheme: str) -> None:
+    page = open_report(scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     low = page.evaluate(
         """() => {
@@ -205,17 +205,17 @@ def test_text_and_marks_stand_out(shown: Callable[..., Page], scheme: str) -> No
     assert low["found"] == []
 
 
-def test_dark_is_dark(shown: Callable[..., Page]) -> None:
+def test_dark_is_dark(open_report: Callable[..., Page]) -> None:
     look = """() => [getComputedStyle(document.body).backgroundColor,
                      getComputedStyle(document.querySelector('#over-time .role-mark > path')).fill]"""
-    light, dark = (shown(scheme=scheme).evaluate(look) for scheme in ("light", "dark"))
+    light, dark = (open_report(scheme=scheme).evaluate(look) for scheme in ("light", "dark"))
     assert light[0] != dark[0]
     assert light[1] != dark[1]
 
 
 @pytest.mark.parametrize("name", ["many", "none"])
-def test_the_page_is_built_for_screen_readers(shown: Callable[..., Page], name: str) -> None:
-    page = shown(name)
+def test_the_page_is_built_for_screen_readers(open_report: Callable[..., Page], name: str) -> None:
+    page = open_report(name)
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(node => +node.tagName[1])")
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -238,8 +238,8 @@ def test_the_page_is_built_for_screen_readers(shown: Callable[..., Page], name: 
     assert repeated == []
 
 
-def test_paper_is_light_and_shows_the_numbers(shown: Callable[..., Page]) -> None:
-    page = shown(scheme="dark")
+def test_paper_is_light_and_shows_the_numbers(open_report: Callable[..., Page]) -> None:
+    page = open_report(scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("nav").is_hidden()
