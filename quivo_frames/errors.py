@@ -8,13 +8,19 @@ QuivoError
 ├── ArchiveError         the archive cannot be written or read (disk, lock)       exit 3
 ├── DatasetError         the dataset cannot be written or read (disk, half-built) exit 3
 ├── ExportError          the target of an export cannot be written (disk, rights) exit 3
+├── OutputError          stdout cannot be written (disk, closed)                  exit 3
 ├── LostWorker           a worker process was ended from outside                  exit 3
 └── Fault                a fault of quivo_frames itself                           exit 3
 """
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
+
+_DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_DISK_FULL_TEXTS = ("No space left", "disk is full", "Disk quota exceeded", "not enough space on the disk")
+"""What the system, and every library, says when the disk is full."""
 
 
 class QuivoError(Exception):
@@ -53,6 +59,10 @@ class ExportError(QuivoError):
     """The target of an export cannot be written or read."""
 
 
+class OutputError(QuivoError):
+    """The standard output cannot be written."""
+
+
 class LostWorker(QuivoError):
     """A worker process was ended from outside."""
 
@@ -66,3 +76,8 @@ FAULT_CURE = (
     "with the version (quivo-frames --version); it holds no value of an order."
 )
 """The advice at the end of the message of a `Fault`."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of the system or of a library says that the disk is full, or a quota used up."""
+    return getattr(error, "errno", None) in _DISK_FULL or any(text in str(error) for text in _DISK_FULL_TEXTS)

@@ -6,11 +6,11 @@ text: markup in them has no effect, and control characters are escaped.
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import msgspec
 import polars as pl
@@ -23,7 +23,7 @@ from rich.tree import Tree
 
 from quivo_frames.analysis.order_lines import QUANTITY_TABLES, displayed_sku, read_order_lines
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.display.text import terminal_text
+from quivo_frames.display.text import TerminalStream, terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.frames import Frames
@@ -32,8 +32,6 @@ from quivo_frames.model.tables import TABLES, Column, Table, primary_key_of, row
 
 MAX_TREE_LEVELS = 8
 """Nesting levels of handling units in one tree; deeper ones have no room left and start a tree of their own."""
-_TERMINAL_CONTROLS = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Control characters that JSON does not escape and that a terminal may act on."""
 _MIN_ID_WIDTH = 20
 """Characters that a column of ids has at least, if its ids are that long."""
 _HOLDER_TABLES = ("fulfillment_orders", "shipments")
@@ -59,15 +57,16 @@ def read_order(dataset: Dataset, order_id: int) -> Frames:
     return tables
 
 
-def order_as_json(tables: Mapping[str, pl.DataFrame]) -> bytes:
+def order_as_json(tables: Mapping[str, pl.DataFrame]) -> str:
     """The whole order as one indented JSON document, with its personal and secret values."""
-    text = msgspec.json.format(next(unflatten(tables))).decode()
-    return _TERMINAL_CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).encode()
+    return msgspec.json.format(next(unflatten(tables))).decode()
 
 
 def print_order(tables: Mapping[str, pl.DataFrame], *, file: IO[str] | None = None, width: int | None = None) -> None:
     """Prints the page of one order; in color only on a terminal."""
-    console = Console(file=file, width=width, markup=False, highlight=False, emoji=False)
+    console = Console(
+        file=file or cast(IO[str], TerminalStream(sys.stdout)), width=width, markup=False, highlight=False, emoji=False
+    )
     for part in _page_parts(_without_personal_columns(tables)):
         console.print(part)
 

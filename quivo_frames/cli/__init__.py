@@ -2,52 +2,60 @@
 
 Exit status: 0 all good; 1 done, but orders failed (with --strict: or something was noted), a finding is an error, a
 reader would refuse something, a check found a flaw, or something could not be erased; 2 wrong use or configuration;
-3 cannot go on; 130 interrupted. Data and ids go to stdout, everything else to stderr.
+3 cannot go on, also if stdout cannot be written; 130 interrupted. Data and ids go to stdout, everything else to stderr.
+A reader that leaves early (`| head`) changes no exit status: what is left to print is dropped.
 """
 
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from quivo_frames.cli import change_commands, fetch_commands, maintenance_commands, table_commands
-from quivo_frames.errors import DatasetError, QuivoError
-
-_INTERRUPTED = {
-    "refetch": "What was done is kept; the same command goes on from here.",
-    "export-raw": "What was exported earlier is still there; the same command again goes on.",
-    "forget": "What was erased stays erased; the same command again erases the rest.",
-    "export": "The same command again completes it.",  # of Delta tables, some may be written already
-}
-"""What an interrupted command leaves behind. All others change nothing before they end."""
+from quivo_frames.cli.failures import explain_failure
+from quivo_frames.display.text import prepare_streams
 
 
 class _CommandGroup(click.Group):
     """A group of commands that print errors as sentences and end with the exit status of the error."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run a command, and end the process with its exit status."""
         with suppress(ValueError):  # not the main thread of a process of our own
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
-        try:
+        status = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options before the name of a command."""
+        with _failures_explained():
+            prepare_streams()
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that the context names."""
+        with _failures_explained(ctx):
             return super().invoke(ctx)
-        except QuivoError as error:
-            click.echo(f"quivo-frames: {error}", err=True)
-            ctx.exit(error.exit_status)
-        except Exception as error:
-            if not type(error).__module__.startswith("polars"):
-                raise
-            cause = f"The tables cannot be read ({type(error).__name__})."  # the text of the error may hold a value
-            cure = "`quivo-frames check DIR` says which file is damaged. If it finds none, please report this."
-            click.echo(f"quivo-frames: {cause} {cure}", err=True)
-            ctx.exit(DatasetError.exit_status)
-        except KeyboardInterrupt:
-            outcome = _INTERRUPTED.get(ctx.invoked_subcommand or "", "Nothing was changed.")
-            click.echo(f"\nInterrupted. {outcome}", err=True)
-            ctx.exit(130)
+
+
+@contextmanager
+def _failures_explained(ctx: click.Context | None = None) -> Iterator[None]:
+    """End the process with a sentence and an exit status, whatever the block raises."""
+    try:
+        yield
+    except (click.exceptions.Exit, SystemExit):
+        raise
+    except BaseException as error:  # a panic of a library in Rust is no Exception
+        command = ctx.invoked_subcommand if ctx else None
+        raise click.exceptions.Exit(explain_failure(error, command or "")) from error
 
 
 @click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from quivo_frames.cli.options import archive_option, as_json
 from quivo_frames.cli.params import InstantParam
+from quivo_frames.display.text import print_json, print_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,12 +70,10 @@ def _print_changes(found: pl.DataFrame, most: int | None, *, as_json: bool, writ
     from quivo_frames.analysis.changes.sentences import describe_changes
 
     if as_json:
-        click.echo(found.write_ndjson().encode(), nl=False)
+        print_json(found.write_ndjson())
     else:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
         for line in describe_changes(found, most):
-            click.echo(line)
+            print_text(line)
         if written:
-            click.echo(f"Written: {written}")
+            print_text(f"Written: {written}")
     sys.exit(1 if UNREADABLE in found["kind"] else 0)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.display.text import format_count, terminal_text
+from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
@@ -49,33 +47,33 @@ def _refetch_from_standin(archive_file: Path, orders: int) -> None:
         with Client(settings, backoff=0.1) as client, Archive(archive_file) as archive:
             _print_step("2. Find the orders (quivo-frames find):")
             found = list(client.find())
-            click.echo(f"   {len(found)} ids, {found[0]} to {found[-1]}")
+            print_text(f"   {len(found)} ids, {found[0]} to {found[-1]}")
 
             _print_step("3. Refetch them, and keep every answer as received (quivo-frames refetch):")
-            click.echo(
+            print_text(
                 "   three orders fail on purpose: one is unknown, one answer is broken JSON, one is busy at first"
             )
             run = refetch([*found, unknown], client, archive)
-            click.echo(f"   {run}")
+            print_text(f"   {run}")
             for order_id, message in run.failures.select("order_id", "message").iter_rows():
-                click.echo(f"   order {order_id}: {message}")
+                print_text(f"   order {order_id}: {message}")
             tries = archive.attempts().filter(order_id=recovering)["tries"].item()
-            click.echo(f"   order {recovering} was busy, and was fetched at try {tries}")
+            print_text(f"   order {recovering} was busy, and was fetched at try {tries}")
 
 
 def _show_tables(dataset: Dataset, tables: Path) -> None:
     """The rest of step 4, and steps 5 and 6: the tables, a look at one, and how to open them in Python."""
     for name, count in dataset.counts().items():
         grain = f"one row per {TABLES[name].grain}" if name in TABLES else ""
-        click.echo(f"   {name:<24}{count:>7,}  {grain}".rstrip())
+        print_text(f"   {name:<24}{count:>7,}  {grain}".rstrip())
 
     _print_step("5. A look at one table (dataset.shipments):")
     columns = ["order_id", "shipment_key", "provider_name", "ship_date", "expected_delivery_date", "delivery_date"]
-    click.echo(str(dataset.scan.shipments.select(columns).head(6).collect()))
+    print_text(str(dataset.scan.shipments.select(columns).head(6).collect()))
 
     _print_step("6. Continue in Python:")
-    click.echo(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
-    click.echo(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
+    print_text(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')
+    print_text(f'   (or polars.read_parquet("{tables}/shipments.parquet"), or any tool that reads parquet)')
 
 
 def _audit_tables(dataset: Dataset, tables: Path, page: Path) -> None:
@@ -85,10 +83,10 @@ def _audit_tables(dataset: Dataset, tables: Path, page: Path) -> None:
     as_of = f"{TODAY:%Y-%m-%dT%H:%MZ}"  # the made-up orders end here
     _print_step(f"7. Audit them (quivo-frames audit {tables} --as-of {as_of} --html {page}):")
     findings = report(dataset, page, TODAY, on_time_against="expected_delivery_date")
-    click.echo(f"   {findings.headline()}. The most telling:")
+    print_text(f"   {findings.headline()}. The most telling:")
     for check, orders, example in findings.by_check().head(3).select("check", "orders", "example").iter_rows():
-        click.echo(f"   {check} ({format_count(orders, 'order')}): {terminal_text(example)}")
-    click.echo(f"   The report, for any browser: {page}")
+        print_text(f"   {check} ({format_count(orders, 'order')}): {terminal_text(example)}")
+    print_text(f"   The report, for any browser: {page}")
 
 
 def _claim_folder(folder: Path) -> None:
@@ -104,4 +102,5 @@ def _claim_folder(folder: Path) -> None:
 
 
 def _print_step(text: str) -> None:
-    click.echo(f"\n{click.style(text, bold=True)}")
+    print_text()
+    print_text(text, bold=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json, print_lines
+from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result
 from quivo_frames.cli.params import DurationParam, InstantParam
+from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,15 +72,12 @@ def refetch(
     with Archive(archive) as opened:
         given = _chosen_order_ids(ids, ids_file, column, failed_of, opened)
         if not given:
-            click.echo(
-                json.dumps({"event": "finished", "run": None, "asked": 0})
-                if as_json
-                else f"{given}: nothing to refetch."
-            )
+            facts = {"event": "finished", "run": None, "asked": 0}
+            print_result(facts, f"{given}: nothing to refetch.", as_json=as_json)
             return
         plan = plan_run(given, opened, max_age=max_age, new_run=new_run, rate=rate)
         if dry_run:
-            click.echo(json.dumps(plan.facts()) if as_json else str(plan))
+            print_result(plan.facts(), plan, as_json=as_json)
             return
         must_confirm = plan.requests >= CONFIRM_FROM and not yes and sys.stdin.isatty()
         if must_confirm and not click.confirm(f"{plan}. Go on?", err=True):
@@ -99,18 +96,18 @@ def _print_result(run: Run, failures: pl.DataFrame, archive: Path, *, as_json: b
     if as_json:
         _print_event("finished", run.facts())
         return
-    click.echo(str(run))
+    print_text(str(run))
     rows = failures.select("order_id", "message").iter_rows()
     print_lines([f"Order {order_id}: {message}" for order_id, message in rows])
     if failures.height:
-        click.echo(
+        print_text(
             f"`quivo-frames refetch --failed-of {run.run} --archive {archive}` fetches these again; "
             f"`quivo-frames status --archive {archive}` lists them."
         )
 
 
 def _print_event(name: str, facts: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"event": name, **facts}))
+    print_facts({"event": name, **facts})
 
 
 def _print_progress(now: Progress) -> None:
@@ -135,7 +132,7 @@ def _chosen_order_ids(
         return Ids(named, "the command line")
     read = read_ids(sys.stdin.buffer if str(file) == "-" else file, column)
     if read.left_out:
-        click.echo(str(read), err=True)
+        print_text(str(read), to_stderr=True)
     return Ids(chain(named, read), f"{read.source} and the command line") if ids else read
 
 
@@ -167,7 +164,8 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
 
     with Client.from_env() as client:
         for order_id in client.find(query, sort=sort, limit=limit, since=since):
-            click.echo(order_id)
+            if not print_text(order_id):
+                break  # nobody reads any more
 
 
 @click.command()
@@ -185,12 +183,12 @@ def status(archive: Path, as_json: bool) -> None:
         runs, failures, counts = opened.runs(), opened.failures(), opened.counts()
     if as_json:
         facts = {"counts": counts, "runs": runs.to_dicts(), "failures": failures.to_dicts()}
-        click.echo(json.dumps(facts, default=str))
+        print_facts(facts)
         return
-    click.echo(f"{archive}: {counts['orders']:,} orders, {counts['responses']:,} good answers, {counts['runs']:,} runs")
+    print_text(f"{archive}: {counts['orders']:,} orders, {counts['responses']:,} good answers, {counts['runs']:,} runs")
     for run in runs.iter_rows(named=True):
         state = f"finished {run['finished_at']:%Y-%m-%d %H:%M}" if run["finished_at"] else "not finished"
-        click.echo(
+        print_text(
             f"  run {run['run']}, {run['started_at']:%Y-%m-%d %H:%M} UTC, {state}: {run['asked']:,} asked, "
             f"{run['fetched']:,} fetched, {run['skipped']:,} skipped, {run['failed']:,} failed, {run['left']:,} left"
         )
@@ -200,12 +198,12 @@ def status(archive: Path, as_json: bool) -> None:
                 for share in PERCENTILES
                 if run[f"latency_p{share}"] is not None
             )
-            click.echo(
+            print_text(
                 f"    {run['requests']:,} requests, {run['rate'] or 0:.3g} a second, "
                 f"{run['throttled'] / run['requests']:.1%} too many for Quivo (429); answered: {times or 'none'}"
             )
     if failures.height:
-        click.echo(f"Orders without a good answer: {failures.height:,}")
+        print_text(f"Orders without a good answer: {failures.height:,}")
         rows = failures.select("order_id", "outcome", "message").iter_rows()
         print_lines([f"Order {order_id}: {outcome}. {message}" for order_id, outcome, message in rows])
 
@@ -226,7 +224,7 @@ def serve(port: int, orders: int, seed: int, rate: float | None, latency: float)
     from quivo_frames.standin.server import StandIn
 
     with StandIn(orders, seed=seed, port=port, rate=rate, latency=latency) as api, suppress(KeyboardInterrupt):
-        click.echo(f"Serving orders {api.order_ids[0]} to {api.order_ids[-1]}. Ctrl-C ends it.", err=True)
-        click.echo(f"export QUIVO_BASE_URL={api.base_url}")
-        click.echo(f"export QUIVO_API_KEY={api.api_key} QUIVO_USERNAME={api.username} QUIVO_PASSWORD={api.password}")
+        print_text(f"Serving orders {api.order_ids[0]} to {api.order_ids[-1]}. Ctrl-C ends it.", to_stderr=True)
+        print_text(f"export QUIVO_BASE_URL={api.base_url}")
+        print_text(f"export QUIVO_API_KEY={api.api_key} QUIVO_USERNAME={api.username} QUIVO_PASSWORD={api.password}")
         api.wait()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json
+from quivo_frames.cli.options import archive_option, as_json, print_result
 from quivo_frames.errors import ConfigError
 
 
@@ -25,7 +24,7 @@ def check(target: str, as_json: bool) -> None:
     from quivo_frames.maintenance.integrity import check as check_integrity
 
     found = check_integrity(target)
-    click.echo(json.dumps(found.facts()) if as_json else str(found))
+    print_result(found.facts(), found, as_json=as_json)
     sys.exit(1 if found.flaws.height else 0)
 
 
@@ -76,7 +75,7 @@ def forget(
     ErasureReceipt.require_writable(receipt)
     done = honour_removed_orders(archive) if honour_removed else forget_orders(order_ids, archive, tables)
     done.write(receipt)
-    click.echo(json.dumps(done.facts()) if as_json else str(done))
+    print_result(done.facts(), done, as_json=as_json)
     sys.exit(1 if done.left else 0)
 
 
@@ -96,4 +95,4 @@ def export_raw(archive: Path, address: str, as_json: bool) -> None:
 
     with Archive(archive) as opened:
         done = opened.export(address)
-    click.echo(json.dumps(done.facts()) if as_json else str(done))
+    print_result(done.facts(), done, as_json=as_json)

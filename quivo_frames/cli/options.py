@@ -1,10 +1,14 @@
-"""Options that several commands have, and printing of long lists."""
+"""Options that several commands have, and printing of results and of long lists."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
+
+from quivo_frames.display.text import print_json, print_text, terminal_text
 
 archive_option = click.option(
     "--archive", default="orders.sqlite", show_default=True, type=click.Path(path_type=Path), help="The archive file."
@@ -12,9 +16,22 @@ archive_option = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def print_lines(lines: list[str], most: int = 10) -> None:
-    """Prints the first `most` lines, and how many more there are."""
-    for line in lines[:most]:
-        click.echo(f"  {line}")
-    if len(lines) > most:
-        click.echo(f"  … and {len(lines) - most:,} more")
+def print_facts(facts: Any) -> None:
+    """Print plain values as one line of JSON, for programs."""
+    print_json(json.dumps(facts, default=str))
+
+
+def print_result(facts: Any, text: object, *, as_json: bool) -> None:
+    """Print a result: its facts as JSON, or its text."""
+    if as_json:
+        print_facts(facts)
+    else:
+        print_text(text)
+
+
+def print_lines(texts: list[str], most: int = 10) -> None:
+    """Print the first `most` texts, a line each, and how many more there are."""
+    for text in texts[:most]:
+        print_text(f"  {terminal_text(text)}")
+    if len(texts) > most:
+        print_text(f"  … and {len(texts) - most:,} more")

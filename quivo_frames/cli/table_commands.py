@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quivo_frames.cli.options import as_json, print_lines
+from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
+from quivo_frames.display.text import print_json, print_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -90,18 +89,18 @@ def build(
         )
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
-        click.echo(json.dumps(dataset.manifest))
+        print_facts(dataset.manifest)
     else:
-        click.echo(repr(dataset))
+        print_text(repr(dataset))
         if (built_at := datetime.fromisoformat(dataset.manifest["built_at"])) < began:
-            click.echo(f"Nothing has changed since {built_at:%Y-%m-%d %H:%M} UTC: the tables stay as they are.")
+            print_text(f"Nothing has changed since {built_at:%Y-%m-%d %H:%M} UTC: the tables stay as they are.")
         elif (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
-            click.echo(f"{made:,} orders were rebuilt; the answers of the others are the same. --full rebuilds all.")
+            print_text(f"{made:,} orders were rebuilt; the answers of the others are the same. --full rebuilds all.")
         if failed:
-            click.echo(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")
+            print_text(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")
             print_lines(dataset.failures["message"].to_list())
         if noted:
-            click.echo(f"{noted:,} things were noted; {dataset.files('notes')[0]} has them all:")
+            print_text(f"{noted:,} things were noted; {dataset.files('notes')[0]} has them all:")
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             print_lines([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
@@ -153,11 +152,11 @@ def audit(
     if out:
         findings.write(out)
     if as_json:
-        click.echo(json.dumps(findings.facts()))
+        print_facts(findings.facts())
     else:
-        click.echo(str(findings))
+        print_text(str(findings))
         for file in filter(None, (out, html)):
-            click.echo(f"Written: {file}")
+            print_text(f"Written: {file}")
     sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
 
 
@@ -175,10 +174,8 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 
     tables = read_order(Dataset.open(folder), order_id)
     if as_json:
-        click.echo(order_as_json(tables))
+        print_json(order_as_json(tables))
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
     print_order(tables)
 
 
@@ -219,7 +216,7 @@ def export(
         _check_for_reader(Dataset.open(folder), reader, as_json)
     elif to and out:
         exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
-        click.echo(json.dumps(exported._asdict()) if as_json else str(exported))
+        print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
             "Say what to write, and where (--to duckdb orders.duckdb), or for whom to check (--check excel)."
@@ -232,5 +229,5 @@ def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:
     from quivo_frames.export.compatibility.page import format_findings
 
     found = check_for(tables, reader)
-    click.echo(json.dumps(found.to_dicts()) if as_json else format_findings(found, reader))
+    print_result(found.to_dicts(), format_findings(found, reader), as_json=as_json)
     sys.exit(1 if (found["effect"] == Effect.REFUSES).any() else 0)

@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 import duckdb
 import polars as pl
 
-from quivo_frames.errors import ExportError
+from quivo_frames.errors import ExportError, is_disk_full
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.export.sql import Dialect, quote_identifier, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import SCHEMA_VERSION
-from quivo_frames.storage.atomic import DISK_FULL, explain_disk_error, new_file
+from quivo_frames.storage.atomic import explain_disk_error, new_file
 
 STORAGE_VERSION = "v1.0.0"
 _WRITTEN_BY = ("written_by", "quivo_frames")
@@ -76,7 +76,7 @@ def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
             db.execute("CHECKPOINT")
     except duckdb.Error as error:
         # A commit reports a full disk as a TransactionException.
-        is_disk_error = isinstance(error, duckdb.IOException) or DISK_FULL in str(error)
+        is_disk_error = isinstance(error, duckdb.IOException) or is_disk_full(error)
         cause = explain_disk_error(error) if is_disk_error else f"DuckDB refused them ({type(error).__name__})"
         raise ExportError(
             f"The tables cannot be written to {out}: {cause}. What was there before is untouched. Make room or give "

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames.errors import ConfigError, ExportError, QuivoError
+from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
 from quivo_frames.model.tables import Table
-from quivo_frames.storage.atomic import DISK_FULL, explain_disk_error
+from quivo_frames.storage.atomic import explain_disk_error
 
 EXPORT_MARKER = "export.json"
 """The file that marks a folder as an export of ours."""
@@ -108,8 +108,8 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
             "Make room or give another place, and export again."
         ) from error
     except pl.exceptions.PolarsError as error:  # its message may contain a value of an order
-        is_full = DISK_FULL in str(error)
-        cause = explain_disk_error(error) if is_full else f"they cannot be read or written ({type(error).__name__})"
+        refused = f"they cannot be read or written ({type(error).__name__})"
+        cause = explain_disk_error(error) if is_disk_full(error) else refused
         raise ExportError(
             f"The tables were not exported to {out}: {cause}. What was there before is untouched. Make room, or look "
             "with `quivo-frames check` whether the tables are damaged, and export again."

@@ -11,7 +11,6 @@ beside it, and puts back a folder that it had moved away.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,20 +19,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from quivo_frames.errors import ConfigError, ExportError, QuivoError
+from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
 
 OWNER_ONLY = 0o600
 """Mode of a file that its owner alone can read and write."""
 OWNER_ONLY_FOLDER = 0o700
 LOCK_SECONDS = 1.0
 """How long to wait for another process that writes to the same path; a small file is written in less."""
-DISK_FULL = "No space left"
-"""Part of what every library says when the disk is full."""
 
 
 def explain_disk_error(error: Exception) -> str:
     """Why the disk refused, in plain words."""
-    if getattr(error, "errno", None) == errno.ENOSPC or DISK_FULL in str(error):
+    if is_disk_full(error):
         return "the disk is full"
     return getattr(error, "strerror", None) or str(error).splitlines()[0]
 

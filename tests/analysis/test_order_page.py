@@ -13,6 +13,7 @@ import pytest
 from quivo_frames.analysis.order_page import order_as_json, print_order, read_order
 from quivo_frames.builder.build import build
 from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.display.text import print_json
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
@@ -367,7 +368,7 @@ def test_no_personal_and_no_secret_value_is_on_the_page() -> None:
     assert {classes[value] for value in seen} == {Privacy.NONE}
     for value, privacy in classes.items():
         assert privacy is Privacy.NONE or value == "123.0" or value not in text, value
-    assert b"canary.deliveryAddress.name1" in order_as_json(frames)
+    assert "canary.deliveryAddress.name1" in order_as_json(frames)
 
 
 HOSTILE_TEXT = "[bold red]x[/] :smile: \x1b[31mred\x1b]0;title\x07 \x9b31m \u202eevil\r\nnew\tline\0 [link=http://x.example]y[/link]"
@@ -400,13 +401,14 @@ def test_the_document_is_the_whole_order_as_one_json_document() -> None:
     assert order["deliveryAddress"] == {
         k: v for k, v in json.loads(body)["deliveryAddress"].items() if v not in (None, [])
     }
-    assert order_as_json(flatten([body])).count(b"\n") > 100
+    assert order_as_json(flatten([body])).count("\n") > 100
 
 
-def test_the_document_has_no_control_characters_and_the_original_numbers() -> None:
+def test_the_document_has_no_control_characters_and_the_original_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     free = '{"n":1.10,"big":12345678901234567890.0}'
     text = f'{{"orderId":7,"comment":{json.dumps(HOSTILE_TEXT, ensure_ascii=False)},"customAttributes":{free}}}'
-    told = order_as_json(flatten([text])).decode()
+    print_json(order_as_json(flatten([text])))
+    told = capsys.readouterr().out
     assert json.loads(told)["comment"] == HOSTILE_TEXT
     assert all(sign == "\n" or sign.isprintable() for sign in told)
     assert '"n": 1.10' in told
