@@ -20,6 +20,7 @@ from quivo_frames.archive.run_survey import RunSurvey, begin_run, pending_ids, s
 from quivo_frames.archive.writer import ArchiveWriter
 from quivo_frames.display.html import html_table
 from quivo_frames.display.progress import open_progress_bar
+from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.records import Outcome
 
@@ -292,7 +293,7 @@ class Archive:
     def __repr__(self) -> str:
         """The path and the counts."""
         counts = ", ".join(f"{count} {name}" for name, count in self.counts().items())
-        return f"<Archive {self.path}: {counts}>"
+        return terminal_text(f"<Archive {self.path}: {counts}>")
 
     def _repr_html_(self) -> str:
         return html_table(f"Archive {self.path}", self.counts().items())

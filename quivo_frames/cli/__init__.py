@@ -8,6 +8,7 @@ A reader that leaves early (`| head`) changes no exit status: what is left to pr
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ import click
 
 from quivo_frames.cli import change_commands, fetch_commands, maintenance_commands, table_commands
 from quivo_frames.cli.failures import explain_failure
-from quivo_frames.display.text import prepare_streams
+from quivo_frames.display.text import TerminalStream, prepare_streams
 
 
 class _CommandGroup(click.Group):
@@ -38,6 +39,7 @@ class _CommandGroup(click.Group):
         """Read the options before the name of a command."""
         with _failures_explained():
             prepare_streams()
+            logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=TerminalStream(sys.stderr))
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.dataset.dataset import Dataset
@@ -69,7 +71,8 @@ def _show_tables(dataset: Dataset, tables: Path) -> None:
 
     _print_step("5. A look at one table (dataset.shipments):")
     columns = ["order_id", "shipment_key", "provider_name", "ship_date", "expected_delivery_date", "delivery_date"]
-    print_text(str(dataset.scan.shipments.select(columns).head(6).collect()))
+    with pl.Config(tbl_formatting="ASCII_MARKDOWN"):  # every terminal has these characters
+        print_text(dataset.scan.shipments.select(columns).head(6).collect())
 
     _print_step("6. Continue in Python:")
     print_text(f'   import quivo_frames as qf\n   tables = qf.open("{tables}"); tables.shipments')

@@ -21,7 +21,7 @@ from quivo_frames.dataset.manifest import (
     read_manifest,
 )
 from quivo_frames.display.html import html_table
-from quivo_frames.display.text import type_with_article
+from quivo_frames.display.text import terminal_lines, type_with_article
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables, parse_export_format
 from quivo_frames.model.frames import Frames, report_frame
@@ -324,8 +324,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return {name: facts["rows"] for name, facts in self.manifest["tables"].items()}
 
     def __repr__(self) -> str:
-        rows = "\n".join(f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
-        return f"{self.address}: {self._summary_line()}\n{rows}"
+        rows = (f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
+        return terminal_lines([f"{self.address}: {self._summary_line()}", *rows])
 
     def _summary_line(self) -> str:
         orders = self.manifest["orders"]

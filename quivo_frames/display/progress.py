@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from quivo_frames.display.text import TerminalStream
+
 REPORT_SECONDS = 1.0  # seconds between two reports
 REPORTS_FOR_RATE = 10  # the rate is an average over so many reports
 
@@ -73,12 +75,14 @@ class HiddenBar:
 @contextmanager
 def open_progress_bar(what: str, total: int, shown: bool | None) -> Iterator[Any]:
     """A progress bar for `total` orders; with `shown` None it appears on a terminal and in a notebook only."""
-    if not (sys.stderr.isatty() or _in_notebook() if shown is None else shown):
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not (on_terminal or _in_notebook() if shown is None else shown):
         yield HiddenBar()
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, unit=" orders", desc=what, file=sys.stderr) as progress:
+    stream = sys.stderr if _in_notebook() or sys.stderr is None else TerminalStream(sys.stderr)
+    with tqdm(total=total, unit=" orders", desc=what, file=stream) as progress:
         yield progress
 
 

@@ -12,6 +12,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -29,9 +30,9 @@ def terminal_text(value: object) -> str:
     return text if text.isprintable() else "".join(map(_escape_character, text))
 
 
-def terminal_lines(text: object) -> str:
-    """As `terminal_text`, but line breaks stay."""
-    return "\n".join(map(terminal_text, str(text).split("\n")))
+def terminal_lines(lines: Iterable[object]) -> str:
+    """Text of several lines, each as `terminal_text` returns it."""
+    return "\n".join(map(terminal_text, lines))
 
 
 def print_text(text: object = "", *, bold: bool = False, to_stderr: bool = False) -> bool:
@@ -44,7 +45,7 @@ def print_text(text: object = "", *, bold: bool = False, to_stderr: bool = False
             to stderr is dropped, as there is no place left to say so.
     """
     stream = sys.stderr if to_stderr else sys.stdout
-    safe = terminal_lines(text)
+    safe = terminal_lines(str(text).split("\n"))
     if bold and stream is not None and stream.isatty():
         safe = f"\x1b[1m{safe}\x1b[0m"
     return _write_safely(f"{safe}\n", stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,12 +13,13 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quivo_frames.display.text import terminal_lines
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
-from quivo_frames.model.tables import Table
-from quivo_frames.storage.atomic import explain_disk_error
+from quivo_frames.model.tables import TABLES, Table
+from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error
 
-EXPORT_MARKER = "export.json"
-"""The file that marks a folder as an export of ours."""
+_LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that a file manager leaves in a folder that somebody looked at."""
 
 
 class ExportFormat(StrEnum):
@@ -56,7 +58,7 @@ class ExportResult(NamedTuple):
 
     def __str__(self) -> str:
         lines = [f"{sum(self.rows.values()):,} rows of {len(self.rows)} tables written to {self.out}."]
-        return "\n".join([*lines, *(f"  {sentence}" for sentence in self.told)])
+        return terminal_lines([*lines, *(f"  {sentence}" for sentence in self.told)])
 
 
 def parse_export_format(name: str) -> ExportFormat:
@@ -117,10 +119,30 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
     return result
 
 
-def is_export_folder(folder: Path, kind: str) -> bool:
-    """Whether a folder has the marker of an export of this kind."""
+def kind_of_folder(noun: str, marked: str, ending: str) -> OutputKind:
+    """The kind of a folder with a file `<table><ending>` for each table, and a marker that names the export `marked`."""
+    return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending))
+
+
+def _is_export_folder(folder: Path, marked: str, ending: str) -> bool:
+    """Whether a folder has the marker of an export of this kind.
+
+    Raises:
+        ConfigError: it does, but also files that no export wrote.
+    """
     try:
         facts = json.loads((folder / EXPORT_MARKER).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(facts, dict) and facts.get("export") == kind
+    if not isinstance(facts, dict) or facts.get("export") != marked:
+        return False
+    rows = facts.get("rows")
+    tables = {*TABLES, *(rows if isinstance(rows, dict) else ())}  # an earlier version had other tables
+    ours = {EXPORT_MARKER, *_LEFT_BY_SYSTEMS, *(f"{name}{ending}" for name in tables)}
+    for file in folder.rglob("*"):
+        if file.name not in ours and not file.is_dir():
+            raise ConfigError(
+                f"{folder} holds an export, and also {file.relative_to(folder)}, which no export wrote. Nothing was "
+                "overwritten. Move it to another place, or give another folder."
+            )
+    return True

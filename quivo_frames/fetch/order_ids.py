@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast, overload
 
+from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.storage import compressed
 
@@ -75,7 +76,8 @@ class Ids(Sequence[int]):
     def __str__(self) -> str:
         """The number of ids, the source, and what was left out."""
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        return f"{len(self):,} order ids from {self.source}" + (f"; left out: {left_out}" if left_out else "")
+        text = f"{len(self):,} order ids from {self.source}" + (f"; left out: {left_out}" if left_out else "")
+        return terminal_text(text)
 
     def __repr__(self) -> str:
         return f"<Ids: {self}>"

@@ -18,6 +18,7 @@ from quivo_frames.builder import drift
 from quivo_frames.dataset.dataset import Dataset, RecordedExport
 from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
 from quivo_frames.dataset.manifest import DELTA, EXPORTS
+from quivo_frames.display.text import terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
@@ -57,7 +58,7 @@ class ErasureReceipt:
         lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
         lines += [f"Erased from {export}" for export in self.exports]
         lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]
-        return "\n".join(
+        return terminal_lines(
             [f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY_ADVICE, _RAW_EXPORT_ADVICE]
         )
 

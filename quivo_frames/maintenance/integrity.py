@@ -15,6 +15,7 @@ import polars as pl
 from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.html import html_table
+from quivo_frames.display.text import terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError
 from quivo_frames.flattening.decode import scan_identity
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
@@ -52,9 +53,10 @@ class Checkup:
     def __str__(self) -> str:
         seen = ", ".join(f"{count:,} {name}" for name, count in self.looked.items())
         if self.flaws.is_empty():
-            return f"{self.place}: {seen}. All is as it was written."
+            return terminal_text(f"{self.place}: {seen}. All is as it was written.")
         lines = [f"  {message}" for message in self.flaws["message"]]
-        return "\n".join([f"{self.place}: {seen}. {self.flaws.height:,} things are not as they were written:", *lines])
+        head = f"{self.place}: {seen}. {self.flaws.height:,} things are not as they were written:"
+        return terminal_lines([head, *lines])
 
     def _repr_html_(self) -> str:
         rows = self.flaws.select("what", "place", "count", "message").iter_rows()

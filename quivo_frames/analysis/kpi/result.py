@@ -10,6 +10,7 @@ import polars as pl
 
 from quivo_frames.analysis.kpi.kpi import Definition
 from quivo_frames.display.html import html_table
+from quivo_frames.display.text import terminal_text
 
 UNTOLD: Mapping[str, str] = {
     "dock to stock": "The orders say nothing about incoming goods.",
@@ -69,15 +70,19 @@ class Kpis(Mapping[str, pl.DataFrame]):
 
     def __repr__(self) -> str:
         with _display_config():
-            return "\n\n".join(
-                [self._headline_text(), *(f"{title}\n{self[name]}" for name, title in self._titles_by_name())]
-            )
+            shown = (f"{title}\n{_displayed_frame(self[name])}" for name, title in self._titles_by_name())
+            return "\n\n".join([self._headline_text(), *shown])
 
     def _repr_html_(self) -> str:
         shown = (
             html_table(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles_by_name()
         )
         return f"<p>{html.escape(self._headline_text())}</p>{''.join(shown)}"
+
+
+def _displayed_frame(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame as it is displayed: texts of orders cannot control the terminal."""
+    return frame.with_columns(pl.selectors.string().map_elements(terminal_text, return_dtype=pl.String))
 
 
 def _display_config() -> pl.Config:

@@ -27,7 +27,7 @@ from quivo_frames.archive.raw_export.index import (
     metadata_digest,
     read_index,
 )
-from quivo_frames.display.text import format_count
+from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.storage.place import Place
 
@@ -70,7 +70,7 @@ class RawExport(NamedTuple):
             f"{self.written:,} written, {there:,} were there already" if self.written else "nothing was to be written"
         )
         removed = f", {self.removed:,} older ones removed" if self.removed else ""
-        return f"{held} ({done}{removed})."
+        return terminal_text(f"{held} ({done}{removed}).")
 
 
 def write_raw_export(
