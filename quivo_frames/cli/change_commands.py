@@ -46,7 +46,7 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
     help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
 )
 @archive_option
-@click.option("--out", type=click.Path(path_type=Path), help="Write all changes: .parquet, .csv or .ndjson.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write all changes: .parquet, .csv, .ndjson or .xlsx.")
 @personal_option
 @as_json
 def changes(since: datetime | None, archive: Path, out: Path | None, personal: bool, as_json: bool) -> None:
@@ -57,11 +57,14 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
     Example: quivo-frames changes --since 2026-06-01 --out changes.csv
     """
     from quivo_frames.analysis.changes.changes import changes as find_changes
-    from quivo_frames.storage.frame_file import write_frame_file
+    from quivo_frames.analysis.changes.differences import CHANGES_TABLE
+    from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
 
+    if out:
+        refuse_frame_file(out, CHANGES_TABLE)
     found = find_changes(archive, since, personal=personal)
     if out:
-        write_frame_file(found, out, "changes", personal=personal)
+        write_frame_file(found, out, CHANGES_TABLE)
     _print_changes(found, MAX_CHANGES, as_json=as_json, written=out)
 
 

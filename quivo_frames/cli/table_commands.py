@@ -121,7 +121,7 @@ def build(
     metavar="DATE",
     help="Promised date that the figures of the report measure against.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv or .ndjson.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
 @click.option("--personal", is_flag=True, help="Show the personal values in findings.")
 @as_json
 def audit(
@@ -138,9 +138,13 @@ def audit(
     """
     from quivo_frames.analysis.checks.audit import audit as audit_tables
     from quivo_frames.analysis.checks.check import Severity
+    from quivo_frames.analysis.checks.findings import FINDINGS
     from quivo_frames.dataset.dataset import Dataset
+    from quivo_frames.export.frame_file import refuse_frame_file
 
     dataset = Dataset.open(folder)
+    if out:
+        refuse_frame_file(out, FINDINGS)
     if html:
         from quivo_frames.analysis.report.report import report
 

@@ -11,17 +11,17 @@ apostrophe: to undo it, remove one apostrophe from each text that begins with on
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat, ExportJob, ExportResult, is_export_folder
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, kind_of_folder
 from quivo_frames.model.tables import SCHEMA_VERSION
-from quivo_frames.storage.atomic import new_folder
+from quivo_frames.storage.atomic import EXPORT_MARKER, new_folder
 
 FORMULA_GUARD = "'"
-_KIND = "quivo_frames csv"
+_MARKED = "quivo_frames csv"
+_KIND = kind_of_folder("folder of CSV files", _MARKED, ".csv")
 _FORMULA_START = r"^['=+\-@\t\r\n\x00]"
 _INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
@@ -34,12 +34,12 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
         OSError: the disk refuses.
     """
     rows, guarded = {}, 0
-    with new_folder(Path(out), partial(is_export_folder, kind=_KIND)) as folder:
+    with new_folder(Path(out), _KIND) as folder:
         for name, frame in job.tables.items():
-            rows[name], changed = _write_csv_file(frame, folder / f"{name}.csv")
+            rows[name], changed = write_csv_file(frame, folder / f"{name}.csv")
             guarded += changed
         facts = {
-            "export": _KIND,
+            "export": _MARKED,
             "tables": job.snapshot_name,
             "version": job.version,
             "schema_version": SCHEMA_VERSION,
@@ -49,8 +49,8 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
     return ExportResult(ExportFormat.CSV, out, rows, _explain_changes(guarded))
 
 
-def _write_csv_file(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
-    """Write one table; returns the number of rows, and of texts that got an apostrophe."""
+def write_csv_file(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
+    """Write a frame as CSV with a header; returns the number of rows, and of texts that got an apostrophe."""
     texts = pl.selectors.string()
     risky = texts.str.contains(_FORMULA_START)
     guarded = frame.with_columns(pl.when(risky).then(FORMULA_GUARD + texts).otherwise(texts).name.keep())

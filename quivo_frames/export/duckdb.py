@@ -22,7 +22,7 @@ from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.export.sql import Dialect, quote_identifier, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import SCHEMA_VERSION
-from quivo_frames.storage.atomic import explain_disk_error, new_file
+from quivo_frames.storage.atomic import OutputKind, explain_disk_error, new_file
 
 STORAGE_VERSION = "v1.0.0"
 _WRITTEN_BY = ("written_by", "quivo_frames")
@@ -44,10 +44,10 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
     """
     rows = {}
     with (
-        new_file(Path(out), _is_earlier_export) as file,
+        new_file(Path(out), _KIND) as file,
         TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as temporary,
     ):
-        folder = Path(temporary)
+        folder, is_replaced = Path(temporary), Path(out).exists()
         with _new_database(folder / file.name, out) as db:
             db.execute(tables_sql(Dialect.DUCKDB, job.definitions, references=False))
             for name, frame in job.tables.items():
@@ -55,7 +55,8 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
             db.execute(views_sql())
             _write_about_table(db, job)
         (folder / file.name).rename(file)
-    Path(f"{out}.wal").unlink(missing_ok=True)  # a log of the replaced file
+    if is_replaced:
+        Path(f"{out}.wal").unlink(missing_ok=True)  # a log of the replaced file
     return ExportResult(ExportFormat.DUCKDB, out, rows)
 
 
@@ -119,3 +120,6 @@ def _is_earlier_export(file: Path) -> bool:
             f"{file} is open in another program or notebook, or cannot be read. Nothing was changed. Close it there, "
             "or give another place, and export again."
         ) from error
+
+
+_KIND = OutputKind("DuckDB export", _is_earlier_export, (".duckdb", ".ddb", ".db"))

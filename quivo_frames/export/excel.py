@@ -9,7 +9,9 @@ Limits: https://support.microsoft.com/office/excel-specifications-and-limits-167
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +31,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import SCHEMA_VERSION, Column, Table
-from quivo_frames.storage.atomic import new_file
+from quivo_frames.storage.atomic import OutputKind, new_file
 
 MAX_ROWS = 1_048_575
 """Rows of a sheet below its header."""
@@ -40,6 +42,7 @@ BATCH_ROWS = 1_000
 ABOUT_SHEET, COLUMNS_SHEET, LONG_TEXTS_SHEET = "about", "columns", "long_texts"
 """The sheets that are not tables."""
 _WRITER_PROPERTY, _PROPERTIES_FILE = "quivo_frames", "docProps/custom.xml"
+_SNAPSHOT_NAME = re.compile(r"[0-9a-f]{16}")
 
 _MAX_DIGITS = 15
 _SMALLEST, _LARGEST = 2.2251e-308, 9.99999999999999e307
@@ -61,9 +64,9 @@ _MEANING = (
     "All times and dates are UTC.",
     "Ids, keys and codes are text, so that no digit is lost. An empty cell means no value.",
     "Keys are addresses: 1001/0/2 is order 1001, fulfillment order 0, shipment 2, counted from 0.",
-    "Rows of two sheets belong together where a key column that they share has the same value.",
     f"The sheet {COLUMNS_SHEET} says what each column means.",
 )
+_RELATION = "Rows of two sheets belong together where a key column that they share has the same value."
 
 
 class _CellStyle(NamedTuple):
@@ -129,10 +132,34 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
                 f"{name} has {count:,} rows, and a sheet of Excel takes {max_rows:,}. Nothing was written. Export to "
                 "duckdb, parquet or csv, or build tables of fewer orders."
             )
-    with new_file(Path(out), _is_earlier_export) as file, _open_workbook(file, job.snapshot_name) as workbook:
+    facts = (
+        f"Orders of Quivo as tables, written by quivo_frames {job.version}, schema version {SCHEMA_VERSION}.",
+        f"Name of these tables: {job.snapshot_name}. The same tables have the same name.",
+        *_MEANING,
+        _RELATION,
+    )
+    with new_file(Path(out), _KIND) as file, _open_workbook(file, job.snapshot_name) as workbook:
         writer = _WorkbookWriter(workbook, job, rows)
-        writer.write_sheets()
+        writer.write_sheets(facts)
     return ExportResult(ExportFormat.EXCEL, out, rows, writer.explain_changes())
+
+
+def write_frame(frame: pl.DataFrame, file: Path, table: Table, version: str, *, max_rows: int = MAX_ROWS) -> None:
+    """Write one frame as a workbook with the sheets `about`, `columns`, and one of the name of its table.
+
+    Raises:
+        ConfigError: the frame has more than `max_rows` rows.
+        OSError: the disk refuses.
+    """
+    if frame.height > max_rows:
+        raise ConfigError(
+            f"There are {frame.height:,} {table.name}, and a sheet of Excel takes {max_rows:,}. Nothing was written. "
+            "Write them as .parquet, .csv or .ndjson."
+        )
+    job = ExportJob({table.name: frame.lazy()}, {table.name: table}, table.name, version)
+    with _open_workbook(file, table.name) as workbook:
+        facts = (f"{table.name.capitalize()}, written by quivo_frames {version}.", *_MEANING)
+        _WorkbookWriter(workbook, job, {table.name: frame.height}).write_sheets(facts)
 
 
 def _count_rows(frame: pl.LazyFrame) -> int:
@@ -140,12 +167,20 @@ def _count_rows(frame: pl.LazyFrame) -> int:
     return counted
 
 
-def _is_earlier_export(file: Path) -> bool:
+def written_as(file: Path) -> str | None:
+    """What a workbook of ours holds: the name of a frame, or of the exported tables; None for any other file."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            return f'name="{_WRITER_PROPERTY}"'.encode() in archive.read(_PROPERTIES_FILE)
-    except (zipfile.BadZipFile, KeyError):
-        return False
+        with zipfile.ZipFile(file) as archive, archive.open(_PROPERTIES_FILE) as properties:
+            text = properties.read(MAX_CELL_UNITS).decode(errors="replace")
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, zlib.error, EOFError):
+        return None
+    found = re.search(rf'name="{_WRITER_PROPERTY}"[^>]*><vt:lpwstr>(\w+)</vt:lpwstr>', text)
+    return found and found[1]
+
+
+_KIND = OutputKind(
+    "workbook with tables", lambda file: bool(_SNAPSHOT_NAME.fullmatch(written_as(file) or "")), (".xlsx",)
+)
 
 
 class _PlainTextSheet(Worksheet):  # type: ignore[misc]  # xlsxwriter has no types
@@ -168,11 +203,12 @@ class _WorkbookWriter:
         self._formats: dict[str | None, Any] = {None: None}
         self._bold = workbook.add_format({"bold": True, "bottom": 1})
 
-    def write_sheets(self) -> None:
+    def write_sheets(self, facts: Sequence[str]) -> None:
+        """Write all sheets; `facts` begin the sheet `about`."""
         about, columns = self._add_sheet(ABOUT_SHEET), self._add_sheet(COLUMNS_SHEET)
         for name, frame in self._job.tables.items():
             self._write_table(self._job.definitions[name], frame)
-        self._write_about(about)
+        self._write_about(about, facts)
         self._write_columns(columns)
 
     def explain_changes(self) -> list[str]:
@@ -287,13 +323,7 @@ class _WorkbookWriter:
             header = len(column.name) + 4  # room for the arrow of the filter
             sheet.set_column(index, index, min(max(longest, header, _NARROWEST), _WIDEST))
 
-    def _write_about(self, sheet: Worksheet) -> None:
-        version, name = self._job.version, self._job.snapshot_name
-        facts = (
-            f"Orders of Quivo as tables, written by quivo_frames {version}, schema version {SCHEMA_VERSION}.",
-            f"Name of these tables: {name}. The same tables have the same name.",
-            *_MEANING,
-        )
+    def _write_about(self, sheet: Worksheet, facts: Sequence[str]) -> None:
         tables = [(name, table.grain, self._rows[name]) for name, table in self._job.definitions.items()]
         changes = [(f"{table}.{column}", reason, n) for (reason, table, column), n in sorted(self._changes.items())]
         row = 0

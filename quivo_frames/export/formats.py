@@ -120,7 +120,7 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
 
 
 def kind_of_folder(noun: str, marked: str, ending: str) -> OutputKind:
-    """The kind of a folder with a file `<table><ending>` for each table, and a marker that names the export `marked`."""
+    """The kind of a folder with a file `<table><ending>` for each table, and a marker that says `marked`."""
     return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending))
 
 

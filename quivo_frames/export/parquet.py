@@ -17,18 +17,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.formats import EXPORT_MARKER, ExportFormat, ExportJob, ExportResult, is_export_folder
+from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, kind_of_folder
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, Column
 from quivo_frames.storage import urls
-from quivo_frames.storage.atomic import new_folder
+from quivo_frames.storage.atomic import EXPORT_MARKER, new_folder
 from quivo_frames.storage.parquet import write_parquet_table
 
 ORDER_MONTH = Column(
@@ -37,7 +36,8 @@ ORDER_MONTH = Column(
 MONTH_FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 """The folder name that Hive and compatible readers use for null."""
-_KIND = "quivo_frames parquet"
+_MARKED = "quivo_frames parquet"
+_KIND = kind_of_folder("folder of parquet files", _MARKED, ".parquet")
 _AFTER_FAILURE = "Files that were written already stay; the same export again replaces all of them."
 
 
@@ -55,7 +55,7 @@ def write_tables(job: ExportJob, out: str, by_month: bool = False) -> ExportResu
                 "Leave out by month, export to delta, or export to a folder and copy that."
             )
         return _write_to_store(job, out)
-    with new_folder(Path(out), partial(is_export_folder, kind=_KIND)) as folder:
+    with new_folder(Path(out), _KIND) as folder:
         rows = (_write_months if by_month else _write_files)(job, folder)
         (folder / EXPORT_MARKER).write_text(json.dumps(_marker_facts(job, rows)), encoding="utf-8")
     return ExportResult(ExportFormat.PARQUET, out, rows)
@@ -102,7 +102,7 @@ def _month_file(name: str, month: str | None) -> str:
 def _marker_facts(job: ExportJob, rows: Mapping[str, int] | None) -> dict[str, Any]:
     """Content of the marker; `rows` is None while the files are being written."""
     facts = {
-        "export": _KIND,
+        "export": _MARKED,
         "tables": job.snapshot_name,
         "version": job.version,
         "privacy": job.privacy,
@@ -126,7 +126,7 @@ def _write_to_store(job: ExportJob, out: str) -> ExportResult:
 
 def _store_has_marker(place: str) -> bool:
     try:
-        return pl.scan_ndjson(f"{place}/{EXPORT_MARKER}").select("export").collect().to_series().to_list() == [_KIND]
+        return pl.scan_ndjson(f"{place}/{EXPORT_MARKER}").select("export").collect().to_series().to_list() == [_MARKED]
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return False
 

@@ -19,11 +19,11 @@ from quivo_frames.dataset.dataset import Dataset, RecordedExport
 from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
 from quivo_frames.dataset.manifest import DELTA, EXPORTS
 from quivo_frames.display.text import terminal_lines
-from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID
-from quivo_frames.storage.atomic import write_file_atomically
+from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
 from quivo_frames.storage.urls import is_remote
 
 _KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
@@ -69,14 +69,40 @@ class ErasureReceipt:
         Raises:
             ConfigError: the file cannot be written.
         """
+        try:
+            refuse_output_file(file, _RECEIPTS)
+        except ConfigError as error:
+            raise ConfigError(f"The receipt cannot be written, so nothing was erased. {error}") from error
         target = file.resolve()
-        is_replaceable = not target.exists() or (target.is_file() and os.access(target, os.R_OK | os.W_OK))
-        if not (is_replaceable and os.access(target.parent, os.W_OK)):
+        if not all(os.access(path, os.R_OK | os.W_OK) for path in (target, target.parent) if path.exists()):
             raise ConfigError(f"The receipt cannot be written to {file}. Nothing was erased. Give another --receipt.")
 
     def write(self, file: Path) -> None:
-        """Adds the receipt to a file, a line of JSON each, for its owner alone."""
-        write_file_atomically(file, f"{json.dumps(self.facts())}\n".encode(), append=True)
+        """Adds the receipt to a file, a line of JSON each, for its owner alone.
+
+        Raises:
+            ExportError: the disk refuses; the message has the receipt.
+        """
+        receipt = json.dumps(self.facts())
+        try:
+            write_file_atomically(file, f"{receipt}\n".encode(), _RECEIPTS, append=True)
+        except QuivoError as error:
+            kept = f"What was erased stays erased. Keep the receipt from here: {receipt}"
+            raise ExportError(f"{error} {kept}") from error
+
+
+def _is_receipt_file(file: Path) -> bool:
+    with file.open("rb") as stream:
+        first = stream.readline(_MAX_RECEIPT)
+    try:
+        return set(json.loads(first)) >= {"reason", "order_ids", "at", "archive"}
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+_MAX_RECEIPT = 2**26
+"""Bytes of a line that can be a receipt: one of millions of orders."""
+_RECEIPTS = OutputKind("file of receipts", _is_receipt_file, (".ndjson", ".jsonl", ".json", ".txt", ".log"))
 
 
 def forget(

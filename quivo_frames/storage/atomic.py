@@ -1,8 +1,9 @@
 """How a file or a folder of this machine is replaced: as a whole or not at all, and for its owner alone.
 
 New content is written beside its place, synced to the disk, and renamed over what it replaces, so that a crash leaves
-the earlier state. A lock lets one process at a time write to a path; the next one removes what a killed process left
-beside it, and puts back a folder that it had moved away.
+the earlier state. Only an earlier output of the same kind is replaced, never an archive, a table, a device or somebody
+else's file. A lock lets one process at a time write to a path; the next one removes what a killed process left beside
+it, and puts back a folder that it had moved away.
 
     .new.NAME      what is being written
     .before.NAME   the folder that is being replaced
@@ -12,10 +13,12 @@ beside it, and puts back a folder that it had moved away.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +29,29 @@ OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
 LOCK_SECONDS = 1.0
 """How long to wait for another process that writes to the same path; a small file is written in less."""
+EXPORT_MARKER, RAW_EXPORT_INDEX, DELTA_LOG = "export.json", "segments.json", "_delta_log"
+"""What marks a folder as an export, a raw export, or a Delta table."""
+MARKED_LEVELS = 3
+"""How deep the files of an export lie below its marker: OUT/<table>/month=2026-06/<table>.parquet."""
+_OUR_MARKER = re.compile(rb'\s*{\s*"(?:export|kind)":\s*"quivo_frames ')
+_KNOWN_ENDINGS = frozenset({
+    ".arrow", ".avro", ".csv", ".db", ".ddb", ".docx", ".duckdb", ".feather", ".gz", ".htm", ".html", ".ipynb", ".json",
+    ".jsonl", ".log", ".md", ".ndjson", ".ods", ".orc", ".parquet", ".pdf", ".png", ".pptx", ".py", ".sqlite",
+    ".sqlite3", ".svg", ".toml", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".yaml", ".yml", ".zip", ".zst",
+})  # fmt: skip
+"""Endings that say what a file is. Any other ending is part of a name, such as .06 of orders-2026.06."""
+
+
+class OutputKind(NamedTuple):
+    """A kind of file, or of folder, that is written: what may be replaced by it, and how it is named.
+
+    `noun` is what messages call it. `is_ours` says whether a file (a folder) that is not empty is an earlier one of
+    this kind. A name may end in one of `endings`, in none, or in one that says nothing.
+    """
+
+    noun: str
+    is_ours: Callable[[Path], bool]
+    endings: tuple[str, ...] = ()
 
 
 def explain_disk_error(error: Exception) -> str:
@@ -36,41 +62,56 @@ def explain_disk_error(error: Exception) -> str:
 
 
 @contextmanager
-def new_file(
-    path: Path, is_ours: Callable[[Path], bool] | None = None, *,
-    owner_only: bool = True, lock_seconds: float = LOCK_SECONDS,
-) -> Iterator[Path]:  # fmt: skip
-    """An empty file to write to, which replaces `path` if the block succeeds; else `path` stays as it was.
-
-    `is_ours` says whether an existing file may be replaced, None: any. A link stays; the file it points to is replaced.
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Raise what the disk, or a library for it, refuses in the block as a sentence.
 
     Raises:
-        ConfigError: `path` is a folder, a device, or a file that is not ours to replace.
-        ExportError: another process is writing to it.
+        ExportError: the disk is full, or refuses.
     """
-    path = path.resolve()
-    _refuse_foreign(path, is_ours, to_folder=False)
-    with _exclusive_workspace(path, lock_seconds) as (new, _), renamed_when_complete(new, path, owner_only=owner_only):
-        new.touch(mode=OWNER_ONLY if owner_only else 0o666)
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError) and not is_disk_full(error):
+            raise
+        raise ExportError(
+            f"{path} cannot be written: {explain_disk_error(error)}. What was there before is untouched. Make room or "
+            "give another place, and do the same again."
+        ) from error
+
+
+@contextmanager
+def new_file(path: Path, kind: OutputKind, *, lock_seconds: float = LOCK_SECONDS) -> Iterator[Path]:
+    """An empty file to write to, which replaces `path` if the block succeeds; else `path` stays as it was.
+
+    A link stays; the file it points to is replaced.
+
+    Raises:
+        ConfigError: as for `refuse_output`.
+        ExportError: another process is writing to it.
+        OSError: the disk refuses.
+    """
+    path = refuse_output(path, kind)
+    with _exclusive_workspace(path, lock_seconds) as (new, _), renamed_when_complete(new, path):
+        new.touch(mode=OWNER_ONLY)
         yield new
 
 
 @contextmanager
-def new_folder(path: Path, is_ours: Callable[[Path], bool], *, lock_seconds: float = LOCK_SECONDS) -> Iterator[Path]:
+def new_folder(path: Path, kind: OutputKind, *, lock_seconds: float = LOCK_SECONDS) -> Iterator[Path]:
     """A folder to fill, which replaces `path` if the block succeeds; else `path` stays as it was.
 
-    `is_ours` says whether an existing folder may be replaced, if it is not empty. A link stays; the folder it points to
-    is replaced.
+    A link stays; the folder it points to is replaced.
 
     Raises:
-        ConfigError: `path` is a file, or a folder with content that is not ours to replace.
+        ConfigError: as for `refuse_output`.
         ExportError: another process is writing to it.
+        OSError: the disk refuses.
     """
-    path = path.resolve()
-    _refuse_foreign(path, is_ours, to_folder=True)
+    path = refuse_output(path, kind, to_folder=True)
     with _exclusive_workspace(path, lock_seconds) as (new, before):
         new.mkdir(mode=OWNER_ONLY_FOLDER)
         yield new
+        make_owner_only(new)
         for file in filter(Path.is_file, new.rglob("*")):
             sync_file(file)
         if path.exists():
@@ -78,52 +119,104 @@ def new_folder(path: Path, is_ours: Callable[[Path], bool], *, lock_seconds: flo
         new.rename(path)
 
 
-def write_file_atomically(path: Path, data: bytes, *, owner_only: bool = True, append: bool = False) -> None:
+def write_file_atomically(path: Path, data: bytes, kind: OutputKind, *, append: bool = False) -> None:
     """Replace the content of a file, or add to it with `append`; a crash leaves the earlier content.
 
     Raises:
-        ConfigError, ExportError: as for `new_file`.
-        OSError: the disk refuses.
+        ConfigError: as for `refuse_output`.
+        ExportError: another process is writing to it, or the disk refuses.
     """
-    with new_file(path, owner_only=owner_only) as new:
+    with explain_write_errors(path), new_file(path, kind) as new:
         earlier = path.read_bytes() if append and path.exists() else b""
         new.write_bytes(earlier + data)
 
 
-def refuse_unwritable_path(path: Path, example: str) -> None:
-    """Find out, before any work is done, that no file can be saved at a path.
+def refuse_output_file(path: Path, kind: OutputKind) -> None:
+    """Find out, before any work is done, that no file of a kind can be saved at a path.
 
     Raises:
-        ConfigError: it is a folder, a device, or in a folder that does not exist. The message names a file `example`.
+        ConfigError: as for `refuse_output`, or the folder of the file does not exist.
     """
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder. Give the name of a file, such as {path / example}.")
-    if not path.parent.is_dir():
+    target = refuse_output(path, kind)
+    if not target.parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or give another.")
-    _refuse_foreign(path.resolve(), None, to_folder=False)
 
 
-def _refuse_foreign(path: Path, is_ours: Callable[[Path], bool] | None, *, to_folder: bool) -> None:
-    """The one rule about what may be replaced."""
-    if not path.exists():
-        return
-    if not (path.is_dir() or path.is_file()):
-        raise ConfigError(f"{path} is a device or a pipe, not a file. Give another name.")
-    if to_folder:
-        may_be_replaced = path.is_dir() and (not any(path.iterdir()) or is_ours is None or is_ours(path))
-    else:
-        may_be_replaced = path.is_file() and (is_ours is None or is_ours(path))
-    if not may_be_replaced:
+def refuse_output(path: Path, kind: OutputKind, *, to_folder: bool = False) -> Path:
+    """The one rule about what may be replaced: an earlier output of the same kind, an empty file, an empty folder.
+
+    Returns:
+        The path, or the one that it leads to, if it is a link.
+
+    Raises:
+        ConfigError: `path` is something else, as for `find_target`, or its name says that it is something else.
+    """
+    ending = path.suffix.lower()
+    if ending in _KNOWN_ENDINGS and ending not in kind.endings:
+        fitting = f"ends in {' or '.join(kind.endings)}" if kind.endings else f"does not end in {ending}"
+        raise ConfigError(f"{path}: the name of a {kind.noun} {fitting}. Give another name.")
+    target = find_target(path, to_folder=to_folder)
+    if target.exists() and not _may_be_replaced(target, kind):
         remedy = "Give an empty or new folder." if to_folder else "Give another name."
-        raise ConfigError(f"{path} is there already, and is no earlier export of this form. {remedy}")
+        raise ConfigError(
+            f"{path} is there already, and is no earlier {kind.noun} of quivo_frames. Nothing was overwritten. {remedy}"
+        )
+    return target
+
+
+def _may_be_replaced(target: Path, kind: OutputKind) -> bool:
+    try:
+        is_empty = not any(target.iterdir()) if target.is_dir() else not target.stat().st_size
+        return is_empty or kind.is_ours(target)
+    except OSError:  # what cannot be read is nobody's to replace
+        return False
+
+
+def find_target(path: Path, *, to_folder: bool) -> Path:
+    """The path to write to: `path`, or what it leads to if it is a link. It may not exist yet.
+
+    Raises:
+        ConfigError: it is a device or a pipe, a file instead of a folder or the reverse, below a file, or in a folder
+            that an export replaces as a whole; or there can be no such path.
+    """
+    try:
+        target = path.resolve()
+        is_there, is_file, is_folder = target.exists(), target.is_file(), target.is_dir()
+        above = next(folder for folder in target.parents if folder.exists())
+        export = next(filter(_is_export, target.parents[:MARKED_LEVELS]), None)
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, links in a circle, a null byte
+        raise ConfigError(f"{path} cannot be written: {explain_disk_error(error)}. Give another name.") from error
+    if not above.is_dir():
+        raise ConfigError(f"{path} cannot be written: {above} is a file, not a folder. Give another name.")
+    if is_there and not (is_file or is_folder):
+        raise ConfigError(f"{path} is a device or a pipe, not a file. Give another name.")
+    if is_file and to_folder:
+        raise ConfigError(f"{path} is a file. Give the name of a folder.")
+    if is_folder and not to_folder:
+        raise ConfigError(f"{path} is a folder. Give the name of a file.")
+    if export:
+        raise ConfigError(f"{path} is in {export}, which holds an export and nothing else. Give another folder.")
+    return target
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder was exported, so that the next export or its erasure removes other files in it."""
+    if (folder / DELTA_LOG).is_dir():
+        return True
+    for marker in (folder / name for name in (EXPORT_MARKER, RAW_EXPORT_INDEX)):
+        if marker.is_file():
+            with marker.open("rb") as stream:
+                if _OUR_MARKER.match(stream.read(200)):
+                    return True
+    return False
 
 
 @contextmanager
-def renamed_when_complete(new: Path, path: Path, *, owner_only: bool = True) -> Iterator[None]:
+def renamed_when_complete(new: Path, path: Path) -> Iterator[None]:
     """Sync the file that the block writes to `new`, and rename it to `path`; if anything fails, `new` is removed."""
     try:
         yield
-        sync_file(new, owner_only=owner_only)
+        sync_file(new)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
@@ -133,7 +226,7 @@ def renamed_when_complete(new: Path, path: Path, *, owner_only: bool = True) -> 
 def _exclusive_workspace(path: Path, lock_seconds: float) -> Iterator[tuple[Path, Path]]:
     """Where the new content is written, and where the old is moved, under a lock: cleared before and after."""
     new, before, lock = (path.with_name(f".{purpose}.{path.name}") for purpose in ("new", "before", "lock"))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    create_private_folder(path.parent)
     busy = ExportError(f"Another process is writing to {path}. Wait until it has ended.")
     with hold_lock(lock, busy, lock_seconds):
         _clear_workspace(path, new, before)
@@ -185,10 +278,32 @@ def open_private_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
 
 
-def sync_file(file: Path, *, owner_only: bool = True) -> None:
-    """Make sure that all of a file is on the disk; with `owner_only`, also that nobody else can read it."""
-    if owner_only:
-        file.chmod(OWNER_ONLY)
+def create_private_folder(folder: Path) -> None:
+    """Create a folder, and those above it that do not exist, for their owner alone; others stay as they are.
+
+    Raises:
+        OSError: the disk refuses, or there is a file.
+    """
+    folder = folder.resolve()
+    for missing in reversed([above for above in (folder, *folder.parents) if not above.exists()]):
+        missing.mkdir(mode=OWNER_ONLY_FOLDER, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # fails where there is a file
+
+
+def make_owner_only(folder: Path) -> None:
+    """Make a folder, and all that is in it, its owner's alone: some libraries write files that everybody can read.
+
+    Files that belong to another user of this machine, who wrote to the same folder, stay as they are.
+    """
+    for path in (folder, *folder.rglob("*")):
+        with suppress(PermissionError, FileNotFoundError):
+            if not path.is_symlink():
+                path.chmod(OWNER_ONLY_FOLDER if path.is_dir() else OWNER_ONLY)
+
+
+def sync_file(file: Path) -> None:
+    """Make sure that all of a file is on the disk, and that its owner alone can read it."""
+    file.chmod(OWNER_ONLY)
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
 

@@ -21,16 +21,16 @@ import quivo_frames as qf
 from quivo_frames.analysis.changes import answer_windows, differences, identity
 from quivo_frames.analysis.changes.answer_windows import WindowLimits
 from quivo_frames.analysis.changes.changes import find_changes, find_transitions
-from quivo_frames.analysis.changes.differences import CHANGES, HIDDEN, STATUSES
+from quivo_frames.analysis.changes.differences import CHANGES, CHANGES_TABLE, HIDDEN, STATUSES
 from quivo_frames.analysis.changes.free_values import canonical_json
 from quivo_frames.analysis.changes.sentences import describe_changes
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ArchiveError, ConfigError
+from quivo_frames.export.frame_file import write_frame_file
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.records import Answer, Outcome, RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from quivo_frames.storage.frame_file import write_frame_file
 from tests.support.depth import examples
 from tests.support.document_diff import diff_documents
 from tests.support.drawn_orders import drawn_orders
@@ -597,8 +597,8 @@ def test_lines_are_short_and_no_terminal_obeys_them() -> None:
 def test_changes_are_saved_as_the_name_says(suffix: str, read_back: Any, tmp_path: Path) -> None:
     found = changes_between((body(), body(sellerId=1)))
     file = tmp_path / f"changes{suffix}"
-    write_frame_file(found, file, "changes", personal=True)
+    write_frame_file(found, file, CHANGES_TABLE)
     assert read_back(file)["column"].to_list() == ["seller_id"]
     assert file.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(ConfigError, match=r"changes are written as .parquet, .csv, .ndjson"):
-        write_frame_file(found, tmp_path / "changes.xls", "changes", personal=True)
+    with pytest.raises(ConfigError, match=r"changes are written as .parquet, .csv, .ndjson, .xlsx"):
+        write_frame_file(found, tmp_path / "changes.xls", CHANGES_TABLE)

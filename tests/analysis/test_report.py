@@ -16,7 +16,7 @@ from quivo_frames.analysis.report.charts import findings_by_warehouse
 from quivo_frames.analysis.report.findings_summary import FIRST_ROWS
 from quivo_frames.analysis.report.report import report
 from quivo_frames.analysis.report.sheets import UNKNOWN, format_percent
-from quivo_frames.errors import ConfigError
+from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 from tests.support.fair_order import AS_OF, GONE, changed_order
@@ -349,7 +349,8 @@ def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch
     from pathlib import Path as AnyPath
 
     file = tmp_path / "report.html"
-    file.write_text("before")
+    report(fair_orders({}), file, AS_OF)
+    before = file.read_bytes()
 
     def refuse(self: Path, *args: Any, **kwargs: Any) -> int:
         with self.open("w") as half:
@@ -357,9 +358,9 @@ def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(AnyPath, "write_bytes", refuse)
-    with pytest.raises(ConfigError, match=r"report\.html cannot be written: No space left on device"):
-        report(fair_orders({}), file, AS_OF)
-    assert file.read_text() == "before"
+    with pytest.raises(ExportError, match=r"report\.html cannot be written: the disk is full\."):
+        report(fair_orders(LATE), file, AS_OF)
+    assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
 
 

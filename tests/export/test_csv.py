@@ -191,6 +191,10 @@ def test_the_same_tables_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -
 def test_a_later_export_replaces_an_earlier_one_whole(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("csv", tmp_path / "out")
     (tmp_path / "out" / "gone.csv").write_text("of an earlier version")
+    marker = tmp_path / "out" / EXPORT_MARKER
+    facts = json.loads(marker.read_text())
+    marker.write_text(json.dumps(facts | {"rows": facts["rows"] | {"gone": 1}}))
+    (tmp_path / "out" / ".DS_Store").write_text("of a file manager")
     export_orders([with_tags("a")], ExportFormat.CSV, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {EXPORT_MARKER, *(f"{name}.csv" for name in TABLES)}
     assert pl.read_csv(tmp_path / "out" / "orders.csv").height == 1
@@ -202,6 +206,15 @@ def test_a_folder_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Pat
     (tmp_path / "orders.csv").write_text("mine")
     if mark is not None:
         (tmp_path / EXPORT_MARKER).write_text(mark)
-    with pytest.raises(ConfigError, match="no earlier export of this form"):
+    with pytest.raises(ConfigError, match="is no earlier folder of CSV files of quivo_frames"):
         dataset.export("csv", tmp_path)
     assert (tmp_path / "orders.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_somebody_put_into_an_export_is_not_lost_with_it(dataset: Dataset, tmp_path: Path, form: str) -> None:
+    dataset.export(form, tmp_path / "out")
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"out holds an export, and also mine\.txt, which no export wrote"):
+        dataset.export(form, tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"

@@ -173,21 +173,27 @@ def test_a_later_export_replaces_an_earlier_one_and_leaves_nothing_beside(datase
     assert stat.S_IMODE((tmp_path / "orders.duckdb").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", ["text", "empty", "database", "about of another", "folder"])
+@pytest.mark.parametrize("content", ["text", "database", "about of another", "folder"])
 def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path, content: str) -> None:
     out = tmp_path / "mine.duckdb"
     if content == "folder":
         out.mkdir()
-    elif content in ("text", "empty"):
-        out.write_text("mine, and longer than a header" if content == "text" else "")
+    elif content == "text":
+        out.write_text("mine, and longer than a header")
     else:
         with duckdb.connect(out) as db:
             db.execute("CREATE TABLE about (x INTEGER)" if content != "database" else "CREATE TABLE orders (x INTEGER)")
     before = out.read_bytes() if out.is_file() else None
-    with pytest.raises(ConfigError, match="no earlier export of this form"):
+    with pytest.raises(ConfigError, match=r"is no earlier DuckDB export|is a folder"):
         dataset.export("duckdb", out)
     assert (out.read_bytes() if out.is_file() else None) == before
     assert [path.name for path in tmp_path.iterdir()] == ["mine.duckdb"]
+
+
+def test_a_log_of_no_earlier_export_is_left_alone(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "orders.duckdb.wal").write_text("mine")
+    dataset.export("duckdb", tmp_path / "orders.duckdb")
+    assert (tmp_path / "orders.duckdb.wal").read_text() == "mine"
 
 
 def test_a_file_that_is_open_elsewhere_is_reported(dataset: Dataset, tmp_path: Path) -> None:

@@ -356,7 +356,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
     else:
         run_in_reader_environment("import openpyxl, sys; b = openpyxl.Workbook(); b.save(sys.argv[1]); print(0)", out)
     before = out.read_bytes() if out.is_file() else None
-    with pytest.raises(ConfigError, match="no earlier export of this form"):
+    with pytest.raises(ConfigError, match=r"is no earlier workbook with tables|is a folder"):
         dataset.export("excel", out)
     assert (out.read_bytes() if out.is_file() else None) == before
 

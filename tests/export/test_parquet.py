@@ -239,7 +239,7 @@ def test_what_fails_halfway_changes_nothing(frames: Frames, tmp_path: Path, by_m
 def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path) -> None:
     (tmp_path / "export.json").write_text('{"export": "something else"}')
     before = file_contents(tmp_path)
-    with pytest.raises(ConfigError, match="is no earlier export of this form"):
+    with pytest.raises(ConfigError, match="is no earlier folder of parquet files"):
         export_tables(export_job(frames), ExportFormat.PARQUET, str(tmp_path))
     assert file_contents(tmp_path) == before
 
@@ -247,7 +247,7 @@ def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path
 def test_a_dataset_is_not_written_over_by_its_own_export(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_bytes(order_json(1))
     tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
-    with pytest.raises(ConfigError, match="is no earlier export of this form"):
+    with pytest.raises(ConfigError, match="is no earlier folder of parquet files"):
         tables.export("parquet", tmp_path / "tables")
     assert qf.open(tmp_path / "tables").orders.height == 1
     assert "18 tables" in str(tables.export("parquet", f"{tmp_path}/out/"))

@@ -431,7 +431,7 @@ def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: 
     assert receipt.exports == [f"{tmp_path / 'parquet'} (parquet)"]
     assert len(receipt.left) == 2
     assert "csv (csv) is not there any more" in receipt.left[0]
-    assert "is no earlier export of this form" in receipt.left[1]
+    assert "is no earlier DuckDB export" in receipt.left[1]
     archive.close()
     command = ["forget", "100005", "--archive", str(archive.path), "--tables", str(tables.folder), "--yes"]
     done = CliRunner().invoke(main, command)

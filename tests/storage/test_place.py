@@ -147,7 +147,7 @@ from pathlib import Path
 from quivo_frames.storage import atomic
 from quivo_frames.storage.directory import Directory
 sync_file = atomic.sync_file
-def die(file, *, owner_only):
+def die(file):
     {before}
     os.kill(os.getpid(), signal.SIGKILL)
 atomic.sync_file = die
@@ -189,9 +189,9 @@ def test_files_and_folders_are_their_owners_alone_from_their_first_byte(
 ) -> None:
     folder, sync_file, modes = Directory(tmp_path / "new"), atomic.sync_file, []
 
-    def sync_and_note_mode(file: Path, *, owner_only: bool) -> None:
+    def sync_and_note_mode(file: Path) -> None:
         modes.append(file.stat().st_mode & 0o777)
-        sync_file(file, owner_only=owner_only)
+        sync_file(file)
 
     monkeypatch.setattr(atomic, "sync_file", sync_and_note_mode)
     umask = os.umask(0)

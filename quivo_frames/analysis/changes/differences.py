@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from datetime import datetime
+from typing import Annotated, NamedTuple
 
 import polars as pl
 
@@ -12,23 +13,30 @@ from quivo_frames.analysis.changes.free_values import canonical_json, is_fully_i
 from quivo_frames.analysis.changes.identity import NEW, OLD, ROW, AnswerTables, match_rows
 from quivo_frames.flattening.unflatten import JSON_TEXTS, row_json_without_lists
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.tables import ORDINAL, TABLES, Column, Table
+from quivo_frames.model.tables import ORDINAL, TABLES, Column, Table, table_of_named_tuple
 
 HIDDEN = "(personal)"
 """The placeholder for a personal value."""
 INSTANT = pl.Datetime("us", "UTC")
-CHANGES = {
-    "order_id": pl.Int64(),
-    "seen_at": INSTANT,
-    "before_at": INSTANT,
-    "table": pl.String(),
-    "column": pl.String(),
-    "path": pl.String(),
-    "key": pl.String(),
-    "kind": pl.String(),
-    "before": pl.String(),
-    "after": pl.String(),
-}
+
+
+class Change(NamedTuple):
+    """One row of the changes: a value or a row that is another one in the next answer."""
+
+    order_id: Annotated[int, "The order."]
+    seen_at: Annotated[datetime, "When the newer answer arrived."]
+    before_at: Annotated[datetime | None, "When the older value was last seen."]
+    table: Annotated[str | None, "The table of the row."]
+    column: Annotated[str | None, "The column of the value; of rows that were added or removed, none."]
+    path: Annotated[str | None, "JSON path of the value in the newer answer; of removed rows, in the older one."]
+    key: Annotated[str | None, "Key of the row in the newer answer; of removed rows, in the older one."]
+    kind: Annotated[str, "changed, added, removed, or unreadable."]
+    before: Annotated[str | None, "The value, or the row as JSON, in the older answer."]
+    after: Annotated[str | None, "The value, or the row as JSON, in the newer answer."]
+
+
+CHANGES_TABLE = table_of_named_tuple("changes", "change from one answer of an order to the next", Change)
+CHANGES = CHANGES_TABLE.schema
 """The columns of the frame of changes."""
 KEY_BEFORE = "key_before"
 STATUSES = {

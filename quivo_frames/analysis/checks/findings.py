@@ -11,8 +11,8 @@ import polars as pl
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_text
+from quivo_frames.export.frame_file import write_frame_file
 from quivo_frames.model.tables import table_of_named_tuple
-from quivo_frames.storage.frame_file import write_frame_file
 
 
 class Finding(NamedTuple):
@@ -62,12 +62,13 @@ class Findings(pl.DataFrame):
         return found
 
     def write(self, file: str | os.PathLike[str]) -> None:
-        """Writes all findings to a .parquet, .csv or .ndjson file, for its owner alone if it has personal values.
+        """Writes all findings to a .parquet, .csv, .ndjson or .xlsx file that its owner alone can read.
 
         Raises:
-            ConfigError: the name has another ending, or the file cannot be written.
+            ConfigError: the name has another ending, or something else is there than earlier findings.
+            ExportError: the file cannot be written.
         """
-        write_frame_file(self, file, "findings", personal=self.personal)
+        write_frame_file(self, file, FINDINGS)
 
     def facts(self) -> dict[str, Any]:
         """The summary for programs: as_of, the number of findings and of orders, and findings by severity and check."""

@@ -22,7 +22,7 @@ from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.time import InstantLike
-from quivo_frames.storage.atomic import refuse_unwritable_path, write_file_atomically
+from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
 
 __all__ = ["render_page", "report"]
 
@@ -38,15 +38,16 @@ def report(
     `tables` is the folder of a dataset, a `Dataset` or `Frames`. `as_of`, `only`, `skip`, `limits` and `personal` are
     those of `audit`, `on_time_against` is that of `kpis`. Days are days of the time zone in `limits`, and late means
     later than promised by more than `late_hours`, in the KPIs as well. The file holds no personal value unless
-    `personal` is set; then only its owner can read it.
+    `personal` is set. Only its owner can read it.
 
     Raises:
-        ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, or the file
-            cannot be written.
+        ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, or something else
+            is there than an earlier report.
         DatasetError: the dataset is incomplete, or of another version.
+        ExportError: the file cannot be written.
     """
     path = Path(file)
-    refuse_unwritable_path(path, "report.html")
+    refuse_output_file(path, _REPORT)
     opened = as_tables(tables)
     if not isinstance(opened, Dataset | Frames):
         raise ConfigError(
@@ -60,8 +61,17 @@ def report(
     query = KpiQuery(OrderView(opened, as_of), (), on_time_against, tolerance, with_limits.time_zone)
     findings = audit(query.view, only=options.only, skip=options.skip, limits=with_limits, personal=personal)
     text = render_page(opened, query, findings, options)
-    try:
-        write_file_atomically(path, text.encode(), owner_only=personal)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}. Give another file.") from error
+    write_file_atomically(path, text.encode(), _REPORT)
     return findings
+
+
+def _is_report(file: Path) -> bool:
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    return any(mark in head for mark in _REPORT_MARKS)
+
+
+_HEAD_BYTES = 2_000
+_REPORT_MARKS = (b'<meta name="generator" content="quivo_frames">', b"\n<title>Fulfillment audit, ")
+"""What is in the head of each report: the second in those of version 0.1."""
+_REPORT = OutputKind("report", _is_report, (".html", ".htm"))

@@ -13,9 +13,10 @@ import polars as pl
 
 from quivo_frames.errors import ArchiveError, ConfigError, ExportError
 from quivo_frames.storage import urls
+from quivo_frames.storage.atomic import RAW_EXPORT_INDEX
 from quivo_frames.storage.place import Place
 
-INDEX_FILE = "segments.json"
+INDEX_FILE = RAW_EXPORT_INDEX
 INDEX_KIND, INDEX_LAYOUT = "quivo_frames segments", 1
 ROW_GROUP_ROWS = 1_000
 """Answers that are written and read at once."""
