@@ -32,13 +32,11 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.folder_writer import (
     NOTICED,
     lock_folder,
-    refuse_foreign_files,
     scan_staged_rows,
     write_staged_table,
     write_table_file,
 )
 from quivo_frames.dataset.manifest import (
-    DELTA,
     MANIFEST,
     DatasetFile,
     TableFiles,
@@ -48,17 +46,19 @@ from quivo_frames.dataset.manifest import (
     is_dataset_file,
     list_files,
     parse_manifest,
-    refuse_other_format,
+    read_replaced_manifest,
     render_manifest,
 )
+from quivo_frames.dataset.manifest_facts import DELTA
 from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.export.formats import ExportFormat, load_writer_module
 from quivo_frames.model.frames import sum_notes
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, TABLES
 from quivo_frames.storage import urls
+from quivo_frames.storage.atomic import owner_only_folders
 from quivo_frames.storage.directory import Directory
-from quivo_frames.storage.place import Place, open_place
+from quivo_frames.storage.place import Place, open_place, refuse_output_place
 
 _ID_RANGE = (pl.col(ORDER_ID.name).min(), pl.col(ORDER_ID.name).max().alias("greatest"))
 
@@ -118,20 +118,23 @@ class PartitionDestination(NamedTuple):
 class DatasetCommit:
     """Commits partitions that were written to their destination as one dataset.
 
+    With `rebuild`, a dataset that is there is replaced whatever is broken in it.
+
     Raises:
         ConfigError: the place holds something that is not a dataset, or we may not write to it.
         DatasetError: it cannot be written, or another build was first.
     """
 
-    def __init__(self, out: str, privacy_filter: PrivacyFilter, form: str) -> None:
+    def __init__(self, out: str, privacy_filter: PrivacyFilter, form: str, *, rebuild: bool = False) -> None:
         self.place = open_place(out)
-        self._form = form
+        self._form, self._rebuild = form, rebuild
         self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
         self._privacy = " ".join(privacy_filter.manifest_entry().values())
         self._exit_stack = ExitStack()
         self._partitions: list[WrittenPartition] = []
 
     def __enter__(self) -> Self:
+        refuse_output_place(self.place.address, "folder of tables")
         with _explain_write_errors(self.place), ExitStack() as entered:
             self._read_current_manifest()  # before anything is written
             if isinstance(self.place, Directory):
@@ -150,12 +153,10 @@ class DatasetCommit:
 
     def _read_current_manifest(self) -> None:
         self._manifest_bytes = self.place.read(MANIFEST)
-        self.previous_manifest = parse_manifest(self._manifest_bytes) or {}
+        self.previous_manifest = read_replaced_manifest(
+            self.place, self._manifest_bytes, self._form, rebuild=self._rebuild
+        )
         """The manifest of the dataset that is replaced."""
-        if self.previous_manifest:
-            refuse_other_format(self.previous_manifest, self._form, self.place.address)
-        else:
-            refuse_foreign_files(self.place)
 
     def find_unchanged_dataset(self, answers_digest: str | None) -> Dataset | None:
         """The dataset that is there, if it is complete and was built from the same answers in this format."""
@@ -210,7 +211,9 @@ class DatasetCommit:
         with _explain_write_errors(self.place):
             earlier = [entry.name for entry in self.place.list_entries()]  # later files may be of the next run
             if self._form == DELTA:
-                self._commit_delta_logs(facts["version"])
+                folder = self.place.path if isinstance(self.place, Directory) else None
+                with owner_only_folders([] if folder is None else [folder / name for name in TABLES]):
+                    self._commit_delta_logs(facts["version"])
             if not self.place.compare_and_swap(MANIFEST, manifest, self._manifest_bytes):
                 raise self._lost_race_error()
             named = {file.file for file in list_files(parse_manifest(manifest))}
@@ -231,7 +234,7 @@ class DatasetCommit:
         delta = load_writer_module(ExportFormat.DELTA)
         # Read before another run can announce itself:
         logs = delta.open_or_create_tables(self.place.address, self._definitions, self._privacy)
-        announced = announce_commit(self._manifest_bytes, self._form, self._destination.run)
+        announced = announce_commit(self.previous_manifest, self._form, self._destination.run)
         if not self.place.compare_and_swap(MANIFEST, announced, self._manifest_bytes):
             raise self._lost_race_error()
         self._manifest_bytes = announced

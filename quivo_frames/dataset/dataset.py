@@ -15,9 +15,9 @@ from quivo_frames.dataset.manifest import (
     EXPORTS,
     MANIFEST,
     files_of_table,
-    has_unfinished_build,
-    is_commit_announced,
+    is_manifest_intact,
     list_files,
+    read_checked_manifest,
     read_manifest,
 )
 from quivo_frames.display.html import html_table
@@ -26,7 +26,7 @@ from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables, parse_export_format
 from quivo_frames.model.frames import Frames, report_frame
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
-from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, SCHEMA_VERSION, TABLES, table_named
+from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
 from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.directory import Directory
@@ -75,7 +75,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
         Raises:
             ConfigError: there is no dataset.
-            DatasetError: it is incomplete, or was built by another version.
+            DatasetError: it is incomplete or damaged, or was built by another version.
         """
         place = open_place(folder)
         if isinstance(place, Directory) and place.path.is_file():
@@ -83,18 +83,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
         with urls.explain_storage_errors(
             f"The tables in {folder} cannot be read", "open them again", error_class=DatasetError
         ):
-            manifest = read_manifest(place)
-            if manifest is None or ("form" in manifest and "tables" not in manifest):
-                raise _explain_missing_dataset(place)
+            manifest = read_checked_manifest(place)
             sizes = {entry.name: entry.size for entry in place.list_entries()}
-        version, tables = manifest.get("schema_version"), manifest.get("tables") or {}
-        if not isinstance(version, int) or not tables or not all("files" in facts for facts in tables.values()):
-            raise DatasetError(f"{place.uri(MANIFEST)} is not as it was written. Build the tables again.")
-        if version > SCHEMA_VERSION:
-            raise DatasetError(f"{folder} was built by a later version of quivo_frames. Install it, or build again.")
-        if version < SCHEMA_VERSION:
-            raise DatasetError(f"{folder} was built by an earlier version of quivo_frames. Build it again.")
-        for name, facts in tables.items():
+        for name, facts in manifest["tables"].items():
             for file in files_of_table(facts):
                 if sizes.get(file.file) != file.bytes:
                     problem = f"{place.uri(file.file)} is missing or not the file of {name} that was built."
@@ -146,7 +137,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return pl.scan_parquet(self._file_uris(facts), glob=False)
 
     def damaged_files(self) -> Iterator[str]:
-        """The files whose sha256 is not the one in the manifest."""
+        """The files whose sha256 is not the one in the manifest, and the manifest if its facts were changed."""
+        if not is_manifest_intact(self.place.read(MANIFEST)):
+            yield self.place.uri(MANIFEST)
         for file in list_files(self.manifest):
             if self.place.file_digest(file.file) != file.sha256:
                 yield self.place.uri(file.file)
@@ -377,15 +370,6 @@ class LazyTables:
 
     def __dir__(self) -> list[str]:
         return [*TABLES, *REPORT_TABLES]
-
-
-def _explain_missing_dataset(place: Place) -> QuivoError:
-    """Why there is no dataset in a place."""
-    existing = place.read(MANIFEST)
-    if is_commit_announced(existing) or has_unfinished_build(place):
-        return DatasetError(f"{place.address} is being built, or a build of it was cut off. Wait, or build it again.")
-    cause = f"there is no {MANIFEST} in it" if existing is None else f"the {MANIFEST} in it is not one"
-    return ConfigError(f"{place.address} is not a dataset of quivo_frames: {cause}.")
 
 
 def _absolute_address(out: str | os.PathLike[str]) -> str:

@@ -18,29 +18,28 @@ import polars as pl
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.manifest import (
     BUILDING,
-    LINEAGE,
     LOCK,
     MANIFEST,
-    PARQUET,
     DatasetFile,
     TableFiles,
     count_rows,
     files_of_table,
-    find_foreign_file,
     is_dataset_file,
     list_files,
     parse_manifest,
     read_manifest,
-    refuse_other_format,
+    read_manifest_bytes,
+    read_replaced_manifest,
     render_manifest,
 )
-from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.dataset.manifest_facts import LINEAGE, PARQUET
+from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, TABLES, Table
-from quivo_frames.storage.atomic import explain_disk_error, hold_lock, sync_file
+from quivo_frames.storage.atomic import create_private_folder, explain_disk_error, hold_lock, sync_file
 from quivo_frames.storage.parquet import write_parquet_table
-from quivo_frames.storage.place import Place, open_place
+from quivo_frames.storage.place import open_place, refuse_output_place
 
 STAGING_BATCH_ROWS = 1_024
 """Rows of a staged file that are read back at a time; the memory of a merge grows with it."""
@@ -55,18 +54,22 @@ MapTables = Callable[[Callable[[str], tuple[str, DatasetFile]], Sequence[str]], 
 class DatasetWriter:
     """Writes a dataset from partitions, and replaces the previous one when it is complete.
 
+    With `rebuild`, a dataset that is there is replaced whatever is broken in it.
+
     Raises:
         ConfigError: the folder holds something that is not a dataset.
         DatasetError: the disk is full or refuses, or another build works on the same folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], privacy_filter: PrivacyFilter = PrivacyFilter()) -> None:  # noqa: B008 - frozen
-        self.folder = Path(folder)
+    def __init__(
+        self, folder: str | os.PathLike[str], privacy_filter: PrivacyFilter = PrivacyFilter(), *, rebuild: bool = False  # noqa: B008 - frozen
+    ) -> None:  # fmt: skip
+        self.folder, self._rebuild = Path(folder), rebuild
         self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
         self._building = self.folder / BUILDING
         self.staging = self._building / token_hex(4)  # a stray worker of an earlier build finds no folder
         """The folder for staged partitions, and for files until all are complete."""
-        self.previous_manifest = read_manifest(open_place(folder)) or {}
+        self.previous_manifest: Mapping[str, Any] = {}
         """The manifest of the dataset that is replaced."""
         self._single_partition: Frames | None = None
         self._table_files: dict[str, TableFiles] = {}
@@ -75,8 +78,11 @@ class DatasetWriter:
 
     def __enter__(self) -> Self:
         with _explain_disk_errors(self.folder):
-            _refuse_foreign_folder(self.folder)
-            refuse_other_format(self.previous_manifest, PARQUET, str(self.folder))
+            refuse_output_place(self.folder, "folder of tables")
+            place = open_place(self.folder)
+            data = read_manifest_bytes(place)
+            if data is not None or not self._building.exists():  # else a build was cut off while it moved its files
+                self.previous_manifest = read_replaced_manifest(place, data, PARQUET, rebuild=self._rebuild)
             self._exit_stack.enter_context(lock_folder(self.folder))
             shutil.rmtree(self._building, ignore_errors=True)
             self._building.mkdir(mode=0o700)
@@ -263,27 +269,6 @@ def write_table_file(file: Path, definition: Table, rows: pl.LazyFrame) -> Datas
     return DatasetFile(file.name, count, file.stat().st_size, digest)
 
 
-def _refuse_foreign_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file. Give a folder for the tables.")
-    if not folder.is_dir() or read_manifest(open_place(folder)) is not None or (folder / BUILDING).exists():
-        return
-    refuse_foreign_files(open_place(folder))
-
-
-def refuse_foreign_files(place: Place) -> None:
-    """Refuse a place without a manifest that holds files of somebody else.
-
-    Raises:
-        ConfigError: there is such a file.
-    """
-    if (name := find_foreign_file(place)) is not None:
-        raise ConfigError(
-            f"{place.address} is not empty and holds no dataset (there is {name}, for one). "
-            "Nothing was written. Give an empty or a new place."
-        )
-
-
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Let only one build at a time work on a folder.
@@ -291,7 +276,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     Raises:
         DatasetError: another build does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    create_private_folder(folder)
     try:
         with hold_lock(folder / LOCK, DatasetError(f"Another build is writing to {folder}. Wait until it has ended.")):
             yield

@@ -1,34 +1,43 @@
-"""The manifest of a dataset, and the names of the files next to it."""
+"""The manifest of a dataset, the names of the files next to it, and what a build may replace."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from quivo_frames.errors import ConfigError
+from quivo_frames.dataset.manifest_facts import (
+    COMMITTED_FILE,
+    DELTA,
+    LINEAGE,
+    PARQUET,
+    TABLE_NAMES,
+    UNFINISHED,
+    CurrentManifestFacts,
+    ManifestFacts,
+    ManifestHead,
+)
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES
+from quivo_frames.storage.own_json import decode_own_json
 from quivo_frames.storage.place import Place
 
 MANIFEST = "manifest.json"
 EXPORTS = "exports.json"
-LINEAGE = ".lineage"
 BUILDING = ".building"
 LOCK = ".lock"
-PARQUET, DELTA = "parquet", "delta"
-"""The formats of a dataset: parquet files, or Delta tables."""
-_COMMITTING = "committing"
+_COMMITTING, _DIGEST = "committing", "digest"
+"""Keys of a manifest file that are no facts of the dataset: the announcement of a commit, and a digest of the facts."""
 _OWNER_MARK = {"dataset": "quivo_frames"}
-_NAMES = "|".join((*TABLES, *REPORT_TABLES))
-_UNFINISHED = r"\.[^/\s]+-"
-"""The start of the name of a file that a killed process left incomplete."""
-_COMMITTED_FILE = rf"(?:{_NAMES})/(?:{_UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
-_TEMPORARY_FILE = rf"{_UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
-_FOLDER_FILE = rf"(?:{_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
-_DELTA_LOG_FILE = rf"(?:{_NAMES})/_delta_log/.*"
-_DATASET_FILE = re.compile(f"{_COMMITTED_FILE}|{_TEMPORARY_FILE}|{_FOLDER_FILE}")
-_BUILD_FILE = re.compile(f"{_COMMITTED_FILE}|{_TEMPORARY_FILE}|{_DELTA_LOG_FILE}|{re.escape(LOCK)}")
+_OWNER_MARK_TEXT = re.compile(rb'"dataset"\s*:\s*"quivo_frames"')
+_TEMPORARY_FILE = rf"{UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
+_FOLDER_FILE = rf"(?:{TABLE_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
+_DELTA_LOG_FILE = rf"(?:{TABLE_NAMES})/_delta_log/.*"
+_DATASET_FILE = re.compile(f"{COMMITTED_FILE}|{_TEMPORARY_FILE}|{_FOLDER_FILE}")
+_BUILD_FILE = re.compile(f"{COMMITTED_FILE}|{_TEMPORARY_FILE}|{_DELTA_LOG_FILE}|{re.escape(LOCK)}")
+_REBUILD = "Build the tables again with --full (in Python full=True). Other files in the folder stay as they are."
 
 TableFiles = Sequence["DatasetFile"]
 """The files of a table, in the order of its rows."""
@@ -45,49 +54,176 @@ class DatasetFile(NamedTuple):
 
 def read_manifest(place: Place) -> dict[str, Any] | None:
     """The manifest at a place; None if there is none, or not one of ours."""
+    return parse_manifest(read_manifest_bytes(place))
+
+
+def read_manifest_bytes(place: Place) -> bytes | None:
+    """The content of the manifest file; None if it cannot be read."""
     try:
-        return parse_manifest(place.read(MANIFEST))
+        return place.read(MANIFEST)
     except OSError:
         return None
 
 
 def parse_manifest(text: bytes | None) -> dict[str, Any] | None:
-    """A manifest without the announcement of a commit; None if it is not one of ours."""
-    found = _load_json(text)
+    """The facts of a manifest, unchecked; None if it is not one of ours."""
+    found = _parse_marked(text)
     if found is not None:
         found.pop(_COMMITTING, None)
+        found.pop(_DIGEST, None)
     return found
 
 
-def announce_commit(text: bytes | None, form: str, run: str) -> bytes:
-    """The same manifest with the announcement that a run is about to commit to the Delta logs."""
-    return json.dumps({**(parse_manifest(text) or {**_OWNER_MARK, "form": form}), _COMMITTING: run}, indent=2).encode()
+def read_checked_manifest(place: Place) -> dict[str, Any]:
+    """The manifest at a place, complete and of the types that code relies on.
+
+    Raises:
+        ConfigError: there is no dataset.
+        DatasetError: it is being built, damaged, or of another version.
+    """
+    data = read_manifest_bytes(place)
+    facts = parse_manifest(data)
+    if data is None or facts is None or ("form" in facts and "tables" not in facts):
+        raise _explain_missing_dataset(place, data)
+    file = place.uri(MANIFEST)
+    version = decode_own_json(data, ManifestHead, file, _REBUILD).schema_version
+    if version > SCHEMA_VERSION:
+        raise DatasetError(f"{place.address} was built by a later version of quivo_frames. Install it, or build again.")
+    if version < SCHEMA_VERSION:
+        raise DatasetError(f"{place.address} was built by an earlier version of quivo_frames. Build it again.")
+    decode_own_json(data, CurrentManifestFacts, file, _REBUILD)
+    return facts
+
+
+def is_manifest_intact(data: bytes | None) -> bool:
+    """Whether no fact of a manifest was changed since it was written; of earlier versions nobody can tell."""
+    found = _parse_marked(data) or {}
+    return _DIGEST not in found or found[_DIGEST] == _digest_facts(found)
+
+
+def _digest_facts(facts: Mapping[str, Any]) -> str:
+    told = {name: fact for name, fact in facts.items() if name not in (_COMMITTING, _DIGEST)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def announce_commit(previous: Mapping[str, Any], form: str, run: str) -> bytes:
+    """The previous manifest with the announcement that a run is about to commit to the Delta logs."""
+    return _render_facts({**(previous or {**_OWNER_MARK, "form": form}), _COMMITTING: run})
 
 
 def is_commit_announced(text: bytes | None) -> bool:
     """Whether a run is about to commit, or was interrupted while it did."""
-    return _COMMITTING in (_load_json(text) or {})
+    return _COMMITTING in (_parse_marked(text) or {})
 
 
-def _load_json(text: bytes | None) -> dict[str, Any] | None:
+def _parse_marked(text: bytes | None) -> dict[str, Any] | None:
     try:
         found = json.loads(text or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and _OWNER_MARK.items() <= found.items() else None
 
 
-def refuse_other_format(previous: Mapping[str, Any], form: str, address: str) -> None:
+def read_replaced_manifest(place: Place, data: bytes | None, form: str, *, rebuild: bool) -> dict[str, Any]:
+    """The facts about the dataset that a build of this format replaces; {} if there is none, or they are damaged.
+
+    `data` is the content of the manifest file. With `rebuild` a dataset is replaced whatever is broken in it.
+
+    Raises:
+        ConfigError: the place holds files of somebody else, or tables of another format.
+        DatasetError: nobody can tell what the dataset holds, and it is not to be rebuilt.
+    """
+    if (found := parse_manifest(data)) is not None:
+        refuse_other_format(_form_of(found, place), form, place.address)
+        return found if _are_facts_readable(data, found) else {}
+    if not holds_damaged_dataset(place, data):
+        refuse_foreign_files(place)
+        return {}
+    if not rebuild:
+        raise _damaged_manifest_error(place, data)
+    refuse_other_format(_form_of_files(place), form, place.address)
+    return {}
+
+
+def _are_facts_readable(data: bytes | None, facts: Mapping[str, Any]) -> bool:
+    """Whether the next build can compare with these facts, also those of a build that was cut off before its first."""
+    if "tables" not in facts:
+        return True
+    try:
+        decode_own_json(data or b"", ManifestFacts, MANIFEST, "")
+    except DatasetError:
+        return False
+    return True
+
+
+def _form_of(facts: Mapping[str, Any], place: Place) -> str:
+    form = facts.get("form", PARQUET)
+    return form if form in (PARQUET, DELTA) else _form_of_files(place)
+
+
+def _form_of_files(place: Place) -> str:
+    is_delta = any(re.fullmatch(_DELTA_LOG_FILE, entry.name) for entry in place.list_entries())
+    return DELTA if is_delta else PARQUET
+
+
+def refuse_other_format(existing: str, form: str, address: str) -> None:
     """Refuse to replace tables of another format: a Delta log must not name files that are gone.
 
     Raises:
-        ConfigError: `previous` is the manifest of tables of another format.
+        ConfigError: the `existing` format is another one.
     """
-    existing = previous.get("form", PARQUET) if previous else form
     if existing != form:
         held = "Delta tables" if existing == DELTA else "tables that are not Delta tables"
         raise ConfigError(
             f"{address} holds {held}. Nothing was written. Build as {existing} again, or give another place."
+        )
+
+
+def holds_dataset(place: Place) -> bool:
+    """Whether there is a dataset at a place, which may be damaged."""
+    data = read_manifest_bytes(place)
+    return parse_manifest(data) is not None or holds_damaged_dataset(place, data)
+
+
+def holds_damaged_dataset(place: Place, data: bytes | None) -> bool:
+    """Whether a place without a readable manifest (`data`) holds a dataset of ours: nobody else has all its tables."""
+    if _OWNER_MARK_TEXT.search(data or b""):
+        return True
+    names = {entry.name for entry in place.list_entries()}
+    if data is None and any(name.startswith(f"{BUILDING}/") for name in names):
+        return False  # a build was cut off while it moved its files: the next one completes it
+    if data is not None:  # before their first commit, workers write such files as well
+        names |= {f"{name.partition('/')[0]}.parquet" for name in names if re.fullmatch(COMMITTED_FILE, name)}
+    return names >= {f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES)}
+
+
+def _damaged_manifest_error(place: Place, data: bytes | None) -> DatasetError:
+    damage = "is damaged: nobody can tell what belongs to it"
+    if data is None:
+        damage = "is missing, though all tables are there"
+    return DatasetError(f"{place.uri(MANIFEST)} {damage}. {_REBUILD}")
+
+
+def _explain_missing_dataset(place: Place, data: bytes | None) -> QuivoError:
+    """Why there is no dataset in a place whose manifest (`data`) is missing, or is not one."""
+    if is_commit_announced(data) or (data is None and has_unfinished_build(place)):
+        return DatasetError(f"{place.address} is being built, or a build of it was cut off. Wait, or build it again.")
+    if holds_damaged_dataset(place, data):
+        return _damaged_manifest_error(place, data)
+    cause = f"there is no {MANIFEST} in it" if data is None else f"the {MANIFEST} in it is not one"
+    return ConfigError(f"{place.address} is not a dataset of quivo_frames: {cause}.")
+
+
+def refuse_foreign_files(place: Place) -> None:
+    """Refuse a place without a manifest that holds files of somebody else.
+
+    Raises:
+        ConfigError: there is such a file.
+    """
+    if (name := find_foreign_file(place)) is not None:
+        raise ConfigError(
+            f"{place.address} is not empty and holds no dataset (there is {name}, for one). "
+            "Nothing was written. Give an empty or a new place."
         )
 
 
@@ -97,7 +233,11 @@ def render_manifest(
     """The bytes of a manifest: facts of the build, and the files of each table."""
     begin = {**_OWNER_MARK, "schema_version": SCHEMA_VERSION}
     files = {"tables": _describe_files(tables), "lineage": _describe_files(lineage)}
-    return json.dumps({**begin, **facts, **files}, indent=2, ensure_ascii=False).encode()
+    return _render_facts({**begin, **facts, **files})
+
+
+def _render_facts(facts: Mapping[str, Any]) -> bytes:
+    return json.dumps({**facts, _DIGEST: _digest_facts(facts)}, indent=2, ensure_ascii=False).encode()
 
 
 def _describe_files(tables: Mapping[str, TableFiles]) -> dict[str, Any]:

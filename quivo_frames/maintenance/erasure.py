@@ -17,7 +17,8 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import drift
 from quivo_frames.dataset.dataset import Dataset, RecordedExport
 from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
-from quivo_frames.dataset.manifest import DELTA, EXPORTS
+from quivo_frames.dataset.manifest import EXPORTS
+from quivo_frames.dataset.manifest_facts import DELTA
 from quivo_frames.display.text import terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
 from quivo_frames.model.frames import Frames

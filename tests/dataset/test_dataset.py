@@ -221,9 +221,9 @@ def test_what_is_not_the_built_dataset_is_reported(orders: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ('{"dataset": "quivo_frames"}', "is not as it was written"),
-        ('{"dataset": "quivo_frames", "schema_version": "1", "tables": {}}', "is not as it was written"),
-        ('{"dataset": "quiv', "the manifest.json in it is not one"),
+        ('{"dataset": "quivo_frames"}', "manifest.json is damaged. Build the tables again with --full"),
+        ('{"dataset": "quivo_frames", "schema_version": "1", "tables": {}}', r"is damaged \(at \$.schema_version\)"),
+        ('{"dataset": "quiv', "manifest.json is damaged: nobody can tell what belongs to it"),
     ],
     ids=["empty", "text for a number", "cut"],
 )

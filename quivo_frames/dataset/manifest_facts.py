@@ -1,0 +1,111 @@
+"""What a manifest must say so that everything that reads it can rely on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from quivo_frames.model.privacy import PrivacyLevel
+from quivo_frames.model.tables import LINEAGE_TABLES, REPORT_TABLES, TABLES
+
+DELTA, PARQUET = "delta", "parquet"
+"""The formats of a dataset: Delta tables, or parquet files."""
+LINEAGE = ".lineage"
+TABLE_NAMES = "|".join((*TABLES, *REPORT_TABLES))
+"""A pattern for the names of tables and reports."""
+UNFINISHED = r"\.[^/\s]+-"
+"""A pattern for the start of the name of a file that a killed process left incomplete."""
+COMMITTED_FILE = rf"(?:{TABLE_NAMES})/(?:{UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
+_NAMED_FILE = re.compile(
+    rf"{COMMITTED_FILE}|(?:{TABLE_NAMES})\.parquet|{re.escape(LINEAGE)}/(?:{'|'.join(LINEAGE_TABLES)})\.parquet"
+)
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _FileFacts(msgspec.Struct, frozen=True):
+    file: str
+    rows: _Count
+    bytes: _Count
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+    def __post_init__(self) -> None:
+        _require(_NAMED_FILE.fullmatch(self.file) is not None)
+
+
+class _TableFacts(msgspec.Struct, frozen=True):
+    rows: _Count
+    files: list[_FileFacts]
+
+
+class _TableProfile(msgspec.Struct, frozen=True):
+    rows: _Count
+    filled: dict[str, _Count]
+    codes: dict[str, dict[str, tuple[_Count, int | None]] | None]
+
+
+class _OrderCounts(msgspec.Struct, frozen=True, rename={"into": "in"}):
+    into: _Count
+    out: _Count
+    failed: _Count
+    superseded: _Count = 0
+
+
+class _InputFacts(msgspec.Struct, frozen=True):
+    name: str
+    orders: _Count
+
+
+class _PrivacyFacts(msgspec.Struct, frozen=True):
+    level: PrivacyLevel = PrivacyLevel.FULL
+    key: str = ""
+
+
+class ManifestHead(msgspec.Struct, frozen=True):
+    """What every version writes into a manifest."""
+
+    dataset: Literal["quivo_frames"]
+    schema_version: int
+
+
+class ManifestFacts(ManifestHead, frozen=True):
+    """What code reads in a manifest. Facts that it does not name may be there too."""
+
+    version: str
+    tables: dict[str, _TableFacts]
+    orders: _OrderCounts
+    inputs: list[_InputFacts]
+    built_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    made: _Count
+    profile: dict[str, _TableProfile]
+    form: Literal["parquet", "delta"] = "parquet"
+    lineage: dict[str, _TableFacts] = {}
+    privacy: _PrivacyFacts = _PrivacyFacts()
+    counted: dict[str, _Count] = {}
+    of: str | None = None
+
+
+class CurrentManifestFacts(ManifestFacts, frozen=True):
+    """What a manifest of this schema version says: it has all tables, and knows no columns that they do not have."""
+
+    def __post_init__(self) -> None:
+        _require(_are_same(self.tables, (*TABLES, *REPORT_TABLES)))
+        _require(not self.lineage or _are_same(self.lineage, LINEAGE_TABLES))
+        _require(_are_same(self.profile, TABLES))
+        for name, found in self.profile.items():
+            columns = {column.name: column.categorical for column in TABLES[name].value_columns}
+            _require(found.filled.keys() <= columns.keys())
+            _require(found.codes.keys() <= {column for column, has_codes in columns.items() if has_codes})
+
+
+def _are_same(found: dict[str, Any], expected: Iterable[str]) -> bool:
+    return found.keys() == set(expected)
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("does not fit the tables")  # msgspec reports it as damage
