@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import importlib
 import inspect
@@ -60,10 +61,12 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 
+@functools.cache
 def parse_module(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
 def imported_names(path: Path) -> set[str]:
     """The full names of everything that a module imports, also inside functions."""
     found = set()
@@ -152,6 +155,31 @@ def test_importing_a_module_never_replaces_a_public_function() -> None:
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "base", "manager", "core"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_sentences_are_plain_english(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not [
+        phrase
+        for phrase in ("Verb:", "Verbs:", "Noun:", "Nouns:", "Only here:", "made anew", "at the most")
+        if phrase in text
+    ]
+
+
+def test_most_functions_have_names_of_two_words_or_more() -> None:
+    names = [
+        node.name.strip("_")
+        for path in MODULES
+        for node in ast.walk(parse_module(path))
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("__")
+    ]
+    assert sum("_" not in name for name in names) < 0.16 * len(names)  # public names, commands, read and write
+
+
+def test_a_class_name_means_one_thing() -> None:
+    names = [node.name for path in MODULES for node in ast.walk(parse_module(path)) if isinstance(node, ast.ClassDef)]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_package_says_that_it_is_typed() -> None:

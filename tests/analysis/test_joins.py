@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def tables() -> Frames:
-    return qf.flatten(list(orders.ndjson_lines(300, seed=5)))
+    return qf.flatten(list(orders.ndjson_lines(100, seed=5)))
 
 
 def ancestor_tables(name: str) -> set[str]:
