@@ -238,8 +238,9 @@ class Archive:
             ExportError: the place cannot be written.
         """
         from quivo_frames.archive.raw_export import writer
-        from quivo_frames.storage.place import open_place
+        from quivo_frames.storage.place import open_place, refuse_output_place
 
+        refuse_output_place(address, "raw export")
         last = self.last_response()
         sizes = self._segment_sizes or writer.DEFAULT_SIZES
         with open_progress_bar("export", last, progress) as shown, closing(self._all_responses(last)) as rows:

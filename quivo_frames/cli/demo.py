@@ -18,6 +18,8 @@ from quivo_frames.settings import Settings
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.order_state import TODAY
 from quivo_frames.standin.server import StandIn
+from quivo_frames.storage.atomic import OWNER_ONLY, create_private_folder
+from quivo_frames.storage.place import refuse_output_place
 
 _SEED = 7
 _MARK = ".quivo-frames-demo"
@@ -39,7 +41,7 @@ def run_demo(folder: Path, orders: int) -> None:
 def _refetch_from_standin(archive_file: Path, orders: int) -> None:
     """Steps 1 to 3: a stand-in API with faults, the search for orders, and their refetch."""
     ids = StandIn(orders).order_ids
-    broken, recovering, unknown = ids[10], ids[20], ids[-1] + 1
+    broken, recovering, unknown = ids[10], ids[15], ids[-1] + 1
     faults = {broken: [ServerFault.cut_json(times=None)], recovering: [ServerFault.status(503, times=2)]}
     with StandIn(orders, seed=_SEED, faults=faults) as api:
         _print_step(f"1. A stand-in of the Quivo API runs at {api.base_url}: real HTTP, {orders} made-up orders.")
@@ -94,11 +96,12 @@ def _audit_tables(dataset: Dataset, tables: Path, page: Path) -> None:
 
 def _claim_folder(folder: Path) -> None:
     """Creates the folder, or reuses that of an earlier demo; any other folder belongs to the user."""
+    refuse_output_place(folder, "folder of the demo")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        create_private_folder(folder)
         if any(folder.iterdir()) and not (folder / _MARK).exists():
             raise ConfigError(f"{folder} is not empty, and not from an earlier demo. Give a new folder: --out FOLDER.")
-        (folder / _MARK).touch()
+        (folder / _MARK).touch(mode=OWNER_ONLY)
     except OSError as error:
         reason = error.strerror or "the system refuses"
         raise ConfigError(f"{folder} cannot be used: {reason}. Give another folder: --out FOLDER.") from error

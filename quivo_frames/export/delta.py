@@ -29,6 +29,7 @@ from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.tables import ORDER_ID, SCHEMA_VERSION, Table
 from quivo_frames.storage import urls
+from quivo_frames.storage.atomic import OutputKind, find_target, owner_only_folders, refuse_output
 from quivo_frames.storage.parquet import ROW_GROUP_ROWS, ZSTD_LEVEL, arrow_schema
 
 APPLICATION = "quivo_frames"
@@ -103,20 +104,18 @@ def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000)
         rows = {name: count.item() for name, count in zip(job.tables, counts, strict=True)}
         commit = _CommitIdentity(f"{job.snapshot_name} {job.privacy}", job.version, rows)
         replaced = _replaced_order_ids(job)
-        if not urls.is_remote(out):
-            Path(place).mkdir(
-                mode=0o700, parents=True, exist_ok=True
-            )  # Delta Lake writes files that everybody may read
         written = False
         for name in reversed(list(job.definitions)):
+            folders = [] if urls.is_remote(out) else [Path(place, name)]
             try:
-                table = found[name] or _create_table(f"{place}/{name}", job.definitions[name], job.privacy)
-                if job.erased_order_ids or not commit.is_latest_commit_of(name, table):
-                    properties = commit.commit_properties(name)
-                    _replace_orders(table, job.tables[name], replaced, properties, max_ids_in_predicate)
-                    written = True
-                if job.erased_order_ids:
-                    _remove_history(table, commit.user_metadata(name))
+                with owner_only_folders(folders):
+                    table = found[name] or _create_table(f"{place}/{name}", job.definitions[name], job.privacy)
+                    if job.erased_order_ids or not commit.is_latest_commit_of(name, table):
+                        properties = commit.commit_properties(name)
+                        _replace_orders(table, job.tables[name], replaced, properties, max_ids_in_predicate)
+                        written = True
+                    if job.erased_order_ids:
+                        _remove_history(table, commit.user_metadata(name))
             except CommitFailedError as error:
                 raise ExportError(
                     f"Another job changed the table {name} of {out} at the same time, and was first. "
@@ -230,18 +229,22 @@ def _checked_address(out: str) -> str:
     Raises:
         ConfigError: it is a file, a folder with other content than Delta tables, or its name has unsafe characters.
     """
-    place = _delta_address(out)
-    if urls.is_remote(out):
-        return place
-    folder = Path(place)
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    for entry in (entry for entry in entries if not entry.name.startswith((".", "_"))):
-        if not (entry / "_delta_log").is_dir() and (entry.is_file() or any(entry.iterdir())):
+    if not urls.is_remote(out):
+        refuse_output(Path(out), _KIND, to_folder=True)
+    return _delta_address(out)
+
+
+def _holds_delta_tables(folder: Path) -> bool:
+    for entry in (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith((".", "_"))):
+        if not (entry / "_delta_log").is_dir() and not (entry.is_dir() and not any(entry.iterdir())):
             raise ConfigError(
-                f"The folder {out} holds other content than Delta tables ({entry.name}, for one). "
+                f"The folder {folder} holds other content than Delta tables ({entry.name}, for one). "
                 "Nothing was written. Give an empty or a new folder."
             )
-    return place
+    return True
+
+
+_KIND = OutputKind("folder of Delta tables", _holds_delta_tables)
 
 
 def _delta_address(out: str) -> str:
@@ -252,9 +255,7 @@ def _delta_address(out: str) -> str:
     """
     if urls.is_remote(out):
         return urls.check_address(out)
-    folder = Path(out).resolve()
-    if folder.is_file():
-        raise ConfigError(f"{out} is a file. Give a folder for the Delta tables.")
+    folder = find_target(Path(out), to_folder=True)
     if found := re.search(_UNSAFE_IN_PATH, str(folder)):
         raise ConfigError(
             f"Delta Lake cannot write to {out}, for {found[0]} in a path means something else there. Give another name."

@@ -5,9 +5,10 @@ the earlier state. Only an earlier output of the same kind is replaced, never an
 else's file. A lock lets one process at a time write to a path; the next one removes what a killed process left beside
 it, and puts back a folder that it had moved away.
 
-    .new.NAME      what is being written
-    .before.NAME   the folder that is being replaced
-    .lock.NAME     held by the process that writes
+    .new.NAME         what is being written
+    .temporary.NAME   files that a library needs while it writes
+    .before.NAME      the folder that is being replaced
+    .lock.NAME        held by the process that writes
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from filelock import FileLock, Timeout
 
@@ -27,6 +28,7 @@ from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_fu
 OWNER_ONLY = 0o600
 """Mode of a file that its owner alone can read and write."""
 OWNER_ONLY_FOLDER = 0o700
+_NEW, _BEFORE, _TEMPORARY, _LOCK = ".new.", ".before.", ".temporary.", ".lock."
 LOCK_SECONDS = 1.0
 """How long to wait for another process that writes to the same path; a small file is written in less."""
 EXPORT_MARKER, RAW_EXPORT_INDEX, DELTA_LOG = "export.json", "segments.json", "_delta_log"
@@ -91,9 +93,23 @@ def new_file(path: Path, kind: OutputKind, *, lock_seconds: float = LOCK_SECONDS
         OSError: the disk refuses.
     """
     path = refuse_output(path, kind)
-    with _exclusive_workspace(path, lock_seconds) as (new, _), renamed_when_complete(new, path):
-        new.touch(mode=OWNER_ONLY)
-        yield new
+    with exclusive_workspace(path, lock_seconds) as workspace, renamed_when_complete(workspace.new, path):
+        workspace.new.touch(mode=OWNER_ONLY)
+        yield workspace.new
+
+
+@contextmanager
+def temporary_folder_of(new: Path) -> Iterator[Path]:
+    """A folder for the temporary files of a library that writes to `new`, a path of `new_file`; removed afterwards.
+
+    If this process is killed, the next one that writes to the same path removes it.
+    """
+    folder = new.with_name(new.name.replace(_NEW, _TEMPORARY, 1))
+    folder.mkdir(mode=OWNER_ONLY_FOLDER)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -108,14 +124,15 @@ def new_folder(path: Path, kind: OutputKind, *, lock_seconds: float = LOCK_SECON
         OSError: the disk refuses.
     """
     path = refuse_output(path, kind, to_folder=True)
-    with _exclusive_workspace(path, lock_seconds) as (new, before):
+    with exclusive_workspace(path, lock_seconds) as workspace:
+        new = workspace.new
         new.mkdir(mode=OWNER_ONLY_FOLDER)
         yield new
         make_owner_only(new)
         for file in filter(Path.is_file, new.rglob("*")):
             sync_file(file)
         if path.exists():
-            path.rename(before)
+            path.rename(workspace.before)
         new.rename(path)
 
 
@@ -222,25 +239,43 @@ def renamed_when_complete(new: Path, path: Path) -> Iterator[None]:
         new.unlink(missing_ok=True)
 
 
+class Workspace(NamedTuple):
+    """The hidden paths beside a path that is written to."""
+
+    new: Path
+    before: Path
+    temporary: Path
+    lock: Path
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The workspace of a path."""
+        return cls(*(path.with_name(f"{prefix}{path.name}") for prefix in (_NEW, _BEFORE, _TEMPORARY, _LOCK)))
+
+
 @contextmanager
-def _exclusive_workspace(path: Path, lock_seconds: float) -> Iterator[tuple[Path, Path]]:
-    """Where the new content is written, and where the old is moved, under a lock: cleared before and after."""
-    new, before, lock = (path.with_name(f".{purpose}.{path.name}") for purpose in ("new", "before", "lock"))
+def exclusive_workspace(path: Path, lock_seconds: float = LOCK_SECONDS) -> Iterator[Workspace]:
+    """Where the new content is written, and where the old is moved, under a lock: cleared before and after.
+
+    Raises:
+        ExportError: another process is writing to the path.
+    """
+    workspace = Workspace.of(path)
     create_private_folder(path.parent)
     busy = ExportError(f"Another process is writing to {path}. Wait until it has ended.")
-    with hold_lock(lock, busy, lock_seconds):
-        _clear_workspace(path, new, before)
+    with hold_lock(workspace.lock, busy, lock_seconds):
+        _clear_workspace(path, workspace)
         try:
-            yield new, before
+            yield workspace
         finally:
-            _clear_workspace(path, new, before)
+            _clear_workspace(path, workspace)
 
 
-def _clear_workspace(path: Path, new: Path, before: Path) -> None:
+def _clear_workspace(path: Path, workspace: Workspace) -> None:
     """Put back the folder that was moved away, unless it was replaced; remove what was not completed."""
-    if before.exists() and not path.exists():
-        before.rename(path)
-    for leftover in (new, before):
+    if workspace.before.exists() and not path.exists():
+        workspace.before.rename(path)
+    for leftover in (workspace.new, workspace.before, workspace.temporary):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         with suppress(OSError):
@@ -288,6 +323,24 @@ def create_private_folder(folder: Path) -> None:
     for missing in reversed([above for above in (folder, *folder.parents) if not above.exists()]):
         missing.mkdir(mode=OWNER_ONLY_FOLDER, exist_ok=True)
     folder.mkdir(exist_ok=True)  # fails where there is a file
+
+
+@contextmanager
+def owner_only_folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Create folders that a library writes to in the block, so that nobody else can read what it writes.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    for folder in folders:
+        create_private_folder(folder)
+        with suppress(PermissionError):
+            folder.chmod(OWNER_ONLY_FOLDER)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            make_owner_only(folder)
 
 
 def make_owner_only(folder: Path) -> None:

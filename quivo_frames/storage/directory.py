@@ -12,7 +12,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
-from quivo_frames.storage.atomic import OWNER_ONLY, OWNER_ONLY_FOLDER, hold_lock, renamed_when_complete
+from quivo_frames.storage.atomic import (
+    OWNER_ONLY,
+    OWNER_ONLY_FOLDER,
+    create_private_folder,
+    hold_lock,
+    renamed_when_complete,
+)
 
 CREATE_ATTEMPTS = 100
 """How often to create a file whose folder another process removes at the same moment, because it was empty."""
@@ -99,7 +105,7 @@ class Directory:
 
     def _create_folders(self, folder: Path) -> None:
         """Create a folder and its parents one by one: `mkdir(parents=True)` would let others read the parents."""
-        self.path.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+        create_private_folder(self.path)
         for part in (*reversed(folder.relative_to(self.path).parents), folder):
             with suppress(FileExistsError):  # mkdir's exist_ok fails where a folder is gone again when it looks
                 (self.path / part).mkdir(mode=OWNER_ONLY_FOLDER)

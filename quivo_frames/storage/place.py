@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from quivo_frames.storage import urls
+from quivo_frames.storage.atomic import OutputKind, refuse_output
 from quivo_frames.storage.bucket import Bucket
 from quivo_frames.storage.directory import Directory, Entry
 
@@ -44,6 +45,16 @@ class Place(Protocol):
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files; those that do not exist are passed over."""
+
+
+def refuse_output_place(out: str | os.PathLike[str], noun: str) -> None:
+    """Find out that nothing can be written to a place, whatever is in it; `noun` is what messages call it.
+
+    Raises:
+        ConfigError: as for `storage.atomic.refuse_output`.
+    """
+    if not urls.is_remote(os.fspath(out)):
+        refuse_output(Path(out), OutputKind(noun, lambda _: True), to_folder=True)
 
 
 def open_place(out: str | os.PathLike[str]) -> Place:
