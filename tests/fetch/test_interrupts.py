@@ -104,7 +104,9 @@ def prompt(tmp_path: Path) -> Iterator[Prompt]:
         prompt.close()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)], ids=["Ctrl-C", "SIGTERM"]
+)
 def test_a_stop_waits_for_what_is_under_way_and_the_same_command_goes_on(sent: int, prompt: Prompt) -> None:
     child = prompt.refetch(timeout=1.0)
     wait_until(lambda: prompt.api.refetch_count(STALLED) == 1)
@@ -122,7 +124,9 @@ def test_a_stop_waits_for_what_is_under_way_and_the_same_command_goes_on(sent: i
     assert Counter(map(prompt.api.refetch_count, prompt.api.order_ids)) == {1: 39, 2: 1}
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)], ids=["Ctrl-C", "SIGTERM"]
+)
 def test_a_second_stop_ends_it_at_once(sent: int, prompt: Prompt) -> None:
     child = prompt.refetch(timeout=600.0)
     wait_until(lambda: prompt.api.refetch_count(STALLED) == 1)
@@ -164,6 +168,7 @@ def test_a_disk_that_is_full_is_told_and_the_same_command_goes_on(prompt: Prompt
     assert all(prompt.api.refetch_count(order_id) == 1 for order_id in before - {STALLED})
 
 
+@pytest.mark.long
 def test_others_may_read_but_not_write_while_a_run_writes(prompt: Prompt) -> None:
     child = prompt.refetch(timeout=600.0)
     wait_until(lambda: len(prompt.api.timeline) == 40 and len(independent_archive.ledger_lines(prompt.archive)) == 39)

@@ -105,12 +105,16 @@ def run_case(case: Any, folder: Path) -> list[str]:
     return found
 
 
+LARGE_CASES = ("an_order_of_100_megabytes", "100000_positions", "a_text_of_ten_megabytes")
+
+
 def case_parameters() -> list[Any]:
+    def marks_of(case: Any) -> list[pytest.MarkDecorator]:
+        known_bug = [pytest.mark.xfail(strict=True, reason=case.known_bug)] if case.known_bug else []
+        return known_bug + ([pytest.mark.long] if case.name.endswith(LARGE_CASES) else [])
+
     cases = [read_case(folder) for folder in find_cases()]
-    bug = {
-        case.name: [pytest.mark.xfail(strict=True, reason=case.known_bug)] if case.known_bug else [] for case in cases
-    }
-    return [pytest.param(case, id=case.name, marks=bug[case.name]) for case in cases]
+    return [pytest.param(case, id=case.name, marks=marks_of(case)) for case in cases]
 
 
 @pytest.mark.parametrize("case", case_parameters())
