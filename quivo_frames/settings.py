@@ -1,8 +1,12 @@
-"""The credentials and the address of the API, and the key of pseudonyms: from the environment, .env or the keyring."""
+"""The credentials and the address of the API, and the key of pseudonyms: from the environment, .env or the keyring.
+
+And a limit, from the environment alone.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -210,3 +214,17 @@ def read_pseudonym_key() -> bytes:
             f"`keyring set {KEYRING_SERVICE} pseudonym_key`. Another key gives other pseudonyms."
         )
     return key.encode()
+
+
+def read_max_order_bytes(default: int) -> int:
+    """The bytes of one order that are read from a file: QUIVO_MAX_ORDER_MIB (in MiB), if it is in the environment.
+
+    Raises:
+        ConfigError: it is no number of MiB.
+    """
+    text = os.environ.get("QUIVO_MAX_ORDER_MIB", "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6 and int(text)):
+        raise ConfigError("QUIVO_MAX_ORDER_MIB must be a whole number of MiB, such as 512. Without it, it is 256.")
+    return int(text) * 2**20

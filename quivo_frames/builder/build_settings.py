@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from quivo_frames.flattening.flatten import ORDERS_PER_BATCH
 from quivo_frames.flattening.reconcile import SAMPLED_ONE_IN
+from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class BuildSettings:
     """Partitions that workers of an engine deliver as one file per table: readers prefer few large files."""
     attempts_per_task: int = 3
     """How often a worker tries to build its partitions when the failure may be temporary."""
+    max_order_bytes: int = MAX_LINE_BYTES
+    """Bytes of a line, an element of a list or a whole file of JSON that are read as one order. Longer ones fail: a
+    small compressed file may hold a line of many gigabytes."""
     max_incremental_orders: int = 50_000
     """Orders rebuilt next to others that stay. For more, or for more than half, a full build takes no longer."""
 

@@ -34,6 +34,7 @@ from quivo_frames.flattening.latest import (
     make_identity_frame,
 )
 from quivo_frames.model.records import RawOrder
+from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES
 from quivo_frames.storage.compressed import COMPRESSED_SUFFIXES
 from quivo_frames.storage.place import open_place
 from quivo_frames.storage.urls import is_remote
@@ -80,8 +81,8 @@ class OrderSource(Protocol):
 
 
 class _FileSource:
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
+    def __init__(self, path: Path, max_order_bytes: int) -> None:
+        self.path, self.name, self.max_order_bytes = path, str(path), max_order_bytes
 
     def estimate_size(self) -> int:
         is_compressed = self.path.suffix.lower() in COMPRESSED_SUFFIXES
@@ -91,7 +92,7 @@ class _FileSource:
         # Without the bodies: those of a chunk would take more memory than everything else.
         entries = (
             (read_identity_of(raw.body), len(raw.body), position)
-            for position, raw in order_files.read_with_positions(self.path)
+            for position, raw in order_files.read_with_positions(self.path, None, self.max_order_bytes)
         )
         while chunk := list(islice(entries, _ORDERS_PER_CHUNK)):
             orders = make_identity_frame([(found.order_id, None, found.last_modified) for found, _, _ in chunk])
@@ -100,7 +101,8 @@ class _FileSource:
             yield IndexedOrders(orders, [position for *_, position in chunk])
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
-        return order_files.read_orders(self.path, cursor if isinstance(cursor, order_files.LinePosition) else None)
+        start = cursor if isinstance(cursor, order_files.LinePosition) else None
+        return order_files.read_orders(self.path, start, self.max_order_bytes)
 
     def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
         raise NotImplementedError("a file has no index of order ids")
@@ -145,16 +147,20 @@ class _RawExportSource:
         return self.segments.read_orders(order_ids, self.as_of)
 
 
-def open_sources(inputs: Sequence[BuildInput], as_of: datetime | None = None) -> list[OrderSource]:
+def open_sources(
+    inputs: Sequence[BuildInput], as_of: datetime | None = None, max_order_bytes: int = MAX_LINE_BYTES
+) -> list[OrderSource]:
     """The sources of some inputs; `as_of` ignores answers of archives that came later.
+
+    Orders in files that are longer than `max_order_bytes` are not read, and become failures.
 
     Raises:
         ConfigError: an input is no source of orders, or does not say when its answers came.
     """
-    return [source for build_input in inputs for source in _sources_of(build_input, as_of)]
+    return [source for build_input in inputs for source in _sources_of(build_input, as_of, max_order_bytes)]
 
 
-def _sources_of(build_input: BuildInput, as_of: datetime | None) -> list[OrderSource]:
+def _sources_of(build_input: BuildInput, as_of: datetime | None, max_order_bytes: int) -> list[OrderSource]:
     if isinstance(build_input, Archive):
         return [_ArchiveSource(build_input, as_of)]
     path = Path(build_input)
@@ -162,13 +168,13 @@ def _sources_of(build_input: BuildInput, as_of: datetime | None) -> list[OrderSo
         return [_RawExportSource(RawExportReader.open(open_place(build_input)), as_of)]
     if path.is_file() and (path.suffix.lower() in _ARCHIVE_SUFFIXES or _is_sqlite(path)):
         return [_ArchiveSource(Archive(path), as_of)]
-    if path.is_dir() and manifest.read_manifest(open_place(path)) is not None:
+    if path.is_dir() and manifest.holds_dataset(open_place(path)):
         raise ConfigError(f"{path} holds tables that were built. Give what they were built from.")
     if inside := next(path.rglob(INDEX_FILE), None):
         raise ConfigError(f"{path} holds exports in folders of it, such as {inside.parent}. Name each of them.")
     if as_of is not None:
         raise ConfigError(f"{path} does not say when its orders were fetched. As of an instant, give archives alone.")
-    return [_FileSource(file) for file in order_files.find_order_files(path)]
+    return [_FileSource(file, max_order_bytes) for file in order_files.find_order_files(path)]
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -1,50 +1,65 @@
 """Raw orders of files: .ndjson and .jsonl have one order per line, .json one order or a list; also as .gz or .zst.
 
-Nothing is validated here: a broken line is a raw order like any other, and fails where it is decoded.
+Files are read as what they are: a list, values that span several lines, or several values on one line are recognised
+whatever the suffix. Nothing is validated here: a broken line is a raw order like any other, and fails where it is
+decoded.
 """
 
 from __future__ import annotations
 
-import json
+import io
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from enum import Enum
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-import msgspec
-
+from quivo_frames.builder.json_values import BOM, JsonValue, parse_end, read_elements, read_sequence, too_long
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.records import RawOrder
+from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES, Line, read_lines
 from quivo_frames.storage.compressed import COMPRESSED_SUFFIXES, READ_ERRORS, open_decompressed
 
 LINE_SUFFIXES = (".ndjson", ".jsonl")
 DOCUMENT_SUFFIXES = (".json",)
-_BOM = b"\xef\xbb\xbf"
-_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_value_decoder = msgspec.json.Decoder(msgspec.Raw)
-_prefix_decoder = json.JSONDecoder()
-_BETWEEN = re.compile(r"\s*[,\]]\s*")
-_NEXT_OBJECT = re.compile(r",\s*(?=\{)")
-_ORDER_START = re.compile(r'\{\s*"orderId"\s*:')
+_HIDDEN_PREFIXES = (".", "~$")
+"""How the names of files begin that other programs keep beside the user's: macOS, Jupyter, Office."""
+_HEAD_BYTES = 2**16
+"""Bytes at the beginning of a file that show how it is laid out."""
+_VALUE_BEHIND_VALUE = re.compile(rb"\}[ \t\r]*\{")
+_LIST_OF_OBJECTS = re.compile(rb"\[[\s\[]{,99}[{\]]")
+_COMMA_BEHIND_VALUE = re.compile(rb",\s*(\{|$)")
 
 
 def find_order_files(path: Path) -> list[Path]:
     """The file itself, or all files of orders in a folder and its subfolders, sorted by name.
 
+    In a folder, files without content are passed over, and what other programs keep there under hidden names.
+
     Raises:
-        ConfigError: there is no file of orders.
+        ConfigError: there is no file of orders, or nothing in it.
     """
     kinds = ", ".join((*LINE_SUFFIXES, *DOCUMENT_SUFFIXES))
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if _format_suffix(file) and file.is_file())
-        if not found:
-            raise ConfigError(f"In the folder {path} is no file of orders. Give files that end in {kinds} (.gz, .zst).")
-        return found
+        found = [file for file in found if not _is_hidden(file.relative_to(path))]
+        filled = [file for file in found if not _is_empty(file)]
+        if not filled:
+            but_empty = f" but {format_count(len(found), 'empty one')}" if found else ""
+            raise ConfigError(
+                f"In the folder {path} is no file of orders{but_empty}. Give files that end in {kinds} (.gz, .zst)."
+            )
+        return filled
     if not path.exists():
         raise ConfigError(f"There is no file {path}. Check the name and the folder you are in.")
+    if not path.is_file():
+        raise ConfigError(f"{path} is no file that can be read twice, as a build does. Save its content as a file.")
     if not _format_suffix(path):
         raise ConfigError(f"{path} is neither an archive nor a file of orders: those end in {kinds} (.gz, .zst).")
+    if _is_empty(path):
+        raise ConfigError(f"The file {path} is empty: there is no order in it. Check how it was made.")
     return [path]
 
 
@@ -56,31 +71,45 @@ class LinePosition(NamedTuple):
 
 
 _FIRST_LINE = LinePosition(1, 0)
+PlacedOrder = tuple[LinePosition | None, RawOrder]
+"""An order, and the position to start from if reading should begin with it; None where it cannot."""
 
 
-def read_orders(path: Path, start: LinePosition | None = None) -> Iterator[RawOrder]:
+class _Layout(Enum):
+    LINES = "one order a line"
+    LIST = "a list of orders"
+    SEQUENCE = "orders of several lines each"
+
+
+def read_orders(path: Path, start: LinePosition | None = None, max_bytes: int = MAX_LINE_BYTES) -> Iterator[RawOrder]:
     """The raw orders of one file, in their order, from `start` on.
+
+    One that is longer than `max_bytes` is not read: it has a problem instead of a body.
 
     Raises:
         ConfigError: the file cannot be read or decompressed.
     """
-    return (raw for _, raw in read_with_positions(path, start))
+    return (raw for _, raw in read_with_positions(path, start, max_bytes))
 
 
 def read_with_positions(
-    path: Path, start: LinePosition | None = None
-) -> Iterator[tuple[LinePosition | None, RawOrder]]:
-    """The same, each with the position to start from; None where reading can only start at the first order."""
+    path: Path, start: LinePosition | None = None, max_bytes: int = MAX_LINE_BYTES
+) -> Iterator[PlacedOrder]:
+    """The same, each with the position to start from; None where reading cannot start at this order."""
+    is_document = _format_suffix(path) in DOCUMENT_SUFFIXES
+    can_start_within = not is_document and path.suffix.lower() not in COMPRESSED_SUFFIXES
     first = start or _FIRST_LINE
     try:
+        layout = _Layout.LINES if start else _find_layout(path, is_document=is_document)
         with open_decompressed(path) as file:
-            if _format_suffix(path) in LINE_SUFFIXES and path.suffix.lower() not in COMPRESSED_SUFFIXES:
+            if can_start_within:
                 file.seek(first.offset)
-                yield from _read_lines(path, file, first)
-            elif _format_suffix(path) in LINE_SUFFIXES:
-                yield from ((None, raw) for _, raw in _read_lines(path, file))
+            if layout is _Layout.LINES:
+                placed = _read_lines(path.name, read_lines(file, max_bytes, *first), max_bytes)
             else:
-                yield from ((None, raw) for raw in _read_document(path, file.read()))
+                placed = _read_values(path.name, file, layout, max_bytes)
+            for position, raw in _name_whole_file(placed) if is_document else placed:
+                yield position if can_start_within else None, raw
     except READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is broken or not packed so"
         raise ConfigError(f"The file {path} cannot be read: {reason}. Nothing was built from it.") from error
@@ -94,73 +123,68 @@ def _format_suffix(path: Path) -> str | None:
     return suffixes[-1] if suffixes and suffixes[-1] in LINE_SUFFIXES + DOCUMENT_SUFFIXES else None
 
 
-def _read_lines(
-    path: Path, lines: Iterable[bytes], first: LinePosition = _FIRST_LINE
-) -> Iterator[tuple[LinePosition, RawOrder]]:
-    name, offset = path.name, first.offset
-    for number, line in enumerate(lines, first.line):
-        body = line.removeprefix(_BOM) if number == 1 else line
-        if body := body.strip():
-            yield LinePosition(number, offset), RawOrder(body, None, None, name, f"line {number}")
-        offset += len(line)
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(_HIDDEN_PREFIXES) for part in path.parts)
 
 
-def _read_document(path: Path, text: bytes) -> Iterator[RawOrder]:
-    text = text.removeprefix(_BOM).strip()
-    if not text.startswith(b"["):
-        if _is_json(text) or not any(line[:1] == b"{" and _is_json(line) for line in text.split(b"\n")):
-            yield RawOrder(text, None, None, path.name, "whole file")
-        else:  # one order per line, in spite of the suffix
-            yield from (raw for _, raw in _read_lines(path, text.split(b"\n")))
-        return
-    for number, element in enumerate(_list_elements(text), 1):
-        yield RawOrder(element, None, None, path.name, f"element {number}")
+def _read_head(path: Path) -> bytes:
+    with open_decompressed(path) as file:
+        return file.read(_HEAD_BYTES).removeprefix(BOM).lstrip()
 
 
-def _is_json(text: bytes) -> bool:
+def _is_empty(path: Path) -> bool:
     try:
-        _value_decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return not _read_head(path)
+    except READ_ERRORS:  # whoever reads it says so
         return False
-    return True
 
 
-def _list_elements(text: bytes) -> Iterator[bytes]:
-    try:
-        elements = _list_decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        yield from _split_broken_list(text)
-    else:
-        yield from (bytes(element) for element in elements)
+def _find_layout(path: Path, *, is_document: bool) -> _Layout:
+    """How the orders of a file are laid out, by its first two lines.
+
+    Where each order has a line of its own, the second one begins like the first, even if that is broken.
+    """
+    head = _read_head(path)
+    if head.startswith(b"[") and (is_document or _LIST_OF_OBJECTS.match(head)):
+        return _Layout.LIST
+    if not head.startswith(b"{"):
+        return _Layout.SEQUENCE if is_document else _Layout.LINES
+    first, _, rest = head.partition(b"\n")
+    end, _ = parse_end(first)
+    if end is not None:
+        return _Layout.SEQUENCE if _COMMA_BEHIND_VALUE.match(first, end) else _Layout.LINES
+    second = rest.lstrip()[:1]
+    return _Layout.SEQUENCE if second and second not in b"{[" else _Layout.LINES
 
 
-def _split_broken_list(text: bytes) -> Iterator[bytes]:
-    """The elements of a list that is broken somewhere: a broken one ends where the next order begins."""
-    rest = text.decode("utf-8", "surrogateescape")
-    start = len(rest) - len(rest[1:].lstrip())
-    while start < len(rest):
-        end = _element_end(rest, start)
-        if element := rest[start:end].strip():
-            yield element.encode("utf-8", "surrogateescape")
-        between = _BETWEEN.match(rest, end)
-        start = between.end() if between else len(rest)
+def _read_lines(name: str, lines: Iterable[Line], max_bytes: int) -> Iterator[PlacedOrder]:
+    for number, offset, size, text in lines:
+        place, position = f"line {number}", LinePosition(number, offset)
+        if text is None:
+            yield position, RawOrder(b"", None, None, name, place, too_long(size, max_bytes))
+            continue
+        body = (text.removeprefix(BOM) if number == 1 else text).strip()
+        if _VALUE_BEHIND_VALUE.search(body):
+            values = [value.text for value in read_sequence(io.BytesIO(body), max_bytes)]
+        else:
+            values = [body] if body else []
+        for count, value in enumerate(values, 1):
+            where = place if len(values) == 1 else f"{place}, value {count}"
+            yield position if count == 1 else None, RawOrder(value, None, None, name, where)
 
 
-def _element_end(rest: str, start: int) -> int:
-    """Where the element ends that begins at `start`."""
-    end = start
-    with suppress(ValueError, RecursionError):
-        end = _prefix_decoder.raw_decode(rest, start)[1]
-        if _BETWEEN.match(rest, end):
-            return end
-    following = (found for found in _NEXT_OBJECT.finditer(rest, end) if _begins_order(rest, found.end()))
-    return next((found.start() for found in following), len(rest.removesuffix("]")))
+def _read_values(name: str, file: IO[bytes], layout: _Layout, max_bytes: int) -> Iterator[PlacedOrder]:
+    def name_place(number: int, value: JsonValue) -> str:
+        return f"element {number}" if layout is _Layout.LIST else f"value {number}, from line {value.line} on"
+
+    values = (read_elements if layout is _Layout.LIST else read_sequence)(file, max_bytes)
+    for number, value in enumerate(values, 1):
+        yield None, RawOrder(value.text, None, None, name, name_place(number, value), value.problem)
 
 
-def _begins_order(rest: str, start: int) -> bool:
-    if _ORDER_START.match(rest, start):
-        return True
-    try:
-        return "orderId" in _prefix_decoder.raw_decode(rest, start)[0]
-    except (ValueError, RecursionError):
-        return False
+def _name_whole_file(placed: Iterator[PlacedOrder]) -> Iterator[PlacedOrder]:
+    """The same; a single one that is no element of a list is called the whole file."""
+    begin = list(islice(placed, 2))
+    if len(begin) == 1 and not begin[0][1].place.startswith("element"):
+        begin = [(begin[0][0], begin[0][1]._replace(place="whole file"))]
+    return chain(begin, placed)

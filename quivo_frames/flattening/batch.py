@@ -72,6 +72,8 @@ class OrderBatch:
         orders = []
         for raw in raws:
             try:
+                if raw.problem:
+                    raise UndecodableOrder(raw.problem.rule, expected=raw.problem.expected, got=raw.problem.got)
                 order = self._decoder.decode(raw.body)
             except UndecodableOrder as error:
                 order_id = raw.order_id if raw.order_id is not None else guess_order_id(raw.body)

@@ -15,24 +15,35 @@ from quivo_frames.model.tables import TABLES, Column, Table
 
 
 class Rule(NamedTuple):
-    """The message for a broken rule, and the cure."""
+    """The message for a broken rule, and the cure; of a file another one may help than of an answer of the API."""
 
     message: str
     cure: str
+    file_cure: str = ""
+
+    def cure_for(self, raw: RawOrder) -> str:
+        """The cure that fits where the order comes from."""
+        return self.file_cure if self.file_cure and not raw.is_answer else self.cure
 
 
 _REFETCH = "Refetch the order."
+_GET_AGAIN = "Get it again from where it comes from, or correct it there."
+_PROXY = "A proxy or a login page may have been in the way."
 _CHANGED = "Look at the raw order; if many orders have it, the API has changed and quivo_frames needs a new version."
 _CORRECT_SOURCE = "Look at the raw order, and have the value corrected at its source."
+_ONE_ORDER_A_LINE = "Put each order into a line of its own, or all of them into one list."
+_RAISE_LIMIT = f"{_ONE_ORDER_A_LINE} If it is one order, set QUIVO_MAX_ORDER_MIB in the environment to more MiB."
 
 RULES: dict[str, Rule] = {
-    "empty": Rule("The answer is empty", _REFETCH),
-    "html": Rule("The answer is a web page, not an order", f"{_REFETCH} A proxy or a login page may be in the way."),
-    "broken_json": Rule("The JSON is broken at {got}", _REFETCH),
-    "not_utf8": Rule("The text is not UTF-8 at {got}", f"{_REFETCH} If it is a file, save it as UTF-8."),
+    "empty": Rule("The {text} is empty", _REFETCH, _GET_AGAIN),
+    "html": Rule("The {text} is a web page, not an order", f"{_REFETCH} {_PROXY}", f"{_GET_AGAIN} {_PROXY}"),
+    "broken_json": Rule("The JSON is broken at {got}", _REFETCH, _GET_AGAIN),
+    "not_utf8": Rule("The text is not UTF-8 at {got}", _REFETCH, "Save it as UTF-8."),
+    "too_long": Rule("It has {got} bytes, more than the {expected} that are read as one order", _RAISE_LIMIT),
+    "cut_off": Rule("The list of orders does not end: the file is cut off, and orders may be missing", _GET_AGAIN),
     "lone_surrogate": Rule("The text holds half a character (a lone surrogate)", _CORRECT_SOURCE),
     "too_deep": Rule("The JSON is nested too deeply", _CORRECT_SOURCE),
-    "not_an_object": Rule("The answer is not one order: {got} instead of an object", _REFETCH),
+    "not_an_object": Rule("The {text} is not one order: {got} instead of an object", _REFETCH, _ONE_ORDER_A_LINE),
     "no_order_id": Rule("There is no orderId", "Look at the raw order; it may not be an order of this API."),
     "repeated_field": Rule("{column} occurs twice in one object", _CORRECT_SOURCE),
     "wrong_type": Rule("{column} must be {expected}, but is {got}", _CHANGED),
@@ -94,10 +105,11 @@ def describe_failure(
 
     `column` defaults to the column at `path`; `got` is masked where it may be personal data.
     """
-    wording, cure = RULES[rule]
+    cure = RULES[rule].cure_for(raw)
     table, field = column or column_at_path(path) or (None, None)
     number = order_id if order_id is not None else raw.order_id
-    what = wording.format(
+    what = RULES[rule].message.format(
+        text="answer" if raw.is_answer else "text",
         column=f"{field.name} of {table.name}" if table and field else path,
         expected=_JSON_TYPES.get(expected, expected),
         got=_JSON_TYPES.get(str(got)) or (mask_personal(got, field.privacy) if field else str(got)[:60]),

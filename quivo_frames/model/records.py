@@ -41,10 +41,19 @@ class Answer(NamedTuple):
     message: str
 
 
+class ReadProblem(NamedTuple):
+    """Why the text of an order was not read: the rule that it breaks, what is expected, and what was found."""
+
+    rule: str
+    expected: str = ""
+    got: str = ""
+
+
 class RawOrder(NamedTuple):
     """The JSON of one order as a build reads it, and where it came from.
 
-    `fetched_at` is in UTC, None for files that do not state it; `source` and `place` are as in `Failure`.
+    `fetched_at` is in UTC, None for files that do not state it; `source` and `place` are as in `Failure`. If there is a
+    `problem`, the body is empty.
     """
 
     body: bytes
@@ -52,6 +61,12 @@ class RawOrder(NamedTuple):
     fetched_at: datetime | None
     source: str
     place: str
+    problem: ReadProblem | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is an answer of the API, which knows its order; else it is from a file, or given in memory."""
+        return self.order_id is not None
 
 
 class Failure(NamedTuple):

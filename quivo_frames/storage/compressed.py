@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 COMPRESSED_SUFFIXES = (".gz", ".zst")
 READ_ERRORS = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 """What reading a file may raise that is damaged, compressed in another way, or not readable."""
-_CHUNK_BYTES = 2**16
+_CHUNK_BYTES = 2**10
+"""Compressed bytes that are unpacked at a time: zstd makes at most 32,768 times as many of them, 32 MiB."""
 
 
 def open_decompressed(path: Path) -> IO[bytes]:

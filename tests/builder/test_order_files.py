@@ -155,7 +155,7 @@ def test_broken_lines_under_json_cost_no_other(tmp_path: Path) -> None:
 
 def test_a_broken_single_order_is_one_raw_order(tmp_path: Path) -> None:
     path = tmp_path / "order.json"
-    for content in (b"", b"<html>\n</html>", json.dumps(json.loads(order_json(5)), indent=2).encode()[:-20]):
+    for content in (b"<html>\n</html>", b'{"orderId":', json.dumps(json.loads(order_json(5)), indent=2).encode()[:-20]):
         path.write_bytes(content)
         assert [(raw.body, raw.place) for raw in order_files.read_orders(path)] == [(content.strip(), "whole file")]
 
@@ -167,6 +167,9 @@ def test_files_without_orders_give_none(tmp_path: Path) -> None:
         ("c.jsonl", b"\n\n"),
         ("d.ndjson.gz", gzip.compress(b"", mtime=0)),
         ("e.ndjson.zst", zstandard.compress(b"")),
+        ("f.json", b" \r\n"),
+        ("g.json", b"\xef\xbb\xbf"),
+        ("h.json", b"[[],[ ]]\n[]"),
     ):
         (tmp_path / name).write_bytes(content)
         assert list(order_files.read_orders(tmp_path / name)) == []
@@ -208,7 +211,7 @@ def test_a_file_of_another_kind_is_refused_with_the_kinds_that_are_read(tmp_path
 def test_a_folder_means_the_files_of_orders_in_it_sorted(tmp_path: Path) -> None:
     for name in ("b.json", "a.ndjson.gz", "notes.txt", "deeper/c.jsonl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(gzip.compress(LINES) if name.endswith(".gz") else LINES)
     (tmp_path / "folder.json").mkdir()
     found = [path.relative_to(tmp_path).as_posix() for path in order_files.find_order_files(tmp_path)]
     assert found == ["a.ndjson.gz", "b.json", "deeper/c.jsonl"]

@@ -13,6 +13,7 @@ from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 
 RAW = RawOrder(b"", 1001, None, "orders.sqlite", "response 5")
+LINE = RawOrder(b"", None, None, "orders.ndjson", "line 5")
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -25,9 +26,24 @@ def test_every_failure_names_order_source_and_cure(rule: str) -> None:
     assert found.rule == rule
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_no_file_is_to_be_refetched(rule: str) -> None:
+    """The order of a file may be known to no API, or its id may be unreadable."""
+    for order_id in (None, 7):
+        message = describe_failure(LINE, "decode", rule, "$.shopId", order_id=order_id, got="17").message
+        assert "efetch" not in message
+        assert "answer" not in message
+        assert message.endswith(RULES[rule].cure_for(LINE))
+
+
+def test_an_answer_is_to_be_refetched() -> None:
+    for rule in ("empty", "html", "broken_json", "not_utf8", "not_an_object"):
+        assert "Refetch the order." in describe_failure(RAW, "decode", rule).message
+
+
 def test_an_order_without_an_id_is_identified_by_its_place() -> None:
-    found = describe_failure(RAW._replace(order_id=None), "decode", "empty")
-    assert found.message.startswith("An order without a readable id (orders.sqlite, response 5): The answer is empty")
+    found = describe_failure(LINE, "decode", "empty")
+    assert found.message.startswith("An order without a readable id (orders.ndjson, line 5): The text is empty")
     assert (found.order_id, found.table, found.column, found.path) == (None, None, None, "$")
 
 
