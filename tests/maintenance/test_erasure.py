@@ -403,7 +403,14 @@ def bytes_at(place: Path) -> bytes:
     return bytes_of(place)
 
 
-@pytest.mark.parametrize("way", EXPORTS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        "parquet",
+        "duckdb",
+        *(pytest.param(way, marks=pytest.mark.long) for way in EXPORTS if way not in {"parquet", "duckdb"}),
+    ],
+)
 def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archive, tmp_path: Path, way: str) -> None:
     tables = build(archive, tmp_path / "tables")
     place = export_as(tables, tmp_path, way)
