@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import polars as pl
@@ -17,7 +15,7 @@ import polars as pl
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.builder.inputs import Partition
-from quivo_frames.dataset.commit import WrittenPartition, PartitionDestination
+from quivo_frames.dataset.commit import PartitionDestination, WrittenPartition
 from quivo_frames.dataset.folder_writer import stage_partition
 from quivo_frames.dataset.manifest import BUILDING
 from quivo_frames.errors import DatasetError, QuivoError
@@ -28,6 +26,7 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
+from quivo_frames.storage.leftovers import temporary_folder
 
 StoreTables = Callable[[int, Frames], object]
 """Stores the tables of the partition with a number."""
@@ -73,7 +72,10 @@ def build_partition(
 
 
 def build_and_deliver(
-    settings: BuildSettings, privacy_filter: PrivacyFilter, destination: PartitionDestination, partitions: list[Partition]
+    settings: BuildSettings,
+    privacy_filter: PrivacyFilter,
+    destination: PartitionDestination,
+    partitions: list[Partition],
 ) -> tuple[PartitionResult, WrittenPartition]:
     """Builds consecutive partitions, and writes them to the destination as one file per table.
 
@@ -84,8 +86,8 @@ def build_and_deliver(
     attempts_left = settings.attempts_per_task
     while True:
         try:
-            with TemporaryDirectory(prefix="quivo-frames-") as folder:  # stays if the worker is killed
-                staging = Path(folder, BUILDING, "parts")
+            with temporary_folder() as folder:
+                staging = folder / BUILDING / "parts"
                 staging.mkdir(parents=True)
                 build_one = partial(build_partition, settings, privacy_filter, partial(stage_partition, staging))
                 result = merge_results(map(build_one, partitions))

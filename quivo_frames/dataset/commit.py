@@ -22,7 +22,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -58,6 +57,7 @@ from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, T
 from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import owner_only_folders
 from quivo_frames.storage.directory import Directory
+from quivo_frames.storage.leftovers import temporary_folder
 from quivo_frames.storage.place import Place, open_place, refuse_output_place
 
 _ID_RANGE = (pl.col(ORDER_ID.name).min(), pl.col(ORDER_ID.name).max().alias("greatest"))
@@ -110,9 +110,9 @@ class PartitionDestination(NamedTuple):
 
     def write_report(self, table: str, frame: pl.DataFrame) -> DatasetFile:
         """Write `failures` or `notes`."""
-        with TemporaryDirectory(prefix="quivo-frames-") as folder:
-            file = write_table_file(Path(folder, "rows.parquet"), REPORT_TABLES[table], frame.lazy())
-            return self._write_file(table, 0, Path(folder), file)
+        with temporary_folder() as folder:
+            file = write_table_file(folder / "rows.parquet", REPORT_TABLES[table], frame.lazy())
+            return self._write_file(table, 0, folder, file)
 
 
 class DatasetCommit:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
+from quivo_frames.dataset.exports import OutputRegister, RecordedExport, sweep_leftovers
 from quivo_frames.dataset.manifest import (
-    EXPORTS,
     MANIFEST,
     files_of_table,
     is_manifest_intact,
@@ -22,28 +21,17 @@ from quivo_frames.dataset.manifest import (
 )
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_lines, type_with_article
-from quivo_frames.errors import ConfigError, DatasetError, QuivoError
-from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables, parse_export_format
+from quivo_frames.errors import ConfigError, DatasetError
+from quivo_frames.export.formats import ExportJob, ExportResult, export_tables, parse_export_format
 from quivo_frames.model.frames import Frames, report_frame
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
 from quivo_frames.storage import urls
-from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.directory import Directory
 from quivo_frames.storage.place import Place, open_place
 
 TablesOrFolder = Mapping[str, pl.DataFrame] | str | os.PathLike[str]
 """What public functions accept as tables: a `Dataset`, `Frames`, a dict of frames, or the folder of a dataset."""
-
-
-class RecordedExport(NamedTuple):
-    """An export that the dataset remembers; `key` is the fingerprint of the key of its pseudonyms."""
-
-    form: ExportFormat
-    out: str
-    privacy: PrivacyLevel
-    by_month: bool
-    key: str
 
 
 def privacy_filter_for(level: PrivacyLevel) -> PrivacyFilter:
@@ -215,18 +203,23 @@ class Dataset(Mapping[str, pl.DataFrame]):
         definitions = {name: PrivacyFilter(export.privacy).filtered_table(table) for name, table in TABLES.items()}
         tables = {name: self.lazy(name).select(privacy_filter.column_expressions(TABLES[name])) for name in TABLES}
         job = ExportJob(
-            tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values())
-        )
+            tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values()),
+            self._refuse_outdated_export,
+        )  # fmt: skip
         self.exports()  # fails before anything is written if the list of exports is damaged
+        sweep_leftovers(self._outputs)
+        self._outputs.begin_export(export)
         try:
             result = export_tables(job, export.form, export.out, by_month=export.by_month)
-        except ConfigError:
+        except BaseException as error:
+            if isinstance(error, ConfigError) or export.is_replaced_as_a_whole:
+                self._outputs.cancel_export(export)  # else a part of it may have been written
             raise
-        except BaseException:
-            if "://" in export.out or (export.form is ExportFormat.DELTA and Path(export.out).exists()):
-                self._record_export(export)  # a part of it may have been written
-            raise
-        return result._replace(told=[*result.told, *self._record_export(export)])
+        return result._replace(told=[*result.told, *self._outputs.end_export(export)])
+
+    def _refuse_outdated_export(self) -> None:
+        if read_manifest(self.place) != self.manifest:  # an order may have been erased meanwhile
+            raise DatasetError(f"{self.address} was rebuilt while it was exported. Export again.")
 
     def _privacy_filter(self, level: PrivacyLevel) -> tuple[PrivacyFilter, Mapping[str, str]]:
         """The filter that brings the tables to a level, and the privacy entry of the export."""
@@ -242,45 +235,21 @@ class Dataset(Mapping[str, pl.DataFrame]):
         digests = [file.sha256 for name in TABLES for file in files_of_table(tables[name])]
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
+    @property
+    def _outputs(self) -> OutputRegister:
+        return OutputRegister(self.place)
+
     def exports(self) -> list[RecordedExport]:
-        """The exports that were written from this dataset, oldest first.
+        """The exports that were written from this dataset, or begun, oldest first.
 
         Raises:
             DatasetError: the list of them is damaged.
         """
-        return self._parse_exports(self.place.read(EXPORTS))
+        return self._outputs.read().targets()
 
-    def _parse_exports(self, text: bytes | None) -> list[RecordedExport]:
-        if text is None:
-            return []
-        try:
-            known = json.loads(text)
-            return [
-                RecordedExport(**{**one, "form": ExportFormat(one["form"]), "privacy": PrivacyLevel(one["privacy"])})
-                for one in known
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(
-                f"{self.place.uri(EXPORTS)} is damaged: it lists where these tables were exported to, so that orders "
-                "can be erased there. Take it from a backup, or delete it, and export again."
-            ) from error
-
-    def _record_export(self, export: RecordedExport) -> list[str]:
-        """Add an export to the list of exports; returns a sentence for the user if that fails."""
-        file = self.place.uri(EXPORTS)
-        try:
-            with urls.explain_storage_errors(f"{file} cannot be written", "export again", error_class=DatasetError):
-                while True:  # until no other export is recorded at the same time
-                    before = self.place.read(EXPORTS)
-                    others = [
-                        one for one in self._parse_exports(before) if (one.form, one.out) != (export.form, export.out)
-                    ]
-                    known = json.dumps([one._asdict() for one in (*others, export)], indent=2).encode()
-                    if self.place.compare_and_swap(EXPORTS, known, before):
-                        return []
-        except (OSError, QuivoError) as error:
-            cause = explain_disk_error(error) if isinstance(error, OSError) else str(error)
-            return [f"{file} cannot be written ({cause}): `forget` will not find this export. Keep it in mind."]
+    def record_saved_file(self, file: str | os.PathLike[str], form: str) -> list[str]:
+        """Remember a file with orders that is about to be saved; returns a sentence for the user if that fails."""
+        return self._outputs.record_saved_file(Path(file), form)
 
     @property
     def failures(self) -> pl.DataFrame:

@@ -46,7 +46,9 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
             "rows": rows,
         }
         (folder / EXPORT_MARKER).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return ExportResult(ExportFormat.CSV, out, rows, _explain_changes(guarded))
+        job.refuse_outdated()
+    encoding = "Excel assumes another encoding of CSV, and reads ids as numbers: for Excel, export to excel."
+    return ExportResult(ExportFormat.CSV, out, rows, [encoding, *explain_guarded_texts(guarded)])
 
 
 def write_csv_file(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
@@ -64,11 +66,10 @@ def write_csv_file(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
     return count, sum(changed)
 
 
-def _explain_changes(guarded: int) -> list[str]:
-    sentences = ["Excel assumes another encoding of CSV, and reads ids as numbers: for Excel, export to excel."]
-    if guarded:
-        sentences.append(
-            f"{guarded:,} texts that begin with one of = + - @ ' or a control character have an apostrophe in front, "
-            "so that no spreadsheet runs them as formulas. To undo it, remove one from each text that begins with one."
-        )
-    return sentences
+def explain_guarded_texts(count: int) -> list[str]:
+    """Sentences that users should read about texts that got an apostrophe; none if there are no such texts."""
+    guarded = f"{count:,} texts that begin with one of = + - @ ' or a control character have an apostrophe in front"
+    purpose = (
+        "so that no spreadsheet runs them as formulas. To undo it, remove one from each text that begins with one."
+    )
+    return [f"{guarded}, {purpose}"] if count else []

@@ -110,6 +110,7 @@ def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000)
             try:
                 with owner_only_folders(folders):
                     table = found[name] or _create_table(f"{place}/{name}", job.definitions[name], job.privacy)
+                    job.refuse_outdated()
                     if job.erased_order_ids or not commit.is_latest_commit_of(name, table):
                         properties = commit.commit_properties(name)
                         _replace_orders(table, job.tables[name], replaced, properties, max_ids_in_predicate)

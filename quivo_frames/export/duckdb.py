@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
@@ -22,7 +21,7 @@ from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.export.sql import Dialect, quote_identifier, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import SCHEMA_VERSION
-from quivo_frames.storage.atomic import OutputKind, explain_disk_error, new_file
+from quivo_frames.storage.atomic import OutputKind, explain_disk_error, new_file, temporary_folder_of
 
 STORAGE_VERSION = "v1.0.0"
 _WRITTEN_BY = ("written_by", "quivo_frames")
@@ -43,17 +42,15 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
         OSError: the disk refuses.
     """
     rows = {}
-    with (
-        new_file(Path(out), _KIND) as file,
-        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as temporary,
-    ):
-        folder, is_replaced = Path(temporary), Path(out).exists()
+    with new_file(Path(out), _KIND) as file, temporary_folder_of(file) as folder:
+        is_replaced = Path(out).exists()
         with _new_database(folder / file.name, out) as db:
             db.execute(tables_sql(Dialect.DUCKDB, job.definitions, references=False))
             for name, frame in job.tables.items():
                 rows[name] = _load_table(db, name, frame, folder / f"{name}.parquet")
             db.execute(views_sql())
             _write_about_table(db, job)
+        job.refuse_outdated()
         (folder / file.name).rename(file)
     if is_replaced:
         Path(f"{out}.wal").unlink(missing_ok=True)  # a log of the replaced file

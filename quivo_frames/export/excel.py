@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -31,7 +30,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import SCHEMA_VERSION, Column, Table
-from quivo_frames.storage.atomic import OutputKind, new_file
+from quivo_frames.storage.atomic import OutputKind, new_file, temporary_folder_of
 
 MAX_ROWS = 1_048_575
 """Rows of a sheet below its header."""
@@ -141,6 +140,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
     with new_file(Path(out), _KIND) as file, _open_workbook(file, job.snapshot_name) as workbook:
         writer = _WorkbookWriter(workbook, job, rows)
         writer.write_sheets(facts)
+        job.refuse_outdated()
     return ExportResult(ExportFormat.EXCEL, out, rows, writer.explain_changes())
 
 
@@ -373,12 +373,9 @@ class _FailOnceFile(io.FileIO):
 @contextmanager
 def _open_workbook(file: Path, name: str) -> Iterator[Workbook]:
     """A workbook, written when the block succeeds; temporary files hold its sheets. It names no author or time."""
-    with (
-        TemporaryDirectory(prefix=f"{file.name}.", dir=file.parent) as temporary,
-        io.BufferedWriter(_FailOnceFile(file, "w")) as stream,
-    ):
+    with temporary_folder_of(file) as temporary, io.BufferedWriter(_FailOnceFile(file, "w")) as stream:
         options = {
-            "constant_memory": True, "tmpdir": temporary, "use_zip64": True,
+            "constant_memory": True, "tmpdir": str(temporary), "use_zip64": True,
             "strings_to_numbers": False, "strings_to_formulas": False, "strings_to_urls": False,
         }  # fmt: skip
         workbook = Workbook(stream, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -37,7 +37,8 @@ class ExportJob(NamedTuple):
 
     `tables` has the columns of `definitions`, in the same order. `snapshot_name` identifies the state of a dataset:
     equal tables have equal names. No data of `erased_order_ids` may remain at the target. `privacy` is the privacy
-    level; for pseudonyms also the fingerprint of their key.
+    level; for pseudonyms also the fingerprint of their key. `refuse_outdated` is called before the target is replaced,
+    and raises an error if the tables are no longer those of the dataset.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -46,6 +47,7 @@ class ExportJob(NamedTuple):
     version: str
     erased_order_ids: Sequence[int] = ()
     privacy: str = "full"
+    refuse_outdated: Callable[[], object] = lambda: None
 
 
 class ExportResult(NamedTuple):

@@ -58,6 +58,7 @@ def write_tables(job: ExportJob, out: str, by_month: bool = False) -> ExportResu
     with new_folder(Path(out), _KIND) as folder:
         rows = (_write_months if by_month else _write_files)(job, folder)
         (folder / EXPORT_MARKER).write_text(json.dumps(_marker_facts(job, rows)), encoding="utf-8")
+        job.refuse_outdated()
     return ExportResult(ExportFormat.PARQUET, out, rows)
 
 
@@ -120,6 +121,7 @@ def _write_to_store(job: ExportJob, out: str) -> ExportResult:
             )
         _write_store_marker(place, _marker_facts(job, None))
         rows = _write_files(job, place)
+        job.refuse_outdated()
         _write_store_marker(place, _marker_facts(job, rows))
     return ExportResult(ExportFormat.PARQUET, out, rows)
 

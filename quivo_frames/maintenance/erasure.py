@@ -15,7 +15,8 @@ import polars as pl
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import drift
-from quivo_frames.dataset.dataset import Dataset, RecordedExport
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.exports import RecordedExport
 from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
 from quivo_frames.dataset.manifest import EXPORTS
 from quivo_frames.dataset.manifest_facts import DELTA

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from quivo_frames.builder.build import build
-from quivo_frames.dataset.dataset import Dataset, RecordedExport, privacy_filter_for
+from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
+from quivo_frames.dataset.exports import RecordedExport
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat
 from quivo_frames.flattening.unflatten import unflatten
