@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 
 from quivo_frames.cli.options import archive_option, as_json
 from quivo_frames.cli.params import InstantParam
-from quivo_frames.display.text import print_json, print_text
+from quivo_frames.display.text import print_json, print_text, terminal_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,12 +64,11 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
     if out:
         refuse_frame_file(out, CHANGES_TABLE)
     found = find_changes(archive, since, personal=personal)
-    if out:
-        write_frame_file(found, out, CHANGES_TABLE)
-    _print_changes(found, MAX_CHANGES, as_json=as_json, written=out)
+    notices = write_frame_file(found, out, CHANGES_TABLE) if out else []
+    _print_changes(found, MAX_CHANGES, [f"Written: {out}", *notices] if out else [], as_json=as_json)
 
 
-def _print_changes(found: pl.DataFrame, most: int | None, *, as_json: bool, written: Path | None = None) -> None:
+def _print_changes(found: pl.DataFrame, most: int | None, notices: Sequence[str] = (), *, as_json: bool) -> None:
     from quivo_frames.analysis.changes.differences import UNREADABLE
     from quivo_frames.analysis.changes.sentences import describe_changes
 
@@ -77,6 +77,6 @@ def _print_changes(found: pl.DataFrame, most: int | None, *, as_json: bool, writ
     else:
         for line in describe_changes(found, most):
             print_text(line)
-        if written:
-            print_text(f"Written: {written}")
+        for notice in notices:
+            print_text(terminal_text(notice))
     sys.exit(1 if UNREADABLE in found["kind"] else 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
-from quivo_frames.display.text import print_json, print_text
+from quivo_frames.display.text import print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def audit(
     from quivo_frames.analysis.checks.check import Severity
     from quivo_frames.analysis.checks.findings import FINDINGS
     from quivo_frames.dataset.dataset import Dataset
-    from quivo_frames.export.frame_file import refuse_frame_file
+    from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
 
     dataset = Dataset.open(folder)
     if out:
@@ -153,14 +153,13 @@ def audit(
         )
     else:
         findings = audit_tables(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
-    if out:
-        findings.write(out)
+    notices = write_frame_file(findings, out, FINDINGS) if out else []
     if as_json:
         print_facts(findings.facts())
     else:
         print_text(str(findings))
-        for file in filter(None, (out, html)):
-            print_text(f"Written: {file}")
+        for notice in (*(f"Written: {file}" for file in (out, html) if file), *notices):
+            print_text(terminal_text(notice))
     sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
 
 

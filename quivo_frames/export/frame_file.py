@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.export.csv import write_csv_file
+from quivo_frames.export.csv import explain_guarded_texts, write_csv_file
 from quivo_frames.export.formats import ExportFormat, load_writer_module
 from quivo_frames.model.tables import Table
 from quivo_frames.storage.atomic import OutputKind, explain_write_errors, new_file, refuse_output_file
@@ -24,10 +23,11 @@ _MAX_LINE = 2**20
 """Bytes of a first line that are read to recognise a file."""
 
 
-def write_frame_file(frame: pl.DataFrame, file: str | os.PathLike[str], table: Table) -> None:
+def write_frame_file(frame: pl.DataFrame, file: str | os.PathLike[str], table: Table) -> list[str]:
     """Write a frame, which has the columns of `table`, to a .parquet, .csv, .ndjson or .xlsx file.
 
-    The name of the table is what the file holds, as in `findings`; it replaces an earlier file of the same.
+    The name of the table is what the file holds, as in `findings`; it replaces an earlier file of the same. Returns
+    sentences that users should read: how many texts were changed so that no spreadsheet runs them.
 
     Raises:
         ConfigError: as for `refuse_frame_file`; or there are more rows than a sheet of Excel takes.
@@ -36,7 +36,7 @@ def write_frame_file(frame: pl.DataFrame, file: str | os.PathLike[str], table: T
     path = Path(file)
     refuse_frame_file(path, table)
     with explain_write_errors(path), new_file(path, _kind_of_file(path, table)) as new:
-        _FORMATS[path.suffix.lower()].write(frame, new, table)
+        return _FORMATS[path.suffix.lower()].write(frame, new, table) or []
 
 
 def refuse_frame_file(path: Path, table: Table) -> None:
@@ -55,13 +55,13 @@ def refuse_frame_file(path: Path, table: Table) -> None:
 
 def _kind_of_file(path: Path, table: Table) -> OutputKind:
     ending = path.suffix.lower()
-    return OutputKind(f"{ending} file of {table.name}", partial(_FORMATS[ending].holds, table=table), (ending,))
+    return OutputKind(f"{ending} file of {table.name}", lambda file: _FORMATS[ending].holds(file, table), (ending,))
 
 
 class _FrameFormat(NamedTuple):
     """How a frame is written in a format, and whether a file holds rows of a table in that format."""
 
-    write: Callable[[pl.DataFrame, Path, Table], object]
+    write: Callable[[pl.DataFrame, Path, Table], list[str] | None]
     holds: Callable[[Path, Table], bool]
 
 
@@ -93,6 +93,10 @@ def _first_line(file: Path) -> bytes:
         return stream.readline(_MAX_LINE)
 
 
+def _write_csv(frame: pl.DataFrame, file: Path, _: Table) -> list[str]:
+    return explain_guarded_texts(write_csv_file(frame.lazy(), file)[1])
+
+
 def _write_workbook(frame: pl.DataFrame, file: Path, table: Table) -> None:
     load_writer_module(ExportFormat.EXCEL).write_frame(frame, file, table, version("quivo_frames"))
 
@@ -101,7 +105,7 @@ _FORMATS = {
     ".parquet": _FrameFormat(
         lambda frame, file, table: frame.write_parquet(file, metadata={_PARQUET_KEY: table.name}), _holds_parquet
     ),
-    ".csv": _FrameFormat(lambda frame, file, _: write_csv_file(frame.lazy(), file), _holds_csv),
+    ".csv": _FrameFormat(_write_csv, _holds_csv),
     ".ndjson": _FrameFormat(lambda frame, file, _: frame.write_ndjson(file), _holds_ndjson),
     ".xlsx": _FrameFormat(_write_workbook, _holds_workbook),
 }

@@ -98,10 +98,13 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
 }  # fmt: skip
 
 
-def make_hostile_folder(folder: Path) -> None:
-    """Fill a folder with an archive, tables, files of orders, ids and limits: what the commands above read."""
-    changed = {"orderStatus": HOSTILE, "fulfillmentOrders.0.shipments.0.positions.0.quantity": 1}
-    changed |= dict.fromkeys(_SKUS, HOSTILE)
+def make_hostile_folder(folder: Path, value: str = HOSTILE) -> None:
+    """Fill a folder with an archive, tables, files of orders, ids and limits: what the commands above read.
+
+    `value` stands in many places of the orders.
+    """
+    changed = {"orderStatus": value, "fulfillmentOrders.0.shipments.0.positions.0.quantity": 1}
+    changed |= dict.fromkeys(_SKUS, value)
     earlier, later = ({number: _order_body(number, change) for number in (1, 2, FAILING)} for change in ({}, changed))
     later[FAILING] = b'{"orderId":4,'
     with Archive(folder / ARCHIVE) as archive:
