@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +30,7 @@ from quivo_frames.builder.partition import PartitionResult, build_and_deliver, b
 from quivo_frames.dataset.commit import DatasetCommit
 from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
 from quivo_frames.dataset.folder_writer import DatasetWriter, stage_partition
-from quivo_frames.dataset.manifest import DELTA, PARQUET
+from quivo_frames.dataset.manifest_facts import DELTA, PARQUET
 from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault
 from quivo_frames.flattening.latest import note_repeated_orders
@@ -38,6 +38,7 @@ from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID
 from quivo_frames.model.time import InstantLike, parse_instant
+from quivo_frames.settings import read_max_order_bytes
 from quivo_frames.storage.urls import is_remote
 
 
@@ -79,8 +80,9 @@ def build(
         LostWorker: another process was ended from outside.
         Fault: the tables would not hold what the orders say; quivo_frames is to blame.
     """
+    settings = replace(DEFAULT_SETTINGS, max_order_bytes=read_max_order_bytes(DEFAULT_SETTINGS.max_order_bytes))
     return build_with(
-        DEFAULT_SETTINGS, inputs, out,
+        settings, inputs, out,
         full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form, progress=progress,
     )  # fmt: skip
 
@@ -99,13 +101,13 @@ def build_with(
         )
     if executor is not None and jobs is not None:
         raise ConfigError("An executor shares the work, or processes of this machine: leave out one of the two.")
-    sources = open_sources(given, None if as_of is None else parse_instant(as_of))
+    sources = open_sources(given, None if as_of is None else parse_instant(as_of), settings.max_order_bytes)
     run = _BuildRun(sources, privacy_filter, settings, full, progress)
     if executor is None and form == PARQUET and not is_remote(os.fspath(out)):
         return run.build_into_folder(out, jobs)
     local_pool = run.start_local_pool(jobs, run.estimate_size()) if executor is None else None
     with (
-        DatasetCommit(os.fspath(out), privacy_filter, form) as commit,
+        DatasetCommit(os.fspath(out), privacy_filter, form, rebuild=full) as commit,
         local_pool or nullcontext(worker_pool_of(executor)) as pool,
     ):
         return run.build_anywhere(commit, pool)
@@ -135,7 +137,7 @@ class _BuildRun:
 
     def build_into_folder(self, out: str | os.PathLike[str], jobs: int | None) -> Dataset:
         """Builds with processes of this machine into a folder of its disk: one file per table."""
-        with DatasetWriter(out, self.privacy_filter) as writer:
+        with DatasetWriter(out, self.privacy_filter, rebuild=self.full) as writer:
             index, plan = self._plan_incremental(writer)
             size = self.estimate_size() if plan is None else int(plan.answers_to_build["size"].sum())
             retained = plan and plan.retained
