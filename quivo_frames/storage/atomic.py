@@ -168,11 +168,11 @@ def refuse_output(path: Path, kind: OutputKind, *, to_folder: bool = False) -> P
     Raises:
         ConfigError: `path` is something else, as for `find_target`, or its name says that it is something else.
     """
+    target = find_target(path, to_folder=to_folder)
     ending = path.suffix.lower()
     if ending in _KNOWN_ENDINGS and ending not in kind.endings:
         fitting = f"ends in {' or '.join(kind.endings)}" if kind.endings else f"does not end in {ending}"
         raise ConfigError(f"{path}: the name of a {kind.noun} {fitting}. Give another name.")
-    target = find_target(path, to_folder=to_folder)
     if target.exists() and not _may_be_replaced(target, kind):
         remedy = "Give an empty or new folder." if to_folder else "Give another name."
         raise ConfigError(

@@ -587,7 +587,7 @@ def test_an_index_that_is_not_ours_is_neither_read_nor_replaced(
 
 
 def test_a_file_or_nothing_is_no_place(archive: Archive, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a file. Give a folder"):
+    with pytest.raises(ConfigError, match=r"is a file\. Give the name of a folder"):
         archive.export(archive.path)
     with pytest.raises(ConfigError, match="There is no archive"):
         Archive(tmp_path / "none.sqlite").export(tmp_path / "raw")

@@ -71,7 +71,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 def wanted(inputs: Sequence[Path], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, pl.DataFrame]]:
     """The tables of each file as a build on this machine makes them."""
     folder = tmp_path_factory.mktemp("wanted")
-    built = [qf.build(file, folder / file.name, jobs=1) for file in inputs]
+    built = [qf.build(file, folder / file.stem, jobs=1) for file in inputs]
     return [{name: dataset[name] for name in TABLES} for dataset in built]
 
 
