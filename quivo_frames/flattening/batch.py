@@ -14,7 +14,14 @@ import polars as pl
 from quivo_frames.flattening import custom_attributes, exact
 from quivo_frames.flattening.collect import RowCollector, TableRows
 from quivo_frames.flattening.convert import convert_columns
-from quivo_frames.flattening.decode import OrderDecoder, UndecodableOrder, count_fields, guess_order_id, to_text_series
+from quivo_frames.flattening.decode import (
+    OrderDecoder,
+    UndecodableOrder,
+    UnlearnedField,
+    count_fields,
+    guess_order_id,
+    to_text_series,
+)
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_failure, describe_note, json_type_of
 from quivo_frames.model.order import Kind
@@ -61,8 +68,8 @@ class OrderBatch:
         """By table, the keys of its rows as text."""
         self._rejected: list[_ColumnFinding] = []
         self._noted: list[_ColumnFinding] = []
-        self._unlearned_fields: list[tuple[str, int]] = []
-        """JSON paths of unknown fields that cannot be learned, with their orders."""
+        self._unlearned_fields: list[tuple[int, UnlearnedField]] = []
+        """Unknown fields that were not learned, with their orders."""
         self._attribute_rows: list[pl.DataFrame] = []
         self._fields_accounted_for = 0
         """One of the two sums in `_find_repeated_fields`."""
@@ -82,8 +89,7 @@ class OrderBatch:
                 orders.append(order)
                 self._decoded.append((order.order_id, raw))
                 self._origins[order.order_id] = RawOrder(b"", *raw[1:])
-                self._unlearned_fields += [(path, order.order_id) for path in self._decoder.unlearned_paths]
-            self._decoder.unlearned_paths.clear()
+                self._unlearned_fields += [(order.order_id, field) for field in self._decoder.unlearned_fields]
         self._collector.add_orders(orders, self._decoder.learned_fields)
 
     def make_tables(self) -> None:
@@ -204,7 +210,10 @@ class OrderBatch:
 
     def collect_notes(self, failed_ids: set[int]) -> pl.DataFrame:
         """The notes of all orders that did not fail: one row for each order, kind and JSON path."""
-        unlearned = [describe_note("unknown_field", path, 1, order_id) for path, order_id in self._unlearned_fields]
+        unlearned = [
+            describe_note(kind, path, count, order_id, json_type)
+            for order_id, (kind, path, count, json_type) in self._unlearned_fields
+        ]
         found = [report_frame("notes", unlearned)]
         for table, column, kind, rows, _ in self._noted:
             found.append(_count_notes_by_order(kind, table.json_path(column), self._order_ids_of(table.name, rows)))

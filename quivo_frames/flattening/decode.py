@@ -13,8 +13,10 @@ cannot give back exactly is not learned; the unknown fields of such an order are
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +24,7 @@ import polars as pl
 from msgspec import Raw
 
 from quivo_frames.flattening import exact
+from quivo_frames.model.messages import json_type_of
 from quivo_frames.model.order import Kind, Order, Record
 from quivo_frames.model.tables import fields_of
 
@@ -39,6 +42,10 @@ _DECODED_TYPES: dict[Kind, Any] = {
 _MISSING_RAW = Raw()
 MOST_LEARNED_FIELDS = 200
 """An API does not grow by more fields than this; more unknown names are not worth a decoder each."""
+_LEARNED_ONE_BY_ONE = 4
+"""Of an order with more unknown fields all are learned at once: for each of them it would be decoded again."""
+MOST_NOTED_FIELDS = 200
+"""Unknown fields of the objects at one place of an order that are noted by name; of more only their number."""
 
 _PATH_IN_ERROR = r"(?: - at `(?P<path>\$[^`]*)`)?"
 _UNKNOWN_FIELD_ERROR = re.compile(rf"Object contains unknown field `(?P<name>.*?)`{_PATH_IN_ERROR}", re.DOTALL)
@@ -60,6 +67,17 @@ class UndecodableOrder(Exception):
     def __init__(self, rule: str, path: str = "$", expected: str = "", got: str = "") -> None:
         super().__init__(rule)
         self.rule, self.path, self.expected, self.got = rule, path, expected, got
+
+
+class UnlearnedField(NamedTuple):
+    """An unknown field of an order that was not learned, or all of them at one place beyond the first ones."""
+
+    kind: str
+    """Of the note about it."""
+    path: str
+    times: int
+    json_type: str
+    """Of its value, in words; empty if it is about several fields."""
 
 
 class OrderIdentity(NamedTuple):
@@ -157,8 +175,8 @@ class OrderDecoder:
         """By record: an object without any field."""
         self.learned_fields: dict[type[Record], dict[str, str]] = {}
         """By record: attribute of the Struct -> JSON name of the unknown field."""
-        self.unlearned_paths: list[str] = []
-        """JSON paths of unknown fields that cannot be learned, one a value; the caller clears the list."""
+        self.unlearned_fields: list[UnlearnedField] = []
+        """The unknown fields of the last order that were not learned."""
         self._tolerant_decoder = msgspec.json.Decoder(plain[Order])
         self._strict_decoder = msgspec.json.Decoder(define_structs({}, strict=True)[Order])
 
@@ -168,6 +186,7 @@ class OrderDecoder:
         Raises:
             UndecodableOrder: broken or too deep JSON, invalid UTF-8, a value of the wrong type, or not one orderId.
         """
+        self.unlearned_fields = []
         try:
             order = self._decode_and_learn(body)
             order.order_id = _confirm_order_id(order.order_id, body)
@@ -178,15 +197,17 @@ class OrderDecoder:
     def _decode_and_learn(self, body: bytes) -> Any:
         if not body.isascii():
             body.decode()  # the decoder does not look inside raw values
-        while True:
+        for _ in range(_LEARNED_ONE_BY_ONE):
             try:
                 return self._strict_decoder.decode(body)
             except msgspec.ValidationError as error:
                 unknown = _UNKNOWN_FIELD_ERROR.fullmatch(str(error))
                 if unknown is None:
                     raise _explain_validation_error(str(error)) from error
-                if not self._learn_field(unknown["name"], unknown["path"] or "$"):
-                    return self._decode_and_walk(body)
+                record = _record_at_path(unknown["path"] or "$")
+                if record is None or not self._learn_fields([(record, unknown["name"])]):
+                    break
+        return self._decode_and_walk(body)
 
     def find_repeated_fields(self, bodies: Sequence[bytes]) -> dict[int, UndecodableOrder]:
         """By position, the error of each order in which a field stands twice: no one can tell which of them is meant.
@@ -214,16 +235,15 @@ class OrderDecoder:
         except msgspec.ValidationError:  # a field whose name cannot be learned
             return self._tolerant_decoder.decode(body)
 
-    def _learn_field(self, name: str, path: str) -> bool:
-        """Whether the field could be added to the Structs."""
-        record = _record_at_path(path)
-        known = sum(map(len, self.learned_fields.values()))
-        if record is None or _UNLEARNABLE_NAME.search(name) or known >= MOST_LEARNED_FIELDS:
+    def _learn_fields(self, fields: Iterable[tuple[type[Record], str]]) -> bool:
+        """Whether all of these fields could be added to the Structs; else none is."""
+        new = [(record, name) for record, name in fields if name not in self.learned_fields.get(record, {}).values()]
+        count = sum(map(len, self.learned_fields.values())) + len(new)
+        if not new or count > MOST_LEARNED_FIELDS or any(_UNLEARNABLE_NAME.search(name) for _, name in new):
             return False
-        names = self.learned_fields.setdefault(record, {})
-        if name in names.values():
-            return False
-        names[f"unknown_{len(names)}"] = name
+        for record, name in new:
+            names = self.learned_fields.setdefault(record, {})
+            names[f"unknown_{len(names)}"] = name
         self._strict_decoder = msgspec.json.Decoder(define_structs(self.learned_fields, strict=True)[Order])
         return True
 
@@ -232,8 +252,33 @@ class OrderDecoder:
             order: Any = self._tolerant_decoder.decode(body)
         except msgspec.ValidationError as error:
             raise _explain_validation_error(str(error)) from error
-        self.unlearned_paths += exact.find_unknown_fields(body)
+        names, unlearned = _list_unknown_fields(body)
+        if self._learn_fields(names):
+            return self._strict_decoder.decode(body)
+        self.unlearned_fields = unlearned
         return order
+
+
+def _list_unknown_fields(body: bytes) -> tuple[Iterable[tuple[type[Record], str]], list[UnlearnedField]]:
+    """The unknown fields of an order: those to be learned, if they are not too many, and what to note of all."""
+    names: dict[tuple[type[Record], str], None] = {}
+    noted: dict[str, dict[str, UnlearnedField]] = {}
+    beyond: Counter[str] = Counter()
+    for record, object_path, name, value in exact.find_unknown_fields(body):
+        if len(names) <= MOST_LEARNED_FIELDS:
+            names[record, name] = None
+        if value is None:
+            continue
+        fields = noted.setdefault(object_path, {})
+        if name in fields:
+            fields[name] = fields[name]._replace(times=fields[name].times + 1)
+        elif len(fields) < MOST_NOTED_FIELDS:
+            json_type = json_type_of(exact.first_byte(value))
+            fields[name] = UnlearnedField("unknown_field", f"{object_path}.{name}", 1, json_type)
+        else:
+            beyond[object_path] += 1
+    more = [UnlearnedField("more_unknown_fields", path, times, "") for path, times in beyond.items()]
+    return names, [*chain.from_iterable(fields.values() for fields in noted.values()), *more]
 
 
 def to_text_series(bodies: Sequence[bytes]) -> pl.Series:

@@ -8,6 +8,7 @@ Functions that take a body raise RecursionError if it is nested too deep for Pyt
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import deque
@@ -27,9 +28,15 @@ class _JsonPairs(list[tuple[str, Any]]):
     """The fields of a JSON object with repeated ones kept; numbers are text."""
 
 
+class _NumberText(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
 def _parse_pairs(body: bytes) -> _JsonPairs:
     parsed: _JsonPairs = json.loads(
-        body, object_pairs_hook=_JsonPairs, parse_int=str, parse_float=str, parse_constant=str
+        body, object_pairs_hook=_JsonPairs, parse_int=_NumberText, parse_float=_NumberText, parse_constant=_NumberText
     )
     return parsed
 
@@ -38,44 +45,70 @@ class _KnownObject(NamedTuple):
     fields: _JsonPairs
     record: type[Record]
     path: str
+    general_path: str
+    """With [] for list indexes; inner units count as outer ones."""
+
+
+class UnknownField(NamedTuple):
+    """A field that `order.py` does not describe: the object that it is in, its name, and its value."""
+
+    record: type[Record]
+    object_path: str
+    name: str
+    value: Any
+
+
+@functools.cache
+def _records_by_name(record: type[Record]) -> dict[str, type[Record] | None]:
+    """The JSON names of the fields of a record, with the record of the objects in them; None for plain values."""
+    return {field.json_name: field.record for field in fields_of(record)}
 
 
 def _walk_known_objects(body: bytes) -> Iterator[_KnownObject]:
     """Every object in the order that `order.py` describes, outer ones first."""
-    waiting = deque([_KnownObject(_parse_pairs(body), Order, "$")])
+    waiting = deque([_KnownObject(_parse_pairs(body), Order, "$", "$")])
     while waiting:
-        fields, record, path = current = waiting.popleft()
+        fields, record, path, general_path = current = waiting.popleft()
         yield current
-        records = {field.json_name: field.record for field in fields_of(record)}
+        records = _records_by_name(record)
         for name, value in fields:
             inner = records.get(name)
             if inner is not None and isinstance(value, _JsonPairs):
-                waiting.append(_KnownObject(value, inner, f"{path}.{name}"))
+                waiting.append(_KnownObject(value, inner, f"{path}.{name}", f"{general_path}.{name}"))
             elif inner is not None and isinstance(value, list):
+                general = general_path if inner is record else f"{general_path}.{name}[]"
                 for index, entry in enumerate(value):
                     if isinstance(entry, _JsonPairs):
-                        waiting.append(_KnownObject(entry, inner, f"{path}.{name}[{index}]"))
+                        waiting.append(_KnownObject(entry, inner, f"{path}.{name}[{index}]", general))
 
 
 def find_repeated_field(body: bytes) -> str | None:
     """JSON path of a field that stands twice in one object, or of the object if the field is unknown; else None."""
-    for fields, record, path in _walk_known_objects(body):
+    for fields, record, path, _ in _walk_known_objects(body):
         names: set[str] = set()
         for name, _ in fields:
             if name in names:
-                return f"{path}.{name}" if any(name == known.json_name for known in fields_of(record)) else path
+                return f"{path}.{name}" if name in _records_by_name(record) else path
             names.add(name)
     return None
 
 
-def find_unknown_fields(body: bytes) -> Iterator[str]:
-    """JSON path of each unknown field that is not null, with [] for list indexes; inner units count as outer ones."""
-    for fields, record, path in _walk_known_objects(body):
-        known = {field.json_name for field in fields_of(record)}
-        general_path = re.sub(r"(\.childHandlingUnits\[\])+", "", re.sub(r"\[\d+\]", "[]", path))
+def find_unknown_fields(body: bytes) -> Iterator[UnknownField]:
+    """Each unknown field."""
+    for fields, record, _, general_path in _walk_known_objects(body):
+        known = _records_by_name(record)
         for name, value in fields:
-            if name not in known and value is not None:
-                yield f"{general_path}.{name}"
+            if name not in known:
+                yield UnknownField(record, general_path, name, value)
+
+
+def first_byte(value: Any) -> bytes:
+    """How the JSON text of a value begins, which tells its type."""
+    if isinstance(value, bool):
+        return b"t"
+    if isinstance(value, list):
+        return b"{" if isinstance(value, _JsonPairs) else b"["
+    return b"0" if isinstance(value, _NumberText) else b'"'
 
 
 def read_numbers_as_text(body: bytes, paths: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from quivo_frames.flattening.decode import (
     MOST_LEARNED_FIELDS,
+    MOST_NOTED_FIELDS,
     OrderDecoder,
     OrderIdentity,
     UndecodableOrder,
@@ -45,7 +46,7 @@ def test_a_field_that_is_learned_costs_the_next_order_nothing() -> None:
         HandlingUnit: ["weight"],
     }
     assert bytes(order.unknown_0) == b'{"x": 1.10}'
-    assert decoder.unlearned_paths == []
+    assert decoder.unlearned_fields == []
 
 
 def test_names_that_cannot_be_learned_are_found_by_a_walk() -> None:
@@ -53,17 +54,29 @@ def test_names_that_cannot_be_learned_are_found_by_a_walk() -> None:
     decoder.decode(
         json.dumps({"orderId": 3, 'a"b': 1, "positions": [{"x\ny": [], "sku": "s"}, {"x\ny": None}]}).encode()
     )
-    assert sorted(decoder.unlearned_paths) == ['$.a"b', "$.positions[].x\ny"]
+    assert [field.path for field in decoder.unlearned_fields] == ['$.a"b', "$.positions[].x\ny"]
     assert not decoder.learned_fields.get(Order)
 
 
 def test_no_more_names_are_learned_than_an_api_can_grow() -> None:
     decoder = OrderDecoder()
-    decoder.decode(json.dumps({"orderId": 1, **{f"n{n}": n for n in range(MOST_LEARNED_FIELDS + 20)}}).encode())
-    assert sum(map(len, decoder.learned_fields.values())) == MOST_LEARNED_FIELDS
-    assert (
-        len(decoder.unlearned_paths) == MOST_LEARNED_FIELDS + 20
-    )  # the walk finds those that were learned as well: no decoder knew all
+    for count, learned in (
+        (20, 20),
+        (MOST_LEARNED_FIELDS, MOST_LEARNED_FIELDS),
+        (MOST_LEARNED_FIELDS + 20, MOST_LEARNED_FIELDS),
+    ):
+        decoder.decode(json.dumps({"orderId": 1, **{f"n{n}": None if n % 3 else n for n in range(count)}}).encode())
+        assert sum(map(len, decoder.learned_fields.values())) == learned
+    # The walk finds those that were learned as well: no decoder knew all.
+    assert [field.path for field in decoder.unlearned_fields] == [f"$.n{n}" for n in range(0, count, 3)]
+
+
+def test_of_more_names_than_anybody_reads_only_the_number_is_given() -> None:
+    decoder = OrderDecoder()
+    decoder.decode(json.dumps({"orderId": 1, **{f"n{n}": n for n in range(1000)}}).encode())
+    *named, more = decoder.unlearned_fields
+    assert [field.path for field in named] == [f"$.n{n}" for n in range(MOST_NOTED_FIELDS)]
+    assert more == ("more_unknown_fields", "$", 1000 - MOST_NOTED_FIELDS, "")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -554,6 +555,35 @@ def test_300_unknown_names_are_noted_each() -> None:
     frames = flatten(orders)
     assert unknown_field_notes(frames) == {"$.always": (300, 1)} | {f"$.new{n}": (1, n) for n in range(1, 301)}
     assert frames.orders["shop_id"].to_list() == list(range(1, 301))
+
+
+def test_of_very_many_unknown_fields_the_first_are_noted_by_name_and_the_others_by_their_number() -> None:
+    """A million of them were a million notes, and took 43 s."""
+    names = [f"n{number}" for number in range(10_000)]
+    inner = [{"sku": "a", name: 1} for name in names[:500]]
+    frames = flatten([json.dumps({"orderId": 1, **dict.fromkeys(names, 7), "positions": inner, "shopId": 5})])
+    assert frames.orders["shop_id"].to_list() == [5]
+    assert unknown_field_notes(frames) == {
+        f"{place}.{name}": (1, 1) for place in ("$", "$.positions[]") for name in names[:200]
+    }
+    more = frames.notes.filter(kind="more_unknown_fields").select("path", "count").rows()
+    assert more == [("$", 9_800), ("$.positions[]", 300)]
+
+
+@pytest.mark.parametrize("value", [1, 1.5, "x", "1", True, {"a": 1}, [1], [], {}])
+def test_a_note_is_the_same_whether_its_field_was_learned_or_not(value: Any) -> None:
+    few = flatten([json.dumps({"orderId": 1, "new": value})]).notes
+    many = flatten([json.dumps({"orderId": 1, "new": value, **{f"n{n}": n for n in range(300)}})]).notes
+    assert many.filter(path="$.new").equals(few)
+
+
+def test_many_unknown_fields_of_a_large_order_take_no_look_each() -> None:
+    """The whole order was decoded again for each of them."""
+    fields = {"positions": [{"sku": f"S{n}", "quantity": 1, "name": "x" * 60} for n in range(60_000)]}
+    body = json.dumps({"orderId": 1, **fields, **{f"n{n}": n for n in range(200)}})
+    began = time.process_time()
+    assert len(unknown_field_notes(flatten([body]))) == 200
+    assert time.process_time() - began < 3
 
 
 # Free-form attributes
