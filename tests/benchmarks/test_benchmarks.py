@@ -40,6 +40,7 @@ def results(folder: Path) -> dict[str, Any]:
     return build_benchmark.run(ORDERS, 1, HERE, folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "tables"), [("quivo_frames", 18), ("duckdb", 18), ("pyarrow+polars", 15), ("polars", 15)]
 )
@@ -222,6 +223,7 @@ def test_the_ideal_is_what_limit_and_workers_allow() -> None:
     assert Scenario("", 10, workers=4).ideal is None
 
 
+@pytest.mark.long
 def test_a_short_fetch_is_measured_in_processes_of_their_own() -> None:
     scenario = Scenario("short", 2, limit=40, latency=0.01, known=True, retry_after="1")
     found = fetch.measured(scenario, fetch.OURS)

@@ -289,6 +289,7 @@ LAST = str(len(TABLES))
 DEATHS = {"announced": 0, "1": 1, "9": 9, LAST: len(TABLES), "before the manifest": len(TABLES)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", DEATHS)
 def test_a_build_that_died_is_completed_by_the_same_again(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str, when: str

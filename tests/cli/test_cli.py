@@ -334,6 +334,7 @@ def test_ids_of_a_pipe_are_planned_and_fetched(run, settings) -> None:
     assert "2 orders" in done.stdout
 
 
+@pytest.mark.long
 def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn) -> None:
     first = run("refetch", "100001", "100007", "100008", env=settings)
     assert "`quivo-frames refetch --failed-of 1 --archive orders.sqlite` fetches these again" in first.stdout
@@ -464,6 +465,7 @@ def test_tables_that_cannot_be_read_are_told_without_a_traceback(run, tmp_path: 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_the_same_answers_again_leave_tables_of_several_files_as_they_are(run, tmp_path: Path) -> None:
     with Archive(tmp_path / "orders.sqlite") as archive:
         record_answers(archive, {n: order_json(n) for n in range(100_001, 100_006)}, NOON)

@@ -125,6 +125,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_workers_build_what_this_process_builds(
     case: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -396,6 +397,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return str(tmp_path / "tables")
 
 
+@pytest.mark.long
 def test_of_two_builds_the_one_that_commits_first_wins_and_the_other_is_reported(
     shared: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
@@ -543,6 +545,7 @@ def current(earlier: Dataset, tmp_path: Path) -> Iterator[Dataset]:
     assert check(found.address).flaws.is_empty()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "error", [MemoryError(SECRET), OSError(errno.EIO, SECRET), pl.exceptions.PanicException(SECRET)], ids=repr
 )

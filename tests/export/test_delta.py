@@ -197,6 +197,7 @@ def test_lines_that_vanished_vanish(frames: Frames, out: str, max_ids: int) -> N
     assert_tables_equal(found, merge_orders(frames, bare))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("max_ids", [0, 1_000])
 @pytest.mark.parametrize("name", ["aus gabe", "Lager München", "50%"])
 def test_a_place_may_be_called_anything(frames: Frames, tmp_path: Path, name: str, max_ids: int) -> None:
@@ -243,6 +244,7 @@ def test_what_somebody_else_changed_since_is_mended(frames: Frames, out: str) ->
     assert_tables_equal(read_tables(out), frames)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["custom_attributes", "shipments", "orders"])
 def test_an_export_that_was_cut_off_goes_on_when_repeated(
     frames: Frames, out: str, name: str, monkeypatch: pytest.MonkeyPatch
@@ -310,6 +312,7 @@ def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames
 # Erasing
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
 def test_of_erased_orders_no_byte_stays(out: str, max_ids: int) -> None:
     bodies = [json.loads(order_json(number, 5)) for number in range(1, 41)]

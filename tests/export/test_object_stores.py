@@ -44,6 +44,7 @@ def test_parquet_in_a_store_is_read_as_it_was(frames: Frames, s3: Any) -> None:
     assert read_marker(s3)["rows"] == exported.rows
 
 
+@pytest.mark.long
 def test_parquet_in_a_store_is_replaced(frames: Frames, s3: Any) -> None:
     export_tables(export_job(frames), ExportFormat.PARQUET, "s3://lake/out")
     later = flatten_standin_orders(range(20, 41), seed=3)
@@ -53,6 +54,7 @@ def test_parquet_in_a_store_is_replaced(frames: Frames, s3: Any) -> None:
     assert object_names(s3) == before
 
 
+@pytest.mark.long
 def test_an_export_to_a_store_that_was_cut_off_says_so_and_is_completed_when_repeated(frames: Frames, s3: Any) -> None:
     outgoing = export_job(frames)
 
@@ -69,6 +71,7 @@ def test_an_export_to_a_store_that_was_cut_off_says_so_and_is_completed_when_rep
     assert_tables_equal({name: pl.read_parquet(f"s3://lake/out/{name}.parquet") for name in TABLES}, frames)
 
 
+@pytest.mark.long
 def test_parquet_of_somebody_else_in_a_store_is_left_alone(frames: Frames, s3: Any) -> None:
     s3.put_object(Bucket="lake", Key="out/orders.parquet", Body=b"theirs")
     for form in (ExportFormat.PARQUET, ExportFormat.DELTA):
@@ -79,6 +82,7 @@ def test_parquet_of_somebody_else_in_a_store_is_left_alone(frames: Frames, s3: A
     assert object_names(s3) == {"out/orders.parquet", "orders/part-0.parquet"}
 
 
+@pytest.mark.long
 def test_by_month_is_refused_where_months_that_are_gone_would_stay(frames: Frames, s3: Any) -> None:
     with pytest.raises(ConfigError, match="export to delta"):
         export_tables(export_job(frames), ExportFormat.PARQUET, "s3://lake/out", by_month=True)
@@ -88,6 +92,7 @@ def test_by_month_is_refused_where_months_that_are_gone_would_stay(frames: Frame
 # Delta Lake
 
 
+@pytest.mark.long
 def test_delta_in_a_store_merges_as_on_a_disk(frames: Frames, s3: Any) -> None:
     export_tables(export_job(frames), ExportFormat.DELTA, "s3://lake/out/")
     later = flatten_standin_orders(range(20, 41), seed=3)
@@ -98,6 +103,7 @@ def test_delta_in_a_store_merges_as_on_a_disk(frames: Frames, s3: Any) -> None:
     assert "nothing was written" in str(export_tables(export_job(later), ExportFormat.DELTA, "s3://lake/out"))
 
 
+@pytest.mark.long
 def test_of_two_exports_to_a_store_at_a_time_one_wins(frames: Frames, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     export_tables(export_job(frames), ExportFormat.DELTA, "s3://lake/out")
     first, second = flatten_standin_orders(range(1, 31), seed=3), flatten_standin_orders(range(1, 31), seed=4)
@@ -114,6 +120,7 @@ def test_of_two_exports_to_a_store_at_a_time_one_wins(frames: Frames, s3: Any, m
     assert_tables_equal({name: pl.read_delta(f"s3://lake/out/{name}") for name in TABLES}, first)
 
 
+@pytest.mark.long
 def test_erased_orders_leave_no_file_of_before_in_a_store(frames: Frames, s3: Any) -> None:
     export_tables(export_job(frames), ExportFormat.DELTA, "s3://lake/out")
     before = {name for name in object_names(s3) if name.endswith(".parquet")}
@@ -127,6 +134,7 @@ def test_erased_orders_leave_no_file_of_before_in_a_store(frames: Frames, s3: An
 # What goes wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [ExportFormat.PARQUET, ExportFormat.DELTA])
 def test_a_bucket_that_is_not_there_is_reported(frames: Frames, s3: Any, form: ExportFormat) -> None:
     with pytest.raises(ConfigError, match="no such bucket") as caught:
@@ -136,6 +144,7 @@ def test_a_bucket_that_is_not_there_is_reported(frames: Frames, s3: Any, form: E
     assert "<" not in str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [ExportFormat.PARQUET, ExportFormat.DELTA])
 def test_credentials_that_are_refused_are_reported_and_not_shown(
     frames: Frames, s3: Any, server: str, form: ExportFormat
@@ -150,12 +159,14 @@ def test_credentials_that_are_refused_are_reported_and_not_shown(
     assert "name" not in str(caught.value).split()
 
 
+@pytest.mark.long
 def test_a_store_that_gives_no_answer_is_reported(frames: Frames, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(ExportError, match=r"gives no answer. Look at the network and at the endpoint"):
         export_tables(export_job(frames), ExportFormat.DELTA, "s3://silent/out")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("out", "message"),
     [
@@ -172,6 +183,7 @@ def test_an_address_of_another_kind_is_refused(frames: Frames, form: ExportForma
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [

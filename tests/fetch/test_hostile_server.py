@@ -221,6 +221,7 @@ def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
     assert elsewhere.saw_nobody()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in ENDS if name != "refused"])
 def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
     name: str, connect: Connect, tmp_path: Path, elsewhere: Elsewhere
@@ -327,6 +328,7 @@ def test_connections_refused_for_a_moment_cost_no_order(connect: Connect, tmp_pa
         assert len(api.timeline) <= 40 + 4  # those under way
 
 
+@pytest.mark.long
 def test_a_limit_that_moves_costs_no_order_and_no_more_than_what_it_refused(connect: Connect, tmp_path: Path) -> None:
     with StandIn(60, rate=100.0) as api:
         act_after_requests(api, 20, partial(setattr, api, "rate", 15.0))

@@ -148,6 +148,7 @@ def change_second_row(frame: pl.DataFrame, column: str, value: Any) -> pl.DataFr
     return frame.with_columns(frame[column].scatter(1, value))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TABLES)
 def test_no_rule_of_a_schema_is_left_out_by_the_quick_look(name: str) -> None:
     described, good = TABLES[name], GOOD[name]

@@ -451,6 +451,7 @@ def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: 
     assert f"{WHO}-100005".encode() not in bytes_of(tmp_path / "csv")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")], ids=["stop", "disk"])
 def test_orders_are_erased_also_from_an_export_that_was_cut_off(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | OSError
