@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import operator
 import os
 import re
@@ -21,7 +20,9 @@ from typing import IO, TYPE_CHECKING, Any, cast, overload
 
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
+from quivo_frames.fetch.event_ids import PlacedValues, begins_like_json, read_event_ids
 from quivo_frames.storage import compressed
+from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES, LineTooLong, read_text_lines
 
 if TYPE_CHECKING:
     from quivo_frames.archive.archive import Archive
@@ -30,8 +31,6 @@ LARGEST_ID = 2**63 - 1
 SHOWN_IDS = 5  # wrong ids that a message shows
 ID_COLUMN_NAMES = ("orderid", "quivoorderid", "id")
 """Normalised names of columns that mean the order id; the first one that a file has counts."""
-ORDERS_ENTITY = "ORDERS"
-"""The entity of events about orders; events of others have ids of something else."""
 
 _TABLE_SUFFIXES = (".csv", ".tsv")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -41,11 +40,6 @@ _DELIMITERS = ",;\t|"
 _WORD = re.compile(r"[^\s,;]+")
 _MARKS = re.compile(r"[\W_]+")
 _HARMLESS = re.compile(r"[-+0-9.,:/#%TZeE ]{1,40}")
-_ENTITY_NAME = re.compile(r"[A-Z_]{1,30}")
-_BLANKS = re.compile(r"\s*")
-
-PlacedValues = Iterator[tuple[int, object]]
-"""Line or row, and value that should be an id."""
 
 
 class Ids(Sequence[int]):
@@ -201,7 +195,7 @@ def _read_stream(
     head = stream.peek(64)[:64]
     left_out: Counter[str] = Counter()
     if suffix in _PARQUET_SUFFIXES or head.startswith(b"PAR1"):
-        where, values = _read_parquet_column(path or io.BytesIO(stream.read()), name, column, left_out)
+        where, values = _read_parquet_column(path or _read_whole(stream, name), name, column, left_out)
         return Ids(_validate_values(values, f" in {where}", "row", _show_harmless), where, left_out)
     encoding = next((encoding for bom, encoding in _BOMS.items() if head.startswith(bom)), "utf-8")
     if encoding != "utf-16" and (b"\0" in head or head.startswith((b"PK\x03\x04", b"\x1f\x8b"))):
@@ -210,23 +204,40 @@ def _read_stream(
             ".ndjson, .jsonl, also as .gz or .zst). Save an Excel workbook as CSV."
         )
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
+    lines = read_text_lines(text, MAX_LINE_BYTES)
     try:
         hint = ""
-        if suffix in _EVENT_SUFFIXES or (suffix not in _TABLE_SUFFIXES and column is None and _begins_like_json(head)):
-            where, values = name, _read_event_ids(text, name, column, left_out)
+        if suffix in _EVENT_SUFFIXES or (suffix not in _TABLE_SUFFIXES and column is None and begins_like_json(head)):
+            where, values = name, read_event_ids(lines, name, column, left_out)
         elif suffix in _TABLE_SUFFIXES or column is not None:
-            where, values = _read_csv_column(text, name, column, left_out)
+            where, values = _read_csv_column(lines, name, column, left_out)
         else:
             where, values, hint = (
                 name,
-                _split_words(text),
+                _split_words(lines),
                 " If this is a table, tell the column of the ids: column, --column.",
             )
         return Ids(_validate_values(values, f" in {where}", "line", _show_harmless, hint), where, left_out)
     except csv.Error as error:
         raise ConfigError(f"{name} cannot be read as CSV ({error}).") from error
+    except LineTooLong as error:
+        raise _too_large(name, f", line {error.number:,}") from error
     finally:
         text.detach()  # the stream of the caller stays open
+
+
+def _read_whole(stream: IO[bytes], name: str) -> io.BytesIO:
+    content = stream.read(MAX_LINE_BYTES + 1)
+    if len(content) > MAX_LINE_BYTES:
+        raise _too_large(name)
+    return io.BytesIO(content)
+
+
+def _too_large(name: str, line: str = "") -> ConfigError:
+    return ConfigError(
+        f"{name}{line}: there is more than can be read at once ({MAX_LINE_BYTES // 2**20} MiB unpacked). Put each id, "
+        "or each event, into a line of its own."
+    )
 
 
 def _split_words(lines: Iterable[str]) -> PlacedValues:
@@ -317,71 +328,3 @@ def _choose_column(names: Sequence[str], wanted: str | None, file: str) -> int:
 
 def _normalise_name(name: str) -> str:
     return _MARKS.sub("", name).lower()
-
-
-# Events
-
-
-def _read_event_ids(lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]) -> PlacedValues:
-    if column is not None:
-        raise ConfigError(f"{name} holds events, not a table: it has no column {column}.")
-    for line, value in _read_json_values(lines, name):
-        for event in _unwrap_events(value, f"{name}, line {line:,}"):
-            entity = event["entity"]
-            if entity == ORDERS_ENTITY:
-                yield line, event.get("id")
-            else:
-                known = isinstance(entity, str) and _ENTITY_NAME.fullmatch(entity)
-                left_out[f"events of {entity if known else 'an unknown entity'} (no ids of orders)"] += 1
-
-
-def _unwrap_events(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
-    for body in value if isinstance(value, list) else [value]:
-        wrapped = isinstance(body, dict) and isinstance(body.get("events"), list)
-        for event in body["events"] if wrapped else [body]:
-            if not (isinstance(event, dict) and "entity" in event):
-                event_of_orders = f'{{"events": [{{"id": …, "entity": "{ORDERS_ENTITY}", …}}]}}'
-                raise ConfigError(f"{where}: this is no webhook event of Quivo, which looks like {event_of_orders}.")
-            yield event
-
-
-def _read_json_values(lines: Iterator[str], name: str) -> Iterator[tuple[int, Any]]:
-    """The JSON values of a text with their lines, line by line until a value spans several, then the rest at once."""
-    for number, line in enumerate(lines, 1):
-        at = _skip_blanks(line, 0)
-        while at < len(line):
-            try:
-                value, end = _JSON_DECODER.raw_decode(line, at)
-            except (ValueError, RecursionError):
-                yield from _read_multiline_values(line[at:] + "".join(lines), number, name)
-                return
-            yield number, value
-            at = _skip_blanks(line, end)
-
-
-def _read_multiline_values(text: str, line: int, name: str) -> Iterator[tuple[int, Any]]:
-    at = 0
-    while at < len(text):
-        try:
-            value, end = _JSON_DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, json.JSONDecodeError):
-                line += text.count("\n", at, error.pos)
-            reason = getattr(error, "msg", "nested too deep, or a number of too many digits")
-            raise ConfigError(f"{name}, line {line:,}: this cannot be read as JSON ({reason}).") from error
-        yield line, value
-        end = _skip_blanks(text, end)
-        line += text.count("\n", at, end)
-        at = end
-
-
-_JSON_DECODER = json.JSONDecoder()
-
-
-def _skip_blanks(text: str, at: int) -> int:
-    found = _BLANKS.match(text, at)
-    return found.end() if found else at
-
-
-def _begins_like_json(head: bytes) -> bool:
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}

@@ -34,6 +34,28 @@ def read_lines(stream: IO[bytes], max_bytes: int, first: int = 1, offset: int = 
         number, offset = number + 1, offset + line.size
 
 
+class LineTooLong(Exception):
+    """A line of text has more characters than the limit."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def read_text_lines(stream: IO[str], max_characters: int) -> Iterator[str]:
+    """The lines of a text with their ends.
+
+    Raises:
+        LineTooLong: a line is longer than that.
+    """
+    number = 1
+    while text := stream.readline(max_characters + 1):
+        if len(text) > max_characters:
+            raise LineTooLong(number)
+        yield text
+        number += 1
+
+
 def _read_rest(stream: IO[bytes], line: Line, max_bytes: int) -> Line:
     """A line of which more than one chunk is to be read; beyond the limit its chunks are dropped."""
     chunks, size = [line.text or b""], line.size

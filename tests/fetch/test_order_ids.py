@@ -285,6 +285,63 @@ def test_the_failures_of_a_run_are_ids(tmp_path: Path) -> None:
             read_failed_ids(archive, 3)
 
 
+LONG = " " * 2000
+TOO_LARGE: dict[str, tuple[str, bytes, int]] = {
+    "text": ("ids.txt.gz", f"1\n2\n3{LONG}\n4".encode(), 3),
+    "text without an end": ("ids.txt.zst", f"1\n2{LONG}".encode(), 2),
+    "csv": ("ids.csv", f"id,a\n1,b\n2,{LONG}\n".encode(), 3),
+    "the names of a csv": ("ids.csv", f"id,{LONG}\n1,b\n".encode(), 1),
+    "events": ("events.ndjson", f"{make_body(EVENT)}\n{LONG}{make_body(EVENT)}\n".encode(), 2),
+    "events, spread": ("events.json", json.dumps({"events": [EVENT] * 20}, indent=2).encode(), 1),
+    "utf-16": ("ids.txt", f"1\n2{LONG}\n".encode("utf-16"), 2),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "line"), TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_line_beyond_the_limit_is_refused_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, line: int
+) -> None:
+    for module in ("order_ids", "event_ids"):
+        monkeypatch.setattr(f"quivo_frames.fetch.{module}.MAX_LINE_BYTES", 1000)
+    pack = {".gz": gzip.compress, ".zst": zstandard.compress}.get(name[name.rindex(".") :], bytes)
+    (tmp_path / name).write_bytes(pack(content))
+    with pytest.raises(ConfigError, match=rf"{name}, line {line}: there is more than can be read at once"):
+        read_ids(tmp_path / name)
+
+
+def test_a_packed_table_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pl.DataFrame({"id": range(1000)}).write_parquet(plain := io.BytesIO())
+    (tmp_path / "ids.parquet.gz").write_bytes(gzip.compress(plain.getvalue()))
+    monkeypatch.setattr("quivo_frames.fetch.order_ids.MAX_LINE_BYTES", 1000)
+    with pytest.raises(ConfigError, match=r"ids\.parquet\.gz: there is more than can be read at once"):
+        read_ids(tmp_path / "ids.parquet.gz")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="what the system counts differs")
+def test_a_small_file_of_ids_that_is_one_line_of_gigabytes_takes_little_memory(tmp_path: Path) -> None:
+    """It took 6.6 GB and 150 s."""
+    compressor = zstandard.ZstdCompressor(level=19).compressobj()
+    with (tmp_path / "ids.txt.zst").open("wb") as file:
+        for _ in range(3072):
+            file.write(compressor.compress(b"7" * 2**20))
+        file.write(compressor.flush())
+    assert (tmp_path / "ids.txt.zst").stat().st_size < 120_000
+    code = f"""
+import re
+from pathlib import Path
+from quivo_frames.errors import ConfigError
+from quivo_frames.fetch.order_ids import read_ids
+try:
+    read_ids({str(tmp_path / "ids.txt.zst")!r})
+except ConfigError as error:
+    assert "line 1: there is more" in str(error)
+    print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert int(done.stdout) / 1024 < 1000
+
+
 MEASURE = """
 import resource, sys
 from quivo_frames.fetch.order_ids import read_ids
