@@ -12,6 +12,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -52,6 +53,14 @@ _NO_LAST_MODIFIED = pl.lit(None, IDENTITY_SCHEMA["last_modified"]).alias("last_m
 ReadIdentity = Callable[[bytes], OrderIdentity]
 
 
+class SourceKind(StrEnum):
+    """What orders are read from."""
+
+    FILE = "file"
+    ARCHIVE = "archive"
+    RAW_EXPORT = "raw export"
+
+
 class IndexedOrders(NamedTuple):
     """What the first pass learns about some orders of a source."""
 
@@ -66,6 +75,7 @@ class OrderSource(Protocol):
     """One input of orders. Every read gives the same orders in the same order; sources travel to other processes."""
 
     name: str
+    kind: SourceKind
 
     def estimate_size(self) -> int:
         """Bytes of JSON, about."""
@@ -81,6 +91,8 @@ class OrderSource(Protocol):
 
 
 class _FileSource:
+    kind = SourceKind.FILE
+
     def __init__(self, path: Path, max_order_bytes: int) -> None:
         self.path, self.name, self.max_order_bytes = path, str(path), max_order_bytes
 
@@ -109,6 +121,8 @@ class _FileSource:
 
 
 class _ArchiveSource:
+    kind = SourceKind.ARCHIVE
+
     def __init__(self, archive: Archive, as_of: datetime | None) -> None:
         self.path, self.name, self.as_of = archive.path, str(archive.path), as_of
         self.last = archive.last_response()  # a refetch may add answers while we read
@@ -129,6 +143,8 @@ class _ArchiveSource:
 
 
 class _RawExportSource:
+    kind = SourceKind.RAW_EXPORT
+
     def __init__(self, segments: RawExportReader, as_of: datetime | None) -> None:
         self.segments, self.name, self.as_of = segments, segments.address, as_of
 

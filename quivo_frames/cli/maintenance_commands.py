@@ -58,9 +58,9 @@ def forget(
     Example: quivo-frames forget --honour-removed --yes
     """
     from quivo_frames.fetch.order_ids import validate_ids
-    from quivo_frames.maintenance.erasure import ErasureReceipt
     from quivo_frames.maintenance.erasure import forget as forget_orders
     from quivo_frames.maintenance.erasure import honour_removed as honour_removed_orders
+    from quivo_frames.maintenance.receipt import ErasureReceipt
 
     if honour_removed == bool(ids) or (honour_removed and tables):
         raise ConfigError("Give either orders, with --tables where there are any, or --honour-removed.")

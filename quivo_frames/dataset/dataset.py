@@ -207,15 +207,15 @@ class Dataset(Mapping[str, pl.DataFrame]):
             self._refuse_outdated_export,
         )  # fmt: skip
         self.exports()  # fails before anything is written if the list of exports is damaged
-        sweep_leftovers(self._outputs)
-        self._outputs.begin_export(export)
+        sweep_leftovers(self.outputs)
+        self.outputs.begin_export(export)
         try:
             result = export_tables(job, export.form, export.out, by_month=export.by_month)
         except BaseException as error:
             if isinstance(error, ConfigError) or export.is_replaced_as_a_whole:
-                self._outputs.cancel_export(export)  # else a part of it may have been written
+                self.outputs.cancel_export(export)  # else a part of it may have been written
             raise
-        return result._replace(told=[*result.told, *self._outputs.end_export(export)])
+        return result._replace(told=[*result.told, *self.outputs.end_export(export)])
 
     def _refuse_outdated_export(self) -> None:
         if read_manifest(self.place) != self.manifest:  # an order may have been erased meanwhile
@@ -236,7 +236,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
     @property
-    def _outputs(self) -> OutputRegister:
+    def outputs(self) -> OutputRegister:
+        """What was exported and saved from this dataset, as far as it remembers."""
         return OutputRegister(self.place)
 
     def exports(self) -> list[RecordedExport]:
@@ -245,11 +246,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         Raises:
             DatasetError: the list of them is damaged.
         """
-        return self._outputs.read().targets()
-
-    def record_saved_file(self, file: str | os.PathLike[str], form: str) -> list[str]:
-        """Remember a file with orders that is about to be saved; returns a sentence for the user if that fails."""
-        return self._outputs.record_saved_file(Path(file), form)
+        return self.outputs.read().targets()
 
     @property
     def failures(self) -> pl.DataFrame:

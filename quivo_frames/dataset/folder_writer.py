@@ -24,7 +24,7 @@ from quivo_frames.dataset.manifest import (
     TableFiles,
     count_rows,
     files_of_table,
-    is_dataset_file,
+    find_unnamed_files,
     list_files,
     parse_manifest,
     read_manifest,
@@ -189,10 +189,9 @@ class DatasetWriter:
         for name in (*(name for name in names if (self.staging / name).exists()), MANIFEST):
             (self.folder / name).parent.mkdir(mode=0o700, exist_ok=True)
             (self.staging / name).replace(self.folder / name)
-        leftovers = {
-            entry.name for entry in open_place(self.folder).list_entries() if is_dataset_file(entry.name)
-        } - set(names)
-        open_place(self.folder).remove(name for name in leftovers if not name.startswith(f"{BUILDING}/"))
+        place = open_place(self.folder)
+        leftovers = find_unnamed_files(place, parse_manifest(manifest) or {})
+        place.remove(name for name in leftovers if not name.startswith(f"{BUILDING}/"))
         self._moving = False
 
 

@@ -263,6 +263,18 @@ def list_files(manifest: Mapping[str, Any] | None) -> Iterator[DatasetFile]:
         yield from files_of_table(facts)
 
 
+def find_unnamed_files(place: Place, manifest: Mapping[str, Any]) -> list[str]:
+    """The files of a dataset that its manifest does not name: what a killed build left, or what one is writing now."""
+    named = {file.file for file in list_files(manifest)}
+    is_delta = manifest.get("form") == DELTA
+    return [
+        name
+        for name in (entry.name for entry in place.list_entries())
+        if name not in named and is_dataset_file(name)
+        if not (is_delta and name.partition("/")[0] in TABLES)  # the log of the table may name it
+    ]
+
+
 def is_dataset_file(name: str) -> bool:
     """Whether a file belongs to a dataset of any format; if no manifest names it, it can be removed."""
     return _DATASET_FILE.fullmatch(name) is not None

@@ -9,7 +9,7 @@ for 100,000 orders, and a third more time) and refuse to delete an order from th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,6 +100,25 @@ def _write_about_table(db: duckdb.DuckDBPyConnection, job: ExportJob) -> None:
     db.execute("CREATE TABLE about (fact VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)")
     db.execute("COMMENT ON TABLE about IS 'What this file is. The same tables have the same name. Times are UTC.'")
     db.executemany("INSERT INTO about VALUES (?, ?)", facts)
+
+
+def find_orders(file: Path, order_ids: Collection[int]) -> Iterator[int]:
+    """Those of some orders that a DuckDB file holds.
+
+    Raises:
+        ExportError: it cannot be read.
+    """
+    tables = """
+        SELECT table_name FROM information_schema.columns
+        JOIN information_schema.tables USING (table_schema, table_name)
+        WHERE column_name = 'order_id' AND table_type = 'BASE TABLE'"""
+    try:
+        with duckdb.connect(file, read_only=True, config=_OFFLINE) as db:
+            for (name,) in db.execute(tables).fetchall():
+                held = f"SELECT DISTINCT order_id FROM {quote_identifier(name)} WHERE order_id IN (SELECT unnest(?))"  # noqa: S608 - a name of the file, quoted
+                yield from (order_id for (order_id,) in db.execute(held, [list(order_ids)]).fetchall())
+    except duckdb.Error as error:
+        raise ExportError(f"{file} cannot be read as a DuckDB file.") from error
 
 
 def _is_earlier_export(file: Path) -> bool:

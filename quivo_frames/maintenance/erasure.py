@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -20,122 +16,54 @@ from quivo_frames.dataset.exports import RecordedExport
 from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
 from quivo_frames.dataset.manifest import EXPORTS
 from quivo_frames.dataset.manifest_facts import DELTA
-from quivo_frames.display.text import terminal_lines
-from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.export.order_traces import find_order_traces
+from quivo_frames.maintenance.receipt import ErasureReceipt
+from quivo_frames.maintenance.remaining_copies import explain_remaining_copies
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID
-from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
+from quivo_frames.storage.atomic import explain_disk_error
+from quivo_frames.storage.leftovers import remove_leftovers, remove_temporary_leftovers
 from quivo_frames.storage.urls import is_remote
-
-_KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
-_RAW_EXPORT_ADVICE = (
-    "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
-)
-
-
-@dataclass
-class ErasureReceipt:
-    """What was erased, when and where, without personal data."""
-
-    reason: str
-    order_ids: list[int]
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    archive: str = ""
-    responses: int = 0
-    attempts: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    """By folder of tables: how many rows were removed."""
-    exports: list[str] = field(default_factory=list)
-    """Exports that the orders were erased from."""
-    left: list[str] = field(default_factory=list)
-    """What could not be erased, and has to be by hand or by another try."""
-
-    def facts(self) -> dict[str, Any]:
-        """The receipt as plain values for JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        what = f"{len(self.order_ids):,} orders: {self.responses:,} answers {self.reason} in {self.archive}"
-        lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
-        lines += [f"Erased from {export}" for export in self.exports]
-        lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]
-        return terminal_lines(
-            [f"{what}, {self.attempts:,} lines of its ledger", *lines, _KEEP_AWAY_ADVICE, _RAW_EXPORT_ADVICE]
-        )
-
-    @staticmethod
-    def require_writable(file: Path) -> None:
-        """Refuses a file that no receipt can be written to, before anything is erased.
-
-        Raises:
-            ConfigError: the file cannot be written.
-        """
-        try:
-            refuse_output_file(file, _RECEIPTS)
-        except ConfigError as error:
-            raise ConfigError(f"The receipt cannot be written, so nothing was erased. {error}") from error
-        target = file.resolve()
-        if not all(os.access(path, os.R_OK | os.W_OK) for path in (target, target.parent) if path.exists()):
-            raise ConfigError(f"The receipt cannot be written to {file}. Nothing was erased. Give another --receipt.")
-
-    def write(self, file: Path) -> None:
-        """Adds the receipt to a file, a line of JSON each, for its owner alone.
-
-        Raises:
-            ExportError: the disk refuses; the message has the receipt.
-        """
-        receipt = json.dumps(self.facts())
-        try:
-            write_file_atomically(file, f"{receipt}\n".encode(), _RECEIPTS, append=True)
-        except QuivoError as error:
-            kept = f"What was erased stays erased. Keep the receipt from here: {receipt}"
-            raise ExportError(f"{error} {kept}") from error
-
-
-def _is_receipt_file(file: Path) -> bool:
-    with file.open("rb") as stream:
-        first = stream.readline(_MAX_RECEIPT)
-    try:
-        return set(json.loads(first)) >= {"reason", "order_ids", "at", "archive"}
-    except (ValueError, TypeError, RecursionError):
-        return False
-
-
-_MAX_RECEIPT = 2**26
-"""Bytes of a line that can be a receipt: one of millions of orders."""
-_RECEIPTS = OutputKind("file of receipts", _is_receipt_file, (".ndjson", ".jsonl", ".json", ".txt", ".log"))
 
 
 def forget(
     order_ids: Iterable[int],
-    archive: str | os.PathLike[str] | Archive,
+    archive: str | os.PathLike[str] | Archive | None = None,
     tables: Sequence[str | os.PathLike[str]] = (),
 ) -> ErasureReceipt:
     """Erases orders from an archive, from folders of tables, and from what these were exported to.
 
     Afterwards none of these files holds a byte of them. What cannot be reached now is listed in `left` of the receipt;
-    calling this again erases it later. Not reached are backups, copies, the free space of a disk, and what
-    `Archive.export` wrote: exporting again replaces that.
+    calling this again erases it later. There it also names files that still hold the orders: those that the tables were
+    built from, and those that were saved from them, such as reports. Not reached are backups, copies, the free space of
+    a disk, and what `Archive.export` wrote: exporting again replaces that.
 
     Raises:
-        ConfigError: there is no such archive, or no tables; nothing was erased.
+        ConfigError: there is no such archive, or no tables, or neither was given; nothing was erased.
         DatasetError: tables are damaged; nothing was erased.
         ArchiveError: the archive cannot be written.
     """
+    if archive is None and not tables:
+        raise ConfigError("Give what to erase orders from: an archive, tables, or both.")
     folders = {folder if is_remote(os.fspath(folder)) else Path(folder).resolve(): folder for folder in tables}
     datasets = [_open_intact(folder) for folder in folders.values()]  # all must be there before anything is erased
-    opened = archive if isinstance(archive, Archive) else Archive(archive)
-    receipt = ErasureReceipt("erased", sorted(set(order_ids)), archive=str(opened.path))
-    receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
+    receipt = ErasureReceipt("erased", sorted(set(order_ids)))
+    if archive is not None:
+        opened = archive if isinstance(archive, Archive) else Archive(archive)
+        receipt.archive = str(opened.path)
+        receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
     for dataset in datasets:
         try:
             receipt.rows[dataset.address] = _erase_from_tables(dataset, receipt.order_ids)
         except QuivoError as error:
             receipt.left.append(f"{dataset.address} and its exports: {error}")
-            continue
-        for export in dataset.exports():
-            _erase_from_export(Dataset.open(dataset.address), export, receipt)
+        else:
+            for export in dataset.exports():
+                _erase_from_export(Dataset.open(dataset.address), export, receipt)
+        receipt.left += explain_remaining_copies(dataset, receipt.order_ids, receipt.archive)
+    remove_temporary_leftovers()
     return receipt
 
 
@@ -217,15 +145,24 @@ def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
 
 
 def _erase_from_export(dataset: Dataset, export: RecordedExport, receipt: ErasureReceipt) -> None:
-    if "://" not in export.out and not Path(export.out).exists():
-        receipt.left.append(
-            f"{export.out} ({export.form}) is not there any more. If it was moved, erase it there; if it was deleted, "
-            f"delete its entry from {dataset.place.uri(EXPORTS)}."
-        )
-        return
+    """Removes orders from the target of an export that may hold them, and what killed exports left beside it."""
     try:
-        dataset.write_export(export, receipt.order_ids)
-    except QuivoError as error:
-        receipt.left.append(f"{export.out} ({export.form}): {error}")
+        leftovers = remove_leftovers(export.path) if export.path else []
+        if export.path and not export.path.exists():
+            if leftovers:
+                receipt.exports.append(f"what was left of an export to {export} that was cut off")
+            elif not export.begun:
+                receipt.left.append(
+                    f"{export} is not there any more. If it was moved, erase it there; if it was deleted, delete its "
+                    f"entry from {dataset.place.uri(EXPORTS)}."
+                )
+            return
+        may_hold_orders = export.path is None or find_order_traces(export.path, receipt.order_ids).may_hold_orders
+        if may_hold_orders or (export.begun and not export.is_replaced_as_a_whole):
+            dataset.write_export(export, receipt.order_ids)
+    except (OSError, QuivoError) as error:
+        cause = explain_disk_error(error) if isinstance(error, OSError) else str(error)
+        receipt.left.append(f"{export}: {cause}")
     else:
-        receipt.exports.append(f"{export.out} ({export.form})")
+        if may_hold_orders or leftovers:
+            receipt.exports.append(str(export))

@@ -14,6 +14,8 @@ import polars as pl
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.exports import find_all_leftovers
+from quivo_frames.dataset.manifest import BUILDING, EXPORTS, LOCK, find_unnamed_files
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError
@@ -21,8 +23,11 @@ from quivo_frames.flattening.decode import scan_identity
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
+from quivo_frames.storage.leftovers import is_locked
 from quivo_frames.storage.urls import is_remote
 
+_UNFINISHED_PREFIXES = (BUILDING, ".new-")
+"""How the names begin of files and folders that a process has not finished."""
 _REBUILD = "Build the tables again with --full."
 _RESTORE = "Take the archive from a backup, or fetch the order again with `quivo-frames refetch {}`."
 
@@ -119,7 +124,47 @@ def _check_dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
         for file in dataset.damaged_files()
     ]
     looked = {"tables": len(TABLES), "orders": dataset.counts()["orders"], "rows": sum(dataset.counts().values())}
-    return looked, damaged or list(_check_rows(dataset))  # a damaged file may not even be readable
+    flaws = damaged or list(_check_rows(dataset))  # a damaged file may not even be readable
+    return looked, [*flaws, *_check_leftovers(dataset), *_check_outputs(dataset)]
+
+
+def _check_leftovers(dataset: Dataset) -> Iterator[Flaw]:
+    """Unfinished files in the folder of the tables that a killed build left; none while one is running."""
+    if is_remote(dataset.address) or is_locked(dataset.folder / LOCK):
+        return
+    unnamed = find_unnamed_files(dataset.place, dataset.manifest)
+    unfinished = [name for name in unnamed if any(part.startswith(_UNFINISHED_PREFIXES) for part in name.split("/"))]
+    if unfinished:
+        message = (
+            f"{len(unfinished):,} files in {dataset.address} were left by a build or an erasure that was cut off, and "
+            f"may hold orders; {unfinished[0]} is one. Build again, or run `quivo-frames forget`: both remove them."
+        )
+        yield Flaw("leftover", Path(unfinished[0]).name, None, len(unfinished), message)
+
+
+def _check_outputs(dataset: Dataset) -> Iterator[Flaw]:
+    """Exports that were cut off, and damage to the list of exports."""
+    try:
+        known = dataset.outputs.read()
+    except DatasetError as error:
+        yield Flaw("file", EXPORTS, None, 1, str(error))
+        return
+    if not known.is_intact():
+        message = (
+            f"{dataset.outputs.file} is no longer what was written: look whether it lists all that these tables were "
+            "exported to, so that orders can be erased there. The next export accepts it as it is."
+        )
+        yield Flaw("file", EXPORTS, None, 1, message)
+    for file in find_all_leftovers(known):
+        message = (
+            f"{file} was left by a command that was cut off while it wrote, and may hold orders. Run it again, or "
+            "`quivo-frames forget`: both remove it."
+        )
+        yield Flaw("leftover", file.name, None, 1, message)
+    for export in known.targets():
+        if export.begun and not export.is_replaced_as_a_whole:
+            message = f"The export to {export} has not ended: it is running, or was cut off. Export again then."
+            yield Flaw("export", export.out, None, 1, message)
 
 
 def _check_rows(dataset: Dataset) -> Iterator[Flaw]:

@@ -1,0 +1,96 @@
+"""The receipt of an erasure: what was erased, when and where, without personal data."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from quivo_frames.display.text import terminal_lines
+from quivo_frames.errors import ConfigError, ExportError, QuivoError
+from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
+
+_KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
+_RAW_EXPORT_ADVICE = (
+    "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
+)
+
+
+@dataclass
+class ErasureReceipt:
+    """What was erased, when and where, without personal data."""
+
+    reason: str
+    order_ids: list[int]
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    archive: str = ""
+    responses: int = 0
+    attempts: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    """By folder of tables: how many rows were removed."""
+    exports: list[str] = field(default_factory=list)
+    """Exports that the orders were erased from."""
+    left: list[str] = field(default_factory=list)
+    """What could not be erased, and has to be by hand or by another try."""
+
+    def facts(self) -> dict[str, Any]:
+        """The receipt as plain values for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        what = f"{len(self.order_ids):,} orders"
+        advice = []
+        if self.archive:
+            what += (
+                f": {self.responses:,} answers {self.reason} in {self.archive}, {self.attempts:,} lines of its ledger"
+            )
+            advice = [_KEEP_AWAY_ADVICE, _RAW_EXPORT_ADVICE]
+        lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
+        lines += [f"Erased from {export}" for export in self.exports]
+        lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]
+        return terminal_lines([what, *lines, *advice])
+
+    @staticmethod
+    def require_writable(file: Path) -> None:
+        """Refuses a file that no receipt can be written to, before anything is erased.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        try:
+            refuse_output_file(file, _RECEIPTS)
+        except ConfigError as error:
+            raise ConfigError(f"The receipt cannot be written, so nothing was erased. {error}") from error
+        target = file.resolve()
+        if not all(os.access(path, os.R_OK | os.W_OK) for path in (target, target.parent) if path.exists()):
+            raise ConfigError(f"The receipt cannot be written to {file}. Nothing was erased. Give another --receipt.")
+
+    def write(self, file: Path) -> None:
+        """Adds the receipt to a file, a line of JSON each, for its owner alone.
+
+        Raises:
+            ExportError: the disk refuses; the message has the receipt.
+        """
+        receipt = json.dumps(self.facts())
+        try:
+            write_file_atomically(file, f"{receipt}\n".encode(), _RECEIPTS, append=True)
+        except QuivoError as error:
+            kept = f"What was erased stays erased. Keep the receipt from here: {receipt}"
+            raise ExportError(f"{error} {kept}") from error
+
+
+def _is_receipt_file(file: Path) -> bool:
+    with file.open("rb") as stream:
+        first = stream.readline(_MAX_RECEIPT)
+    try:
+        return set(json.loads(first)) >= {"reason", "order_ids", "at", "archive"}
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+_MAX_RECEIPT = 2**26
+"""Bytes of a line that can be a receipt: one of millions of orders."""
+_RECEIPTS = OutputKind("file of receipts", _is_receipt_file, (".ndjson", ".jsonl", ".json", ".txt", ".log"))
