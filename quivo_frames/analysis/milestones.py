@@ -8,7 +8,7 @@ from functools import cached_property
 import polars as pl
 
 from quivo_frames.analysis.line_matching import count_pieces_by_line, match_lines
-from quivo_frames.dataset.dataset import TablesOrFolder, as_tables
+from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.model.frames import lazy_table
 from quivo_frames.model.time import InstantLike, parse_instant
 
@@ -49,6 +49,11 @@ class OrderView:
     def from_tables(cls, tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None) -> OrderView:
         """A view of tables; a view that is given stays as it is, with its cached results."""
         return tables if isinstance(tables, OrderView) else cls(tables, as_of)
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The dataset that the tables are from; None for tables in memory."""
+        return self._tables if isinstance(self._tables, Dataset) else None
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)

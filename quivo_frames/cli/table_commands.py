@@ -140,7 +140,7 @@ def audit(
     from quivo_frames.analysis.checks.check import Severity
     from quivo_frames.analysis.checks.findings import FINDINGS
     from quivo_frames.dataset.dataset import Dataset
-    from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
+    from quivo_frames.export.frame_file import refuse_frame_file
 
     dataset = Dataset.open(folder)
     if out:
@@ -153,7 +153,7 @@ def audit(
         )
     else:
         findings = audit_tables(dataset, as_of, only=only, skip=skip, limits=limits, personal=personal)
-    notices = write_frame_file(findings, out, FINDINGS) if out else []
+    notices = [*findings.notices, *(findings.save(out) if out else ())]
     if as_json:
         print_facts(findings.facts())
     else:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 import pytest
 import zstandard
@@ -33,20 +31,11 @@ from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from tests.support.archived_orders import NOON, build_both_ways, record_answers
+from tests.support.personal_traces import marked_order, unpacked
 
 IDS = range(100_001, 100_041)
 GONE = [100_005, 100_017, 100_018]
 WHO = "Ida-Lund-of-Harbour-Road"
-
-
-def marked_order(order_id: int, mark: str, **more: object) -> bytes:
-    """A stand-in order whose personal texts all begin with a mark that stands nowhere else."""
-    order = json.loads(order_json(order_id))
-    order |= {"comment": f"{mark} comment", "customerIdentifier": f"{mark} customer", "novelty": f"{mark} novelty"}
-    order["deliveryAddress"] = {"name1": f"{mark} name", "city": "Vienna", "country": "AT"}
-    order["customAttributes"] = {"note": f"{mark} note"}
-    order |= {"orderIdentifier": f"shop-{order_id}", "piiDataRemoved": False}
-    return json.dumps(order | more).encode()
 
 
 @pytest.fixture
@@ -75,16 +64,10 @@ def bytes_of_archive(archive: Path) -> bytes:
     return b"".join(file.read_bytes() for file in archive.parent.glob(f"{archive.name}*"))
 
 
-def bytes_of(folder: Path) -> bytes:
-    """All bytes of a folder's files, and those of its parquet files without compression."""
-    found = []
-    for file in folder.rglob("*"):
-        if file.is_file():
-            found.append(file.read_bytes())
-            if file.suffix == ".parquet":
-                for name, column in pl.read_parquet(file).to_dict().items():
-                    found.append(name.encode() + "\n".join(map(str, column.to_list())).encode())
-    return b"".join(found)
+def bytes_of(place: Path) -> bytes:
+    """All bytes of a file, or of the files of a folder, also as they are without compression."""
+    files = [place] if place.is_file() else [file for file in place.rglob("*") if file.is_file()]
+    return b"".join(file.read_bytes() + unpacked(file) for file in files)
 
 
 def test_nothing_of_a_forgotten_order_is_in_any_byte_of_the_archive(archive: Archive) -> None:
@@ -390,19 +373,6 @@ def export_as(tables: Dataset, folder: Path, way: str) -> Path:
     return folder / EXPORTS[way]
 
 
-def bytes_at(place: Path) -> bytes:
-    """All bytes of an export, also as they are without compression."""
-    if place.suffix == ".xlsx":
-        with zipfile.ZipFile(place) as book:
-            return b"".join(map(book.read, book.namelist())) + place.read_bytes()
-    if place.suffix == ".duckdb":
-        with duckdb.connect(place, read_only=True) as db:
-            tables = [name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
-            rows = [str(db.execute(f'SELECT COLUMNS(*)::VARCHAR FROM "{name}"').fetchall()).encode() for name in tables]
-        return b"".join(rows) + place.read_bytes()
-    return bytes_of(place)
-
-
 @pytest.mark.parametrize(
     "way",
     [
@@ -416,11 +386,11 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archi
     place = export_as(tables, tmp_path, way)
     record_answers(archive, {100_005: marked_order(100_005, f"{WHO}-100005-late")}, NOON + timedelta(days=2))
     export_as(build(archive, tables.folder), tmp_path, way)
-    before = bytes_at(place)
+    before = bytes_of(place)
     for mark in (f"{WHO}-100005", f"{WHO}-100006", "shop-100017"):
         assert mark.encode() in before, mark
     receipt = forget(GONE, archive, [tables.folder])
-    after = bytes_at(place)
+    after = bytes_of(place)
     assert f"{WHO}-100006".encode() in after
     assert not [order_id for order_id in GONE if f"{WHO}-{order_id}".encode() in after]
     assert not [order_id for order_id in GONE if f"shop-{order_id}".encode() in after]

@@ -60,7 +60,9 @@ def audit(
     found = pl.collect_all([check.find_violations(view, with_limits) for check in checks])
     empty = FINDINGS.empty_frame().with_columns(personal=pl.lit(None, pl.String))
     findings = pl.concat([empty, *(frame.select(empty.columns) for frame in found)])
-    return sort_findings(findings, view.as_of, personal=personal)
+    in_order = sort_findings(findings, view.as_of, personal=personal)
+    in_order.dataset = view.dataset
+    return in_order
 
 
 def select_checks(only: Collection[str], skip: Collection[str]) -> list[Check]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import polars as pl
 
 from quivo_frames.analysis.checks.check import Severity
+from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_text
-from quivo_frames.export.frame_file import write_frame_file
+from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
 from quivo_frames.model.tables import table_of_named_tuple
 
 
@@ -42,6 +45,10 @@ class Findings(pl.DataFrame):
     as_of: datetime | None = None
     personal: bool = False
     """Whether personal values are among the evidence."""
+    dataset: Dataset | None = None
+    """The dataset that was audited: it remembers where findings are saved, so that orders can be erased there."""
+    notices: Sequence[str] = ()
+    """Sentences about a report of these findings that users should read."""
 
     def by_check(self) -> pl.DataFrame:
         """One row per check, worst first: severity, check, findings, orders, and the message of one finding."""
@@ -58,7 +65,7 @@ class Findings(pl.DataFrame):
     def filter(self, *predicates: Any, **constraints: Any) -> Findings:
         """Filters as any frame does, and returns `Findings`."""
         found = Findings(super().filter(*predicates, **constraints))
-        found.as_of, found.personal = self.as_of, self.personal
+        found.as_of, found.personal, found.dataset = self.as_of, self.personal, self.dataset
         return found
 
     def write(self, file: str | os.PathLike[str]) -> None:
@@ -68,7 +75,14 @@ class Findings(pl.DataFrame):
             ConfigError: the name has another ending, or something else is there than earlier findings.
             ExportError: the file cannot be written.
         """
-        write_frame_file(self, file, FINDINGS)
+        self.save(file)
+
+    def save(self, file: str | os.PathLike[str]) -> list[str]:
+        """As `write`; returns sentences that users should read."""
+        path = Path(file)
+        refuse_frame_file(path, FINDINGS)
+        told = self.dataset.outputs.record_saved_file(path, FINDINGS.name) if self.dataset else []
+        return [*write_frame_file(self, path, FINDINGS), *told]
 
     def facts(self) -> dict[str, Any]:
         """The summary for programs: as_of, the number of findings and of orders, and findings by severity and check."""

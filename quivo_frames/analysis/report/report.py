@@ -61,6 +61,8 @@ def report(
     query = KpiQuery(OrderView(opened, as_of), (), on_time_against, tolerance, with_limits.time_zone)
     findings = audit(query.view, only=options.only, skip=options.skip, limits=with_limits, personal=personal)
     text = render_page(opened, query, findings, options)
+    if isinstance(opened, Dataset):
+        findings.notices = opened.outputs.record_saved_file(path, "report")
     write_file_atomically(path, text.encode(), _REPORT)
     return findings
 
