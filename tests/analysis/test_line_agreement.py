@@ -111,7 +111,7 @@ def shown_quantities(tables: Mapping[str, pl.DataFrame]) -> Quantities:
     shown = {}
     for order_id in tables["orders"]["order_id"]:
         of_order = {name: frame.filter(pl.col("order_id") == order_id) for name, frame in tables.items()}
-        for line in read_order_lines(of_order):
+        for line in read_order_lines(of_order).lines:
             if "(of no single ordered line)" not in line.article:
                 texts = [line.quantities[kind].replace("–", "0") for kind in MATCHED]
                 pieces = tuple(None if "?" in text else int(text) for text in texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from typing import Any
 
 import polars as pl
@@ -239,7 +240,8 @@ def test_many_lines_that_cannot_be_told_apart_break_no_identifier() -> None:
         order_frames(positions=positions, fulfillmentOrders=[{"positions": [ordered_line(None, "A", 9)]}]), 80
     )
     assert max(map(len, text.splitlines())) <= 80
-    assert set(re.findall(r"LINE-\d+\b", text)) == {position["positionIdentifier"] for position in positions}
+    assert re.findall(r"LINE-\d+\b", text) == [position["positionIdentifier"] for position in positions[:20]]
+    assert "… and 1,980 more" in re.sub(r"\s+", " ", text)
     assert re.search(r"\(2000 lines that cannot +2000 +9 +–\n", text)
 
 
@@ -335,6 +337,116 @@ def test_an_id_longer_than_the_page_is_folded_and_not_cut() -> None:
     )
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("X") == 5 * 300
+
+
+# Orders that are larger than a page
+
+
+def make_unit(number: int, *, lines: int = 1, children: list[Any] | None = None) -> dict[str, Any]:
+    contents = [ordered_line(f"L{line}", "A", 1) for line in range(lines)]
+    return {"sscc": f"{number:018d}", "handlingPositions": contents, "childHandlingUnits": children or []}
+
+
+def test_of_many_handling_units_the_first_of_each_level_are_shown() -> None:
+    pallets = [
+        make_unit(pallet, lines=0, children=[make_unit(1000 * pallet + carton, lines=0) for carton in range(1, 31)])
+        for pallet in range(1, 51)
+    ]
+    shown = section_lines(page_text(order_frames(handlingUnits=pallets)), "Handling units")
+    assert shown[:2] == [f"handling unit, sscc {1:018d}", f"├── handling unit, sscc {1001:018d}"]
+    assert shown[20:23] == [
+        f"├── handling unit, sscc {1020:018d}", "└── … and 10 units more", f"handling unit, sscc {2:018d}",
+    ]  # fmt: skip
+    assert shown[-1] == "The first 200 of 1,550 units with 0 lines; --json shows all."
+    assert len(shown) < 220
+
+
+def test_of_many_lines_in_a_handling_unit_the_first_are_shown() -> None:
+    text = page_text(order_frames(handlingUnits=[make_unit(1, lines=500), make_unit(2)]))
+    shown = section_lines(text, "Handling units")
+    assert shown[1] == "├── 1 × A, line L0"
+    assert shown[20:] == [
+        "├── 1 × A, line L19", "└── … and 480 lines more", f"handling unit, sscc {2:018d}", "└── 1 × A, line L0",
+        "The first 2 of 2 units with 501 lines; --json shows all.",
+    ]  # fmt: skip
+
+
+def test_of_many_events_the_first_of_each_kind_are_shown() -> None:
+    shipments = [{"shipmentId": n, "shipDate": f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z"} for n in range(1, 1001)]
+    last = {"fulfillmentOrderId": 5, "fulfillmentOrderCreated": "2026-02-01T00:00:00Z", "shipments": shipments}
+    shown = section_cells(page_text(order_frames(fulfillmentOrders=[last])), "Timeline")
+    assert [cells[-1] for cells in shown[3:23]] == [str(n) for n in range(1, 21)]
+    assert shown[23:] == [
+        ["2026-02-01 00:00:00", "The fulfillment order was created", "5"],
+        ["… and 980 entries more; --json shows all."],
+    ]
+
+
+def test_of_many_lines_the_first_are_shown() -> None:
+    positions = [ordered_line(f"L{n}", f"S{n}", 1) for n in range(1000)]
+    gone = [{"fulfillmentOrderId": n, "cancelled": True} for n in range(100)]
+    cells = line_cells(page_text(order_frames(positions=positions, fulfillmentOrders=gone)))
+    assert [row[0] for row in cells[:200]] == [f"L{n}" for n in range(200)]
+    assert cells[200] == ["… and 800 lines more; --json shows all."]
+    assert cells[220:] == [
+        ["Not counted as planned: fulfillment order 19, which was cancelled."],
+        ["… and 80 cancelled fulfillment orders more; --json shows all."],
+    ]
+
+
+def test_of_many_warehouses_the_first_are_shown() -> None:
+    fulfillment = [{"warehouseId": n} for n in range(1000)]
+    text = page_text(order_frames(fulfillmentOrders=fulfillment), 200)
+    assert re.search(r"18, 19, … and 980 more *\n", text)
+
+
+def make_large_order(count: int) -> dict[str, Any]:
+    """An order with so many lines, shipments and handling units, all of them different."""
+    lines = [ordered_line(f"L{n}", f"S{n}", 1, name=f"Article {n}") for n in range(count)]
+    return {
+        "positions": lines,
+        "fulfillmentOrders": [{
+            "positions": lines,
+            "shipments": [
+                {"shipmentId": n, "shipDate": f"2026-01-{1 + n % 28:02}T00:{n // 60 % 60:02}:{n % 60:02}Z", "positions": [line]}
+                for n, line in enumerate(lines)
+            ],
+        }],
+        "handlingUnits": [make_unit(n) for n in range(count)],
+    }  # fmt: skip
+
+
+def test_the_page_of_a_large_order_is_short_and_its_document_complete() -> None:
+    """An order of 26 MB took 291,029 lines."""
+    frames = order_frames(**make_large_order(5_000))
+    assert page_text(frames).count("\n") < 500
+    document = order_as_json(frames)
+    assert (document.count('"sscc"'), document.count('"shipmentId"')) == (5_000, 5_000)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "units",
+    [
+        lambda: [make_unit(n) for n in range(200_000)],
+        lambda: [make_unit(0, children=[make_unit(n) for n in range(200_000)])],
+        lambda: [make_unit(0, children=[make_unit(m, children=[make_unit(n) for n in range(447)]) for m in range(447)])],
+        lambda: [make_unit(0, lines=200_000)],
+    ],
+)  # fmt: skip
+def test_the_page_of_200_000_handling_units_ends_within_seconds(units: Any) -> None:
+    frames = order_frames(handlingUnits=units())
+    began = time.process_time()
+    assert page_text(frames).count("\n") < 250
+    assert time.process_time() - began < 6
+
+
+@pytest.mark.long
+def test_the_time_of_a_page_grows_with_the_order_and_no_faster() -> None:
+    frames = order_frames(**make_large_order(60_000))
+    began = time.process_time()
+    page_text(frames)
+    assert time.process_time() - began < 6
 
 
 # What is not on it
