@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.options import archive_option, as_json
-from quivo_frames.cli.params import InstantParam
+from quivo_frames.cli.params import FileParam, InstantParam
 from quivo_frames.display.text import print_json, print_text, terminal_text
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
     help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
 )
 @archive_option
-@click.option("--out", type=click.Path(path_type=Path), help="Write all changes: .parquet, .csv, .ndjson or .xlsx.")
+@click.option("--out", type=FileParam(), help="Write all changes: .parquet, .csv, .ndjson or .xlsx.")
 @personal_option
 @as_json
 def changes(since: datetime | None, archive: Path, out: Path | None, personal: bool, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result
-from quivo_frames.cli.params import DurationParam, InstantParam
+from quivo_frames.cli.params import DurationParam, FileParam, InstantParam
 from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
 
@@ -35,7 +35,7 @@ CONFIRM_FROM = 100
 @click.option(
     "--ids",
     "ids_file",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=FileParam(allow_dash=True),
     help="File with ids: text, .csv, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
 )
 @click.option("--column", help="Column of the ids.  [default: a name such as order_id, orderId, Order ID, id]")

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from quivo_frames.cli.options import archive_option, as_json, print_result
+from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.errors import ConfigError
 
 
 @click.command()
-@click.argument("target", metavar="DIR|ARCHIVE")
+@click.argument("target", metavar="DIR|ARCHIVE", type=PlaceParam())
 @as_json
 def check(target: str, as_json: bool) -> None:
     """Check that tables or an archive are as they were written. Changes nothing. Exit status 1 if it finds a flaw.
@@ -32,10 +33,12 @@ def check(target: str, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ORDER]...")
 @click.option("--honour-removed", is_flag=True, help="Orders whose personal data was removed at Quivo, see above.")
 @archive_option
-@click.option("--tables", multiple=True, metavar="DIR", help="Folder of tables; may be given several times.")
+@click.option(
+    "--tables", multiple=True, metavar="DIR", type=PlaceParam(), help="Folder of tables; may be given several times."
+)
 @click.option(
     "--receipt",
-    type=click.Path(path_type=Path),
+    type=FileParam(),
     help="File to append the receipt to.  [default: ARCHIVE.forgotten.ndjson]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before erasing.")
@@ -81,7 +84,7 @@ def forget(
 
 @click.command()
 @archive_option
-@click.argument("address", metavar="DIR|ADDRESS")
+@click.argument("address", metavar="DIR|ADDRESS", type=PlaceParam())
 @as_json
 def export_raw(archive: Path, address: str, as_json: bool) -> None:
     """Write all answers of an archive as parquet to a folder, or an address (s3://, gs://, az://).

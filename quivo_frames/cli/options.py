@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
+from quivo_frames.cli.params import FileParam
 from quivo_frames.display.text import print_json, print_text, terminal_text
 
 archive_option = click.option(
-    "--archive", default="orders.sqlite", show_default=True, type=click.Path(path_type=Path), help="The archive file."
+    "--archive", default="orders.sqlite", show_default=True, type=FileParam(), help="The archive file."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
+from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.display.text import print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 
@@ -30,8 +31,10 @@ READERS = (
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("--out", required=True, metavar="DIR|ADDRESS", help="Folder or address for the tables.")
+@click.argument("inputs", nargs=-1, required=True, type=PlaceParam())
+@click.option(
+    "--out", required=True, metavar="DIR|ADDRESS", type=PlaceParam(), help="Folder or address for the tables."
+)
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
 )
@@ -107,12 +110,12 @@ def build(
 
 
 @click.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=PlaceParam())
 @click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer arrived]")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be given several times.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times.")
-@click.option("--limits", type=click.Path(path_type=Path), help="TOML file of thresholds, such as pod_days = 3.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a report for any browser, offline.")
+@click.option("--limits", type=FileParam(), help="TOML file of thresholds, such as pod_days = 3.")
+@click.option("--html", type=FileParam(), help="Write a report for any browser, offline.")
 @click.option(
     "--on-time-against",
     "on_time",
@@ -121,7 +124,7 @@ def build(
     metavar="DATE",
     help="Promised date that the figures of the report measure against.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
+@click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
 @click.option("--personal", is_flag=True, help="Show the personal values in findings.")
 @as_json
 def audit(
@@ -165,7 +168,7 @@ def audit(
 
 @click.command()
 @click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
-@click.option("--from", "folder", required=True, metavar="DIR", help="Folder of the tables.")
+@click.option("--from", "folder", required=True, metavar="DIR", type=PlaceParam(), help="Folder of the tables.")
 @as_json
 def show(order_id: int, folder: str, as_json: bool) -> None:
     """Show one order: its events, its lines, and how they are packed. Without personal data, except with --json.
@@ -183,9 +186,9 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", type=PlaceParam())
 @click.option("--to", type=click.Choice(FORMS), help="What to write to OUT.")
-@click.argument("out", metavar="[OUT]", required=False)
+@click.argument("out", metavar="[OUT]", required=False, type=PlaceParam())
 @click.option(
     "--check", "reader", type=click.Choice(READERS), help="Write nothing; list what this reader would change."
 )
