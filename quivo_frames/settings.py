@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         """The places that are searched for a value; the first that has it wins."""
         return init_settings, env_settings, dotenv_settings, _KeyringSource(settings_cls)
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _values_are_utf8(cls, value: Any, info: ValidationInfo) -> Any:
+        return _require_utf8(value, info)
+
     @field_validator("api_key", mode="after")
     @classmethod
     def _api_key_fits_a_header(cls, value: SecretStr) -> SecretStr:
@@ -144,6 +149,15 @@ class Settings(BaseSettings):
                 "or give them as arguments."
             )
         return self
+
+
+def _require_utf8(value: Any, info: ValidationInfo) -> Any:
+    """A setting as it is; an error that shows none of it, if it is text that cannot be sent."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str) and any("\ud800" <= sign <= "\udfff" for sign in text):
+        name = f"QUIVO_{(info.field_name or '').upper()}"
+        raise ConfigError(f"{name} is not UTF-8 text. Set it again, in a terminal or a file that uses UTF-8.")
+    return value
 
 
 def is_loopback(host: str) -> bool:
@@ -193,6 +207,11 @@ class _PseudonymKeySettings(BaseSettings):
     model_config = Settings.model_config
 
     pseudonym_key: SecretStr = SecretStr("")
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _key_is_utf8(cls, value: Any, info: ValidationInfo) -> Any:
+        return _require_utf8(value, info)
 
 
 def read_pseudonym_key() -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,7 +23,15 @@ def parse_docstring(function: Callable[..., Any]) -> DocstringParts:
 
     Lines within a paragraph are joined.
     """
-    title, *others = (re.sub(r"\s+", " ", text) for text in (inspect.getdoc(function) or "").split("\n\n"))
+    title, *others = (re.sub(r"\s+", " ", text) for text in read_docstring(function).split("\n\n"))
     limits = [text.removeprefix("Limits: ") for text in others if text.startswith("Limits: ")]
     text = [text for text in others if not text.startswith("Limits: ")]
     return DocstringParts(title, "\n\n".join(text), "\n\n".join(limits))
+
+
+def read_docstring(function: Callable[..., Any]) -> str:
+    """The docstring of a function, from its source where Python has left it out (-OO, PYTHONOPTIMIZE=2)."""
+    if text := inspect.getdoc(function):
+        return text
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    return ast.get_docstring(definition) or "" if isinstance(definition, ast.FunctionDef) else ""

@@ -7,7 +7,6 @@ import json
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zstandard
@@ -23,6 +22,7 @@ from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.records import Outcome
+from quivo_frames.storage.path_names import check_path
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +66,7 @@ class Archive:
     """How large the segments of an export are; None: as they are by default."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = check_path(path)
         self._writer = ArchiveWriter(self.path)
         if not self.path.parent.is_dir():
             raise ConfigError(f"The folder {self.path.parent} does not exist: create it, or name another archive.")

@@ -37,6 +37,7 @@ from quivo_frames.flattening.latest import (
 from quivo_frames.model.records import RawOrder
 from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES
 from quivo_frames.storage.compressed import COMPRESSED_SUFFIXES
+from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.place import open_place
 from quivo_frames.storage.urls import is_remote
 
@@ -179,9 +180,11 @@ def open_sources(
 def _sources_of(build_input: BuildInput, as_of: datetime | None, max_order_bytes: int) -> list[OrderSource]:
     if isinstance(build_input, Archive):
         return [_ArchiveSource(build_input, as_of)]
-    path = Path(build_input)
-    if is_remote(os.fspath(build_input)) or (path / INDEX_FILE).exists():
+    if is_remote(os.fspath(build_input)):
         return [_RawExportSource(RawExportReader.open(open_place(build_input)), as_of)]
+    path = check_path(build_input)
+    if (path / INDEX_FILE).exists():
+        return [_RawExportSource(RawExportReader.open(open_place(path)), as_of)]
     if path.is_file() and (path.suffix.lower() in _ARCHIVE_SUFFIXES or _is_sqlite(path)):
         return [_ArchiveSource(Archive(path), as_of)]
     if path.is_dir() and manifest.holds_dataset(open_place(path)):

@@ -21,6 +21,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.model.records import RawOrder
 from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES, Line, read_lines
 from quivo_frames.storage.compressed import COMPRESSED_SUFFIXES, READ_ERRORS, open_decompressed
+from quivo_frames.storage.path_names import check_path
 
 LINE_SUFFIXES = (".ndjson", ".jsonl")
 DOCUMENT_SUFFIXES = (".json",)
@@ -45,7 +46,7 @@ def find_order_files(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if _format_suffix(file) and file.is_file())
         found = [file for file in found if not _is_hidden(file.relative_to(path))]
-        filled = [file for file in found if not _is_empty(file)]
+        filled = [check_path(file) for file in found if not _is_empty(file)]
         if not filled:
             but_empty = f" but {format_count(len(found), 'empty one')}" if found else ""
             raise ConfigError(
@@ -145,16 +146,23 @@ def _find_layout(path: Path, *, is_document: bool) -> _Layout:
     Where each order has a line of its own, the second one begins like the first, even if that is broken.
     """
     head = _read_head(path)
-    if head.startswith(b"[") and (is_document or _LIST_OF_OBJECTS.match(head)):
+    first, _, rest = head.partition(b"\n")
+    second = rest.lstrip().partition(b"\n")[0].strip()
+    end, _ = parse_end(first)
+    if head.startswith(b"[") and (is_document or _begins_list(head, first, second)):
         return _Layout.LIST
     if not head.startswith(b"{"):
         return _Layout.SEQUENCE if is_document else _Layout.LINES
-    first, _, rest = head.partition(b"\n")
-    end, _ = parse_end(first)
     if end is not None:
         return _Layout.SEQUENCE if _COMMA_BEHIND_VALUE.match(first, end) else _Layout.LINES
-    second = rest.lstrip()[:1]
-    return _Layout.SEQUENCE if second and second not in b"{[" else _Layout.LINES
+    return _Layout.SEQUENCE if second and second[:1] not in b"{[" else _Layout.LINES
+
+
+def _begins_list(head: bytes, first: bytes, second: bytes) -> bool:
+    """Whether a list of orders begins, and not the first of many lines, a broken one."""
+    is_order_behind = second.startswith(b"{") and parse_end(second).end == len(second)
+    is_alone = first.strip() == b"[" or parse_end(first).end is not None
+    return bool(_LIST_OF_OBJECTS.match(head)) and (is_alone or not is_order_behind)
 
 
 def _read_lines(name: str, lines: Iterable[Line], max_bytes: int) -> Iterator[PlacedOrder]:

@@ -18,8 +18,10 @@ from typing import Any, NoReturn
 
 import click
 
+from quivo_frames.analysis.definition import read_docstring
 from quivo_frames.cli import change_commands, fetch_commands, maintenance_commands, table_commands
 from quivo_frames.cli.failures import explain_failure
+from quivo_frames.cli.params import FileParam
 from quivo_frames.display.text import TerminalStream, prepare_streams
 
 
@@ -70,7 +72,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", default="quivo-demo", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
+@click.option("--out", default="quivo-demo", show_default=True, type=FileParam(), help="Where to work.")
 @click.option("--orders", default=300, show_default=True, type=click.IntRange(20, 10_000), help="How many orders.")
 def demo(out: Path, orders: int) -> None:
     """Show everything on the stand-in API, offline, in under a minute.
@@ -86,3 +88,7 @@ for _module in (fetch_commands, change_commands, table_commands, maintenance_com
     for _command in vars(_module).values():
         if isinstance(_command, click.Command):
             main.add_command(_command)
+
+for _command in (main, *main.commands.values()):
+    if _command.help is None and _command.callback is not None:  # Python was started with -OO
+        _command.help = read_docstring(_command.callback)

@@ -10,7 +10,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import format_count, print_text, terminal_text
-from quivo_frames.errors import ConfigError
+from quivo_frames.errors import ConfigError, ExportError, is_disk_full
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
 from quivo_frames.model.tables import TABLES
@@ -104,7 +104,8 @@ def _claim_folder(folder: Path) -> None:
         (folder / _MARK).touch(mode=OWNER_ONLY)
     except OSError as error:
         reason = error.strerror or "the system refuses"
-        raise ConfigError(f"{folder} cannot be used: {reason}. Give another folder: --out FOLDER.") from error
+        raised_class = ExportError if is_disk_full(error) else ConfigError
+        raise raised_class(f"{folder} cannot be used: {reason}. Give another folder: --out FOLDER.") from error
 
 
 def _print_step(text: str) -> None:

@@ -69,7 +69,9 @@ class InstantParam(click.ParamType[datetime]):
         try:
             ago = _parse_duration(str(value))
             return instant_in_utc(datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago)
-        except (ValueError, OverflowError, ConfigError):
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        except (ValueError, OverflowError):
             cure = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
             self.fail(f"{value} is not an instant. {cure}", param, ctx)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from quivo_frames.model.tables import ORDER_ID, SCHEMA_VERSION, Table
 from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import OutputKind, find_target, owner_only_folders, refuse_output
 from quivo_frames.storage.parquet import ROW_GROUP_ROWS, ZSTD_LEVEL, arrow_schema
+from quivo_frames.storage.path_names import refuse_unsafe_path
 
 APPLICATION = "quivo_frames"
 BATCH_ROWS = 10_000
@@ -42,7 +42,7 @@ VERSION_PROPERTY, PRIVACY_PROPERTY = "quivo_frames.schema_version", "quivo_frame
 _STATISTICS_PROPERTY, _LOG_RETENTION_PROPERTY = "delta.dataSkippingStatsColumns", "delta.logRetentionDuration"
 _NO_RETENTION, _DEFAULT_RETENTION = "interval 0 days", "interval 30 days"
 _WRITER = WriterProperties(compression="ZSTD", compression_level=ZSTD_LEVEL, max_row_group_size=ROW_GROUP_ROWS)
-_UNSAFE_IN_PATH = r"%[0-9A-Fa-f]{2}|[\[\]#?]"
+_UNSAFE_IN_PATH = r"%[0-9A-Fa-f]{2}|[\[\]#?^|\\\x00-\x1f\x7f]"
 """Characters of a path that delta-rs (1.6) reads as part of a URL, or fails at."""
 _AFTER_FAILURE = "Tables that were written already stay so; the same export again completes it."
 
@@ -231,7 +231,7 @@ def _checked_address(out: str) -> str:
         ConfigError: it is a file, a folder with other content than Delta tables, or its name has unsafe characters.
     """
     if not urls.is_remote(out):
-        refuse_output(Path(out), _KIND, to_folder=True)
+        refuse_output(Path(out), KIND)
     return _delta_address(out)
 
 
@@ -245,7 +245,7 @@ def _holds_delta_tables(folder: Path) -> bool:
     return True
 
 
-_KIND = OutputKind("folder of Delta tables", _holds_delta_tables)
+KIND = OutputKind("folder of Delta tables", _holds_delta_tables, is_folder=True)
 
 
 def _delta_address(out: str) -> str:
@@ -257,10 +257,7 @@ def _delta_address(out: str) -> str:
     if urls.is_remote(out):
         return urls.check_address(out)
     folder = find_target(Path(out), to_folder=True)
-    if found := re.search(_UNSAFE_IN_PATH, str(folder)):
-        raise ConfigError(
-            f"Delta Lake cannot write to {out}, for {found[0]} in a path means something else there. Give another name."
-        )
+    refuse_unsafe_path(folder, _UNSAFE_IN_PATH, "Delta Lake")
     return str(folder)
 
 

@@ -21,11 +21,14 @@ from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.export.sql import Dialect, quote_identifier, tables_sql
 from quivo_frames.export.views import views_sql
 from quivo_frames.model.tables import SCHEMA_VERSION
-from quivo_frames.storage.atomic import OutputKind, explain_disk_error, new_file, temporary_folder_of
+from quivo_frames.storage.atomic import OutputKind, explain_disk_error, find_target, new_file, temporary_folder_of
+from quivo_frames.storage.path_names import refuse_unsafe_path
 
 STORAGE_VERSION = "v1.0.0"
 _WRITTEN_BY = ("written_by", "quivo_frames")
 _MAGIC = slice(8, 12), b"DUCK"
+_UNSAFE_IN_PATH = r"[?\\]"
+"""Characters of a path that DuckDB reads as a question to a server, or as the end of a folder."""
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -41,8 +44,9 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
         ExportError: DuckDB cannot write, or the file is open elsewhere.
         OSError: the disk refuses.
     """
+    refuse_unsafe_path(find_target(Path(out), to_folder=False), _UNSAFE_IN_PATH, "DuckDB")
     rows = {}
-    with new_file(Path(out), _KIND) as file, temporary_folder_of(file) as folder:
+    with new_file(Path(out), KIND) as file, temporary_folder_of(file) as folder:
         is_replaced = Path(out).exists()
         with _new_database(folder / file.name, out) as db:
             db.execute(tables_sql(Dialect.DUCKDB, job.definitions, references=False))
@@ -84,7 +88,7 @@ def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _load_table(db: duckdb.DuckDBPyConnection, name: str, frame: pl.LazyFrame, parquet_file: Path) -> int:
     frame.sink_parquet(parquet_file, compression="lz4")
-    insert = f"INSERT INTO {quote_identifier(name)} SELECT * FROM read_parquet(?)"  # noqa: S608 - a table of the schema
+    insert = f"INSERT INTO {quote_identifier(name)} SELECT * FROM read_parquet(?, hive_partitioning = false)"  # noqa: S608 - a table of the schema
     (count,) = db.execute(insert, [str(parquet_file)]).fetchall()[0]
     parquet_file.unlink()
     return int(count)
@@ -138,4 +142,4 @@ def _is_earlier_export(file: Path) -> bool:
         ) from error
 
 
-_KIND = OutputKind("DuckDB export", _is_earlier_export, (".duckdb", ".ddb", ".db"))
+KIND = OutputKind("DuckDB export", _is_earlier_export, (".duckdb", ".ddb", ".db"))

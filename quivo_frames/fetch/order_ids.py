@@ -23,6 +23,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.event_ids import PlacedValues, begins_like_json, read_event_ids
 from quivo_frames.storage import compressed
 from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES, LineTooLong, read_text_lines
+from quivo_frames.storage.path_names import check_path
 
 if TYPE_CHECKING:
     from quivo_frames.archive.archive import Archive
@@ -94,7 +95,7 @@ def read_ids(source: str | os.PathLike[str] | IO[bytes], column: str | None = No
         ConfigError: the source cannot be read, has no such column, or something in it cannot be an order id.
     """
     if isinstance(source, (str, os.PathLike)):
-        return _read_file(Path(source), column)
+        return _read_file(check_path(source), column)
     stream = getattr(source, "buffer", source)
     if not isinstance(stream, io.BufferedIOBase):
         raise ConfigError("The ids can be read from a file name or from a stream of bytes: open it with mode 'rb'.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -25,6 +24,7 @@ from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID
 from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.leftovers import remove_leftovers, remove_temporary_leftovers
+from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.urls import is_remote
 
 
@@ -47,7 +47,7 @@ def forget(
     """
     if archive is None and not tables:
         raise ConfigError("Give what to erase orders from: an archive, tables, or both.")
-    folders = {folder if is_remote(os.fspath(folder)) else Path(folder).resolve(): folder for folder in tables}
+    folders = {folder if is_remote(os.fspath(folder)) else check_path(folder).resolve(): folder for folder in tables}
     datasets = [_open_intact(folder) for folder in folders.values()]  # all must be there before anything is erased
     receipt = ErasureReceipt("erased", sorted(set(order_ids)))
     if archive is not None:

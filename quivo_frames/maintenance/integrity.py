@@ -14,7 +14,6 @@ import polars as pl
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.exports import find_all_leftovers
 from quivo_frames.dataset.manifest import BUILDING, EXPORTS, LOCK, find_unnamed_files
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_lines, terminal_text
@@ -23,7 +22,8 @@ from quivo_frames.flattening.decode import scan_identity
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
-from quivo_frames.storage.leftovers import is_locked
+from quivo_frames.storage.leftovers import find_leftovers, is_locked
+from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.urls import is_remote
 
 _UNFINISHED_PREFIXES = (BUILDING, ".new-")
@@ -83,7 +83,8 @@ def check(place: str | os.PathLike[str]) -> Checkup:
         ConfigError: there is neither.
     """
     where = os.fspath(place)
-    looked, flaws = _check_dataset(where) if is_remote(where) or Path(where).is_dir() else _check_archive(Path(where))
+    is_dataset = is_remote(where) or check_path(where).is_dir()
+    looked, flaws = _check_dataset(where) if is_dataset else _check_archive(Path(where))
     return Checkup(where, looked, pl.DataFrame(flaws, schema=FLAWS.schema, orient="row"))
 
 
@@ -155,7 +156,7 @@ def _check_outputs(dataset: Dataset) -> Iterator[Flaw]:
             "exported to, so that orders can be erased there. The next export accepts it as it is."
         )
         yield Flaw("file", EXPORTS, None, 1, message)
-    for file in find_all_leftovers(known):
+    for file in (leftover for path in known.paths() for leftover in find_leftovers(path)):
         message = (
             f"{file} was left by a command that was cut off while it wrote, and may hold orders. Run it again, or "
             "`quivo-frames forget`: both remove it."

@@ -9,6 +9,7 @@ import polars as pl
 from quivo_frames.errors import ConfigError
 
 InstantLike = datetime | date | str
+FIRST_YEAR, LAST_YEAR = 1900, 8999
 
 
 def check_time_zone(name: str) -> str:
@@ -28,7 +29,7 @@ def parse_instant(given: InstantLike) -> datetime:
     """The instant in UTC that an instant, a day (its end) or the text of either stands for; without a zone it is UTC.
 
     Raises:
-        ConfigError: the text is neither an instant nor a day.
+        ConfigError: the text is neither an instant nor a day, or the instant lies before 1900 or after 8999.
     """
     if isinstance(given, str):
         parse = date.fromisoformat if len(given) <= len("2026-06-01") else datetime.fromisoformat
@@ -39,5 +40,16 @@ def parse_instant(given: InstantLike) -> datetime:
                 f"{given} is neither a day nor an instant. Write 2026-06-01 or 2026-06-01T12:00:00Z."
             ) from error
     if not isinstance(given, datetime):
-        return datetime.combine(given, time(), UTC) + timedelta(days=1)
+        return instant_in_utc(datetime.combine(given, time())) + timedelta(days=1)
+    return instant_in_utc(given)
+
+
+def instant_in_utc(given: datetime) -> datetime:
+    """An instant in UTC; without a zone it is UTC already.
+
+    Raises:
+        ConfigError: it lies before 1900 or after 8999, where reckoning with it would leave the calendar.
+    """
+    if not FIRST_YEAR <= given.year <= LAST_YEAR:
+        raise ConfigError(f"{given.isoformat()} is not between the years {FIRST_YEAR} and {LAST_YEAR}. Give another.")
     return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)

@@ -24,6 +24,7 @@ from typing import NamedTuple, Self
 from filelock import FileLock, Timeout
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
+from quivo_frames.storage.path_names import check_path
 
 OWNER_ONLY = 0o600
 """Mode of a file that its owner alone can read and write."""
@@ -54,6 +55,7 @@ class OutputKind(NamedTuple):
     noun: str
     is_ours: Callable[[Path], bool]
     endings: tuple[str, ...] = ()
+    is_folder: bool = False
 
 
 def explain_disk_error(error: Exception) -> str:
@@ -123,7 +125,7 @@ def new_folder(path: Path, kind: OutputKind, *, lock_seconds: float = LOCK_SECON
         ExportError: another process is writing to it.
         OSError: the disk refuses.
     """
-    path = refuse_output(path, kind, to_folder=True)
+    path = refuse_output(path, kind)
     with exclusive_workspace(path, lock_seconds) as workspace:
         new = workspace.new
         new.mkdir(mode=OWNER_ONLY_FOLDER)
@@ -159,7 +161,7 @@ def refuse_output_file(path: Path, kind: OutputKind) -> None:
         raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or give another.")
 
 
-def refuse_output(path: Path, kind: OutputKind, *, to_folder: bool = False) -> Path:
+def refuse_output(path: Path, kind: OutputKind) -> Path:
     """The one rule about what may be replaced: an earlier output of the same kind, an empty file, an empty folder.
 
     Returns:
@@ -168,13 +170,13 @@ def refuse_output(path: Path, kind: OutputKind, *, to_folder: bool = False) -> P
     Raises:
         ConfigError: `path` is something else, as for `find_target`, or its name says that it is something else.
     """
-    target = find_target(path, to_folder=to_folder)
+    target = find_target(path, to_folder=kind.is_folder)
     ending = path.suffix.lower()
     if ending in _KNOWN_ENDINGS and ending not in kind.endings:
         fitting = f"ends in {' or '.join(kind.endings)}" if kind.endings else f"does not end in {ending}"
         raise ConfigError(f"{path}: the name of a {kind.noun} {fitting}. Give another name.")
     if target.exists() and not _may_be_replaced(target, kind):
-        remedy = "Give an empty or new folder." if to_folder else "Give another name."
+        remedy = "Give an empty or new folder." if kind.is_folder else "Give another name."
         raise ConfigError(
             f"{path} is there already, and is no earlier {kind.noun} of quivo_frames. Nothing was overwritten. {remedy}"
         )
@@ -197,7 +199,7 @@ def find_target(path: Path, *, to_folder: bool) -> Path:
             that an export replaces as a whole; or there can be no such path.
     """
     try:
-        target = path.resolve()
+        target = check_path(path).resolve()
         is_there, is_file, is_folder = target.exists(), target.is_file(), target.is_dir()
         above = next(folder for folder in target.parents if folder.exists())
         export = next(filter(_is_export, target.parents[:MARKED_LEVELS]), None)

@@ -15,6 +15,7 @@ from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import OutputKind, refuse_output
 from quivo_frames.storage.bucket import Bucket
 from quivo_frames.storage.directory import Directory, Entry
+from quivo_frames.storage.path_names import check_path
 
 
 class Place(Protocol):
@@ -54,7 +55,7 @@ def refuse_output_place(out: str | os.PathLike[str], noun: str) -> None:
         ConfigError: as for `storage.atomic.refuse_output`.
     """
     if not urls.is_remote(os.fspath(out)):
-        refuse_output(Path(out), OutputKind(noun, lambda _: True), to_folder=True)
+        refuse_output(Path(out), OutputKind(noun, lambda _: True, is_folder=True))
 
 
 def open_place(out: str | os.PathLike[str]) -> Place:
@@ -64,4 +65,4 @@ def open_place(out: str | os.PathLike[str]) -> Place:
         ConfigError: the address is of another kind, or the library for object stores is missing.
     """
     address = os.fspath(out)
-    return Bucket(address) if urls.is_remote(address) else Directory(Path(address))
+    return Bucket(address) if urls.is_remote(address) else Directory(check_path(address))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from quivo_frames.analysis.changes.differences import CHANGES, FIRST, KEY_BEFORE
 from quivo_frames.analysis.changes.sentences import describe_changes
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError
+from quivo_frames.model.time import instant_in_utc
 
 __all__ = ["CHANGES", "UNREADABLE", "changes", "describe_changes", "history", "transitions"]
 
@@ -159,7 +160,7 @@ def _compare_in_windows(
 
 
 def _as_utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None if moment is None else instant_in_utc(moment)
 
 
 def _open_archive(archive: ArchiveLike) -> Archive:

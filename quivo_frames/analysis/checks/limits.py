@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 import typing
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from quivo_frames.analysis.milestones import SETTLED_DAYS
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone as existing_time_zone
+from quivo_frames.storage.path_names import check_path
 
 _HIGHEST_LIMIT = 100_000
 """The highest threshold; in days, longer ago than any order."""
@@ -75,13 +75,17 @@ def read_limits(file: str | os.PathLike[str]) -> Limits:
     Raises:
         ConfigError: the file does not exist or is not TOML, or a threshold is unknown or of a wrong type.
     """
+    path = check_path(file)
     try:
-        return msgspec.convert(tomllib.loads(Path(file).read_text(encoding="utf-8")), Limits)
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Limits)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is no TOML: {error}. Write lines such as pod_days = 3.") from error
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
     except msgspec.ValidationError as error:
         raise ConfigError(f"{file}: {error}. The thresholds are: {', '.join(Limits.__struct_fields__)}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no TOML: {error}. Write lines such as pod_days = 3.") from error
+    except (ValueError, RecursionError) as error:  # as Python says it, in words that help nobody
+        excess = "lists in lists too deep" if isinstance(error, RecursionError) else "a number of too many digits"
+        raise ConfigError(f"{file} holds {excess}. Write lines such as pod_days = 3.") from error

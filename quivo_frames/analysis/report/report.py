@@ -7,6 +7,7 @@ on paper.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -17,14 +18,11 @@ from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.analysis.report.page import ReportOptions, render_page
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.time import InstantLike
 from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
-
-__all__ = ["render_page", "report"]
 
 
 def report(
@@ -46,6 +44,13 @@ def report(
         DatasetError: the dataset is incomplete, or of another version.
         ExportError: the file cannot be written.
     """
+    if sys.flags.optimize > 1:  # altair cannot be imported
+        raise ConfigError(
+            "A report cannot be drawn without docstrings, which Python leaves out here. Unset PYTHONOPTIMIZE, and start "
+            "Python without -OO."
+        )
+    from quivo_frames.analysis.report.page import ReportOptions, render_page  # charts take time to load
+
     path = Path(file)
     refuse_output_file(path, _REPORT)
     opened = as_tables(tables)
