@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from quivo_frames.archive.database import explain_database_error, open_for_writing
 from quivo_frames.errors import ArchiveError
-from quivo_frames.storage.atomic import acquire_lock
+from quivo_frames.storage.atomic import acquire_lock, find_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,8 @@ class ArchiveWriter:
             "Reading (status, build) is possible meanwhile."
         )
         try:
+            if not self._path.exists():
+                find_target(self._path, to_folder=False)
             self._lock = acquire_lock(Path(f"{self._path}.lock"), busy)
         except OSError as error:
             raise explain_database_error(self._path, error) from error

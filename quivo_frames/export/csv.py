@@ -21,7 +21,7 @@ from quivo_frames.storage.atomic import EXPORT_MARKER, new_folder
 
 FORMULA_GUARD = "'"
 _MARKED = "quivo_frames csv"
-_KIND = kind_of_folder("folder of CSV files", _MARKED, ".csv")
+KIND = kind_of_folder("folder of CSV files", _MARKED, ".csv")
 _FORMULA_START = r"^['=+\-@\t\r\n\x00]"
 _INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
@@ -34,7 +34,7 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
         OSError: the disk refuses.
     """
     rows, guarded = {}, 0
-    with new_folder(Path(out), _KIND) as folder:
+    with new_folder(Path(out), KIND) as folder:
         for name, frame in job.tables.items():
             rows[name], changed = write_csv_file(frame, folder / f"{name}.csv")
             guarded += changed

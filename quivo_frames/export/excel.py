@@ -137,7 +137,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
         *_MEANING,
         _RELATION,
     )
-    with new_file(Path(out), _KIND) as file, _open_workbook(file, job.snapshot_name) as workbook:
+    with new_file(Path(out), KIND) as file, _open_workbook(file, job.snapshot_name) as workbook:
         writer = _WorkbookWriter(workbook, job, rows)
         writer.write_sheets(facts)
         job.refuse_outdated()
@@ -178,7 +178,7 @@ def written_as(file: Path) -> str | None:
     return found and found[1]
 
 
-_KIND = OutputKind(
+KIND = OutputKind(
     "workbook with tables", lambda file: bool(_SNAPSHOT_NAME.fullmatch(written_as(file) or "")), (".xlsx",)
 )
 

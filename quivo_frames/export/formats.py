@@ -16,7 +16,8 @@ import polars as pl
 from quivo_frames.display.text import terminal_lines
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
 from quivo_frames.model.tables import TABLES, Table
-from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error
+from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, refuse_output
+from quivo_frames.storage.path_names import check_path
 
 _LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """Files that a file manager leaves in a folder that somebody looked at."""
@@ -86,6 +87,16 @@ def load_writer_module(form: ExportFormat) -> ModuleType:
         raise ConfigError(f"{form} needs {error.name}. Install it: pip install 'quivo-frames[export]'.") from error
 
 
+def refuse_export_target(form: ExportFormat, out: str) -> None:
+    """Find out, before anything is done, that a format cannot be exported to a target.
+
+    Raises:
+        ConfigError: something else is there than an earlier export, or a library is missing.
+    """
+    if "://" not in out:
+        refuse_output(check_path(out), load_writer_module(form).KIND)
+
+
 def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: bool = False) -> ExportResult:
     """Write tables to a target: either all of them, or the target stays as it was.
 
@@ -123,7 +134,7 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
 
 def kind_of_folder(noun: str, marked: str, ending: str) -> OutputKind:
     """The kind of a folder with a file `<table><ending>` for each table, and a marker that says `marked`."""
-    return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending))
+    return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending), is_folder=True)
 
 
 def _is_export_folder(folder: Path, marked: str, ending: str) -> bool:

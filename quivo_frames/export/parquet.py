@@ -37,7 +37,7 @@ MONTH_FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 """The folder name that Hive and compatible readers use for null."""
 _MARKED = "quivo_frames parquet"
-_KIND = kind_of_folder("folder of parquet files", _MARKED, ".parquet")
+KIND = kind_of_folder("folder of parquet files", _MARKED, ".parquet")
 _AFTER_FAILURE = "Files that were written already stay; the same export again replaces all of them."
 
 
@@ -55,7 +55,7 @@ def write_tables(job: ExportJob, out: str, by_month: bool = False) -> ExportResu
                 "Leave out by month, export to delta, or export to a folder and copy that."
             )
         return _write_to_store(job, out)
-    with new_folder(Path(out), _KIND) as folder:
+    with new_folder(Path(out), KIND) as folder:
         rows = (_write_months if by_month else _write_files)(job, folder)
         (folder / EXPORT_MARKER).write_text(json.dumps(_marker_facts(job, rows)), encoding="utf-8")
         job.refuse_outdated()

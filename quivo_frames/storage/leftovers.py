@@ -34,7 +34,7 @@ _ABANDONED_SECONDS = 24 * 3600
 
 def find_leftovers(path: Path) -> list[Path]:
     """What a killed process left beside a path that it was to write; nothing while a process is writing there."""
-    path = path.resolve()
+    path = _real_path(path)
     found = _existing_leftovers(path)
     return [] if found and is_locked(Workspace.of(path).lock) else found
 
@@ -46,7 +46,7 @@ def remove_leftovers(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> list[
         ExportError: another process is writing there.
         OSError: the disk refuses.
     """
-    path = path.resolve()
+    path = _real_path(path)
     found = _existing_leftovers(path)
     if found:
         with exclusive_workspace(path, lock_seconds):  # which clears it
@@ -71,9 +71,13 @@ def _folders_of_earlier_versions(path: Path) -> list[Path]:
     ]
 
 
+def _real_path(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve fails at links in a circle, which may be there by now
+
+
 def is_written_to(path: Path) -> bool:
     """Whether a process is writing to a path."""
-    return is_locked(Workspace.of(path.resolve()).lock)
+    return is_locked(Workspace.of(_real_path(path)).lock)
 
 
 def is_locked(lock: Path) -> bool:
