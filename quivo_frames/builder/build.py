@@ -29,7 +29,6 @@ from quivo_frames.builder.inputs import BuildInput, OrderIndex, OrderSource, ope
 from quivo_frames.builder.partition import PartitionResult, build_and_deliver, build_partition, merge_results
 from quivo_frames.dataset.commit import DatasetCommit
 from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
-from quivo_frames.dataset.exports import sweep_leftovers
 from quivo_frames.dataset.folder_writer import DatasetWriter, stage_partition
 from quivo_frames.dataset.manifest_facts import DELTA, PARQUET
 from quivo_frames.display.progress import open_progress_bar
@@ -86,7 +85,7 @@ def build(
         settings, inputs, out,
         full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form, progress=progress,
     )  # fmt: skip
-    sweep_leftovers(dataset.outputs)  # of exports of these tables that were killed
+    dataset.outputs.sweep_leftovers()  # of exports of these tables that were killed
     return dataset
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from quivo_frames.dataset.exports import OutputRegister, RecordedExport, sweep_leftovers
+from quivo_frames.dataset.exports import DatasetOutputs, RecordedExport
 from quivo_frames.dataset.manifest import (
     MANIFEST,
     files_of_table,
@@ -22,12 +22,19 @@ from quivo_frames.dataset.manifest import (
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_lines, type_with_article
 from quivo_frames.errors import ConfigError, DatasetError
-from quivo_frames.export.formats import ExportJob, ExportResult, export_tables, parse_export_format
+from quivo_frames.export.formats import (
+    ExportJob,
+    ExportResult,
+    export_tables,
+    parse_export_format,
+    refuse_export_target,
+)
 from quivo_frames.model.frames import Frames, report_frame
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
 from quivo_frames.storage import urls
 from quivo_frames.storage.directory import Directory
+from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.place import Place, open_place
 
 TablesOrFolder = Mapping[str, pl.DataFrame] | str | os.PathLike[str]
@@ -207,7 +214,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
             self._refuse_outdated_export,
         )  # fmt: skip
         self.exports()  # fails before anything is written if the list of exports is damaged
-        sweep_leftovers(self.outputs)
+        refuse_export_target(export.form, export.out)
+        self.outputs.sweep_leftovers()
         self.outputs.begin_export(export)
         try:
             result = export_tables(job, export.form, export.out, by_month=export.by_month)
@@ -236,9 +244,9 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
     @property
-    def outputs(self) -> OutputRegister:
+    def outputs(self) -> DatasetOutputs:
         """What was exported and saved from this dataset, as far as it remembers."""
-        return OutputRegister(self.place)
+        return DatasetOutputs(self.place)
 
     def exports(self) -> list[RecordedExport]:
         """The exports that were written from this dataset, or begun, oldest first.
@@ -341,4 +349,4 @@ class LazyTables:
 def _absolute_address(out: str | os.PathLike[str]) -> str:
     """The target of an export as an absolute path, which is valid from any working folder."""
     target = os.fspath(out)
-    return target if "://" in target else str(Path(target).absolute())
+    return target if "://" in target else str(check_path(target).absolute())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +20,15 @@ from quivo_frames.dataset.manifest_facts import (
 )
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES
-from quivo_frames.storage.own_json import decode_own_json
+from quivo_frames.storage.own_json import DIGEST, decode_own_json, digest_of_facts
 from quivo_frames.storage.place import Place
 
 MANIFEST = "manifest.json"
 EXPORTS = "exports.json"
 BUILDING = ".building"
 LOCK = ".lock"
-_COMMITTING, _DIGEST = "committing", "digest"
-"""Keys of a manifest file that are no facts of the dataset: the announcement of a commit, and a digest of the facts."""
+_COMMITTING = "committing"
+"""The announcement of a commit: like the digest of the facts, no fact of the dataset."""
 _OWNER_MARK = {"dataset": "quivo_frames"}
 _OWNER_MARK_TEXT = re.compile(rb'"dataset"\s*:\s*"quivo_frames"')
 _TEMPORARY_FILE = rf"{UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
@@ -70,7 +69,7 @@ def parse_manifest(text: bytes | None) -> dict[str, Any] | None:
     found = _parse_marked(text)
     if found is not None:
         found.pop(_COMMITTING, None)
-        found.pop(_DIGEST, None)
+        found.pop(DIGEST, None)
     return found
 
 
@@ -98,12 +97,9 @@ def read_checked_manifest(place: Place) -> dict[str, Any]:
 def is_manifest_intact(data: bytes | None) -> bool:
     """Whether no fact of a manifest was changed since it was written; of earlier versions nobody can tell."""
     found = _parse_marked(data) or {}
-    return _DIGEST not in found or found[_DIGEST] == _digest_facts(found)
-
-
-def _digest_facts(facts: Mapping[str, Any]) -> str:
-    told = {name: fact for name, fact in facts.items() if name not in (_COMMITTING, _DIGEST)}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    if DIGEST not in found:
+        return found.keys() <= {*ManifestFacts.__struct_fields__, _COMMITTING}
+    return bool(found[DIGEST] == digest_of_facts(found, (_COMMITTING,)))
 
 
 def announce_commit(previous: Mapping[str, Any], form: str, run: str) -> bytes:
@@ -237,7 +233,7 @@ def render_manifest(
 
 
 def _render_facts(facts: Mapping[str, Any]) -> bytes:
-    return json.dumps({**facts, _DIGEST: _digest_facts(facts)}, indent=2, ensure_ascii=False).encode()
+    return json.dumps({**facts, DIGEST: digest_of_facts(facts, (_COMMITTING,))}, indent=2, ensure_ascii=False).encode()
 
 
 def _describe_files(tables: Mapping[str, TableFiles]) -> dict[str, Any]:

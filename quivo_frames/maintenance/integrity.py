@@ -150,7 +150,7 @@ def _check_outputs(dataset: Dataset) -> Iterator[Flaw]:
     except DatasetError as error:
         yield Flaw("file", EXPORTS, None, 1, str(error))
         return
-    if not known.is_intact():
+    if not dataset.outputs.is_intact():
         message = (
             f"{dataset.outputs.file} is no longer what was written: look whether it lists all that these tables were "
             "exported to, so that orders can be erased there. The next export accepts it as it is."

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from typing import TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from quivo_frames.errors import DatasetError, QuivoError
 
 T = TypeVar("T")
+
+DIGEST = "digest"
+"""The key under which a file has a digest of all else that it says, by which `check` finds any change."""
 
 _JSON_PATH = re.compile(r" - at `(?:key in )?(\$[^`]*)`$")
 
@@ -33,3 +39,9 @@ def decode_own_json(
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         where = " (it is not JSON)"
     raise error_class(f"{file} is damaged{where}. {remedy}")
+
+
+def digest_of_facts(facts: Mapping[str, Any], besides: Collection[str] = ()) -> str:
+    """The digest of all facts but the digest itself, and those named in `besides`."""
+    told = {name: fact for name, fact in facts.items() if name != DIGEST and name not in besides}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
