@@ -59,7 +59,7 @@ class _Form(NamedTuple):
 
 
 _LIST = _Form(re.compile(rb"[\s,\[\]]*"), re.compile(rb"[,\]]"), re.compile(rb",\s*(?=\{)"), 0)
-_SEQUENCE = _Form(re.compile(rb"[\s,]*"), re.compile(rb"[{\[,]"), re.compile(rb"\}[\s,]*(?=\{)|\n(?=\{)"), 1)
+_SEQUENCE = _Form(re.compile(rb"[\s,]*"), re.compile(rb"[{\[,]|(?<=\n)"), re.compile(rb"\}[\s,]*(?=\{)|\n(?=\{)"), 1)
 
 
 def too_long(size: int, max_bytes: int) -> ReadProblem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ def read_file(path: Path, content: bytes, **limits: int) -> list[tuple[int | Non
     path.write_bytes(content)
     found = []
     for raw in order_files.read_orders(path, **limits):
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, KeyError):
             found.append((json.loads(raw.body)["orderId"], raw.place))
             continue
         found.append((None, raw.place))
@@ -391,3 +392,34 @@ def test_a_list_of_orders_takes_the_memory_of_a_few(tmp_path: Path) -> None:
     code = READ_ALL.replace("[bool(raw.problem)", "sum(1").replace("] == [False, True, False]", ") == 50_005")
     assert size > 250
     assert memory_of(code, path) < 100
+
+
+SEPARATED: dict[str, Callable[[list[bytes]], bytes]] = {
+    "orders.json": lambda bodies: b"[" + b",".join(bodies) + b"]",
+    "lines.json": lambda bodies: b"[\n" + b",\n".join(bodies) + b"\n]",
+    "orders.ndjson": b"\n".join,
+    "pretty.ndjson": b"\n".join,
+}
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("name", SEPARATED)
+def test_damage_of_any_kind_costs_no_other_order(tmp_path: Path, name: str, seed: int) -> None:
+    chance = random.Random(f"{name} {seed}")
+    bodies = list(PRETTY if name == "pretty.ndjson" else ORDERS)
+    damaged = chance.randrange(5)
+    body, at = bytearray(bodies[damaged]), chance.randrange(len(bodies[damaged]))
+    match chance.randrange(4):
+        case 0:
+            body[at] = chance.randrange(256)
+        case 1:
+            del body[at : at + chance.randrange(1, 80)]
+        case 2:
+            body[at:at] = chance.choice([b'"', b"{", b"}", b"[", b"]", b",", b"\\", b"}{", b"},{"])
+        case 3:
+            del body[max(at, 20) :]
+    bodies[damaged] = bytes(body)
+    found = ids_of(read_file(tmp_path / name, SEPARATED[name](bodies)))
+    assert [order_id for order_id in found if order_id in set(IDS) - {damaged + 1}] == [
+        n for n in IDS if n != damaged + 1
+    ]
