@@ -74,9 +74,13 @@ def find_order_ids(
     Takes 8 bytes per id if sorted by orderId, otherwise about 200, because the sort key of an order can change.
 
     Raises:
-        ConfigError: `sort` or `limit` makes no sense.
+        ConfigError: the query is not UTF-8 text, or `sort` or `limit` makes no sense.
         UnexpectedResponse: the list cannot be read to its end.
     """
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("The query is not UTF-8 text. Write it again, in a terminal that uses UTF-8.") from error
     if not _SORT.fullmatch(sort):
         raise ConfigError(f"The sort must be field:asc or field:desc, such as orderId:asc, not {sort!r}.")
     if limit is not None and limit < 1:
