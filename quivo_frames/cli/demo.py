@@ -29,8 +29,7 @@ def run_demo(folder: Path, orders: int) -> None:
     """Runs the demo in `folder`, where the archive, the tables and the report stay."""
     archive_file, tables = folder / "orders.sqlite", folder / "tables"
     _claim_folder(folder)
-    for old in folder.glob("orders.sqlite*"):
-        old.unlink()
+    _remove_earlier_archive(archive_file)
     _refetch_from_standin(archive_file, orders)
     _print_step(f"4. Build the tables (quivo-frames build {archive_file} --out {tables}):")
     dataset = build(archive_file, tables)
@@ -106,6 +105,16 @@ def _claim_folder(folder: Path) -> None:
         reason = error.strerror or "the system refuses"
         raised_class = ExportError if is_disk_full(error) else ConfigError
         raise raised_class(f"{folder} cannot be used: {reason}. Give another folder: --out FOLDER.") from error
+
+
+def _remove_earlier_archive(file: Path) -> None:
+    """Removes the archive of an earlier demo; one into which the user refetched orders since then stays."""
+    if file.exists() and Archive(file).runs().height > 1:
+        raise ConfigError(
+            f"{file} holds more than an earlier demo wrote. Nothing was overwritten. Give a new folder: --out FOLDER."
+        )
+    for ending in ("", "-wal", "-shm", ".lock"):
+        file.with_name(f"{file.name}{ending}").unlink(missing_ok=True)
 
 
 def _print_step(text: str) -> None:

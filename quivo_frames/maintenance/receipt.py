@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quivo_frames.display.text import terminal_lines
-from quivo_frames.errors import ConfigError, ExportError, QuivoError
+from quivo_frames.errors import ConfigError, QuivoError
 from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
 
 _KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
@@ -72,14 +72,15 @@ class ErasureReceipt:
         """Adds the receipt to a file, a line of JSON each, for its owner alone.
 
         Raises:
-            ExportError: the disk refuses; the message has the receipt.
+            ConfigError: something else is there than earlier receipts.
+            ExportError: the disk refuses. The message has the receipt, in both cases.
         """
         receipt = json.dumps(self.facts())
         try:
             write_file_atomically(file, f"{receipt}\n".encode(), _RECEIPTS, append=True)
         except QuivoError as error:
             kept = f"What was erased stays erased. Keep the receipt from here: {receipt}"
-            raise ExportError(f"{error} {kept}") from error
+            raise type(error)(f"{error} {kept}") from error
 
 
 def _is_receipt_file(file: Path) -> bool:

@@ -36,6 +36,8 @@ EXPORT_MARKER, RAW_EXPORT_INDEX, DELTA_LOG = "export.json", "segments.json", "_d
 """What marks a folder as an export, a raw export, or a Delta table."""
 MARKED_LEVELS = 3
 """How deep the files of an export lie below its marker: OUT/<table>/month=2026-06/<table>.parquet."""
+_SYSTEM_ERROR = re.compile(r"([^:\n]+) \(os error \d+\)")
+"""How libraries in Rust pass on an error of the system."""
 _OUR_MARKER = re.compile(rb'\s*{\s*"(?:export|kind)":\s*"quivo_frames ')
 _KNOWN_ENDINGS = frozenset({
     ".arrow", ".avro", ".csv", ".db", ".ddb", ".docx", ".duckdb", ".feather", ".gz", ".htm", ".html", ".ipynb", ".json",
@@ -58,10 +60,17 @@ class OutputKind(NamedTuple):
     is_folder: bool = False
 
 
+def is_disk_error(error: BaseException) -> bool:
+    """Whether the disk refused, as the system or a library for it says."""
+    return isinstance(error, OSError) or is_disk_full(error) or _SYSTEM_ERROR.search(str(error)) is not None
+
+
 def explain_disk_error(error: Exception) -> str:
     """Why the disk refused, in plain words."""
     if is_disk_full(error):
         return "the disk is full"
+    if found := _SYSTEM_ERROR.search(str(error)):
+        return found[1].strip()
     return getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
@@ -75,7 +84,7 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OSError) and not is_disk_full(error):
+        if not is_disk_error(error):
             raise
         raise ExportError(
             f"{path} cannot be written: {explain_disk_error(error)}. What was there before is untouched. Make room or "

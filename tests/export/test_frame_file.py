@@ -82,7 +82,12 @@ def test_a_frame_replaces_the_earlier_one_and_is_its_owners_alone(tmp_path: Path
 
 def test_it_is_its_owners_alone_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes = []
-    monkeypatch.setattr(frame_file, "write_csv_file", lambda _, file: modes.append(file_mode(file)))
+
+    def note_mode(_: pl.LazyFrame, file: Path) -> tuple[int, int]:
+        modes.append(file_mode(file))
+        return 0, 0
+
+    monkeypatch.setattr(frame_file, "write_csv_file", note_mode)
     write_frame_file(FRAME, tmp_path / "found.csv", FOUND)
     assert modes == [0o600]
 
