@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from quivo_frames.cli.options import archive_option, as_json, print_result
 from quivo_frames.cli.params import FileParam, PlaceParam
-from quivo_frames.errors import ConfigError
+from quivo_frames.errors import ConfigError, ExportError
 
 
 @click.command()
@@ -39,7 +40,7 @@ def check(target: str, as_json: bool) -> None:
 @click.option(
     "--receipt",
     type=FileParam(),
-    help="File to append the receipt to.  [default: ARCHIVE.forgotten.ndjson]",
+    help="File to append the receipt to.  [default: ARCHIVE.forgotten.ndjson, or DIR.forgotten.ndjson]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before erasing.")
 @as_json
@@ -50,8 +51,9 @@ def forget(
     """Erase orders for good: from the archive, from folders of tables, and from the exports of these tables.
 
     A receipt remains: which orders, when, where, and how much. Exit status 1 if something could not be reached: the
-    receipt names it, and the same command again erases it there. Raw exports (export-raw) are not reached: export
-    again to the same place, which replaces them.
+    receipt names it, and the same command again erases it there. It also names files that still hold the orders: those
+    that the tables were built from, and reports and findings that were saved. Raw exports (export-raw) are not reached:
+    export again to the same place, which replaces them. Tables that were built from files need no archive.
 
     With --honour-removed, personal values are removed from older answers in the archive about orders whose newest
     answer says piiDataRemoved; everything else in these answers stays.
@@ -73,13 +75,26 @@ def forget(
             raise ConfigError(f"This erases {what}: give --yes where nobody can be asked.")
         if not click.confirm(f"This erases {what}. Go on?", err=True):
             raise ConfigError("Nothing was erased.")
-    receipt = receipt or archive.with_name(f"{archive.name}.forgotten.ndjson")
+    is_given = click.get_current_context().get_parameter_source("archive") is not ParameterSource.DEFAULT
+    only_tables = bool(tables) and not is_given and not archive.exists()
+    receipt = receipt or _receipt_file_of(tables[0] if only_tables else archive)
     order_ids = validate_ids(ids) if ids else []
     ErasureReceipt.require_writable(receipt)
-    done = honour_removed_orders(archive) if honour_removed else forget_orders(order_ids, archive, tables)
+    done = (
+        honour_removed_orders(archive)
+        if honour_removed
+        else forget_orders(order_ids, None if only_tables else archive, tables)
+    )
     done.write(receipt)
     print_result(done.facts(), done, as_json=as_json)
-    sys.exit(1 if done.left else 0)
+    sys.exit(ExportError.exit_status if done.disk_is_full else 1 if done.left else 0)
+
+
+def _receipt_file_of(place: str | Path) -> Path:
+    """The receipt of an erasure: beside the archive or the folder; in the working folder for an address."""
+    path = Path(place).absolute()
+    name = f"{path.name}.forgotten.ndjson"
+    return Path(name) if "://" in str(place) else path.with_name(name)
 
 
 @click.command()

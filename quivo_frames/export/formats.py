@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
@@ -11,12 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from quivo_frames.display.text import terminal_lines
-from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
+from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
 from quivo_frames.model.tables import TABLES, Table
-from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, refuse_output
+from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, is_disk_error, refuse_output
+from quivo_frames.storage.own_json import decode_own_json
 from quivo_frames.storage.path_names import check_path
 
 _LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -124,7 +125,7 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
         ) from error
     except pl.exceptions.PolarsError as error:  # its message may contain a value of an order
         refused = f"they cannot be read or written ({type(error).__name__})"
-        cause = explain_disk_error(error) if is_disk_full(error) else refused
+        cause = explain_disk_error(error) if is_disk_error(error) else refused
         raise ExportError(
             f"The tables were not exported to {out}: {cause}. What was there before is untouched. Make room, or look "
             "with `quivo-frames check` whether the tables are damaged, and export again."
@@ -137,6 +138,11 @@ def kind_of_folder(noun: str, marked: str, ending: str) -> OutputKind:
     return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending), is_folder=True)
 
 
+class _ExportMarker(msgspec.Struct):
+    export: str
+    rows: dict[str, int] | None = None
+
+
 def _is_export_folder(folder: Path, marked: str, ending: str) -> bool:
     """Whether a folder has the marker of an export of this kind.
 
@@ -144,13 +150,12 @@ def _is_export_folder(folder: Path, marked: str, ending: str) -> bool:
         ConfigError: it does, but also files that no export wrote.
     """
     try:
-        facts = json.loads((folder / EXPORT_MARKER).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        marker = decode_own_json((folder / EXPORT_MARKER).read_bytes(), _ExportMarker, EXPORT_MARKER, "")
+    except (OSError, DatasetError):
         return False
-    if not isinstance(facts, dict) or facts.get("export") != marked:
+    if marker.export != marked:
         return False
-    rows = facts.get("rows")
-    tables = {*TABLES, *(rows if isinstance(rows, dict) else ())}  # an earlier version had other tables
+    tables = {*TABLES, *(marker.rows or ())}  # an earlier version had other tables
     ours = {EXPORT_MARKER, *_LEFT_BY_SYSTEMS, *(f"{name}{ending}" for name in tables)}
     for file in folder.rglob("*"):
         if file.name not in ours and not file.is_dir():

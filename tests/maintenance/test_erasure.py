@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -241,7 +244,9 @@ def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr("quivo_frames.archive.maintenance.compact_database", full)
-        with pytest.raises(ArchiveError, match="cannot be read or written"):
+        with pytest.raises(
+            ArchiveError, match="The disk is full, so the bytes of what was erased may still be in the file. Make room"
+        ):
             archive.erase(GONE)
     assert archive.erase(GONE) == (0, 0)
 
@@ -502,3 +507,124 @@ def test_tables_that_were_delivered_are_erased_in_a_folder_and_else_told(tmp_pat
     assert [told.partition(" ")[0] for told in receipt.left] == [str(delta.folder)]
     assert "VACUUM" in receipt.left[0]
     assert set(build(archive, tmp_path / "delta", form="delta").orders["order_id"]).isdisjoint(GONE)
+
+
+def run_forget(*words: str) -> tuple[int, str]:
+    """The exit status and the output of a forget that is confirmed."""
+    done = CliRunner().invoke(main, ["forget", "100005", "--yes", *words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_a_second_forget_says_nothing_of_places_where_nothing_was_left(archive: Archive, tmp_path: Path) -> None:
+    tables = build(archive, tmp_path / "tables")
+    for way in EXPORTS:
+        export_as(tables, tmp_path, way)
+    archive.close()
+    words = ("--archive", str(archive.path), "--tables", str(tables.folder))
+    status, output = run_forget(*words)
+    assert (status, output.count("Erased from")) == (0, len(EXPORTS))
+    written = {way: (tmp_path / place).stat().st_mtime_ns for way, place in EXPORTS.items()}
+    status, output = run_forget(*words)
+    assert (status, "Erased from" in output) == (0, False)
+    assert {way: (tmp_path / place).stat().st_mtime_ns for way, place in EXPORTS.items()} == written
+
+
+def test_tables_that_were_built_from_files_are_erased_without_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there is no orders.sqlite
+    bodies = {order_id: marked_order(order_id, f"{WHO}-{order_id}") for order_id in IDS}
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "first.ndjson").write_bytes(b"\n".join(bodies[order_id] for order_id in IDS[:20]))
+    (tmp_path / "in" / "second.ndjson").write_bytes(b"\n".join(bodies[order_id] for order_id in IDS[20:]))
+    tables = build(tmp_path / "in", tmp_path / "tables")
+    export_as(tables, tmp_path, "duckdb")
+    status, output = run_forget("--tables", str(tables.folder))
+    assert status == 1
+    assert f"{tmp_path}/in/first.ndjson, from which {tables.folder} was built, still holds order 100005" in output
+    assert "second.ndjson" not in output
+    assert not bytes_of(tables.folder).count(f"{WHO}-100005".encode())
+    assert not bytes_of(tmp_path / "orders.duckdb").count(f"{WHO}-100005".encode())
+    receipt = json.loads((tmp_path / "tables.forgotten.ndjson").read_text())
+    assert (receipt["archive"], receipt["responses"], receipt["order_ids"]) == ("", 0, [100_005])
+    (tmp_path / "in" / "first.ndjson").unlink()
+    assert run_forget("--tables", str(tables.folder))[0] == 0
+    assert not list(tmp_path.glob("orders.sqlite*"))
+    status, output = run_forget("--archive", "no.sqlite", "--tables", str(tables.folder))
+    assert (status, "There is no archive" in output) == (2, True)
+    with pytest.raises(ConfigError, match="an archive, tables, or both"):
+        forget([100_005])
+
+
+def test_other_archives_that_the_tables_were_built_from_are_named(archive: Archive, tmp_path: Path) -> None:
+    with Archive(tmp_path / "other.sqlite") as other:
+        record_answers(other, {100_005: marked_order(100_005, WHO), 7: order_json(7)}, NOON)
+        other.export(tmp_path / "raw")
+    tables = build([archive, tmp_path / "other.sqlite", tmp_path / "raw"], tmp_path / "tables")
+    left = forget([100_005], archive, [tables.folder]).left
+    assert left[0].startswith(f"{tmp_path / 'other.sqlite'}, from which {tables.folder} was built, still holds")
+    assert left[1].startswith(f"{tmp_path / 'raw'}, from which {tables.folder} was built, still holds")
+    assert "Forget them there as well" in left[0]
+    assert "Export the archive there again" in left[1]
+    forget([100_005], tmp_path / "other.sqlite")
+    with Archive(tmp_path / "other.sqlite") as other:
+        other.export(tmp_path / "raw")
+    assert not forget([100_005], archive, [tables.folder]).left
+
+
+@pytest.mark.parametrize("ending", ["html", "csv", "parquet", "ndjson", "xlsx"])
+def test_saved_reports_and_findings_that_still_hold_an_order_are_named(
+    archive: Archive, tmp_path: Path, ending: str
+) -> None:
+    tables = build(archive, tmp_path / "tables")
+    archive.close()
+    file = tmp_path / f"saved.{ending}"
+    words = ["audit", str(tables.folder), "--personal", "--html" if ending == "html" else "--out", str(file)]
+    assert CliRunner().invoke(main, words).exit_code in (0, 1)
+    held = [order_id for order_id in IDS if str(order_id).encode() in bytes_of(file)]
+    others = [order_id for order_id in IDS if order_id not in held]
+    assert held
+    receipt = forget(held[:1], archive, [tables.folder])
+    kind = "report" if ending == "html" else "findings"
+    assert receipt.left == [f"{file} ({kind}) still holds order {held[0]}. Delete it, or save it again."]
+    if others:
+        assert not forget(others[:1], archive, [tables.folder]).left
+    assert CliRunner().invoke(main, words).exit_code in (0, 1)
+    assert not forget(held[:1], archive, [tables.folder]).left
+    file.write_bytes(b"\x80 no longer readable")
+    unreadable = f"{file} ({kind}) cannot be searched, and may still hold these orders. Delete it, or save it again."
+    is_text = ending in ("html", "csv", "ndjson")
+    assert forget(held[:1], archive, [tables.folder]).left == ([] if is_text else [unreadable])
+    file.unlink()
+    assert not forget(held[:1], archive, [tables.folder]).left
+    assert not Dataset.open(tables.folder).outputs.read().saved
+
+
+def test_what_workers_left_in_the_temporary_folder_is_removed(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    code = """
+import os, signal
+from quivo_frames.storage.leftovers import temporary_folder
+with temporary_folder() as folder:
+    (folder / "rows.parquet").write_text("Ida")
+    if "DIE" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+    input()
+"""
+    alive = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    while not list((tmp_path / "tmp").glob("*/rows.parquet")):
+        pass
+    monkeypatch.setenv("DIE", "1")
+    subprocess.run([sys.executable, "-c", code])
+    assert len(list((tmp_path / "tmp").glob("*/rows.parquet"))) == 2
+    (tmp_path / "tmp" / "quivo-frames-mine").mkdir()
+    forget([100_005], archive)
+    assert len(list((tmp_path / "tmp").glob("*/rows.parquet"))) == 1
+    assert (tmp_path / "tmp" / "quivo-frames-mine").exists()
+    alive.communicate(b"\n")
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["quivo-frames-mine"]
