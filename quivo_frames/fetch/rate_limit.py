@@ -75,6 +75,13 @@ class RateState:
     cut_at: float = -math.inf
     paused_until: float = -math.inf
 
+    def is_usable(self, now: float) -> bool:
+        """Whether a state that another process left is recent, and one that a process can have left."""
+        latest = now + FORGET_SECONDS + LONGEST_PAUSE  # after a restart of the machine its clock starts again
+        is_recent = now - FORGET_SECONDS < self.next_slot_at < latest
+        are_times = self.paused_until < latest and self.cut_at < latest
+        return is_recent and are_times and 0 < self.rate < math.inf and self.threshold > 0 and self.steady in (0, 1)
+
 
 class RateLimiter:
     """Even slots for all threads, at a rate that adapts to the answers.
@@ -219,8 +226,7 @@ class _SharedStateFile:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         found = os.pread(self._file, self._LAYOUT.size, 0)
         state = RateState(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
-        latest = now + FORGET_SECONDS + LONGEST_PAUSE  # after a restart of the machine its clock starts again
-        return state if now - FORGET_SECONDS < state.next_slot_at < latest else known
+        return state if state.is_usable(now) else known
 
     def write_and_unlock(self, state: RateState) -> None:
         """Write the state and let the next process have it."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import heapq
+import math
+import struct
 import subprocess
 import sys
 import threading
@@ -230,6 +232,27 @@ def test_a_file_of_a_pace_that_is_broken_is_written_anew(tmp_path: Path, content
     (tmp_path / "pace").write_bytes(content)
     assert make_shared_limiter(tmp_path / "pace", FakeClock()).wait_for_slot(NEVER).rate == 5
     assert len((tmp_path / "pace").read_bytes()) == 48
+
+
+BROKEN_STATES = {
+    "no rate": (0.0, math.inf, 0.0, 0.0, 0.0, 0.0),
+    "a rate that is no number": (math.nan, math.inf, 0.0, 0.0, 0.0, 0.0),
+    "an endless rate": (math.inf, math.inf, 0.0, 0.0, 0.0, 0.0),
+    "no threshold": (5.0, -1.0, 0.0, 0.0, 0.0, 0.0),
+    "half steady": (5.0, 9.0, 0.5, 0.0, 0.0, 0.0),
+    "a cut that is to come": (5.0, 9.0, 0.0, 0.0, 1e300, 0.0),
+    "an endless pause": (5.0, 9.0, 0.0, 0.0, 0.0, 1e300),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_STATES)
+def test_a_damaged_pace_stops_no_refetch(tmp_path: Path, name: str) -> None:
+    clock = FakeClock()
+    state = [value + clock() if number == 3 else value for number, value in enumerate(BROKEN_STATES[name])]
+    (tmp_path / "pace").write_bytes(struct.pack("<6d", *state))
+    limiter = make_shared_limiter(tmp_path / "pace", clock)
+    assert limiter.wait_for_slot(NEVER).rate == 5
+    limiter.note_success(Slot(clock(), 5.0, waited=True))
 
 
 def test_where_no_file_can_be_the_gate_is_on_its_own(tmp_path: Path) -> None:
