@@ -39,6 +39,7 @@ from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, TABLES, Table
 from quivo_frames.storage.atomic import create_private_folder, explain_disk_error, hold_lock, sync_file
 from quivo_frames.storage.parquet import write_parquet_table
+from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.place import open_place, refuse_output_place
 
 STAGING_BATCH_ROWS = 1_024
@@ -64,7 +65,7 @@ class DatasetWriter:
     def __init__(
         self, folder: str | os.PathLike[str], privacy_filter: PrivacyFilter = PrivacyFilter(), *, rebuild: bool = False  # noqa: B008 - frozen
     ) -> None:  # fmt: skip
-        self.folder, self._rebuild = Path(folder), rebuild
+        self.folder, self._rebuild = check_path(folder), rebuild
         self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
         self._building = self.folder / BUILDING
         self.staging = self._building / token_hex(4)  # a stray worker of an earlier build finds no folder
