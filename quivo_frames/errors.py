@@ -78,6 +78,11 @@ FAULT_CURE = (
 """The advice at the end of the message of a `Fault`."""
 
 
+def is_caused_by_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that the disk is full."""
+    return error is not None and (is_disk_full(error) or is_caused_by_full_disk(error.__cause__))
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error of the system or of a library says that the disk is full, or a quota used up."""
     return getattr(error, "errno", None) in _DISK_FULL or any(text in str(error) for text in _DISK_FULL_TEXTS)

@@ -7,7 +7,7 @@ import json
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
@@ -20,7 +20,7 @@ from quivo_frames.archive.writer import ArchiveWriter
 from quivo_frames.display.html import html_table
 from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.display.text import terminal_text
-from quivo_frames.errors import ConfigError
+from quivo_frames.errors import ArchiveError, ConfigError, is_caused_by_full_disk
 from quivo_frames.model.records import Outcome
 from quivo_frames.storage.path_names import check_path
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from quivo_frames.archive.raw_export.writer import RawExport, SegmentSizes
     from quivo_frames.model.records import Answer, RawOrder
 
-T = TypeVar("T")
 
 SECRET_HEADERS = ("authorization", "cookie", "token", "api-key")
 
@@ -130,13 +129,28 @@ class Archive:
         Raises:
             ArchiveError: as for `erase`.
         """
-        return self._change_and_compact(order_ids, maintenance.remove_personal_values)
+        return self._change_and_compact(order_ids, maintenance.remove_personal_values).responses
 
-    def _change_and_compact(self, order_ids: Iterable[int], job: Callable[[sqlite3.Connection], T]) -> T:
+    def _change_and_compact(
+        self, order_ids: Iterable[int], job: Callable[[sqlite3.Connection], ErasedCounts]
+    ) -> ErasedCounts:
         with open_for_reading(self.path):  # raises for a missing archive, instead of creating one
+            pass
+        try:
             stage_ids(order_ids, self._writer.commit_job)
-        done = self._writer.commit_job(job)
-        self._writer.run_exclusively(lambda db: maintenance.compact_database(db, self.path))
+            done = self._writer.commit_job(job)
+        except ArchiveError as error:
+            if is_caused_by_full_disk(error):
+                problem = f"The disk is full, so nothing was erased from {self.path}."
+                raise ArchiveError(f"{problem} Make room, and do the same again.") from error
+            raise
+        try:
+            self._writer.run_exclusively(lambda db: maintenance.compact_database(db, self.path))
+        except ArchiveError as error:
+            if is_caused_by_full_disk(error):
+                problem = "The disk is full, so the bytes of what was erased may still be in the file."
+                raise maintenance.UnfinishedErasure(f"{problem} Make room, and do the same again.", done) from error
+            raise maintenance.UnfinishedErasure(str(error), done) from error
         return done
 
     # Reading

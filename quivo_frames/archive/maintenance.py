@@ -33,8 +33,16 @@ class ArchiveFlaw(NamedTuple):
 class ErasedCounts(NamedTuple):
     """How many responses and attempts were erased."""
 
-    responses: int
-    attempts: int
+    responses: int = 0
+    attempts: int = 0
+
+
+class UnfinishedErasure(ArchiveError):
+    """Rows were erased (`counts`), but their bytes may still be in the files of the archive."""
+
+    def __init__(self, message: str, counts: ErasedCounts) -> None:
+        super().__init__(message)
+        self.counts = counts
 
 
 def find_flaws(db: sqlite3.Connection) -> Iterator[ArchiveFlaw]:
@@ -70,8 +78,8 @@ def erase_orders(db: sqlite3.Connection) -> ErasedCounts:
     return ErasedCounts(*counts)
 
 
-def remove_personal_values(db: sqlite3.Connection) -> int:
-    """Remove personal values from all but the newest good answers of the orders in temp.ids; the number changed."""
+def remove_personal_values(db: sqlite3.Connection) -> ErasedCounts:
+    """Remove personal values from all but the newest good answers of the orders in temp.ids, and count the changed."""
     from quivo_frames.model.privacy import remove_personal_fields  # imported here because it loads polars
 
     decompressor = zstandard.ZstdDecompressor()
@@ -84,7 +92,7 @@ def remove_personal_values(db: sqlite3.Connection) -> int:
         if after != before:
             changed.append((len(after), hashlib.sha256(after).digest(), zstandard.compress(after), response))
     db.executemany("UPDATE responses SET size = ?, sha256 = ?, body = ? WHERE response = ?", changed)
-    return len(changed)
+    return ErasedCounts(len(changed))
 
 
 def compact_database(db: sqlite3.Connection, path: Path) -> None:

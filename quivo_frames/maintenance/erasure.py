@@ -9,6 +9,7 @@ import msgspec
 import polars as pl
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.maintenance import UnfinishedErasure
 from quivo_frames.builder import drift
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.exports import RecordedExport
@@ -22,7 +23,6 @@ from quivo_frames.maintenance.remaining_copies import explain_remaining_copies
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID
-from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.leftovers import remove_leftovers, remove_temporary_leftovers
 from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.urls import is_remote
@@ -53,12 +53,16 @@ def forget(
     if archive is not None:
         opened = archive if isinstance(archive, Archive) else Archive(archive)
         receipt.archive = str(opened.path)
-        receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
+        try:
+            receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
+        except UnfinishedErasure as error:
+            receipt.responses, receipt.attempts = error.counts
+            receipt.note_left(receipt.archive, error)
     for dataset in datasets:
         try:
             receipt.rows[dataset.address] = _erase_from_tables(dataset, receipt.order_ids)
         except QuivoError as error:
-            receipt.left.append(f"{dataset.address} and its exports: {error}")
+            receipt.note_left(f"{dataset.address} and its exports", error)
         else:
             for export in dataset.exports():
                 _erase_from_export(Dataset.open(dataset.address), export, receipt)
@@ -79,7 +83,11 @@ def honour_removed(archive: str | os.PathLike[str] | Archive) -> ErasureReceipt:
     """
     opened = archive if isinstance(archive, Archive) else Archive(archive)
     receipt = ErasureReceipt("blanked", list(_ids_removed_at_quivo(opened)), archive=str(opened.path))
-    receipt.responses = opened.remove_personal_values(receipt.order_ids)
+    try:
+        receipt.responses = opened.remove_personal_values(receipt.order_ids)
+    except UnfinishedErasure as error:
+        receipt.responses = error.counts.responses
+        receipt.note_left(receipt.archive, error)
     return receipt
 
 
@@ -161,8 +169,7 @@ def _erase_from_export(dataset: Dataset, export: RecordedExport, receipt: Erasur
         if may_hold_orders or (export.begun and not export.is_replaced_as_a_whole):
             dataset.write_export(export, receipt.order_ids)
     except (OSError, QuivoError) as error:
-        cause = explain_disk_error(error) if isinstance(error, OSError) else str(error)
-        receipt.left.append(f"{export}: {cause}")
+        receipt.note_left(str(export), error)
     else:
         if may_hold_orders or leftovers:
             receipt.exports.append(str(export))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from quivo_frames.display.text import terminal_lines
-from quivo_frames.errors import ConfigError, QuivoError
-from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
+from quivo_frames.errors import ConfigError, QuivoError, is_caused_by_full_disk
+from quivo_frames.storage.atomic import OutputKind, explain_disk_error, refuse_output_file, write_file_atomically
 
 _KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
 _RAW_EXPORT_ADVICE = (
@@ -35,6 +35,14 @@ class ErasureReceipt:
     """Exports that the orders were erased from."""
     left: list[str] = field(default_factory=list)
     """What could not be erased, and has to be by hand or by another try."""
+    disk_is_full = False  # without a type, as it is no part of the receipt
+    """Whether a full disk is a reason for what is left."""
+
+    def note_left(self, where: str, error: Exception) -> None:
+        """Note that a place still holds the orders, because of an error."""
+        cause = explain_disk_error(error) if isinstance(error, OSError) else str(error)
+        self.left.append(f"{where}: {cause}")
+        self.disk_is_full |= is_caused_by_full_disk(error)
 
     def facts(self) -> dict[str, Any]:
         """The receipt as plain values for JSON."""

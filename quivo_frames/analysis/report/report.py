@@ -46,8 +46,8 @@ def report(
     """
     if sys.flags.optimize > 1:  # altair cannot be imported
         raise ConfigError(
-            "A report cannot be drawn without docstrings, which Python leaves out here. Unset PYTHONOPTIMIZE, and start "
-            "Python without -OO."
+            "A report cannot be drawn without docstrings, which Python leaves out here. Unset PYTHONOPTIMIZE, and "
+            "start Python without -OO."
         )
     from quivo_frames.analysis.report.page import ReportOptions, render_page  # charts take time to load
 
