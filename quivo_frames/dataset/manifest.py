@@ -114,10 +114,10 @@ def is_commit_announced(text: bytes | None) -> bool:
 
 def _parse_marked(text: bytes | None) -> dict[str, Any] | None:
     try:
-        found = json.loads(text or b"")
-    except (ValueError, RecursionError):
+        found = decode_own_json(text or b"", dict[str, Any], MANIFEST, _REBUILD)
+    except DatasetError:
         return None
-    return found if isinstance(found, dict) and _OWNER_MARK.items() <= found.items() else None
+    return found if _OWNER_MARK.items() <= found.items() else None
 
 
 def read_replaced_manifest(place: Place, data: bytes | None, form: str, *, rebuild: bool) -> dict[str, Any]:

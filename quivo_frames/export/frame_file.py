@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from quivo_frames.errors import ConfigError
+from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.export.csv import explain_guarded_texts, write_csv_file
 from quivo_frames.export.formats import ExportFormat, load_writer_module
 from quivo_frames.model.tables import Table
 from quivo_frames.storage.atomic import OutputKind, explain_write_errors, new_file, refuse_output_file
+from quivo_frames.storage.own_json import decode_own_json
 
 _PARQUET_KEY = "quivo_frames"
 """The key in the metadata of a parquet file under which stands what it holds."""
@@ -78,10 +78,10 @@ def _holds_csv(file: Path, table: Table) -> bool:
 
 def _holds_ndjson(file: Path, table: Table) -> bool:
     try:
-        found = json.loads(_first_line(file))
-    except (ValueError, RecursionError):
+        found = decode_own_json(_first_line(file), dict[str, Any], str(file), "")
+    except DatasetError:
         return False
-    return isinstance(found, dict) and list(found) == list(table.schema)
+    return list(found) == list(table.schema)
 
 
 def _holds_workbook(file: Path, table: Table) -> bool:
