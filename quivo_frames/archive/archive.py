@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from quivo_frames.archive import ledger, maintenance, responses
-from quivo_frames.archive.database import format_instant, open_for_reading, read_format_version
+from quivo_frames.archive import erasures, ledger, maintenance, responses
+from quivo_frames.archive.database import (
+    RENEW_SEAL,
+    format_instant,
+    open_for_reading,
+    read_format_version,
+    refuse_damaged_values,
+)
+from quivo_frames.archive.erasures import hold_off_erasures
 from quivo_frames.archive.ledger import IS_LAST_IN_RUN
-from quivo_frames.archive.responses import MAX_INT64
+from quivo_frames.archive.responses import MAX_BODY_BYTES, MAX_INT64
 from quivo_frames.archive.run_survey import RunSurvey, begin_run, pending_ids, stage_ids, survey_ids
+from quivo_frames.archive.verification import find_flaws
 from quivo_frames.archive.writer import ArchiveWriter
 from quivo_frames.display.html import html_table
 from quivo_frames.display.progress import open_progress_bar
@@ -33,21 +41,25 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from quivo_frames.archive.maintenance import ArchiveFlaw, ErasedCounts
-    from quivo_frames.archive.raw_export.index import ResponseRow
+    from quivo_frames.archive.maintenance import ErasedCounts
     from quivo_frames.archive.raw_export.writer import RawExport, SegmentSizes
+    from quivo_frames.archive.responses import ResponseRow
+    from quivo_frames.archive.verification import ArchiveFlaw
     from quivo_frames.model.records import Answer, RawOrder
+    from quivo_frames.storage.place import Place
 
 
 SECRET_HEADERS = ("authorization", "cookie", "token", "api-key")
 
 _INSERT_ATTEMPT = """
-INSERT INTO attempts (order_id, run, at, tries, throttled, seconds, latency, outcome, http_status, message)
-VALUES (:order_id, :run, :at, :tries, :throttled, :seconds, :latency, :outcome, :status, :message)
+INSERT INTO attempts (order_id, run, at, tries, throttled, seconds, latency, outcome, http_status, message, seal)
+VALUES (:order_id, :run, :at, :tries, :throttled, :seconds, :latency, :outcome, :status, :message,
+    row_seal(:order_id, :run, :at, :tries, :throttled, :seconds, :latency, :outcome, :status, :message))
 """
 _INSERT_RESPONSE = """
-INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, size, sha256, body)
-VALUES (:order_id, :run, :fetched_at, :http_status, :headers, :good, :size, :sha256, :body)
+INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, size, sha256, body, seal)
+VALUES (:order_id, :run, :fetched_at, :http_status, :headers, :good, :size, :sha256, :body,
+    row_seal(:order_id, :run, :fetched_at, :http_status, :headers, :good, :size, :sha256))
 """
 
 
@@ -96,9 +108,16 @@ class Archive:
         return self._writer.commit_job(partial(begin_run, given=given, fresh_since=fresh_since, new_run=new_run))
 
     def record(self, run: int, answer: Answer) -> None:
-        """Write an answer and its attempt in the ledger; when this returns, they are on the disk."""
+        """Write an answer and its attempt in the ledger; when this returns, they are on the disk.
+
+        Raises:
+            ConfigError: the answer is larger than any that the client lets through.
+        """
+        if len(answer.body) > MAX_BODY_BYTES:
+            raise ConfigError(f"The answer about order {answer.order_id} is too large: {len(answer.body):,} bytes.")
         at = format_instant(answer.answered_at)
-        attempt = {**answer._asdict(), "run": run, "at": at}
+        latency = None if answer.latency is None else float(answer.latency)
+        attempt = {**answer._asdict(), "run": run, "at": at, "seconds": float(answer.seconds), "latency": latency}
         response = _response_values(run, at, answer) if answer.body else None
 
         def insert(db: sqlite3.Connection) -> None:
@@ -111,12 +130,17 @@ class Archive:
     def finish(self, run: int) -> None:
         """Record that every order of the run was asked for."""
         now = format_instant(datetime.now(UTC))
-        self._writer.commit_job(
-            lambda db: db.execute("UPDATE runs SET finished_at = ? WHERE run = ?", (now, run)).rowcount
-        )
+
+        def update(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE runs SET finished_at = ? WHERE run = ?", (now, run))
+            db.execute(f"{RENEW_SEAL['runs']} WHERE run = ?", (run,))
+
+        self._writer.commit_job(update)
 
     def erase(self, order_ids: Iterable[int]) -> ErasedCounts:
         """Erase all answers of some orders and their attempts in the ledger; none of their bytes stay in the file.
+
+        The ids stay in the record of erasures, so that builds and exports that are under way leave the orders out.
 
         Raises:
             ArchiveError: also if another process is reading: then they are deleted, but their bytes are still there.
@@ -129,7 +153,8 @@ class Archive:
         Raises:
             ArchiveError: as for `erase`.
         """
-        return self._change_and_compact(order_ids, maintenance.remove_personal_values).responses
+        job = partial(maintenance.remove_personal_values, path=self.path)
+        return self._change_and_compact(order_ids, job).responses
 
     def _change_and_compact(
         self, order_ids: Iterable[int], job: Callable[[sqlite3.Connection], ErasedCounts]
@@ -138,7 +163,8 @@ class Archive:
             pass
         try:
             stage_ids(order_ids, self._writer.commit_job)
-            done = self._writer.commit_job(job)
+            with hold_off_erasures(self.path):  # until those that publish have ended
+                done = self._writer.commit_job(job)
         except ArchiveError as error:
             if is_caused_by_full_disk(error):
                 problem = f"The disk is full, so nothing was erased from {self.path}."
@@ -162,15 +188,13 @@ class Archive:
             ConfigError: there is no such file.
             ArchiveError: the file is too damaged to be read to its end.
         """
-        with open_for_reading(self.path) as db:
-            yield from maintenance.find_flaws(db)
+        yield from find_flaws(self.path)
 
     def survey(
         self, order_ids: Iterable[int], *, fresh_since: datetime | None = None, new_run: bool = False
     ) -> RunSurvey:
         """What `begin` would find out about these ids; nothing is written."""
         with open_for_reading(self.path, missing_ok=True) as db:
-            db.execute("BEGIN")
             given = stage_ids(order_ids, lambda job: job(db))
             return survey_ids(db, given, fresh_since, new_run=new_run)
 
@@ -181,7 +205,7 @@ class Archive:
     def outcomes(self, run: int) -> dict[Outcome, int]:
         """How many orders of a run had which outcome; the last attempt of each order counts."""
         sql = f"SELECT outcome, count(*) FROM attempts t WHERE run = ? AND {IS_LAST_IN_RUN} GROUP BY outcome"  # noqa: S608
-        with open_for_reading(self.path) as db:
+        with open_for_reading(self.path) as db, refuse_damaged_values():
             return {Outcome(outcome): count for outcome, count in db.execute(sql, (run,))}
 
     def last_response(self) -> int:
@@ -195,22 +219,26 @@ class Archive:
             return int(last)
 
     def index_newest(self, as_of: datetime | None = None, *, last: int = MAX_INT64) -> Iterator[pl.DataFrame]:
-        """What `newest` yields, but without bodies, in frames: order_id, fetched_at, size in bytes, fingerprint."""
+        """What `newest` yields, but without bodies, in frames.
+
+        Columns: order_id, fetched_at, size in bytes, fingerprint, and clock_ran_backwards: whether an earlier response
+        of the order has a later time.
+        """
         with open_for_reading(self.path) as db:
-            yield from responses.index_newest(db, as_of, last)
+            yield from responses.index_newest(db, self.path, as_of, last)
 
     def newest(
         self,
         as_of: datetime | None = None,
         *,
         last: int = MAX_INT64,
-        first_order: int = -MAX_INT64,
+        first_order: int | None = None,
         order_ids: Iterable[int] | None = None,
     ) -> Iterator[RawOrder]:
-        """The newest good response of each order, by order id, in flat memory.
+        """The newest good response of each order, which is the last that was recorded, by order id, in flat memory.
 
-        `as_of` leaves out responses that were fetched later, `last` those with a higher number, `first_order` orders
-        with a lower id; `order_ids` are the only orders wanted.
+        `as_of` leaves out responses that were fetched later, by their times, `last` those with a higher number,
+        `first_order` orders with a lower id; `order_ids` are the only orders wanted.
 
         Raises:
             ConfigError: there is no such file.
@@ -220,9 +248,9 @@ class Archive:
             yield from responses.read_newest(db, self.path, as_of, last, first_order, of_ids=order_ids is not None)
 
     def responses(self, order_ids: Iterable[int] | None = None, since: datetime | None = None) -> Iterator[RawOrder]:
-        """All good responses of some orders (None: of all), by order id and time, in flat memory.
+        """All good responses of some orders (None: of all), by order id, as they were recorded, in flat memory.
 
-        With `since`, an order has its responses from then on, and before them the last earlier one, to compare with.
+        With `since`, an order has its responses from the first one since then, and before it the one to compare with.
 
         Raises:
             ConfigError: there is no such file.
@@ -242,23 +270,39 @@ class Archive:
         """Write all answers that have a body, good or not, as parquet to a folder or an address (s3://, gs://, az://).
 
         A build on any machine reads them there as it reads the archive. They replace an earlier export of this archive;
-        segments that stay the same are not written again. Answers that arrive meanwhile are left to the next export.
-        Headers, runs and the ledger are not exported. What is erased from the archive later stays in an export until
-        the next one. `progress` shows a bar on stderr; None: on a terminal and in a notebook.
+        segments that stay the same are not written again. Answers that arrive meanwhile are left to the next export;
+        orders that are erased meanwhile are left out. Headers, runs and the ledger are not exported. What is erased
+        from the archive later stays in an export until the next one. `progress` shows a bar on stderr; None: on a
+        terminal and in a notebook.
 
         Raises:
             ConfigError: there is no such file, or the place holds something else.
             ArchiveError: a response is damaged, or another export to the place was completed first.
             ExportError: the place cannot be written.
         """
-        from quivo_frames.archive.raw_export import writer
         from quivo_frames.storage.place import open_place, refuse_output_place
 
         refuse_output_place(address, "raw export")
-        last = self.last_response()
+        place, first = open_place(address), erasures.last_erasure(self.path)
+        for _ in range(erasures.ATTEMPTS - 1):
+            with suppress(erasures.ErasedMeanwhile):
+                return self._export_once(place, first, progress)
+        return self._export_once(place, first, progress)
+
+    def _export_once(self, place: Place, first_erasure: int, progress: bool | None) -> RawExport:
+        """Write the raw export, unless orders are erased meanwhile; what was erased after `first_erasure` is counted.
+
+        Raises:
+            ErasedMeanwhile: orders were erased meanwhile; what can be read at the place is as it was.
+        """
+        from quivo_frames.archive.raw_export import writer
+
+        state = writer.ArchiveState(self.path.name, erasures.last_erasure(self.path), self.last_response())
+        publish = partial(erasures.publish_unless_erased, self.path, state.erasures)
         sizes = self._segment_sizes or writer.DEFAULT_SIZES
-        with open_progress_bar("export", last, progress) as shown, closing(self._all_responses(last)) as rows:
-            return writer.write_raw_export(open_place(address), rows, self.path.name, last, shown.update, sizes)
+        with open_progress_bar("export", state.last, progress) as bar, closing(self._all_responses(state.last)) as rows:
+            done = writer.write_raw_export(place, rows, state, bar.update, sizes, publish)
+        return done._replace(erased=state.erasures - first_erasure)
 
     def _all_responses(self, last: int) -> Generator[ResponseRow]:
         with open_for_reading(self.path) as db:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import zlib
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,42 +17,64 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APPLICATION_ID = 0x51764672  # "QvFr"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PAGE_BYTES = 16384  # a compressed answer takes 2-3 KB: pages of 4 KB would be half empty
 BUSY_SECONDS = 30  # to wait for another process that has locked the file for a moment
 
+ERASURES = """
+CREATE TABLE IF NOT EXISTS erasures (
+    erasure INTEGER PRIMARY KEY AUTOINCREMENT, order_id INTEGER NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL,
+    seal INTEGER
+);
+CREATE INDEX IF NOT EXISTS erasures_order ON erasures (order_id);
+"""
 SCHEMA = f"""
 BEGIN;
 CREATE TABLE runs (
-    run INTEGER PRIMARY KEY, digest TEXT NOT NULL, asked INTEGER NOT NULL, started_at TEXT NOT NULL, finished_at TEXT
+    run INTEGER PRIMARY KEY, digest TEXT NOT NULL, asked INTEGER NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
+    seal INTEGER
 );
 CREATE INDEX runs_digest ON runs (digest, run);
 CREATE TABLE asked (run INTEGER NOT NULL, order_id INTEGER NOT NULL, PRIMARY KEY (run, order_id)) WITHOUT ROWID;
 CREATE TABLE responses (
     response INTEGER PRIMARY KEY, order_id INTEGER NOT NULL, run INTEGER NOT NULL, fetched_at TEXT NOT NULL,
     http_status INTEGER, headers TEXT NOT NULL, good INTEGER NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL, seal INTEGER
 );
 CREATE INDEX responses_good ON responses (order_id, fetched_at) WHERE good;
 CREATE TABLE attempts (
     attempt INTEGER PRIMARY KEY, order_id INTEGER NOT NULL, run INTEGER NOT NULL, at TEXT NOT NULL,
     tries INTEGER NOT NULL, seconds REAL NOT NULL, outcome TEXT NOT NULL, http_status INTEGER, message TEXT NOT NULL,
-    throttled INTEGER NOT NULL DEFAULT 0, latency REAL
+    throttled INTEGER NOT NULL DEFAULT 0, latency REAL, seal INTEGER
 );
 CREATE INDEX attempts_run ON attempts (run, order_id);
 CREATE INDEX attempts_order ON attempts (order_id);
+{ERASURES}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 COMMIT;
 """
-_MIGRATE_1_TO_2 = f"""
-BEGIN;
-ALTER TABLE attempts ADD COLUMN throttled INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE attempts ADD COLUMN latency REAL;
-PRAGMA user_version = {FORMAT_VERSION};
-COMMIT;
-"""
-_VIEW_AS_FORMAT_2 = "CREATE TEMP VIEW attempts AS SELECT *, 0 AS throttled, NULL AS latency FROM main.attempts"
+_LATER_COLUMNS = {
+    "attempts": {"throttled": "INTEGER NOT NULL DEFAULT 0", "latency": "REAL", "seal": "INTEGER"},
+    "responses": {"seal": "INTEGER"},
+    "runs": {"seal": "INTEGER"},
+}
+"""The columns that came with the formats 2 and 3, by table, with their types."""
+
+SEALED_COLUMNS = {
+    "runs": ("digest", "asked", "started_at", "finished_at"),
+    "responses": ("order_id", "run", "fetched_at", "http_status", "headers", "good", "size", "sha256"),
+    "attempts": (
+        "order_id", "run", "at", "tries", "throttled", "seconds", "latency", "outcome", "http_status", "message",
+    ),
+    "erasures": ("order_id", "at", "reason"),
+}  # fmt: skip
+"""The columns that the seal of a row covers, by table; the body of a response is covered by its sha256."""
+RENEW_SEAL = {
+    table: f"UPDATE {table} SET seal = row_seal({', '.join(columns)})"  # noqa: S608
+    for table, columns in SEALED_COLUMNS.items()
+}
+"""SQL that seals rows as they are now, by table, without its condition."""
 
 
 def read_format_version(path: Path) -> int:
@@ -78,6 +101,8 @@ def read_format_version(path: Path) -> int:
         raise _not_an_archive(path)
     if found > FORMAT_VERSION:
         raise ConfigError(f"{path} was written by a newer quivo_frames: update this one to read it.")
+    if not (found or is_empty):
+        raise explain_database_error(path, sqlite3.DatabaseError("it does not say its format"), is_damaged=True)
     return 0 if is_empty else int(found)
 
 
@@ -100,7 +125,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             db.executescript(SCHEMA)
             sync_folder(path.parent)
         elif found < FORMAT_VERSION:
-            db.executescript(_MIGRATE_1_TO_2)
+            _migrate(db)
     except (OSError, sqlite3.Error) as error:
         raise explain_database_error(path, error) from error
     return db
@@ -108,7 +133,9 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def open_for_reading(path: Path, *, missing_ok: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection that reads, while others may write; with `missing_ok`, a missing file counts as an empty archive.
+    """A connection that reads the archive as it is now, while others may write.
+
+    With `missing_ok`, a missing file counts as an empty archive.
 
     Raises:
         ConfigError: there is no archive; also as for `read_format_version`.
@@ -122,22 +149,55 @@ def open_for_reading(path: Path, *, missing_ok: bool = False) -> Iterator[sqlite
             if not found:
                 db.executescript(SCHEMA)
             elif found < FORMAT_VERSION:
-                db.execute(_VIEW_AS_FORMAT_2)
+                _show_as_current_format(db)
+            db.execute("BEGIN")  # all that is read in the block is of one moment
             yield db
     except sqlite3.Error as error:
         raise explain_database_error(path, error) from error
 
 
-def explain_database_error(path: Path, error: Exception) -> ArchiveError:
+def explain_database_error(path: Path, error: Exception, *, is_damaged: bool = False) -> ArchiveError:
     """An error of the system or of SQLite as a sentence for the user."""
     if _is_sqlite_error(error, "FULL"):
         return ArchiveError(
             f"The disk is full, {path} cannot grow: free some space and do the same again, "
             "it goes on where it stopped. Nothing that was kept is lost."
         )
+    if is_damaged or is_damage(error):
+        return ArchiveError(
+            f"{path} is damaged ({error}): take it from a backup. `quivo-frames check` says what of it is still whole."
+        )
     return ArchiveError(
         f"{path} cannot be read or written ({error}): check the disk and the permissions, then do the same again."
     )
+
+
+@contextmanager
+def refuse_damaged_values() -> Iterator[None]:
+    """Raise an error about a value that is read in the block as what it means: the file is damaged.
+
+    Raises:
+        sqlite3.DatabaseError: a value is none that the archive writes.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        damage = sqlite3.DatabaseError("a value of the ledger cannot be read")
+        damage.sqlite_errorname = "SQLITE_CORRUPT"
+        raise damage from error
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite says that the file is not as it was written; an error of our SQL means a damaged schema."""
+    names = ("CORRUPT", "NOTADB", "TOOBIG", "FORMAT", "MISMATCH")
+    return str(getattr(error, "sqlite_errorname", "")) == "SQLITE_ERROR" or any(
+        _is_sqlite_error(error, name) for name in names
+    )
+
+
+def row_seal(*values: object) -> int:
+    """A checksum of the values of a row, with which `check` finds a changed bit in columns without a digest."""
+    return zlib.crc32(repr(values).encode("utf-8", "replace"))
 
 
 def format_instant(moment: datetime | None) -> str:
@@ -147,7 +207,40 @@ def format_instant(moment: datetime | None) -> str:
 
 def _open_connection(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+    # a damaged text must not end the reading of all others
+    db.text_factory = lambda text: text.decode("utf-8", "replace")
+    db.create_function("row_seal", -1, row_seal, deterministic=True)
+    return db
+
+
+def _missing_columns(db: sqlite3.Connection) -> dict[str, dict[str, str]]:
+    """The columns that an older format lacks, by table, with their types."""
+    existing = {table: {row[1] for row in db.execute(f"PRAGMA main.table_info({table})")} for table in _LATER_COLUMNS}
+    return {
+        table: {name: kind for name, kind in columns.items() if name not in existing[table]}
+        for table, columns in _LATER_COLUMNS.items()
+    }
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring an archive of an older format to the current one; rows that are there get no seal."""
+    added = "".join(
+        f"ALTER TABLE {table} ADD COLUMN {name} {kind};\n"
+        for table, columns in _missing_columns(db).items()
+        for name, kind in columns.items()
+    )
+    db.executescript(f"BEGIN IMMEDIATE;\n{added}{ERASURES}\nPRAGMA user_version = {FORMAT_VERSION};\nCOMMIT;")
+
+
+def _show_as_current_format(db: sqlite3.Connection) -> None:
+    """Let a reading connection see an archive of an older format as one of the current format, without changing it."""
+    for table, columns in _missing_columns(db).items():
+        if table != "responses" and columns:  # of responses, nobody reads the later columns without looking first
+            added = ", ".join(f"{'0' if 'NOT NULL' in kind else 'NULL'} AS {name}" for name, kind in columns.items())
+            db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {added} FROM main.{table}")  # noqa: S608 - our names
+    if not db.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'erasures'").fetchone():
+        db.execute(ERASURES.partition(";")[0].replace("CREATE TABLE", "CREATE TEMP TABLE"))
 
 
 def _not_an_archive(path: Path) -> ConfigError:

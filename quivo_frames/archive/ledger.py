@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
+from quivo_frames.archive.database import refuse_damaged_values
 from quivo_frames.model.records import Outcome
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def read_runs(db: sqlite3.Connection) -> pl.DataFrame:
 def recent_rate(db: sqlite3.Connection) -> float | None:
     """Requests per second of the last attempts, without pauses; None if there are too few to tell."""
     sql = f"SELECT at, tries FROM attempts WHERE tries > 0 ORDER BY attempt DESC LIMIT {RECENT_ATTEMPTS}"  # noqa: S608
-    rows = [(datetime.fromisoformat(at), tries) for at, tries in db.execute(sql)]
-    gaps = [((later - earlier).total_seconds(), tries) for (later, tries), (earlier, _) in pairwise(rows)]
+    with refuse_damaged_values():
+        rows = [(datetime.fromisoformat(at), int(tries)) for at, tries in db.execute(sql)]
+        gaps = [((later - earlier).total_seconds(), tries) for (later, tries), (earlier, _) in pairwise(rows)]
     timed = [(gap, tries) for gap, tries in gaps if 0 <= gap <= PAUSE_SECONDS]
     seconds = sum(gap for gap, _ in timed)
     return (
@@ -111,4 +113,10 @@ def _query_frame(db: sqlite3.Connection, sql: str, schema: Mapping[str, Any]) ->
     rows = db.execute(sql)
     instants = pl.col("^(at|started_at|finished_at)$").str.to_datetime(time_unit="us", time_zone="UTC")
     chunks = chain(iter(lambda: rows.fetchmany(ROWS_PER_FRAME), []), ([],))
-    return pl.concat([pl.DataFrame(chunk, schema=schema, orient="row").with_columns(instants) for chunk in chunks])
+    with refuse_damaged_values():
+        try:
+            return pl.concat(
+                [pl.DataFrame(chunk, schema=schema, orient="row").with_columns(instants) for chunk in chunks]
+            )
+        except pl.exceptions.PolarsError as error:
+            raise ValueError from error

@@ -1,4 +1,4 @@
-"""Verification of an archive, and erasure of orders or of personal values from it."""
+"""Erasure of orders, or of personal values, from an archive."""
 
 from __future__ import annotations
 
@@ -7,27 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
+from quivo_frames.archive.database import RENEW_SEAL
+from quivo_frames.archive.erasures import BLANKED, ERASED, record_erasures
+from quivo_frames.archive.responses import ResponseFlaw, ResponseReader, damaged_response_error
 from quivo_frames.errors import ArchiveError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
     from pathlib import Path
 
 _IN_STAGED_IDS = "order_id IN (SELECT order_id FROM temp.ids)"
 _IS_NOT_NEWEST_GOOD = """
-NOT good OR response != (
-    SELECT response FROM responses n WHERE n.good AND n.order_id = r.order_id
-    ORDER BY fetched_at DESC, response DESC LIMIT 1)
+NOT good OR response != (SELECT max(response) FROM responses n WHERE n.good AND n.order_id = r.order_id)
 """
-
-
-class ArchiveFlaw(NamedTuple):
-    """Damage to an archive: to the file, a response or the ledger (`kind`), and the order that it is about, if any."""
-
-    kind: str
-    order_id: int | None
-    message: str
 
 
 class ErasedCounts(NamedTuple):
@@ -45,53 +37,40 @@ class UnfinishedErasure(ArchiveError):
         self.counts = counts
 
 
-def find_flaws(db: sqlite3.Connection) -> Iterator[ArchiveFlaw]:
-    """Damage to the file, to the bodies of all responses, and fetched orders of the ledger without a response."""
-    for (result,) in db.execute("PRAGMA integrity_check"):
-        if result != "ok":
-            yield ArchiveFlaw("file", None, f"The file is damaged: {result}.")
-    decompressor = zstandard.ZstdDecompressor()
-    rows = db.execute("SELECT response, order_id, size, sha256, body FROM responses ORDER BY response")
-    for response, order_id, size, sha256, packed in rows:
-        try:
-            body = decompressor.decompress(packed, max_output_size=size) if size else b""
-        except zstandard.ZstdError:
-            body = b""
-        if len(body) != size or hashlib.sha256(body).digest() != sha256:
-            yield ArchiveFlaw("response", order_id, f"Response {response} is not what was received.")
-    missing = """
-        SELECT DISTINCT order_id FROM attempts t WHERE outcome = 'fetched'
-        AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.good AND r.order_id = t.order_id AND r.run = t.run)"""
-    for (order_id,) in db.execute(missing):
-        yield ArchiveFlaw(
-            "ledger", order_id, "The ledger says that it was fetched, and there is no answer of that run."
-        )
-
-
 def erase_orders(db: sqlite3.Connection) -> ErasedCounts:
-    """Erase all rows of the orders in temp.ids. Their bytes stay in the file until it is compacted."""
-    db.execute(
-        f"UPDATE runs SET asked = asked - (SELECT count(*) FROM asked a WHERE a.run = runs.run AND a.{_IN_STAGED_IDS})"  # noqa: S608
-    )
+    """Erase all rows of the orders in temp.ids, and record it. Their bytes stay in the file until it is compacted."""
+    record_erasures(db, db.execute("SELECT order_id FROM temp.ids ORDER BY order_id").fetchall(), ERASED)
+    gone = db.execute(f"SELECT count(*), run FROM asked WHERE {_IN_STAGED_IDS} GROUP BY run").fetchall()  # noqa: S608
+    db.executemany("UPDATE runs SET asked = asked - ? WHERE run = ?", gone)
+    db.executemany(f"{RENEW_SEAL['runs']} WHERE run = ?", [(run,) for _, run in gone])
     db.execute(f"DELETE FROM asked WHERE {_IN_STAGED_IDS}")  # noqa: S608
     counts = (db.execute(f"DELETE FROM {table} WHERE {_IN_STAGED_IDS}").rowcount for table in ("responses", "attempts"))  # noqa: S608
     return ErasedCounts(*counts)
 
 
-def remove_personal_values(db: sqlite3.Connection) -> ErasedCounts:
-    """Remove personal values from all but the newest good answers of the orders in temp.ids, and count the changed."""
+def remove_personal_values(db: sqlite3.Connection, path: Path) -> ErasedCounts:
+    """Remove personal values from all but the newest good answers of the orders in temp.ids, and count the changed.
+
+    Raises:
+        ArchiveError: a response is damaged; nothing is changed.
+    """
     from quivo_frames.model.privacy import remove_personal_fields  # imported here because it loads polars
 
-    decompressor = zstandard.ZstdDecompressor()
-    where = f"{_IN_STAGED_IDS} AND ({_IS_NOT_NEWEST_GOOD})"
-    rows = db.execute(f"SELECT response, good, size, body FROM responses r WHERE {where}")  # noqa: S608
-    changed = []
-    for response, good, size, packed in rows:
-        before = decompressor.decompress(packed, max_output_size=size) if size else b""
-        after = remove_personal_fields(before) if good else b""
-        if after != before:
+    reader, changed = ResponseReader(db), []
+    blanked: set[tuple[int]] = set()
+    sql = f"SELECT order_id, response FROM responses r WHERE {_IN_STAGED_IDS} AND ({_IS_NOT_NEWEST_GOOD})"  # noqa: S608
+    for order_id, response in db.execute(sql).fetchall():
+        try:
+            before = reader.read(response, order_id)
+        except ResponseFlaw as flaw:
+            raise damaged_response_error(path, response, order_id, flaw) from None
+        after = remove_personal_fields(before.body) if before.good else b""
+        if after != before.body:
+            blanked.add((order_id,))
             changed.append((len(after), hashlib.sha256(after).digest(), zstandard.compress(after), response))
     db.executemany("UPDATE responses SET size = ?, sha256 = ?, body = ? WHERE response = ?", changed)
+    db.executemany(f"{RENEW_SEAL['responses']} WHERE response = ?", [values[-1:] for values in changed])
+    record_erasures(db, sorted(blanked), BLANKED)
     return ErasedCounts(len(changed))
 
 

@@ -26,13 +26,18 @@ _IS_PENDING = f"""
 NOT EXISTS (SELECT 1 FROM attempts t WHERE t.run = :run AND t.order_id = i.order_id AND {IS_DONE})
 """  # noqa: S608
 _IS_FRESH = """
-EXISTS (SELECT 1 FROM responses r WHERE r.good AND r.order_id = i.order_id AND r.fetched_at >= :fresh_since)
+EXISTS (
+    SELECT 1 FROM responses r WHERE r.good AND r.order_id = i.order_id AND r.fetched_at BETWEEN :fresh_since AND :now)
 """
 _RECORD_FRESH_AS_SKIPPED = f"""
-INSERT INTO attempts (order_id, run, at, tries, seconds, outcome, message)
-SELECT order_id, :run, :now, 0, 0.0, '{Outcome.SKIPPED}', 'fetched recently' FROM temp.ids i
+INSERT INTO attempts (order_id, run, at, tries, seconds, outcome, message, seal)
+SELECT order_id, :run, :now, 0, 0.0, '{Outcome.SKIPPED}', 'fetched recently',
+    row_seal(order_id, :run, :now, 0, 0, 0.0, NULL, '{Outcome.SKIPPED}', NULL, 'fetched recently') FROM temp.ids i
 WHERE {_IS_PENDING} AND {_IS_FRESH}
 """  # noqa: S608
+_INSERT_RUN = """
+INSERT INTO runs (digest, asked, started_at, seal) VALUES (:digest, :asked, :now, row_seal(:digest, :asked, :now, NULL))
+"""
 
 
 class RunSurvey(NamedTuple):
@@ -83,7 +88,7 @@ def survey_ids(db: sqlite3.Connection, given: int, fresh_since: datetime | None,
     sql = "SELECT run, finished_at FROM runs WHERE digest = ? ORDER BY run DESC LIMIT 1"
     run, finished_at = db.execute(sql, (digest.hexdigest(),)).fetchone() or (None, None)
     run = None if new_run or finished_at else run
-    values = {"run": run, "fresh_since": format_instant(fresh_since)}
+    values = {"run": run, "fresh_since": format_instant(fresh_since), "now": format_instant(datetime.now(UTC))}
     (pending,) = db.execute(f"SELECT count(*) FROM temp.ids i WHERE {_IS_PENDING}", values).fetchone()  # noqa: S608
     (fresh,) = db.execute(f"SELECT count(*) FROM temp.ids i WHERE {_IS_PENDING} AND {_IS_FRESH}", values).fetchone()  # noqa: S608
     return RunSurvey(run, asked, given - asked, asked - pending, fresh, digest.hexdigest())
@@ -96,8 +101,8 @@ def begin_run(
     survey = survey_ids(db, given, fresh_since, new_run=new_run)
     now, run = format_instant(datetime.now(UTC)), survey.resumed
     if run is None:
-        sql = "INSERT INTO runs (digest, asked, started_at) VALUES (?, ?, ?)"
-        run = int(db.execute(sql, (survey.digest, survey.asked, now)).lastrowid or 0)
+        begun = {"digest": survey.digest, "asked": survey.asked, "now": now}
+        run = int(db.execute(_INSERT_RUN, begun).lastrowid or 0)
         db.execute("INSERT INTO asked SELECT ?, order_id FROM temp.ids", (run,))
     db.execute(_RECORD_FRESH_AS_SKIPPED, {"run": run, "now": now, "fresh_since": format_instant(fresh_since)})
     db.execute("DELETE FROM temp.ids")

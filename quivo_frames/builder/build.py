@@ -20,22 +20,27 @@ from typing import Any
 import polars as pl
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.erasures import ATTEMPTS
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
 from quivo_frames.builder.executors.connect import worker_pool_of
 from quivo_frames.builder.executors.local import LocalPool, WorkerPool
 from quivo_frames.builder.incremental import IncrementalPlan, can_build_incrementally, plan_incremental_build
-from quivo_frames.builder.inputs import BuildInput, OrderIndex, OrderSource, open_sources
+from quivo_frames.builder.inputs import BuildInput, OrderSource, open_sources
+from quivo_frames.builder.order_index import OrderIndex
 from quivo_frames.builder.partition import PartitionResult, build_and_deliver, build_partition, merge_results
+from quivo_frames.builder.publication import count_erased, explain_erasures, publish_unless_erased
 from quivo_frames.dataset.commit import DatasetCommit
 from quivo_frames.dataset.dataset import Dataset, privacy_filter_for
 from quivo_frames.dataset.folder_writer import DatasetWriter, stage_partition
 from quivo_frames.dataset.manifest_facts import DELTA, PARQUET
 from quivo_frames.display.progress import open_progress_bar
-from quivo_frames.errors import FAULT_CURE, ConfigError, Fault
+from quivo_frames.errors import FAULT_CURE, ConfigError, Fault, QuivoError
 from quivo_frames.flattening.latest import note_repeated_orders
 from quivo_frames.model.frames import report_frame, sum_notes
+from quivo_frames.model.messages import describe_note
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
+from quivo_frames.model.records import Note
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID
 from quivo_frames.model.time import InstantLike, parse_instant
 from quivo_frames.settings import read_max_order_bytes
@@ -103,16 +108,22 @@ def build_with(
         )
     if executor is not None and jobs is not None:
         raise ConfigError("An executor shares the work, or processes of this machine: leave out one of the two.")
-    sources = open_sources(given, None if as_of is None else parse_instant(as_of), settings.max_order_bytes)
-    run = _BuildRun(sources, privacy_filter, settings, full, progress)
-    if executor is None and form == PARQUET and not is_remote(os.fspath(out)):
-        return run.build_into_folder(out, jobs)
-    local_pool = run.start_local_pool(jobs, run.estimate_size()) if executor is None else None
-    with (
-        DatasetCommit(os.fspath(out), privacy_filter, form, rebuild=full) as commit,
-        local_pool or nullcontext(worker_pool_of(executor)) as pool,
-    ):
-        return run.build_anywhere(commit, pool)
+    latest = None if as_of is None else parse_instant(as_of)
+
+    def start_run(erased: int) -> _BuildRun:
+        sources = open_sources(given, latest, settings.max_order_bytes)
+        return _BuildRun(sources, privacy_filter, settings, full, progress, erased)
+
+    run = start_run(0)
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return run.build(out, form, jobs, executor)
+        except QuivoError:  # orders that were erased meanwhile have been read, or are missing where they were
+            if not (erased := count_erased(run.sources)):
+                raise
+            run = start_run(run.erased + erased)
+    with explain_erasures(run.sources):
+        return run.build(out, form, jobs, executor)
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,19 @@ class _BuildRun:
     settings: BuildSettings
     full: bool
     progress: bool | None
+    erased: int
+    """How many orders were erased from the sources while an earlier attempt ran."""
+
+    def build(self, out: str | os.PathLike[str], form: str, jobs: int | None, executor: object) -> Dataset:
+        """Builds with the workers and in the way that fits the place, the format and the executor."""
+        if executor is None and form == PARQUET and not is_remote(os.fspath(out)):
+            return self.build_into_folder(out, jobs)
+        local_pool = self.start_local_pool(jobs, self.estimate_size()) if executor is None else None
+        with (
+            DatasetCommit(os.fspath(out), self.privacy_filter, form, rebuild=self.full) as commit,
+            local_pool or nullcontext(worker_pool_of(executor)) as pool,
+        ):
+            return self.build_anywhere(commit, pool)
 
     def recipe(self) -> dict[str, Any]:
         """What decides about the tables besides the orders; part of the manifest."""
@@ -160,7 +184,9 @@ class _BuildRun:
                 answers = index.current_answers.select(list(LINEAGE_TABLES["answers"].schema))
                 lineage = {"answers": answers, "noticed": noticed}
             return writer.commit_dataset(
-                *_summarise(writer, index, self.recipe(), result, failures, profile, noticed), lineage
+                *self._summarise(writer, index, self.recipe(), result, failures, profile, noticed),
+                lineage,
+                partial(publish_unless_erased, self.sources),
             )
 
     def build_anywhere(self, commit: DatasetCommit, pool: WorkerPool) -> Dataset:
@@ -179,12 +205,18 @@ class _BuildRun:
                 commit.add_partition(part)
                 yield result
 
-        result = self._merge_with_progress(take_parts(), index.orders_left)
-        recipe["of"] = of
-        noticed = commit.collect_notes()
-        return commit.commit_dataset(
-            *_summarise(commit, index, recipe, result, result.failures, result.profile, noticed)
-        )
+        try:
+            result = self._merge_with_progress(take_parts(), index.orders_left)
+            recipe["of"] = of
+            noticed = commit.collect_notes()
+            return commit.commit_dataset(
+                *self._summarise(commit, index, recipe, result, result.failures, result.profile, noticed),
+                partial(publish_unless_erased, self.sources),
+            )
+        except QuivoError:
+            if count_erased(self.sources):
+                commit.remove_written_files()
+            raise
 
     def _plan_incremental(self, writer: DatasetWriter) -> tuple[OrderIndex | None, IncrementalPlan | None]:
         """The index, if it was needed to decide, and what is to be rebuilt; None: everything."""
@@ -209,6 +241,33 @@ class _BuildRun:
             return [run_task(lambda _, frames: writer.take_single_partition(frames), partitions[0])]
         return pool.map_unordered(partial(run_task, partial(stage_partition, writer.staging)), partitions)
 
+    def _summarise(
+        self, writer: DatasetWriter | DatasetCommit, index: OrderIndex, recipe: Mapping[str, Any],
+        result: PartitionResult, failures: pl.DataFrame, profile: drift.Profile, noticed: pl.DataFrame,
+    ) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:  # fmt: skip
+        """What the manifest says of a build, its failures and its notes.
+
+        `result` is about the orders built now; `failures`, `profile` and `noticed` are about all orders of the dataset.
+        """
+        # Between two levels of privacy, a column may be empty because that was asked for.
+        same_privacy = writer.previous_manifest.get("privacy", {"level": PrivacyLevel.FULL}) == recipe["privacy"]
+        drift_notes = drift.notes_of_drift(writer.previous_manifest.get("profile", {}) if same_privacy else {}, profile)
+        notes = [
+            sum_notes(noticed),
+            report_frame("notes", self._notes_of_inputs(index)),
+            report_frame("notes", drift_notes),
+        ]
+        facts = {**recipe, **_manifest_facts(writer, index, result, failures.height), "profile": profile}
+        return facts, failures.sort(ORDER_ID.name, nulls_last=True, maintain_order=True), pl.concat(notes)
+
+    def _notes_of_inputs(self, index: OrderIndex) -> Iterator[Note]:
+        """Notes about orders that came more than once, with wrong times, or were erased meanwhile."""
+        yield from note_repeated_orders(index.superseded_positions)
+        if len(backward := index.backward_clock_ids):
+            yield describe_note("clock_ran_backwards", "$.orderId", len(backward), backward[0])
+        if self.erased:
+            yield describe_note("erased_meanwhile", "$.orderId", self.erased, None)
+
     def _merge_with_progress(self, results: Iterable[PartitionResult], order_count: int) -> PartitionResult:
         """The results of all partitions together, with a progress bar while they come."""
         with open_progress_bar("build", order_count, self.progress) as progress_bar:
@@ -218,23 +277,6 @@ class _BuildRun:
                 return result
 
             return merge_results(map(count_orders, results))
-
-
-def _summarise(
-    writer: DatasetWriter | DatasetCommit, index: OrderIndex, recipe: Mapping[str, Any], result: PartitionResult,
-    failures: pl.DataFrame, profile: drift.Profile, noticed: pl.DataFrame,
-) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:  # fmt: skip
-    """What the manifest says of a build, its failures and its notes.
-
-    `result` is about the orders built now; `failures`, `profile` and `noticed` are about all orders of the dataset.
-    """
-    # Between two levels of privacy, a column may be empty because that was asked for.
-    same_privacy = writer.previous_manifest.get("privacy", {"level": PrivacyLevel.FULL}) == recipe["privacy"]
-    drift_notes = drift.notes_of_drift(writer.previous_manifest.get("profile", {}) if same_privacy else {}, profile)
-    repeated_notes = note_repeated_orders(index.superseded_positions)
-    notes = [sum_notes(noticed), report_frame("notes", repeated_notes), report_frame("notes", drift_notes)]
-    facts = {**recipe, **_manifest_facts(writer, index, result, failures.height), "profile": profile}
-    return facts, failures.sort(ORDER_ID.name, nulls_last=True, maintain_order=True), pl.concat(notes)
 
 
 def _manifest_facts(

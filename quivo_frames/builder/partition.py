@@ -14,7 +14,7 @@ import polars as pl
 
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.builder.inputs import Partition
+from quivo_frames.builder.order_index import Partition
 from quivo_frames.dataset.commit import PartitionDestination, WrittenPartition
 from quivo_frames.dataset.folder_writer import stage_partition
 from quivo_frames.dataset.manifest import BUILDING

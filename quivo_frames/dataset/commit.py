@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -30,6 +30,7 @@ import polars as pl
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.folder_writer import (
     NOTICED,
+    Publish,
     lock_folder,
     scan_staged_rows,
     write_staged_table,
@@ -198,8 +199,10 @@ class DatasetCommit:
         notes = [partition.notes for partition in self._partitions_in_order()]
         return pl.concat([LINEAGE_TABLES[NOTICED].empty_frame(), *notes])
 
-    def commit_dataset(self, facts: Mapping[str, Any], failures: pl.DataFrame, notes: pl.DataFrame) -> Dataset:
-        """Replace the dataset by compare-and-swap of its manifest.
+    def commit_dataset(
+        self, facts: Mapping[str, Any], failures: pl.DataFrame, notes: pl.DataFrame, publish: Publish = nullcontext
+    ) -> Dataset:
+        """Replace the dataset by compare-and-swap of its manifest, in a block of `publish`, which may refuse it.
 
         Raises:
             DatasetError: another build was first, or the place cannot be written.
@@ -210,15 +213,27 @@ class DatasetCommit:
         manifest = render_manifest({**facts, "form": self._form}, tables, {})
         with _explain_write_errors(self.place):
             earlier = [entry.name for entry in self.place.list_entries()]  # later files may be of the next run
-            if self._form == DELTA:
-                folder = self.place.path if isinstance(self.place, Directory) else None
-                with owner_only_folders([] if folder is None else [folder / name for name in TABLES]):
-                    self._commit_delta_logs(facts["version"])
-            if not self.place.compare_and_swap(MANIFEST, manifest, self._manifest_bytes):
-                raise self._lost_race_error()
+            with publish():
+                if self._form == DELTA:
+                    folder = self.place.path if isinstance(self.place, Directory) else None
+                    with owner_only_folders([] if folder is None else [folder / name for name in TABLES]):
+                        self._commit_delta_logs(facts["version"])
+                if not self.place.compare_and_swap(MANIFEST, manifest, self._manifest_bytes):
+                    raise self._lost_race_error()
             named = {file.file for file in list_files(parse_manifest(manifest))}
             self.place.remove([name for name in earlier if name not in named and self._is_leftover(name)])
         return Dataset.open(self.place.address)
+
+    def remove_written_files(self) -> None:
+        """Remove what this run has written, unless a manifest names it: nobody else would, among Delta tables.
+
+        Raises:
+            DatasetError: the place cannot be written.
+        """
+        with _explain_write_errors(self.place):
+            named = {file.file for file in list_files(parse_manifest(self.place.read(MANIFEST)))}
+            written = [entry.name for entry in self.place.list_entries() if f"{self._destination.run}-" in entry.name]
+            self.place.remove([name for name in written if is_dataset_file(name) and name not in named])
 
     def _is_leftover(self, name: str) -> bool:
         """Whether an unnamed file can be removed: files of Delta tables may be named by their log."""

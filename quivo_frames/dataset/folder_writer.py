@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -50,6 +50,8 @@ _DEFINITIONS = {**TABLES, **LINEAGE_TABLES}
 
 MapTables = Callable[[Callable[[str], tuple[str, DatasetFile]], Sequence[str]], Iterable[tuple[str, DatasetFile]]]
 """A map over names, in any order: `map`, or one that several processes share."""
+Publish = Callable[[], AbstractContextManager[None]]
+"""Makes a block in which a dataset may be replaced; entering it raises a QuivoError if it may not."""
 
 
 class DatasetWriter:
@@ -160,10 +162,11 @@ class DatasetWriter:
         failures: pl.DataFrame,
         notes: pl.DataFrame,
         lineage: Mapping[str, pl.DataFrame],
+        publish: Publish = nullcontext,
     ) -> Dataset:
-        """Replace the previous dataset by the written tables; `facts` go into the manifest.
+        """Replace the previous dataset by the written tables, in a block of `publish`, which may refuse it.
 
-        `lineage` is what the next incremental build needs; empty if there can be none.
+        `facts` go into the manifest. `lineage` is what the next incremental build needs; empty if there can be none.
         """
         with _explain_disk_errors(self.folder):
             tables = {name: self._table_files[name] for name in TABLES}
@@ -177,7 +180,8 @@ class DatasetWriter:
                 ]
                 for name, file in lineage_files.items()
             }
-            self._move_into_place(render_manifest(facts, tables, written_lineage))
+            with publish():
+                self._move_into_place(render_manifest(facts, tables, written_lineage))
         return Dataset.open(self.folder)
 
     def _move_into_place(self, manifest: bytes) -> None:

@@ -1,9 +1,10 @@
-"""Check a dataset or an archive for anything that is not as it was written."""
+"""Check a dataset, an archive or a raw export for anything that is not as it was written."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -13,22 +14,25 @@ from typing import Annotated, Any, NamedTuple
 import polars as pl
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.raw_export.index import INDEX_FILE, explain_read_errors
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.manifest import BUILDING, EXPORTS, LOCK, find_unnamed_files
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_lines, terminal_text
-from quivo_frames.errors import ArchiveError, DatasetError
-from quivo_frames.flattening.decode import scan_identity
+from quivo_frames.errors import ArchiveError, DatasetError, QuivoError
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
 from quivo_frames.storage.leftovers import find_leftovers, is_locked
 from quivo_frames.storage.path_names import check_path
+from quivo_frames.storage.place import Place, open_place
 from quivo_frames.storage.urls import is_remote
 
 _UNFINISHED_PREFIXES = (BUILDING, ".new-")
 """How the names begin of files and folders that a process has not finished."""
 _REBUILD = "Build the tables again with --full."
+_CURES = {"clock": "The response that was recorded last counts. Set the clock of the machine that fetches right."}
+"""What to do about a kind of flaw that no backup mends."""
 _RESTORE = "Take the archive from a backup, or fetch the order again with `quivo-frames refetch {}`."
 
 
@@ -73,18 +77,24 @@ class Checkup:
 
 
 def check(place: str | os.PathLike[str]) -> Checkup:
-    """What in a dataset or in an archive is not as it was written. Changes nothing.
+    """What in a dataset, in an archive or in a raw export is not as it was written. Changes nothing.
 
     Of a dataset: the sha256 of each file, the version of the schema, columns and types, numbers of rows, nulls, unique
     keys, references between tables, and whether orders in = out + failed. Of an archive: SQLite's own check, the sha256
-    of each answer, whether it is about its order, and whether the ledger fits the answers.
+    of each answer, whether it is about its order, whether times and ledger fit the answers. Of a raw export: the sha256
+    of each file, and what its index says of it.
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: there is none of these.
     """
     where = os.fspath(place)
-    is_dataset = is_remote(where) or check_path(where).is_dir()
-    looked, flaws = _check_dataset(where) if is_dataset else _check_archive(Path(where))
+    looked: Mapping[str, int]
+    if not (is_remote(where) or check_path(where).is_dir()):
+        looked, flaws = _check_archive(Path(where))
+    elif _holds_raw_export(opened := open_place(where)):
+        looked, flaws = _check_raw_export(opened)
+    else:
+        looked, flaws = _check_dataset(where)
     return Checkup(where, looked, pl.DataFrame(flaws, schema=FLAWS.schema, orient="row"))
 
 
@@ -93,26 +103,36 @@ def _check_archive(path: Path) -> tuple[dict[str, int], list[Flaw]]:
     looked: dict[str, int] = {}
     try:
         archive = Archive(path)
-        archive.last_response()  # fails if there is no archive
-        looked = archive.counts()
         for what, order_id, explanation in archive.find_flaws():
-            who, cure = "", "Take the archive from a backup."
-            if order_id is not None:
-                who, cure = f"Order {order_id}: ", _RESTORE.format(order_id)
+            cure = _CURES.get(what, "Take the archive from a backup.")
+            if order_id is not None and what not in _CURES:
+                cure = _RESTORE.format(order_id)
+            who = "" if order_id is None else f"Order {order_id}: "
             flaws.append(Flaw(what, path.name, order_id, 1, f"{who}{explanation} {cure}"))
-        if all(flaw.what == "ledger" for flaw in flaws):  # else not all answers can be read
-            flaws += _misplaced_answers(archive)
+        looked = archive.counts()
     except ArchiveError as error:
-        flaws.append(Flaw("file", path.name, None, 1, str(error)))
+        if str(error) not in (flaw.message for flaw in flaws):
+            flaws.append(Flaw("file", path.name, None, 1, str(error)))
     return looked, flaws
 
 
-def _misplaced_answers(archive: Archive) -> Iterator[Flaw]:
-    for raw in archive.responses():
-        if scan_identity(raw.body).order_id not in (raw.order_id, None):
-            cure = _RESTORE.format(raw.order_id)
-            message = f"Order {raw.order_id}: {raw.place} is about another order. {cure}"
-            yield Flaw("response", archive.path.name, raw.order_id, 1, message)
+def _holds_raw_export(where: Place) -> bool:
+    with suppress(QuivoError), explain_read_errors(where.address):
+        return where.read(INDEX_FILE) is not None
+    return False
+
+
+def _check_raw_export(where: Place) -> tuple[Mapping[str, int], list[Flaw]]:
+    from quivo_frames.archive.raw_export.verification import check_raw_export
+
+    try:
+        looked, flaws = check_raw_export(where)
+    except QuivoError as error:
+        return {}, [Flaw("file", INDEX_FILE, None, 1, str(error))]
+    return looked, [
+        Flaw("file", name, None, 1, f"{name} in {where.address} {problem}. Export the archive there again.")
+        for name, problem in flaws.items()
+    ]
 
 
 def _check_dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:

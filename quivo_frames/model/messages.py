@@ -71,6 +71,11 @@ NOTES: dict[str, str] = {
     ),
     "repeated_attribute": "A key occurs twice in a free-form object: the table has its last value, the JSON text both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
+    "clock_ran_backwards": (
+        "An answer has an earlier time than one that the archive had before it, because a clock was wrong: the answer "
+        "that was recorded last was taken."
+    ),
+    "erased_meanwhile": "Orders were erased from an input while the tables were built: they are left out.",
     "vanished_field": "Every row had a value in the previous dataset, and none has one now.",
     "new_value": "The previous dataset did not have this value{got}.",
 }

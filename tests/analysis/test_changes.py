@@ -473,8 +473,8 @@ def test_history_of_an_order_that_is_not_there_is_told(path: Path) -> None:
         qf.changes(path.with_name("gone.sqlite"))
 
 
-def test_the_archive_gives_all_good_responses_by_order_and_time(path: Path) -> None:
-    record_answers(path, (2, b"2a", NOON), (1, b"1b", NOON + HOUR), (1, b"1a", NOON), (3, b"3", NOON))
+def test_the_archive_gives_all_good_responses_by_order_as_they_were_recorded(path: Path) -> None:
+    record_answers(path, (2, b"2a", NOON), (1, b"1a", NOON), (1, b"1b", NOON + HOUR), (3, b"3", NOON))
     record_answers(path, (1, b"bad", NOON + 2 * HOUR), good=False)
     record_answers(path, (1, b"1c", NOON + 3 * HOUR), (2, b"2b", NOON + 3 * HOUR))
     archive = Archive(path)
@@ -488,6 +488,10 @@ def test_the_archive_gives_all_good_responses_by_order_and_time(path: Path) -> N
     assert told(None, NOON + 2 * HOUR) == ["1b", "1c", "2a", "2b"]
     assert told([1], NOON + HOUR) == ["1a", "1b", "1c"]
     assert told(None, NOON + 4 * HOUR) == []
+    record_answers(path, (1, b"1d", NOON + HOUR), (1, b"1e", NOON + 5 * HOUR))  # a clock was wrong
+    assert told([1]) == ["1a", "1b", "1c", "1d", "1e"]
+    assert told([1], NOON + 2 * HOUR) == ["1b", "1c", "1d", "1e"]
+    assert told([1], NOON + 4 * HOUR) == ["1d", "1e"]
     archive.close()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.erasures import ERASED, erased_orders, last_erasure
 from quivo_frames.archive.run_survey import pending_ids
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.model.records import Answer, Outcome
@@ -69,15 +71,20 @@ def test_the_newest_good_answer_wins_and_no_other_is_lost(path: Path) -> None:
         assert db.execute("SELECT count(*) FROM responses").fetchone() == (5,)
 
 
-def test_what_came_last_is_the_newest_whenever_it_was_written_and_of_one_instant_what_was_written_last(
-    path: Path,
-) -> None:
+def test_what_was_recorded_last_is_the_newest_whatever_the_clock_said(path: Path) -> None:
     hour = timedelta(hours=1)
-    record_run(path, make_answer(1, b"late", NOON + hour), make_answer(2, b"first"))
-    record_run(path, make_answer(1, b"early"), make_answer(2, b"second"))
+    record_run(path, make_answer(1, b"ahead", NOON + hour), make_answer(2, b"first"))
+    record_run(path, make_answer(1, b"behind"), make_answer(2, b"second"))
+    record_run(path, make_answer(1, b"bad", NOON + 2 * hour, Outcome.UNUSABLE))
     archive = Archive(path)
-    assert [raw.body for raw in archive.newest()] == [b"late", b"second"]
-    assert [size for frame in archive.index_newest() for size in frame["size"]] == [4, 6]
+    assert [raw.body for raw in archive.newest()] == [b"behind", b"second"]
+    assert [raw.body for raw in archive.newest(order_ids=[1])] == [b"behind"]
+    assert [raw.body for raw in archive.newest(last=2)] == [b"ahead", b"first"]
+    assert [raw.body for raw in archive.newest(as_of=NOON - hour)] == []
+    (index,) = archive.index_newest()
+    assert index.select("order_id", "size", "clock_ran_backwards").rows() == [(1, 6, True), (2, 6, False)]
+    (index,) = archive.index_newest(as_of=NOON)  # what says that it came later does not count
+    assert index.select("order_id", "size", "clock_ran_backwards").rows() == [(1, 6, False), (2, 6, False)]
 
 
 def test_an_answer_is_on_the_disk_when_record_returns(path: Path) -> None:
@@ -333,17 +340,52 @@ def test_the_rate_of_late_leaves_pauses_out_and_is_not_guessed(path: Path) -> No
         assert archive.recent_rate() == 1.0
 
 
-def test_an_archive_of_the_format_before_is_read_and_taken_up(path: Path) -> None:
-    record_run(path, make_answer(1), make_answer(2, b"", outcome=Outcome.UNREACHABLE))
-    with sqlite3.connect(path) as db:
-        db.executescript(
-            "ALTER TABLE attempts DROP COLUMN throttled; ALTER TABLE attempts DROP COLUMN latency; PRAGMA user_version = 1"
-        )
-    archive = Archive(path)
-    assert archive.attempts().select("order_id", "throttled", "latency").rows() == [(1, 0, None), (2, 0, None)]
+def make_format(path: Path, version: int) -> None:
+    """Turns an archive into one of an earlier format."""
+    later = {1: {"attempts": ["throttled", "latency"]}, 2: {}}[version]
+    for table in ("attempts", "responses", "runs"):
+        later.setdefault(table, []).append("seal")
+    drops = [f"ALTER TABLE {table} DROP COLUMN {name};" for table, names in later.items() for name in names]
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{''.join(drops)} DROP TABLE erasures; PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_archive_of_an_earlier_format_is_read_and_migrated(path: Path, version: int) -> None:
+    record_run(path, make_answer(1), make_answer(2, b"", outcome=Outcome.UNREACHABLE), make_answer(4, b"{}"))
+    make_format(path, version)
+    before = path.read_bytes()
+    archive, latency = Archive(path), None if version == 1 else 0.25
+    assert archive.attempts().select("order_id", "latency").rows() == [(1, latency), (2, latency), (4, latency)]
     assert archive.runs()["failed"].to_list() == [1]
     assert archive.failures()["order_id"].to_list() == [2]
-    record_run(path, make_answer(3))
-    assert archive.attempts().select("order_id", "latency").rows() == [(1, None), (2, None), (3, 0.25)]
-    with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert [raw.order_id for raw in archive.newest()] == [raw.order_id for raw in archive.responses()] == [1, 4]
+    assert sum(frame.height for frame in archive.index_newest()) == 2
+    assert list(archive.find_flaws()) == []
+    assert erased_orders(path) == []
+    assert path.read_bytes() == before
+    archive.erase([4])
+    record_run(path, make_answer(3, b"{}"))
+    assert archive.attempts().select("order_id", "latency").rows() == [(1, latency), (2, latency), (3, 0.25)]
+    assert [raw.order_id for raw in archive.newest()] == [1, 3]
+    assert [(order.number, order.order_id, order.reason) for order in erased_orders(path)] == [(1, 4, ERASED)]
+    assert list(archive.find_flaws()) == []
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("SELECT order_id, seal IS NULL FROM responses").fetchall() == [(1, 1), (3, 0)]
+
+
+def test_the_record_of_erasures_has_ids_and_times_alone_and_its_numbers_never_come_again(path: Path) -> None:
+    record_run(path, make_answer(1), make_answer(2))
+    archive = Archive(path)
+    assert last_erasure(path) == 0
+    archive.erase([2, 7])
+    assert [(order.number, order.order_id) for order in erased_orders(path)] == [(1, 2), (2, 7)]
+    archive.erase([7])
+    assert [(order.number, order.order_id) for order in erased_orders(path)] == [(1, 2), (3, 7)]
+    assert [order.order_id for order in erased_orders(path, 1)] == [7]
+    assert last_erasure(path) == 3
+    assert all(datetime.fromisoformat(order.at) <= datetime.now(UTC) for order in erased_orders(path))
+    with closing(sqlite3.connect(path)) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(erasures)")]
+    assert columns == ["erasure", "order_id", "at", "reason", "seal"]

@@ -22,11 +22,13 @@ import zstandard
 from click.testing import CliRunner
 
 from quivo_frames.archive.archive import Archive
-from quivo_frames.archive.raw_export.index import INDEX_FILE, ResponseRow
+from quivo_frames.archive.raw_export.index import INDEX_FILE
 from quivo_frames.archive.raw_export.reader import RawExportReader, SegmentPosition
-from quivo_frames.archive.raw_export.writer import SegmentSizes, write_raw_export
+from quivo_frames.archive.raw_export.writer import ArchiveState, SegmentSizes, write_raw_export
+from quivo_frames.archive.responses import ResponseRow
 from quivo_frames.builder.build import build
-from quivo_frames.builder.inputs import OrderIndex, open_sources
+from quivo_frames.builder.inputs import open_sources
+from quivo_frames.builder.order_index import OrderIndex
 from quivo_frames.cli import main
 from quivo_frames.errors import ArchiveError, ConfigError, ExportError
 from quivo_frames.maintenance.erasure import forget
@@ -435,6 +437,10 @@ class FullDirectory(Directory):
         super().write(name, data)
 
 
+def state_of(archive: Archive) -> ArchiveState:
+    return ArchiveState(archive.path.name, 0, archive.last_response())
+
+
 def exported_rows(archive: Archive) -> Iterator[ResponseRow]:
     return archive._all_responses(archive.last_response())
 
@@ -447,9 +453,7 @@ def test_an_export_that_is_cut_off_leaves_the_earlier_one_and_is_gone_on_with(
     before = [raw.body for raw in open_export(tmp_path / "raw").read_from()]
     archive.erase([100_001])  # so that all segments are others
     with pytest.raises(ExportError, match=r"disk is full.*What was exported earlier can be read as before\."):
-        write_small_export(
-            FullDirectory(tmp_path / "raw", most), exported_rows(archive), "orders.sqlite", archive.last_response()
-        )
+        write_small_export(FullDirectory(tmp_path / "raw", most), exported_rows(archive), state_of(archive))
     assert [raw.body for raw in open_export(tmp_path / "raw").read_from()] == before
     done = archive.export(tmp_path / "raw")
     assert (done.segments, done.written, done.removed) == (5, 5 - most, 5)
@@ -458,9 +462,7 @@ def test_an_export_that_is_cut_off_leaves_the_earlier_one_and_is_gone_on_with(
 
 def test_a_first_export_that_was_cut_off_is_none_and_is_gone_on_with(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(ExportError):
-        write_small_export(
-            FullDirectory(tmp_path / "raw", 3), exported_rows(archive), "orders.sqlite", archive.last_response()
-        )
+        write_small_export(FullDirectory(tmp_path / "raw", 3), exported_rows(archive), state_of(archive))
     (tmp_path / "raw" / ".new-0a1b2c3d-segment-00003-0123456789abcdef.parquet").write_bytes(b"half")
     with pytest.raises(ConfigError, match=r"no answers that were exported.*export-raw"):
         open_export(tmp_path / "raw")
@@ -493,7 +495,7 @@ def test_of_two_exports_at_once_one_fails_and_the_other_is_whole(
     if not first:
         archive.export(address)
         archive.erase([100_002])
-    earlier = exported_rows(archive), archive.path.name, archive.last_response()
+    earlier = exported_rows(archive), state_of(archive)
 
     def other() -> None:
         if newer:
@@ -525,8 +527,7 @@ def test_an_export_whose_segments_another_one_removed_is_not_completed(archive: 
         write_small_export(
             InterruptedPlace(open_place(tmp_path / "raw"), other),
             exported_rows(archive),
-            "orders.sqlite",
-            archive.last_response(),
+            state_of(archive),
         )
     assert len(list(open_export(tmp_path / "raw").read_from())) == 60
 
@@ -628,7 +629,7 @@ def test_no_more_than_a_segment_is_held_at_a_time(tmp_path: Path) -> None:
             held.append(there)
             super().write(name, data)
 
-    write_small_export(Watching(tmp_path / "raw"), endless(), "a", 200)
+    write_small_export(Watching(tmp_path / "raw"), endless(), ArchiveState("a", 0, 200))
     assert held == [*range(21, 200, 20), 200, 200]  # the last is the index
 
 

@@ -53,9 +53,9 @@ def write_lines(path: Path, *bodies: bytes) -> Path:
 def test_of_an_archive_the_newest_answer_of_an_order_is_taken(tmp_path: Path) -> None:
     archive = record_in_archive(
         tmp_path / "a.sqlite",
-        (1, order_body(1, "new"), NOON),
-        (2, order_body(2, "only"), NOON),
         (1, order_body(1, "old"), NOON - timedelta(hours=1)),
+        (2, order_body(2, "only"), NOON),
+        (1, order_body(1, "new"), NOON),
     )
     with archive:
         built = build(archive, tmp_path / "out")

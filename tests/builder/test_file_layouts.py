@@ -20,7 +20,8 @@ import zstandard
 from quivo_frames.builder import json_values, order_files
 from quivo_frames.builder.build import build, build_with
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.builder.inputs import OrderIndex, open_sources
+from quivo_frames.builder.inputs import open_sources
+from quivo_frames.builder.order_index import OrderIndex
 from quivo_frames.errors import ConfigError
 from quivo_frames.standin.orders import order_json
 from quivo_frames.storage import bounded_lines

@@ -14,7 +14,8 @@ import pytest
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.builder.inputs import OrderIndex, Partition, SourceRange, open_sources
+from quivo_frames.builder.inputs import open_sources
+from quivo_frames.builder.order_index import OrderIndex, Partition, SourceRange
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.decode import OrderIdentity, read_identity, scan_identity
 from quivo_frames.model.records import Answer, Outcome

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -291,8 +292,8 @@ def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
     def insert(db: sqlite3.Connection) -> None:
         db.execute(
             "INSERT INTO responses (order_id, run, fetched_at, http_status, headers, good, size, sha256, body) "
-            "VALUES (100005, 1, '2026-10-09', 500, '{}', 0, ?, x'', ?)",
-            (len(page), zstandard.compress(page)),
+            "VALUES (100005, 1, '2026-10-09T12:00:00.000000Z', 500, '{}', 0, ?, ?, ?)",
+            (len(page), sha256(page).digest(), zstandard.compress(page)),
         )
 
     archive._writer.commit_job(insert)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -31,20 +30,7 @@ METADATA_COLUMNS = {
 }
 """The columns of a segment without the bodies: small enough to be read as a whole."""
 SEGMENT_COLUMNS = {**METADATA_COLUMNS, "body": pl.Binary()}
-"""`response` is the number of the answer in the archive, `size` the bytes of `body`, which is as received."""
-
-
-class ResponseRow(NamedTuple):
-    """A response as a row of a segment; see `SEGMENT_COLUMNS`."""
-
-    order_id: int
-    fetched_at: datetime
-    response: int
-    good: bool
-    http_status: int | None
-    size: int
-    sha256: bytes
-    body: bytes
+"""The fields of a `ResponseRow`."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -66,7 +52,11 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class ExportIndex(msgspec.Struct, frozen=True):
-    """What a place holds: the responses of an archive up to number `last`, after `export` exports that changed it."""
+    """What a place holds: the responses of an archive up to number `last`, after `export` exports that changed it.
+
+    `erasures` is the number of the archive's last erasure: what was erased until then is not in the segments. `digest`
+    is of all other facts; it is empty in an index of an earlier version.
+    """
 
     kind: str
     layout: int
@@ -74,10 +64,17 @@ class ExportIndex(msgspec.Struct, frozen=True):
     export: int
     last: int
     segments: list[Segment]
+    erasures: int = 0
+    digest: str = ""
 
     def to_json(self) -> bytes:
         """The content of the index file."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=1)
+        sealed = msgspec.structs.replace(self, digest=self.facts_digest())
+        return msgspec.json.format(msgspec.json.encode(sealed), indent=1)
+
+    def facts_digest(self) -> str:
+        """A digest of all facts but the digest."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, digest=""))).hexdigest()
 
 
 def metadata_digest(metadata: pl.DataFrame) -> str:
@@ -109,7 +106,7 @@ def decode_index(data: bytes, address: str) -> ExportIndex:
         if facts.get("kind") == INDEX_KIND and facts.get("layout") != INDEX_LAYOUT:
             raise ConfigError(f"{address} was exported by a newer quivo_frames: update this one to read it.")
         index = msgspec.convert(facts, ExportIndex)
-        if index.kind == INDEX_KIND:
+        if index.kind == INDEX_KIND and index.digest in ("", index.facts_digest()):
             return index
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass

@@ -84,11 +84,23 @@ class RawExportReader:
         """The size of all answers as JSON."""
         return sum(segment.json_bytes for segment in self.export_index.segments)
 
-    def index_newest(self, as_of: datetime | None = None) -> Iterator[pl.DataFrame]:
-        """The newest good answer of each order, in frames: order_id, fetched_at, size, fingerprint, segment, row.
+    def count_erased(self) -> int:
+        """How many orders were erased from the archive since this export, as far as a later export there knows.
 
-        `as_of` leaves out answers that came later. The fingerprint is that of `Archive.index_newest`: the first 8 bytes
-        of the sha256 of the body; segment and row are a `SegmentPosition`. No body is read.
+        Raises:
+            ArchiveError: the place cannot be read.
+        """
+        with explain_read_errors(self.address):
+            data = read_index(self._place)
+        if data is None or hashlib.sha256(data).hexdigest() == self._index_sha256:
+            return 0
+        return max(decode_index(data, self.address).erasures - self.export_index.erasures, 0)
+
+    def index_newest(self, as_of: datetime | None = None) -> Iterator[pl.DataFrame]:
+        """The newest good answer of each order, in frames, with the columns of `Archive.index_newest`, segment and row.
+
+        `as_of` leaves out answers that came later, by their times. Segment and row are a `SegmentPosition`. No body is
+        read.
 
         Raises:
             ArchiveError: a segment is missing or damaged.
@@ -96,7 +108,7 @@ class RawExportReader:
         fingerprint = pl.col("sha256").bin.slice(0, 8).bin.reinterpret(dtype=pl.Int64, endianness="big")
         for number, segment in enumerate(self.export_index.segments):
             position = pl.lit(number, pl.Int64).alias("segment"), "row"
-            columns = "order_id", "fetched_at", "size", fingerprint.alias("fingerprint")
+            columns = "order_id", "fetched_at", "size", fingerprint.alias("fingerprint"), "clock_ran_backwards"
             yield self._newest_rows(segment, as_of).select(*columns, *position)
 
     def read_from(self, start: SegmentPosition | None = None, as_of: datetime | None = None) -> Iterator[RawOrder]:
@@ -124,7 +136,7 @@ class RawExportReader:
                 yield from self._read_bodies(segment, newest.filter(pl.col("order_id").is_in(here.implode())))
 
     def _newest_rows(self, segment: Segment, as_of: datetime | None) -> pl.DataFrame:
-        """METADATA_COLUMNS of the newest good answers in a segment, and their `row` in it."""
+        """METADATA_COLUMNS of the newest good answers in a segment, their `row` in it, and clock_ran_backwards."""
         with self._explain_segment_errors(segment):
             metadata = self._scan_segment(segment).select(list(METADATA_COLUMNS)).collect()
             digest = metadata_digest(metadata)
@@ -132,7 +144,12 @@ class RawExportReader:
             raise self._damaged_error(segment, "is not what was exported")
         is_good = pl.col("good") if as_of is None else pl.col("good") & (pl.col("fetched_at") <= as_of)
         good = metadata.with_columns(pl.int_range(pl.len()).alias("row")).filter(is_good)
-        return good.unique("order_id", keep="last", maintain_order=True)
+        latest = pl.col("fetched_at").max().over("order_id")
+        by_number = good.with_columns((latest > pl.col("fetched_at")).alias("clock_ran_backwards")).sort(
+            "order_id",
+            "response",  # earlier versions sorted the answers of an order by time
+        )
+        return by_number.unique("order_id", keep="last", maintain_order=True)
 
     def _read_bodies(self, segment: Segment, wanted: pl.DataFrame) -> Iterator[RawOrder]:
         """The orders in some rows of a segment; row groups without one are not read."""

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,19 +21,18 @@ from quivo_frames.archive.raw_export.index import (
     ROW_GROUP_ROWS,
     SEGMENT_COLUMNS,
     ExportIndex,
-    ResponseRow,
     Segment,
     decode_index,
     explain_write_errors,
     metadata_digest,
     read_index,
 )
+from quivo_frames.archive.responses import ResponseRow
 from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.storage.place import Place
 
 _SEGMENT_NAME = re.compile(r"(\.\S+-)?segment-\d+-[0-9a-f]{16}\.parquet")
-"""The name of a segment, also of one that a killed process left unfinished."""
 
 
 class SegmentSizes(NamedTuple):
@@ -46,8 +46,19 @@ class SegmentSizes(NamedTuple):
 DEFAULT_SIZES = SegmentSizes()
 
 
+class ArchiveState(NamedTuple):
+    """What of an archive is exported: its name, and the numbers of its last erasure and of its last response."""
+
+    archive: str
+    erasures: int
+    last: int
+
+
 class RawExport(NamedTuple):
-    """What a place holds after an export, and how many segments were `written` and files `removed`."""
+    """What a place holds after an export, and how many segments were `written` and files `removed`.
+
+    `erased` counts the orders that were erased from the archive meanwhile: they are left out.
+    """
 
     address: str
     archive: str
@@ -57,6 +68,7 @@ class RawExport(NamedTuple):
     bytes: int
     written: int
     removed: int
+    erased: int = 0
 
     def facts(self) -> dict[str, Any]:
         """The values as a dict, for JSON."""
@@ -70,18 +82,18 @@ class RawExport(NamedTuple):
             f"{self.written:,} written, {there:,} were there already" if self.written else "nothing was to be written"
         )
         removed = f", {self.removed:,} older ones removed" if self.removed else ""
-        return terminal_text(f"{held} ({done}{removed}).")
+        erased = f" {format_count(self.erased, 'order')} erased meanwhile: left out." if self.erased else ""
+        return terminal_text(f"{held} ({done}{removed}).{erased}")
 
 
 def write_raw_export(
-    where: Place, rows: Iterable[ResponseRow], archive: str, last: int,
-    on_rows: Callable[[int], object] = int, sizes: SegmentSizes = DEFAULT_SIZES,
+    where: Place, rows: Iterable[ResponseRow], state: ArchiveState, on_rows: Callable[[int], object] = int,
+    sizes: SegmentSizes = DEFAULT_SIZES, publish: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> RawExport:  # fmt: skip
     """Write responses to a place, where they replace an earlier export of the archive; holds one segment in memory.
 
-    `rows` are sorted by order_id, fetched_at and response; `archive` is the name of the archive, `last` the number of
-    its last response. `on_rows` gets the number of rows read since its last call. Readers see the earlier export until
-    the index is swapped, at the end.
+    `rows` are sorted by order_id and response. `on_rows` gets the number of rows read since its last call. Readers see
+    the earlier export until the index is swapped, at the end, in a block of `publish`.
 
     Raises:
         ConfigError: the place holds something else, or another archive.
@@ -92,7 +104,7 @@ def write_raw_export(
     with explain_errors():
         data, existing = read_index(where), {entry.name: entry.size for entry in where.list_entries()}
     earlier = None if data is None else decode_index(data, where.address)
-    _refuse_foreign_place(where.address, earlier, existing, archive)
+    _refuse_foreign_place(where.address, earlier, existing, state.archive)
     segments, written = [], 0
     for number, frame in enumerate(_split_into_segments(rows, on_rows, sizes)):
         segment, content = _encode_segment(number, frame, sizes.row_group_rows)
@@ -101,24 +113,31 @@ def write_raw_export(
             with explain_errors():
                 where.write(segment.name, content)
             written += 1
-    index = ExportIndex(INDEX_KIND, INDEX_LAYOUT, archive, earlier.export if earlier else 0, last, segments)
-    unneeded = {name for name in existing if _SEGMENT_NAME.fullmatch(name)} - {segment.name for segment in segments}
+    index = ExportIndex(
+        INDEX_KIND, INDEX_LAYOUT, state.archive, earlier.export if earlier else 0, state.last, segments, state.erasures
+    )
+    unneeded = {name for name in existing if is_segment_name(name)} - {segment.name for segment in segments}
     # Unneeded files may belong to an export that is running: the index changes, so that its swap fails.
-    if index != earlier or unneeded:
-        changed = msgspec.structs.replace(index, export=index.export + 1).to_json()
-        with explain_errors():
-            is_swapped = where.compare_and_swap(INDEX_FILE, changed, data)
-        if not is_swapped:
-            raise ArchiveError(
-                f"Another export to {where.address} was completed meanwhile, and is what can be read there. "
-                "Export again, so that the newest answers are there."
-            )
+    is_changed = bool(unneeded) or earlier is None or index != msgspec.structs.replace(earlier, digest="")
+    changed = msgspec.structs.replace(index, export=index.export + 1).to_json()
+    with publish(), explain_errors():
+        is_swapped = not is_changed or where.compare_and_swap(INDEX_FILE, changed, data)
+    if not is_swapped:
+        raise ArchiveError(
+            f"Another export to {where.address} was completed meanwhile, and is what can be read there. "
+            "Export again, so that the newest answers are there."
+        )
     with explain_write_errors(where.address, "What was exported now is complete; older segments are still there."):
         where.remove(sorted(unneeded))
     answers, orders, size = (
         sum(getattr(segment, name) for segment in segments) for name in ("rows", "orders", "bytes")
     )
-    return RawExport(where.address, archive, answers, orders, len(segments), size, written, len(unneeded))
+    return RawExport(where.address, state.archive, answers, orders, len(segments), size, written, len(unneeded))
+
+
+def is_segment_name(name: str) -> bool:
+    """Whether a file is a segment, by its name, or what a process that was killed left of one."""
+    return _SEGMENT_NAME.fullmatch(name) is not None
 
 
 def _refuse_foreign_place(address: str, earlier: ExportIndex | None, names: Iterable[str], archive: str) -> None:
@@ -127,7 +146,7 @@ def _refuse_foreign_place(address: str, earlier: ExportIndex | None, names: Iter
             f"{address} holds the answers of another archive, {earlier.archive}. Nothing was written. "
             "Give each archive a place of its own."
         )
-    foreign = (name for name in names if not (name.startswith(".") or _SEGMENT_NAME.fullmatch(name)))
+    foreign = (name for name in names if not (name.startswith(".") or is_segment_name(name)))
     if earlier is None and (name := next(foreign, None)):
         raise ConfigError(
             f"{address} holds something else, such as {name}. Nothing was written. Give an empty or new place."

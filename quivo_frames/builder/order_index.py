@@ -1,0 +1,203 @@
+"""The orders of all inputs of a build, indexed and cut into partitions.
+
+Each order has a position, counted from 0 through all sources. A first pass indexes ids and times, finds the orders that
+a newer answer supersedes, and records seek points, so that a partition is read without reading what comes before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
+
+import polars as pl
+
+from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
+from quivo_frames.builder.inputs import OrderSource, ReadIdentity
+from quivo_frames.errors import ConfigError
+from quivo_frames.flattening.decode import read_identity, scan_identity
+from quivo_frames.flattening.latest import IDENTITY_SCHEMA, find_superseded_positions, has_repeated_ids
+from quivo_frames.model.records import RawOrder
+
+_ANSWERS_PER_DIGEST = 1_000_000
+"""Answers that are digested at a time."""
+
+
+class SeekPoint(NamedTuple):
+    """An order that reading can begin at."""
+
+    position: int
+    source_number: int
+    cursor: object
+    """What the source needs to begin there."""
+    bytes_before: int
+    """Bytes of JSON of all orders before it, through all sources."""
+
+
+class SourceRange(NamedTuple):
+    """Consecutive orders of one source."""
+
+    source: OrderSource
+    cursor: object
+    order_count: int
+    superseded_positions: frozenset[int]
+    """Those that a newer answer supersedes, counted from 0 at the cursor."""
+
+    def read_orders(self) -> Iterator[RawOrder]:
+        """The orders that no newer answer supersedes.
+
+        Raises:
+            ConfigError: the source has fewer orders than when it was indexed.
+        """
+        position = 0
+        for raw in islice(self.source.read_from(self.cursor), self.order_count):
+            if position not in self.superseded_positions:
+                yield raw
+            position += 1
+        if position < self.order_count:
+            raise ConfigError(f"{self.source.name} was changed while it was read. Build again when it is complete.")
+
+
+class SelectedOrders(NamedTuple):
+    """Some orders of one source, by id."""
+
+    source: OrderSource
+    order_ids: Sequence[int]
+
+    def read_orders(self) -> Iterator[RawOrder]:
+        """These orders."""
+        return self.source.read_selected(self.order_ids)
+
+
+class Partition(NamedTuple):
+    """Orders that are built together, in any process on any machine: a partition has all that it takes to read them."""
+
+    number: int
+    pieces: Sequence[SourceRange | SelectedOrders]
+
+    def read_orders(self) -> Iterator[RawOrder]:
+        """The orders of the partition.
+
+        Raises:
+            ConfigError: a source has fewer orders than when it was indexed.
+            ArchiveError: an answer is damaged.
+        """
+        return chain.from_iterable(piece.read_orders() for piece in self.pieces)
+
+
+ANSWER_SCHEMA = {
+    "order_id": pl.Int64(),
+    "fetched_at": pl.Datetime("us", "UTC"),
+    "fingerprint": pl.Int64(),
+    "source": pl.Int64(),
+    "size": pl.Int64(),
+}
+"""What identifies an answer about an order, the number of its source, and its bytes of JSON."""
+_INDEX_SCHEMA = {**IDENTITY_SCHEMA, **ANSWER_SCHEMA, "clock_ran_backwards": pl.Boolean()}
+"""Whether the clock ran backwards: whether an earlier answer about the order in the same source has a later time."""
+
+
+class OrderIndex:
+    """All orders of all sources: how many there are, which of them are superseded, and partitions of them."""
+
+    def __init__(self, sources: Sequence[OrderSource], settings: BuildSettings = DEFAULT_SETTINGS) -> None:
+        self.orders_by_source = {source.name: 0 for source in sources}
+        """Numbers of orders, superseded ones included, by name of the source."""
+        self._sources, self._settings = sources, settings
+        self._seek_points: list[SeekPoint] = []
+        self._bytes_indexed = 0
+        index = self._index_sources(scan_identity)
+        if has_repeated_ids(index["order_id"]):  # a quick glance is not exact enough to decide which answer wins
+            index = self._index_sources(read_identity)
+        self.superseded_positions = find_superseded_positions(index)
+        """Positions of the orders that a newer answer supersedes, with their ids."""
+        self._order_count = index.height
+        self.orders_left = index.height - len(self.superseded_positions)
+        """Number of orders that are not superseded."""
+        self.current_answers = self._answers_left(index)
+        """A row of ANSWER_SCHEMA for each of these, by position; None if some come from files."""
+        self.backward_clock_ids = index.filter("clock_ran_backwards")["order_id"]
+        """The orders of which an earlier answer has a later time than the newest."""
+
+    def _index_sources(self, read_identity_of: ReadIdentity) -> pl.DataFrame:
+        self._bytes_indexed, self._seek_points = 0, []
+        chunks = [pl.DataFrame(schema=_INDEX_SCHEMA)]
+        position = 0
+        for number, source in enumerate(self._sources):
+            start = position
+            for orders, cursors in source.index_orders(read_identity_of):
+                for size, cursor in zip(orders["size"].to_list(), cursors, strict=True):
+                    if position == start or (cursor is not None and self._seek_point_due(position)):
+                        self._seek_points.append(SeekPoint(position, number, cursor, self._bytes_indexed))
+                    self._bytes_indexed += size
+                    position += 1
+                chunks.append(orders.with_columns(source=pl.lit(number, pl.Int64)).select(list(_INDEX_SCHEMA)))
+            self.orders_by_source[source.name] = position - start
+        return pl.concat(chunks)
+
+    def _answers_left(self, index: pl.DataFrame) -> pl.DataFrame | None:
+        if index["fingerprint"].null_count() or not self._order_count:
+            return None
+        if not self.superseded_positions:
+            return index.select(list(ANSWER_SCHEMA))
+        superseded = pl.Series(list(self.superseded_positions), dtype=pl.UInt32).implode()
+        is_superseded = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(superseded)
+        return index.filter(~is_superseded).select(list(ANSWER_SCHEMA))
+
+    def answers_digest(self, recipe: str) -> str | None:
+        """A digest of exactly these answers and of the recipe for their tables; None if orders come from files."""
+        if self.current_answers is None:
+            return None
+        digest = hashlib.sha256(f"{recipe} {list(self.orders_by_source)}".encode())
+        for rows in self.current_answers.iter_slices(_ANSWERS_PER_DIGEST):
+            rows.write_ipc(found := io.BytesIO(), compression="uncompressed")
+            digest.update(found.getbuffer())
+        return digest.hexdigest()
+
+    def _seek_point_due(self, position: int) -> bool:
+        orders = position - self._seek_points[-1].position
+        size = self._bytes_indexed - self._seek_points[-1].bytes_before
+        return orders >= self._settings.orders_per_seek_point or size >= self._settings.bytes_per_seek_point
+
+    def partition_all(self, workers: int) -> list[Partition]:
+        """All orders in partitions of at most the sizes of the settings, as many for each of `workers`."""
+        count = -(-self._order_count // self._settings.orders_per_partition)
+        most = self._order_count / max(-(-count // workers) * workers, 1)
+        starts: list[list[SeekPoint]] = [[]]
+        """Of each partition, where its range of each source begins."""
+        for point in self._seek_points:
+            first = starts[-1][0] if starts[-1] else point
+            size = point.bytes_before - first.bytes_before
+            if point.position - first.position >= most or size >= self._settings.bytes_per_partition:
+                starts.append([point])
+            elif point is first or point.source_number != starts[-1][-1].source_number:
+                starts[-1].append(point)
+        stops = iter([*(point.position for points in starts for point in points), self._order_count])
+        next(stops, None)  # each range stops where the next one starts
+        superseded_sorted = sorted(self.superseded_positions)
+        return [
+            Partition(number, [self._range_from(point, next(stops), superseded_sorted) for point in points])
+            for number, points in enumerate(starts)
+        ]
+
+    def _range_from(self, point: SeekPoint, stop: int, superseded_sorted: Sequence[int]) -> SourceRange:
+        start = point.position
+        inside = superseded_sorted[bisect_left(superseded_sorted, start) : bisect_left(superseded_sorted, stop)]
+        source = self._sources[point.source_number]
+        return SourceRange(source, point.cursor, stop - start, frozenset(position - start for position in inside))
+
+    def partition_answers(self, answers: pl.DataFrame) -> list[Partition]:
+        """Some rows of `current_answers`, read by id, in partitions of at most the sizes of the settings."""
+        group_keys = [
+            (pl.int_range(pl.len()) // self._settings.orders_per_partition).alias("by_count"),
+            (pl.col("size").cum_sum() // self._settings.bytes_per_partition).alias("by_size"),
+        ]
+        found: list[Partition] = []
+        for (source,), rows in answers.partition_by("source", as_dict=True, maintain_order=True).items():
+            for group in rows.with_columns(group_keys).partition_by("by_count", "by_size", maintain_order=True):
+                selected = SelectedOrders(self._sources[source], group["order_id"].to_list())
+                found.append(Partition(len(found), [selected]))
+        return found
