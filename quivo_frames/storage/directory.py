@@ -60,8 +60,12 @@ class Directory:
 
     def write(self, name: str, data: bytes) -> None:
         """Create or replace a file; of several that write it at the same time, the last one stays."""
+        self._write(name, data, token_hex(4))
+
+    def _write(self, name: str, data: bytes, writer: str) -> None:
+        """Create or replace a file by way of a file that no other `writer` writes to at the same time."""
         file = self.path / name
-        new = file.with_name(f"{_UNFINISHED_PREFIX}{token_hex(4)}-{file.name}")
+        new = file.with_name(f"{_UNFINISHED_PREFIX}{writer}-{file.name}")
         with renamed_when_complete(new, file):
             self._create_private_file(new)
             new.write_bytes(data)
@@ -72,7 +76,7 @@ class Directory:
         self._create_folders(file.parent)
         with hold_lock(file.with_name(f"{_LOCK_PREFIX}{file.name}")):
             if is_unchanged := self.read(name) == before:
-                self.write(name, data)
+                self._write(name, data, "swap")  # what a killed process left is written over
         return is_unchanged
 
     def list_entries(self, under: str = "") -> Iterator[Entry]:
