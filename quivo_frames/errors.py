@@ -19,7 +19,13 @@ import errno
 from typing import ClassVar
 
 _DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_DISK_FULL_TEXTS = ("No space left", "disk is full", "Disk quota exceeded", "not enough space on the disk")
+_DISK_FULL_TEXTS = (
+    "No space left",
+    "disk is full",
+    "Disk quota exceeded",
+    "not enough space on the disk",
+    "Invalid thrift: transport error",  # polars, when the end of a parquet file cannot be written
+)
 """What the system, and every library, says when the disk is full."""
 
 
@@ -86,3 +92,8 @@ def is_caused_by_full_disk(error: BaseException | None) -> bool:
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error of the system or of a library says that the disk is full, or a quota used up."""
     return getattr(error, "errno", None) in _DISK_FULL or any(text in str(error) for text in _DISK_FULL_TEXTS)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust broke off. Such an error is no `Exception`."""
+    return type(error).__name__ == "PanicException"

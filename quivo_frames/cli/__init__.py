@@ -20,7 +20,7 @@ import click
 
 from quivo_frames.analysis.definition import read_docstring
 from quivo_frames.cli import change_commands, fetch_commands, maintenance_commands, table_commands
-from quivo_frames.cli.failures import explain_failure
+from quivo_frames.cli.failures import explain_failure, install_hooks
 from quivo_frames.cli.params import FileParam
 from quivo_frames.display.text import TerminalStream, prepare_streams
 
@@ -32,6 +32,8 @@ class _CommandGroup(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         """Run a command, and end the process with its exit status."""
+        if args is None:  # the process is ours
+            install_hooks()
         with suppress(ValueError):  # not the main thread of a process of our own
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
         status = super().main(args, prog_name, **{**extra, "standalone_mode": False})

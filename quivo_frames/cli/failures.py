@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import threading
 import traceback
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+from quivo_frames.display.native_text import DEBUG_VARIABLE
 from quivo_frames.display.text import explain_output_error, print_text, terminal_text
-from quivo_frames.errors import DatasetError, Fault, QuivoError, is_disk_full
+from quivo_frames.errors import DatasetError, Fault, QuivoError, is_disk_full, is_panic
 
 INTERRUPTED = 130
-DEBUG_VARIABLE = "QUIVO_DEBUG"
-"""Set in the environment, it shows the traceback of a failure. That may contain values of orders."""
 _REPORT_ADVICE = (
     f"Please report this message; it holds no value of an order. {DEBUG_VARIABLE}=1 shows more, which may hold some."
 )
@@ -56,6 +57,20 @@ def explain_failure(error: BaseException, command: str) -> int:
     return status
 
 
+def install_hooks() -> None:
+    """Keep Python from printing tracebacks of its own: of errors while it cleans up, and of errors in threads."""
+    if os.environ.get(DEBUG_VARIABLE):
+        return
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda thread: print_failure_of_thread(thread.exc_value)
+
+
+def print_failure_of_thread(error: BaseException | None) -> None:
+    """Print that a thread failed, which nobody waited for."""
+    if error is not None and not isinstance(error, SystemExit):
+        explain_failure(error, "a thread")
+
+
 def _describe_failure(error: BaseException, command: str) -> tuple[str, int]:
     """The sentence about an error, and the exit status."""
     if isinstance(error, QuivoError):
@@ -66,7 +81,7 @@ def _describe_failure(error: BaseException, command: str) -> tuple[str, int]:
         return "There is not enough memory. Give it more, or fewer orders at once.", QuivoError.exit_status
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.", QuivoError.exit_status
-    if type(error).__module__.startswith("polars"):
+    if type(error).__module__.startswith("polars") or is_panic(error):
         cause = f"The tables cannot be read ({type(error).__name__})."
         cure = "`quivo-frames check DIR` says which file is damaged. If it finds none, please report this."
         return f"{cause} {cure}", DatasetError.exit_status

@@ -23,6 +23,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from quivo_frames.display.native_text import hidden_native_text
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.model.order import Kind, Privacy
@@ -83,6 +84,7 @@ class _CommitIdentity(NamedTuple):
         )
 
 
+@hidden_native_text()
 def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000) -> ExportResult:
     """Upsert the orders into Delta tables; other orders stay.
 
@@ -145,6 +147,7 @@ class DataFile(NamedTuple):
         return AddAction(self.name, self.bytes, {}, int(time.time() * 1000), data_change=True, stats=json.dumps(stats))
 
 
+@hidden_native_text()
 def find_target_tables(out: str, definitions: Mapping[str, Table], privacy: str) -> dict[str, DeltaTable | None]:
     """The existing Delta tables by name; None for those that do not exist.
 
@@ -155,6 +158,7 @@ def find_target_tables(out: str, definitions: Mapping[str, Table], privacy: str)
     return {name: _find_target_table(out, table, privacy) for name, table in definitions.items()}
 
 
+@hidden_native_text()
 def open_or_create_tables(out: str, definitions: Mapping[str, Table], privacy: str) -> dict[str, DeltaTable]:
     """The Delta tables by name, at their latest version; missing ones are created without rows.
 
@@ -174,6 +178,7 @@ def open_or_create_tables(out: str, definitions: Mapping[str, Table], privacy: s
     return found
 
 
+@hidden_native_text()
 def commit_data_files(
     tables: Mapping[str, DeltaTable],
     files: Mapping[str, Sequence[DataFile]],

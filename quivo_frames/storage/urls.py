@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import polars as pl
 
-from quivo_frames.errors import ConfigError, ExportError, QuivoError
+from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full, is_panic
 
 OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
 MISSING_BUCKET = r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist"
@@ -44,7 +44,6 @@ _CONFIGURATION_CAUSES = {
     r"Read-only file system|os error 30\b": "the disk is read-only. Give another place",
 }
 _STORE_CAUSES = {
-    r"No space left|os error 28\b|Disk quota": "the disk is full. Make room",
     r"NoSuchKey|BlobNotFound|No such object": "a file that belongs there is gone. Look who removed it",
     r"PreconditionError|AlreadyExistsError|CommitFailedError": "another job wrote there at the same time. Wait until "
     "it has ended",
@@ -109,7 +108,9 @@ def explain_storage_errors(
         yield
     except QuivoError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
         raised_class, cause = _diagnose_error(error, error_class)
         if cause:
             sentence = f"{problem}: {cause}, and {remedy}."
@@ -118,8 +119,10 @@ def explain_storage_errors(
         raise raised_class(f"{sentence} {aftermath}".rstrip()) from error
 
 
-def _diagnose_error(error: Exception, error_class: type[QuivoError]) -> tuple[type[QuivoError], str]:
+def _diagnose_error(error: BaseException, error_class: type[QuivoError]) -> tuple[type[QuivoError], str]:
     """What to raise for an error, and its cause with what to do about it; an empty text if the cause is unknown."""
+    if is_disk_full(error):
+        return error_class, "the disk is full. Make room"
     text = f"{type(error).__name__}: {error}"
     for found_class, causes in ((ConfigError, _CONFIGURATION_CAUSES), (error_class, _STORE_CAUSES)):
         for pattern, cause in causes.items():
