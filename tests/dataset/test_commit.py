@@ -218,7 +218,7 @@ def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
     content = open_place(out).read(made.manifest["tables"]["orders"]["files"][0]["file"]) or b""
     ours = ["orders/0123-000001-abcdef.parquet", "orders/.new-12ab-0123-000001-abcdef.parquet", "orders.parquet",
             ".lineage/answers.parquet", "notes/0123-000000-ab.parquet"]  # fmt: skip
-    others = ["notes.txt", "orders/mine.parquet", "orders/part-0.parquet", "other/orders.parquet", "exports.json"]
+    others = ["notes.txt", "orders/mine.parquet", "orders/part-0.parquet", "other/orders.parquet"]
     for name in (*ours, *others):
         open_place(out).write(name, content)
     found = Dataset.open(out)
@@ -295,7 +295,7 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_
                 Dataset.open(out)
         else:
             assert_same_dataset(Dataset.open(out), fresh if moment == "before the sweep" else before)
-            assert check(out).flaws.is_empty()
+            assert set(check(out).flaws["what"]) <= {"leftover"}  # what the next build removes
         assert files_at(out) > {".lock"}, moment
         made = build(inputs["many"], out, executor=pool, full=moment == "before the sweep")
         if moment in ("before the first part", "in the midst of a file"):  # else they tell other changes, or none

@@ -246,7 +246,7 @@ def test_an_archive_that_cannot_be_compacted_is_told_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("quivo_frames.archive.maintenance.compact_database", full)
         with pytest.raises(
-            ArchiveError, match="The disk is full, so the bytes of what was erased may still be in the file. Make room"
+            ArchiveError, match=r"The disk is full, so the bytes of what was erased may still be in the file. Make room"
         ):
             archive.erase(GONE)
     assert archive.erase(GONE) == (0, 0)
