@@ -182,6 +182,23 @@ def test_a_class_name_means_one_thing() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+def test_text_reaches_a_terminal_through_the_display_alone() -> None:
+    bytes_for_programs = PACKAGE / "standin" / "orders.py"
+    for path in (path for path in MODULES if room_of(path) != "display" and path != bytes_for_programs):
+        nodes = list(ast.walk(parse_module(path)))
+        wrapped = {
+            argument
+            for node in nodes
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "TerminalStream"
+            for argument in node.args
+        }
+        for node in (node for node in nodes if node not in wrapped):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in ("print", "click.echo", "click.secho"), f"{path}, line {node.lineno}"
+            streams = ("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__")
+            assert not (isinstance(node, ast.Attribute) and ast.unparse(node) in streams), f"{path}, line {node.lineno}"
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
 
