@@ -136,7 +136,7 @@ WRONG_USE = {
     "an instant before time": (["find", "--since", "99999999d"], "99999999d is not an instant"),
     "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
     "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
-    "a demo in a file": (["demo", "--out", "text.txt"], "text.txt cannot be used: File exists"),
+    "a demo in a file": (["demo", "--out", "text.txt"], "text.txt is a file. Give the name of a folder"),
     "a port in use": (["serve", "--port", "PORT"], "cannot be opened"),
     "no such file": (["build", "gone.ndjson", "--out", "t"], "gone.ndjson"),
     "another kind of file": (["build", "text.txt", "--out", "t"], "text.txt"),
@@ -223,6 +223,11 @@ def test_demo_runs_offline_and_leaves_tables(run, tmp_path: Path) -> None:
         assert told in done.stdout
     assert pl.read_parquet(tmp_path / "quivo-demo" / "tables" / "orders.parquet").height == 39
     assert run("demo", "--orders", "40").returncode == 0
+    with Archive(tmp_path / "quivo-demo" / "orders.sqlite") as archive:
+        record_answers(archive, {5: b'{"orderId":5}'}, NOON)
+    done = run("demo", "--orders", "40")
+    assert (done.returncode, "holds more than an earlier demo wrote" in done.stderr) == (2, True)
+    assert Archive(tmp_path / "quivo-demo" / "orders.sqlite").runs().height == 2
 
 
 @pytest.mark.alone
