@@ -669,9 +669,10 @@ def test_a_dataset_in_a_store_is_like_one_in_a_folder(
     "lines", [[], [b"{"], [order_json(IDS[0])], [b"{", order_json(IDS[0]), b"[]"]], ids=["none", "bad", "one", "some"]
 )
 def test_few_orders_or_none_are_a_dataset_too(lines: list[bytes], tmp_path: Path) -> None:
-    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(lines))
-    here = build(tmp_path / "orders.ndjson", tmp_path / "here", jobs=1)
+    file = tmp_path / ("orders.ndjson" if lines else "orders.json")  # a file with nothing in it is refused
+    file.write_bytes(b"\n".join(lines) or b"[]")
+    here = build(file, tmp_path / "here", jobs=1)
     with ThreadPoolExecutor(8) as executor:
-        made = build(tmp_path / "orders.ndjson", tmp_path / "out", executor=executor)
+        made = build(file, tmp_path / "out", executor=executor)
     assert_same_dataset(here, made)
     assert_only_named_files(made)
