@@ -51,6 +51,15 @@ def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def fill_folder(folder: Path, hostile_folder: Path, command: str | None) -> None:
+    """The files that commands work on; of copied tables, `forget` says that their first archive still holds the order."""
+    if command == "forget":
+        folder.mkdir()
+        make_hostile_folder(folder)
+    else:
+        shutil.copytree(hostile_folder, folder)
+
+
 @pytest.fixture
 def run_here(hostile_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     """Runs a command in this process, with streams of an encoding; `stdout` takes the place of a file."""
@@ -61,7 +70,7 @@ def run_here(hostile_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         stdout: IO[str] | bool | None = True, stderr: IO[str] | bool | None = True,
     ) -> Ended:  # fmt: skip
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(hostile_folder, folder)
+        fill_folder(folder, hostile_folder, name)
         out, err = tmp_path / "out", tmp_path / "err"
         with environment_of(case) as environment, monkeypatch.context() as patch:
             patch.chdir(folder)
@@ -242,5 +251,5 @@ def test_every_command_ends_as_documented_whatever_its_stdout_is(
 ) -> None:
     for encoding in ENCODINGS if how == "usual" else ("cp1252",):
         folder = tmp_path / encoding
-        shutil.copytree(hostile_folder, folder)
+        fill_folder(folder, hostile_folder, name)
         check_in_shell(name, WORKING_COMMANDS[name][0], how, folder, encoding)
