@@ -164,7 +164,7 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path: Path) -> None:
         ("circle.csv", "circle.csv cannot be written"),
         ("astray.csv", "there is no folder"),
         (f"{'x' * 5000}.csv", "File name too long"),
-        ("a\0b.csv", "cannot be written"),
+        ("a\0b.csv", "there can be no such name"),
         ("x.pdf", "found are written as .parquet, .csv, .ndjson, .xlsx. Give a name that ends so"),
         ("x", "found are written as"),
     ):
