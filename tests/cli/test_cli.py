@@ -478,6 +478,7 @@ def test_the_same_answers_again_leave_tables_of_several_files_as_they_are(run, t
     assert run("build", "raw", "--out", "lake", "--format", "delta", "--jobs", "1").returncode == 0
     file = tmp_path / "lake" / "manifest.json"
     manifest = json.loads(file.read_text()) | {"built_at": "2026-01-02T03:04:05+00:00"}
+    del manifest["digest"]  # as earlier versions wrote it
     file.write_text(json.dumps(manifest))
     again = run("build", "raw", "--out", "lake", "--format", "delta")
     assert "Nothing has changed since 2026-01-02 03:04 UTC" in again.stdout
