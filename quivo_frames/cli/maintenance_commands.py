@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from quivo_frames.cli.options import archive_option, as_json, print_result
 from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.storage.path_names import check_path
 
 
 @click.command()
@@ -92,7 +93,7 @@ def forget(
 
 def _receipt_file_of(place: str | Path) -> Path:
     """The receipt of an erasure: beside the archive or the folder; in the working folder for an address."""
-    path = Path(place).absolute()
+    path = check_path(place).absolute()
     name = f"{path.name}.forgotten.ndjson"
     return Path(name) if "://" in str(place) else path.with_name(name)
 
