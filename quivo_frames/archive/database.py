@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x51764672  # "QvFr"
 FORMAT_VERSION = 3
 PAGE_BYTES = 16384  # a compressed answer takes 2-3 KB: pages of 4 KB would be half empty
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)  # the second where a message quotes a damaged schema
 BUSY_SECONDS = 30  # to wait for another process that has locked the file for a moment
 
 ERASURES = """
@@ -93,7 +94,7 @@ def read_format_version(path: Path) -> int:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (found,) = db.execute("PRAGMA user_version").fetchone()
             is_empty = application == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         if _is_sqlite_error(error, "NOTADB"):
             raise _not_an_archive(path) from error
         raise explain_database_error(path, error) from error
@@ -126,7 +127,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             sync_folder(path.parent)
         elif found < FORMAT_VERSION:
             _migrate(db)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *DATABASE_ERRORS) as error:
         raise explain_database_error(path, error) from error
     return db
 
@@ -152,7 +153,7 @@ def open_for_reading(path: Path, *, missing_ok: bool = False) -> Iterator[sqlite
                 _show_as_current_format(db)
             db.execute("BEGIN")  # all that is read in the block is of one moment
             yield db
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise explain_database_error(path, error) from error
 
 
@@ -164,8 +165,9 @@ def explain_database_error(path: Path, error: Exception, *, is_damaged: bool = F
             "it goes on where it stopped. Nothing that was kept is lost."
         )
     if is_damaged or is_damage(error):
+        cause = "its schema cannot be read" if isinstance(error, UnicodeDecodeError) else error
         return ArchiveError(
-            f"{path} is damaged ({error}): take it from a backup. `quivo-frames check` says what of it is still whole."
+            f"{path} is damaged ({cause}): take it from a backup. `quivo-frames check` says what of it is still whole."
         )
     return ArchiveError(
         f"{path} cannot be read or written ({error}): check the disk and the permissions, then do the same again."
@@ -190,6 +192,8 @@ def refuse_damaged_values() -> Iterator[None]:
 def is_damage(error: Exception) -> bool:
     """Whether SQLite says that the file is not as it was written; an error of our SQL means a damaged schema."""
     names = ("CORRUPT", "NOTADB", "TOOBIG", "FORMAT", "MISMATCH")
+    if isinstance(error, UnicodeDecodeError):
+        return True
     return str(getattr(error, "sqlite_errorname", "")) == "SQLITE_ERROR" or any(
         _is_sqlite_error(error, name) for name in names
     )

@@ -36,7 +36,11 @@ RESPONSE_COLUMNS = "response, order_id, fetched_at, good, http_status, size, sha
 _INSTANT_LENGTH = len("2026-03-05T12:00:00.000000Z")
 _DIGITS = "[0-9]" * 2
 _INSTANT_GLOB = f"{_DIGITS}{_DIGITS}-{_DIGITS}-{_DIGITS}T{_DIGITS}:{_DIGITS}:{_DIGITS}.{_DIGITS * 3}Z"
-"""`fetched_at` as a pattern of SQL."""
+_HAS_NO_INSTANT = f"""
+(r.fetched_at GLOB '{_INSTANT_GLOB}') IS NOT 1 OR date(substr(r.fetched_at, 1, 10)) IS NOT substr(r.fetched_at, 1, 10)
+OR time(substr(r.fetched_at, 12, 8)) IS NOT substr(r.fetched_at, 12, 8)
+"""
+"""Condition: `fetched_at` is not as the archive writes it, or of no calendar."""
 _FROM_ALL, _FROM_STAGED_IDS = "responses r", "temp.ids i CROSS JOIN responses r ON r.order_id = i.order_id"
 _SELECT_ONE = f"SELECT {RESPONSE_COLUMNS} FROM responses WHERE response = ?"  # noqa: S608
 _SELECT_EXPORTED = """
@@ -230,7 +234,7 @@ def _newest_query(
     if first_order is not None:
         rules.append("r.order_id >= :first_order")
     if as_of is not None:  # a response whose time cannot be read may have arrived: its reader says that it is damaged
-        rules.append(f"(r.fetched_at <= :as_of OR (r.fetched_at GLOB '{_INSTANT_GLOB}') IS NOT 1)")
+        rules.append(f"(r.fetched_at <= :as_of OR {_HAS_NO_INSTANT})")
     sql = f"""
         SELECT r.order_id, max(r.response) AS response, max(r.fetched_at) AS latest
         FROM {source} WHERE {" AND ".join(rules)} GROUP BY {group}"""  # noqa: S608

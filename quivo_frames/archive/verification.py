@@ -79,7 +79,9 @@ def find_flaws(path: Path) -> Iterator[ArchiveFlaw]:
             with open_for_reading(path) as db:
                 yield from find(db)
         except ArchiveError as error:
-            if (problem := str(error.__cause__ or error)) not in problems:
+            cause = error.__cause__
+            is_unreadable = cause is None or isinstance(cause, UnicodeDecodeError)
+            if (problem := str(error if is_unreadable else cause)) not in problems:
                 problems.add(problem)
                 yield ArchiveFlaw("file", None, f"A part of the file cannot be read ({problem}).")
 

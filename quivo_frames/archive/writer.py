@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from quivo_frames.archive.database import explain_database_error, open_for_writing
+from quivo_frames.archive.database import DATABASE_ERRORS, explain_database_error, open_for_writing
 from quivo_frames.errors import ArchiveError
 from quivo_frames.storage.atomic import acquire_lock, find_target
 
@@ -64,7 +64,7 @@ class ArchiveWriter:
         with self._guard, closing(self._lock_and_open()) as db:
             try:
                 return job(db)
-            except sqlite3.Error as error:
+            except DATABASE_ERRORS as error:
                 raise explain_database_error(self._path, error) from error
             finally:
                 self._release()
@@ -121,7 +121,7 @@ class ArchiveWriter:
                     db.execute("ROLLBACK")
             for _, future in group:
                 future.set_exception(
-                    explain_database_error(self._path, error) if isinstance(error, sqlite3.Error) else error
+                    explain_database_error(self._path, error) if isinstance(error, DATABASE_ERRORS) else error
                 )
         else:
             for (_, future), result in zip(group, results, strict=True):

@@ -18,7 +18,9 @@ from quivo_frames.storage.path_names import check_path
 @click.argument("target", metavar="DIR|ARCHIVE", type=PlaceParam())
 @as_json
 def check(target: str, as_json: bool) -> None:
-    """Check that tables or an archive are as they were written. Changes nothing. Exit status 1 if it finds a flaw.
+    """Check that tables, an archive or a raw export are as they were written. Changes nothing.
+
+    Exit status 1 if it finds a flaw.
 
     Example: quivo-frames check tables
 
