@@ -20,7 +20,13 @@ from click.testing import CliRunner, Result
 from quivo_frames.cli import main
 from quivo_frames.settings import Settings
 from quivo_frames.standin.server import StandIn
-from tests.support.working_commands import WORKING_COMMANDS, WorkingCommand, environment_of, make_hostile_folder
+from tests.support.working_commands import (
+    WORKING_COMMANDS,
+    WorkingCommand,
+    environment_of,
+    fill_folder,
+    make_hostile_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +201,8 @@ def test_a_report_is_refused_without_docstrings(hostile_folder: Path, tmp_path: 
 @pytest.mark.parametrize("name", [name for name in WORKING_COMMANDS if name not in ("serve", "demo", "audit")])
 def test_every_command_works_without_docstrings(name: str, hostile_folder: Path, tmp_path: Path) -> None:
     for number, case in enumerate(WORKING_COMMANDS[name]):
-        folder = shutil.copytree(hostile_folder, tmp_path / str(number))
+        folder = tmp_path / str(number)
+        fill_folder(folder, hostile_folder, name)
         assert run_optimized([name, *case.arguments], case, folder).returncode == case.status
 
 

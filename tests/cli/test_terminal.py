@@ -22,6 +22,7 @@ from tests.support.working_commands import (
     WORKING_COMMANDS,
     WorkingCommand,
     environment_of,
+    fill_folder,
     make_hostile_folder,
 )
 
@@ -49,15 +50,6 @@ def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     make_hostile_folder(folder)
     return folder
-
-
-def fill_folder(folder: Path, hostile_folder: Path, command: str | None) -> None:
-    """The files that commands work on; of copied tables, `forget` says that their first archive still holds the order."""
-    if command == "forget":
-        folder.mkdir()
-        make_hostile_folder(folder)
-    else:
-        shutil.copytree(hostile_folder, folder)
 
 
 @pytest.fixture

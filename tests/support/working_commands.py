@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -118,6 +119,15 @@ def make_hostile_folder(folder: Path, value: str = HOSTILE) -> None:
     build(folder / ARCHIVE, folder / TABLES, progress=False, jobs=1)
     (folder / LIMITS).write_text("late_hours = 0\n")
     (folder / IDS).write_text(f"id{HOSTILE},b\n100001,1\n", encoding="utf-8")
+
+
+def fill_folder(folder: Path, hostile_folder: Path, command: str | None) -> None:
+    """The files that commands work on; of copied tables, `forget` says that their first archive still holds the order."""
+    if command == "forget":
+        folder.mkdir()
+        make_hostile_folder(folder)
+    else:
+        shutil.copytree(hostile_folder, folder)
 
 
 def _order_body(order_id: int, change: dict[str, object]) -> bytes:
