@@ -157,7 +157,7 @@ def test_kill_9_costs_what_was_under_way_and_leaves_no_lock(prompt: Prompt) -> N
 
 
 def test_a_disk_that_is_full_is_told_and_the_same_command_goes_on(prompt: Prompt) -> None:
-    status, output = wait_for_end(prompt.refetch(max_file_bytes=300_000))
+    status, output = wait_for_end(prompt.refetch(max_file_bytes=420_000))
     assert status == 3
     assert b"orders.sqlite" in output
     assert b"check the disk" in output or b"disk is full" in output
