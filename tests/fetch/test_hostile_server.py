@@ -392,8 +392,8 @@ def test_all_faults_at_once_and_kill_9_cost_nothing(tmp_path: Path) -> None:
 
 def _chaos_sees_what_is_broken(done: chaos.ChaosResult, folder: Path) -> None:
     copy = "INSERT INTO {0} SELECT {1} FROM {0} WHERE order_id = 100007 AND {2}"
-    response = "NULL, order_id, run, fetched_at, http_status, headers, good, size, sha256, body"
-    attempt = "NULL, order_id, run, at, tries, seconds, outcome, http_status, message, throttled, latency"
+    response = "NULL, order_id, run, fetched_at, http_status, headers, good, size, sha256, body, seal"
+    attempt = "NULL, order_id, run, at, tries, seconds, outcome, http_status, message, throttled, latency, seal"
     other = "(SELECT {} FROM responses WHERE order_id = 100008 AND good)"
     for sql, told in {
         "DELETE FROM responses WHERE order_id = 100007": "1 orders are not stored, such as 100007",
