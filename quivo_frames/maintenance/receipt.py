@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from quivo_frames.display.text import terminal_lines
+from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, QuivoError, is_caused_by_full_disk
 from quivo_frames.storage.atomic import OutputKind, explain_disk_error, refuse_output_file, write_file_atomically
 
@@ -49,7 +49,7 @@ class ErasureReceipt:
         return asdict(self)
 
     def __str__(self) -> str:
-        what = f"{len(self.order_ids):,} orders"
+        what = format_count(len(self.order_ids), "order")
         advice = []
         if self.archive:
             what += (

@@ -539,7 +539,7 @@ def test_an_export_during_a_build_is_reported(archive: Archive, address: str) ->
     archive.erase([100_001])
     archive.export(address)
     for kept in (inputs, pickle.loads(sent)):  # in this process, and where it was sent to
-        with pytest.raises(ArchiveError, match=r"exported anew to .* while they were read. Do the same again"):
+        with pytest.raises(ArchiveError, match=r"exported again to .* while they were read. Do the same again"):
             list(kept._sources[0].read_from(None))
 
 

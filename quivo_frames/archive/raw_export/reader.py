@@ -194,7 +194,7 @@ class RawExportReader:
         return ArchiveError(f"{segment.name} in {self.address} cannot be read, though it is whole ({kind}). Try again.")
 
     def _replaced_error(self) -> ArchiveError:
-        return ArchiveError(f"Answers were exported anew to {self.address} while they were read. Do the same again.")
+        return ArchiveError(f"Answers were exported again to {self.address} while they were read. Do the same again.")
 
     def _damaged_error(self, segment: Segment, how: str) -> ArchiveError:
         return ArchiveError(f"{segment.name} in {self.address} {how}. {self._export_again('Delete it, and export')}")
