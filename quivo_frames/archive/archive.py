@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from quivo_frames.archive import erasures, ledger, maintenance, responses
+from quivo_frames.archive import ledger, maintenance, responses
 from quivo_frames.archive.database import (
     RENEW_SEAL,
     format_instant,
@@ -26,7 +26,6 @@ from quivo_frames.archive.run_survey import RunSurvey, begin_run, pending_ids, s
 from quivo_frames.archive.verification import find_flaws
 from quivo_frames.archive.writer import ArchiveWriter
 from quivo_frames.display.html import html_table
-from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ArchiveError, ConfigError, is_caused_by_full_disk
 from quivo_frames.model.records import Outcome
@@ -35,7 +34,7 @@ from quivo_frames.storage.path_names import check_path
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -43,12 +42,16 @@ if TYPE_CHECKING:
 
     from quivo_frames.archive.maintenance import ErasedCounts
     from quivo_frames.archive.raw_export.writer import RawExport, SegmentSizes
-    from quivo_frames.archive.responses import ResponseRow
     from quivo_frames.archive.verification import ArchiveFlaw
     from quivo_frames.model.records import Answer, RawOrder
-    from quivo_frames.storage.place import Place
+    from quivo_frames.storage.output_register import OutputRegister, RegisterContent
 
 
+_OUTPUTS_SUFFIX = ".outputs.json"
+_OUTPUTS_REMEDY = (
+    "It lists what was saved from the archive, so that `forget` can name it. Take it from a backup; or delete it, and "
+    "save again what there is."
+)
 SECRET_HEADERS = ("authorization", "cookie", "token", "api-key")
 
 _INSERT_ATTEMPT = """
@@ -95,17 +98,33 @@ class Archive:
     ) -> None:
         self.close()
 
+    @property
+    def outputs(self) -> OutputRegister[RegisterContent]:
+        """The raw exports and files of changes that were saved from the archive, in a file beside it."""
+        from quivo_frames.storage.output_register import OutputRegister, RegisterContent
+        from quivo_frames.storage.place import open_place
+
+        folder, name = self.path.absolute().parent, f"{self.path.name}{_OUTPUTS_SUFFIX}"
+        return OutputRegister(open_place(folder), name, RegisterContent, _OUTPUTS_REMEDY, ArchiveError)
+
     # Writing
 
     def begin(
-        self, order_ids: Iterable[int], *, fresh_since: datetime | None = None, new_run: bool = False
+        self,
+        order_ids: Iterable[int],
+        *,
+        fresh_since: datetime | None = None,
+        new_run: bool = False,
+        again: bool = False,
     ) -> tuple[int, RunSurvey]:
         """Resume the unfinished run of the same ids, unless `new_run`, or begin a new one; the run, and its survey.
 
-        Orders with a good response since `fresh_since` are recorded as skipped. All ids are read before that.
+        Orders with a good response since `fresh_since` are recorded as skipped. Orders that were erased are left out,
+        unless they are to be fetched `again`. All ids are read before that.
         """
         given = stage_ids(order_ids, self._writer.commit_job)
-        return self._writer.commit_job(partial(begin_run, given=given, fresh_since=fresh_since, new_run=new_run))
+        begin = partial(begin_run, given=given, fresh_since=fresh_since, new_run=new_run, again=again)
+        return self._writer.commit_job(begin)
 
     def record(self, run: int, answer: Answer) -> None:
         """Write an answer and its attempt in the ledger; when this returns, they are on the disk.
@@ -191,12 +210,17 @@ class Archive:
         yield from find_flaws(self.path)
 
     def survey(
-        self, order_ids: Iterable[int], *, fresh_since: datetime | None = None, new_run: bool = False
+        self,
+        order_ids: Iterable[int],
+        *,
+        fresh_since: datetime | None = None,
+        new_run: bool = False,
+        again: bool = False,
     ) -> RunSurvey:
         """What `begin` would find out about these ids; nothing is written."""
         with open_for_reading(self.path, missing_ok=True) as db:
             given = stage_ids(order_ids, lambda job: job(db))
-            return survey_ids(db, given, fresh_since, new_run=new_run)
+            return survey_ids(db, given, fresh_since, new_run=new_run, again=again)
 
     def pending(self, run: int) -> Iterator[int]:
         """The orders of a run that are neither fetched nor skipped, by id, in flat memory; safe while others write."""
@@ -214,9 +238,7 @@ class Archive:
         Raises:
             ConfigError: there is no such file.
         """
-        with open_for_reading(self.path) as db:
-            (last,) = db.execute("SELECT ifnull(max(response), 0) FROM responses").fetchone()
-            return int(last)
+        return responses.last_response(self.path)
 
     def index_newest(self, as_of: datetime | None = None, *, last: int = MAX_INT64) -> Iterator[pl.DataFrame]:
         """What `newest` yields, but without bodies, in frames.
@@ -273,40 +295,17 @@ class Archive:
         segments that stay the same are not written again. Answers that arrive meanwhile are left to the next export;
         orders that are erased meanwhile are left out. Headers, runs and the ledger are not exported. What is erased
         from the archive later stays in an export until the next one. `progress` shows a bar on stderr; None: on a
-        terminal and in a notebook.
+        terminal and in a notebook. The place is remembered in `outputs`.
 
         Raises:
             ConfigError: there is no such file, or the place holds something else.
             ArchiveError: a response is damaged, or another export to the place was completed first.
             ExportError: the place cannot be written.
         """
-        from quivo_frames.storage.place import open_place, refuse_output_place
+        from quivo_frames.archive.raw_export.export import export_archive
+        from quivo_frames.archive.raw_export.writer import DEFAULT_SIZES
 
-        refuse_output_place(address, "raw export")
-        place, first = open_place(address), erasures.last_erasure(self.path)
-        for _ in range(erasures.ATTEMPTS - 1):
-            with suppress(erasures.ErasedMeanwhile):
-                return self._export_once(place, first, progress)
-        return self._export_once(place, first, progress)
-
-    def _export_once(self, place: Place, first_erasure: int, progress: bool | None) -> RawExport:
-        """Write the raw export, unless orders are erased meanwhile; what was erased after `first_erasure` is counted.
-
-        Raises:
-            ErasedMeanwhile: orders were erased meanwhile; what can be read at the place is as it was.
-        """
-        from quivo_frames.archive.raw_export import writer
-
-        state = writer.ArchiveState(self.path.name, erasures.last_erasure(self.path), self.last_response())
-        publish = partial(erasures.publish_unless_erased, self.path, state.erasures)
-        sizes = self._segment_sizes or writer.DEFAULT_SIZES
-        with open_progress_bar("export", state.last, progress) as bar, closing(self._all_responses(state.last)) as rows:
-            done = writer.write_raw_export(place, rows, state, bar.update, sizes, publish)
-        return done._replace(erased=state.erasures - first_erasure)
-
-    def _all_responses(self, last: int) -> Generator[ResponseRow]:
-        with open_for_reading(self.path) as db:
-            yield from responses.read_all(db, self.path, last)
+        return export_archive(self.path, address, self.outputs, self._segment_sizes or DEFAULT_SIZES, progress)
 
     def attempts(self) -> pl.DataFrame:
         """The ledger: one row per attempt, which is one order asked for in one run, with all its tries.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zstandard
 
-from quivo_frames.archive.database import format_instant, is_damage
+from quivo_frames.archive.database import format_instant, is_damage, open_for_reading
 from quivo_frames.errors import ArchiveError
 from quivo_frames.model.records import RawOrder
 
@@ -197,6 +197,17 @@ def read_newest(
 def read_since(db: sqlite3.Connection, path: Path, moment: datetime | None, *, of_ids: bool) -> Iterator[RawOrder]:
     """The good responses by id, as they were recorded; with a moment, from the last one before the first since then."""
     return _raw_orders(path, _read_by_number(db, path, _select_since(db, moment, of_ids=of_ids)))
+
+
+def last_response(path: Path) -> int:
+    """The number of the last response of an archive; 0 if it has none.
+
+    Raises:
+        ConfigError: there is no archive.
+    """
+    with open_for_reading(path) as db:
+        (last,) = db.execute("SELECT ifnull(max(response), 0) FROM responses").fetchone()
+        return int(last)
 
 
 def read_all(db: sqlite3.Connection, path: Path, last: int) -> Iterator[ResponseRow]:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from quivo_frames.archive.database import format_instant, open_for_reading
+from quivo_frames.archive.erasures import ERASED
 from quivo_frames.archive.ledger import IS_DONE
 from quivo_frames.model.records import Outcome
 
@@ -25,6 +26,12 @@ ID_CHUNK = 1000
 _IS_PENDING = f"""
 NOT EXISTS (SELECT 1 FROM attempts t WHERE t.run = :run AND t.order_id = i.order_id AND {IS_DONE})
 """  # noqa: S608
+_LEAVE_OUT_FORGOTTEN = f"""
+DELETE FROM temp.ids AS i
+WHERE EXISTS (SELECT 1 FROM erasures e WHERE e.order_id = i.order_id AND e.reason = '{ERASED}')
+AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.order_id = i.order_id)
+"""  # noqa: S608
+"""Forgotten is an order that was erased, and that nobody has fetched on purpose since."""
 _IS_FRESH = """
 EXISTS (
     SELECT 1 FROM responses r WHERE r.good AND r.order_id = i.order_id AND r.fetched_at BETWEEN :fresh_since AND :now)
@@ -45,7 +52,7 @@ class RunSurvey(NamedTuple):
 
     `resumed` is the unfinished run of the same ids that is continued, None for a new run. `asked` counts the distinct
     ids, `done` those that the run has already, `fresh` those of the others that were fetched recently enough. `digest`
-    identifies the set of ids.
+    identifies the set of ids. `forgotten` ids are left out and in none of these counts: `forget` erased the orders.
     """
 
     resumed: int | None
@@ -54,6 +61,7 @@ class RunSurvey(NamedTuple):
     done: int
     fresh: int
     digest: str
+    forgotten: int = 0
 
     @property
     def requests(self) -> int:
@@ -79,26 +87,33 @@ def _insert_ids(chunk: list[tuple[int]], db: sqlite3.Connection) -> None:
     db.executemany("INSERT OR IGNORE INTO temp.ids VALUES (?)", chunk)
 
 
-def survey_ids(db: sqlite3.Connection, given: int, fresh_since: datetime | None, *, new_run: bool) -> RunSurvey:
-    """What is known of the ids in temp.ids; `given` is their number with duplicates."""
-    digest, asked = hashlib.sha256(), 0
+def survey_ids(
+    db: sqlite3.Connection, given: int, fresh_since: datetime | None, *, new_run: bool, again: bool
+) -> RunSurvey:
+    """What is known of the ids in temp.ids; `given` is their number with duplicates.
+
+    Ids of forgotten orders are taken out of temp.ids, unless they are to be fetched `again`.
+    """
+    digest, distinct = hashlib.sha256(), 0
     for (order_id,) in db.execute("SELECT order_id FROM temp.ids ORDER BY order_id"):
         digest.update(b"%d\n" % order_id)
-        asked += 1
+        distinct += 1
+    forgotten = 0 if again else db.execute(_LEAVE_OUT_FORGOTTEN).rowcount
+    asked = distinct - forgotten
     sql = "SELECT run, finished_at FROM runs WHERE digest = ? ORDER BY run DESC LIMIT 1"
     run, finished_at = db.execute(sql, (digest.hexdigest(),)).fetchone() or (None, None)
     run = None if new_run or finished_at else run
     values = {"run": run, "fresh_since": format_instant(fresh_since), "now": format_instant(datetime.now(UTC))}
     (pending,) = db.execute(f"SELECT count(*) FROM temp.ids i WHERE {_IS_PENDING}", values).fetchone()  # noqa: S608
     (fresh,) = db.execute(f"SELECT count(*) FROM temp.ids i WHERE {_IS_PENDING} AND {_IS_FRESH}", values).fetchone()  # noqa: S608
-    return RunSurvey(run, asked, given - asked, asked - pending, fresh, digest.hexdigest())
+    return RunSurvey(run, asked, given - distinct, asked - pending, fresh, digest.hexdigest(), forgotten)
 
 
 def begin_run(
-    db: sqlite3.Connection, given: int, fresh_since: datetime | None, *, new_run: bool
+    db: sqlite3.Connection, given: int, fresh_since: datetime | None, *, new_run: bool, again: bool
 ) -> tuple[int, RunSurvey]:
     """Begin or resume the run of the ids in temp.ids, and record those that are fresh as skipped."""
-    survey = survey_ids(db, given, fresh_since, new_run=new_run)
+    survey = survey_ids(db, given, fresh_since, new_run=new_run, again=again)
     now, run = format_instant(datetime.now(UTC)), survey.resumed
     if run is None:
         begun = {"digest": survey.digest, "asked": survey.asked, "now": now}

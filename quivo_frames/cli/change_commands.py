@@ -59,12 +59,15 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
     """
     from quivo_frames.analysis.changes.changes import changes as find_changes
     from quivo_frames.analysis.changes.differences import CHANGES_TABLE
+    from quivo_frames.archive.archive import Archive
     from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
 
     if out:
         refuse_frame_file(out, CHANGES_TABLE)
-    found = find_changes(archive, since, personal=personal)
-    notices = write_frame_file(found, out, CHANGES_TABLE) if out else []
+    found, notices = find_changes(archive, since, personal=personal), []
+    if out:
+        notices += Archive(archive).outputs.record_saved_file(out, CHANGES_TABLE.name)
+        notices += write_frame_file(found, out, CHANGES_TABLE)
     _print_changes(found, MAX_CHANGES, [f"Written: {out}", *notices] if out else [], as_json=as_json)
 
 

@@ -47,12 +47,13 @@ CONFIRM_FROM = 100
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Maximum number of requests per second.")
 @click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d.")
 @click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
+@click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
 @click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of {CONFIRM_FROM} or more requests.")
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
-    rate: float | None, max_age: timedelta | None, new_run: bool, dry_run: bool, yes: bool, as_json: bool,
+    rate: float | None, max_age: timedelta | None, new_run: bool, again: bool, dry_run: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Refetch orders and keep every answer in the archive. Safe to repeat: it resumes where it stopped.
 
@@ -75,7 +76,7 @@ def refetch(
             facts = {"event": "finished", "run": None, "asked": 0}
             print_result(facts, f"{given}: nothing to refetch.", as_json=as_json)
             return
-        plan = plan_run(given, opened, max_age=max_age, new_run=new_run, rate=rate)
+        plan = plan_run(given, opened, max_age=max_age, new_run=new_run, again=again, rate=rate)
         if dry_run:
             print_result(plan.facts(), plan, as_json=as_json)
             return
@@ -85,8 +86,9 @@ def refetch(
         with Client.from_env(rate=rate) as client:
             on_progress = _print_progress if as_json else None
             run = refetch_orders(
-                given, client, opened, workers=workers, max_age=max_age, new_run=new_run, progress=on_progress
-            )
+                given, client, opened, workers=workers, max_age=max_age, new_run=new_run, again=again,
+                progress=on_progress,
+            )  # fmt: skip
         failures = run.failures
     _print_result(run, failures, archive, as_json=as_json)
     sys.exit(1 if failures.height else 0)

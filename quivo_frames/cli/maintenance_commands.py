@@ -55,8 +55,9 @@ def forget(
 
     A receipt remains: which orders, when, where, and how much. Exit status 1 if something could not be reached: the
     receipt names it, and the same command again erases it there. It also names files that still hold the orders: those
-    that the tables were built from, and reports and findings that were saved. Raw exports (export-raw) are not reached:
-    export again to the same place, which replaces them. Tables that were built from files need no archive.
+    that the tables were built from, and reports, findings, changes and raw exports that were saved. Raw exports are
+    replaced as a whole: export again to the same place. Tables that were built from files need no archive. `refetch`
+    leaves the orders out from then on, unless it is given --again.
 
     With --honour-removed, personal values are removed from older answers in the archive about orders whose newest
     answer says piiDataRemoved; everything else in these answers stays.

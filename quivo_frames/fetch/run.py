@@ -43,8 +43,9 @@ class Plan:
     """What `refetch` would do: its least number of requests, what it would leave out, and how long it would take.
 
     `done` counts orders that the unfinished run `resumed` (None: a new run) already has, `skipped` those fetched
-    recently. `seconds` is the time at `rate` requests per second: the given rate (`rate_is_told`), or the one that the
-    last requests of the archive reached; None where there is neither.
+    recently. `forgotten` orders are left out, and not counted in `asked`: they were erased from the archive. `seconds`
+    is the time at `rate` requests per second: the given rate (`rate_is_told`), or the one that the last requests of the
+    archive reached; None where there is neither.
     """
 
     requests: int
@@ -55,6 +56,7 @@ class Plan:
     resumed: int | None
     rate: float | None
     rate_is_told: bool
+    forgotten: int = 0
 
     @property
     def seconds(self) -> float | None:
@@ -74,8 +76,10 @@ class Plan:
         times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
         why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
         took = f"; {times}{why}" if times else ""
+        orders = format_count(self.asked, "order")
         return (
-            f"{format_count(self.requests, 'request')} for {format_count(self.asked, 'order')} ({run}; {omitted}){took}"
+            f"{format_count(self.requests, 'request')} for {orders} ({run}; {omitted}){took}"
+            f"{_explain_forgotten(self.forgotten)}"
         )
 
     __repr__ = __str__
@@ -86,7 +90,7 @@ class Run:
     """How a refetch ended: the number of its run in the ledger, and its orders by outcome.
 
     `asked` counts the orders of the run, each once; `outcomes` includes those that an earlier call of a `resumed` run
-    fetched. `duplicates` and `seconds` are of this call.
+    fetched. `duplicates`, `seconds` and `forgotten`, the orders left out because they were erased, are of this call.
     """
 
     run: int
@@ -96,6 +100,7 @@ class Run:
     outcomes: Mapping[Outcome, int]
     seconds: float
     archive: Archive = field(repr=False)
+    forgotten: int = 0
 
     @property
     def fetched(self) -> int:
@@ -128,6 +133,7 @@ class Run:
             "outcomes": counts,
             "failed": self.failed,
             "seconds": round(self.seconds, 3),
+            "forgotten": self.forgotten,
         }
 
     def __str__(self) -> str:
@@ -137,7 +143,11 @@ class Run:
         )
         again = " (resumed)" if self.resumed else ""
         twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
-        return f"Run {self.run}{again}: {format_count(self.asked, 'order')} in {self.seconds:,.1f} s: {counts}{twice}"
+        orders = format_count(self.asked, "order")
+        return (
+            f"Run {self.run}{again}: {orders} in {self.seconds:,.1f} s: {counts}{twice}"
+            f"{_explain_forgotten(self.forgotten)}"
+        )
 
     __repr__ = __str__
 
@@ -153,15 +163,18 @@ def refetch(
     workers: int = 4,
     max_age: timedelta | None = None,
     new_run: bool = False,
+    again: bool = False,
     progress: bool | Callable[[Progress], object] | None = None,
 ) -> Run:
     """Refetch every order once and keep the answers in the archive; returns the run.
 
     The same ids as those of an unfinished run resume that run, its failed orders included; `new_run` starts over.
-    Orders with a good answer younger than `max_age` are skipped. Requests run in parallel as far as the rate needs it,
-    up to `workers`. Ids are an iterable of integers or of strings of digits; memory stays flat for any number.
-    `progress` shows a bar on stderr (None: on a terminal and in a notebook), or is a function that gets a `Progress`
-    about once a second.
+    Orders with a good answer younger than `max_age` are skipped. Orders that `forget` erased from the archive are left
+    out and counted in `forgotten`, unless they are to be fetched `again`.
+
+    Requests run in parallel as far as the rate needs it, up to `workers`. Ids are an iterable of integers or of strings
+    of digits; memory stays flat for any number. `progress` shows a bar on stderr (None: on a terminal and in a
+    notebook), or is a function that gets a `Progress` about once a second.
 
     Ctrl-C lets the requests in flight end and keeps their answers, then raises KeyboardInterrupt; a second one stops at
     once. Whatever is raised, the same call resumes where this one stopped.
@@ -174,7 +187,8 @@ def refetch(
     if workers < 1:
         raise ConfigError(f"refetch needs at least 1 worker, not {workers}.")
     began = time.monotonic()
-    run, batch = archive.begin(validate_ids(order_ids), fresh_since=_oldest_fresh_time(max_age), new_run=new_run)
+    fresh_since = _oldest_fresh_time(max_age)
+    run, batch = archive.begin(validate_ids(order_ids), fresh_since=fresh_since, new_run=new_run, again=again)
     if batch.resumed:
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
     if batch.requests:
@@ -182,7 +196,8 @@ def refetch(
             RefetchWorkers(archive.pending(run), client, partial(archive.record, run), workers).refetch_all(meter)
     archive.finish(run)
     resumed, seconds = batch.resumed is not None, time.monotonic() - began
-    return Run(run, batch.asked, batch.duplicates, resumed, archive.outcomes(run), seconds, archive)
+    outcomes = archive.outcomes(run)
+    return Run(run, batch.asked, batch.duplicates, resumed, outcomes, seconds, archive, batch.forgotten)
 
 
 def plan(
@@ -191,6 +206,7 @@ def plan(
     *,
     max_age: timedelta | None = None,
     new_run: bool = False,
+    again: bool = False,
     rate: float | None = None,
 ) -> Plan:
     """What `refetch` would do with the same arguments; requests nothing and writes nothing.
@@ -201,9 +217,19 @@ def plan(
     """
     if rate is not None and not rate > 0:
         raise ConfigError(f"The rate must be above 0 (requests per second), not {rate}.")
-    batch = archive.survey(validate_ids(order_ids), fresh_since=_oldest_fresh_time(max_age), new_run=new_run)
+    fresh_since = _oldest_fresh_time(max_age)
+    batch = archive.survey(validate_ids(order_ids), fresh_since=fresh_since, new_run=new_run, again=again)
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
-    return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), rate_is_told=rate is not None)
+    is_told = rate is not None
+    return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), is_told, batch.forgotten)
+
+
+def _explain_forgotten(count: int) -> str:
+    if not count:
+        return ""
+    if count == 1:
+        return ". 1 order is left out because `forget` erased it; --again fetches it"
+    return f". {count:,} orders are left out because `forget` erased them; --again fetches them"
 
 
 def _oldest_fresh_time(max_age: timedelta | None) -> datetime | None:

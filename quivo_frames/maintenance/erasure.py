@@ -9,6 +9,7 @@ import msgspec
 import polars as pl
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.erasures import ERASED, erased_orders
 from quivo_frames.archive.maintenance import UnfinishedErasure
 from quivo_frames.builder import drift
 from quivo_frames.dataset.dataset import Dataset
@@ -19,7 +20,7 @@ from quivo_frames.dataset.manifest_facts import DELTA
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.order_traces import find_order_traces
 from quivo_frames.maintenance.receipt import ErasureReceipt
-from quivo_frames.maintenance.remaining_copies import explain_remaining_copies
+from quivo_frames.maintenance.remaining_copies import explain_copies_of_tables, explain_saved_files
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID
@@ -37,13 +38,14 @@ def forget(
 
     Afterwards none of these files holds a byte of them. What cannot be reached now is listed in `left` of the receipt;
     calling this again erases it later. There it also names files that still hold the orders: those that the tables were
-    built from, and those that were saved from them, such as reports. Not reached are backups, copies, the free space of
-    a disk, and what `Archive.export` wrote: exporting again replaces that.
+    built from, and those that were saved from them or from the archive, such as reports and raw exports. Not reached
+    are backups, copies, and the free space of a disk. A later refetch leaves the orders out, unless it is told to fetch
+    them `again`.
 
     Raises:
         ConfigError: there is no such archive, or no tables, or neither was given; nothing was erased.
         DatasetError: tables are damaged; nothing was erased.
-        ArchiveError: the archive cannot be written.
+        ArchiveError: the archive cannot be written, or the list of what was saved from it is damaged.
     """
     if archive is None and not tables:
         raise ConfigError("Give what to erase orders from: an archive, tables, or both.")
@@ -53,6 +55,9 @@ def forget(
     if archive is not None:
         opened = archive if isinstance(archive, Archive) else Archive(archive)
         receipt.archive = str(opened.path)
+        opened.outputs.read()  # raises before anything is erased
+        known = {order_id for _, order_id, _, reason in erased_orders(opened.path) if reason == ERASED}
+        receipt.erased_before = len(known & set(receipt.order_ids))
         try:
             receipt.responses, receipt.attempts = opened.erase(receipt.order_ids)
         except UnfinishedErasure as error:
@@ -66,7 +71,9 @@ def forget(
         else:
             for export in dataset.exports():
                 _erase_from_export(Dataset.open(dataset.address), export, receipt)
-        receipt.left += explain_remaining_copies(dataset, receipt.order_ids, receipt.archive)
+        receipt.left += explain_copies_of_tables(dataset, receipt.order_ids, receipt.archive)
+    if archive is not None:
+        receipt.left += explain_saved_files(opened.outputs, receipt.order_ids)
     remove_temporary_leftovers()
     return receipt
 

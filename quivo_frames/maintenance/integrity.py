@@ -16,7 +16,8 @@ import polars as pl
 from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.raw_export.index import INDEX_FILE, explain_read_errors
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.manifest import BUILDING, EXPORTS, LOCK, find_unnamed_files
+from quivo_frames.dataset.exports import KnownOutputs
+from quivo_frames.dataset.manifest import BUILDING, LOCK, find_unnamed_files
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError, QuivoError
@@ -24,6 +25,7 @@ from quivo_frames.flattening.rules import row_rules, rows_without_parent
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
 from quivo_frames.storage.leftovers import find_leftovers, is_locked
+from quivo_frames.storage.output_register import OutputRegister
 from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.place import Place, open_place
 from quivo_frames.storage.urls import is_remote
@@ -110,6 +112,7 @@ def _check_archive(path: Path) -> tuple[dict[str, int], list[Flaw]]:
             who = "" if order_id is None else f"Order {order_id}: "
             flaws.append(Flaw(what, path.name, order_id, 1, f"{who}{explanation} {cure}"))
         looked = archive.counts()
+        flaws += _check_register(archive.outputs)
     except ArchiveError as error:
         if str(error) not in (flaw.message for flaw in flaws):
             flaws.append(Flaw("file", path.name, None, 1, str(error)))
@@ -164,24 +167,35 @@ def _check_leftovers(dataset: Dataset) -> Iterator[Flaw]:
 
 
 def _check_outputs(dataset: Dataset) -> Iterator[Flaw]:
-    """Exports that were cut off, and damage to the list of exports."""
+    """Exports and saved files that were cut off, and damage to the list of them."""
+    yield from _check_register(dataset.outputs)
+    with suppress(DatasetError):
+        yield from _check_exports(dataset.outputs.read())
+
+
+def _check_register(outputs: OutputRegister[Any]) -> Iterator[Flaw]:
+    """What was left beside saved files, and damage to the list of them."""
+    name = outputs.file.rpartition("/")[2]
     try:
-        known = dataset.outputs.read()
-    except DatasetError as error:
-        yield Flaw("file", EXPORTS, None, 1, str(error))
+        known = outputs.read()
+    except QuivoError as error:
+        yield Flaw("file", name, None, 1, str(error))
         return
-    if not dataset.outputs.is_intact():
+    if not outputs.is_intact():
         message = (
-            f"{dataset.outputs.file} is no longer what was written: look whether it lists all that these tables were "
-            "exported to, so that orders can be erased there. The next export accepts it as it is."
+            f"{outputs.file} is no longer what was written: look whether it lists all that was exported or saved, so "
+            "that orders can be erased there. The next export accepts it as it is."
         )
-        yield Flaw("file", EXPORTS, None, 1, message)
+        yield Flaw("file", name, None, 1, message)
     for file in (leftover for path in known.paths() for leftover in find_leftovers(path)):
         message = (
             f"{file} was left by a command that was cut off while it wrote, and may hold orders. Run it again, or "
             "`quivo-frames forget`: both remove it."
         )
         yield Flaw("leftover", file.name, None, 1, message)
+
+
+def _check_exports(known: KnownOutputs) -> Iterator[Flaw]:
     for export in known.targets():
         if export.begun and not export.is_replaced_as_a_whole:
             message = f"The export to {export} has not ended: it is running, or was cut off. Export again then."

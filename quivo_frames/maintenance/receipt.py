@@ -13,7 +13,7 @@ from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, QuivoError, is_caused_by_full_disk
 from quivo_frames.storage.atomic import OutputKind, explain_disk_error, refuse_output_file, write_file_atomically
 
-_KEEP_AWAY_ADVICE = "A later refetch brings an order back: leave its id out, or have its data removed at Quivo as well."
+_KEEP_AWAY_ADVICE = "A later refetch leaves these orders out, unless it is given --again."
 _RAW_EXPORT_ADVICE = (
     "Where `quivo-frames export-raw` wrote the archive's answers, do it again: that replaces them as a whole."
 )
@@ -29,6 +29,8 @@ class ErasureReceipt:
     archive: str = ""
     responses: int = 0
     attempts: int = 0
+    erased_before: int = 0
+    """How many of the orders had been erased from the archive already."""
     rows: dict[str, int] = field(default_factory=dict)
     """By folder of tables: how many rows were removed."""
     exports: list[str] = field(default_factory=list)
@@ -53,9 +55,11 @@ class ErasureReceipt:
         advice = []
         if self.archive:
             what += (
-                f": {self.responses:,} answers {self.reason} in {self.archive}, {self.attempts:,} lines of its ledger"
+                f": {format_count(self.responses, 'answer')} {self.reason} in {self.archive}, "
+                f"{format_count(self.attempts, 'line')} of its ledger"
             )
-            advice = [_KEEP_AWAY_ADVICE, _RAW_EXPORT_ADVICE]
+            what += f"; {self.erased_before:,} had been erased before" if self.erased_before else ""
+            advice = [_RAW_EXPORT_ADVICE if self.reason == "blanked" else _KEEP_AWAY_ADVICE]
         lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
         lines += [f"Erased from {export}" for export in self.exports]
         lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from quivo_frames.archive.raw_export.export import RAW_EXPORT
 from quivo_frames.builder.inputs import SourceKind, open_sources
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import QuivoError
 from quivo_frames.export.order_traces import OrderTraces, find_order_traces
 from quivo_frames.flattening.decode import scan_identity
 from quivo_frames.storage.leftovers import remove_leftovers
+from quivo_frames.storage.output_register import OutputRegister
 from quivo_frames.storage.urls import is_remote
 
 _REMEDIES = {
@@ -25,12 +28,9 @@ _MOST_NAMED = 5
 """Orders that a sentence names."""
 
 
-def explain_remaining_copies(dataset: Dataset, order_ids: Collection[int], archive: str) -> Iterator[str]:
-    """A sentence for each file that may still hold orders, with what to do; not about `archive`.
-
-    Also removes what killed processes left beside saved files, and forgets saved files that are gone.
-    """
-    yield from _explain_saved_files(dataset, order_ids)
+def explain_copies_of_tables(dataset: Dataset, order_ids: Collection[int], archive: str) -> Iterator[str]:
+    """As `explain_saved_files`, also for what tables were built from; not about `archive`."""
+    yield from explain_saved_files(dataset.outputs, order_ids)
     for name in dict.fromkeys(entry["name"] for entry in dataset.manifest["inputs"]):
         if archive and not is_remote(name) and Path(name).resolve() == Path(archive).resolve():
             continue
@@ -42,23 +42,30 @@ def explain_remaining_copies(dataset: Dataset, order_ids: Collection[int], archi
             )
 
 
-def _explain_saved_files(dataset: Dataset, order_ids: Collection[int]) -> Iterator[str]:
+def explain_saved_files(outputs: OutputRegister[Any], order_ids: Collection[int]) -> Iterator[str]:
+    """A sentence for each saved file that may still hold orders, with what to do.
+
+    Also removes what killed processes left beside saved files, and drops saved files that are gone from the register.
+    """
     gone = []
-    for saved in dataset.outputs.read().saved:
-        path = Path(saved.path)
-        try:
-            remove_leftovers(path)
-        except (OSError, QuivoError) as error:
-            yield f"{saved}: {error}"
-        if not path.exists():
-            gone.append(saved)
-            continue
-        traces = find_order_traces(path, order_ids)
+    for saved in outputs.read().saved:
+        if not is_remote(saved.path):
+            try:
+                remove_leftovers(Path(saved.path))
+            except (OSError, QuivoError) as error:
+                yield f"{saved}: {error}"
+            if not Path(saved.path).exists():
+                gone.append(saved)
+                continue
+        if saved.form == RAW_EXPORT:
+            traces, remedy = _find_in_input(saved.path, order_ids)
+        else:
+            traces, remedy = find_order_traces(Path(saved.path), order_ids), "Delete it, or save it again."
         if traces.may_hold_orders:
-            yield f"{saved} {_say_which(traces)}. Delete it, or save it again."
+            yield f"{saved} {_say_which(traces)}. {remedy}"
     if gone:
         with suppress(QuivoError):  # they are looked for again next time
-            dataset.outputs.drop_saved_files(gone)
+            outputs.drop_saved_files(gone)
 
 
 def _find_in_input(name: str, order_ids: Collection[int]) -> tuple[OrderTraces, str]:

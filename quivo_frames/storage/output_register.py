@@ -59,7 +59,7 @@ class RegisterContent(msgspec.Struct, frozen=True, kw_only=True):
 
     def paths(self) -> list[Path]:
         """The paths of this machine that were written to."""
-        return [Path(file.path) for file in self.saved]
+        return [Path(file.path) for file in self.saved if not urls.is_remote(file.path)]
 
 
 Content = TypeVar("Content", bound=RegisterContent)
@@ -126,9 +126,9 @@ class OutputRegister(Generic[Content]):
             return explain_disk_error(error) if isinstance(error, OSError) else str(error)
         return ""
 
-    def record_saved_file(self, path: Path, form: str) -> list[str]:
-        """Record a file that is about to be saved; returns a sentence for the user if that fails."""
-        saved = SavedFile(str(path.absolute()), form)
+    def record_saved_file(self, path: Path | str, form: str) -> list[str]:
+        """Record what is about to be saved: a file, a folder, or an address; a sentence for the user if that fails."""
+        saved = SavedFile(str(path) if urls.is_remote(str(path)) else str(Path(path).absolute()), form)
         failure = self.try_change(lambda known: known.with_saved([*known.saved, saved]), "save it again")
         sentence = f"{self.file} cannot be written ({failure}): `forget` will not name {path}. Keep it in mind."
         return [sentence] if failure else []

@@ -11,6 +11,7 @@ import pytest
 
 from quivo_frames.analysis.changes.changes import changes
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.raw_export.export import read_responses
 from quivo_frames.archive.raw_export.writer import ArchiveState, write_raw_export
 from quivo_frames.archive.responses import MAX_INT64
 from quivo_frames.builder.build import build
@@ -80,7 +81,7 @@ def test_a_raw_export_and_an_incremental_build_take_the_same_answer(path: Path, 
 
 def test_a_raw_export_of_an_earlier_version_is_read_by_number_too(path: Path, tmp_path: Path) -> None:
     """Earlier versions sorted the answers of an order by time, so that the last row is not the last answer."""
-    with closing(Archive(path)._all_responses(MAX_INT64)) as rows:
+    with closing(read_responses(path, MAX_INT64)) as rows:
         by_time = sorted(rows, key=lambda row: (row.order_id, row.fetched_at, row.response))
     assert [row.response for row in by_time if row.order_id == ORDER] == [2, 1]
     write_raw_export(open_place(tmp_path / "raw"), by_time, ArchiveState("orders.sqlite", 0, 3))

@@ -29,11 +29,14 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.folder_writer import DatasetWriter
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, ExportError
 from quivo_frames.export import delta
+from quivo_frames.fetch.client import Client
+from quivo_frames.fetch.run import plan, refetch
 from quivo_frames.maintenance.erasure import forget, honour_removed
 from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
+from quivo_frames.standin.server import StandIn
 from tests.support.archived_orders import NOON, build_both_ways, record_answers
 from tests.support.personal_traces import marked_order, unpacked
 
@@ -181,7 +184,7 @@ def test_the_receipt_tells_which_orders_and_no_personal_data(archive: Archive, t
     assert told["reason"] == "erased"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert WHO not in file.read_text() + done.output
-    assert "A later refetch brings an order back" in done.output
+    assert "A later refetch leaves these orders out" in done.output
     assert CliRunner().invoke(main, command).exit_code == 0
     assert len(file.read_text().splitlines()) == 2
 
@@ -600,6 +603,70 @@ def test_saved_reports_and_findings_that_still_hold_an_order_are_named(
     file.unlink()
     assert not forget(held[:1], archive, [tables.folder]).left
     assert not Dataset.open(tables.folder).outputs.read().saved
+
+
+def test_saved_changes_and_raw_exports_of_an_archive_that_still_hold_an_order_are_named(
+    archive: Archive, tmp_path: Path
+) -> None:
+    archive.close()
+    file, raw = tmp_path / "changes.csv", tmp_path / "raw"
+    saving = ["changes", "--archive", str(archive.path), "--out", str(file)]
+    exporting = ["export-raw", "--archive", str(archive.path), str(raw)]
+    for words in (saving, exporting):
+        assert CliRunner().invoke(main, words).exit_code in (0, 1)  # 1: an order cannot be read
+    changed = next(order_id for order_id in IDS if str(order_id).encode() in file.read_bytes())
+    assert sorted(forget([changed], archive).left) == [
+        f"{file} (changes) still holds order {changed}. Delete it, or save it again.",
+        f"{raw} (raw export) still holds order {changed}. Export the archive there again, after they are erased in it.",
+    ]
+    for words in (saving, exporting):
+        assert CliRunner().invoke(main, words).exit_code in (0, 1)  # 1: an order cannot be read
+    receipt = forget([changed], archive)
+    assert not receipt.left
+    assert "; 1 had been erased before" in str(receipt)
+    file.unlink()
+    assert not forget([changed], archive).left
+    assert [saved.path for saved in archive.outputs.read().saved] == [str(raw)]
+    register = Path(archive.outputs.file)
+    register.write_text(register.read_text().replace("raw export", "raw_export"))
+    assert check(archive.path).flaws["place"].to_list() == [register.name]
+    register.write_text("{")
+    assert check(archive.path).flaws["place"].to_list() == [register.name]
+    with pytest.raises(ArchiveError, match=r"orders\.sqlite\.outputs\.json is damaged"):
+        forget([IDS[-1]], archive)
+    register.unlink()
+    assert forget([IDS[-1]], archive).responses
+
+
+def test_a_later_refetch_leaves_forgotten_orders_out_unless_it_is_again(
+    standin: StandIn, client: Client, tmp_path: Path
+) -> None:
+    gone, *others = ids = list(standin.order_ids[:4])
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        refetch(ids, client, archive, progress=False)
+        forget([gone], archive)
+        asked = standin.requests
+        planned, run = plan(ids, archive), refetch(ids, client, archive, progress=False)
+        assert (planned.requests, planned.asked, planned.forgotten) == (3, 3, 1)
+        assert (run.asked, run.fetched, run.forgotten, run.duplicates) == (3, 3, 1, 0)
+        assert standin.requests - asked == 3
+        for said in (planned, run):
+            assert str(said).endswith(". 1 order is left out because `forget` erased it; --again fetches it")
+        assert sorted({raw.order_id for raw in archive.newest()}) == others
+        assert check(archive.path).flaws.is_empty()
+        assert refetch(ids, client, archive, again=True, progress=False).fetched == 4
+        assert plan(ids, archive).forgotten == 0  # it is there again, on purpose
+        forget([gone], archive)
+        assert plan(ids, archive).forgotten == 1
+
+
+def test_an_unfinished_run_goes_on_without_an_order_that_was_forgotten_meanwhile(tmp_path: Path) -> None:
+    with Archive(tmp_path / "orders.sqlite") as archive:
+        run, _ = archive.begin([1, 2, 3])
+        forget([2], archive)
+        resumed, survey = archive.begin([1, 2, 3])
+        assert (resumed, survey.asked, survey.forgotten) == (run, 2, 1)
+        assert list(archive.pending(run)) == [1, 3]
 
 
 def test_what_workers_left_in_the_temporary_folder_is_removed(

@@ -57,7 +57,8 @@ class ArchiveState(NamedTuple):
 class RawExport(NamedTuple):
     """What a place holds after an export, and how many segments were `written` and files `removed`.
 
-    `erased` counts the orders that were erased from the archive meanwhile: they are left out.
+    `erased` counts the orders that were erased from the archive meanwhile: they are left out. `notices` are sentences
+    that users should read.
     """
 
     address: str
@@ -69,6 +70,7 @@ class RawExport(NamedTuple):
     written: int
     removed: int
     erased: int = 0
+    notices: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """The values as a dict, for JSON."""
@@ -83,7 +85,7 @@ class RawExport(NamedTuple):
         )
         removed = f", {self.removed:,} older ones removed" if self.removed else ""
         erased = f" {format_count(self.erased, 'order')} erased meanwhile: left out." if self.erased else ""
-        return terminal_text(f"{held} ({done}{removed}).{erased}")
+        return terminal_text(" ".join([f"{held} ({done}{removed}).{erased}", *self.notices]))
 
 
 def write_raw_export(
