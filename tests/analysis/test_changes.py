@@ -31,7 +31,7 @@ from quivo_frames.model.order import Privacy
 from quivo_frames.model.records import Answer, Outcome, RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.support.depth import examples
+from tests.support.depth import examples, sampled
 from tests.support.document_diff import diff_documents
 from tests.support.drawn_orders import drawn_orders
 from tests.support.order_comparison import read_order
@@ -181,7 +181,8 @@ def comparable_changes(found: list[tuple[Any, ...]]) -> tuple[Counter[str], set[
     return Counter(repr(one) for one in plain if "customAttributes" not in one[1]), of_attributes
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.drawn
+@pytest.mark.parametrize("seed", sampled(range(4)))
 def test_plain_python_finds_the_same_changes(seed: int) -> None:
     dice = Random(seed)
     pairs = []
@@ -259,6 +260,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DRAWN = settings(max_examples=examples(25), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @DRAWN
 @given(drawn_orders(order_id=7), st.integers(0, 99))
@@ -266,6 +268,7 @@ def test_an_order_that_is_only_told_otherwise_has_not_changed(text: str, seed: i
     assert value_changes(changes_between((text, dump_json(respell_json(load_json(text), Random(seed)))))) == []
 
 
+@pytest.mark.long
 def test_no_order_of_the_standin_changes_when_it_is_told_otherwise() -> None:
     dice = Random(3)
     texts = [order_json(order_id) for order_id in range(1, 401)]

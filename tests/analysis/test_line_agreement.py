@@ -166,6 +166,7 @@ def test_page_audit_and_view_count_the_same_pieces(name: str) -> None:
     assert shown == {(7, identifiers): pieces for identifiers, pieces in expected.items()}
 
 
+@pytest.mark.long
 def test_they_agree_about_all_sketched_orders() -> None:
     shown = assert_three_agree([order_from_sketch(sketch, 1 + n) for n, sketch in enumerate(SKETCHES.values())])
     assert len({order_id for order_id, _ in shown}) > 30

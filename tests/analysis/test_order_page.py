@@ -299,6 +299,7 @@ def test_units_of_any_depth_are_drawn_with_room_for_each(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [80, 120])
 def test_pages_of_the_stand_in_fit_their_width_and_break_no_id(width: int) -> None:
     for number in range(100_001, 100_041):

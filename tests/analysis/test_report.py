@@ -98,6 +98,7 @@ def write_and_read_report(tables: Any, tmp_path: Path, **options: Any) -> tuple[
     return read_page(tmp_path / "report.html"), findings
 
 
+@pytest.mark.long
 def test_the_numbers_are_those_of_the_frames(tmp_path: Path) -> None:
     tables = fair_orders(
         {}, short_shipment(), LATE, LATE | short_shipment(), {"completedAt": GONE, "fulfillmentOrders.0.shipments": []}
@@ -270,6 +271,7 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+@pytest.mark.long
 def test_a_folder_gives_the_same_page_as_its_dataset(tmp_path: Path) -> None:
     dataset = _build_fair_orders(tmp_path, [{}, LATE], broken=1)
     by_dataset = report(dataset, tmp_path / "dataset.html", AS_OF)
@@ -319,6 +321,7 @@ def test_nothing_found_in_a_fair_order(tmp_path: Path) -> None:
     assert "svg" in page.tags
 
 
+@pytest.mark.long
 def test_a_million_findings_do_not_make_it_longer(tmp_path: Path) -> None:
     few, _ = write_and_read_report(fair_orders(*[short_shipment()] * 20), tmp_path)
     many, findings = write_and_read_report(fair_orders(*[short_shipment()] * 400), tmp_path)
@@ -364,6 +367,7 @@ def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.long
 def test_thresholds_apply_to_the_audit_and_to_the_figures(tmp_path: Path) -> None:
     tables = fair_orders(LATE)
     (tmp_path / "mine.toml").write_text("late_hours = 240\n")

@@ -238,6 +238,7 @@ def test_the_page_is_built_for_screen_readers(open_report: Callable[..., Page], 
     assert repeated == []
 
 
+@pytest.mark.long
 def test_paper_is_light_and_shows_the_numbers(open_report: Callable[..., Page]) -> None:
     page = open_report(scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")

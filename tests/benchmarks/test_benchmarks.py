@@ -51,6 +51,7 @@ def test_a_candidate_writes_the_rows_that_it_claims(results: dict[str, Any], nam
     assert sum(results["written"][name].rows.values()) > ORDERS * tables
 
 
+@pytest.mark.long
 def test_a_cost_is_that_of_a_process_of_its_own(results: dict[str, Any]) -> None:
     floor, ours = results["costs"]["orjson.loads"][0], results["costs"]["quivo_frames"][0]
     assert 0 < floor.cpu < ours.cpu

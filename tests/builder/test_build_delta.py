@@ -120,6 +120,7 @@ def for_all_tables(count: int) -> dict[str, int]:
 # What is read
 
 
+@pytest.mark.long
 def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str
 ) -> None:

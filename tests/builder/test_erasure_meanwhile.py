@@ -117,6 +117,7 @@ def test_a_raw_export_that_has_read_a_forgotten_order_does_not_bring_it_back(pat
     assert check(raw).flaws.is_empty()
 
 
+@pytest.mark.long
 def test_forget_in_tables_that_are_being_built_says_what_is_left_and_the_next_one_finds_nothing(
     path: Path, tmp_path: Path
 ) -> None:

@@ -262,6 +262,7 @@ def test_knowing_an_engine_loads_no_other() -> None:
     assert done.stdout == "[1]\n[]\n", done.stderr
 
 
+@pytest.mark.long
 def test_an_answer_of_a_worker_holds_nothing_of_what_led_to_an_error() -> None:
     import distributed  # noqa: F401 - from then on, errors are pickled with their causes
 

@@ -25,6 +25,7 @@ from quivo_frames.builder.order_index import OrderIndex
 from quivo_frames.errors import ConfigError
 from quivo_frames.standin.orders import order_json
 from quivo_frames.storage import bounded_lines
+from tests.support.depth import sampled
 
 ORDERS = [order_json(number) for number in range(1, 6)]
 IDS = list(range(1, 6))
@@ -350,6 +351,7 @@ def test_a_small_file_that_is_one_line_of_gigabytes_takes_little_memory(tmp_path
     assert memory_of(READ_ALL, tmp_path / "orders.ndjson.zst") < 500
 
 
+@pytest.mark.long
 def test_what_is_beyond_the_limit_is_not_kept(tmp_path: Path) -> None:
     write_bomb(tmp_path / "orders.ndjson.zst", 300 * MIB)
     code = READ_ALL.replace("(Path(sys.argv[1]))", "(Path(sys.argv[1]), max_bytes=2**20)")
@@ -365,8 +367,9 @@ BROKEN_ELEMENTS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("every", [1, 10])
-@pytest.mark.parametrize("breakage", BROKEN_ELEMENTS.values(), ids=BROKEN_ELEMENTS)
+@pytest.mark.parametrize("breakage", sampled(pytest.param(how, id=name) for name, how in BROKEN_ELEMENTS.items()))
 def test_a_list_of_many_broken_orders_is_read_in_no_time(breakage: Callable[[bytes], bytes], every: int) -> None:
     """3,000 broken ones of 30,000 took 34 s."""
     bodies = [
@@ -382,6 +385,7 @@ def test_a_list_of_many_broken_orders_is_read_in_no_time(breakage: Callable[[byt
     assert values >= 27_000 or "orderId" in breakage(b'{"orderId"').decode()
 
 
+@pytest.mark.long
 def test_a_list_of_orders_takes_the_memory_of_a_few(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
     with path.open("wb") as file:
@@ -403,7 +407,8 @@ SEPARATED: dict[str, Callable[[list[bytes]], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.drawn
+@pytest.mark.parametrize("seed", sampled(range(40)))
 @pytest.mark.parametrize("name", SEPARATED)
 def test_damage_of_any_kind_costs_no_other_order(tmp_path: Path, name: str, seed: int) -> None:
     chance = random.Random(f"{name} {seed}")

@@ -96,6 +96,7 @@ def test_a_table_without_a_change_keeps_its_file(archive: Archive, tmp_path: Pat
     assert [n for n in TABLES if (folder / f"{n}.parquet").stat().st_ino != before[n]] == ["orders"]
 
 
+@pytest.mark.long
 def test_of_several_archives_each_order_stands_where_it_would(archive: Archive, tmp_path: Path) -> None:
     with Archive(tmp_path / "other.sqlite") as other:
         record_answers(other, {order_id: order_json(order_id) for order_id in range(100_050, 100_090)}, NOON)
@@ -241,6 +242,7 @@ def test_orders_that_are_gone_from_the_archive_leave_the_tables(archive: Archive
     assert not {100_007, 100_008} & {*renewed.orders["order_id"], *renewed.failures["order_id"]}
 
 
+@pytest.mark.long
 def test_more_orders_than_the_limit_are_built_in_full(archive: Archive, tmp_path: Path) -> None:
     settings = BuildSettings(max_incremental_orders=3)
     build(archive, tmp_path / "out")

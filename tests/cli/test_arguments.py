@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from quivo_frames.cli import main
 from quivo_frames.settings import Settings
 from quivo_frames.standin.server import StandIn
+from tests.support.depth import sampled
 from tests.support.working_commands import (
     WORKING_COMMANDS,
     WorkingCommand,
@@ -50,7 +51,7 @@ VALUES = {
     "negative": "-1",
 }
 FAULT = "This is a fault of quivo_frames"
-each_command = pytest.mark.parametrize("name", WORKING_COMMANDS)
+each_command = pytest.mark.parametrize("name", sampled(WORKING_COMMANDS))
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no names that are not UTF-8")
 
 
@@ -99,6 +100,7 @@ def valued_parameters(name: str) -> Iterator[click.Parameter]:
             yield parameter
 
 
+@pytest.mark.drawn
 @each_command
 def test_no_value_of_any_parameter_ends_in_a_fault(name: str, run: Callable[..., Result]) -> None:
     case = next(case for case in WORKING_COMMANDS[name] if "--html" not in case.arguments)
@@ -213,6 +215,7 @@ class Panic(BaseException):
     """As a library in Rust raises it."""
 
 
+@pytest.mark.drawn
 @each_command
 def test_a_failure_that_nobody_foresaw_is_our_fault_and_shows_no_value(
     name: str, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch

@@ -116,6 +116,7 @@ def test_wrong_use_is_a_sentence_and_status_2(
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.long
 def test_all_findings_are_written_as_parquet_csv_and_ndjson(audit: Callable[..., Result], tmp_path: Path) -> None:
     for name in ("parquet", "csv", "ndjson"):
         assert (

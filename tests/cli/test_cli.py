@@ -10,9 +10,11 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
@@ -42,20 +44,41 @@ def settings(api: StandIn) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def run(tmp_path: Path):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("QUIVO_")}
-    clean["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "quivo_frames.cli", *arguments],
-            cwd=tmp_path, env={**clean, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=100,
-        )  # fmt: skip
-        assert "Traceback" not in done.stdout + done.stderr
-        return done
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a command in this process, which is ten times as fast as in one of its own, in an empty folder."""
+    for name in [name for name in os.environ if name.startswith("QUIVO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Ended:
+        done = CliRunner().invoke(main, arguments, input=stdin, env=env)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+        return Ended(done.exit_code, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def run_process(run, tmp_path: Path):
+    """Runs a command in a process of its own, where the test is about its streams."""
+
+    def run_process(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Ended:
+        words = [sys.executable, "-m", "quivo_frames.cli", *arguments]
+        done = subprocess.run(words, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True)
+        assert "Traceback" not in done.stdout + done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run_process
 
 
 def test_all_commands_are_there() -> None:
@@ -210,6 +233,7 @@ def test_no_network_is_status_3(run, settings) -> None:
     assert "http://127.0.0.1:9" in done.stderr
 
 
+@pytest.mark.long
 def test_demo_runs_offline_and_leaves_tables(run, tmp_path: Path) -> None:
     done = run("demo", "--orders", "40")
     assert done.returncode == 0
@@ -331,11 +355,11 @@ def test_refetch_takes_ids_from_every_source_and_tells_what_it_left_out(run, set
     assert "6 orders, 6 good answers, 3 runs" in run("status").stdout
 
 
-def test_ids_of_a_pipe_are_planned_and_fetched(run, settings) -> None:
-    wrong = run("refetch", "--ids", "-", env=settings, stdin="100001\n# two\nx\n")
+def test_ids_of_a_pipe_are_planned_and_fetched(run_process, settings) -> None:
+    wrong = run_process("refetch", "--ids", "-", env=settings, stdin="100001\n# two\nx\n")
     assert wrong.returncode == 2
     assert "1 of the ids in stdin cannot be order ids: a text of 1 characters, not shown (line 3)" in wrong.stderr
-    done = run("refetch", "--ids", "-", "--column", "id", env=settings, stdin="id,b\n100001,1\n100002,2\n")
+    done = run_process("refetch", "--ids", "-", "--column", "id", env=settings, stdin="id,b\n100001,1\n100002,2\n")
     assert "2 orders" in done.stdout
 
 
@@ -360,8 +384,8 @@ def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn)
     assert "orders.sqlite has no run 9: its runs are 1 to 3." in unknown.stderr
 
 
-def test_an_empty_source_is_told_and_is_no_error(run) -> None:
-    done = run("refetch", "--ids", "-", stdin="")
+def test_an_empty_source_is_told_and_is_no_error(run_process) -> None:
+    done = run_process("refetch", "--ids", "-", stdin="")
     assert (done.returncode, done.stdout) == (0, "0 order ids from stdin: nothing to refetch.\n")
 
 
@@ -423,9 +447,9 @@ def refetched(tmp_path: Path) -> str:
     return "orders.sqlite"
 
 
-def test_history_tells_what_changed_and_no_personal_value_unless_asked(run, refetched: str) -> None:
+def test_history_tells_what_changed_and_no_personal_value_unless_asked(run_process, refetched: str) -> None:
     for encoding, status in (("utf-8", "ä"), ("iso8859-5", "\\xe4")):
-        done = run("history", "1", env={"PYTHONIOENCODING": encoding})
+        done = run_process("history", "1", env={"PYTHONIOENCODING": encoding})
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines() == [
             "2 changes in 1 order",
@@ -433,8 +457,8 @@ def test_history_tells_what_changed_and_no_personal_value_unless_asked(run, refe
             f"  ~ orders.order_status: nothing -> {status}",
             "  ~ orders.comment: (personal) -> nothing",
         ]
-    assert "canary -> nothing" in run("history", "1", "--personal", "--archive", refetched).stdout
-    told = [json.loads(line) for line in run("history", "1", "--json").stdout.splitlines()]
+    assert "canary -> nothing" in run_process("history", "1", "--personal", "--archive", refetched).stdout
+    told = [json.loads(line) for line in run_process("history", "1", "--json").stdout.splitlines()]
     assert [(row["column"], row["before"], row["after"]) for row in told] == [
         ("order_status", None, "ä"), ("comment", "(personal)", None),
     ]  # fmt: skip

@@ -22,6 +22,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.cli import main
 from quivo_frames.cli.params import DurationParam, InstantParam
+from tests.support.depth import sampled
 from tests.support.outputs import (
     COMMAND_OUTPUTS,
     DEMO,
@@ -43,11 +44,11 @@ PACKAGE = ROOT / "quivo_frames"
 MINE = b"mine: nobody's business, and no file of quivo_frames\n"
 QUICK = {name: output for name, output in OUTPUTS_OF_COMMANDS.items() if output is not DEMO}
 each_output = pytest.mark.parametrize(
-    "output", [pytest.param(output, id=name) for name, output in (QUICK | OUTPUTS_OF_FUNCTIONS).items()]
+    "output", sampled(pytest.param(output, id=name) for name, output in (QUICK | OUTPUTS_OF_FUNCTIONS).items())
 )
 each_successful_output = pytest.mark.parametrize(
     "output",
-    [pytest.param(output, id=name) for name, output in QUICK.items()]
+    sampled(pytest.param(output, id=name) for name, output in QUICK.items())
     + [pytest.param(output, id=name, marks=pytest.mark.long) for name, output in OUTPUTS_OF_FUNCTIONS.items()],
 )
 """Functions write as the commands that call them do."""
@@ -183,6 +184,7 @@ FOREIGN: dict[str, Callable[[World, Path], Path]] = {
 }
 
 
+@pytest.mark.drawn
 @each_output
 def test_what_is_not_an_earlier_one_is_not_overwritten(
     output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
@@ -206,6 +208,7 @@ def test_what_is_not_an_earlier_one_is_not_overwritten(
     assert contents_below(world.folder) == before
 
 
+@pytest.mark.drawn
 @each_output
 def test_nothing_is_written_into_an_export(
     output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
@@ -221,6 +224,7 @@ def test_nothing_is_written_into_an_export(
     assert contents_below(tmp_path) == before
 
 
+@pytest.mark.drawn
 @each_output
 @pytest.mark.parametrize("ending", [".pdf", ".py", "other"])
 def test_an_ending_that_says_something_else_is_refused(
@@ -238,6 +242,7 @@ def test_an_ending_that_says_something_else_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.drawn
 @each_successful_output
 def test_a_link_stays_and_what_it_leads_to_is_replaced(
     output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
@@ -262,6 +267,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(
             real.unlink()
 
 
+@pytest.mark.drawn
 @each_successful_output
 def test_an_empty_file_or_folder_is_replaced(
     output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
@@ -276,6 +282,7 @@ def is_private(path: Path) -> bool:
     return stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
+@pytest.mark.drawn
 @each_successful_output
 def test_what_is_written_is_its_owners_alone(output: Output, world: World, tmp_path: Path) -> None:
     copied = world.copy_to(tmp_path / "world")
@@ -307,6 +314,7 @@ def limited_files(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.drawn
 @each_successful_output
 def test_a_full_disk_leaves_what_was_there_and_is_one_sentence(
     output: Output, changed_world: World, earlier: dict[str, Path], tmp_path: Path

@@ -17,6 +17,7 @@ import pytest
 
 from quivo_frames.cli import main
 from quivo_frames.standin.server import StandIn
+from tests.support.depth import sampled
 from tests.support.working_commands import (
     HOSTILE,
     WORKING_COMMANDS,
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("utf-8", "cp1252", "latin-1", "ascii")
 CASES = [(name, case) for name, cases in WORKING_COMMANDS.items() for case in cases]
-each_case = pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(CASES)])
-each_command = pytest.mark.parametrize("name", WORKING_COMMANDS)
+each_case = pytest.mark.parametrize(
+    ("name", "case"), sampled(pytest.param(*case, id=f"{case[0]}-{at}") for at, case in enumerate(CASES))
+)
+each_command = pytest.mark.parametrize("name", sampled(WORKING_COMMANDS))
 each_encoding = pytest.mark.parametrize(
     "encoding", ["utf-8", "cp1252", *(pytest.param(name, marks=pytest.mark.long) for name in ("latin-1", "ascii"))]
 )
@@ -105,6 +108,7 @@ def files_of(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.drawn
 @each_case
 @each_encoding
 def test_no_text_controls_the_terminal_or_is_lost(
@@ -119,6 +123,7 @@ def test_no_text_controls_the_terminal_or_is_lost(
         assert [json.loads(line) for line in ended.out.splitlines()] if name != "show" else json.loads(ended.out)
 
 
+@pytest.mark.drawn
 @each_command
 def test_a_full_disk_behind_stdout_is_status_3_and_a_sentence(
     name: str, run_here: Callable[..., Ended], tmp_path: Path
@@ -138,6 +143,7 @@ def test_a_full_disk_behind_stdout_is_status_3_and_a_sentence(
         assert files_of(tmp_path / "work") == files
 
 
+@pytest.mark.drawn
 @each_command
 def test_a_reader_that_left_changes_nothing(name: str, run_here: Callable[..., Ended], tmp_path: Path) -> None:
     case = WORKING_COMMANDS[name][0]
@@ -156,6 +162,7 @@ def port_free(text: str) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", text)
 
 
+@pytest.mark.drawn
 @each_command
 def test_a_closed_stdout_is_status_3_before_anything_is_done(
     name: str, run_here: Callable[..., Ended], hostile_folder: Path, tmp_path: Path
@@ -167,6 +174,7 @@ def test_a_closed_stdout_is_status_3_before_anything_is_done(
     assert files_of(tmp_path / "work") == files_of(hostile_folder)
 
 
+@pytest.mark.drawn
 @each_command
 @pytest.mark.parametrize("device", [None, "/dev/full"], ids=["closed", "full"])
 def test_without_stderr_the_result_is_the_same(name: str, device: str | None, run_here: Callable[..., Ended]) -> None:
@@ -177,7 +185,8 @@ def test_without_stderr_the_result_is_the_same(name: str, device: str | None, ru
     assert (ended.status, bool(ended.out)) == (usual.status, bool(usual.out))
 
 
-@pytest.mark.parametrize("name", [*WORKING_COMMANDS, None])
+@pytest.mark.drawn
+@pytest.mark.parametrize("name", sampled([*WORKING_COMMANDS, None]))
 @each_encoding
 def test_the_help_is_readable_in_every_encoding(
     name: str | None, encoding: str, run_here: Callable[..., Ended]
@@ -235,6 +244,7 @@ def test_a_process_ends_as_documented_whatever_its_stdout_is(how: str, hostile_f
     check_in_shell("status", WORKING_COMMANDS["status"][0], how, hostile_folder, "ascii")
 
 
+@pytest.mark.drawn
 @pytest.mark.long
 @each_command
 @pytest.mark.parametrize("how", START)

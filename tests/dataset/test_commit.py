@@ -167,6 +167,7 @@ class RunAgainAfterwards(ThreadPoolExecutor):
                 yield self.submit(fn, *item).result()
 
 
+@pytest.mark.long
 def test_parts_that_run_twice_are_there_once(
     inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +187,7 @@ def test_parts_that_run_twice_are_there_once(
     assert all(names.count(name) == 2 for table in TABLES for name in names if name.startswith(f"{table}/"))
 
 
+@pytest.mark.long
 def test_what_a_worker_left_that_died_is_no_more_than_that(
     inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -571,6 +573,7 @@ def test_a_part_that_fails_each_time_is_reported_with_its_source_and_without_val
     assert len(tries) == 3
 
 
+@pytest.mark.long
 def test_a_part_that_fails_once_costs_nothing(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -590,6 +593,7 @@ def test_a_part_that_fails_once_costs_nothing(
     assert_only_named_files(made)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [

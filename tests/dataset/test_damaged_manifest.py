@@ -21,7 +21,7 @@ from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json
 from tests.support.archived_orders import NOON, record_answers
-from tests.support.depth import IS_DEEP
+from tests.support.depth import IS_DEEP, sampled
 
 IDS = range(100_001, 100_009)
 DEEP_JSON = "[" * 100_000
@@ -157,7 +157,8 @@ def run_command(name: str, folder: Path) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-@pytest.mark.parametrize("how", BROKEN_MANIFESTS)
+@pytest.mark.drawn
+@pytest.mark.parametrize("how", sampled(BROKEN_MANIFESTS))
 def test_every_command_says_what_is_broken_and_a_full_build_always_works(folder: Path, how: str) -> None:
     file = folder / "tables" / "manifest.json"
     broken = BROKEN_MANIFESTS[how](file.read_bytes())

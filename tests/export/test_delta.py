@@ -268,6 +268,7 @@ def test_an_export_that_was_cut_off_goes_on_when_repeated(
     assert set(table_versions(out).values()) == {2}  # what was done is not done again
 
 
+@pytest.mark.long
 def test_of_two_exports_at_a_time_one_wins_and_the_other_is_reported(
     frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +289,7 @@ def test_of_two_exports_at_a_time_one_wins_and_the_other_is_reported(
     assert_tables_equal(read_tables(out), merge_orders(Frames.of(merge_orders(frames, first)), second))
 
 
+@pytest.mark.long
 def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames, out: str) -> None:
     export_to_delta(frames, out)
     states = [flatten_standin_orders(range(1, 61), seed=seed) for seed in (11, 12)]
@@ -338,6 +340,7 @@ def test_of_erased_orders_no_byte_stays(out: str, max_ids: int) -> None:
     assert b"secret1" in left  # else nothing would have been looked at
 
 
+@pytest.mark.long
 def test_orders_are_erased_also_where_the_tables_without_them_were_written_before(frames: Frames, out: str) -> None:
     gone = frames.orders["order_id"][3]
     rest = Frames.of(frames.without_orders([gone]))
@@ -348,6 +351,7 @@ def test_orders_are_erased_also_where_the_tables_without_them_were_written_befor
     assert_tables_equal(read_tables(out), rest)
 
 
+@pytest.mark.long
 def test_after_erasing_exports_and_the_log_go_on_as_before(frames: Frames, out: str) -> None:
     export_to_delta(frames, out)
     DeltaTable(f"{out}/orders").alter.set_table_properties({"delta.logRetentionDuration": "interval 5 days"})

@@ -35,6 +35,7 @@ def read_marker(s3: Any) -> dict[str, Any]:
 # Parquet
 
 
+@pytest.mark.long
 def test_parquet_in_a_store_is_read_as_it_was(frames: Frames, s3: Any) -> None:
     exported = export_tables(export_job(frames), ExportFormat.PARQUET, "s3://lake/out/")
     assert_tables_equal({name: pl.read_parquet(f"s3://lake/out/{name}.parquet") for name in TABLES}, frames)

@@ -38,6 +38,7 @@ from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from quivo_frames.standin.server import StandIn
 from tests.support.archived_orders import NOON, build_both_ways, record_answers
+from tests.support.depth import sampled
 from tests.support.personal_traces import marked_order, unpacked
 
 IDS = range(100_001, 100_041)
@@ -407,6 +408,7 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archi
     assert not receipt.left
 
 
+@pytest.mark.long
 def test_exports_that_cannot_be_reached_are_told_and_the_others_erased(archive: Archive, tmp_path: Path) -> None:
     tables = build(archive, tmp_path / "tables")
     for way in ("csv", "parquet", "duckdb"):
@@ -501,6 +503,7 @@ def test_an_export_is_not_emptied_by_tables_that_have_less(archive: Archive, tmp
     assert f"{WHO}-100006".encode() in bytes_of(tmp_path / "csv")
 
 
+@pytest.mark.long
 def test_tables_that_were_delivered_are_erased_in_a_folder_and_else_told(tmp_path: Path, archive: Archive) -> None:
     with ThreadPoolExecutor(1) as executor:
         tables = build(archive, tmp_path / "delivered", executor=executor)
@@ -577,7 +580,8 @@ def test_other_archives_that_the_tables_were_built_from_are_named(archive: Archi
     assert not forget([100_005], archive, [tables.folder]).left
 
 
-@pytest.mark.parametrize("ending", ["html", "csv", "parquet", "ndjson", "xlsx"])
+@pytest.mark.drawn
+@pytest.mark.parametrize("ending", sampled(["html", "csv", "parquet", "ndjson", "xlsx"]))
 def test_saved_reports_and_findings_that_still_hold_an_order_are_named(
     archive: Archive, tmp_path: Path, ending: str
 ) -> None:

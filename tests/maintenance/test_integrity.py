@@ -22,6 +22,7 @@ from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from tests.support.archived_orders import NOON, record_answers
+from tests.support.depth import sampled
 
 IDS = range(100_001, 100_031)
 
@@ -90,7 +91,8 @@ CHANGES: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], dict[str, 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.drawn
+@pytest.mark.parametrize("change", sampled(CHANGES))
 def test_each_flaw_of_the_content_is_found_though_the_hashes_fit(folder: Path, change: str) -> None:
     name, how, facts, expected = CHANGES[change]
     rewrite_table(folder, name, how, **facts)
@@ -105,7 +107,8 @@ def test_an_order_too_few_in_the_tables_is_found_where_a_failure_is_too_many(fol
     assert kinds_and_places(folder) == {("balance", "manifest.json")}
 
 
-@pytest.mark.parametrize("name", [*(f"{name}.parquet" for name in TABLES), ".lineage/answers.parquet"])
+@pytest.mark.drawn
+@pytest.mark.parametrize("name", sampled([*(f"{name}.parquet" for name in TABLES), ".lineage/answers.parquet"]))
 def test_one_changed_byte_of_any_file_is_found(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1

@@ -19,6 +19,7 @@ from quivo_frames.export.formats import ExportFormat
 from quivo_frames.maintenance.erasure import forget
 from quivo_frames.maintenance.integrity import check
 from tests.support.archived_orders import NOON, record_answers
+from tests.support.depth import sampled
 from tests.support.personal_traces import files_with, marked_order
 
 IDS = range(100_001, 100_007)
@@ -73,7 +74,8 @@ def kill_export(tables: Dataset, form: str, out: Path, when: str = "half") -> No
     assert killed.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("form", ExportFormat)
+@pytest.mark.drawn
+@pytest.mark.parametrize("form", sampled(ExportFormat))
 @pytest.mark.parametrize("is_first", [True, False], ids=["first export", "later export"])
 def test_what_a_killed_export_left_is_reported_and_forgotten(tables: Dataset, form: str, is_first: bool) -> None:
     folder = tables.folder.parent
@@ -99,7 +101,8 @@ def test_what_a_killed_export_left_is_reported_and_forgotten(tables: Dataset, fo
         assert files_with(folder, f"{WHO}-100004")
 
 
-@pytest.mark.parametrize("form", ExportFormat)
+@pytest.mark.drawn
+@pytest.mark.parametrize("form", sampled(ExportFormat))
 def test_the_next_export_removes_what_a_killed_one_left(tables: Dataset, form: str) -> None:
     folder = tables.folder.parent
     kill_export(tables, form, target_of(form, folder))
@@ -148,6 +151,7 @@ def test_what_killed_exports_of_earlier_versions_left_is_forgotten_too(tables: D
     assert mine.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["--out", "--html"])
 def test_what_a_killed_audit_left_is_reported_and_forgotten(tables: Dataset, kind: str) -> None:
     folder = tables.folder.parent

@@ -288,6 +288,7 @@ READ: dict[Kind, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_server_of_postgres_takes_the_tables_and_gives_real_orders_back(dataset: Dataset, postgres: Postgres) -> None:
     postgres.ask((SCHEMAS / "postgres.sql").read_text("utf-8"))
     for name, table in TABLES.items():

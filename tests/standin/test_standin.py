@@ -79,6 +79,7 @@ def walk_json(value: object, path: str = "$"):
             yield from walk_json(inner, f"{path}[]".replace(".childHandlingUnits[]", "[]"))
 
 
+@pytest.mark.long
 def test_every_documented_field_occurs_and_is_left_out_somewhere_and_no_other_occurs():
     documented = {path for path, _ in walk_json(DOCUMENTED)}
     filled, objects = defaultdict(int), defaultdict(int)

@@ -62,6 +62,7 @@ def test_what_is_written_is_read_back(where: Place, data: bytes) -> None:
     assert where.read("orders/a b.parquet") == b"other"
 
 
+@pytest.mark.long
 def test_polars_finds_the_files_of_a_place(where: Place) -> None:
     data = BytesIO()
     pl.DataFrame({"a": [1]}).write_parquet(data)
@@ -460,6 +461,7 @@ def test_what_obstore_says_becomes_a_sentence(answer: str, kind: type[Exception]
     assert "Secret" not in str(error.value)
 
 
+@pytest.mark.long
 def test_a_file_that_is_gone_when_polars_reads_it_is_named(s3: Any) -> None:
     explained = urls.explain_storage_errors("The segments cannot be read", "build again", error_class=ArchiveError)
     with (
