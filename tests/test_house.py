@@ -57,6 +57,17 @@ IMPORTERS = {
     "yaml": set(),
 }
 """The rooms that may import a library."""
+JSON_DECODERS = {
+    "storage/own_json.py": "the files that quivo_frames wrote itself, which may be damaged",
+    "flattening": "orders",
+    "builder/json_values.py": "files of orders",
+    "model/privacy.py": "orders whose personal values are removed",
+    "maintenance/erasure.py": "whether an order's personal values were removed at Quivo",
+    "analysis/changes": "values of two orders that are compared",
+    "fetch": "answers of Quivo, and events in files of ids",
+    "standin": "requests",
+}
+"""The modules and rooms that decode JSON, and of what: each of them says what to do about JSON that is broken."""
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
@@ -98,6 +109,22 @@ def test_imports_go_down(room: str) -> None:
             top, *rest = imported.split(".")
             if top == "quivo_frames" and rest and rest[0] in ROOMS and rest[0] != room:
                 assert LAYER_OF[rest[0]] < LAYER_OF[room], f"{path.relative_to(PACKAGE)} imports {imported}"
+
+
+def decodes_json(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in ("load", "loads", "decode", "Decoder")
+        and ast.unparse(node.value) in ("json", "msgspec.json", "orjson")
+        for node in ast.walk(parse_module(path))
+    )
+
+
+def test_json_is_decoded_in_few_places() -> None:
+    decoding = [path.relative_to(PACKAGE).as_posix() for path in MODULES if decodes_json(path)]
+    used = {place for place in JSON_DECODERS for name in decoding if name.startswith(place)}
+    assert not [name for name in decoding if not name.startswith(tuple(JSON_DECODERS))]
+    assert used == set(JSON_DECODERS)
 
 
 def test_there_are_no_circular_imports() -> None:

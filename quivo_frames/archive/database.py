@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import zlib
 from contextlib import closing, contextmanager
@@ -159,7 +160,8 @@ def open_for_reading(path: Path, *, missing_ok: bool = False) -> Iterator[sqlite
 
 def explain_database_error(path: Path, error: Exception, *, is_damaged: bool = False) -> ArchiveError:
     """An error of the system or of SQLite as a sentence for the user."""
-    if _is_sqlite_error(error, "FULL"):
+    # SQLite has no word of its own for a disk that has no room for its shared memory
+    if _is_sqlite_error(error, "FULL") or (_is_sqlite_error(error, "IOERR") and not _has_room(path.parent)):
         return ArchiveError(
             f"The disk is full, {path} cannot grow: free some space and do the same again, "
             "it goes on where it stopped. Nothing that was kept is lost."
@@ -172,6 +174,17 @@ def explain_database_error(path: Path, error: Exception, *, is_damaged: bool = F
     return ArchiveError(
         f"{path} cannot be read or written ({error}): check the disk and the permissions, then do the same again."
     )
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free >= _SHARED_MEMORY_BYTES
+    except OSError:
+        return True
+
+
+_SHARED_MEMORY_BYTES = 2**15
+"""SQLite's shared memory grows by this."""
 
 
 @contextmanager

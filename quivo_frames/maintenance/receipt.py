@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from quivo_frames.display.text import format_count, terminal_lines
-from quivo_frames.errors import ConfigError, QuivoError, is_caused_by_full_disk
+from quivo_frames.errors import ConfigError, DatasetError, QuivoError, is_caused_by_full_disk
 from quivo_frames.storage.atomic import OutputKind, explain_disk_error, refuse_output_file, write_file_atomically
+from quivo_frames.storage.own_json import decode_own_json
 
 _KEEP_AWAY_ADVICE = "A later refetch leaves these orders out, unless it is given --again."
 _RAW_EXPORT_ADVICE = (
@@ -60,7 +63,7 @@ class ErasureReceipt:
             )
             what += f"; {self.erased_before:,} had been erased before" if self.erased_before else ""
             advice = [_RAW_EXPORT_ADVICE if self.reason == "blanked" else _KEEP_AWAY_ADVICE]
-        lines = [f"{count:,} rows taken out of {folder}" for folder, count in self.rows.items()]
+        lines = [f"{format_count(count, 'row')} taken out of {folder}" for folder, count in self.rows.items()]
         lines += [f"Erased from {export}" for export in self.exports]
         lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]
         return terminal_lines([what, *lines, *advice])
@@ -99,9 +102,18 @@ def _is_receipt_file(file: Path) -> bool:
     with file.open("rb") as stream:
         first = stream.readline(_MAX_RECEIPT)
     try:
-        return set(json.loads(first)) >= {"reason", "order_ids", "at", "archive"}
-    except (ValueError, TypeError, RecursionError):
+        return bool(decode_own_json(first, _EarlierReceipt, str(file), ""))
+    except DatasetError:
         return False
+
+
+class _EarlierReceipt(msgspec.Struct):
+    """What every receipt has had, in each version."""
+
+    reason: str
+    order_ids: list[int]
+    at: str
+    archive: str
 
 
 _MAX_RECEIPT = 2**26

@@ -290,6 +290,7 @@ def without_list_order(value: Any, key: str = "") -> Any:
     )
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @DRAWN
 @given(drawn_orders(order_id=7), drawn_orders(order_id=7))
@@ -431,6 +432,7 @@ def record_daily_answers(path: Path, *texts: bytes | None, order_id: int = 1) ->
     return path
 
 
+@pytest.mark.long
 def test_an_answer_that_cannot_be_read_is_told_and_hides_no_change(path: Path) -> None:
     record_daily_answers(path, body(sellerId=1), b"{", body(sellerId="x"), None, body(sellerId=2))
     found = qf.changes(path)

@@ -356,6 +356,7 @@ def test_a_day_is_one_of_the_time_zone() -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("against", "field", "last"),
     [

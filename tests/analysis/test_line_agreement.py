@@ -172,6 +172,7 @@ def test_they_agree_about_all_sketched_orders() -> None:
     assert len({order_id for order_id, _ in shown}) > 30
 
 
+@pytest.mark.long
 def test_they_agree_about_orders_that_lack_things_and_repeat_others() -> None:
     dice = random.Random(23)
     shown = assert_three_agree([

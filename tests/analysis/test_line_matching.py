@@ -52,6 +52,7 @@ def test_both_implementations_agree_about_ordinary_orders() -> None:
     assert_same_lines([json.loads(order_json(500_000 + number, seed=3)) for number in range(1500)])
 
 
+@pytest.mark.long
 def test_both_implementations_agree_about_orders_that_lack_things_and_repeat_others() -> None:
     dice = random.Random(11)
     assert_same_lines([damage_order(json.loads(order_json(700_000 + number, seed=4)), dice) for number in range(3000)])

@@ -128,6 +128,7 @@ def test_the_numbers_are_those_of_the_frames(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.long
 def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
     other = {"sellerId": 8, "sellerName": "Another"}
     tables = fair_orders({}, LATE, other, other, other)
@@ -187,6 +188,7 @@ def test_failures_and_notes_of_the_build_are_told(tmp_path: Path) -> None:
     assert page.tables["Notes"][0][0] == tables.notes["message"][0]
 
 
+@pytest.mark.long
 def test_what_comes_from_the_orders_is_text_only(tmp_path: Path) -> None:
     nasty = {
         "sellerName": f"Seller {NASTY}", "positions.0.sku": NASTY, "deliveryAddress.country": NASTY,
@@ -205,6 +207,7 @@ def test_what_comes_from_the_orders_is_text_only(tmp_path: Path) -> None:
     assert "alert(1)" in "".join(re.findall("<svg.*?</svg>", (tmp_path / "report.html").read_text(), re.DOTALL))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     ["\0", "\b\f\n\r\t", "\x1e\x7f\x9b", "\u2028\u2029\ufeff", "\U0010ffff\uffff\ufdd0", "\ue000", "\u202eabc", "مرحبا", "日本語",
@@ -348,6 +351,7 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pathlib import Path as AnyPath
 

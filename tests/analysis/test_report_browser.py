@@ -78,6 +78,7 @@ def open_report(browser: Browser, files: dict[str, Path]) -> Iterator[Callable[.
     assert len([url for url in asked if url != "data:,"]) == len(contexts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_every_chart_is_drawn(open_report: Callable[..., Page], width: int) -> None:
     charts = open_report(width=width).evaluate(

@@ -189,6 +189,7 @@ def read_bodies(address: str) -> list[bytes]:
     return [body for scan in scans for body in scan.select("body").collect()["body"]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("as_of", [None, NOON])
 def test_the_newest_good_answers_are_those_of_the_archive(
     archive: Archive, address: str, as_of: datetime | None
@@ -571,9 +572,9 @@ def test_a_place_of_another_archive_is_refused(archive: Archive, tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", "damaged, or of something else"),
-        (b"[]", "damaged, or of something else"),
-        (b'{"kind": "quivo_frames segments", "layout": 1}', "damaged, or of something else"),
+        (b"{", r"damaged \(it is not JSON\)\. Check the address"),
+        (b"[]", r"damaged\. Check the address"),
+        (b'{"kind": "quivo_frames segments", "layout": 1}', r"damaged\. Check the address"),
         (b'{"kind": "another", "layout": 1}', "damaged, or of something else"),
         (b'{"kind": "quivo_frames segments", "layout": 2}', "by a newer quivo_frames"),
     ],

@@ -58,6 +58,7 @@ def test_a_cost_is_that_of_a_process_of_its_own(results: dict[str, Any]) -> None
     assert 0 < floor.peak_mb < ours.peak_mb / 2  # though the process that started both has polars loaded
 
 
+@pytest.mark.long
 def test_rows_that_are_missing_or_too_many_are_told(folder: Path, results: dict[str, Any]) -> None:
     file, out = orders.orders_file(ORDERS, folder), folder / "tables"
     build(file, out, progress=False)

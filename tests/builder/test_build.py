@@ -156,6 +156,7 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     )
 
 
+@pytest.mark.long
 def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> None:
     orders = [(n, order_body(n, "old", comment="x" * n), NOON) for n in range(1, 200)]
     newer = [(n, order_body(n, "new"), NOON + timedelta(hours=1)) for n in range(7, 200, 7)]
@@ -166,6 +167,7 @@ def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> Non
     assert all(alone[name].equals(shared[name]) for name in TABLES)
 
 
+@pytest.mark.long
 def test_one_partition_or_many_give_the_same_tables(tmp_path: Path) -> None:
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300, broken_every=50)

@@ -208,6 +208,7 @@ def test_only_what_is_new_is_read(archive: Archive, tmp_path: Path, monkeypatch:
     assert read == [100_003]
 
 
+@pytest.mark.long
 def test_as_of_gives_the_tables_as_they_were_known_then(archive: Archive, tmp_path: Path) -> None:
     chance = random.Random(7)
     then = build(archive, tmp_path / "then")

@@ -100,6 +100,7 @@ def valued_parameters(name: str) -> Iterator[click.Parameter]:
             yield parameter
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_command
 def test_no_value_of_any_parameter_ends_in_a_fault(name: str, run: Callable[..., Result]) -> None:

@@ -136,6 +136,7 @@ def test_json_is_for_programs(audit: Callable[..., Result]) -> None:
     assert [check["check"] for check in told["checks"]] == ["delivered_late"]
 
 
+@pytest.mark.long
 def test_the_report_is_written_and_has_the_findings(audit: Callable[..., Result], tmp_path: Path) -> None:
     done = audit("--html", str(tmp_path / "report.html"), orders=(LATE,))
     assert done.exit_code == 1
@@ -150,6 +151,7 @@ def test_personal_values_are_shown_only_when_they_are_asked_for(audit: Callable[
         assert ("Anna" in (tmp_path / "all.csv").read_text()) is shown
 
 
+@pytest.mark.long
 def test_saved_files_are_for_their_owner_alone(audit: Callable[..., Result], tmp_path: Path) -> None:
     files = [tmp_path / "all.csv", tmp_path / "report.html"]
     for options in ((), ("--personal",)):

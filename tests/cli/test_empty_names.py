@@ -78,6 +78,7 @@ def test_build_of_an_unset_variable_does_not_read_the_folder_that_the_user_is_in
     assert "it is empty" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "use",
     [

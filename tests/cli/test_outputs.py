@@ -242,6 +242,7 @@ def test_an_ending_that_says_something_else_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_successful_output
 def test_a_link_stays_and_what_it_leads_to_is_replaced(
@@ -267,6 +268,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(
             real.unlink()
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_successful_output
 def test_an_empty_file_or_folder_is_replaced(
@@ -314,6 +316,7 @@ def limited_files(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_successful_output
 def test_a_full_disk_leaves_what_was_there_and_is_one_sentence(

@@ -80,6 +80,7 @@ def test_no_cell_of_a_written_csv_file_is_a_formula(
         assert re.search(r"[0-9]+ texts that begin with one of = \+ - @ ", printed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "case"), CSV_COMMANDS, ids=[name for name, _ in CSV_COMMANDS])
 def test_no_cell_of_a_written_workbook_is_a_formula(
     name: str, case: WorkingCommand, run: Callable[..., str], tmp_path: Path

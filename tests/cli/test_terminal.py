@@ -123,6 +123,7 @@ def test_no_text_controls_the_terminal_or_is_lost(
         assert [json.loads(line) for line in ended.out.splitlines()] if name != "show" else json.loads(ended.out)
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_command
 def test_a_full_disk_behind_stdout_is_status_3_and_a_sentence(
@@ -143,6 +144,7 @@ def test_a_full_disk_behind_stdout_is_status_3_and_a_sentence(
         assert files_of(tmp_path / "work") == files
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_command
 def test_a_reader_that_left_changes_nothing(name: str, run_here: Callable[..., Ended], tmp_path: Path) -> None:
@@ -174,6 +176,7 @@ def test_a_closed_stdout_is_status_3_before_anything_is_done(
     assert files_of(tmp_path / "work") == files_of(hostile_folder)
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_command
 @pytest.mark.parametrize("device", [None, "/dev/full"], ids=["closed", "full"])

@@ -488,6 +488,7 @@ def test_builds_that_begin_together_leave_one_whole_dataset(shared: str, inputs:
     assert check(shared).flaws.is_empty()
 
 
+@pytest.mark.long
 def test_the_two_ways_of_writing_replace_one_another(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:

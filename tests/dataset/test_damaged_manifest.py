@@ -79,6 +79,7 @@ def without(document: Any, place: tuple[Any, ...]) -> Any:
     return changed
 
 
+@pytest.mark.long
 def test_no_wrong_fact_of_a_manifest_goes_unnoticed_or_ends_in_a_traceback(folder: Path) -> None:
     tables, file = folder / "tables", folder / "tables" / "manifest.json"
     right = json.loads(file.read_text())
@@ -157,6 +158,7 @@ def run_command(name: str, folder: Path) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("how", sampled(BROKEN_MANIFESTS))
 def test_every_command_says_what_is_broken_and_a_full_build_always_works(folder: Path, how: str) -> None:
@@ -178,6 +180,7 @@ def test_every_command_says_what_is_broken_and_a_full_build_always_works(folder:
     assert (folder / "tables" / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["folder", "workers", "delta"])
 def test_a_full_build_works_however_broken_the_files_are(folder: Path, form: str) -> None:
     archive, tables = folder / "orders.sqlite", folder / "other"

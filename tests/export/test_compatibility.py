@@ -346,6 +346,7 @@ def test_the_command_line_knows_the_same_readers() -> None:
     assert tuple(LIMITS) == table_commands.READERS
 
 
+@pytest.mark.long
 def test_a_check_that_nothing_is_refused_by_ends_with_0(run: Any, dataset: Dataset) -> None:
     for reader in LIMITS:
         status, out, _ = run(str(dataset.folder), "--check", reader)

@@ -112,6 +112,7 @@ def test_orders_come_back_through_delta(out: str, read: object) -> None:
     assert_orders_come_back(bodies, read(out))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_drawn_orders_come_back_through_delta(tmp_path: Path) -> None:
     count = iter(range(1_000))
@@ -177,6 +178,7 @@ def test_pyarrow_is_not_needed(frames: Frames, out: str, monkeypatch: pytest.Mon
 # Merging
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
 def test_orders_are_replaced_as_a_whole_and_others_stay(frames: Frames, out: str, max_ids: int) -> None:
     export_to_delta(frames, out, max_ids=max_ids)
@@ -187,6 +189,7 @@ def test_orders_are_replaced_as_a_whole_and_others_stay(frames: Frames, out: str
     assert set(table_versions(out).values()) == {2}  # created, and one commit each
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
 def test_lines_that_vanished_vanish(frames: Frames, out: str, max_ids: int) -> None:
     export_to_delta(frames, out, max_ids=max_ids)

@@ -65,6 +65,7 @@ def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Da
     assert found["shipments"].height
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @settings(
     max_examples=examples(15),

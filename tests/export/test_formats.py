@@ -21,6 +21,7 @@ def files_below(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in ([path] if path.is_file() else path.iterdir())}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("form", "limit"),
     [

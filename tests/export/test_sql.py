@@ -73,6 +73,7 @@ def asked(trade: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
 # The tables
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("references", [True, False])
 def test_duckdb_takes_the_tables_and_real_orders_into_them(trade: Mapping[str, pl.DataFrame], references: bool) -> None:
     connection = insert_tables(connect_offline(tables_sql(Dialect.DUCKDB, references=references)), trade)
@@ -209,6 +210,7 @@ def test_no_view_multiplies_or_loses_rows(asked: duckdb.DuckDBPyConnection) -> N
     check_rows(asked)
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(several_orders())

@@ -23,6 +23,7 @@ from quivo_frames.fetch.run import Run, refetch
 from quivo_frames.standin.faults import HttpReply, ServerFault
 from quivo_frames.standin.server import StandIn
 from tests.support import chaos, independent_archive
+from tests.support.depth import sampled
 from tests.support.random_faults import all_faults_by_name
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ def test_the_table_of_ends_names_every_fault() -> None:
     assert set(ENDS) == set(all_faults())
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.drawn
+@pytest.mark.parametrize("name", sampled(ENDS))
 def test_a_fault_that_hits_once_costs_no_order_that_may_be_asked_again(
     name: str, connect: Connect, tmp_path: Path, elsewhere: Elsewhere
 ) -> None:

@@ -133,6 +133,7 @@ def command(api: StandIn, tmp_path: Path) -> Callable[..., tuple[int, bytes]]:
     return command
 
 
+@pytest.mark.long
 def test_no_command_tells_a_secret_and_no_file_holds_one(
     api: StandIn, command: Callable[..., tuple[int, bytes]], tmp_path: Path
 ) -> None:

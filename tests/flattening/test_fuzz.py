@@ -20,6 +20,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "0"))
 COUNT = int(os.environ.get("FUZZ_COUNT", examples(3000)))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_mutants_break_nothing() -> None:
     reports: list[str] = []
@@ -82,6 +83,7 @@ def _swapped_columns(tables: Any) -> None:
     tables["orders"] = frame.with_columns(seller_id="shop_id", shop_id="seller_id")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [_no_row, _no_value, _a_cent_more, _an_hour_later, _swapped_columns])
 def test_a_change_of_the_tables_is_found(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     bodies = [unmutated_order(number, 4) for number in range(1, 9)]

@@ -74,6 +74,7 @@ def test_drawn_orders_come_back() -> None:
     assert max(depths) > 50  # else the drawing is too tame to prove anything
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @settings(DRAWN_SETTINGS, max_examples=examples(30))
 @given(drawn_orders(full=True))
@@ -84,6 +85,7 @@ def test_drawn_orders_with_a_value_in_every_column_come_back(body: str) -> None:
     assert not {place for place in columns if not frames[place[0]][place[1]].count()}
 
 
+@pytest.mark.long
 def test_orders_come_back_through_parquet(tmp_path: Path) -> None:
     bodies = [order_json(number, 3) for number in range(1, 301)]
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
@@ -107,6 +109,7 @@ def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
     law()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_the_size_of_a_batch_changes_no_text(size: int) -> None:
     frames = flatten([order_json(number, 4) for number in range(1, 41)])
@@ -191,6 +194,7 @@ EXPECTED_TEXTS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("body", "back"), EXPECTED_TEXTS.values(), ids=EXPECTED_TEXTS)
 def test_an_order_comes_back_as_this_text(body: str, back: str) -> None:
     assert round_trip(body) == back
@@ -203,6 +207,7 @@ def test_an_answers_time_is_no_part_of_the_order() -> None:
     assert list(unflatten(frames)) == [b'{"orderId":1}']
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("depth", [1, 60, 250])
 def test_handling_units_come_back_from_any_depth(depth: int) -> None:
     body = (

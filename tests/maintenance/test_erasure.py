@@ -523,6 +523,7 @@ def run_forget(*words: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+@pytest.mark.long
 def test_a_second_forget_says_nothing_of_places_where_nothing_was_left(archive: Archive, tmp_path: Path) -> None:
     tables = build(archive, tmp_path / "tables")
     for way in EXPORTS:
@@ -537,6 +538,7 @@ def test_a_second_forget_says_nothing_of_places_where_nothing_was_left(archive: 
     assert {way: (tmp_path / place).stat().st_mtime_ns for way, place in EXPORTS.items()} == written
 
 
+@pytest.mark.long
 def test_tables_that_were_built_from_files_are_erased_without_an_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,7 @@ def test_a_disk_that_is_full_when_the_bytes_are_overwritten(folder: Path, monkey
         patch.setattr(maintenance, "compact_database", disk_full)
         done = forget()
     assert done.exit_code == 3
-    assert "1 order: 1 answers erased in orders.sqlite" in done.stdout
+    assert "1 order: 1 answer erased in orders.sqlite" in done.stdout
     left = (
         "The disk is full, so the bytes of what was erased may still be in the file. Make room, and do the same again."
     )

@@ -91,6 +91,7 @@ CHANGES: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], dict[str, 
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("change", sampled(CHANGES))
 def test_each_flaw_of_the_content_is_found_though_the_hashes_fit(folder: Path, change: str) -> None:

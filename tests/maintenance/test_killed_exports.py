@@ -111,6 +111,7 @@ def test_the_next_export_removes_what_a_killed_one_left(tables: Dataset, form: s
     assert check(tables.folder).flaws.is_empty()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("next_run", ["another export", "build"])
 def test_the_next_run_removes_what_a_killed_export_left_elsewhere(tables: Dataset, next_run: str) -> None:
     folder = tables.folder.parent
@@ -123,6 +124,7 @@ def test_the_next_run_removes_what_a_killed_export_left_elsewhere(tables: Datase
     assert check(tables.folder).flaws.is_empty()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_folder_that_a_killed_export_had_moved_away_is_put_back_and_erased(tables: Dataset, form: str) -> None:
     folder = tables.folder.parent

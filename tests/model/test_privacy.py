@@ -150,6 +150,7 @@ def test_orders_can_be_rebuilt_from_filtered_tables(orders: Path, tmp_path: Path
             json.loads(order)
 
 
+@pytest.mark.long
 def test_a_missing_or_short_key_is_reported_without_showing_it(orders: Path, tmp_path: Path) -> None:
     def run(key: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "QUIVO_PSEUDONYM_KEY": key, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}

@@ -298,6 +298,7 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
 READING_FUNCTIONS = {
     ("analysis.checks.audit.audit", "limits"),
     ("analysis.checks.findings.Findings.save", "file"),  # what `write` calls
+    ("archive.raw_export.export.export_archive", "address"),  # what `Archive.export` calls
     ("analysis.checks.limits.read_limits", "file"),
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls

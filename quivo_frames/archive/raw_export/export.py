@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from quivo_frames.archive import erasures, responses
 from quivo_frames.archive.database import open_for_reading
-from quivo_frames.archive.raw_export.writer import ArchiveState, RawExport, SegmentSizes, write_raw_export
+from quivo_frames.archive.raw_export.writer import (
+    ArchiveState,
+    RawExport,
+    SegmentSizes,
+    read_earlier_export,
+    write_raw_export,
+)
 from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.storage.place import Place, open_place, refuse_output_place
 
@@ -40,6 +46,7 @@ def export_archive(
     """
     refuse_output_place(address, RAW_EXPORT)
     place, first = open_place(address), erasures.last_erasure(path)
+    read_earlier_export(place, path.name)  # refuses a place of something else, before it is remembered
     notices = outputs.record_saved_file(place.address, RAW_EXPORT)
     export_once = partial(_export_once, path, place, first, sizes, progress)
     for _ in range(erasures.ATTEMPTS - 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -13,6 +12,7 @@ import polars as pl
 from quivo_frames.errors import ArchiveError, ConfigError, ExportError
 from quivo_frames.storage import urls
 from quivo_frames.storage.atomic import RAW_EXPORT_INDEX
+from quivo_frames.storage.own_json import decode_own_json
 from quivo_frames.storage.place import Place
 
 INDEX_FILE = RAW_EXPORT_INDEX
@@ -101,19 +101,24 @@ def decode_index(data: bytes, address: str) -> ExportIndex:
     Raises:
         ConfigError: it is damaged, of something else, or of a later version.
     """
-    try:
-        facts = msgspec.json.decode(data, type=dict[str, Any])
-        if facts.get("kind") == INDEX_KIND and facts.get("layout") != INDEX_LAYOUT:
-            raise ConfigError(f"{address} was exported by a newer quivo_frames: update this one to read it.")
-        index = msgspec.convert(facts, ExportIndex)
-        if index.kind == INDEX_KIND and index.digest in ("", index.facts_digest()):
-            return index
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    raise ConfigError(
-        f"{INDEX_FILE} in {address} is damaged, or of something else. Check the address; if it is right, delete that "
-        "file, and export the archive there again: quivo-frames export-raw."
-    )
+    file = f"{INDEX_FILE} in {address}"
+    version = decode_own_json(data, _IndexVersion, file, _REMEDY, ConfigError)
+    if version.kind == INDEX_KIND and version.layout != INDEX_LAYOUT:
+        raise ConfigError(f"{address} was exported by a newer quivo_frames: update this one to read it.")
+    index = decode_own_json(data, ExportIndex, file, _REMEDY, ConfigError)
+    if index.kind != INDEX_KIND or index.digest not in ("", index.facts_digest()):
+        raise ConfigError(f"{file} is damaged, or of something else. {_REMEDY}")
+    return index
+
+
+class _IndexVersion(msgspec.Struct):
+    kind: str
+    layout: int | None = None
+
+
+_REMEDY = (
+    "Check the address; if it is right, delete that file, and export the archive there again: quivo-frames export-raw."
+)
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class SegmentSizes(NamedTuple):
 
 
 DEFAULT_SIZES = SegmentSizes()
+_EARLIER_IS_READABLE = "What was exported earlier can be read as before."
 
 
 class ArchiveState(NamedTuple):
@@ -102,11 +103,8 @@ def write_raw_export(
         ArchiveError: another export was completed meanwhile.
         ExportError: the place cannot be written.
     """
-    explain_errors = partial(explain_write_errors, where.address, "What was exported earlier can be read as before.")
-    with explain_errors():
-        data, existing = read_index(where), {entry.name: entry.size for entry in where.list_entries()}
-    earlier = None if data is None else decode_index(data, where.address)
-    _refuse_foreign_place(where.address, earlier, existing, state.archive)
+    explain_errors = partial(explain_write_errors, where.address, _EARLIER_IS_READABLE)
+    data, earlier, existing = read_earlier_export(where, state.archive)
     segments, written = [], 0
     for number, frame in enumerate(_split_into_segments(rows, on_rows, sizes)):
         segment, content = _encode_segment(number, frame, sizes.row_group_rows)
@@ -135,6 +133,28 @@ def write_raw_export(
         sum(getattr(segment, name) for segment in segments) for name in ("rows", "orders", "bytes")
     )
     return RawExport(where.address, state.archive, answers, orders, len(segments), size, written, len(unneeded))
+
+
+class EarlierExport(NamedTuple):
+    """What is at a place: the content of its index, the index, and the sizes of its files by name."""
+
+    data: bytes | None
+    earlier: ExportIndex | None
+    sizes: dict[str, int]
+
+
+def read_earlier_export(where: Place, archive: str) -> EarlierExport:
+    """What is at a place of an export of an archive, by its name.
+
+    Raises:
+        ConfigError: the place holds something else, or another archive.
+        ExportError: the place cannot be read.
+    """
+    with explain_write_errors(where.address, _EARLIER_IS_READABLE):
+        data, sizes = read_index(where), {entry.name: entry.size for entry in where.list_entries()}
+    index = None if data is None else decode_index(data, where.address)
+    _refuse_foreign_place(where.address, index, sizes, archive)
+    return EarlierExport(data, index, sizes)
 
 
 def is_segment_name(name: str) -> bool:
