@@ -103,11 +103,13 @@ def decode_index(data: bytes, address: str) -> ExportIndex:
     """
     file = f"{INDEX_FILE} in {address}"
     version = decode_own_json(data, _IndexVersion, file, _REMEDY, ConfigError)
-    if version.kind == INDEX_KIND and version.layout != INDEX_LAYOUT:
+    if version.kind != INDEX_KIND:
+        raise ConfigError(f"{file} is damaged, or of something else. {_REMEDY}")
+    if version.layout != INDEX_LAYOUT:
         raise ConfigError(f"{address} was exported by a newer quivo_frames: update this one to read it.")
     index = decode_own_json(data, ExportIndex, file, _REMEDY, ConfigError)
-    if index.kind != INDEX_KIND or index.digest not in ("", index.facts_digest()):
-        raise ConfigError(f"{file} is damaged, or of something else. {_REMEDY}")
+    if index.digest not in ("", index.facts_digest()):
+        raise ConfigError(f"{file} is damaged: it is not as it was written. {_REMEDY}")
     return index
 
 
