@@ -49,12 +49,15 @@ demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a m
 	  then apt-get update -qq && apt-get install -qq --no-install-recommends chromium > /dev/null; fi; }
 	@touch $@
 
+# One process more than there are cores, as many tests wait for a server or a browser.
+TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 test: .venv/.browser  ## Run the tests of every room and every promise (4 min)
-	$(RUN)pytest -n auto --dist worksteal -m "not alone and not long"
+	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
 long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (12 min)
-	TEST_DEPTH=deep $(RUN)pytest -n auto --dist worksteal -m "(long or drawn) and not alone"
+	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 
 check: .venv/.dev  ## Format, lint and types

@@ -53,7 +53,8 @@ def test_the_commands_of_the_readme_run_one_after_another(run_options) -> None:
     assert len(commands) == 16
     for command in commands:
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **run_options)
-        fine = {0, 1} if command.startswith("quivo-frames audit") else {0}  # 1: it found something
+        # 1: an audit found something, or something still holds what is to be forgotten, as the raw export here does
+        fine = {0, 1} if command.startswith(("quivo-frames audit", "quivo-frames forget")) else {0}
         assert done.returncode in fine, (command, done.stderr)
         assert "Traceback" not in done.stderr
 

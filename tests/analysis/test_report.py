@@ -141,6 +141,7 @@ def test_groups_are_compared_by_their_kpis(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.long
 def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
     called_off = {"fulfillmentOrders.0.cancelled": True}
     rest_to_come = short_shipment() | {

@@ -98,6 +98,7 @@ def test_every_chart_is_drawn(open_report: Callable[..., Page], width: int) -> N
         assert lowest_text > 9, name
 
 
+@pytest.mark.long
 def test_a_mark_says_what_it_is_under_the_pointer(open_report: Callable[..., Page]) -> None:
     titles = open_report().locator("#over-time svg.wide .role-mark title").all_text_contents()
     assert titles

@@ -84,6 +84,7 @@ with LocalPool(3, max_jobs=3) as pool:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_a_script_that_has_no_guard(tmp_path: Path, ending: signal.Signals) -> None:
     script = tmp_path / "script.py"

@@ -248,6 +248,7 @@ def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
     assert elsewhere.saw_nobody()
 
 
+@pytest.mark.long
 def test_an_order_that_takes_the_connections_down_is_not_asked_for_without_end(connect: Connect) -> None:
     with StandIn(ORDERS, faults={HIT: [ServerFault.refuse(0.05, times=None)]}) as api:
         client, stop = connect(api, tries=2), threading.Event()

@@ -268,6 +268,7 @@ def test_progress_is_shown_only_when_asked_for_or_seen(
     assert "failed=1" in err
 
 
+@pytest.mark.long
 def test_many_ids_take_flat_memory(archive: Archive) -> None:
     tracemalloc.start()
     try:

@@ -176,6 +176,7 @@ main()
     assert check(tables.folder).flaws.is_empty()
 
 
+@pytest.mark.long
 def test_an_export_that_is_running_is_no_leftover_and_forget_says_so(tables: Dataset) -> None:
     from quivo_frames.storage.atomic import Workspace, exclusive_workspace
 
@@ -193,6 +194,7 @@ def test_an_export_that_is_running_is_no_leftover_and_forget_says_so(tables: Dat
     assert not files_with(folder, f"{WHO}-{GONE}")
 
 
+@pytest.mark.long
 def test_an_export_of_tables_that_were_replaced_meanwhile_is_not_completed(
     tables: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -363,6 +363,7 @@ def test_json_is_spoiled_as_asked(log_in):
         assert api.hashes_sent(FIRST_ORDER) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [400, 403, 404, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504])
 def test_any_status_can_be_answered(status, listen):
     with stand_in_with_faults(ServerFault.status(status)) as api:
@@ -386,6 +387,7 @@ def test_a_429_says_when_to_come_back_in_any_words(hint, listen):
         assert listen(api).headers.get(b"Retry-After") == (None if hint is None else hint.encode())
 
 
+@pytest.mark.long
 def test_a_date_to_come_back_is_made_when_it_is_sent(listen):
     with stand_in_with_faults(ServerFault.status(429, retry_after=date_in(90), times=2)) as api:
         for _ in range(2):
@@ -506,6 +508,7 @@ def test_faults_of_an_order_come_before_chaos(log_in):
         ]
 
 
+@pytest.mark.long
 def test_every_fault_can_be_sent_and_only_the_harmless_ones_bring_the_order(log_in):
     every = {name: fault for name, fault in all_faults_by_name(seconds=0.05).items() if name != "refused"}
     ids = dict(zip(every, range(FIRST_ORDER, FIRST_ORDER + len(every)), strict=True))
