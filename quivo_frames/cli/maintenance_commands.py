@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from quivo_frames.cli.options import archive_option, as_json, print_result
 from quivo_frames.cli.params import FileParam, PlaceParam
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.storage.path_names import check_path
 
@@ -73,7 +74,11 @@ def forget(
 
     if honour_removed == bool(ids) or (honour_removed and tables):
         raise ConfigError("Give either orders, with --tables where there are any, or --honour-removed.")
-    what = "the personal values of orders removed at Quivo" if honour_removed else f"{len(set(ids)):,} orders for good"
+    what = (
+        "the personal values of orders removed at Quivo"
+        if honour_removed
+        else f"{format_count(len(set(ids)), 'order')} for good"
+    )
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"This erases {what}: give --yes where nobody can be asked.")

@@ -12,7 +12,7 @@ import click
 
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
 from quivo_frames.cli.params import FileParam, PlaceParam
-from quivo_frames.display.text import print_json, print_text, terminal_text
+from quivo_frames.display.text import format_count, noun_for, print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,12 +98,15 @@ def build(
         if (built_at := datetime.fromisoformat(dataset.manifest["built_at"])) < began:
             print_text(f"Nothing has changed since {built_at:%Y-%m-%d %H:%M} UTC: the tables stay as they are.")
         elif (made := dataset.manifest["made"]) < dataset.manifest["orders"]["in"]:
-            print_text(f"{made:,} orders were rebuilt; the answers of the others are the same. --full rebuilds all.")
+            rebuilt = f"{format_count(made, 'order')} {noun_for(made, 'was', 'were')} rebuilt"
+            print_text(f"{rebuilt}; the answers of the others are the same. --full rebuilds all.")
         if failed:
-            print_text(f"{failed:,} orders are in no table; {dataset.files('failures')[0]} says why:")
+            missing = f"{format_count(failed, 'order')} {noun_for(failed, 'is', 'are')} in no table"
+            print_text(f"{missing}; {dataset.files('failures')[0]} says why:")
             print_lines(dataset.failures["message"].to_list())
         if noted:
-            print_text(f"{noted:,} things were noted; {dataset.files('notes')[0]} has them all:")
+            things = f"{format_count(noted, 'thing')} {noun_for(noted, 'was', 'were')} noted"
+            print_text(f"{things}; {dataset.files('notes')[0]} has all of it:")
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             print_lines([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)

@@ -20,7 +20,7 @@ from quivo_frames.dataset.manifest import (
     read_manifest,
 )
 from quivo_frames.display.html import html_table
-from quivo_frames.display.text import terminal_lines, type_with_article
+from quivo_frames.display.text import format_count, terminal_lines, type_with_article
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.export.formats import (
     ExportJob,
@@ -296,7 +296,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     def _summary_line(self) -> str:
         orders = self.manifest["orders"]
-        return f"{orders['in']:,} orders in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
+        return f"{format_count(orders['in'], 'order')} in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
 
     def _repr_html_(self) -> str:
         grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORT_TABLES).items())

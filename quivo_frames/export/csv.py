@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from quivo_frames.display.text import noun_for
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, kind_of_folder
 from quivo_frames.model.tables import SCHEMA_VERSION
 from quivo_frames.storage.atomic import EXPORT_MARKER, new_folder
@@ -68,7 +69,8 @@ def write_csv_file(frame: pl.LazyFrame, file: Path) -> tuple[int, int]:
 
 def explain_guarded_texts(count: int) -> list[str]:
     """Sentences that users should read about texts that got an apostrophe; none if there are no such texts."""
-    guarded = f"{count:,} texts that begin with one of = + - @ ' or a control character have an apostrophe in front"
+    begin, have = noun_for(count, "text that begins", "texts that begin"), noun_for(count, "has", "have")
+    guarded = f"{count:,} {begin} with one of = + - @ ' or a control character {have} an apostrophe in front"
     purpose = (
         "so that no spreadsheet runs them as formulas. To undo it, remove one from each text that begins with one."
     )

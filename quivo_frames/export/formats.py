@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from quivo_frames.display.text import terminal_lines
+from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
 from quivo_frames.model.tables import TABLES, Table
 from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, is_disk_error, refuse_output
@@ -61,7 +61,7 @@ class ExportResult(NamedTuple):
     told: Sequence[str] = ()
 
     def __str__(self) -> str:
-        lines = [f"{sum(self.rows.values()):,} rows of {len(self.rows)} tables written to {self.out}."]
+        lines = [f"{format_count(sum(self.rows.values()), 'row')} of {len(self.rows)} tables written to {self.out}."]
         return terminal_lines([*lines, *(f"  {sentence}" for sentence in self.told)])
 
 

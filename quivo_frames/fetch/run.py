@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from quivo_frames.display.html import html_table
 from quivo_frames.display.progress import track_progress
-from quivo_frames.display.text import format_count
+from quivo_frames.display.text import format_count, noun_for
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.order_ids import validate_ids
 from quivo_frames.fetch.workers import RefetchWorkers
@@ -142,7 +142,8 @@ class Run:
             ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items())) or "nothing to ask"
         )
         again = " (resumed)" if self.resumed else ""
-        twice = f"; {self.duplicates:,} ids were given more than once" if self.duplicates else ""
+        given = f"{format_count(self.duplicates, 'id')} {noun_for(self.duplicates, 'was', 'were')}"
+        twice = f"; {given} given more than once" if self.duplicates else ""
         orders = format_count(self.asked, "order")
         return (
             f"Run {self.run}{again}: {orders} in {self.seconds:,.1f} s: {counts}{twice}"

@@ -19,7 +19,7 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.exports import KnownOutputs
 from quivo_frames.dataset.manifest import BUILDING, LOCK, find_unnamed_files
 from quivo_frames.display.html import html_table
-from quivo_frames.display.text import terminal_lines, terminal_text
+from quivo_frames.display.text import format_count, terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError, QuivoError
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
 from quivo_frames.model.privacy import PrivacyFilter
@@ -66,7 +66,7 @@ class Checkup:
         if self.flaws.is_empty():
             return terminal_text(f"{self.place}: {seen}. All is as it was written.")
         lines = [f"  {message}" for message in self.flaws["message"]]
-        head = f"{self.place}: {seen}. {self.flaws.height:,} things are not as they were written:"
+        head = f"{self.place}: {seen}. {format_count(self.flaws.height, 'flaw')}:"
         return terminal_lines([head, *lines])
 
     def _repr_html_(self) -> str:
@@ -160,8 +160,8 @@ def _check_leftovers(dataset: Dataset) -> Iterator[Flaw]:
     unfinished = [name for name in unnamed if any(part.startswith(_UNFINISHED_PREFIXES) for part in name.split("/"))]
     if unfinished:
         message = (
-            f"{len(unfinished):,} files in {dataset.address} were left by a build or an erasure that was cut off, and "
-            f"may hold orders; {unfinished[0]} is one. Build again, or run `quivo-frames forget`: both remove them."
+            f"{dataset.address} has {format_count(len(unfinished), 'file')} of a build or an erasure that was cut off, "
+            f"which may hold orders: {unfinished[0]}. Build again, or run `quivo-frames forget`: both remove them."
         )
         yield Flaw("leftover", Path(unfinished[0]).name, None, len(unfinished), message)
 
@@ -218,7 +218,7 @@ def _check_rows(dataset: Dataset) -> Iterator[Flaw]:
             column, to_table, _ = reference
             if to_table in readable:
                 orphans = rows_without_parent(dataset.lazy(table.name), reference, dataset.lazy(to_table))
-                defect = f"of {table.name} belong to no row of {to_table}, by their {column}"
+                defect = f"of {table.name} whose {column} is in no row of {to_table}"
                 yield from _flaw_of_rows("reference", table.name, orphans, defect)
     yield from _check_balance(dataset)
 
@@ -226,11 +226,11 @@ def _check_rows(dataset: Dataset) -> Iterator[Flaw]:
 def _check_table(table: Table, rows: pl.LazyFrame, expected: int) -> Iterator[Flaw]:
     found = rows.select(pl.len()).collect().item()
     if found != expected:
-        message = f"{table.name} has {found:,} rows, and {expected:,} were written. {_REBUILD}"
+        message = f"{table.name} has {format_count(found, 'row')} instead of {expected:,}. {_REBUILD}"
         yield Flaw("rows", table.name, None, abs(found - expected), message)
     defects = {
-        "required": f"of {table.name} have no value where there must be one",
-        "unique": f"of {table.name} share their {table.key} with another",
+        "required": f"of {table.name} without a value where there must be one",
+        "unique": f"of {table.name} with the {table.key} of another",
     }
     for name, rules in groupby(row_rules(table), key=attrgetter("name")):
         broken = rows.filter(~pl.all_horizontal(rule.holds for rule in rules))
@@ -241,7 +241,7 @@ def _flaw_of_rows(what: str, place: str, rows: pl.LazyFrame, defect: str) -> Ite
     """One flaw for all rows that have a defect, with the order of the first as an example; none for no rows."""
     count, order_id = rows.select(pl.len(), pl.col(ORDER_ID.name).first().alias("of")).collect().row(0)
     if count:
-        message = f"{count:,} rows {defect}; order {order_id} has one. {_REBUILD}"
+        message = f"{format_count(count, 'row')} {defect}, such as of order {order_id}. {_REBUILD}"
         yield Flaw(what, place, order_id, count, message)
 
 
@@ -250,9 +250,9 @@ def _check_balance(dataset: Dataset) -> Iterator[Flaw]:
     found = {"out": counts["orders"], "failed": counts["failures"]}
     if orders["in"] != sum(found.values()) or any(orders[name] != count for name, count in found.items()):
         message = (
-            f"{orders['in']:,} orders went in, {found['out']:,} are in the tables and {found['failed']:,} failed: that "
-            f"does not add up. {_REBUILD}"
+            f"{format_count(orders['in'], 'order')} went in, the tables hold {found['out']:,} and the failures "
+            f"{found['failed']:,}: that does not add up. {_REBUILD}"
         )
         yield Flaw("balance", "manifest.json", None, abs(orders["in"] - sum(found.values())), message)
     both = dataset.lazy("failures").join(dataset.lazy("orders"), on=ORDER_ID.name, how="semi")
-    yield from _flaw_of_rows("balance", "failures", both, "of failures are about orders that are in the tables as well")
+    yield from _flaw_of_rows("balance", "failures", both, "of failures about orders that are in the tables as well")

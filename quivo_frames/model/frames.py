@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from quivo_frames.display.html import html_table
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.records import Failure, Note
 from quivo_frames.model.tables import REPORT_TABLES, TABLES, table_named
@@ -100,7 +101,9 @@ class Frames(Mapping[str, pl.DataFrame]):
 
     def _repr_html_(self) -> str:
         return html_table(
-            f"{self['orders'].height:,} orders in {len(self)} tables", self.counts().items(), ("table", "rows")
+            f"{format_count(self['orders'].height, 'order')} in {len(self)} tables",
+            self.counts().items(),
+            ("table", "rows"),
         )
 
     def counts(self) -> dict[str, int]:

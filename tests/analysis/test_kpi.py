@@ -18,6 +18,7 @@ from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.result import UNTOLD
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.display.text import format_count
 from quivo_frames.standin import orders as drawing
 from tests.support.fair_order import AS_OF, GONE, changed_order
 
@@ -546,7 +547,7 @@ def test_kpis_show_themselves() -> None:
         assert definition.text.endswith(".")
         assert definition.limits.endswith(".")
         assert definition.reference
-        assert f"{definition.title} ({found.about[name]:,} orders)" in repr(found)
+        assert f"{definition.title} ({format_count(found.about[name], 'order')})" in repr(found)
         assert definition.title in found._repr_html_()
     assert "by seller as of 2026-09-06 12:00 UTC, on time against latest_delivery_date" in repr(found)
     assert found.untold == UNTOLD

@@ -10,7 +10,7 @@ import polars as pl
 
 from quivo_frames.analysis.kpi.kpi import Definition
 from quivo_frames.display.html import html_table
-from quivo_frames.display.text import terminal_text
+from quivo_frames.display.text import format_count, terminal_text
 
 UNTOLD: Mapping[str, str] = {
     "dock to stock": "The orders say nothing about incoming goods.",
@@ -66,7 +66,7 @@ class Kpis(Mapping[str, pl.DataFrame]):
 
     def _titles_by_name(self) -> Iterator[tuple[str, str]]:
         for name, definition in self.definitions.items():
-            yield name, f"{definition.title} ({self.about[name]:,} orders)"
+            yield name, f"{definition.title} ({format_count(self.about[name], 'order')})"
 
     def __repr__(self) -> str:
         with _display_config():

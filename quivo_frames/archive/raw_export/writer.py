@@ -28,7 +28,7 @@ from quivo_frames.archive.raw_export.index import (
     read_index,
 )
 from quivo_frames.archive.responses import ResponseRow
-from quivo_frames.display.text import format_count, terminal_text
+from quivo_frames.display.text import format_count, noun_for, terminal_text
 from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.storage.place import Place
 
@@ -78,8 +78,9 @@ class RawExport(NamedTuple):
         return self._asdict()
 
     def __str__(self) -> str:
-        what = f"{self.answers:,} answers about {self.orders:,} orders of {self.archive}"
-        held = f"{what} are in {self.address}: {format_count(self.segments, 'segment')}, {self.bytes / 1e6:,.1f} MB"
+        what = f"{format_count(self.answers, 'answer')} about {format_count(self.orders, 'order')} of {self.archive}"
+        size = f"{format_count(self.segments, 'segment')}, {self.bytes / 1e6:,.1f} MB"
+        held = f"{what} {noun_for(self.answers, 'is', 'are')} in {self.address}: {size}"
         there = self.segments - self.written
         done = (
             f"{self.written:,} written, {there:,} were there already" if self.written else "nothing was to be written"
