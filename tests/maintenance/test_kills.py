@@ -30,7 +30,8 @@ COMMANDS = {
     "audit": "audit tables --personal --out findings.csv",
     **{form: f"export tables --to {form} {out}" for form, out in EXPORTS.items()},
 }
-NEXT_RUNS = ("build", *EXPORTS, "forget", "audit", "raw export")
+NEXT_RUNS = (("build", "forget", "audit", "raw export"), ("build", *EXPORTS, "forget", "audit", "raw export"))
+"""What runs after the kills: `forget` finds what killed exports left; or exports run again before it."""
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(os.name != "posix", reason="kills process groups")]
 
@@ -77,7 +78,7 @@ def test_after_kills_at_random_moments_a_forget_leaves_nothing_of_the_person(
     while killed < KILLS_PER_ROUND:
         name = drawn.choice(list(COMMANDS))
         killed += run(name, tmp_path, drawn.uniform(0.3, 1.0) * seconds[name]) < 0
-    for name in NEXT_RUNS:
+    for name in NEXT_RUNS[seed % 2]:
         assert run(name, tmp_path) in (0, 1), name
     assert not files_with(tmp_path, f"{WHO}-{GONE}")
     assert files_with(tmp_path, f"{WHO}-{STAYS}")
