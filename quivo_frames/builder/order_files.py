@@ -172,10 +172,11 @@ def _read_lines(name: str, lines: Iterable[Line], max_bytes: int) -> Iterator[Pl
             yield position, RawOrder(b"", None, None, name, place, too_long(size, max_bytes))
             continue
         body = (text.removeprefix(BOM) if number == 1 else text).strip()
-        if _VALUE_BEHIND_VALUE.search(body):
-            values = [value.text for value in read_sequence(io.BytesIO(body), max_bytes)]
-        else:
-            values = [body] if body else []
+        if not _VALUE_BEHIND_VALUE.search(body):
+            if body:
+                yield position, RawOrder(body, None, None, name, place)
+            continue
+        values = [value.text for value in read_sequence(io.BytesIO(body), max_bytes)]
         for count, value in enumerate(values, 1):
             where = place if len(values) == 1 else f"{place}, value {count}"
             yield position if count == 1 else None, RawOrder(value, None, None, name, where)

@@ -11,27 +11,32 @@ _CHUNK_BYTES = 2**20
 
 
 class Line(NamedTuple):
-    """A line with its end, and where it is."""
+    """A line without its end, and where it is."""
 
     number: int
     offset: int
     """Bytes before it."""
     size: int
+    """Bytes of it, with its end."""
     text: bytes | None
     """None: it is longer than the limit, and was passed over."""
 
 
 def read_lines(stream: IO[bytes], max_bytes: int, first: int = 1, offset: int = 0) -> Iterator[Line]:
     """The lines of a stream from here on; the next one has the number `first` and `offset` bytes before it."""
-    number = first
-    while text := stream.readline(_CHUNK_BYTES):
-        line = Line(number, offset, len(text), text)
-        if line.size == _CHUNK_BYTES and not text.endswith(b"\n"):
-            line = _read_rest(stream, line, max_bytes)
-        elif line.size > max_bytes:
-            line = line._replace(text=None)
-        yield line
-        number, offset = number + 1, offset + line.size
+    number, size = first, 0
+    begin: list[bytes] = []  # pieces of the line under way, unless it is too long; `size` is that of all its pieces
+    while block := stream.read(_CHUNK_BYTES):  # splitting blocks takes a third of the time of `readline` with a limit
+        *ended, rest = block.split(b"\n")
+        for end in ended:
+            size += len(end) + 1
+            text = None if size > max_bytes else b"".join([*begin, end]) if begin else end
+            yield Line(number, offset, size, text)
+            number, offset, begin, size = number + 1, offset + size, [], 0
+        size += len(rest)
+        begin = [*begin, rest] if 0 < size <= max_bytes else []
+    if size:
+        yield Line(number, offset, size, b"".join(begin) if size <= max_bytes else None)
 
 
 class LineTooLong(Exception):
@@ -54,17 +59,3 @@ def read_text_lines(stream: IO[str], max_characters: int) -> Iterator[str]:
             raise LineTooLong(number)
         yield text
         number += 1
-
-
-def _read_rest(stream: IO[bytes], line: Line, max_bytes: int) -> Line:
-    """A line of which more than one chunk is to be read; beyond the limit its chunks are dropped."""
-    chunks, size = [line.text or b""], line.size
-    while chunk := stream.readline(_CHUNK_BYTES):
-        size += len(chunk)
-        if size <= max_bytes:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-        if chunk.endswith(b"\n"):
-            break
-    return line._replace(size=size, text=b"".join(chunks) if size <= max_bytes else None)
