@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result
+from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result, require_consent
 from quivo_frames.cli.params import DurationParam, FileParam, InstantParam
 from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quivo_frames.fetch.run import Run
 
 CONFIRM_FROM = 100
-"""This many requests need a confirmation at a terminal, as each refetch makes Quivo read the shop again."""
+"""This many requests need consent, at the terminal or by --yes, as each refetch makes Quivo read the shop again."""
 
 
 @click.command()
@@ -49,7 +49,9 @@ CONFIRM_FROM = 100
 @click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
 @click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
-@click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of {CONFIRM_FROM} or more requests.")
+@click.option(
+    "--yes", is_flag=True, help=f"Do not ask before {CONFIRM_FROM} or more requests; needed where there is no terminal."
+)
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
@@ -80,9 +82,8 @@ def refetch(
         if dry_run:
             print_result(plan.facts(), plan, as_json=as_json)
             return
-        must_confirm = plan.requests >= CONFIRM_FROM and not yes and sys.stdin.isatty()
-        if must_confirm and not click.confirm(f"{plan}. Go on?", err=True):
-            raise ConfigError("Nothing was requested.")
+        if plan.requests >= CONFIRM_FROM and not yes:
+            require_consent(str(plan), "Nothing was requested.")
         with Client.from_env(rate=rate) as client:
             on_progress = _print_progress if as_json else None
             run = refetch_orders(
