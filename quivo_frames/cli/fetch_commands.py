@@ -36,7 +36,7 @@ CONFIRM_FROM = 100
     "--ids",
     "ids_file",
     type=FileParam(allow_dash=True),
-    help="File with ids: text, .csv, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
+    help="File with ids: text, .csv, .xlsx, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
 )
 @click.option("--column", help="Column of the ids.  [default: a name such as order_id, orderId, Order ID, id]")
 @click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="Only the failed orders of this run.")
@@ -134,7 +134,7 @@ def _chosen_order_ids(
     if file is None:
         return Ids(named, "the command line")
     read = read_ids(sys.stdin.buffer if str(file) == "-" else file, column)
-    if read.left_out:
+    if read.left_out or read.notes:
         print_text(str(read), to_stderr=True)
     return Ids(chain(named, read), f"{read.source} and the command line") if ids else read
 
