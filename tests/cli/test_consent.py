@@ -51,6 +51,13 @@ def test_ids_of_a_pipe_are_asked_about_at_the_terminal(typed: str, api: StandIn,
     assert (ended.status, count_refetches(api)) == (2, 0)
 
 
+def test_ctrl_c_at_the_question_requests_nothing(api: StandIn, where) -> None:
+    ended = run_on_terminal(PIPE, "\x03", **where)
+    assert "Traceback" not in ended.shown
+    assert ended.status in (130, -2)  # bash itself may end by the signal
+    assert count_refetches(api) == 0
+
+
 @pytest.mark.long
 def test_who_says_yes_gets_the_orders_also_where_all_streams_are_files(api: StandIn, where) -> None:
     ended = run_on_terminal(f"{PIPE} > out.txt 2> err.txt", "y\n", **where)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
@@ -262,6 +262,49 @@ def test_ndjson_has_a_line_an_order_and_breaks_one_in_k(tmp_path):
 
 
 # --- login and the rules of the API ---
+
+
+def ask_plainly(api: StandIn, path: str, body: bytes = b"", **headers: str) -> bytes:
+    """The body of the answer to a POST, through nothing but the standard library."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(api.base_url.rpartition(":")[2]), timeout=10)
+    with closing(connection):
+        connection.request("POST", path, body, {"X-Api-Key": api.api_key, **headers})
+        return connection.getresponse().read()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, rb'\{"token":"(.+)"\}'),
+        ({"token_field": "Token"}, rb'\{"Token":"(.+)"\}'),
+        ({"token_field": "Token", "login_envelope": "data"}, rb'\{"data":\{"Token":"(.+)"\}\}'),
+    ],
+)
+def test_a_login_answers_in_every_spelling_that_clients_read(options, expected):
+    with StandIn(1, **options) as api:
+        login = json.dumps({"username": api.username, "password": api.password}).encode()
+        found = re.fullmatch(expected, ask_plainly(api, "/login", login))
+        assert found
+        order = ask_plainly(api, f"/orders/{FIRST_ORDER}/refetch", Authorization=found[1].decode())
+        assert order == order_json(FIRST_ORDER)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "unwrap"),
+    [
+        ("", lambda answer: answer),
+        ("data", lambda answer: answer.pop("data") if [*answer] == ["data"] else None),
+        ("order", lambda answer: answer.pop("order") if [*answer] == ["order"] else None),
+        ("list", lambda answer: answer.pop() if len(answer) == 1 else None),
+    ],
+)
+def test_an_order_may_come_in_an_envelope(envelope, unwrap, log_in):
+    with StandIn(3, envelope=envelope) as api:
+        caller = log_in(api)
+        bodies = [caller.refetch(FIRST_ORDER)[1] for _ in range(2)]
+        assert unwrap(json.loads(bodies[0])) == json.loads(order_json(FIRST_ORDER))
+        assert api.body_sent(FIRST_ORDER) == bodies[-1]
+        assert api.hashes_sent(FIRST_ORDER) == [hashlib.sha256(body).hexdigest() for body in bodies]
 
 
 def test_a_refetch_answers_the_order(caller):
