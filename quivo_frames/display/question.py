@@ -11,12 +11,14 @@ _TERMINAL_IN, _TERMINAL_OUT = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/d
 
 
 def ask_on_terminal(question: str) -> bool | None:
-    """Whether the user says yes; None if this process has no terminal, so that nobody can be asked."""
+    """Whether the user says yes; None if this process has no terminal, or runs in its background."""
     try:
         with (
             Path(_TERMINAL_IN).open(encoding="utf-8", errors="replace") as answers,
             Path(_TERMINAL_OUT).open("w", encoding="utf-8", errors="replace") as terminal,
         ):
+            if os.name != "nt" and os.tcgetpgrp(answers.fileno()) != os.getpgrp():
+                return None  # in the background, where reading would stop the process
             TerminalStream(terminal).write(f"{question} [y/N]: ")
             return answers.readline().strip().lower() in ("y", "yes")
     except OSError:

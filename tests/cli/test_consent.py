@@ -73,6 +73,12 @@ def test_without_a_terminal_many_requests_are_refused(api: StandIn, where) -> No
     assert "give --yes where nobody can be asked. Nothing was requested." in ended.stderr
 
 
+def test_a_job_in_the_background_of_a_terminal_is_refused_and_not_stopped(api: StandIn, where) -> None:
+    ended = run_on_terminal(f"set -m; {{ {PIPE}; }} & wait $!", "y\n", **where)
+    assert "give --yes where nobody can be asked. Nothing was requested." in ended.shown
+    assert (ended.status, count_refetches(api)) == (2, 0)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("options", ["--yes", "--dry-run"])
 def test_with_yes_and_for_a_dry_run_nobody_is_asked(options: str, api: StandIn, where) -> None:
