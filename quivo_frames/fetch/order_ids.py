@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import operator
 import os
 import re
@@ -30,6 +31,7 @@ from quivo_frames.storage.path_names import check_path
 if TYPE_CHECKING:
     from quivo_frames.archive.archive import Archive
 
+logger = logging.getLogger(__name__)
 LARGEST_ID = 2**63 - 1
 SHOWN_IDS = 5  # wrong ids that a message shows
 POINT_NOTE = "with a decimal point (100001.0)"
@@ -138,7 +140,10 @@ def read_failed_ids(archive: Archive, run: int) -> Ids:
 
 
 def validate_ids(order_ids: Iterable[object]) -> Iterator[int]:
-    """The ids as integers, one by one. Raises ConfigError after the last one if any cannot be an order id."""
+    """The ids as integers, one by one. Raises ConfigError after the last one if any cannot be an order id.
+
+    Whole floats (100001.0) are ids, and logged.
+    """
     if isinstance(order_ids, Ids):
         return iter(order_ids)
     if hasattr(type(order_ids), "columns"):
@@ -148,19 +153,26 @@ def validate_ids(order_ids: Iterable[object]) -> Iterator[int]:
             "The order ids must be a list or another iterable of ids, even for a single one. "
             "Ids in a file: read_ids(path)."
         )
-    return _validate_values(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40])
+    return _validate_given(order_ids)
+
+
+def _validate_given(order_ids: Iterable[object]) -> Iterator[int]:
+    notes: Counter[str] = Counter()
+    yield from _validate_values(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40], notes=notes)
+    for reason, count in notes.items():
+        logger.warning("Of the order ids, %d came %s.", count, reason)
 
 
 def _validate_values(
-    given: Iterable[tuple[int, object]], where: str, unit: str, show: Callable[[object], str], hint: str = "",
-    notes: Counter[str] | None = None,
+    given: Iterable[tuple[int, object]], where: str, unit: str, show: Callable[[object], str], hint: str = "", *,
+    notes: Counter[str],
 ) -> Iterator[int]:  # fmt: skip
-    """The ids; with `notes`, also of whole floats, which it counts."""
+    """The ids; `notes` counts those that were whole floats."""
     wrong = 0
     shown: list[str] = []
     for place, value in given:
         order_id = _parse_order_id(value)
-        if order_id is None and notes is not None and (order_id := _parse_whole_float(value)) is not None:
+        if order_id is None and (order_id := _parse_whole_float(value)) is not None:
             notes[POINT_NOTE] += 1
         if order_id is not None:
             yield order_id
@@ -239,7 +251,7 @@ def _read_stream(
     notes: Counter[str] = Counter()
 
     def take_ids(values: PlacedValues, where: str, unit: str, hint: str = "") -> Ids:
-        ids = _validate_values(values, f" in {where}", unit, _show_harmless, hint, notes)
+        ids = _validate_values(values, f" in {where}", unit, _show_harmless, hint, notes=notes)
         return Ids(ids, where, left_out, notes)
 
     if suffix in _PARQUET_SUFFIXES or head.startswith(b"PAR1"):

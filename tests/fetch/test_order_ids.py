@@ -277,8 +277,17 @@ def test_whole_floats_of_a_spreadsheet_are_ids_and_noted(tmp_path: Path) -> None
         assert list(ids) == [100_001, 100_002, 100_003]
         assert ids.notes == {"with a decimal point (100001.0)": count}
         assert str(ids).endswith(f"; noted: {count} with a decimal point (100001.0)")
-    with pytest.raises(ConfigError, match=r"100001\.0 \(no\. 1\)"):
-        list(validate_ids([100_001.0]))  # where nothing could be noted
+
+
+def test_whole_floats_of_python_are_ids_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for given in ([100_001, 100_002.0], [100_001, "100002.0"], pl.Series([100_001, 100_002], dtype=pl.Float64)):
+        caplog.clear()
+        assert list(validate_ids(given)) == [100_001, 100_002]
+        count = sum(isinstance(value, float) or str(value).endswith(".0") for value in given)
+        assert caplog.messages == [f"Of the order ids, {count} came with a decimal point (100001.0)."]
+    for wrong in (1.5, float("nan"), float("inf"), 1e15, -1.0, 0.0, True):
+        with pytest.raises(ConfigError, match=r"1 of the ids cannot be order ids"):
+            list(validate_ids([wrong]))
 
 
 def test_ids_are_a_sequence_that_says_what_it_is() -> None:
