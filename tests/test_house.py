@@ -52,6 +52,7 @@ IMPORTERS = {
     "deltalake": {"export"},
     "duckdb": {"export"},
     "xlsxwriter": {"export"},
+    "fastexcel": {"fetch"},
     "tqdm": {"display"},
     "click": {"cli"},
     "yaml": set(),

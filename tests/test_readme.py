@@ -7,11 +7,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
+from quivo_frames.fetch.client import Client
+from quivo_frames.settings import Settings
 from quivo_frames.standin.server import StandIn
 from schemas.generator.pages import render_table_overview
 from tests.support.paths import ROOT
@@ -57,6 +60,17 @@ def test_the_commands_of_the_readme_run_one_after_another(run_options) -> None:
         fine = {0, 1} if command.startswith(("quivo-frames audit", "quivo-frames forget")) else {0}
         assert done.returncode in fine, (command, done.stderr)
         assert "Traceback" not in done.stderr
+
+
+def test_the_searches_that_are_shown_find_orders_of_the_stand_in() -> None:
+    shown = README + (ROOT / "quivo_frames" / "cli" / "fetch_commands.py").read_text(encoding="utf-8")
+    searches = set(re.findall(r"find '([^']+)'(?: --since (\d{4}-\d\d-\d\d))?", shown))
+    assert len(searches) == 4
+    with StandIn() as api:
+        names = ("api_key", "username", "password", "base_url")
+        client = Client(Settings.load(**{name: getattr(api, name) for name in names}))
+        for query, since in searches:
+            assert any(client.find(query, since=datetime.fromisoformat(since) if since else None)), query
 
 
 def test_the_readme_lists_the_tables_of_the_catalogue() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.options import archive_option, as_json
-from quivo_frames.cli.params import FileParam, InstantParam
+from quivo_frames.cli.params import INSTANT_FORMS, FileParam, InstantParam
 from quivo_frames.display.text import print_json, print_text, terminal_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
 @click.option(
     "--since",
     type=InstantParam(),
-    help="Only what was seen since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
+    help=f"Only what was seen since then: {INSTANT_FORMS}. Days, and times without a zone, are UTC.",
 )
 @archive_option
 @click.option("--out", type=FileParam(), help="Write all changes: .parquet, .csv, .ndjson or .xlsx.")

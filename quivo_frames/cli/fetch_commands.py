@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result
-from quivo_frames.cli.params import DurationParam, FileParam, InstantParam
+from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result, require_consent
+from quivo_frames.cli.params import INSTANT_FORMS, DurationParam, FileParam, InstantParam
 from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quivo_frames.fetch.run import Run
 
 CONFIRM_FROM = 100
-"""This many requests need a confirmation at a terminal, as each refetch makes Quivo read the shop again."""
+"""This many requests need consent, at the terminal or by --yes, as each refetch makes Quivo read the shop again."""
 
 
 @click.command()
@@ -36,7 +36,7 @@ CONFIRM_FROM = 100
     "--ids",
     "ids_file",
     type=FileParam(allow_dash=True),
-    help="File with ids: text, .csv, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
+    help="File with ids: text, .csv, .xlsx, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
 )
 @click.option("--column", help="Column of the ids.  [default: a name such as order_id, orderId, Order ID, id]")
 @click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="Only the failed orders of this run.")
@@ -45,11 +45,13 @@ CONFIRM_FROM = 100
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Maximum number of concurrent requests."
 )
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Maximum number of requests per second.")
-@click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d.")
+@click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d, 2w.")
 @click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
 @click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
-@click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of {CONFIRM_FROM} or more requests.")
+@click.option(
+    "--yes", is_flag=True, help=f"Do not ask before {CONFIRM_FROM} or more requests; needed where there is no terminal."
+)
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
@@ -80,9 +82,8 @@ def refetch(
         if dry_run:
             print_result(plan.facts(), plan, as_json=as_json)
             return
-        must_confirm = plan.requests >= CONFIRM_FROM and not yes and sys.stdin.isatty()
-        if must_confirm and not click.confirm(f"{plan}. Go on?", err=True):
-            raise ConfigError("Nothing was requested.")
+        if plan.requests >= CONFIRM_FROM and not yes:
+            require_consent(str(plan), "Nothing was requested.")
         with Client.from_env(rate=rate) as client:
             on_progress = _print_progress if as_json else None
             run = refetch_orders(
@@ -133,7 +134,7 @@ def _chosen_order_ids(
     if file is None:
         return Ids(named, "the command line")
     read = read_ids(sys.stdin.buffer if str(file) == "-" else file, column)
-    if read.left_out:
+    if read.left_out or read.notes:
         print_text(str(read), to_stderr=True)
     return Ids(chain(named, read), f"{read.source} and the command line") if ids else read
 
@@ -147,7 +148,7 @@ def _chosen_order_ids(
 @click.option(
     "--since",
     type=InstantParam(),
-    help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
+    help=f"Only orders changed since then: {INSTANT_FORMS}. Days, and times without a zone, are UTC.",
 )
 def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
     """Print the ids of the orders that match a query, one per line. QUERY is in Quivo's own query syntax.
@@ -158,16 +159,22 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
     Sorted by orderId, no order is missed. With another sort, an order that changes during the search may move to a
     page that was read already, and many orders with the same value cannot be paged reliably: then a message says so.
 
-    Example: quivo-frames find 'sellerId:1882 AND orderStatus:PROCESSING' --limit 500
+    Example: quivo-frames find 'sellerId:2101 AND orderStatus:PROCESSING' --limit 500
 
-    Example: quivo-frames find 'sellerId:1882 OR sellerId:1883' --since 24h > ids.txt
+    Example: quivo-frames find 'sellerId:2101 OR sellerId:2102' --since yesterday > ids.txt
     """
     from quivo_frames.fetch.client import Client
 
+    found = False
     with Client.from_env() as client:
         for order_id in client.find(query, sort=sort, limit=limit, since=since):
+            found = True
             if not print_text(order_id):
                 break  # nobody reads any more
+    if not found:
+        matching = " matches the query" if query else ""
+        changed = f"{' and' if query else ''} has changed since {since:%Y-%m-%d %H:%M} UTC" if since else ""
+        print_text(f"No order{matching}{changed}." if matching or changed else "There are no orders.", to_stderr=True)
 
 
 @click.command()

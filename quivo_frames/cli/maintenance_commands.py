@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from quivo_frames.cli.options import archive_option, as_json, print_result
+from quivo_frames.cli.options import archive_option, as_json, print_result, require_consent
 from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError, ExportError
@@ -46,7 +46,7 @@ def check(target: str, as_json: bool) -> None:
     type=FileParam(),
     help="File to append the receipt to.  [default: ARCHIVE.forgotten.ndjson, or DIR.forgotten.ndjson]",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before erasing.")
+@click.option("--yes", is_flag=True, help="Do not ask before erasing; needed where there is no terminal.")
 @as_json
 def forget(
     ids: tuple[str, ...], honour_removed: bool, archive: Path, tables: tuple[str, ...], receipt: Path | None,
@@ -80,10 +80,7 @@ def forget(
         else f"{format_count(len(set(ids)), 'order')} for good"
     )
     if not yes:
-        if not sys.stdin.isatty():
-            raise ConfigError(f"This erases {what}: give --yes where nobody can be asked.")
-        if not click.confirm(f"This erases {what}. Go on?", err=True):
-            raise ConfigError("Nothing was erased.")
+        require_consent(f"This erases {what}", "Nothing was erased.")
     is_given = click.get_current_context().get_parameter_source("archive") is not ParameterSource.DEFAULT
     only_tables = bool(tables) and not is_given and not archive.exists()
     receipt = receipt or _receipt_file_of(tables[0] if only_tables else archive)

@@ -1,4 +1,4 @@
-"""Options that several commands have, and printing of results and of long lists."""
+"""Options that several commands have, questions to the user, and printing of results and of long lists."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ from typing import Any
 import click
 
 from quivo_frames.cli.params import FileParam
+from quivo_frames.display.question import ask_on_terminal
 from quivo_frames.display.text import print_json, print_text, terminal_text
+from quivo_frames.errors import ConfigError
 
 archive_option = click.option(
     "--archive", default="orders.sqlite", show_default=True, type=FileParam(), help="The archive file."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def require_consent(consequence: str, declined: str) -> None:
+    """Return if the user at the terminal agrees to a consequence.
+
+    Raises:
+        ConfigError: the user declines, or there is no terminal.
+    """
+    agreed = ask_on_terminal(f"{consequence}. Go on?")
+    if agreed is None:
+        raise ConfigError(f"{consequence}: give --yes where nobody can be asked. {declined}")
+    if not agreed:
+        raise ConfigError(declined)
 
 
 def print_facts(facts: Any) -> None:

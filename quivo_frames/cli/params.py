@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import click
 
 from quivo_frames.errors import ConfigError
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+INSTANT_FORMS = "2026-06-01, 2026-06-01T12:00:00Z, today, yesterday, or how long ago: 24h, 7d, 2w, '3 months'"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAYS = {"today": timedelta(), "yesterday": timedelta(days=1)}
+_MONTHS = re.compile(r"(\d{1,4}) ?months?", re.ASCII)
 
 
 class FileParam(click.Path):
@@ -45,7 +48,7 @@ def _require_name(
 
 
 class DurationParam(click.ParamType[timedelta]):
-    """A duration such as 90s, 30m, 12h or 7d."""
+    """A duration such as 90s, 30m, 12h, 7d or 2w."""
 
     name = "duration"
 
@@ -53,12 +56,12 @@ class DurationParam(click.ParamType[timedelta]):
         """Parses the duration; fails with a message that shows how to write one."""
         duration = _parse_duration(str(value))
         if duration is None:
-            self.fail(f"{value} is not a duration. Write 90s, 30m, 12h or 7d.", param, ctx)
+            self.fail(f"{value} is not a duration. Write 90s, 30m, 12h, 7d or 2w.", param, ctx)
         return duration
 
 
 class InstantParam(click.ParamType[datetime]):
-    """An instant, or how long ago it was: 2026-06-01, 2026-06-01T12:00:00Z, 24h."""
+    """An instant in UTC, written as one of `INSTANT_FORMS`; a day is its beginning."""
 
     name = "instant"
 
@@ -67,15 +70,47 @@ class InstantParam(click.ParamType[datetime]):
         from quivo_frames.model.time import instant_in_utc  # late, as polars takes time to load
 
         try:
-            ago = _parse_duration(str(value))
-            return instant_in_utc(datetime.fromisoformat(str(value)) if ago is None else datetime.now(UTC) - ago)
+            given = _parse_past(str(value), datetime.now(UTC)) or datetime.fromisoformat(str(value))
+            return instant_in_utc(given if isinstance(given, datetime) else datetime.combine(given, time()))
         except ConfigError as error:
             self.fail(str(error), param, ctx)
         except (ValueError, OverflowError):
-            cure = "Write 2026-06-01, 2026-06-01T12:00:00Z, or how long ago: 24h, 7d."
-            self.fail(f"{value} is not an instant. {cure}", param, ctx)
+            self.fail(f"{value} is not an instant. Write {INSTANT_FORMS}.", param, ctx)
+
+
+class DayOrInstantParam(click.ParamType[str]):
+    """A day (its end) or an instant, as the functions of the package take them: as text."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The day or instant that a word or a duration stands for, or the text itself; fails if it is none of them."""
+        from quivo_frames.model.time import parse_instant
+
+        try:
+            given = _parse_past(str(value), datetime.now(UTC))
+            text = value if given is None else given.isoformat()
+            parse_instant(text)
+        except (ConfigError, OverflowError) as error:
+            self.fail(str(error), param, ctx)
+        return text
+
+
+def _parse_past(text: str, now: datetime) -> date | datetime | None:
+    """The day of a word such as today, or the instant that lies as long ago as the text says; None for other texts."""
+    word = text.strip().lower()
+    if word in _DAYS:
+        return now.date() - _DAYS[word]
+    if months := _MONTHS.fullmatch(word):
+        import polars as pl
+
+        instants = pl.Series([now.replace(tzinfo=None)])
+        earlier: datetime = instants.dt.offset_by(f"-{months[1]}mo").item()  # the last day of a shorter month
+        return earlier.replace(tzinfo=UTC)
+    ago = _parse_duration(word)
+    return None if ago is None else now - ago
 
 
 def _parse_duration(text: str) -> timedelta | None:
-    found = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhd])", text, re.ASCII)
+    found = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhdw])", text, re.ASCII)
     return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None

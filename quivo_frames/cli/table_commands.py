@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
-from quivo_frames.cli.params import FileParam, PlaceParam
+from quivo_frames.cli.params import DayOrInstantParam, FileParam, PlaceParam
 from quivo_frames.display.text import format_count, noun_for, print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 
@@ -55,7 +55,9 @@ READERS = (
 )
 @click.option("--full", is_flag=True, help="Rebuild all orders, not only those with a new answer.")
 @click.option(
-    "--as-of", metavar="DATE", help="Only answers until this day (its end) or instant, UTC; for archives only."
+    "--as-of",
+    type=DayOrInstantParam(),
+    help="Only answers until this day (its end) or instant, UTC, or yesterday, 7d (ago); for archives only.",
 )
 @click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
@@ -114,7 +116,11 @@ def build(
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=PlaceParam())
-@click.option("--as-of", metavar="DATE", help="Day (its end) or instant, UTC.  [default: when the last answer arrived]")
+@click.option(
+    "--as-of",
+    type=DayOrInstantParam(),
+    help="Day (its end) or instant, UTC, or yesterday, 7d (ago).  [default: when the last answer arrived]",
+)
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be given several times.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times.")
 @click.option("--limits", type=FileParam(), help="TOML file of thresholds, such as pod_days = 3.")

@@ -148,7 +148,7 @@ class Client:
     ) -> Iterator[int]:
         """The ids of the orders that a query finds, each once, in the order of `sort` (`field:asc` or `field:desc`).
 
-        `query` is Quivo's own syntax (Elasticsearch query strings), for example `sellerId:1882`; empty finds all.
+        `query` is Quivo's own syntax (Elasticsearch query strings), for example `sellerId:2101`; empty finds all.
         `since` narrows it to orders last modified at that instant or later (without a zone: UTC). Quivo's index follows
         its orders with a delay: let `since` overlap with the previous search; an id that comes again costs nothing.
 

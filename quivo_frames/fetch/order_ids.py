@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import operator
 import os
 import re
+import string
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast, overload
 
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.event_ids import PlacedValues, begins_like_json, read_event_ids
+from quivo_frames.fetch.id_columns import EXACT_DIGITS, read_csv_column, read_parquet_column, read_workbook_column
 from quivo_frames.storage import compressed
 from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES, LineTooLong, read_text_lines
 from quivo_frames.storage.path_names import check_path
@@ -28,32 +31,40 @@ from quivo_frames.storage.path_names import check_path
 if TYPE_CHECKING:
     from quivo_frames.archive.archive import Archive
 
+logger = logging.getLogger(__name__)
 LARGEST_ID = 2**63 - 1
 SHOWN_IDS = 5  # wrong ids that a message shows
-ID_COLUMN_NAMES = ("orderid", "quivoorderid", "id")
-"""Normalised names of columns that mean the order id; the first one that a file has counts."""
+POINT_NOTE = "with a decimal point (100001.0)"
 
 _TABLE_SUFFIXES = (".csv", ".tsv")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _EVENT_SUFFIXES = (".json", ".ndjson", ".jsonl")
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_DELIMITERS = ",;\t|"
-_WORD = re.compile(r"[^\s,;]+")
-_MARKS = re.compile(r"[\W_]+")
-_HARMLESS = re.compile(r"[-+0-9.,:/#%TZeE ]{1,40}")
+_WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
+_WORD = re.compile(r"[^\s,;]+", re.ASCII)  # a blank that does not break is part of a number: French thousands
+_WHOLE_FLOAT = re.compile(rf"([0-9]{{1,{EXACT_DIGITS}}})\.00?")  # .000 may be thousands
+_SHORTENED = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
+_UNSEEN = frozenset({"Cf", "Zs", "Cc"})
+"""Unicode categories of characters that nobody sees."""
+LONGEST_SHOWN = 40  # characters of a wrong id
+_HARMLESS = re.compile(rf"[-+0-9.,:/#%TZeE ]{{1,{LONGEST_SHOWN}}}")
 
 
 class Ids(Sequence[int]):
     """The order ids of one source in its order, 8 bytes each.
 
-    `source` is the name of the source, `left_out` counts by reason what it holds beside ids. `pl.DataFrame({"order_id":
-    ids})` makes a frame of them.
+    `source` is the name of the source, `left_out` counts by reason what it holds beside ids, `notes` ids that were
+    written unusually. `pl.DataFrame({"order_id": ids})` makes a frame of them.
     """
 
-    def __init__(self, order_ids: Iterable[int], source: str, left_out: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, order_ids: Iterable[int], source: str, left_out: Mapping[str, int] | None = None,
+        notes: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self._numbers = array("q", order_ids)
         self.source = source
         self.left_out = dict(left_out or {})
+        self.notes = dict(notes or {})
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -69,9 +80,11 @@ class Ids(Sequence[int]):
         return self._numbers[index]
 
     def __str__(self) -> str:
-        """The number of ids, the source, and what was left out."""
-        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        text = f"{len(self):,} order ids from {self.source}" + (f"; left out: {left_out}" if left_out else "")
+        """The number of ids, the source, what was left out, and what was noted."""
+        text = f"{len(self):,} order ids from {self.source}"
+        for title, counts in (("left out", self.left_out), ("noted", self.notes)):
+            if counts:
+                text += f"; {title}: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
         return terminal_text(text)
 
     def __repr__(self) -> str:
@@ -85,11 +98,14 @@ def read_ids(source: str | os.PathLike[str] | IO[bytes], column: str | None = No
 
     - .csv, .tsv: a column, as Excel and others write it. `column` names it; without it, a column whose name means the
       order id is taken (order_id, orderId, Order ID, id).
-    - .parquet: a column of integers or text, chosen in the same way.
+    - .parquet: a column of numbers or text, chosen in the same way.
+    - .xlsx: the same of the first sheet of a workbook; needs `pip install 'quivo-frames[export]'`.
     - .json, .ndjson, .jsonl: webhook events of Quivo, `{"events":[{"id":…,"entity":"ORDERS",…}]}`. Events of other
       entities are left out and counted, because their ids are no order ids.
     - anything else, and a stream: text with ids separated by line ends, blanks or commas, and comments that begin with
       #. If it begins like JSON, it is read as events; if `column` is given, as a table.
+
+    Whole numbers with a decimal point, as spreadsheets write them (100001.0), are ids, and noted.
 
     Raises:
         ConfigError: the source cannot be read, has no such column, or something in it cannot be an order id.
@@ -124,7 +140,10 @@ def read_failed_ids(archive: Archive, run: int) -> Ids:
 
 
 def validate_ids(order_ids: Iterable[object]) -> Iterator[int]:
-    """The ids as integers, one by one. Raises ConfigError after the last one if any cannot be an order id."""
+    """The ids as integers, one by one. Raises ConfigError after the last one if any cannot be an order id.
+
+    Whole floats (100001.0) are ids, and logged.
+    """
     if isinstance(order_ids, Ids):
         return iter(order_ids)
     if hasattr(type(order_ids), "columns"):
@@ -134,16 +153,27 @@ def validate_ids(order_ids: Iterable[object]) -> Iterator[int]:
             "The order ids must be a list or another iterable of ids, even for a single one. "
             "Ids in a file: read_ids(path)."
         )
-    return _validate_values(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40])
+    return _validate_given(order_ids)
+
+
+def _validate_given(order_ids: Iterable[object]) -> Iterator[int]:
+    notes: Counter[str] = Counter()
+    yield from _validate_values(enumerate(order_ids, 1), "", "no.", lambda value: repr(value)[:40], notes=notes)
+    for reason, count in notes.items():
+        logger.warning("Of the order ids, %d came %s.", count, reason)
 
 
 def _validate_values(
-    given: Iterable[tuple[int, object]], where: str, unit: str, show: Callable[[object], str], hint: str = ""
-) -> Iterator[int]:
+    given: Iterable[tuple[int, object]], where: str, unit: str, show: Callable[[object], str], hint: str = "", *,
+    notes: Counter[str],
+) -> Iterator[int]:  # fmt: skip
+    """The ids; `notes` counts those that were whole floats."""
     wrong = 0
     shown: list[str] = []
     for place, value in given:
         order_id = _parse_order_id(value)
+        if order_id is None and (order_id := _parse_whole_float(value)) is not None:
+            notes[POINT_NOTE] += 1
         if order_id is not None:
             yield order_id
         else:
@@ -152,6 +182,8 @@ def _validate_values(
                 shown.append(f"{show(value)} ({unit} {place:,})")
     if wrong:
         more = f" and {wrong - SHOWN_IDS:,} more" if wrong > SHOWN_IDS else ""
+        if any(map(_SHORTENED.search, shown)):
+            hint = f" A spreadsheet has shortened numbers: format the column as text, and enter longer ids again.{hint}"
         raise ConfigError(
             f"{wrong:,} of the ids{where} cannot be order ids: {', '.join(shown)}{more}. "
             f"An order id is a whole number from 1 to {LARGEST_ID}.{hint} Nothing was done."
@@ -169,10 +201,31 @@ def _parse_order_id(given: object) -> int | None:
     return order_id if 1 <= order_id <= LARGEST_ID else None
 
 
+def _parse_whole_float(given: object) -> int | None:
+    if isinstance(given, str):
+        found = _WHOLE_FLOAT.fullmatch(given.strip())
+        return _parse_order_id(found[1]) if found else None
+    whole = isinstance(given, float) and given.is_integer() and given < 10**EXACT_DIGITS
+    return _parse_order_id(int(cast("float", given))) if whole else None
+
+
 def _show_harmless(value: object) -> str:
     """A value of a file as a message may show it: personal data is replaced by its length."""
     text = str(value)
-    return repr(text) if _HARMLESS.fullmatch(text) else f"a text of {len(text)} characters, not shown"
+    if _HARMLESS.fullmatch(text):
+        return repr(text)
+    return _show_unseen(text) or f"a text of {len(text)} characters, not shown"
+
+
+def _show_unseen(text: str) -> str:
+    """A number, and the characters among its digits that nobody sees, by code and place; "" for other texts."""
+    digits = [at for at, sign in enumerate(text) if sign in string.digits]
+    unseen = [at for at, sign in enumerate(text) if unicodedata.category(sign) in _UNSEEN]
+    if not digits or not unseen or len(digits) + len(unseen) < len(text) or len(text) > LONGEST_SHOWN:
+        return ""
+    places = ["before" if at < digits[0] else "after" if at > digits[-1] else "within" for at in unseen]
+    named = dict.fromkeys(f"U+{ord(text[at]):04X} {place} the number" for at, place in zip(unseen, places, strict=True))
+    return f"'{''.join(text[at] for at in digits)}' with {' and '.join(named)}"
 
 
 def _read_file(path: Path, column: str | None) -> Ids:
@@ -195,30 +248,34 @@ def _read_stream(
 ) -> Ids:  # fmt: skip
     head = stream.peek(64)[:64]
     left_out: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
+
+    def take_ids(values: PlacedValues, where: str, unit: str, hint: str = "") -> Ids:
+        ids = _validate_values(values, f" in {where}", unit, _show_harmless, hint, notes=notes)
+        return Ids(ids, where, left_out, notes)
+
     if suffix in _PARQUET_SUFFIXES or head.startswith(b"PAR1"):
-        where, values = _read_parquet_column(path or _read_whole(stream, name), name, column, left_out)
-        return Ids(_validate_values(values, f" in {where}", "row", _show_harmless), where, left_out)
+        where, values = read_parquet_column(path or _read_whole(stream, name), name, column, left_out)
+        return take_ids(values, where, "row")
+    if suffix in _WORKBOOK_SUFFIXES or head.startswith(b"PK\x03\x04"):
+        where, values = read_workbook_column(path or _read_whole(stream, name), name, column, left_out)
+        return take_ids(values, where, "row below the names")
     encoding = next((encoding for bom, encoding in _BOMS.items() if head.startswith(bom)), "utf-8")
-    if encoding != "utf-16" and (b"\0" in head or head.startswith((b"PK\x03\x04", b"\x1f\x8b"))):
+    if encoding != "utf-16" and (b"\0" in head or head.startswith(b"\x1f\x8b")):
         raise ConfigError(
-            f"{name} is neither text nor one of the files that ids can be read from (.csv, .tsv, .parquet, .json, "
-            ".ndjson, .jsonl, also as .gz or .zst). Save an Excel workbook as CSV."
+            f"{name} is neither text nor one of the files that ids can be read from (.csv, .tsv, .xlsx, .parquet, "
+            ".json, .ndjson, .jsonl, also as .gz or .zst)."
         )
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
     lines = read_text_lines(text, MAX_LINE_BYTES)
     try:
-        hint = ""
         if suffix in _EVENT_SUFFIXES or (suffix not in _TABLE_SUFFIXES and column is None and begins_like_json(head)):
-            where, values = name, read_event_ids(lines, name, column, left_out)
-        elif suffix in _TABLE_SUFFIXES or column is not None:
-            where, values = _read_csv_column(lines, name, column, left_out)
-        else:
-            where, values, hint = (
-                name,
-                _split_words(lines),
-                " If this is a table, tell the column of the ids: column, --column.",
-            )
-        return Ids(_validate_values(values, f" in {where}", "line", _show_harmless, hint), where, left_out)
+            return take_ids(read_event_ids(lines, name, column, left_out), name, "line")
+        if suffix in _TABLE_SUFFIXES or column is not None:
+            where, values = read_csv_column(lines, name, column, left_out)
+            return take_ids(values, where, "line")
+        hint = " If this is a table, tell the column of the ids: column, --column."
+        return take_ids(_split_words(lines), name, "line", hint)
     except csv.Error as error:
         raise ConfigError(f"{name} cannot be read as CSV ({error}).") from error
     except LineTooLong as error:
@@ -244,88 +301,3 @@ def _too_large(name: str, line: str = "") -> ConfigError:
 def _split_words(lines: Iterable[str]) -> PlacedValues:
     for number, line in enumerate(lines, 1):
         yield from ((number, word[0]) for word in _WORD.finditer(line.partition("#")[0]))
-
-
-# Tables
-
-
-def _read_csv_column(
-    lines: Iterator[str], name: str, column: str | None, left_out: Counter[str]
-) -> tuple[str, PlacedValues]:
-    first, before = next(lines, ""), 0
-    if first.lower().startswith("sep="):  # how Excel states the delimiter
-        delimiter, first, before = first[4:5], next(lines, ""), 1
-    else:
-        delimiter = max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), ())))
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    header = [cell.strip() for cell in next(reader, [])]
-    at = _choose_column(header, column, name)
-
-    def read_cells() -> PlacedValues:
-        line = before + reader.line_num + 1
-        for row in reader:
-            if any(map(str.strip, row[len(header) :])):
-                raise ConfigError(
-                    f"{name}, line {line:,}: there are more cells than names of columns: which is the id?"
-                )
-            cell = row[at].strip() if at < len(row) else ""
-            if cell:
-                yield line, cell
-            elif any(other.strip() for other in row):
-                left_out["rows without an id"] += 1
-            line = before + reader.line_num + 1
-
-    return f"the column {header[at]} of {name}", read_cells()
-
-
-def _read_parquet_column(
-    source: Path | io.BytesIO, name: str, column: str | None, left_out: Counter[str]
-) -> tuple[str, PlacedValues]:  # fmt: skip
-    import polars as pl
-
-    try:
-        schema = pl.read_parquet_schema(source)
-        chosen = list(schema)[_choose_column(list(schema), column, name)]
-        if not (schema[chosen].is_integer() or schema[chosen] == pl.String):
-            raise ConfigError(
-                f"The column {chosen} of {name} holds {schema[chosen]}, not whole numbers or text: "
-                "an id cannot be read from it for sure. Cast it to Int64 where the file is made, or name another one."
-            )
-        if isinstance(source, io.BytesIO):
-            source.seek(0)
-        values = pl.read_parquet(source, columns=[chosen])[chosen]
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigError(f"{name} cannot be read as parquet: {str(error).splitlines()[0]}.") from error
-    if values.null_count():
-        left_out["rows without an id"] = values.null_count()
-    placed = enumerate(values, 1)
-    return f"the column {chosen} of {name}", ((row, value) for row, value in placed if value is not None)
-
-
-def _choose_column(names: Sequence[str], wanted: str | None, file: str) -> int:
-    """The position of the column of ids among the names."""
-    if wanted is not None and names.count(wanted) == 1:
-        return names.index(wanted)
-    for meaning in (_normalise_name(wanted),) if wanted is not None else ID_COLUMN_NAMES:
-        found = [at for at, name in enumerate(names) if _normalise_name(name) == meaning]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            several = ", ".join(names[at] for at in found)
-            raise ConfigError(
-                f"Several columns of {file} may hold the order ids: {several}. Name one: column, --column."
-            )
-    if not names:
-        raise ConfigError(f"{file} is empty: not even the names of columns are in it.")
-    if any(name.isdecimal() or "@" in name for name in names):
-        raise ConfigError(
-            f"The first line of {file} does not look like the names of columns. Put them there, or, "
-            "if there is nothing but ids in it, name the file .txt."
-        )
-    missing = "no column means the order id" if wanted is None else f"there is no column {wanted}"
-    listed = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-    raise ConfigError(f"In {file} {missing}. Name one of its columns (column, --column): {listed}.")
-
-
-def _normalise_name(name: str) -> str:
-    return _MARKS.sub("", name).lower()

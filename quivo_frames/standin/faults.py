@@ -114,6 +114,9 @@ SHAPES = {
     "object": b'{"message":"Internal server error"}',
 }
 
+ENVELOPES = {"": b"%s", "data": b'{"data":%s}', "order": b'{"order":%s}', "list": b"[%s]"}
+"""What an answer may be wrapped in, in whole: none is documented, and each is usual elsewhere."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFault:

@@ -74,7 +74,7 @@ def _make_order(state: OrderState) -> Record:
         "handlingUnits": None,
         **_make_terms(state, gross, shipping, is_dated=is_dated, has_cod=has_cod),
         "entityErrors": errors,
-        "customAttributes": state.dice.pick_one(world.ATTRIBUTES) if state.dice.chance(0.4) else None,
+        "customAttributes": state.dice.pick_one(world.ORDER_ATTRIBUTES) if state.dice.chance(0.4) else None,
     }
     fulfilled = fulfill_order(state, ordered)  # last, because a later visit makes more draws
     order["orderStatus"] = _order_status(state, waiting=fulfilled.waiting)
@@ -243,7 +243,7 @@ def _make_position(state: OrderState, line: OrderedLine, place: int, cents: int)
         "positionIdentifier": line.identifier,
         "name": article.name,
         "sku": article.sku,
-        "customAttributes": dice.pick_one(world.ATTRIBUTES) if dice.chance(0.3) else None,
+        "customAttributes": dice.pick_one(world.POSITION_ATTRIBUTES) if dice.chance(0.3) else None,
         "productIdentifier": f"{8000 + article.number // 3}",
         "variantIdentifier": f"{8000 + article.number // 3}-{article.number % 3}" if dice.chance(0.8) else None,
         "quantity": quantity,

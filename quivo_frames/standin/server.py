@@ -3,13 +3,13 @@
 Documented: POST /login with X-Api-Key and {"username", "password"}; X-Api-Key and the bare token on every later call;
 the 401 {"message": "The incoming token has expired"}; 400 with a plain text of the kind `field: message`; the paging
 parameters of lists; POST /orders/{orderId}/refetch -> the order.
-Seen in clients: a login answers {"token"}, and `Authorization: Bearer <token>` is accepted too.
+Seen in clients: a login answers {"token"} or {"Token"}, and `Authorization: Bearer <token>` is accepted too.
 Guesses from AWS API Gateway, which seems to stand in front of Quivo: 401 {"message": "Unauthorized"} for no
 token or a garbled one, 403 {"message": "Forbidden"} for a wrong key, 403 "Missing Authentication Token" for an unknown
 path, 429 {"message": "Too Many Requests"} without Retry-After, {"message"} in 5xx.
 Plain guesses: the 401 for a wrong password, the 404 for an unknown order, the text of the 400 for a malformed id, the
 answer of GET /ping, that /login is not throttled, that a revoked token counts as expired.
-Faults and the options of `Paging` are not guesses about Quivo: they are what HTTP, gateways and networks can do.
+Faults, envelopes and the options of `Paging` are not guesses about Quivo: they are what servers and networks can do.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import msgspec
 
 from quivo_frames.standin import search
 from quivo_frames.standin.faults import (
+    ENVELOPES,
     EXPIRED,
     FORBIDDEN,
     NEXT_ORDER,
@@ -70,6 +71,8 @@ class StandIn:
         retry_after: Retry-After of the 429 above the rate: a text, a callable that returns one (`date_in`), or None.
         latency: seconds before every answer; a `LogNormal` is drawn from seed, order and number of the request.
         token_seconds: lifetime of a token.
+        token_field: field of a login's answer that has the token.
+        envelope, login_envelope: what an order, or a login's answer, is wrapped in: one of `ENVELOPES`.
         faults: by order id the faults of its requests, one per request; after them the answers are good.
         chaos: chooses the fault of a request for which `faults` has none (left), from seed, order id and number of the
             request for that order.
@@ -98,6 +101,9 @@ class StandIn:
         retry_after: HeaderText | None = None,
         latency: float | LogNormal = 0.0,
         token_seconds: float = 3600.0,
+        token_field: str = "token",  # noqa: S107 - no password
+        envelope: str = "",
+        login_envelope: str = "",
         faults: Mapping[int, Sequence[ServerFault]] | None = None,
         chaos: FaultChooser | None = None,
         login_faults: Sequence[ServerFault] = (),
@@ -135,6 +141,8 @@ class StandIn:
         self._touched: dict[int, str] = {}  # lastModified in the list
         self._rows: dict[int, search.SearchableOrder] = {}
         self._order_body = lru_cache(maxsize=4096)(lambda order_id, visit: order_json(order_id, seed, visit))
+        self._token_field = token_field
+        self._order_frame, self._login_frame = ENVELOPES[envelope], ENVELOPES[login_envelope]
 
     def start(self) -> Self:
         """Start to listen. Raises ConfigError when the port cannot be opened."""
@@ -170,7 +178,7 @@ class StandIn:
     def body_sent(self, order_id: int) -> bytes:
         """The last good and complete body sent for the order. Raises KeyError when there was none."""
         visit, blanks = self._last_sent[order_id]
-        return self._order_body(order_id, visit) + b" " * blanks
+        return self._order_frame % self._order_body(order_id, visit) + b" " * blanks
 
     def hashes_sent(self, order_id: int) -> list[str]:
         """SHA-256 (hex) of every good and complete body sent for the order, in the order they were sent.
@@ -237,11 +245,11 @@ class StandIn:
             reply = fault.reply
         elif fault.order_id is not None:
             other = order_id + 1 if fault.order_id == NEXT_ORDER else fault.order_id
-            reply = fault.apply_to(HttpReply(200, self._order_body(other, 0)))
+            reply = fault.apply_to(HttpReply(200, self._order_frame % self._order_body(other, 0)))
         else:
             visit = self._visits[order_id] = min(self._visits.get(order_id, -1) + 1, LAST_VISIT)
             self._rows.pop(order_id, None)
-            reply = fault.apply_to(HttpReply(200, self._order_body(order_id, visit)))
+            reply = fault.apply_to(HttpReply(200, self._order_frame % self._order_body(order_id, visit)))
         note = partial(self._note_sent, position, order_id, reply, fault, visit if fault.is_harmless else None)
         return self._schedule_reply(reply, fault, note, order_id, nth)
 
@@ -300,7 +308,7 @@ class StandIn:
             return json_message(401, "Incorrect username or password."), fault
         token = f"standin-token-{self.logins:06d}"
         self._tokens[token] = now + self._token_seconds
-        return HttpReply(200, msgspec.json.encode({"token": token})), fault
+        return HttpReply(200, self._login_frame % msgspec.json.encode({self._token_field: token})), fault
 
     def _answer_list(self, parameters: dict[str, str]) -> tuple[HttpReply, ServerFault]:
         fault = next(self._list_faults, NO_FAULT)

@@ -156,19 +156,33 @@ ORDER_STATUS = ("PENDING", "PROCESSING", "PROCESSING", "SHIPPED", "DELIVERED", "
 FULFILLMENT_STATUS = ("NEW", "CONFIRMED", "IN_PICKING", "SHIPPED", "DELIVERED", "DELIVERED")
 CONNECTOR_STATUS = ("WAITING", "EXPORTED", "EXPORTED", "REPORTED", "REPORTED", "REPORTED")
 
-# Free-form attributes as JSON text, on purpose with what decoding and encoding again would change.
-ATTRIBUTES = tuple(
+# Free-form attributes as JSON text, on purpose with what decoding and encoding again would change: 12.50, a JSON text.
+ORDER_ATTRIBUTES = tuple(
     Raw(text.encode())
     for text in (
         "{}",
-        '{"gift":true,"wrap":"red"}',
-        '{"engraving":"\\"Für Zoë\\" 5\\" x 7\\"","path":"C:\\\\new\\\\table","regex":"\\\\d+\\\\"}',
-        '{"factor":1.10,"ratio":133.0,"tiny":1e-7,"big":12345678901234567890}',
-        '{"nested":{"list":[1,2.50,{"deep":[[],{}]}],"none":null},"flag":false}',
-        '{"key with \\"quote\\"":"line\\nbreak","tab":"\\t","emoji":"🎉","escaped":"\\u00e9"}',
-        '"{\\"attr1\\":\\"val1\\",\\"n\\":1.10}"',
-        '{ "spaced" : [ 1 , 2 ] }',
-        '{"null":"null","empty":"","zero":0}',
+        '{"gift_wrap":true,"gift_message":"Alles Gute zum Geburtstag! 🎁"}',
+        '{"channel":"webshop","campaign":"autumn","coupon":"HERBST10"}',
+        '{"channel":"Example Market","marketplace_order":"302-0000001-4711","prime":true}',
+        '{"customs":{"incoterm":"DAP","shipping_value":12.50,"documents":["invoice","CN23"]},"export_declaration":null}',
+        '{"delivery_window":{"from":"08:00","to":"12:00"},"tail_lift":false}',
+        '"{\\"channel\\":\\"B2B\\",\\"cost_centre\\":\\"4711\\",\\"discount\\":2.50}"',
+        '{"channel":"retail","store":"Köln, Große Budengasse","pos_receipt":"K-000123"}',
+        '{"loyalty_points":120,"first_order":true,"newsletter":false}',
+    )
+)
+POSITION_ATTRIBUTES = tuple(
+    Raw(text.encode())
+    for text in (
+        "{}",
+        '{"gift_wrap":true,"wrap_colour":"red"}',
+        '{"engraving":"\\"Für Zoë\\"","font":"Garamond"}',
+        '{"hs_code":"3304.99","country_of_origin":"DE","customs_value":7.50}',
+        '{"options":[{"name":"size","value":"M"},{"name":"colour","value":"navy"}]}',
+        '{"personalised":false,"returnable":true}',
+        '"{\\"size\\":\\"L\\",\\"surcharge\\":1.10}"',
+        '{"batch_note":null,"shelf_life_days":90}',
+        '{"discount":0.10,"discount_reason":"autumn sale"}',
     )
 )
 

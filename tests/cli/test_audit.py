@@ -98,7 +98,7 @@ def test_a_wrong_threshold_is_told(audit: Callable[..., Result], tmp_path: Path,
     [
         (("--only", "late"), "There is no check 'late'. The checks are: short_shipped,"),
         (("--skip", "late"), "There is no check 'late'"),
-        (("--as-of", "yesterday"), "yesterday is neither a day nor an instant"),
+        (("--as-of", "tomorrow"), "tomorrow is neither a day nor an instant"),
         (("--limits", "nowhere.toml"), "nowhere.toml cannot be read: No such file or directory."),
         (("--out", "findings.pdf"), "findings.pdf: findings are written as .parquet, .csv, .ndjson, .xlsx"),
         (("--out", "nowhere/findings.csv"), "cannot be written: there is no folder nowhere. Make it"),

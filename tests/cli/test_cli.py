@@ -155,7 +155,7 @@ WRONG_USE = {
     "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),
     "failures and a file": (["refetch", "--ids", "text.txt", "--failed-of", "1"], "leave out other ids"),
     "failures of no archive": (["refetch", "--failed-of", "1"], "no archive orders.sqlite"),
-    "an unreadable instant": (["find", "--since", "yesterday"], "yesterday is not an instant. Write 2026-06-01,"),
+    "an unreadable instant": (["find", "--since", "last week"], "last week is not an instant. Write 2026-06-01,"),
     "an instant before time": (["find", "--since", "99999999d"], "99999999d is not an instant"),
     "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
     "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
@@ -179,7 +179,7 @@ WRONG_USE = {
     "a history of no archive": (["history", "1"], "no archive orders.sqlite"),
     "a history of no order": (["history", "x"], "x"),
     "changes of no archive": (["changes", "--archive", "text.txt"], "text.txt is not an archive"),
-    "changes since no instant": (["changes", "--since", "yesterday"], "yesterday is not an instant"),
+    "changes since no instant": (["changes", "--since", "tomorrow"], "tomorrow is not an instant"),
     "an unknown command": (["rebuild"], "rebuild"),
 }
 
@@ -393,6 +393,18 @@ def test_a_dry_run_without_a_rate_says_how_long_it_takes_at_usual_ones(run) -> N
     told = run("refetch", "--ids", "-", "--dry-run", stdin="\n".join(map(str, range(1, 3601)))).stdout
     assert "3,600 requests" in told
     assert "; 1:00:00 at 1 a second, 0:12:00 at 5 a second, 0:06:00 at 10 a second" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["orderId:7"], "No order matches the query."),
+        (["--since", "2026-11-01"], "No order has changed since 2026-11-01 00:00 UTC."),
+        (["orderId:100001", "--since", "2026-11-01T02:00:00+01:00"], "No order matches the query and has changed since 2026-11-01 01:00 UTC."),
+    ],
+)  # fmt: skip
+def test_a_search_that_finds_nothing_says_so(arguments: list[str], told: str, run, settings) -> None:
+    assert run("find", *arguments, env=settings) == (0, "", f"{told}\n")
 
 
 def test_find_since_narrows_the_query(run, settings) -> None:

@@ -409,6 +409,7 @@ WRITERS = {
     "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py",
     "export/csv.py", "export/duckdb.py", "export/frame_file.py", "export/parquet.py",
     "dataset/folder_writer.py", "cli/demo.py",
+    "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
     "standin/orders.py",  # made-up orders for tests and benchmarks
     "builder/partition.py",  # into a temporary folder

@@ -25,10 +25,11 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json, write_ndjson
+from quivo_frames.standin.orders import write_ndjson
 from quivo_frames.storage.parquet import arrow_schema
 from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, several_orders
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.reader_environment import run_in_reader_environment
 from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders, read_every_byte
@@ -107,7 +108,7 @@ def test_pandas_reads_every_cell(frames: Frames, out: str, name: str) -> None:
 
 @pytest.mark.parametrize("read", [read_tables, read_with_polars], ids=["delta_rs", "polars"])
 def test_orders_come_back_through_delta(out: str, read: object) -> None:
-    bodies = [order_json(number, 3) for number in range(1, 61)]
+    bodies = [hostile_order_json(number, 3) for number in range(1, 61)]
     export_to_delta(flatten(bodies), out)
     assert_orders_come_back(bodies, read(out))
 
@@ -320,7 +321,7 @@ def test_exports_of_several_threads_end_as_if_one_after_the_other(frames: Frames
 @pytest.mark.long
 @pytest.mark.parametrize("max_ids", [0, 1_000], ids=["written_anew", "by_ids"])
 def test_of_erased_orders_no_byte_stays(out: str, max_ids: int) -> None:
-    bodies = [json.loads(order_json(number, 5)) for number in range(1, 41)]
+    bodies = [json.loads(hostile_order_json(number, 5)) for number in range(1, 41)]
     for place, body in enumerate(bodies):  # the first is the least and the last the greatest of all
         mark = f"{'AAA' if place == 0 else 'zzz'}secret{place}"
         body["orderDate"] = body["lastModified"] = f"{1990 + place}-03-04T05:06:07.654321Z"

@@ -21,9 +21,9 @@ from quivo_frames.export.formats import ExportFormat, ExportJob, export_tables
 from quivo_frames.export.views import VIEWS
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES
-from quivo_frames.standin.orders import order_json
 from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.order_comparison import read_order
 from tests.support.reader_environment import run_in_reader_environment
 from tests.support.round_trips import export_orders
@@ -81,7 +81,7 @@ def test_drawn_orders_come_back_from_the_file(tmp_path_factory: pytest.TempPathF
 
 
 def test_orders_of_the_stand_in_come_back_from_the_file(tmp_path: Path) -> None:
-    bodies = [order_json(number, 9) for number in range(1, 301)]
+    bodies = [hostile_order_json(number, 9) for number in range(1, 301)]
     export_orders(bodies, ExportFormat.DUCKDB, tmp_path / "orders.duckdb")
     assert [read_order(body) for body in qf.unflatten(read_tables(tmp_path / "orders.duckdb"))] == [
         read_order(body) for body in bodies

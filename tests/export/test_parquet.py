@@ -20,9 +20,9 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json
 from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, several_orders
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.reader_environment import run_in_reader_environment
 from tests.support.round_trips import assert_tables_equal, export_job, flatten_standin_orders
@@ -88,7 +88,7 @@ def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path:
 
 
 def test_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
-    bodies = [order_json(number, 3) for number in range(1, 121)]
+    bodies = [hostile_order_json(number, 3) for number in range(1, 121)]
     export_tables(export_job(flatten(bodies)), ExportFormat.PARQUET, str(tmp_path / "out"))
     assert_orders_come_back(bodies, read_with_duckdb(tmp_path / "out"))
     assert_orders_come_back(bodies, read_with_pyarrow(tmp_path / "out"))
@@ -245,7 +245,7 @@ def test_a_folder_of_something_else_is_left_alone(frames: Frames, tmp_path: Path
 
 
 def test_a_dataset_is_not_written_over_by_its_own_export(tmp_path: Path) -> None:
-    (tmp_path / "orders.ndjson").write_bytes(order_json(1))
+    (tmp_path / "orders.ndjson").write_bytes(hostile_order_json(1))
     tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
     with pytest.raises(ConfigError, match="is no earlier folder of parquet files"):
         tables.export("parquet", tmp_path / "tables")

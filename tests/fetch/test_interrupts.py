@@ -48,7 +48,7 @@ class Prompt:
         return child
 
     def refetch(self, timeout: float = 60.0, max_file_bytes: int = 0) -> subprocess.Popen[bytes]:
-        words = ("refetch", *map(str, self.api.order_ids), "--rate", "500")
+        words = ("refetch", *map(str, self.api.order_ids), "--rate", "500", "--yes")
         return self.start(*words, timeout=timeout, max_file_bytes=max_file_bytes)
 
     def run_to_end(self, *words: str) -> tuple[int, bytes]:

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from array import array
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,9 @@ FILES: dict[str, tuple[str, bytes]] = {
     "text of Excel": ("ids.csv", ("a\tOrder-Id\r\n" + "".join(f"0\t{n}\r\n" for n in IDS)).encode("utf-16")),
     "tsv": ("ids.tsv", ("id\torder_id\n" + "".join(f"5\t{n}\n" for n in IDS)).encode()),
     "csv of one column": ("ids.csv", ("ORDER_ID\n" + "".join(f"{n}\n\n" for n in IDS)).encode()),
+    "csv with blank first lines": ("ids.csv", (" \r\n\r\n,,\r\n" + COMMAS).encode()),
+    "csv with blank lines around its delimiter": ("ids.csv", ("\n;\nsep=;\n\nid;a\n" + "".join(f"{n};0\n" for n in IDS)).encode()),
+    "a blank that does not break beside an id": ("ids.txt", "\u00a0\n".join(map(str, IDS)).encode()),
     "csv, packed": ("ids.csv.zst", zstandard.compress(COMMAS.encode())),
     "events, a line each": ("events.ndjson", BODIES.encode()),
     "events in one body": ("events.json", make_body(*map(make_event, IDS)).encode()),
@@ -152,24 +155,35 @@ WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
     "a fraction": ("ids.txt", b"1\n1.5", None, "'1.5' (line 2)"),
     "too high": ("ids.txt", b"9223372036854775808", None, "'9223372036854775808' (line 1)"),
     "a cell": ("ids.csv", b'id,n\n1,"a\nb"\n-2,c', None, "1 of the ids in the column id of ids.csv cannot be order ids: '-2' (line 4)."),
+    "a cell after blank lines": ("ids.csv", b"\n;;\n\nid;n\n1;a\n0;b", None, "'0' (line 6)"),
     "a cell after sep=": ("ids.csv", b"sep=;\nid;n\n1;a\n0;b", None, "'0' (line 4)"),
     "a number with points": ("ids.csv", b"id\n100,001\n", None, "ids.csv, line 2: there are more cells than names of columns: which is the id?"),
     "a value of parquet": ("ids.parquet", b"", "text", "1 of the ids in the column text of ids.parquet cannot be order ids: a text of 6 characters, not shown (row 3)."),
-    "fractions in parquet": ("ids.parquet", b"", "float", "The column float of ids.parquet holds Float64, not whole numbers or text"),
+    "fractions in parquet": ("ids.parquet", b"", "float", "1 of the ids in the column float of ids.parquet cannot be order ids: '3.5' (row 3)."),
+    "days in parquet": ("ids.parquet", b"", "day", "The column day of ids.parquet holds Date, not numbers or text: an id cannot be read from it for sure."),
     "no such column": ("ids.csv", b"a,b;c\n1,2", "order", "In ids.csv there is no column order. Name one of its columns (column, --column): a, b;c."),
     "no column of ids": ("ids.csv", b"number;sku\n1;2", None, "In ids.csv no column means the order id. Name one of its columns (column, --column): number, sku."),
-    "no column of ids in parquet": ("ids.parquet", b"", None, "no column means the order id. Name one of its columns (column, --column): text, float."),
+    "no column of ids in parquet": ("ids.parquet", b"", None, "no column means the order id. Name one of its columns (column, --column): text, float, day."),
     "two columns of ids": ("ids.csv", b"orderId,x,Order ID\n1,2,3", None, "Several columns of ids.csv may hold the order ids: orderId, Order ID. Name one"),
     "one column twice": ("ids.csv", b"id,id\n1,2", "id", "Several columns of ids.csv may hold the order ids: id, id."),
     "many columns": ("ids.csv", ",".join(f"c{chr(97 + n % 26)}{'x' * n}" for n in range(40)).encode(), None, "and 10 more"),
-    "no names of columns": ("ids.csv", b"100017\n100018", None, "The first line of ids.csv does not look like the names of columns. Put them there, or, if there is nothing but ids in it, name the file .txt."),
+    "no names of columns": ("ids.csv", b"100017\n100018", None, "The first line of ids.csv does not look like the names of columns. Put them there, or, if there is nothing but ids in it, save it as .txt."),
     "persons for names of columns": ("ids.csv", b"canary@example.com,Canary\n", None, "does not look like the names of columns"),
     "an empty csv": ("ids.csv", b"", None, "ids.csv is empty"),
     "an open quote": ("ids.csv", b'id,n\n1,"a\n2,b\n', None, "ids.csv cannot be read as CSV (unexpected end of data)"),
     "no parquet": ("ids.parquet", b"canary", None, "ids.parquet cannot be read as parquet"),
     "no such file": ("gone.txt", b"", None, "There is no file gone.txt. Check the name and the folder you are in."),
     "a folder": ("folder", b"", None, "folder is a folder"),
-    "a workbook": ("ids.xlsx", b"PK\x03\x04canary", None, "ids.xlsx is neither text nor one of the files that ids can be read from (.csv, .tsv, .parquet, .json, .ndjson, .jsonl, also as .gz or .zst). Save an Excel workbook as CSV."),
+    "a workbook": ("ids.xlsx", b"PK\x03\x04canary", None, "ids.xlsx cannot be read as an Excel workbook. Save it as CSV."),
+    "no workbook": ("ids.xlsx", b"id\ncanary", None, "ids.xlsx cannot be read as an Excel workbook. Save it as CSV."),
+    "a zero-width space": ("ids.txt", "1\n100001\u200b\n".encode(), None, "1 of the ids in ids.txt cannot be order ids: '100001' with U+200B after the number (line 2). "),
+    "marks around an id of a csv": ("ids.csv", "id\n\u2060100001\u200e\u200e\n".encode(), None, "'100001' with U+2060 before the number and U+200E after the number (line 2)"),
+    "French thousands": ("ids.txt", "100\u202f001".encode(), None, "'100001' with U+202F within the number (line 1)"),
+    "a word with a mark": ("ids.txt", "canary\u200b1".encode(), None, "a text of 8 characters, not shown (line 1)"),
+    "thousands with a point": ("ids.txt", b"100.000", None, "'100.000' (line 1)"),
+    "half an order": ("ids.csv", b"id\n100001.5\n", None, "'100001.5' (line 2)"),
+    "a float of too many digits": ("ids.csv", b"id\n1234567890123456.0\n", None, "'1234567890123456.0' (line 2)"),
+    "shortened by Excel": ("ids.csv", b"id\n1.23457E+11\n", None, "A spreadsheet has shortened numbers: format the column as text, and enter longer ids again. Nothing was done."),
     "an archive": ("orders.sqlite", b"SQLite format 3\0canary", None, "orders.sqlite is neither text nor one"),
     "packed under another name": ("ids.txt", gzip.compress(b"1"), None, "ids.txt is neither text nor one"),
     "a torn gz": ("ids.txt.gz", gzip.compress(b"1" * 99)[:-9], None, "The file ids.txt.gz cannot be read: it is broken or not packed so."),
@@ -197,7 +211,9 @@ def test_what_cannot_be_read_is_told_with_its_place_and_without_what_stands_ther
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
     if name == "ids.parquet" and not content:
-        pl.DataFrame({"text": ["1", None, "canary"], "float": [1.0, 2.0, 3.0]}).write_parquet(name)
+        pl.DataFrame(
+            {"text": ["1", None, "canary"], "float": [1.0, 2.0, 3.5], "day": [date(2026, 6, 1)] * 3}
+        ).write_parquet(name)
     elif not name.startswith(("gone", "folder")):
         Path(name).write_bytes(content)
     with pytest.raises(ConfigError) as caught:
@@ -250,6 +266,28 @@ def test_rows_without_an_id_are_left_out_and_counted(tmp_path: Path) -> None:
     pl.DataFrame({"id": [None, 1, None, 2]}).write_parquet(tmp_path / "ids.parquet")
     ids = read_ids(tmp_path / "ids.parquet")
     assert (list(ids), ids.left_out) == ([1, 2], {"rows without an id": 2})
+
+
+def test_whole_floats_of_a_spreadsheet_are_ids_and_noted(tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text("id\n100001.0\n100002\n100003.00\n")
+    (tmp_path / "ids.txt").write_text("100001.0 100002,100003.0")
+    pl.DataFrame({"id": [100_001.0, None, 100_002.0, 100_003.0]}).write_parquet(tmp_path / "ids.parquet")
+    for name, count in (("ids.csv", 2), ("ids.txt", 2), ("ids.parquet", 3)):
+        ids = read_ids(tmp_path / name)
+        assert list(ids) == [100_001, 100_002, 100_003]
+        assert ids.notes == {"with a decimal point (100001.0)": count}
+        assert str(ids).endswith(f"; noted: {count} with a decimal point (100001.0)")
+
+
+def test_whole_floats_of_python_are_ids_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for given in ([100_001, 100_002.0], [100_001, "100002.0"], pl.Series([100_001, 100_002], dtype=pl.Float64)):
+        caplog.clear()
+        assert list(validate_ids(given)) == [100_001, 100_002]
+        count = sum(isinstance(value, float) or str(value).endswith(".0") for value in given)
+        assert caplog.messages == [f"Of the order ids, {count} came with a decimal point (100001.0)."]
+    for wrong in (1.5, float("nan"), float("inf"), 1e15, -1.0, 0.0, True):
+        with pytest.raises(ConfigError, match=r"1 of the ids cannot be order ids"):
+            list(validate_ids([wrong]))
 
 
 def test_ids_are_a_sequence_that_says_what_it_is() -> None:

@@ -140,8 +140,8 @@ def test_no_command_tells_a_secret_and_no_file_holds_one(
     ids = "\n".join(map(str, api.order_ids)).encode()
     told = {
         "find": command("find", "--limit", "5"),
-        "refetch": command("refetch", "--ids", "-", stdin=ids),
-        "refetch --json": command("refetch", "--ids", "-", "--json", stdin=ids),
+        "refetch": command("refetch", "--ids", "-", "--yes", stdin=ids),
+        "refetch --json": command("refetch", "--ids", "-", "--yes", "--json", stdin=ids),
         "dry run": command("refetch", "--ids", "-", "--dry-run", stdin=ids),
         "status": command("status"),
         "status --json": command("status", "--json"),

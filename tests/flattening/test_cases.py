@@ -13,7 +13,6 @@ import pytest
 from quivo_frames.builder.build import build
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json
 from tests.support.case_files import (
     CASES,
     REPORTS,
@@ -26,6 +25,7 @@ from tests.support.case_files import (
     write_drawn_tables,
 )
 from tests.support.depth import sampled
+from tests.support.hostile_attributes import hostile_order_json
 
 GOOD_ORDERS = range(5_000_000, 5_000_030)
 """Orders that are in no case: half of them come before those of the case, half after."""
@@ -35,7 +35,7 @@ LARGE_ORDER_BYTES = 20_000_000
 
 @functools.cache
 def good_orders() -> tuple[list[bytes], Mapping[str, pl.DataFrame]]:
-    orders = [order_json(number, 3) for number in GOOD_ORDERS]
+    orders = [hostile_order_json(number, 3) for number in GOOD_ORDERS]
     frames = flatten(orders)
     assert frames.orders.height == len(GOOD_ORDERS)
     assert frames.notes.is_empty()

@@ -21,7 +21,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.independent_flattener import MEASURES, MONEY, to_snake_case
 from tests.support.independent_flattener import TABLES as TABLE_OF_LIST
 from tests.support.paths import DOCUMENTED_ORDER
@@ -151,7 +151,7 @@ def equals_cell(value: Any, cell: Any) -> bool:
 
 
 def test_no_value_of_500_orders_is_lost_or_invented() -> None:
-    orders = [order_json(number, 5) for number in range(1, 501)]
+    orders = [hostile_order_json(number, 5) for number in range(1, 501)]
     frames = flatten(orders)
     assert frames.failures.is_empty()
     wanted = Counter(
@@ -183,7 +183,7 @@ def value_at_path(document: Any, path: str) -> Any:
 
 def test_the_key_of_a_row_leads_back_to_the_raw_json() -> None:
     dice = random.Random(3)
-    orders = {number: json.loads(order_json(number, 8)) for number in range(1, 201)}
+    orders = {number: json.loads(hostile_order_json(number, 8)) for number in range(1, 201)}
     frames = flatten([json.dumps(order) for order in orders.values()])
     seen = set()
     for name, table in TABLES.items():
@@ -662,7 +662,7 @@ def test_the_time_of_the_answer_counts_more_than_last_modified_and_the_later_pla
 
 
 def test_batches_follow_each_other_without_a_seam() -> None:
-    orders = [order_json(number, 2) for number in range(1, 601)]
+    orders = [hostile_order_json(number, 2) for number in range(1, 601)]
     frames = flatten(orders)
     assert frames.orders["order_id"].to_list() == list(range(1, 601))
     alone = flatten(orders[-1:])
@@ -700,7 +700,7 @@ def figures_of_json(orders: list[Any]) -> dict[str, Any]:
 
 
 def test_figures_of_500_orders_agree_with_those_of_plain_json(tmp_path: Path) -> None:
-    bodies = [order_json(number, 1) for number in range(1, 501)]
+    bodies = [hostile_order_json(number, 1) for number in range(1, 501)]
     frames = flatten(bodies)
     wanted = figures_of_json([json.loads(body, parse_float=Decimal) for body in bodies])
     lines, units = frames.order_positions, frames.handling_units
@@ -719,7 +719,7 @@ def test_figures_of_500_orders_agree_with_those_of_plain_json(tmp_path: Path) ->
 
 
 def test_figures_agree_with_those_of_another_reader_of_json(tmp_path: Path) -> None:
-    bodies = [order_json(number, 4) for number in range(1, 501)]
+    bodies = [hostile_order_json(number, 4) for number in range(1, 501)]
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
     frames = flatten(bodies)
     query = """
@@ -846,6 +846,6 @@ def test_no_order_is_looked_at_twice_while_no_field_stands_twice(monkeypatch: py
     monkeypatch.setattr("quivo_frames.flattening.decode.OrderDecoder.find_repeated_fields", refuse)
     odd = {"new": {"a": [{"b": None}]}, "created": "", "lot": None, "customAttributes": '{"a": null, "b": 1}'}
     frames = flatten(
-        [*map(order_json, range(1001, 1301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)]
+        [*map(hostile_order_json, range(1001, 1301)), json.dumps({"orderId": 1000, **odd}), json.dumps(DOCUMENTED)]
     )
     assert frames.orders.height == 302

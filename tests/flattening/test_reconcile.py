@@ -13,9 +13,9 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.flattening.reconcile import SAMPLED_ONE_IN, compare_value_counts, sample_orders
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json
+from tests.support.hostile_attributes import hostile_order_json
 
-BODIES = {n: order_json(n) for n in range(100_001, 100_061)}
+BODIES = {n: hostile_order_json(n) for n in range(100_001, 100_061)}
 FRAMES = flatten(list(BODIES.values()))
 
 

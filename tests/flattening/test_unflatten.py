@@ -20,9 +20,9 @@ from quivo_frames.flattening.unflatten import unflatten, unflatten_in_batches
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json
 from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, drawn_orders, several_orders
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.paths import DOCUMENTED_ORDER
 
@@ -52,7 +52,7 @@ def test_the_documented_order_comes_back_text_for_text() -> None:
 
 @pytest.mark.long
 def test_10_000_orders_come_back() -> None:
-    bodies = [order_json(number, 9) for number in range(1, 10_001)]
+    bodies = [hostile_order_json(number, 9) for number in range(1, 10_001)]
     frames = flatten(bodies)
     assert frames.failures.is_empty()
     assert_orders_come_back(bodies, frames)
@@ -87,7 +87,7 @@ def test_drawn_orders_with_a_value_in_every_column_come_back(body: str) -> None:
 
 @pytest.mark.long
 def test_orders_come_back_through_parquet(tmp_path: Path) -> None:
-    bodies = [order_json(number, 3) for number in range(1, 301)]
+    bodies = [hostile_order_json(number, 3) for number in range(1, 301)]
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(bodies))
     built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")
     assert_orders_come_back(bodies, built)
@@ -112,12 +112,12 @@ def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_the_size_of_a_batch_changes_no_text(size: int) -> None:
-    frames = flatten([order_json(number, 4) for number in range(1, 41)])
+    frames = flatten([hostile_order_json(number, 4) for number in range(1, 41)])
     assert list(unflatten_in_batches(frames, orders_per_batch=size)) == list(unflatten(frames))
 
 
 def test_tables_whose_rows_were_sorted_otherwise_give_the_same_orders() -> None:
-    frames = flatten([order_json(number, 4) for number in range(1, 61)])
+    frames = flatten([hostile_order_json(number, 4) for number in range(1, 61)])
     shuffled = {name: frame.sample(fraction=1, shuffle=True, seed=5) for name, frame in frames.items()}
     back = {json.loads(body)["orderId"]: body for body in unflatten(shuffled)}
     assert list(back) == shuffled["orders"]["order_id"].to_list()
@@ -125,7 +125,7 @@ def test_tables_whose_rows_were_sorted_otherwise_give_the_same_orders() -> None:
 
 
 def test_what_came_back_makes_the_same_tables() -> None:
-    frames = flatten([order_json(number, 6) for number in range(1, 301)])
+    frames = flatten([hostile_order_json(number, 6) for number in range(1, 301)])
     second = flatten(unflatten(frames))
     assert second.notes.filter(pl.col("kind") != "repeated_attribute").is_empty()
     assert all(second[name].equals(frames[name]) for name in TABLES)
@@ -248,7 +248,9 @@ def test_a_row_whose_parent_is_missing_is_told_and_not_left_out(
 ) -> None:
     rows = complete_frames[name].filter(pl.col(column).is_not_null())
     if rows.is_empty():
-        body = order_json(next(n for n in range(1, 500) if flatten([order_json(n)])[name][column].count()))
+        body = hostile_order_json(
+            next(n for n in range(1, 500) if flatten([hostile_order_json(n)])[name][column].count())
+        )
         frames = flatten([body])
     else:
         frames = complete_frames

@@ -201,22 +201,25 @@ def test_the_receipt_tells_which_orders_and_no_personal_data(archive: Archive, t
         (["100005", "--yes", "--tables", "nowhere"], "nowhere is not a dataset"),
     ],
 )
-def test_wrong_use_is_told_and_erases_nothing(archive: Archive, arguments: list[str], told: str) -> None:
+def test_wrong_use_is_told_and_erases_nothing(
+    archive: Archive, arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive.close()
+    monkeypatch.setattr("quivo_frames.cli.options.ask_on_terminal", lambda _: None)  # no terminal
     done = CliRunner().invoke(main, ["forget", *arguments, "--archive", str(archive.path)])
     assert done.exit_code == 2
     assert told in done.output
     assert archive.counts()["responses"] == len(IDS) + 1
 
 
-@pytest.mark.parametrize(("said", "left"), [("n\n", len(IDS) + 1), ("y\n", len(IDS))])
+@pytest.mark.parametrize(("agrees", "left"), [(False, len(IDS) + 1), (True, len(IDS))])
 def test_who_is_asked_and_says_no_erases_nothing(
-    archive: Archive, said: str, left: int, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, agrees: bool, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive.close()
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
-    done = CliRunner().invoke(main, ["forget", "100005", "--archive", str(archive.path)], input=said)
-    assert ("Nothing was erased." in done.output, done.exit_code) == ((True, 2) if said == "n\n" else (False, 0))
+    monkeypatch.setattr("quivo_frames.cli.options.ask_on_terminal", lambda _: agrees)
+    done = CliRunner().invoke(main, ["forget", "100005", "--archive", str(archive.path)])
+    assert ("Nothing was erased." in done.output, done.exit_code) == ((False, 0) if agrees else (True, 2))
     assert archive.counts()["responses"] == left
 
 

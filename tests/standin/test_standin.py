@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
@@ -28,6 +28,7 @@ from quivo_frames.standin.search import Paging
 from quivo_frames.standin.server import StandIn
 from quivo_frames.standin.throttle import TokenBucket
 from tests.support.api_caller import FIRST_ORDER, LoggedInCaller, stand_in_with_faults
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.paths import DOCUMENTED_ORDER
 
 DOCUMENTED = json.loads(DOCUMENTED_ORDER.read_text())
@@ -52,11 +53,18 @@ def many():
     return [json.loads(order_json(FIRST_ORDER + number)) for number in range(3000)]
 
 
-def test_orders_are_the_same_bytes_everywhere():
+@pytest.mark.parametrize(
+    ("make_order", "expected"),
+    [
+        (order_json, "4bf84f40e161fe02906d23b3c163fcd0d59d083eaacc28837abe970a3cc12bd4"),
+        (hostile_order_json, "3d5cd88353c00a0a52e016ce11d47f0f2ff3a9111cd7399d3089f8b9756a69af"),
+    ],
+)
+def test_orders_are_the_same_bytes_everywhere(make_order, expected):
     digest = hashlib.sha256(
-        b"\n".join(order_json(FIRST_ORDER + number, seed=7, visit=number % 3) for number in range(50))
+        b"\n".join(make_order(FIRST_ORDER + number, seed=7, visit=number % 3) for number in range(50))
     )
-    assert digest.hexdigest() == "3d5cd88353c00a0a52e016ce11d47f0f2ff3a9111cd7399d3089f8b9756a69af"
+    assert digest.hexdigest() == expected
 
 
 def test_another_seed_gives_other_orders():
@@ -206,7 +214,7 @@ def test_personal_data_is_gone_where_the_order_says_so(many):
 
 def test_the_text_of_free_form_numbers_and_of_money_is_exact():
     text = b"\n".join(order_json(FIRST_ORDER + number) for number in range(300))
-    assert b'"factor":1.10,"ratio":133.0' in text
+    assert b'"shipping_value":12.50' in text
     assert not any(len(number.partition(b".")[2]) > 2 for number in money_texts(text))
 
 
@@ -254,6 +262,49 @@ def test_ndjson_has_a_line_an_order_and_breaks_one_in_k(tmp_path):
 
 
 # --- login and the rules of the API ---
+
+
+def ask_plainly(api: StandIn, path: str, body: bytes = b"", **headers: str) -> bytes:
+    """The body of the answer to a POST, through nothing but the standard library."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(api.base_url.rpartition(":")[2]), timeout=10)
+    with closing(connection):
+        connection.request("POST", path, body, {"X-Api-Key": api.api_key, **headers})
+        return connection.getresponse().read()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, rb'\{"token":"(.+)"\}'),
+        ({"token_field": "Token"}, rb'\{"Token":"(.+)"\}'),
+        ({"token_field": "Token", "login_envelope": "data"}, rb'\{"data":\{"Token":"(.+)"\}\}'),
+    ],
+)
+def test_a_login_answers_in_every_spelling_that_clients_read(options, expected):
+    with StandIn(1, **options) as api:
+        login = json.dumps({"username": api.username, "password": api.password}).encode()
+        found = re.fullmatch(expected, ask_plainly(api, "/login", login))
+        assert found
+        order = ask_plainly(api, f"/orders/{FIRST_ORDER}/refetch", Authorization=found[1].decode())
+        assert order == order_json(FIRST_ORDER)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "unwrap"),
+    [
+        ("", lambda answer: answer),
+        ("data", lambda answer: answer.pop("data") if [*answer] == ["data"] else None),
+        ("order", lambda answer: answer.pop("order") if [*answer] == ["order"] else None),
+        ("list", lambda answer: answer.pop() if len(answer) == 1 else None),
+    ],
+)
+def test_an_order_may_come_in_an_envelope(envelope, unwrap, log_in):
+    with StandIn(3, envelope=envelope) as api:
+        caller = log_in(api)
+        bodies = [caller.refetch(FIRST_ORDER)[1] for _ in range(2)]
+        assert unwrap(json.loads(bodies[0])) == json.loads(order_json(FIRST_ORDER))
+        assert api.body_sent(FIRST_ORDER) == bodies[-1]
+        assert api.hashes_sent(FIRST_ORDER) == [hashlib.sha256(body).hexdigest() for body in bodies]
 
 
 def test_a_refetch_answers_the_order(caller):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from quivo_frames.standin.orders import order_json
+from tests.support.hostile_attributes import hostile_order_json
 from tests.support.hostile_values import (
     DECIMALS,
     ESCAPED,
@@ -38,7 +38,7 @@ def unmutated_order(number: int, seed: int) -> bytes:
     """The order that the mutant with this number is made of; one in ten has every documented field."""
     order_id = 1 + number % ORDERS_MUTATED
     if number % 10:
-        return order_json(order_id, seed)
+        return hostile_order_json(order_id, seed)
     return json.dumps(_DOCUMENTED | {"orderId": order_id, "customAttributes": {"a": 1.5, "b": None}}).encode()
 
 

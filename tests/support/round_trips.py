@@ -13,12 +13,12 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES
-from quivo_frames.standin.orders import order_json
+from tests.support.hostile_attributes import hostile_order_json
 
 
 def flatten_standin_orders(numbers: Iterable[int], seed: int = 0) -> Frames:
     """Tables of orders of the stand-in; with another seed, the same orders have other lines."""
-    return flatten([order_json(number, seed) for number in numbers])
+    return flatten([hostile_order_json(number, seed) for number in numbers])
 
 
 def export_job(
