@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result
+from quivo_frames.cli.options import archive_option, as_json, connection_options, print_facts, print_lines, print_result
 from quivo_frames.cli.params import DurationParam, FileParam, InstantParam
 from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
@@ -50,10 +50,12 @@ CONFIRM_FROM = 100
 @click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
 @click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of {CONFIRM_FROM} or more requests.")
+@connection_options
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
     rate: float | None, max_age: timedelta | None, new_run: bool, again: bool, dry_run: bool, yes: bool, as_json: bool,
+    connection: dict[str, Any],
 ) -> None:  # fmt: skip
     """Refetch orders and keep every answer in the archive. Safe to repeat: it resumes where it stopped.
 
@@ -83,7 +85,7 @@ def refetch(
         must_confirm = plan.requests >= CONFIRM_FROM and not yes and sys.stdin.isatty()
         if must_confirm and not click.confirm(f"{plan}. Go on?", err=True):
             raise ConfigError("Nothing was requested.")
-        with Client.from_env(rate=rate) as client:
+        with Client.from_env(rate=rate, **connection) as client:
             on_progress = _print_progress if as_json else None
             run = refetch_orders(
                 given, client, opened, workers=workers, max_age=max_age, new_run=new_run, again=again,
@@ -149,7 +151,8 @@ def _chosen_order_ids(
     type=InstantParam(),
     help="Only orders changed since 2026-06-01, 2026-06-01T12:00:00Z (no zone: UTC), or within the last 24h, 7d.",
 )
-def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
+@connection_options
+def find(query: str, sort: str, limit: int | None, since: datetime | None, connection: dict[str, Any]) -> None:
     """Print the ids of the orders that match a query, one per line. QUERY is in Quivo's own query syntax.
 
     The search index lags a little behind the orders, so the latest changes may be missing. Let --since overlap with
@@ -164,7 +167,7 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
     """
     from quivo_frames.fetch.client import Client
 
-    with Client.from_env() as client:
+    with Client.from_env(**connection) as client:
         for order_id in client.find(query, sort=sort, limit=limit, since=since):
             if not print_text(order_id):
                 break  # nobody reads any more
