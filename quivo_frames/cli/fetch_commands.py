@@ -48,6 +48,7 @@ CONFIRM_FROM = 100
 @click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d.")
 @click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
 @click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
+@click.option("--service-moved", is_flag=True, help="The service of the archive has a new address; record it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
 @click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of {CONFIRM_FROM} or more requests.")
 @connection_options
@@ -55,7 +56,7 @@ CONFIRM_FROM = 100
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
     rate: float | None, max_age: timedelta | None, new_run: bool, again: bool, dry_run: bool, yes: bool, as_json: bool,
-    connection: dict[str, Any],
+    service_moved: bool, connection: dict[str, Any],
 ) -> None:  # fmt: skip
     """Refetch orders and keep every answer in the archive. Safe to repeat: it resumes where it stopped.
 
@@ -89,7 +90,7 @@ def refetch(
             on_progress = _print_progress if as_json else None
             run = refetch_orders(
                 given, client, opened, workers=workers, max_age=max_age, new_run=new_run, again=again,
-                progress=on_progress,
+                service_moved=service_moved, progress=on_progress,
             )  # fmt: skip
         failures = run.failures
     _print_result(run, failures, archive, as_json=as_json)

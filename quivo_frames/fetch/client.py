@@ -103,13 +103,18 @@ class Client:
         backoff: float = 1.0,
         **overrides: Any,
     ) -> Self:
-        """A client with the settings of this machine; `overrides` as for `Settings.load`."""
+        """A client with the settings of this machine; `overrides` as for `Settings.load`, such as `env="sandbox"`."""
         return cls(Settings.load(**overrides), rate=rate, timeout=timeout, tries=tries, backoff=backoff)
 
     @property
     def rate(self) -> float:
         """The current rate, in requests per second."""
         return self._rate_limiter.rate
+
+    @property
+    def service(self) -> str:
+        """The service that answers: its address, or "stand-in" for any address of this machine."""
+        return self._settings.service
 
     @property
     def waiting(self) -> int:
