@@ -12,7 +12,7 @@ from quivo_frames.display.text import format_count, print_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
-    from quivo_frames.fetch.diagnosis import Check
+    from quivo_frames.fetch.diagnosis import DiagnosticCheck
 
 _ADVICE = (
     "Put that right, and run doctor again. This report holds no secret and no value of a setting: it can be sent to "
@@ -49,7 +49,7 @@ def doctor(order_id: str | None, yes: bool, as_json: bool, connection: dict[str,
     def may_refetch() -> bool:
         return yes or click.confirm("The refetch makes Quivo read the order from the shop again. Go on?", err=True)
 
-    machine, checks = describe_machine(), list["Check"]()
+    machine, checks = describe_machine(), list["DiagnosticCheck"]()
     if not as_json:
         print_text("quivo-frames {version}, Python {python}, {system}".format_map(machine))
     for check in diagnose({name: value for name, value in connection.items() if value}, chosen, may_refetch):
@@ -68,7 +68,7 @@ def _can_be_asked() -> bool:
     return sys.stdin.isatty()
 
 
-def _print_check(check: Check) -> None:
+def _print_check(check: DiagnosticCheck) -> None:
     print_text(f"{_MARKS[check.ok]:8}{check.name}: {check.finding}")
     if check.cure:
         print_text(f"        {check.cure}")

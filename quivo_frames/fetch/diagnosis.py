@@ -49,7 +49,7 @@ _LATER_CURE = "Try again later; if it stays so, ask Quivo."
 _OPTIONAL_SETTINGS = ("env", "base_url", "token_prefix", "allow_http")
 
 
-class Check(NamedTuple):
+class DiagnosticCheck(NamedTuple):
     """One line of the report: `ok` is None where something else must be put right first."""
 
     name: str
@@ -67,7 +67,9 @@ def describe_machine() -> dict[str, str]:
     }
 
 
-def diagnose(arguments: Mapping[str, Any], order_id: int | None, may_refetch: Callable[[], bool]) -> Iterator[Check]:
+def diagnose(
+    arguments: Mapping[str, Any], order_id: int | None, may_refetch: Callable[[], bool]
+) -> Iterator[DiagnosticCheck]:
     """All checks, each as soon as it is made. With an order, that is refetched last, if `may_refetch` says so.
 
     `arguments` are those of `Settings.load`. After a check that failed, those that need it are not made (ok is None).
@@ -78,12 +80,12 @@ def diagnose(arguments: Mapping[str, Any], order_id: int | None, may_refetch: Ca
         yield check
         later = [name for name in later if name != check.name]
     for name in later:
-        yield Check(name, None, "not tried")
+        yield DiagnosticCheck(name, None, "not tried")
 
 
 def _check_in_order(
     arguments: Mapping[str, Any], order_id: int | None, may_refetch: Callable[[], bool]
-) -> Iterator[Check]:
+) -> Iterator[DiagnosticCheck]:
     """The checks up to the first that others depend on, and that failed."""
     settings_checks = [*_check_settings(arguments)]
     yield from settings_checks
@@ -97,7 +99,7 @@ def _check_in_order(
     try:
         client, session = Client(settings, tries=1, timeout=TIMEOUT), _RecordingSession(settings.base_url)
     except ConfigError as error:
-        yield Check("connection", False, "cannot be set up", str(error))
+        yield DiagnosticCheck("connection", False, "cannot be set up", str(error))
         return
     client.close()
     client._session = session
@@ -108,31 +110,33 @@ def _check_in_order(
             yield from _check_service(client, session, order_id, may_refetch)
 
 
-def _check_settings(arguments: Mapping[str, Any]) -> Iterator[Check]:
+def _check_settings(arguments: Mapping[str, Any]) -> Iterator[DiagnosticCheck]:
     """Each setting and where it comes from, and whether they go together."""
     try:
         origins = find_origins(Settings, arguments)
         file = Origin.FILE if read_env_file() else f"{Origin.FILE} (there is none)"
     except ConfigError as error:
-        yield Check("file .env", False, "cannot be read", str(error))
+        yield DiagnosticCheck("file .env", False, "cannot be read", str(error))
         return
     keyring = Origin.KEYRING if has_keyring() else f"{Origin.KEYRING} (not installed)"
-    yield Check("places", True, f"settings are looked for in {Origin.ENVIRONMENT}, then {file}, then {keyring}")
+    yield DiagnosticCheck(
+        "places", True, f"settings are looked for in {Origin.ENVIRONMENT}, then {file}, then {keyring}"
+    )
     missing = False
     for name in (*CREDENTIALS, *(name for name in _OPTIONAL_SETTINGS if name in origins)):
         if name in origins:
-            yield Check(f"QUIVO_{name.upper()}", True, f"set, from {origins[name]}")
+            yield DiagnosticCheck(f"QUIVO_{name.upper()}", True, f"set, from {origins[name]}")
         else:
             missing = True
-            yield Check(f"QUIVO_{name.upper()}", False, "not set", _MISSING_CURE)
+            yield DiagnosticCheck(f"QUIVO_{name.upper()}", False, "not set", _MISSING_CURE)
     if missing:
         return
     try:
         settings = Settings.load(**arguments)
     except ConfigError as error:
-        yield Check("settings", False, "cannot be used", str(error))
+        yield DiagnosticCheck("settings", False, "cannot be used", str(error))
     else:
-        yield Check("address", True, _describe_address(settings.base_url))
+        yield DiagnosticCheck("address", True, _describe_address(settings.base_url))
 
 
 def _describe_address(base_url: str) -> str:
@@ -145,7 +149,7 @@ def _describe_address(base_url: str) -> str:
     return "an address that is not Quivo's own (not shown)"
 
 
-def _check_certificates() -> Iterator[Check]:
+def _check_certificates() -> Iterator[DiagnosticCheck]:
     """The file of certificates that a variable names."""
     name = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
     if name is None:
@@ -155,34 +159,34 @@ def _check_certificates() -> Iterator[Check]:
         ssl.create_default_context(**{"capath" if path.is_dir() else "cafile": path})  # type: ignore[arg-type]
     except (OSError, ValueError):  # an SSLError is an OSError
         cure = "Let it name the file of the certificates that your company uses (PEM), or unset it."
-        yield Check(name, False, "names a file that is not there, or has no certificates", cure)
+        yield DiagnosticCheck(name, False, "names a file that is not there, or has no certificates", cure)
     else:
-        yield Check(name, True, "names a file of certificates")
+        yield DiagnosticCheck(name, True, "names a file of certificates")
 
 
-def _check_name(base_url: str, session: _RecordingSession) -> Check:
+def _check_name(base_url: str, session: _RecordingSession) -> DiagnosticCheck:
     """Whether the name of the address resolves; behind a proxy, that is the business of the proxy."""
     url = urlsplit(base_url)
     try:
         socket.getaddrinfo(url.hostname, url.port or url.scheme)
     except (OSError, UnicodeError):
         if session.uses_proxy:
-            return Check("host name", True, "does not resolve here; the proxy has to do that")
+            return DiagnosticCheck("host name", True, "does not resolve here; the proxy has to do that")
         cure = (
             "Check the network and the VPN, and QUIVO_BASE_URL if it is set. Where a proxy is needed, set HTTPS_PROXY."
         )
-        return Check("host name", False, "does not resolve", cure)
-    return Check("host name", True, "resolves")
+        return DiagnosticCheck("host name", False, "does not resolve", cure)
+    return DiagnosticCheck("host name", True, "resolves")
 
 
 def _check_service(
     client: Client, session: _RecordingSession, order_id: int | None, may_refetch: Callable[[], bool]
-) -> Iterator[Check]:
+) -> Iterator[DiagnosticCheck]:
     """Connection, login, ping, one page of the list, and the refetch."""
     failure = _failure_of(client.ping)
     login, ping = session.last_result("/login"), session.last_result("/ping")
     if login is None:  # nothing was sent
-        yield Check("connection", False, "cannot be used", str(failure))
+        yield DiagnosticCheck("connection", False, "cannot be used", str(failure))
         return
     yield from _check_connection(login, session)
     if login.status is None:
@@ -202,7 +206,7 @@ def _check_service(
     if order_id and may_refetch():
         yield _check_refetch(client, order_id)
     elif order_id:
-        yield Check("refetch", None, "not tried: you said no")
+        yield DiagnosticCheck("refetch", None, "not tried: you said no")
 
 
 def _failure_of(act: Callable[[], object]) -> QuivoError | None:
@@ -213,22 +217,24 @@ def _failure_of(act: Callable[[], object]) -> QuivoError | None:
     return None
 
 
-def _check_connection(first: HttpResult, session: _RecordingSession) -> Iterator[Check]:
+def _check_connection(first: HttpResult, session: _RecordingSession) -> Iterator[DiagnosticCheck]:
     """Proxy, connection and TLS, as the first request met them."""
     flaw, url = "" if first.status else first.flaw, urlsplit(session.base_url)
     if session.uses_proxy:
         names = _proxy_variables(url.scheme)
         if flaw == ConnectionFlaw.PROXY:
             cure = f"Check the address, user and password of the proxy in {names}, or ask who runs it."
-            yield Check("proxy", False, "the proxy did not let the connection through", cure)
+            yield DiagnosticCheck("proxy", False, "the proxy did not let the connection through", cure)
             return
-        yield Check("proxy", True, f"one is used, as {names} says")
+        yield DiagnosticCheck("proxy", True, f"one is used, as {names} says")
     if flaw in (ConnectionFlaw.TIMEOUT, ConnectionFlaw.BROKEN):
-        yield Check("connection", False, flaw, _STAND_IN_CURE if is_loopback(url.hostname or "") else _NETWORK_CURE)
+        yield DiagnosticCheck(
+            "connection", False, flaw, _STAND_IN_CURE if is_loopback(url.hostname or "") else _NETWORK_CURE
+        )
         return
-    yield Check("connection", True, "made")
+    yield DiagnosticCheck("connection", True, "made")
     if url.scheme != "https":
-        yield Check("TLS", True, "not used: the address is http://")
+        yield DiagnosticCheck("TLS", True, "not used: the address is http://")
     elif flaw:
         named = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
         cure = (
@@ -236,9 +242,11 @@ def _check_connection(first: HttpResult, session: _RecordingSession) -> Iterator
             if named
             else "Behind a company proxy or firewall, name the file of its certificates in REQUESTS_CA_BUNDLE."
         )
-        yield Check("TLS", False, "the certificate of the server is not accepted", f"{cure} Check the clock, too.")
+        yield DiagnosticCheck(
+            "TLS", False, "the certificate of the server is not accepted", f"{cure} Check the clock, too."
+        )
     else:
-        yield Check("TLS", True, "the certificate of the server is accepted")
+        yield DiagnosticCheck("TLS", True, "the certificate of the server is accepted")
 
 
 def _proxy_variables(scheme: str) -> str:
@@ -249,39 +257,39 @@ def _proxy_variables(scheme: str) -> str:
     )
 
 
-def _judge_answer(name: str, received: HttpResult, failure: QuivoError | None, found: str = "") -> Check:
+def _judge_answer(name: str, received: HttpResult, failure: QuivoError | None, found: str = "") -> DiagnosticCheck:
     """What an answer says about a step, in words of our own: those of a server may hold personal data."""
     if failure is None:
-        return Check(name, True, f"answered in {received.seconds:.2f} s{found and f'; {found}'}")
+        return DiagnosticCheck(name, True, f"answered in {received.seconds:.2f} s{found and f'; {found}'}")
     status = received.status
     if status is None:
-        return Check(name, False, f"no answer: {received.flaw}", _NETWORK_CURE)
+        return DiagnosticCheck(name, False, f"no answer: {received.flaw}", _NETWORK_CURE)
     if status == OK:
-        return Check(name, False, "the answer is not as documented (200)", _ADDRESS_CURE)
+        return DiagnosticCheck(name, False, "the answer is not as documented (200)", _ADDRESS_CURE)
     if status == TOO_MANY or status >= 500:
-        return Check(name, False, f"Quivo is busy or down ({status})", _LATER_CURE)
+        return DiagnosticCheck(name, False, f"Quivo is busy or down ({status})", _LATER_CURE)
     if status >= 400:
         cure = _CREDENTIAL_CURE if name == "login" else _UNACCEPTED_CURE if status == UNAUTHORIZED else _RIGHTS_CURE
-        return Check(name, False, f"Quivo refused it ({status})", cure)
-    return Check(name, False, f"the answer is not as documented ({status})", _ADDRESS_CURE)
+        return DiagnosticCheck(name, False, f"Quivo refused it ({status})", cure)
+    return DiagnosticCheck(name, False, f"the answer is not as documented ({status})", _ADDRESS_CURE)
 
 
-def _check_refetch(client: Client, order_id: int) -> Check:
+def _check_refetch(client: Client, order_id: int) -> DiagnosticCheck:
     """The refetch of one order, and whether its answer fits the tables."""
     from quivo_frames.flattening.flatten import flatten  # imported here because it loads polars
 
     try:
         answer = client.refetch(order_id)
     except QuivoError:
-        return Check("refetch", False, "broke off", _LATER_CURE)
+        return DiagnosticCheck("refetch", False, "broke off", _LATER_CURE)
     if answer.outcome is not Outcome.FETCHED:
         status = f" ({answer.status})" if answer.status else ""
-        return Check("refetch", False, f"{answer.outcome}{status}", CURES.get(answer.outcome, ""))
+        return DiagnosticCheck("refetch", False, f"{answer.outcome}{status}", CURES.get(answer.outcome, ""))
     tables, size = flatten([answer.body]), f"{len(answer.body) / 1000:.1f} kB in {answer.seconds:.2f} s"
     if tables.failures.height:
         cure = "Refetch it into an archive: `build` says at which place it is not as documented."
-        return Check("refetch", False, f"fetched ({size}), and it does not fit the tables", cure)
-    return Check("refetch", True, f"fetched ({size}), and it fits the tables; {tables.notes.height} notes")
+        return DiagnosticCheck("refetch", False, f"fetched ({size}), and it does not fit the tables", cure)
+    return DiagnosticCheck("refetch", True, f"fetched ({size}), and it fits the tables; {tables.notes.height} notes")
 
 
 class _RecordingSession(HttpSession):
