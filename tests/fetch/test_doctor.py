@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -125,6 +126,22 @@ def test_no_settings(doctor: Callable[..., Report]) -> None:
     assert report.not_ok() == [*CANARIES]
     assert "keyring set quivo_frames NAME" in report.checks["QUIVO_API_KEY"][2]
     assert report.checks["login"] == (None, "not tried", "")
+
+
+def test_it_says_where_settings_are_looked_for(
+    doctor: Callable[..., Report], api: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyring.get_password", lambda _, name: {"password": api.password}.get(name))
+    Path(".env").write_text(f"QUIVO_USERNAME={api.username}\n")
+    report = doctor("--trust-env-file", QUIVO_API_KEY=api.api_key, QUIVO_BASE_URL=api.base_url)
+    places = ("the environment", "the file .env in this folder", "the keyring")
+    for name, place in zip(CANARIES, places, strict=True):
+        assert report.checks[name][:2] == (True, f"set, from {place}")
+    assert report.checks["places"][1] == f"settings are looked for in {', then '.join(places)}"
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    report = doctor("--trust-env-file", QUIVO_API_KEY=api.api_key, QUIVO_BASE_URL=api.base_url)
+    assert report.not_ok() == ["QUIVO_PASSWORD"]
+    assert report.checks["places"][1].endswith("the keyring (not installed)")
 
 
 @pytest.mark.parametrize("name", CANARIES)
