@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ import trustme
 from click.testing import CliRunner
 
 from quivo_frames.cli import main
+from quivo_frames.fetch.client import Client
 from quivo_frames.standin.faults import HttpReply, ServerFault
 from quivo_frames.standin.server import StandIn
 
@@ -49,6 +51,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rep
         if name.startswith("QUIVO_") or name.lower().endswith(("_proxy", "_bundle")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.setattr("quivo_frames.fetch.diagnosis.Client", partial(Client, rate=2000.0))
 
     def doctor(*words: str, answer: str | None = None, **environment: str) -> Report:
         told = [
