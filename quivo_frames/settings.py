@@ -7,57 +7,59 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.setting_sources import (
+    ADDRESSES,
+    CREDENTIALS,
+    KEYRING_SERVICE,
+    SourcedSettings,
+    explain_unreadable_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from pydantic.fields import FieldInfo
+S = TypeVar("S", bound=SourcedSettings)
 
-S = TypeVar("S", bound=BaseSettings)
-
-KEYRING_SERVICE = "quivo_frames"
-CREDENTIALS = ("api_key", "username", "password")
+KEYRING_CURE = f"`keyring set {KEYRING_SERVICE} NAME` after `pip install 'quivo-frames[keyring]'`"
 MIN_KEY_LENGTH = 32
 """Characters that a key of pseudonyms must have: a shorter one could be guessed, and the pseudonyms traced back."""
+STAND_IN = "stand-in"
+"""The service at any address of this machine: the port of the stand-in API is another at each start."""
 
 
-class Settings(BaseSettings):
+class Settings(SourcedSettings):
     """The credentials and the address of the API.
 
     Each value comes from the first place that has it: argument, environment (QUIVO_API_KEY, QUIVO_USERNAME,
-    QUIVO_PASSWORD, QUIVO_BASE_URL, QUIVO_TOKEN_PREFIX, QUIVO_ALLOW_HTTP), the file .env in the working directory, and,
-    for the three credentials, the keyring (service "quivo_frames", names api_key, username, password).
+    QUIVO_PASSWORD, QUIVO_ENV, QUIVO_BASE_URL, QUIVO_TOKEN_PREFIX, QUIVO_ALLOW_HTTP), the file .env in the working
+    directory, and, for the three credentials, the keyring (service "quivo_frames", names api_key, username, password).
 
-    `token_prefix` goes before the token in the Authorization header: empty as documented, or for example "Bearer".
-    `allow_http` permits sending the credentials unencrypted to another machine: only for a network of your own.
+    `env` is "production" or "sandbox", in place of `base_url`. `token_prefix` goes before the token in the
+    Authorization header: empty as documented, or for example "Bearer". `allow_http` permits sending the credentials
+    unencrypted to another machine: only for a network of your own.
+
+    An address from the file .env gets no credentials from elsewhere, nor the reverse: anyone can put such a file into a
+    folder. `trust_env_file` allows it.
 
     Raises:
         ConfigError: a credential is missing, or a value cannot be used. No message shows a secret.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="QUIVO_",
-        env_file=".env",
-        env_file_encoding="utf-8-sig",  # Windows editors put a byte order mark before the first name
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    keyring_names: ClassVar = CREDENTIALS
 
     api_key: SecretStr = SecretStr("")
     username: SecretStr = SecretStr("")
     password: SecretStr = SecretStr("")
     allow_http: bool = False  # before base_url, whose validation needs it
-    base_url: str = "https://api.quivo.co"
+    env: str = ""
+    base_url: str = ADDRESSES["production"]
     token_prefix: str = ""
 
     @classmethod
@@ -70,11 +72,13 @@ class Settings(BaseSettings):
         base_url: str | None = None,
         token_prefix: str | None = None,
         allow_http: bool | None = None,
+        env: str | None = None,
+        trust_env_file: bool | None = None,
     ) -> Self:
         """The settings, with arguments first; a value that is None comes from the other places.
 
         Raises:
-            ConfigError: as for the class; also if the file .env cannot be read.
+            ConfigError: as for the class; also if the file .env cannot be read, or a line of it.
         """
         given = {
             "api_key": api_key,
@@ -83,34 +87,35 @@ class Settings(BaseSettings):
             "base_url": base_url,
             "token_prefix": token_prefix,
             "allow_http": allow_http,
+            "env": env,
+            "trust_env_file": trust_env_file,
         }
         arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return _load_settings(cls, arguments)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The places that are searched for a value; the first that has it wins."""
-        return init_settings, env_settings, dotenv_settings, _KeyringSource(settings_cls)
 
     @field_validator("*", mode="after")
     @classmethod
     def _values_are_utf8(cls, value: Any, info: ValidationInfo) -> Any:
         return _require_utf8(value, info)
 
+    @field_validator(*CREDENTIALS, mode="after")
+    @classmethod
+    def _credential_is_whole(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        text = value.get_secret_value()
+        if text != text.strip() or any(sign in text for sign in "\r\n"):
+            raise ConfigError(
+                f"QUIVO_{(info.field_name or '').upper()} has a line break, or a blank at its beginning or end: set it "
+                "again without. Nothing was sent."
+            )
+        return value
+
     @field_validator("api_key", mode="after")
     @classmethod
     def _api_key_fits_a_header(cls, value: SecretStr) -> SecretStr:
-        key = value.get_secret_value().strip()
+        key = value.get_secret_value()
         if not (key.isascii() and (key.isprintable() or not key)):
             raise ConfigError("QUIVO_API_KEY has characters that no API key has: copy it again from the dashboard.")
-        return SecretStr(key)
+        return value
 
     @field_validator("token_prefix", mode="after")
     @classmethod
@@ -134,8 +139,8 @@ class Settings(BaseSettings):
             raise ConfigError("QUIVO_BASE_URL must be an address alone, without a user, a query or a fragment.")
         if url.scheme == "http" and not is_loopback(host) and not info.data.get("allow_http"):
             raise ConfigError(
-                f"QUIVO_BASE_URL would send the credentials unencrypted to {host}: write https://. http:// is for this "
-                "machine, and for a network of your own with QUIVO_ALLOW_HTTP=1."
+                "QUIVO_BASE_URL would send the credentials unencrypted to another machine: write https://. http:// is "
+                "for this machine, and for a network of your own with QUIVO_ALLOW_HTTP=1."
             )
         return url.geturl().rstrip("/")
 
@@ -144,11 +149,16 @@ class Settings(BaseSettings):
         missing = [f"QUIVO_{name.upper()}" for name in CREDENTIALS if not getattr(self, name).get_secret_value()]
         if missing:
             raise ConfigError(
-                f"Missing: {', '.join(missing)}. Set them in the environment or in a file .env in this folder, "
-                f"or store them once with `keyring set {KEYRING_SERVICE} NAME` (NAME: {', '.join(CREDENTIALS)}), "
-                "or give them as arguments."
+                f"Missing: {', '.join(missing)}. Set them in the environment or in a file .env in this folder, or "
+                f"store them once with {KEYRING_CURE} (NAME: {', '.join(CREDENTIALS)}), or give them as arguments."
             )
         return self
+
+    @property
+    def service(self) -> str:
+        """The service at the address, as archives record it: the address, or "stand-in" for any on this machine."""
+        url = urlsplit(self.base_url)
+        return STAND_IN if is_loopback(url.hostname or "") else f"{url.scheme}://{url.netloc.lower()}{url.path}"
 
 
 def _require_utf8(value: Any, info: ValidationInfo) -> Any:
@@ -170,41 +180,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class _KeyringSource(PydanticBaseSettingsSource):
-    """The credentials that no earlier place had, from the keyring of the system."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        missing = [name for name in CREDENTIALS if not self.current_state.get(name)]
-        return {name: value for name in missing if (value := _read_keyring(name))}
-
-
 def _load_settings(settings: type[S], arguments: Mapping[str, Any]) -> S:
     try:
-        return settings(**arguments)
+        return explain_unreadable_file(lambda: settings(**arguments))
     except ValidationError as error:
         names = ", ".join(str(detail["loc"][0]) for detail in error.errors(include_input=False) if detail["loc"])
         raise ConfigError(f"These settings have the wrong type: {names}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The file .env cannot be read ({type(error).__name__}): save it as UTF-8 text."
-        ) from None  # the original error would show part of the file
 
 
-def _read_keyring(name: str) -> str | None:
-    import keyring  # late: importing it searches for backends
-    from keyring.errors import KeyringError
-
-    try:
-        return keyring.get_password(KEYRING_SERVICE, name)
-    except (KeyringError, RuntimeError):  # no backend, or locked: the same as empty
-        return None
-
-
-class _PseudonymKeySettings(BaseSettings):
-    model_config = Settings.model_config
+class _PseudonymKeySettings(SourcedSettings):
+    keyring_names: ClassVar = ("pseudonym_key",)
 
     pseudonym_key: SecretStr = SecretStr("")
 
@@ -220,17 +205,13 @@ def read_pseudonym_key() -> bytes:
     Raises:
         ConfigError: there is none, or it is too short to be safe.
     """
-    key = (
-        _load_settings(_PseudonymKeySettings, {}).pseudonym_key.get_secret_value().strip()
-        or _read_keyring("pseudonym_key")
-        or ""
-    )
+    key = _load_settings(_PseudonymKeySettings, {}).pseudonym_key.get_secret_value().strip()
     if len(key) < MIN_KEY_LENGTH:
         problem = "is too short to be safe" if key else "is missing: pseudonyms are made with it"
         raise ConfigError(
             f"QUIVO_PSEUDONYM_KEY {problem}. Make one with `python -c 'import secrets; print(secrets.token_hex(32))'`, "
             "keep it apart from the tables, and set it in the environment, in a file .env in this folder, or with "
-            f"`keyring set {KEYRING_SERVICE} pseudonym_key`. Another key gives other pseudonyms."
+            f"{KEYRING_CURE.replace('NAME', 'pseudonym_key')}. Another key gives other pseudonyms."
         )
     return key.encode()
 

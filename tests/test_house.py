@@ -21,7 +21,8 @@ PACKAGE = ROOT / "quivo_frames"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("errors",),
-    ("display", "settings"),
+    ("display", "setting_sources"),
+    ("settings",),
     ("model",),
     ("storage", "flattening", "standin"),
     ("archive",),
@@ -44,8 +45,9 @@ IMPORTERS = {
     "requests": {"fetch"},
     "sqlite3": {"archive"},
     "pandera": {"flattening"},
-    "pydantic_settings": {"settings"},
-    "keyring": {"settings"},
+    "pydantic_settings": {"setting_sources"},
+    "dotenv": {"setting_sources"},
+    "keyring": {"setting_sources"},
     "nanoarrow": {"storage"},
     "obstore": {"storage"},
     "zstandard": {"archive", "storage"},

@@ -115,3 +115,9 @@ def test_an_unreadable_env_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"QUIVO_API_KEY=\xff\xfe")
     with pytest.raises(ConfigError, match=r"\.env cannot be read"):
         Settings.load()
+
+
+def test_the_keyring_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)  # as if it were not installed
+    with pytest.raises(ConfigError, match=r"^Missing: .* `pip install 'quivo-frames\[keyring\]'`"):
+        Settings.load()

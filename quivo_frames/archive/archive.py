@@ -23,6 +23,7 @@ from quivo_frames.archive.erasures import hold_off_erasures
 from quivo_frames.archive.ledger import IS_LAST_IN_RUN
 from quivo_frames.archive.responses import MAX_BODY_BYTES, MAX_INT64
 from quivo_frames.archive.run_survey import RunSurvey, begin_run, pending_ids, stage_ids, survey_ids
+from quivo_frames.archive.service import read_service, require_service
 from quivo_frames.archive.verification import find_flaws
 from quivo_frames.archive.writer import ArchiveWriter
 from quivo_frames.display.html import html_table
@@ -116,14 +117,25 @@ class Archive:
         fresh_since: datetime | None = None,
         new_run: bool = False,
         again: bool = False,
+        service: str | None = None,
+        service_moved: bool = False,
     ) -> tuple[int, RunSurvey]:
         """Resume the unfinished run of the same ids, unless `new_run`, or begin a new one; the run, and its survey.
 
         Orders with a good response since `fresh_since` are recorded as skipped. Orders that were erased are left out,
-        unless they are to be fetched `again`. All ids are read before that.
+        unless they are to be fetched `again`. All ids are read before that. `service` names where the answers will come
+        from; it is recorded if none is yet, or if it has moved to another address.
+
+        Raises:
+            ConfigError: the answers in the archive came from another service; nothing was written.
         """
         given = stage_ids(order_ids, self._writer.commit_job)
-        begin = partial(begin_run, given=given, fresh_since=fresh_since, new_run=new_run, again=again)
+
+        def begin(db: sqlite3.Connection) -> tuple[int, RunSurvey]:
+            if service:
+                require_service(db, self.path, service, has_moved=service_moved)
+            return begin_run(db, given, fresh_since, new_run=new_run, again=again)
+
         return self._writer.commit_job(begin)
 
     def record(self, run: int, answer: Answer) -> None:
@@ -199,6 +211,12 @@ class Archive:
         return done
 
     # Reading
+
+    @property
+    def service(self) -> str | None:
+        """Where the answers came from: the address, or "stand-in"; None: not recorded, by an earlier version."""
+        with open_for_reading(self.path, missing_ok=True) as db:
+            return read_service(db)
 
     def find_flaws(self) -> Iterator[ArchiveFlaw]:
         """Damage to the file, to the body of a response, or to the ledger.

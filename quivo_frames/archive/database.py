@@ -70,6 +70,7 @@ SEALED_COLUMNS = {
         "order_id", "run", "at", "tries", "throttled", "seconds", "latency", "outcome", "http_status", "message",
     ),
     "erasures": ("order_id", "at", "reason"),
+    "services": ("service", "since"),
 }  # fmt: skip
 """The columns that the seal of a row covers, by table; the body of a response is covered by its sha256."""
 RENEW_SEAL = {

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json, print_facts, print_lines, print_result, require_consent
+from quivo_frames.cli.options import (
+    archive_option,
+    as_json,
+    connection_options,
+    print_facts,
+    print_lines,
+    print_result,
+    require_consent,
+)  # fmt: skip
 from quivo_frames.cli.params import INSTANT_FORMS, DurationParam, FileParam, InstantParam
 from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
@@ -48,14 +56,17 @@ CONFIRM_FROM = 100
 @click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d, 2w.")
 @click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
 @click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
+@click.option("--service-moved", is_flag=True, help="The service of the archive has a new address; record it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be requested.")
 @click.option(
     "--yes", is_flag=True, help=f"Do not ask before {CONFIRM_FROM} or more requests; needed where there is no terminal."
 )
+@connection_options
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
     rate: float | None, max_age: timedelta | None, new_run: bool, again: bool, dry_run: bool, yes: bool, as_json: bool,
+    service_moved: bool, connection: dict[str, Any],
 ) -> None:  # fmt: skip
     """Refetch orders and keep every answer in the archive. Safe to repeat: it resumes where it stopped.
 
@@ -84,11 +95,11 @@ def refetch(
             return
         if plan.requests >= CONFIRM_FROM and not yes:
             require_consent(str(plan), "Nothing was requested.")
-        with Client.from_env(rate=rate) as client:
+        with Client.from_env(rate=rate, **connection) as client:
             on_progress = _print_progress if as_json else None
             run = refetch_orders(
                 given, client, opened, workers=workers, max_age=max_age, new_run=new_run, again=again,
-                progress=on_progress,
+                service_moved=service_moved, progress=on_progress,
             )  # fmt: skip
         failures = run.failures
     _print_result(run, failures, archive, as_json=as_json)
@@ -150,7 +161,8 @@ def _chosen_order_ids(
     type=InstantParam(),
     help=f"Only orders changed since then: {INSTANT_FORMS}. Days, and times without a zone, are UTC.",
 )
-def find(query: str, sort: str, limit: int | None, since: datetime | None) -> None:
+@connection_options
+def find(query: str, sort: str, limit: int | None, since: datetime | None, connection: dict[str, Any]) -> None:
     """Print the ids of the orders that match a query, one per line. QUERY is in Quivo's own query syntax.
 
     The search index lags a little behind the orders, so the latest changes may be missing. Let --since overlap with
@@ -166,7 +178,7 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None) -> No
     from quivo_frames.fetch.client import Client
 
     found = False
-    with Client.from_env() as client:
+    with Client.from_env(**connection) as client:
         for order_id in client.find(query, sort=sort, limit=limit, since=since):
             found = True
             if not print_text(order_id):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,9 @@ from quivo_frames.cli.params import FileParam
 from quivo_frames.display.question import ask_on_terminal
 from quivo_frames.display.text import print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 archive_option = click.option(
     "--archive", default="orders.sqlite", show_default=True, type=FileParam(), help="The archive file."
@@ -29,6 +33,23 @@ def require_consent(consequence: str, declined: str) -> None:
         raise ConfigError(f"{consequence}: give --yes where nobody can be asked. {declined}")
     if not agreed:
         raise ConfigError(declined)
+
+
+def connection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a command that reaches the API; it gets them as `connection`, arguments of `Client.from_env`."""
+
+    @click.option("--sandbox", is_flag=True, help="Use Quivo's sandbox, as QUIVO_ENV=sandbox does.")
+    @click.option(
+        "--trust-env-file",
+        is_flag=True,
+        help="Let the file .env of this folder name the address for credentials from elsewhere, or the reverse.",
+    )
+    @functools.wraps(command)
+    def with_connection(*, sandbox: bool, trust_env_file: bool, **options: Any) -> None:
+        env = "sandbox" if sandbox else None
+        command(**options, connection={"env": env, "trust_env_file": trust_env_file})
+
+    return with_connection
 
 
 def print_facts(facts: Any) -> None:

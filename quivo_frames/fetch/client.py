@@ -44,7 +44,8 @@ from quivo_frames.fetch.replies import (
 from quivo_frames.fetch.search import find_order_ids, narrow_to_changes
 from quivo_frames.fetch.token import SharedToken
 from quivo_frames.model.records import Answer, Outcome
-from quivo_frames.settings import CREDENTIALS, Settings
+from quivo_frames.setting_sources import CREDENTIALS
+from quivo_frames.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,13 +103,18 @@ class Client:
         backoff: float = 1.0,
         **overrides: Any,
     ) -> Self:
-        """A client with the settings of this machine; `overrides` as for `Settings.load`."""
+        """A client with the settings of this machine; `overrides` as for `Settings.load`, such as `env="sandbox"`."""
         return cls(Settings.load(**overrides), rate=rate, timeout=timeout, tries=tries, backoff=backoff)
 
     @property
     def rate(self) -> float:
         """The current rate, in requests per second."""
         return self._rate_limiter.rate
+
+    @property
+    def service(self) -> str:
+        """The service that answers: its address, or "stand-in" for any address of this machine."""
+        return self._settings.service
 
     @property
     def waiting(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from enum import StrEnum
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 POOL_SIZE = 64
 MAX_BODY_BYTES = 64 * 2**20  # an order takes about 7 kB
+
+
+class ConnectionFlaw(StrEnum):
+    """Why there is no answer, for messages."""
+
+    TLS = "its TLS certificate was not accepted (behind a company proxy, name its CA file in REQUESTS_CA_BUNDLE)"
+    PROXY = "the proxy (HTTPS_PROXY) did not let the connection through"
+    TIMEOUT = "it took too long"
+    BROKEN = "the connection failed or broke off"
 
 
 class HttpResult(NamedTuple):
@@ -109,15 +119,15 @@ def _read_body(response: requests.Response, max_bytes: int) -> tuple[bytes, str]
     return bytes(body), ""
 
 
-def _describe_failure(error: requests.RequestException) -> str:
+def _describe_failure(error: requests.RequestException) -> ConnectionFlaw:
     """Why there is no answer. Not in the words of requests: they may hold the address of a proxy with its password."""
     if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate was not accepted (behind a company proxy, name its CA file in REQUESTS_CA_BUNDLE)"
+        return ConnectionFlaw.TLS
     if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy (HTTPS_PROXY) did not let the connection through"
+        return ConnectionFlaw.PROXY
     if isinstance(error, requests.Timeout):
-        return "it took too long"
-    return "the connection failed or broke off"
+        return ConnectionFlaw.TIMEOUT
+    return ConnectionFlaw.BROKEN
 
 
 class _DeadlineReader(RawIOBase):

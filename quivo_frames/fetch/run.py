@@ -165,6 +165,7 @@ def refetch(
     max_age: timedelta | None = None,
     new_run: bool = False,
     again: bool = False,
+    service_moved: bool = False,
     progress: bool | Callable[[Progress], object] | None = None,
 ) -> Run:
     """Refetch every order once and keep the answers in the archive; returns the run.
@@ -172,6 +173,9 @@ def refetch(
     The same ids as those of an unfinished run resume that run, its failed orders included; `new_run` starts over.
     Orders with a good answer younger than `max_age` are skipped. Orders that `forget` erased from the archive are left
     out and counted in `forgotten`, unless they are to be fetched `again`.
+
+    An archive holds answers of one service: its first run records which, and a client of another is refused.
+    `service_moved` says that the service is the same, at another address than before.
 
     Requests run in parallel as far as the rate needs it, up to `workers`. Ids are an iterable of integers or of strings
     of digits; memory stays flat for any number. `progress` shows a bar on stderr (None: on a terminal and in a
@@ -181,7 +185,7 @@ def refetch(
     once. Whatever is raised, the same call resumes where this one stopped.
 
     Raises:
-        ConfigError: an id or another argument is wrong; nothing was requested.
+        ConfigError: an id or another argument is wrong, or the archive is of another service; nothing was requested.
         LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used at all, or most orders fail.
         ArchiveError: the archive cannot be written.
     """
@@ -189,7 +193,10 @@ def refetch(
         raise ConfigError(f"refetch needs at least 1 worker, not {workers}.")
     began = time.monotonic()
     fresh_since = _oldest_fresh_time(max_age)
-    run, batch = archive.begin(validate_ids(order_ids), fresh_since=fresh_since, new_run=new_run, again=again)
+    run, batch = archive.begin(
+        validate_ids(order_ids), fresh_since=fresh_since, new_run=new_run, again=again, service=client.service,
+        service_moved=service_moved,
+    )  # fmt: skip
     if batch.resumed:
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
     if batch.requests:

@@ -103,6 +103,8 @@ def test_a_finished_run_asked_again_is_a_new_refetch(standin: StandIn, client: C
 class FailingClient:
     """A client that fails once, after some orders."""
 
+    service = "stand-in"
+
     def __init__(self, client: Client, after: int, error: BaseException) -> None:
         self.client, self.left, self.error, self.waiting = client, after, error, 0
 

@@ -61,6 +61,12 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((), shows_hostile=False, api=_API),
         WorkingCommand((HOSTILE,), 2, api=_API | {"list_faults": [_REFUSAL]}),
     ],
+    "doctor": [
+        WorkingCommand((), shows_hostile=False, api=_API),
+        WorkingCommand(("100001", "--yes", "--json"), shows_hostile=False, api=_API),
+        WorkingCommand(("100002", "--yes"), 1, shows_hostile=False, api=_REFUSING),
+        WorkingCommand((), 1, shows_hostile=False, api=_API | {"login_faults": [_PAGE]}),
+    ],
     "status": [WorkingCommand(("--archive", ARCHIVE)), WorkingCommand(("--archive", ARCHIVE, "--json"))],
     "serve": [WorkingCommand(("--orders", "3"), shows_hostile=False)],
     "build": [
