@@ -203,7 +203,11 @@ class Client:
             raise LoginError(f"{result.message} Check QUIVO_API_KEY, QUIVO_USERNAME and QUIVO_PASSWORD.")
         self._raise_unless_good(result)
         logger.info("logged in at %s", self._settings.base_url)
-        return read_token(result.body)
+        found = read_token(result.body)
+        assert found is not None  # or the login has a flaw
+        if found.field != "token":
+            logger.info("the login's answer has its token as %s, not as the documented `token`", found.field)
+        return found.token
 
     def _ping_once(self, stop: threading.Event) -> TryResult:
         return self._send_once(_PING, stop, self._shared_token.latest)

@@ -42,7 +42,7 @@ def test_no_piece_of_a_secret_is_left_and_all_else_is(
 
 def test_what_holds_no_secret_stays_as_it_is() -> None:
     said = b"\xff\x00 Incorrect username or password. " * 9
-    assert make_redactor(("key-of-mine", "me", "word-of-mine"))(said) == said.replace(b"me", b"***")
+    assert make_redactor(("key-of-mine", "me", "word-of-mine"))(said) == said
     assert make_redactor(("",))(said) == said
     assert make_redactor(("secret-one",))(b"secret") == b"***"
     assert make_redactor(("secret-one",))(b"secre") == b"secre"
