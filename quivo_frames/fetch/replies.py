@@ -208,6 +208,12 @@ def judge_received(
     return TryResult(received.status, headers, body, outcome, should_retry, message, received.seconds)
 
 
+def note_capped_pause(result: TryResult, asked: float, longest: float) -> TryResult:
+    """The result, saying that its Retry-After asks for a longer pause (seconds) than is made."""
+    said = f"It asked for a pause of {asked:,.0f} s (Retry-After); at most {longest:,.0f} s are waited."
+    return result._replace(message=f"{result.message} {said}")
+
+
 def _judge_error(status: int, text: str, subject: str) -> tuple[Outcome, bool, str]:
     """Outcome, whether to try again, and the message, for a status other than 200."""
     answer = f"{status}: {text}" if text else str(status)
