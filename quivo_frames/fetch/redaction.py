@@ -20,8 +20,10 @@ PIECE_LENGTH = 6
 """This many letters of a secret in a row give too much of it away."""
 SHORTEST_FOUND_IN_WORDS = 4
 """Secrets of fewer letters are masked as whole words only: they stand in many others."""
+SHORTEST_KNOWN_TEXT = 3
 MASK = b"***"
-_LEVELS_OF_ESCAPES = 2
+_SHORT_TEXT, _LEVELS_IN_SHORT_TEXTS, _LEVELS_IN_LONG_TEXTS = 8 * 2**10, 3, 2
+"""How often escapes are undone in texts of up to so many bytes, and in longer ones: each level takes its time."""
 _WORD = rb"[0-9A-Za-z_\x80-\xff]"
 
 Span = tuple[int, int]
@@ -79,7 +81,7 @@ def _views_of(text: bytes) -> Iterator[_View]:
     """The text itself, and as it reads when escapes of one kind are undone, and when they are in what comes out."""
     level = [_View(text, range(len(text)), range(1, len(text) + 1))]
     seen = {text}
-    for _ in range(_LEVELS_OF_ESCAPES):
+    for _ in range(_LEVELS_IN_SHORT_TEXTS if len(text) <= _SHORT_TEXT else _LEVELS_IN_LONG_TEXTS):
         yield from level
         unescaped = (_unescape(view, *escapes) for view in level for escapes in _ESCAPES)
         level = [view for view in unescaped if view.text not in seen and not seen.add(view.text)]  # type: ignore[func-returns-value]
@@ -179,6 +181,17 @@ def mask_personal_text(text: str) -> str:
     stands behind the name of a personal field and an equals sign. Names elsewhere cannot be known.
     """
     return mask_spans(text.encode("utf-8", "replace"), _find_personal).decode(errors="replace")
+
+
+def mask_texts(text: str, known: Iterable[str]) -> str:
+    """The text with *** for each of some texts that stands in it as whole words; those of one or two letters stay."""
+    longest_first = sorted({one.strip() for one in known}, key=len, reverse=True)
+    words = [re.escape(one.encode("utf-8", "replace")) for one in longest_first if len(one) >= SHORTEST_KNOWN_TEXT]
+    if not words:
+        return text
+    pattern = re.compile(b"(?i:(?<!%b)(?:%b)(?!%b))" % (_WORD, b"|".join(words), _WORD))
+    found = mask_spans(text.encode("utf-8", "replace"), lambda view: (one.span() for one in pattern.finditer(view)))
+    return found.decode(errors="replace")
 
 
 def _find_personal(text: bytes) -> Iterator[Span]:

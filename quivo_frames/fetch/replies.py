@@ -34,6 +34,8 @@ SHOWN_LENGTH = 200
 """Characters of an error text in a message."""
 MAX_ERROR_BYTES = 64 * 2**10
 """Bytes that are kept of the body of an answer that is not good: looking for secrets in more takes long."""
+MAX_READ_ERROR_BYTES = 2**20
+"""Bytes of such a body that are read for the text of the error."""
 _ERROR_FIELDS = ("message", "errormessage", "error_description", "detail", "error", "errors", "title")
 """Where the text of an error stands; only `message` is documented."""
 
@@ -184,7 +186,7 @@ def judge_received(
         return redact(text.encode()).decode(errors="replace")
 
     def shorten(text: str) -> str:
-        shown = " ".join(mask_personal_text(text).split())
+        shown = " ".join(mask_personal_text(redact_text(text[:MAX_ERROR_BYTES])).split())
         return shown if len(shown) <= SHOWN_LENGTH else shown[: SHOWN_LENGTH - 1] + "…"
 
     flaw = received.flaw if received.status in {None, OK} else ""
@@ -195,9 +197,9 @@ def judge_received(
     if received.status is None:
         outcome, should_retry, message = Outcome.UNREACHABLE, True, f"No answer about {subject}: {flaw}."
     elif received.status != OK:
-        text = shorten(read_error_text(body, redact_text(received.reason)))
+        text = shorten(read_error_text(received.body[:MAX_READ_ERROR_BYTES], received.reason))
         outcome, should_retry, message = _judge_error(received.status, text, subject)
-    elif flaw and not received.flaw and (text := shorten(_read_error_instead(body))):
+    elif flaw and not received.flaw and (text := shorten(_read_error_instead(received.body[:MAX_READ_ERROR_BYTES]))):
         outcome, should_retry = Outcome.UNUSABLE, False
         message = f"Quivo answered about {subject} with an error ({OK}: {text})."
     elif flaw:

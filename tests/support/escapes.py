@@ -6,7 +6,6 @@ import html
 import json
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 
@@ -34,12 +33,14 @@ ESCAPES: dict[str, Callable[[str], str]] = {
 }
 
 
-def readings(text: str) -> set[str]:
-    """A text as it reads once or twice unescaped, by the standard library."""
+def read_json_escapes(text: str) -> str:
+    """A text with the escapes of JSON undone, whatever stands between them."""
+    return re.sub(r'(\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]', lambda found: json.loads(f'"{found[0]}"'), text)
+
+
+def readings(text: str, levels: int = 3) -> set[str]:
+    """A text as it reads unescaped, as often as that changes it."""
     found = {text}
-    for _ in range(2):
-        for known in list(found):
-            found |= {html.unescape(known), unquote(known), unquote_plus(known)}
-            with suppress(ValueError):
-                found.add(json.loads(f'"{known}"', strict=False))
+    for _ in range(levels):
+        found |= {read(known) for known in found for read in (html.unescape, unquote, unquote_plus, read_json_escapes)}
     return found
