@@ -115,7 +115,7 @@ def test_commands_tell_errors_without_secrets_and_personal_text(api: StandIn, tm
     home = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
     text = ""
     for words in (
-        ["refetch", "--ids", "-", "--yes"],
+        ["refetch", "--ids", "-", "--yes", "--rate", "2000"],
         ["status"],
         ["status", "--json"],
         ["build", "orders.sqlite", "--out", "t"],
