@@ -14,6 +14,8 @@ import msgspec
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ENVELOPE_FIELDS = ("data", "order")
 _MOST_LEVELS = 3
+_FOUND_BY = 32
+"""Bytes of a value by which its place is found."""
 _NOTHING = msgspec.Raw()
 _BEGINS_WITH_ID = re.compile(rb'\s*\{\s*"orderId"')
 
@@ -63,15 +65,19 @@ def _look_into(value: OrderText, levels_left: int) -> OrderText | None:
     if bytes(found.orderId):
         return value
     inner = {name: bytes(getattr(found, name)) for name in _ENVELOPE_FIELDS if bytes(getattr(found, name))}
-    if len(inner) != 1 or not levels_left or _may_repeat(text, *inner):
+    if len(inner) != 1 or not levels_left:
         return None
     ((name, raw),) = inner.items()
+    if _is_repeated(text, name, raw):
+        return None
     return _look_into(OrderText(raw, f"{path}.{name}"), levels_left - 1)
 
 
-def _may_repeat(text: bytes, name: str) -> bool:
-    """Whether a field of an object stands in it twice: the decoder would take the last one and say nothing."""
-    if text.count(f'"{name}"'.encode()) == 1 and b"\\" not in text:
-        return False
-    fields: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)  # of the outermost object last
+def _is_repeated(text: bytes, name: str, value: bytes) -> bool:
+    """Whether a field of an object stands in it twice: the decoder takes the last one and says nothing."""
+    start = text.find(value[:_FOUND_BY])  # the search for all of it takes five times as long as decoding it
+    if not text.startswith(value, start):
+        start = text.find(value)
+    around = text[:start] + b"null" + text[start + len(value) :]
+    fields: list[tuple[str, object]] = json.loads(around, object_pairs_hook=list)  # those of the outermost object
     return [found for found, _ in fields].count(name) != 1
