@@ -173,12 +173,14 @@ def test_a_server_of_interim_answers_alone_is_given_up_in_time(connect: Connect)
     [
         ("30000", r"30,000"),  # perhaps meant in milliseconds
         ("1e300", r"[\d,]+"),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True), r"7,(1[6-9]|20)\d"),
+        ("in two hours", r"7,(1[6-9]|20)\d"),
     ],
 )
 def test_a_pause_that_is_too_long_is_capped_and_told_once(
     connect: Connect, caplog: pytest.LogCaptureFixture, header: str, seconds: str
 ) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    header = header.replace("in two hours", date)
     said = http_bytes(b'{"message":"Too Many Requests"}', "429 Too Many Requests", f"Retry-After: {header}")
     with serve_script(said) as (url, requests):
         answer = client_at(connect, url, tries=3, longest_pause=0.02).refetch(5)
