@@ -54,6 +54,7 @@ def remove_personal_values(db: sqlite3.Connection, path: Path) -> ErasedCounts:
     Raises:
         ArchiveError: a response is damaged; nothing is changed.
     """
+    from quivo_frames.flattening.order_text import find_order_text
     from quivo_frames.model.privacy import remove_personal_fields  # imported here because it loads polars
 
     reader, changed = ResponseReader(db), []
@@ -64,7 +65,7 @@ def remove_personal_values(db: sqlite3.Connection, path: Path) -> ErasedCounts:
             before = reader.read(response, order_id)
         except ResponseFlaw as flaw:
             raise damaged_response_error(path, response, order_id, flaw) from None
-        after = remove_personal_fields(before.body) if before.good else b""
+        after = remove_personal_fields(find_order_text(before.body).text) if before.good else b""
         if after != before.body:
             blanked.add((order_id,))
             changed.append((len(after), hashlib.sha256(after).digest(), zstandard.compress(after), response))

@@ -38,6 +38,7 @@ from quivo_frames.fetch.replies import (
     find_order_flaw,
     find_page_flaw,
     judge_received,
+    note_capped_pause,
     read_elements,
     read_token,
 )
@@ -92,6 +93,7 @@ class Client:
         self._session = HttpSession(settings.base_url, timeout)
         self._shared_token = SharedToken(self._request_token)
         self._outages = OutageWatch(self._ping_once, self._raise_unless_good)
+        self._told_of_capped_pause = False
 
     @classmethod
     def from_env(
@@ -209,7 +211,11 @@ class Client:
             raise LoginError(f"{result.message} Check QUIVO_API_KEY, QUIVO_USERNAME and QUIVO_PASSWORD.")
         self._raise_unless_good(result)
         logger.info("logged in at %s", self._settings.base_url)
-        return read_token(result.body)
+        found = read_token(result.body)
+        assert found is not None  # or the login has a flaw
+        if found.field != "token":
+            logger.info("the login's answer has its token as %s, not as the documented `token`", found.field)
+        return found.token
 
     def _ping_once(self, stop: threading.Event) -> TryResult:
         return self._send_once(_PING, stop, self._shared_token.latest)
@@ -289,6 +295,7 @@ class Client:
         received = self._session.send_request(
             request.method, request.path, headers, parameters=request.parameters, json=request.json
         )
+        pause = 0.0
         if received.status in CONGESTION_STATUSES:
             pause = parse_retry_after(received.headers.get("Retry-After"), datetime.now(UTC))
             self._rate_limiter.note_congestion(slot, pause)
@@ -297,6 +304,11 @@ class Client:
         credentials = (getattr(self._settings, name).get_secret_value() for name in CREDENTIALS)
         redact = make_redactor((*credentials, token or "", self._shared_token.latest or ""))
         result = judge_received(received, request.subject, request.find_flaw, redact)
+        if pause > self._rate_limiter.longest_pause:
+            result = note_capped_pause(result, pause, self._rate_limiter.longest_pause)
+            if not self._told_of_capped_pause:
+                self._told_of_capped_pause = True
+                logger.warning("%s", result.message)
         if result.should_retry:
             logger.debug("%s", result.message)
         self._outages.note_result(result)

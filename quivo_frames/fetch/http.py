@@ -1,17 +1,21 @@
 """HTTP requests that end in time, whatever the server does.
 
-Proxies and CA bundle are read from the environment once, TLS is verified, redirects are not followed, cookies are not
-kept.
+Proxies and CA bundle are read from the environment once, and tried before anything is sent. TLS is verified, redirects
+are not followed, cookies are not kept.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from enum import StrEnum
+from functools import cache
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
+from importlib.util import find_spec
 from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,8 +23,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 
+from quivo_frames.errors import ConfigError
 from quivo_frames.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 POOL_SIZE = 64
 MAX_BODY_BYTES = 64 * 2**20  # an order takes about 7 kB
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Environment variables that name the certificates to trust; the first that is set counts."""
 
 
 class ConnectionFlaw(StrEnum):
@@ -55,7 +62,11 @@ class HttpResult(NamedTuple):
 
 
 class HttpSession:
-    """A session with one server, for any number of threads; `timeout` is the seconds that a whole answer may take."""
+    """A session with one server, for any number of threads; `timeout` is the seconds that a whole answer may take.
+
+    Raises:
+        ConfigError: the environment names certificates or a proxy that cannot be used.
+    """
 
     def __init__(self, base_url: str, timeout: float, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._base_url = base_url
@@ -65,11 +76,13 @@ class HttpSession:
         session.trust_env = False  # reading the environment at each request costs a third of the speed
         if not is_loopback(urlsplit(base_url).hostname or ""):
             session.proxies = dict(get_environ_proxies(base_url))
-        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.headers.update({"User-Agent": f"quivo-frames/{version('quivo-frames')}", "Accept": "application/json"})
         for scheme in ("http://", "https://"):
             session.mount(scheme, _DeadlineAdapter(pool_connections=1, pool_maxsize=POOL_SIZE))
+        if base_url.startswith("https"):
+            session.verify = _find_ca_bundle()
+        _check_proxy(session, base_url)
 
     def send_request(
         self,
@@ -95,7 +108,7 @@ class HttpSession:
             )
             with response:
                 body, flaw = _read_body(response, self._max_body_bytes)
-        except requests.RequestException as error:
+        except OSError as error:  # all that requests raises, and certificates that were removed meanwhile
             return HttpResult(None, "", {}, b"", _describe_failure(error), time.monotonic() - began)
         seconds = time.monotonic() - began
         return HttpResult(response.status_code, response.reason or "", dict(response.headers), body, flaw, seconds)
@@ -119,7 +132,56 @@ def _read_body(response: requests.Response, max_bytes: int) -> tuple[bytes, str]
     return bytes(body), ""
 
 
-def _describe_failure(error: requests.RequestException) -> ConnectionFlaw:
+def _find_ca_bundle() -> str | bool:
+    """The file or folder of certificates that the environment names; True for those that come with requests."""
+    name = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+    if name is None:
+        return True
+    bundle = os.environ[name]
+    try:
+        if not os.path.isdir(bundle):  # noqa: PTH112 - as requests asks
+            ssl.create_default_context(cafile=bundle)
+    except OSError as error:  # an SSLError, too
+        why = "holds no certificates that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
+        raise ConfigError(
+            f"{name} names {bundle}, which {why}: give the path of a file of certificates (PEM), or unset {name}."
+        ) from None
+    return bundle
+
+
+def _check_proxy(session: requests.Session, base_url: str) -> None:
+    """Choose the proxy as for a request, without sending one: what is wrong with it would fail at every try.
+
+    Raises:
+        ConfigError: the proxy cannot be used. Its address is not told, as it may hold a password.
+    """
+    proxy = select_proxy(base_url, session.proxies)
+    if not proxy:
+        return
+    name = _proxy_variable(proxy, urlsplit(base_url).scheme)
+    if proxy.lower().startswith("socks") and find_spec("socks") is None:
+        raise ConfigError(
+            f"{name} names a SOCKS proxy, which needs one more package: pip install 'quivo-frames[socks]'. "
+            "Or name an HTTP proxy."
+        )
+    try:
+        request = requests.Request("GET", base_url).prepare()
+        adapter: Any = session.get_adapter(base_url)
+        adapter.get_connection_with_tls_context(request, session.verify, session.proxies)
+    except (OSError, ValueError, KeyError, urllib3.exceptions.HTTPError):
+        raise ConfigError(
+            f"{name} is not the address of a proxy: it should look like http://proxy.example.com:3128. "
+            f"Correct it, unset it, or name the host of Quivo in NO_PROXY."
+        ) from None
+
+
+def _proxy_variable(proxy: str, scheme: str) -> str:
+    """The environment variable that names a proxy; of several, the one that counts."""
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    return next((name for name in names if os.environ.get(name) == proxy), "The proxy setting of this machine")
+
+
+def _describe_failure(error: OSError) -> ConnectionFlaw:
     """Why there is no answer. Not in the words of requests: they may hold the address of a proxy with its password."""
     if isinstance(error, requests.exceptions.SSLError):
         return ConnectionFlaw.TLS
@@ -155,22 +217,28 @@ class _DeadlineReader(RawIOBase):
 
 
 class _DeadlineResponse(HTTPResponse):
+    """An answer until a deadline, behind any interim answers, such as 103 Early Hints (RFC 9110, 15.2)."""
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self.fp = BufferedReader(_DeadlineReader(sock))
 
+    def _read_status(self) -> tuple[str, int, str]:
+        proto, status, reason = super()._read_status()  # type: ignore[misc]
+        is_interim = HTTPStatus.SWITCHING_PROTOCOLS < status < HTTPStatus.OK
+        return proto, HTTPStatus.CONTINUE if is_interim else status, reason  # the only one that is passed over
 
-class _PlainConnection(urllib3.connection.HTTPConnection):
-    response_class = _DeadlineResponse
 
-
-class _TlsConnection(urllib3.connection.HTTPSConnection):
-    response_class = _DeadlineResponse
+@cache
+def _with_deadline(connection: type) -> type:
+    """A class of connections (plain, with TLS, or through a SOCKS proxy) whose answers have a deadline."""
+    return type(connection.__name__, (connection,), {"response_class": _DeadlineResponse})
 
 
 class _DeadlineAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = _TlsConnection if pool.scheme == "https" else _PlainConnection
+        if pool.ConnectionCls.response_class is not _DeadlineResponse:
+            pool.ConnectionCls = _with_deadline(pool.ConnectionCls)
         return pool

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from quivo_frames.display.html import html_table
 from quivo_frames.display.progress import track_progress
 from quivo_frames.display.text import format_count, noun_for
-from quivo_frames.errors import ConfigError
+from quivo_frames.errors import ArchiveError, ConfigError
 from quivo_frames.fetch.order_ids import validate_ids
+from quivo_frames.fetch.redaction import mask_texts
 from quivo_frames.fetch.workers import RefetchWorkers
+from quivo_frames.flattening.order_text import find_order_text
 from quivo_frames.model.records import Outcome
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from quivo_frames.archive.archive import Archive
     from quivo_frames.display.progress import Progress
     from quivo_frames.fetch.client import Client
+    from quivo_frames.model.records import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +205,8 @@ def refetch(
         logger.info("goes on with run %d: %d of %d orders are done", run, batch.done, batch.asked)
     if batch.requests:
         with track_progress("refetch", batch.requests, progress) as meter:
-            RefetchWorkers(archive.pending(run), client, partial(archive.record, run), workers).refetch_all(meter)
+            save = partial(_save_answer, archive, run)
+            RefetchWorkers(archive.pending(run), client, save, workers).refetch_all(meter)
     archive.finish(run)
     resumed, seconds = batch.resumed is not None, time.monotonic() - began
     outcomes = archive.outcomes(run)
@@ -230,6 +235,18 @@ def plan(
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
     is_told = rate is not None
     return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), is_told, batch.forgotten)
+
+
+def _save_answer(archive: Archive, run: int, answer: Answer) -> None:
+    """Record an answer. What the archive knows to be personal of the order is masked in an error about it."""
+    if answer.message and answer.status is not None:  # or the words are our own
+        from quivo_frames.model.privacy import find_personal_texts  # imported here because it loads polars
+
+        with suppress(ArchiveError):  # an earlier answer that is damaged is no reason not to record this one
+            for earlier in archive.newest(order_ids=[answer.order_id]):
+                known = find_personal_texts(find_order_text(earlier.body).text)
+                answer = answer._replace(message=mask_texts(answer.message, known - {str(answer.order_id)}))
+    archive.record(run, answer)
 
 
 def _explain_forgotten(count: int) -> str:

@@ -22,6 +22,7 @@ from quivo_frames.flattening.decode import (
     guess_order_id,
     to_text_series,
 )
+from quivo_frames.flattening.order_text import find_order_text
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_failure, describe_note, json_type_of
 from quivo_frames.model.order import Kind
@@ -70,6 +71,8 @@ class OrderBatch:
         self._noted: list[_ColumnFinding] = []
         self._unlearned_fields: list[tuple[int, UnlearnedField]] = []
         """Unknown fields that were not learned, with their orders."""
+        self._envelopes: list[tuple[int, str]] = []
+        """Orders that came in an envelope, each with its path in the answer."""
         self._attribute_rows: list[pl.DataFrame] = []
         self._fields_accounted_for = 0
         """One of the two sums in `_find_repeated_fields`."""
@@ -81,13 +84,16 @@ class OrderBatch:
             try:
                 if raw.problem:
                     raise UndecodableOrder(raw.problem.rule, expected=raw.problem.expected, got=raw.problem.got)
-                order = self._decoder.decode(raw.body)
+                text, path = find_order_text(raw.body)
+                order = self._decoder.decode(text)
             except UndecodableOrder as error:
                 order_id = raw.order_id if raw.order_id is not None else guess_order_id(raw.body)
                 self.decode_failures.append(_decode_failure(raw, order_id, error))
             else:
                 orders.append(order)
-                self._decoded.append((order.order_id, raw))
+                self._decoded.append((order.order_id, raw._replace(body=text)))
+                if path != "$":
+                    self._envelopes.append((order.order_id, path))
                 self._origins[order.order_id] = RawOrder(b"", *raw[1:])
                 self._unlearned_fields += [(order.order_id, field) for field in self._decoder.unlearned_fields]
         self._collector.add_orders(orders, self._decoder.learned_fields)
@@ -214,7 +220,8 @@ class OrderBatch:
             describe_note(kind, path, count, order_id, json_type)
             for order_id, (kind, path, count, json_type) in self._unlearned_fields
         ]
-        found = [report_frame("notes", unlearned)]
+        opened = [describe_note("envelope", path, 1, order_id) for order_id, path in self._envelopes]
+        found = [report_frame("notes", [*unlearned, *opened])]
         for table, column, kind, rows, _ in self._noted:
             found.append(_count_notes_by_order(kind, table.json_path(column), self._order_ids_of(table.name, rows)))
         for name, collected in self._collector.tables.items():

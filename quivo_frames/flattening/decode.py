@@ -24,6 +24,7 @@ import polars as pl
 from msgspec import Raw
 
 from quivo_frames.flattening import exact
+from quivo_frames.flattening.order_text import find_order_text
 from quivo_frames.model.messages import json_type_of
 from quivo_frames.model.order import Kind, Order, Record
 from quivo_frames.model.tables import fields_of
@@ -97,13 +98,17 @@ _identity_decoder = msgspec.json.Decoder(_IdentityFields)
 
 
 def read_identity(body: bytes) -> OrderIdentity:
-    """The identity of an order without decoding the rest; None for what cannot be read."""
+    """The identity of the order in a body without decoding the rest; None for what cannot be read."""
+    return _read_identity_of_order(find_order_text(body).text)
+
+
+def _read_identity_of_order(text: bytes) -> OrderIdentity:
     try:
-        found = _identity_decoder.decode(body)
+        found = _identity_decoder.decode(text)
         order_id = found.order_id
-        if isinstance(order_id, float) or body.count(b'"orderId"') > 1:
-            (written,) = exact.read_numbers_as_text(body, ["$.orderId"])
-            unclear = exact.find_integer_error(written, 2**63) or exact.find_repeated_field(body) == "$.orderId"
+        if isinstance(order_id, float) or text.count(b'"orderId"') > 1:
+            (written,) = exact.read_numbers_as_text(text, ["$.orderId"])
+            unclear = exact.find_integer_error(written, 2**63) or exact.find_repeated_field(text) == "$.orderId"
             order_id = None if unclear else int(Decimal(written))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError, KeyError):
         return OrderIdentity(None, None)
@@ -114,9 +119,13 @@ def read_identity(body: bytes) -> OrderIdentity:
 
 def scan_identity(body: bytes) -> OrderIdentity:
     """The same from the first bytes alone if they are as Quivo writes them, whether or not the rest is JSON."""
-    head = _USUAL_BEGINNING.match(body)
+    if head := _USUAL_BEGINNING.match(body):
+        text = body
+    else:
+        text = find_order_text(body).text
+        head = _USUAL_BEGINNING.match(text)
     if head is None:
-        return read_identity(body)
+        return _read_identity_of_order(text)
     return OrderIdentity(int(head[1]), head[2].decode("ascii", "replace") if head[2] else None)
 
 
@@ -162,7 +171,7 @@ def define_structs(learned: Mapping[type[Record], Mapping[str, str]], *, strict:
 
 def guess_order_id(body: bytes) -> int | None:
     """The order that an undecodable answer seems to be about; for messages only."""
-    found = _ORDER_ID_FIRST.search(body)
+    found = _ORDER_ID_FIRST.search(find_order_text(body).text)
     return read_identity(body).order_id or (int(found[1]) if found else None)
 
 

@@ -20,6 +20,7 @@ import polars as pl
 
 from quivo_frames.errors import FAULT_CURE, Fault
 from quivo_frames.flattening.decode import scan_identity
+from quivo_frames.flattening.order_text import find_order_text
 from quivo_frames.model.order import Kind, Order, Record
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import ORDER_ID, TABLES, fields_of
@@ -39,7 +40,7 @@ class ValueCounts(NamedTuple):
 
 
 def sample_orders(orders: Sequence[RawOrder], *, first: bool = False, one_in: int = SAMPLED_ONE_IN) -> dict[int, bytes]:
-    """The bodies of the orders to be counted, by id.
+    """The JSON of the orders to be counted, by id.
 
     Orders are chosen by a hash of their first bytes, so that every build chooses the same ones. `first` adds the first
     order, so that a build of few orders is checked as well.
@@ -49,7 +50,7 @@ def sample_orders(orders: Sequence[RawOrder], *, first: bool = False, one_in: in
         if zlib.crc32(body[:_BYTES_HASHED]) % one_in == 0 or (first and position == 0):
             known_id = order_id if order_id is not None else scan_identity(body).order_id
             if known_id is not None:
-                sample[known_id] = body
+                sample[known_id] = find_order_text(body).text
     return sample
 
 

@@ -19,6 +19,7 @@ from quivo_frames.dataset.manifest import EXPORTS
 from quivo_frames.dataset.manifest_facts import DELTA
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.order_traces import find_order_traces
+from quivo_frames.flattening.order_text import find_order_text
 from quivo_frames.maintenance.receipt import ErasureReceipt
 from quivo_frames.maintenance.remaining_copies import explain_copies_of_tables, explain_saved_files
 from quivo_frames.model.frames import Frames
@@ -108,7 +109,7 @@ def _ids_removed_at_quivo(archive: Archive) -> Iterator[int]:
         if b"piiDataRemoved" not in raw.body or raw.order_id is None:
             continue
         try:
-            flagged = decoder.decode(raw.body).pii_data_removed
+            flagged = decoder.decode(find_order_text(raw.body).text).pii_data_removed
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             continue
         if flagged:

@@ -60,6 +60,10 @@ RULES: dict[str, Rule] = {
 NOTES: dict[str, str] = {
     "unknown_field": "The API sent a field that quivo_frames does not know{got}. It is kept in the raw order only.",
     "more_unknown_fields": "An order has so many more unknown fields here. They are kept in the raw order only.",
+    "envelope": (
+        "The order stands inside another object or a list, at this path of the answer. What stands beside it is kept "
+        "in the raw order only."
+    ),
     "rounded_money": "More than four decimals were rounded half to even.",
     "digits_past_microseconds": "Digits past the microsecond were cut off.",
     "no_time_zone": "A time without a zone was taken as UTC.",

@@ -8,9 +8,10 @@ be traced back. Postal code, city and country are not personal, as many people s
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import zip_longest
 
 import msgspec
 import polars as pl
@@ -110,6 +111,23 @@ def remove_personal_fields(body: bytes) -> bytes:
         return msgspec.json.encode(_blank_record(msgspec.Raw(body), Order))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return b""
+
+
+def find_personal_texts(body: bytes) -> set[str]:
+    """The texts of an order that `remove_personal_fields` removes; none if it is not an order."""
+    cleaned = remove_personal_fields(body)
+    return set(_removed_texts(msgspec.json.decode(body), msgspec.json.decode(cleaned))) if cleaned else set()
+
+
+def _removed_texts(before: object, after: object) -> Iterator[str]:
+    if isinstance(before, dict):
+        for name, value in before.items():
+            yield from _removed_texts(value, after.get(name) if isinstance(after, dict) else None)
+    elif isinstance(before, list):
+        for value, other in zip_longest(before, after if isinstance(after, list) else ()):
+            yield from _removed_texts(value, other)
+    elif isinstance(before, str) and before != after:
+        yield before
 
 
 def _blank_record(raw: msgspec.Raw, record: type[Record]) -> msgspec.Raw:

@@ -23,9 +23,9 @@ class Answer(NamedTuple):
     """The result of one refetch, good or not, as the client returns it and the archive keeps it.
 
     `answered_at` is in UTC. `status`, `headers` and `body` are those of the last attempt, or None, {} and b"" if no
-    answer came. `body` is kept as received, before anything parses it; an answer that is not good is redacted, as it
-    may repeat secrets. `throttled` counts the attempts that were answered with 429. `seconds` covers all attempts and
-    the waits between them, `latency` only the last attempt, None if no answer came.
+    answer came. `body` is kept as received, before anything parses it; of an answer that is not good, the first 64 KiB
+    are kept without the secrets that it may repeat. `throttled` counts the attempts that were answered with 429.
+    `seconds` covers all attempts and the waits between them, `latency` only the last attempt, None if no answer came.
     """
 
     order_id: int

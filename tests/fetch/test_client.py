@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from quivo_frames.errors import ConfigError, LoginError, UnexpectedResponse, Unreachable
 from quivo_frames.fetch.http import HttpSession
@@ -20,6 +21,7 @@ from quivo_frames.standin.server import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from quivo_frames.fetch.client import Client
 
@@ -103,7 +105,7 @@ def test_what_may_pass_is_asked_again(connect: Connect, fault: ServerFault) -> N
         (ServerFault.cut_json(times=None), Outcome.UNUSABLE, "cannot be read as JSON"),
         (ServerFault.html(times=None), Outcome.UNUSABLE, "is a web page"),
         (ServerFault.empty(times=None), Outcome.UNUSABLE, "is empty"),
-        (ServerFault.shape(times=None), Outcome.UNUSABLE, "has another shape"),
+        (ServerFault.shape("text", times=None), Outcome.UNUSABLE, "has another shape"),
         (ServerFault.other_order(OTHER_ORDER, times=None), Outcome.UNUSABLE, r"is about another order \(100002\)"),
     ],
 )  # fmt: skip
@@ -368,15 +370,16 @@ def test_ping_tells_its_seconds_or_why_not(standin: StandIn, client: Client, con
 
 
 def test_the_environment_is_read_once_and_loopback_knows_no_proxy(
-    standin: StandIn, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    standin: StandIn, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/some/bundle.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     assert connect(standin).refetch(ORDER).outcome is Outcome.FETCHED
     session = client_at(connect, "https://api.quivo.co")._session._session
     assert session.proxies["https"] == "http://127.0.0.1:9"
-    assert session.verify == "/some/bundle.pem"
+    assert session.verify == str(tmp_path / "ca.pem")
     assert session.trust_env is False
 
 

@@ -119,6 +119,7 @@ NOT_RETRIED = {
     "415",
     "422",
     "501",
+    "json of another shape: object",  # an error that says what it is
 }
 NOT_RETRIED |= {f"redirect {status}" for status in (301, 302, 303, 307, 308)}
 """What another try would not help."""

@@ -308,7 +308,7 @@ BROKEN = {
     "orderId true": (b'{"orderId":true}', "wrong_type"),
     "orderId 1.5": (b'{"orderId":1.5}', "not_whole"),
     "orderId above 2^63": (b'{"orderId":9223372036854775808}', "out_of_range"),
-    "list": (b'[{"orderId":1}]', "not_an_object"),
+    "list": (b'[{"orderId":1},{"orderId":2}]', "not_an_object"),
     "null": (b"null", "not_an_object"),
     "cut off": (b'{"orderId":1,"comment":"x', "broken_json"),
     "stray comma": (b'{"orderId":1,,}', "broken_json"),
