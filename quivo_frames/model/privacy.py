@@ -114,9 +114,11 @@ def remove_personal_fields(body: bytes) -> bytes:
 
 
 def find_personal_texts(body: bytes) -> set[str]:
-    """The texts of an order that `remove_personal_fields` removes; none if it is not an order."""
-    cleaned = remove_personal_fields(body)
-    return set(_removed_texts(msgspec.json.decode(body), msgspec.json.decode(cleaned))) if cleaned else set()
+    """The texts of an order that `remove_personal_fields` removes; none if it is not an order or cannot be read."""
+    try:
+        return set(_removed_texts(msgspec.json.decode(body), msgspec.json.decode(remove_personal_fields(body))))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return set()
 
 
 def _removed_texts(before: object, after: object) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quivo_frames.fetch.redaction import PIECE_LENGTH, make_redactor, mask_personal_text
+from quivo_frames.fetch.redaction import PIECE_LENGTH, make_redactor, mask_personal_text, mask_texts
 from tests.support.escapes import ESCAPES, readings
 
 WORD = 'k7Qf+9/c"ü x\\Tz'
@@ -103,6 +103,14 @@ def test_personal_text_is_masked_however_it_is_escaped(said: str, escape: str) -
 def test_values_of_personal_fields_are_masked() -> None:
     said = "Address[name1=Anna Muster, zip=1010, phone=12345, address1 = Road 7; city=Wien]"
     assert mask_personal_text(said) == "Address[name1=***, zip=1010, phone=***, address1 = ***; city=Wien]"
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_known_texts_are_masked_as_whole_words_in_any_case(escape: str) -> None:
+    known = ["Ida Lünd", "Ida", "no", "Ole"]
+    said = f"no: {ESCAPES[escape]('IDA Lünd')}, Idaho, Olem (ole)"
+    assert mask_texts(said, known) == "no: ***, Idaho, Olem (***)"
+    assert mask_texts("no Ida", ["", "no"]) == "no Ida"
 
 
 @pytest.mark.parametrize("said", SHOWN)

@@ -190,3 +190,9 @@ def test_a_pause_that_is_too_long_is_capped_and_told_once(
     )
     assert re.search(told, answer.message)
     assert len(re.findall(told, caplog.text)) == 1
+
+
+def test_a_list_behind_a_byte_order_mark_is_read(connect: Connect) -> None:
+    with serve_script(http_bytes(MARK + b"[]")) as (url, requests):
+        assert list(client_at(connect, url, tries=1).find()) == []
+    assert sum(requests.values()) == 2

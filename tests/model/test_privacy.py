@@ -20,7 +20,7 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat
 from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
+from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, find_personal_texts, privacy_level
 from quivo_frames.model.tables import TABLES, Column, Table
 from quivo_frames.settings import KEYRING_SERVICE, MIN_KEY_LENGTH
 from quivo_frames.standin.orders import write_ndjson
@@ -233,3 +233,19 @@ def test_filtered_tables_are_not_exported_at_a_higher_level(orders: Path, tmp_pa
         filtered.export("parquet", tmp_path / "export", privacy="full")
     assert filtered.export_privacy(None) is PrivacyLevel.PSEUDONYM
     assert filtered.export_privacy("none") is PrivacyLevel.NONE
+
+
+def test_the_personal_texts_of_an_order_are_found() -> None:
+    order = {
+        "orderId": 1, "orderStatus": "NEW", "comment": "call first", "currency": None, "novelty": ["new text", 7],
+        "deliveryAddress": {"name1": "Ida Lund", "city": "Vienna", "additionalIdentifiers": [{"identifier": "X-1", "type": "vat"}]},
+        "positions": [{"sku": "A-1", "customAttributes": {"note": "for Ole"}}, None],
+    }  # fmt: skip
+    assert find_personal_texts(json.dumps(order).encode()) == {"call first", "new text", "Ida Lund", "X-1", "for Ole"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"<html>", b'{"orderId":1,"comment":"x', b'{"comment":"x","cod":1e999}', b'{"a":' * 5000, b"\xff", b'"text"']
+)  # fmt: skip
+def test_of_what_is_no_order_no_texts_are_found(body: bytes) -> None:
+    assert find_personal_texts(body) == set()
