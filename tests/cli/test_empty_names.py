@@ -18,7 +18,7 @@ from quivo_frames.standin.orders import write_ndjson
 from tests.support.archived_orders import NOON, record_answers
 
 TEXTS = {
-    "refetch": {"ids", "column"}, "find": {"query", "sort"}, "build": {"on"},
+    "refetch": {"ids", "column"}, "find": {"query", "sort"}, "doctor": {"order_id"}, "build": {"on"},
     "audit": {"only", "skip", "on_time"}, "forget": {"ids"},
 }  # fmt: skip
 """The parameters that are texts, and no names of files or folders."""

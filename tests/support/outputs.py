@@ -227,6 +227,7 @@ NO_OUTPUTS = {
     "export": {"folder"},
     "export-raw": {"archive"},
     "find": {"query", "sort"},
+    "doctor": {"order_id"},
     "forget": {"ids", "archive", "tables"},
     "history": {"archive"},
     "refetch": {"ids", "ids_file", "column"},
