@@ -6,7 +6,6 @@ And a limit, from the environment alone.
 from __future__ import annotations
 
 import ipaddress
-import os
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,7 +29,7 @@ S = TypeVar("S", bound=SourcedSettings)
 KEYRING_CURE = f"`keyring set {KEYRING_SERVICE} NAME` after `pip install 'quivo-frames[keyring]'`"
 MIN_KEY_LENGTH = 32
 """Characters that a key of pseudonyms must have: a shorter one could be guessed, and the pseudonyms traced back."""
-STAND_IN = "stand-in"
+STAND_IN = "the stand-in API of this machine"
 """The service at any address of this machine: the port of the stand-in API is another at each start."""
 
 
@@ -214,17 +213,3 @@ def read_pseudonym_key() -> bytes:
             f"{KEYRING_CURE.replace('NAME', 'pseudonym_key')}. Another key gives other pseudonyms."
         )
     return key.encode()
-
-
-def read_max_order_bytes(default: int) -> int:
-    """The bytes of one order that are read from a file: QUIVO_MAX_ORDER_MIB (in MiB), if it is in the environment.
-
-    Raises:
-        ConfigError: it is no number of MiB.
-    """
-    text = os.environ.get("QUIVO_MAX_ORDER_MIB", "").strip()
-    if not text:
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= 6 and int(text)):
-        raise ConfigError("QUIVO_MAX_ORDER_MIB must be a whole number of MiB, such as 512. Without it, it is 256.")
-    return int(text) * 2**20

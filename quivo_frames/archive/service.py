@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from quivo_frames.archive.database import format_instant
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings import STAND_IN
 
 if TYPE_CHECKING:
     import sqlite3
@@ -37,7 +36,7 @@ def require_service(db: sqlite3.Connection, path: Path, service: str, *, has_mov
         return
     if recorded and not has_moved:
         raise ConfigError(
-            f"The answers in {path} came from {_describe(recorded)}; new ones would come from {_describe(service)}. "
+            f"The answers in {path} came from {recorded}; new ones would come from {service}. "
             "An archive holds answers of one service. Nothing was requested. Name another archive (--archive FILE), or "
             "go back to the earlier address. If it is the same service at a new address, say --service-moved."
         )
@@ -45,7 +44,3 @@ def require_service(db: sqlite3.Connection, path: Path, service: str, *, has_mov
     db.execute(_TABLE)
     db.execute("DELETE FROM services")
     db.execute("INSERT INTO services VALUES (?1, ?2, row_seal(?1, ?2))", (service, since))
-
-
-def _describe(service: str) -> str:
-    return "the stand-in API of this machine" if service == STAND_IN else service

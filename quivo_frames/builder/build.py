@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +22,7 @@ import polars as pl
 from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.erasures import ATTEMPTS
 from quivo_frames.builder import drift
-from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
+from quivo_frames.builder.build_settings import BuildSettings, settings_from_environment
 from quivo_frames.builder.executors.connect import worker_pool_of
 from quivo_frames.builder.executors.local import LocalPool, WorkerPool
 from quivo_frames.builder.incremental import IncrementalPlan, can_build_incrementally, plan_incremental_build
@@ -43,7 +43,6 @@ from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_leve
 from quivo_frames.model.records import Note
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID
 from quivo_frames.model.time import InstantLike, parse_instant
-from quivo_frames.settings import read_max_order_bytes
 from quivo_frames.storage.urls import is_remote
 
 
@@ -85,9 +84,8 @@ def build(
         LostWorker: another process was ended from outside.
         Fault: the tables would not hold what the orders say; quivo_frames is to blame.
     """
-    settings = replace(DEFAULT_SETTINGS, max_order_bytes=read_max_order_bytes(DEFAULT_SETTINGS.max_order_bytes))
     dataset = build_with(
-        settings, inputs, out,
+        settings_from_environment(), inputs, out,
         full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form, progress=progress,
     )  # fmt: skip
     dataset.outputs.sweep_leftovers()  # of exports of these tables that were killed

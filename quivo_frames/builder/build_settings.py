@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
+from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.flatten import ORDERS_PER_BATCH
 from quivo_frames.flattening.reconcile import SAMPLED_ONE_IN
 from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES
@@ -41,3 +43,17 @@ class BuildSettings:
 
 
 DEFAULT_SETTINGS = BuildSettings()
+
+
+def settings_from_environment() -> BuildSettings:
+    """The default settings, but for QUIVO_MAX_ORDER_MIB: the MiB of one order that are read from a file.
+
+    Raises:
+        ConfigError: it is no number of MiB.
+    """
+    text = os.environ.get("QUIVO_MAX_ORDER_MIB", "").strip()
+    if not text:
+        return DEFAULT_SETTINGS
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6 and int(text)):
+        raise ConfigError("QUIVO_MAX_ORDER_MIB must be a whole number of MiB, such as 512. Without it, it is 256.")
+    return replace(DEFAULT_SETTINGS, max_order_bytes=int(text) * 2**20)

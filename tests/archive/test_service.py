@@ -38,9 +38,9 @@ def recorded_rows(path: Path) -> list[tuple[str, bool]]:
         ("https://api.quivo.co", "https://api.quivo.co"),
         ("https://API.quivo.co/", "https://api.quivo.co"),
         ("https://gate.example.com:8443/quivo/", "https://gate.example.com:8443/quivo"),
-        ("http://127.0.0.1:8080", "stand-in"),
-        ("http://localhost:1", "stand-in"),
-        ("https://[::1]:9/x", "stand-in"),
+        ("http://127.0.0.1:8080", "the stand-in API of this machine"),
+        ("http://localhost:1", "the stand-in API of this machine"),
+        ("https://[::1]:9/x", "the stand-in API of this machine"),
     ],
 )
 def test_each_address_names_its_service(address: str, service: str) -> None:
@@ -58,9 +58,9 @@ def test_the_first_run_records_the_service_and_each_start_of_the_stand_in_is_the
         for _ in range(2):  # two ports
             with StandIn(orders=3) as api:
                 assert refetch(api.order_ids, connect(api), archive).fetched == 3
-        assert archive.service == "stand-in"
+        assert archive.service == "the stand-in API of this machine"
         assert list(archive.find_flaws()) == []
-    assert recorded_rows(path) == [("stand-in", 0)]
+    assert recorded_rows(path) == [("the stand-in API of this machine", 0)]
 
 
 def test_answers_of_two_services_are_not_mixed(
@@ -82,7 +82,7 @@ def test_answers_of_two_services_are_not_mixed(
     assert (refused.exit_code, "--service-moved" in refused.stderr) == (2, True)
     assert standin.refetch_count(100_001) == 0
     assert CliRunner().invoke(main, [*words, "--service-moved"]).exit_code == 0
-    assert recorded_rows(path) == [("stand-in", 0)]
+    assert recorded_rows(path) == [("the stand-in API of this machine", 0)]
 
 
 def test_archives_without_a_record_get_one_with_the_next_run(path: Path, standin: StandIn, client: Client) -> None:
@@ -93,7 +93,7 @@ def test_archives_without_a_record_get_one_with_the_next_run(path: Path, standin
         assert archive.service is None
         assert list(archive.find_flaws()) == []
         refetch([100_001], client, archive)
-        assert archive.service == "stand-in"
+        assert archive.service == "the stand-in API of this machine"
         assert list(archive.find_flaws()) == []
 
 
