@@ -91,11 +91,12 @@ class OrderBatch:
                 self.decode_failures.append(_decode_failure(raw, order_id, error))
             else:
                 orders.append(order)
-                self._decoded.append((order.order_id, raw._replace(body=text)))
+                self._decoded.append((order.order_id, raw if text is raw.body else raw._replace(body=text)))
                 if path != "$":
                     self._envelopes.append((order.order_id, path))
                 self._origins[order.order_id] = RawOrder(b"", *raw[1:])
-                self._unlearned_fields += [(order.order_id, field) for field in self._decoder.unlearned_fields]
+                if unlearned := self._decoder.unlearned_fields:
+                    self._unlearned_fields += [(order.order_id, field) for field in unlearned]
         self._collector.add_orders(orders, self._decoder.learned_fields)
 
     def make_tables(self) -> None:
