@@ -69,7 +69,8 @@ class Client:
         tries: how often one request is sent before it counts as failed.
         backoff: seconds; exponential backoff with full jitter. Where Quivo asked for less, the wait before the second
             try is random between 0 and `backoff`, before the third between 0 and twice that, and so on. After other
-            faults the second try goes at once, the third after up to half of `backoff`, then after up to four times that.
+            faults the second try goes at once, the third after up to half of `backoff`, the next after up to four
+            times that, and so on.
 
     All clients of one user for one address share a rate limit, also across processes. Proxies and the CA bundle are
     read from the environment once, when the client is made.

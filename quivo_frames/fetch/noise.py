@@ -17,7 +17,7 @@ from enum import Enum, auto
 FIRST_SHARE, FIRST_WEIGHT = 0.06, 20.0  # what is assumed of a server, and of how many answers that is worth
 LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.9  # of noise: where more fails, Quivo is out
 RISE = 0.15  # of the share: what the sum looks for
-LIKELY, CERTAIN = 3.0, 9.0  # sums; noise alone reaches the second once in thousands of answers
+LIKELY, CERTAIN = 3.0, 11.0  # sums; noise alone reaches the second once in thousands of answers
 LARGEST_CUT = 0.75
 TRIAL_ANSWERS, TRIAL_SECONDS, FEWEST_ANSWERS = 40.0, 8.0, 6.0  # of a trial: so many, or after these seconds a few
 MEMORY_SECONDS, SHORTEST_MEMORY = 30.0, 100.0  # of answers, in which the usual share is forgotten
