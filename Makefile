@@ -87,8 +87,9 @@ bench: .venv-bench/.made  ## Measure build beside what others would write, and t
 	@echo
 	.venv-bench/plain/bin/python -m tests.benchmarks start
 
-bench-fetch: .venv-bench/.made  ## Measure refetch against limits of the stand-in, beside what others would write (25 min)
+bench-fetch: .venv-bench/.made  ## Measure refetch against limits and noise of the stand-in, beside what others would write (35 min)
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch
+	.venv-bench/peers/bin/python -m tests.benchmarks fetch --noise
 
 bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, renewed builds, a short bench-fetch
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch --quick

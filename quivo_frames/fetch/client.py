@@ -3,7 +3,7 @@
 An answer is good only if it is complete, JSON, and about the requested order. Anything else about one order becomes an
 `Answer` with another outcome; only what ends a whole run is raised.
 
-A request passes four layers: `_send_through_outages` > `_send_with_retries` > `_send_with_token` > `_send_once`.
+A request passes four layers: `_send_through_outages` > `_send_with_retries` > `_send_with_token` > `_send_in_slot`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 from quivo_frames.errors import ConfigError, LoginError, QuivoError, UnexpectedResponse, Unreachable
 from quivo_frames.fetch.http import HttpSession
 from quivo_frames.fetch.outage import OutageWatch
-from quivo_frames.fetch.rate_limit import RateLimiter, parse_retry_after
+from quivo_frames.fetch.rate_limit import RateLimiter, Slot, parse_retry_after
 from quivo_frames.fetch.redaction import make_redactor
 from quivo_frames.fetch.replies import (
-    CONGESTION_STATUSES,
     CURES,
     TOO_MANY,
+    TRANSIENT_STATUSES,
     UNAUTHORIZED,
     TryResult,
     accept_any_body,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 30.0  # seconds
+MAX_TOKENS = 2  # good ones with which an order is refused, before it counts as refused
 MAX_OUTAGES = 2  # per request: one that brings Quivo down must not be repeated forever
 
 
@@ -68,8 +69,10 @@ class Client:
         rate: a ceiling in requests per second; without it the rate adapts to the answers.
         timeout: seconds for one try, including the body of its answer.
         tries: how often one request is sent before it counts as failed.
-        backoff: seconds; exponential backoff with full jitter: the wait before the second try is random between 0 and
-            `backoff`, before the third between 0 and twice that, and so on.
+        backoff: seconds; exponential backoff with full jitter. Where Quivo asked for less, the wait before the second
+            try is random between 0 and `backoff`, before the third between 0 and twice that, and so on. After other
+            faults the second try goes at once, the third after up to half of `backoff`, the next after up to four
+            times that, and so on.
 
     All clients of one user for one address share a rate limit, also across processes. Proxies and the CA bundle are
     read from the environment once, when the client is made.
@@ -247,71 +250,98 @@ class Client:
                     return sent._replace(tries=tries, throttled=throttled)
             outages += 1
 
-    def _send_with_token(self, request: _ApiRequest, stop: threading.Event) -> TryResult:
-        """Send a request once with the shared token; renewing an expired token does not count as a try."""
-        token = self._shared_token.current_token(stop)
-        result = self._send_once(request, stop, token)
-        if result.status == UNAUTHORIZED:
-            token = self._shared_token.current_token(stop, refused=token)
-            result = self._send_once(request, stop, token)
-        if result.status not in {UNAUTHORIZED, None}:
-            self._shared_token.note_accepted(token)
-        return result
+    def _send_with_token(self, request: _ApiRequest, stop: threading.Event, *, is_first_try: bool) -> TryResult:
+        """Send a request once with the shared token; a token that has run out does not count as a try.
 
-    def _send_with_retries(self, send: Callable[[], TryResult], stop: threading.Event) -> _RetryResult:
-        """Call `send` until its result is final or `tries` are used up, with backoff and full jitter in between."""
-        throttled = 0
+        The token is taken when the turn has come: one that was taken before may be too old by then.
+        """
+        refusals = 0
+        while True:
+            slot = self._rate_limiter.wait_for_slot(stop)
+            token = self._shared_token.take_token(stop)
+            if token.was_awaited:  # by others, too: they must not all go at once
+                continue
+            result = self._send_in_slot(slot, request, token.text, is_first_try=is_first_try)
+            if result.status != UNAUTHORIZED:
+                if result.status is not None:
+                    self._shared_token.note_accepted(token)
+                return result
+            refusals += self._shared_token.note_refused(token)
+            if refusals == MAX_TOKENS:
+                return result
+
+    def _send_with_retries(self, send: Callable[..., TryResult], stop: threading.Event) -> _RetryResult:
+        """Call `send(is_first_try=...)` until its result is final or `tries` are used up, with backoff in between."""
+        tries = throttled = 0
 
         def send_and_count() -> TryResult:
-            nonlocal throttled
-            result = send()
+            nonlocal tries, throttled
+            tries += 1
+            result = send(is_first_try=tries == 1)
             throttled += result.status == TOO_MANY
             return result
 
         def wait_before_retry(seconds: float) -> None:
             stop.wait(seconds)  # once `stop` is set, the rate limiter raises Stopped
 
-        def last_result(state: RetryCallState) -> TryResult:
-            assert state.outcome is not None
-            result: TryResult = state.outcome.result()
-            return result
-
         retrying = Retrying(
             stop=stop_after_attempt(self._tries),
-            wait=wait_random_exponential(multiplier=self._backoff, max=LONGEST_BACKOFF),
+            wait=self._backoff_seconds,
             retry=retry_if_result(lambda result: result.should_retry),
             sleep=wait_before_retry,
-            retry_error_callback=last_result,
+            retry_error_callback=_last_result,
         )
         result = retrying(send_and_count)
-        return _RetryResult(result, int(retrying.statistics["attempt_number"]), throttled)
+        return _RetryResult(result, tries, throttled)
 
-    def _send_once(self, request: _ApiRequest, stop: threading.Event, token: str | None = None) -> TryResult:
-        """Wait for a slot of the rate limiter, send the request, and judge what came back."""
+    def _backoff_seconds(self, state: RetryCallState) -> float:
+        """The wait before the next try. A single fault passes at once; the pace is the rate limiter's business."""
+        result = _last_result(state)
+        if _requested_pause(result.status, result.headers) is not None:
+            return wait_random_exponential(multiplier=self._backoff, max=LONGEST_BACKOFF)(state)
+        if state.attempt_number == 1:
+            return 0.0
+        return wait_random_exponential(multiplier=self._backoff / 8, exp_base=4, max=LONGEST_BACKOFF)(state)
+
+    def _send_once(
+        self, request: _ApiRequest, stop: threading.Event, token: str | None = None, *, is_first_try: bool = True
+    ) -> TryResult:
+        """Wait for a slot of the rate limiter, and send the request."""
+        return self._send_in_slot(self._rate_limiter.wait_for_slot(stop), request, token, is_first_try=is_first_try)
+
+    def _send_in_slot(self, slot: Slot, request: _ApiRequest, token: str | None, *, is_first_try: bool) -> TryResult:
+        """Send the request, and judge what came back."""
         headers = {"X-Api-Key": self._settings.api_key.get_secret_value()}
         if token:
             headers["Authorization"] = f"{self._settings.token_prefix} {token}".lstrip()
-        slot = self._rate_limiter.wait_for_slot(stop)
         received = self._session.send_request(
             request.method, request.path, headers, parameters=request.parameters, json=request.json
         )
-        pause = 0.0
-        if received.status in CONGESTION_STATUSES:
-            pause = parse_retry_after(received.headers.get("Retry-After"), datetime.now(UTC))
-            self._rate_limiter.note_congestion(slot, pause)
-        elif received.status is not None:
-            self._rate_limiter.note_success(slot)
         credentials = (getattr(self._settings, name).get_secret_value() for name in CREDENTIALS)
         redact = make_redactor((*credentials, token or "", self._shared_token.latest or ""))
         result = judge_received(received, request.subject, request.find_flaw, redact)
-        if pause > self._rate_limiter.longest_pause:
-            result = note_capped_pause(result, pause, self._rate_limiter.longest_pause)
-            if not self._told_of_capped_pause:
-                self._told_of_capped_pause = True
-                logger.warning("%s", result.message)
+        pause = _requested_pause(received.status, received.headers)
+        if pause is not None:
+            self._rate_limiter.note_congestion(slot, pause)
+            result = self._note_capped_pause(result, pause)
+        elif result.should_retry:
+            is_answered = received.status is not None
+            self._rate_limiter.note_fault(slot, is_answered=is_answered, is_first_try=is_first_try)
+        else:
+            self._rate_limiter.note_success(slot, is_first_try=is_first_try)
         if result.should_retry:
             logger.debug("%s", result.message)
         self._outages.note_result(result)
+        return result
+
+    def _note_capped_pause(self, result: TryResult, pause: float) -> TryResult:
+        """The result, saying so where Quivo asks for a longer pause (seconds) than is made; the first is logged."""
+        if pause <= self._rate_limiter.longest_pause:
+            return result
+        result = note_capped_pause(result, pause, self._rate_limiter.longest_pause)
+        if not self._told_of_capped_pause:
+            self._told_of_capped_pause = True
+            logger.warning("%s", result.message)
         return result
 
 
@@ -335,6 +365,18 @@ class _RetryResult(NamedTuple):
 
 
 _PING = _ApiRequest("GET", "/ping", "the ping", accept_any_body)
+
+
+def _last_result(state: RetryCallState) -> TryResult:
+    assert state.outcome is not None
+    result: TryResult = state.outcome.result()
+    return result
+
+
+def _requested_pause(status: int | None, headers: Mapping[str, str]) -> float | None:
+    """The seconds that Quivo asks all to wait, 0 where it only asks for less (429); None where it asks for nothing."""
+    pause = parse_retry_after(headers.get("Retry-After"), datetime.now(UTC))
+    return pause if status == TOO_MANY or (status in TRANSIENT_STATUSES and pause) else None
 
 
 def _rate_file(base_url: str) -> Path:

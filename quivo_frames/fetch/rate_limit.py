@@ -1,11 +1,12 @@
 """An adaptive rate limiter for all threads of a client, shared with all processes that use the same API.
 
 Requests go in even slots, without bursts. Their rate adapts as the congestion window of TCP does. Slow start: a gentle
-rate that grows quickly until Quivo answers 429 or 503 (congestion). Multiplicative decrease: half the rate. Then it
-returns quickly to a threshold just below the rate of the congestion, and grows slowly from there. Congestion again and
-again means that the limit is well below, so each time lowers the threshold; congestion after a calm time shows where
-the limit is, so from then on the rate approaches it more slowly ("steady"). Adapting the number of connections instead
-of the rate causes far more 429s.
+rate that grows quickly until Quivo asks for less (429, or any Retry-After), or until the share of other faults rises
+(`noise`). Multiplicative decrease: half the rate. Then it returns quickly to a threshold below the rate of the
+congestion, and grows slowly from there. Congestion again and again means that the limit is well below, so each time
+lowers the threshold, at last to what the limit let pass meanwhile; congestion after a calm time shows where the limit
+is, so from then on the rate approaches it more slowly ("steady"). Adapting the number of connections instead of the
+rate causes far more 429s.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import struct
 import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, fields
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.fetch.noise import NoiseWatch, Verdict
 from quivo_frames.storage.atomic import open_private_file
 
 if TYPE_CHECKING:
@@ -36,18 +39,25 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
+_MOST_SECONDS = 1e9
 
-# Quivo documents no limit, so all figures are choices. Rates are requests per second.
+# Quivo documents no limit, so all figures are choices, made by tests/support/simulated_fetch.py. Rates are requests per
+# second.
 FIRST_RATE = 5.0
 LOWEST_RATE = 0.2
-SLOW_START_STEP = 1.0  # growth per good answer: the rate doubles in about 0.7 s
+SLOW_START_STEP = 2.0  # growth per good answer: the rate doubles in about 0.4 s
 # Above the threshold the rate grows by this share of it, per second, for each second since the last cut.
 SEARCHING_GROWTH, STEADY_GROWTH = 0.002, 0.0002
 SETTLING_SECONDS = 0.5  # congestion so soon after a cut belongs to it: a token bucket takes time to refill
 CALM_SECONDS = 5.0  # without congestion, after which the next one does not count as "again"
-CUT_AFTER_SLOW_START, CUT_IN_A_ROW, CUT_WHEN_STEADY = 0.8, 0.85, 0.93  # new threshold / rate of the congestion
+CUT_AFTER_SLOW_START, CUT_IN_A_ROW, CUT_WHEN_STEADY = 0.65, 0.85, 0.93  # new threshold / rate of the congestion
+MEASURED_FROM, LARGEST_CUT = 2, 0.6  # cuts in a row before the threshold is what passed; but not less than this share
+TRIED_AFTER_SLOW_START, TRIED_RATE = 0.6, 0.85  # of the rate without its excess, when faults become more
+USUAL_RATE = 1.05  # times the threshold: up to here faults count as usual
 LIMIT_GONE = 1.15  # times the threshold without congestion: the limit is no longer there
 LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After asks for
+LONGEST_WAIT = 0.05  # seconds until a thread that waits looks at the rate again, which may have changed
 LATE_SECONDS = 0.005  # that a late thread may catch up: too few for a visible burst
 FORGET_SECONDS = 60.0  # after the last slot, when a shared state is too old to use
 
@@ -66,21 +76,28 @@ class Slot(NamedTuple):
 
 @dataclass
 class RateState:
-    """What is known of the limit, and when the next request may go (seconds of the monotonic clock)."""
+    """What is known of the limit, and when the last request went (seconds of the monotonic clock)."""
 
     rate: float
     threshold: float = math.inf
     steady: float = 0.0  # 1.0: the threshold has proved right
-    next_slot_at: float = -math.inf
+    slot_at: float = -math.inf
     cut_at: float = -math.inf
     paused_until: float = -math.inf
+    good_at: float = -math.inf
+    cuts_in_a_row: float = 0.0
+    refused_at: float = -math.inf  # when the request went that led to the last cut
+    passed: float = 0.0  # requests after that one that no limit refused
+    noise: NoiseWatch = field(default_factory=NoiseWatch)
 
     def is_usable(self, now: float) -> bool:
         """Whether a state that another process left is recent, and one that a process can have left."""
         latest = now + FORGET_SECONDS + LONGEST_PAUSE  # after a restart of the machine its clock starts again
-        is_recent = now - FORGET_SECONDS < self.next_slot_at < latest
-        are_times = self.paused_until < latest and self.cut_at < latest
-        return is_recent and are_times and 0 < self.rate < math.inf and self.threshold > 0 and self.steady in (0, 1)
+        is_recent = now - FORGET_SECONDS < self.slot_at < latest
+        are_times = max(self.paused_until, self.cut_at, self.good_at) < latest and self.refused_at <= self.cut_at
+        are_counts = 0 <= self.cuts_in_a_row < math.inf and 0 <= self.passed < math.inf
+        is_rate = 0 < self.rate < math.inf and self.threshold > 0 and self.steady in (0, 1)
+        return is_recent and are_times and are_counts and is_rate and self.noise.is_possible
 
 
 class RateLimiter:
@@ -146,32 +163,40 @@ class RateLimiter:
                 with self._locked_state() as state:
                     now, rate = self._clock(), self.rate
                     # counted from the last slot, not from now: a thread that wakes late must not slow down the others
-                    at = max(state.next_slot_at, state.paused_until, now - LATE_SECONDS)
-                    state.next_slot_at = at + 1 / rate
-                if at > now:
-                    waited = True
-                    self._wait(stop, at - now)
-                    if stop.is_set() or self._known_state.paused_until > at:
-                        continue
-                return Slot(max(at, now), rate, waited)
+                    at = max(state.slot_at + 1 / rate, state.paused_until, now - LATE_SECONDS)
+                    if at <= now:
+                        state.slot_at = at
+                        return Slot(now, rate, waited)
+                waited = True
+                self._wait(stop, min(at - now, LONGEST_WAIT))
         raise Stopped
 
-    def note_success(self, slot: Slot) -> None:
-        """Note an answer without congestion. The rate grows only if threads had to wait for it."""
-        if not slot.waited or self._known_state.rate >= self._ceiling:
-            return
+    def note_success(self, slot: Slot, *, is_first_try: bool = True) -> None:
+        """Note an answer without congestion. The rate grows only if threads have to wait for it."""
         with self._locked_state() as state:
-            if state.rate < state.threshold:
-                state.rate = min(state.rate + SLOW_START_STEP, state.threshold)
-            else:
-                if state.rate > LIMIT_GONE * state.threshold:
-                    state.steady = 0.0
-                growth = STEADY_GROWTH if state.steady else SEARCHING_GROWTH
-                state.rate += growth * (self._clock() - state.cut_at) * state.threshold / state.rate
-            state.rate = min(state.rate, self._ceiling)
+            state.good_at = max(state.good_at, slot.at)
+            self._note_passed(state, slot, is_fault=False, is_first_try=is_first_try)
+            is_wanted = slot.waited or self._waiting_threads
+            if is_wanted and state.rate < self._ceiling and not state.noise.is_uncertain:
+                state.rate = min(self._grown_rate(state), self._ceiling)
+
+    def note_fault(self, slot: Slot, *, is_answered: bool, is_first_try: bool = True) -> None:
+        """Note a fault that asks for nothing: an error (`is_answered`), a broken answer, or none."""
+        with self._locked_state() as state:
+            verdict = self._note_passed(state, slot, is_fault=True, is_first_try=is_first_try)
+            if verdict is not Verdict.RISE:
+                return
+            if state.good_at > state.cut_at:
+                share = TRIED_AFTER_SLOW_START if state.threshold == math.inf else TRIED_RATE
+                self._set_rate(state, share * (1 - state.noise.begin_trial()) * slot.rate)
+                logger.info("More requests fail: now %.3g requests per second, to see whether fewer do", state.rate)
+            else:  # nothing passes since the last cut: a lower threshold would only delay the return
+                state.noise.start_again()
+                if is_answered:
+                    self._set_rate(state, slot.rate / 2)
 
     def note_congestion(self, slot: Slot, pause: float = 0.0) -> None:
-        """Note a 429 or 503: cut the rate, once for all of one moment, and pause all threads for `pause` seconds."""
+        """Note that Quivo asks for less: cut the rate, once for all of a moment, and pause all for `pause` seconds."""
         with self._locked_state() as state:
             now, pause = self._clock(), min(pause, self.longest_pause)
             state.paused_until = max(state.paused_until, now + pause)
@@ -181,12 +206,41 @@ class RateLimiter:
             at_ceiling = slot.rate >= self._ceiling  # a known limit answers 429 only where requests arrive unevenly
             state.steady = float((state.threshold < math.inf or at_ceiling) and not in_a_row)
             cut = CUT_AFTER_SLOW_START if state.threshold == math.inf else CUT_IN_A_ROW  # slow start overshoots far
-            state.threshold = (CUT_WHEN_STEADY if state.steady else cut) * slot.rate
+            threshold = (CUT_WHEN_STEADY if state.steady else cut) * slot.rate
+            state.cuts_in_a_row = state.cuts_in_a_row + 1 if in_a_row else 0.0
+            if state.cuts_in_a_row >= MEASURED_FROM:  # a large burst was used up each time: what passed is the limit
+                passed_rate = state.passed / (slot.at - state.refused_at)
+                threshold = min(threshold, max(passed_rate, LARGEST_CUT * slot.rate))
+            state.threshold, state.refused_at, state.passed = threshold, slot.at, 0.0
+            state.noise.start_again()
             # a long pause refills the bucket of the limit, which otherwise takes a time at half the rate
             is_gentle = pause >= SETTLING_SECONDS or (at_ceiling and state.steady)
-            state.rate = max(state.threshold if is_gentle else slot.rate / 2, min(LOWEST_RATE, self._ceiling))
-            state.cut_at = now
+            self._set_rate(state, threshold if is_gentle else slot.rate / 2)
             logger.info("Quivo asks for less: now %.3g requests per second", state.rate)
+
+    def _note_passed(self, state: RateState, slot: Slot, *, is_fault: bool, is_first_try: bool) -> Verdict:
+        """Note a request that no limit refused."""
+        state.passed += slot.at > state.refused_at
+        since_cut = slot.at - state.cut_at - SETTLING_SECONDS
+        if since_cut <= 0 or not is_first_try:
+            return Verdict.NOTHING
+        is_usual = slot.rate <= USUAL_RATE * state.threshold
+        verdict = state.noise.note_answer(slot.rate, since_cut, is_fault=is_fault, is_usual=is_usual)
+        if verdict is Verdict.OVERLOAD:
+            state.threshold, state.steady = state.rate, 0.0
+            logger.info("Fewer requests fail at %.3g per second: staying near it", state.rate)
+        return verdict
+
+    def _grown_rate(self, state: RateState) -> float:
+        if state.rate < state.threshold:
+            return min(state.rate + SLOW_START_STEP, state.threshold)
+        if state.rate > LIMIT_GONE * state.threshold:
+            state.steady = 0.0
+        growth = STEADY_GROWTH if state.steady else SEARCHING_GROWTH
+        return state.rate + growth * (self._clock() - state.cut_at) * state.threshold / state.rate
+
+    def _set_rate(self, state: RateState, rate: float) -> None:
+        state.rate, state.cut_at = max(rate, min(LOWEST_RATE, self._ceiling)), self._clock()
 
     @contextmanager
     def _locked_state(self) -> Iterator[RateState]:
@@ -205,7 +259,7 @@ class _SharedStateFile:
     It uses flock on a file that stays open, because that takes 3 us, where opening a file takes 70.
     """
 
-    _LAYOUT = struct.Struct("<6d")
+    _LAYOUT = struct.Struct(f"<{len(fields(RateState)) - 1 + len(fields(NoiseWatch))}d")
 
     def __init__(self, path: Path) -> None:
         self._file: int | None = None
@@ -225,29 +279,32 @@ class _SharedStateFile:
             return known
         fcntl.flock(self._file, fcntl.LOCK_EX)
         found = os.pread(self._file, self._LAYOUT.size, 0)
-        state = RateState(*self._LAYOUT.unpack(found)) if len(found) == self._LAYOUT.size else known
+        if len(found) != self._LAYOUT.size:
+            return known
+        values, own = self._LAYOUT.unpack(found), len(fields(RateState)) - 1
+        state = RateState(*values[:own])
+        state.noise = NoiseWatch(*values[own:])
         return state if state.is_usable(now) else known
 
     def write_and_unlock(self, state: RateState) -> None:
         """Write the state and let the next process have it."""
         if self._file is not None:
             with suppress(OSError):  # a full disk
-                os.pwrite(self._file, self._LAYOUT.pack(*astuple(state)), 0)
+                *own, noise = astuple(state)
+                os.pwrite(self._file, self._LAYOUT.pack(*own, *noise), 0)
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float:
-    """The seconds that a Retry-After header asks for, 0.0 where it is absent or unreadable.
+    """The seconds that a Retry-After header asks for, 0.0 where it is absent or unreadable; at most 10 ** 9.
 
     The header is a number of seconds or an HTTP date (RFC 9110, 10.2.3); `now` is an aware time.
     """
-    if not value:
-        return 0.0
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _MOST_SECONDS)
     try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - now).total_seconds()
-        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a time zone
-            return 0.0
-    return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
+        seconds = (parsedate_to_datetime(text) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # TypeError: a date without a time zone
+        return 0.0
+    return min(max(seconds, 0.0), _MOST_SECONDS)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from quivo_frames.fetch.http import HttpResult
 
-OK, NO_CONTENT, UNAUTHORIZED, NOT_FOUND, TOO_MANY, UNAVAILABLE = 200, 204, 401, 404, 429, 503
+OK, NO_CONTENT, UNAUTHORIZED, NOT_FOUND, TOO_MANY = 200, 204, 401, 404, 429
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-CONGESTION_STATUSES = frozenset({TOO_MANY, UNAVAILABLE})
 CURES = {
     Outcome.UNKNOWN: "Check the id, and the account that it belongs to.",
     Outcome.REFUSED: "Check the id, and what your account may do.",

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from quivo_frames.standin.random import LogNormal
+from quivo_frames.standin.random import LogNormal, draw_share
 
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain;charset=UTF-8"
@@ -348,3 +348,19 @@ class ServerFault:
 NO_FAULT = ServerFault()
 FaultChooser = Callable[[int, int, int], ServerFault]
 """Chooses the fault of a request from the seed, the order id, and the number of the request for that order, from 0."""
+NOISE = (
+    ServerFault.status(500),
+    ServerFault.status(502),
+    ServerFault.status(503),
+    ServerFault.reset(),
+    ServerFault.reset_within(),
+    ServerFault.truncate(),
+    ServerFault.html(),
+)
+"""What fails now and then on any network, each as often as the others."""
+
+
+def choose_noise(share: float, seed: int, order_id: int, nth: int) -> ServerFault:
+    """One of `NOISE` for this share of the requests, else `NO_FAULT`."""
+    drawn = draw_share(seed, "noise", order_id, nth)
+    return NOISE[int(drawn / share * len(NOISE))] if drawn < share else NO_FAULT

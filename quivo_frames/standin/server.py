@@ -18,6 +18,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
+from http import HTTPStatus
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -38,6 +39,7 @@ from quivo_frames.standin.faults import (
     HeaderText,
     HttpReply,
     ServerFault,
+    choose_noise,
     json_message,
 )
 from quivo_frames.standin.http_connection import HttpRequest, ScheduledReply
@@ -74,8 +76,9 @@ class StandIn:
         token_field: field of a login's answer that has the token.
         envelope, login_envelope: what an order, or a login's answer, is wrapped in: one of `ENVELOPES`.
         faults: by order id the faults of its requests, one per request; after them the answers are good.
-        chaos: chooses the fault of a request for which `faults` has none (left), from seed, order id and number of the
-            request for that order.
+        noise: share of the refetches for which `faults` has none (left) that fail in one of the ways of `NOISE`,
+            whatever the rate; which ones depends on seed, order id and number of the request for that order.
+        chaos: chooses the fault of such a request in place of `noise`, from the same three.
         login_faults: the faults of logins, one per login, before anything is checked.
         list_faults: the same for GET /orders, for requests that passed access and rate limit.
         paging: how the list of orders pages.
@@ -105,6 +108,7 @@ class StandIn:
         envelope: str = "",
         login_envelope: str = "",
         faults: Mapping[int, Sequence[ServerFault]] | None = None,
+        noise: float = 0.0,
         chaos: FaultChooser | None = None,
         login_faults: Sequence[ServerFault] = (),
         list_faults: Sequence[ServerFault] = (),
@@ -128,7 +132,7 @@ class StandIn:
         self._bucket = TokenBucket()
         self._seed = seed
         self._faults = {order_id: _repeat_faults(given) for order_id, given in (faults or {}).items()}
-        self._chaos = chaos or (lambda *_: NO_FAULT)
+        self._chaos = chaos or partial(choose_noise, noise)
         self._login_faults, self._list_faults = _repeat_faults(login_faults), _repeat_faults(list_faults)
         self._refetch_counts: dict[int, int] = {}
         self._admitted: dict[int, int] = {}  # requests for an order that passed access and rate limit
@@ -255,7 +259,8 @@ class StandIn:
 
     def _note_sent(self, position: int, order_id: int, reply: HttpReply, fault: ServerFault, visit: int | None) -> None:
         """Record that a whole answer is sent; it is a good one if there is a visit."""
-        self.timeline.note_answer(position, reply.status)
+        is_no_order = fault.reply is not None and reply.status == HTTPStatus.OK
+        self.timeline.note_answer(position, 0 if is_no_order else reply.status)
         if visit is not None:
             self._last_sent[order_id] = (visit, fault.blanks)
             self._hashes[order_id] = self._hashes.get(order_id, b"") + sha256(reply.body).digest()

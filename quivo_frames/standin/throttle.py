@@ -37,7 +37,9 @@ class TokenBucket:
 
 
 class RefetchTimeline:
-    """When each refetch arrived (time.monotonic) and the status it was answered with, 0 without a whole answer.
+    """When each refetch arrived (time.monotonic) and the status it was answered with.
+
+    The status is 0 without a whole answer, or for a 200 that is no order.
 
     A sequence of (seconds, status) that may grow while it is read; 10 bytes per entry.
     """

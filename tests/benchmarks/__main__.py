@@ -40,7 +40,8 @@ def main() -> None:
     part.add_argument("--rounds", type=int, default=3)
     part.add_argument("--way", action="append", default=[], choices=engines.WAYS, dest="ways")
     part = parts.add_parser("fetch", help="refetch beside what others would write, against limits of a stand-in API")
-    part.add_argument("--quick", action="store_true", help="six short scenarios in about four minutes")
+    part.add_argument("--quick", action="store_true", help="few short scenarios, in two to four minutes")
+    part.add_argument("--noise", action="store_true", help="with a share of requests that fail, and without (7 min)")
     part.add_argument("--rounds", type=int, default=1)
     part.add_argument("--only", action="append", default=[], choices=fetch.NAMES, help="this candidate")
     part.add_argument(

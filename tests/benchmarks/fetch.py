@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import Candidate, Cost, Unavailable, middle, spend
-from tests.benchmarks.scenarios import ALL, QUICK, WARM_UP, Scenario
+from tests.benchmarks.scenarios import ALL, NOISY, QUICK, QUICK_NOISY, WARM_UP, Scenario
 from tests.benchmarks.serving import Seen, Server
 from tests.benchmarks.timeline import Timeline
 
@@ -34,6 +34,7 @@ was to be had; 429s is the share of requests that were refused: 0 % is what thos
   >{warm_up:.0f} s    the same from {warm_up:.0f} s on, to the last good answer, or to where an ideal client ends if that is earlier
   80 % in  seconds until the first window of 2 s began that held 80 % of the ideal
   CPU      of the client, in seconds per 1,000 good answers: 429s, waiting and login included, imports not
+  an order requests over orders: 1.00 is one request for each
   lost     orders that it did not keep, byte for byte as the server sent them, at the end
   twice    good answers sent for an order that had one already
 Medians of {rounds} round(s), in a round some scenarios several times (then the lowest and the highest goodput are told).
@@ -59,6 +60,8 @@ class Measured:
     refused_after: float | None
     cpu: float | None
     wall: float | None
+    requests: float
+    """For each order."""
     lost: int
     twice: int
     server_cpu: float
@@ -66,15 +69,18 @@ class Measured:
     broke_off: str = ""
 
 
-def run(quick: bool = False, rounds: int = 1, only: Sequence[str] = (), scenario: Sequence[str] = ()) -> dict[str, Any]:
+def run(
+    quick: bool = False, rounds: int = 1, only: Sequence[str] = (), scenario: Sequence[str] = (), noise: bool = False
+) -> dict[str, Any]:
     """Measures, prints, and gives the results; `scenario` holds words of which each must be in the name of a scenario."""
-    chosen = [one for one in (QUICK if quick else ALL) if all(f" {word}" in f" {one.name}" for word in scenario)]
+    scenarios = (QUICK_NOISY if quick else NOISY) if noise else (QUICK if quick else ALL)
+    chosen = [one for one in scenarios if all(f" {word}" in f" {one.name}" for word in scenario)]
     candidates = [one for one in (OURS, *PEERS) if not only or one.name in only]
     found: dict[str, dict[str, list[Measured]]] = {}
     missing: dict[str, str] = {}
     print(_READ.format(warm_up=WARM_UP, rounds=rounds, allowed=ALLOWED, gentle=GENTLE))
     print(
-        f"{'':<16}{'goodput':>9}{'':>13}{f'>{WARM_UP:.0f} s':>8}{'429s':>9}{f'>{WARM_UP:.0f} s':>8}{'80 % in':>9}{'CPU':>8}{'lost':>6}{'twice':>7}"
+        f"{'':<16}{'goodput':>9}{'':>13}{f'>{WARM_UP:.0f} s':>8}{'429s':>9}{f'>{WARM_UP:.0f} s':>8}{'80 % in':>9}{'CPU':>8}{'an order':>9}{'lost':>6}{'twice':>7}"
     )
     for one in chosen:
         for turn in range(rounds * one.repeats):
@@ -156,6 +162,7 @@ def figures(scenario: Scenario, seen: Seen, cost: Cost | None, lost: int, broke_
         refused_after=timeline.share_refused(change) if change else None,
         cpu=cost.cpu / good * 1000 if cost and good else None,
         wall=cost.wall if cost else None,
+        requests=len(seen.answers) / len(scenario.order_ids),
         lost=lost,
         twice=good - len(seen.sent),
         server_cpu=seen.cpu,
@@ -173,7 +180,7 @@ def _line(name: str, results: Sequence[Measured], *, following: bool) -> None:
     between = f"({min(goodputs):.2f}-{max(goodputs):.2f})" if len(goodputs) > 1 else ""
     print(
         f"  {name:<16}{mid('goodput', '.2f'):>7}{between:>13}{mid('goodput_warm', '.2f'):>8}{mid('refused', '.1%'):>9}"
-        f"{mid('refused_warm', '.1%'):>8}{mid('reached', '.1f'):>9}{mid('cpu', '.2f'):>8}"
+        f"{mid('refused_warm', '.1%'):>8}{mid('reached', '.1f'):>9}{mid('cpu', '.2f'):>8}{mid('requests', '.2f'):>9}"
         f"{max(one.lost for one in results):>6}{max(one.twice for one in results):>7}"
         + "".join(f"  {one.broke_off}" for one in results if one.broke_off)
     )

@@ -26,6 +26,8 @@ class Scenario:
     """Whether the client is told the limit."""
     burst: float | None = None
     retry_after: str | None = None
+    noise: float = 0.0
+    """Share of the requests that fail in one of the ways of `quivo_frames.standin.faults.NOISE`."""
     then: tuple[float, float] | None = None
     """The limit is another one so many seconds after the first request."""
     workers: int = 0
@@ -72,6 +74,7 @@ class Scenario:
             "latency": {"median": median, "sigma": self.spread} if self.spread else self.latency,
             "burst": self.burst,
             "retry_after": self.retry_after,
+            "noise": self.noise,
         }
 
 
@@ -123,3 +126,20 @@ QUICK = (
     replace(_BARE, orders=1500, repeats=1),
 )
 """About four minutes."""
+
+
+def _noisy(noise: float, scale: float) -> tuple[Scenario, ...]:
+    quiet = (
+        Scenario("no limit, latency 0.05 s, 16 threads", 10, latency=0.05, workers=16),
+        Scenario("unknown limit 50/s, latency 0.05 s", 25, 50, 0.05),
+        Scenario("known limit 10/s, latency 0.05 s", 15, 10, 0.05, known=True),
+    )
+    return tuple(
+        replace(one, name=f"{one.name}, noise {noise:.0%}", seconds=scale * one.seconds, noise=noise) for one in quiet
+    )
+
+
+NOISY = tuple(scenario for noise in (0.0, 0.02, 0.05, 0.1) for scenario in _noisy(noise, 1.0))
+"""About seven minutes."""
+QUICK_NOISY = tuple(scenario for noise in (0.0, 0.1) for scenario in _noisy(noise, 0.6))
+"""About two minutes."""

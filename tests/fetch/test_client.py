@@ -357,6 +357,23 @@ def test_waiting_ends_when_told_to_stop(connect: Connect, fault: ServerFault) ->
         assert time.monotonic() - began < 2
 
 
+def test_a_single_fault_is_asked_again_at_once_and_lowers_no_rate(connect: Connect) -> None:
+    with StandIn(orders=2, faults={ORDER: [ServerFault.status(503)]}) as api:
+        client = connect(api, backoff=1000, rate=100)
+        answer = client.refetch(ORDER)
+        assert (answer.outcome, answer.tries) == (Outcome.FETCHED, 2)
+        assert answer.seconds < 5
+        assert client.rate == 100
+
+
+@pytest.mark.parametrize("fault", [ServerFault.status(503, retry_after="0.1"), ServerFault.status(429)])
+def test_who_asks_for_less_gets_less(connect: Connect, fault: ServerFault) -> None:
+    with StandIn(orders=2, faults={ORDER: [fault]}) as api:
+        client = connect(api, tries=1, rate=100)
+        client.refetch(ORDER)
+        assert client.rate < 100
+
+
 @pytest.mark.parametrize("page", [b"{}", b'[{"id":1}]', b'[{"orderId":"1"}]', b"[1]"])
 def test_a_list_that_nobody_documented_is_told(connect: Connect, page: bytes) -> None:
     with serve_answers(TOKEN, http_bytes(page)) as (url, _), pytest.raises(UnexpectedResponse):

@@ -237,7 +237,8 @@ def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
         if name not in REACHES_OTHERS:
             again = name not in NOT_RETRIED and ENDS[name] != FETCHED
             assert {n: line.tries for n, line in ends.items()} == {n: 1 + (again and n == HIT) for n in api.order_ids}
-            assert sum(map(api.refetch_count, api.order_ids)) == ORDERS + (again or name in PASSES_AT_ONCE)
+            more = {1, 2} if name in PASSES_AT_ONCE else {again}  # two good tokens; the first may just have run out
+            assert sum(map(api.refetch_count, api.order_ids)) - ORDERS in more
     if ENDS[name] != FETCHED:
         hit = ends[HIT]
         assert str(HIT) in hit.message

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ import pytest
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.rate_limit import LONGEST_PAUSE, RateLimiter, Slot, Stopped, parse_retry_after
+from tests.support.depth import sampled
+from tests.support.simulated_fetch import SimulatedServer, simulate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +110,7 @@ def test_a_limit_that_halves_is_followed_within_five_seconds() -> None:
 def test_the_rate_starts_gently_and_doubles() -> None:
     adaptive, time = make_limiter()
     assert adaptive.rate == 5
-    simulate_server(adaptive, time, 2, 1e9)
+    simulate_server(adaptive, time, 1, 1e9)
     assert 15 < adaptive.rate < 60
 
 
@@ -231,28 +234,51 @@ def test_a_pace_of_long_ago_or_of_before_a_restart_is_forgotten(tmp_path: Path) 
 def test_a_file_of_a_pace_that_is_broken_is_written_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pace").write_bytes(content)
     assert make_shared_limiter(tmp_path / "pace", FakeClock()).wait_for_slot(NEVER).rate == 5
-    assert len((tmp_path / "pace").read_bytes()) == 48
+    assert len((tmp_path / "pace").read_bytes()) == 8 * len(NEW_STATE)
 
 
-BROKEN_STATES = {
-    "no rate": (0.0, math.inf, 0.0, 0.0, 0.0, 0.0),
-    "a rate that is no number": (math.nan, math.inf, 0.0, 0.0, 0.0, 0.0),
-    "an endless rate": (math.inf, math.inf, 0.0, 0.0, 0.0, 0.0),
-    "no threshold": (5.0, -1.0, 0.0, 0.0, 0.0, 0.0),
-    "half steady": (5.0, 9.0, 0.5, 0.0, 0.0, 0.0),
-    "a cut that is to come": (5.0, 9.0, 0.0, 0.0, 1e300, 0.0),
-    "an endless pause": (5.0, 9.0, 0.0, 0.0, 0.0, 1e300),
+NEW_STATE = {
+    "rate": 9.0, "threshold": math.inf, "steady": 0.0, "slot_at": 0.0, "cut_at": -1.0, "paused_until": 0.0, "good_at": 0.0,
+    "cuts_in_a_row": 0.0, "refused_at": -1.0, "passed": 0.0, "share": 0.1, "weight": 20.0, "suspicion": 0.0,
+    "answers": 0.0, "faults": 0.0, "tried_for": 0.0,
+}  # fmt: skip
+"""In the order of the file; times are counted from now."""
+BROKEN_STATES: dict[str, dict[str, float]] = {
+    "no rate": {"rate": 0.0},
+    "a rate that is no number": {"rate": math.nan},
+    "an endless rate": {"rate": math.inf},
+    "no threshold": {"threshold": -1.0},
+    "half steady": {"steady": 0.5},
+    "a cut that is to come": {"cut_at": 1e300},
+    "an endless pause": {"paused_until": 1e300},
+    "a refusal after its cut": {"refused_at": 1.0},
+    "a count below nothing": {"passed": -1.0},
+    "a count that is no number": {"cuts_in_a_row": math.nan},
+    "more faults than answers can have": {"share": 1.5},
+    "noise of no answer": {"weight": 0.0},
+    "noise that is no number": {"suspicion": math.nan},
 }
+
+
+def write_state(path: Path, clock: FakeClock, **changed: float) -> None:
+    state = NEW_STATE | changed
+    values = [value + clock() * (name.endswith("_at") or name == "paused_until") for name, value in state.items()]
+    path.write_bytes(struct.pack(f"<{len(values)}d", *values))
 
 
 @pytest.mark.parametrize("name", BROKEN_STATES)
 def test_a_damaged_pace_stops_no_refetch(tmp_path: Path, name: str) -> None:
     clock = FakeClock()
-    state = [value + clock() if number == 3 else value for number, value in enumerate(BROKEN_STATES[name])]
-    (tmp_path / "pace").write_bytes(struct.pack("<6d", *state))
+    write_state(tmp_path / "pace", clock, **BROKEN_STATES[name])
     limiter = make_shared_limiter(tmp_path / "pace", clock)
     assert limiter.wait_for_slot(NEVER).rate == 5
     limiter.note_success(Slot(clock(), 5.0, waited=True))
+
+
+def test_a_pace_that_is_not_damaged_is_taken(tmp_path: Path) -> None:
+    clock = FakeClock()
+    write_state(tmp_path / "pace", clock)
+    assert make_shared_limiter(tmp_path / "pace", clock).wait_for_slot(NEVER).rate == 9
 
 
 def test_where_no_file_can_be_the_gate_is_on_its_own(tmp_path: Path) -> None:
@@ -284,3 +310,68 @@ def test_processes_share_one_pace_without_bursts(tmp_path: Path) -> None:
     assert len(times) == 120
     assert times[-1] - times[0] > 0.95 * 119 / 200
     assert all(times[n + 20] - times[n] > 0.08 for n in range(100))  # never more than 20 in 80 ms
+
+
+# Noise, by simulation: `python -m tests.support.simulated_fetch` prints more.
+
+
+@pytest.mark.drawn
+@pytest.mark.parametrize("noise", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize(
+    "server",
+    sampled(
+        SimulatedServer(limit, latency, spread, retry_after=pause)
+        for limit in (10, 50, 200)
+        for latency, spread in ((0.05, 0.0), (0.3, 0.5))
+        for pause in (0.0, 1.0)
+    ),
+    ids=str,
+)
+def test_noise_does_not_hide_a_limit_nor_slow_down_a_fetch(server: SimulatedServer, noise: float) -> None:
+    runs = [simulate(replace(server, noise=noise), 60, seed=seed, workers=128) for seed in range(3)]
+    assert server.limit
+    assert sum(run.admitted(20, 60) for run in runs) > 0.85 * server.limit * 40 * 3
+    assert all(run.refused(20) < 0.02 for run in runs)
+    assert all(run.requests_per_order < 1.2 for run in runs)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_a_burst_of_five_seconds_is_seen_through(noise: float) -> None:
+    server = SimulatedServer(50, 0.3, 0.5, burst=250, retry_after=1.0, noise=noise)
+    for seed in range(3):
+        run = simulate(server, 60, seed=seed)
+        assert run.refused(20) < 0.02
+        assert run.admitted(20, 60) > 0.85 * 50 * 40
+
+
+@pytest.mark.parametrize("workers", [4, 16])
+def test_a_tenth_of_noise_costs_a_server_without_limit_less_than_a_fifth(workers: int) -> None:
+    quiet = simulate(SimulatedServer(None), 60, workers=workers).good()
+    for seed in range(3):
+        noisy = simulate(SimulatedServer(None, noise=0.1), 60, workers=workers, seed=seed)
+        assert noisy.good() > 0.8 * quiet
+        assert noisy.requests_per_order < 1.2
+
+
+def test_a_quarter_of_noise_is_noise_as_well() -> None:
+    noisy = simulate(SimulatedServer(None, noise=0.25), 60, workers=64)
+    assert noisy.sent[-1].rate > 300
+
+
+@pytest.mark.parametrize("limit", [20.0, 50.0, 200.0])
+def test_faults_that_grow_with_the_rate_are_a_limit(limit: float) -> None:
+    run = simulate(SimulatedServer(limit, status=503), 60)
+    assert run.good(20, 60) > 0.8 * limit * 40
+    assert run.refused(20) < 0.1
+
+
+def test_four_threads_soon_do_what_they_can_where_there_is_no_limit() -> None:
+    assert simulate(SimulatedServer(None, 0.05), 10, workers=4).good() > 0.9 * 4 / 0.05 * 10
+
+
+@pytest.mark.parametrize("status", [None, 503])
+def test_an_outage_leaves_no_lower_rate_behind(status: int | None) -> None:
+    run = simulate(SimulatedServer(None, outage=(20, 40), outage_status=status), 60, workers=16)
+    assert run.good(50, 60) > 0.9 * 16 / 0.05 * 10
+    if status:
+        assert sum(20 <= one.at < 40 for one in run.sent) < 500  # of 6,400: it spared the server

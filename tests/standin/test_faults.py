@@ -20,7 +20,16 @@ from typing import NamedTuple
 import pytest
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.standin.faults import SHAPES, THROTTLED, DeliveryMode, ServerFault, date_in
+from quivo_frames.standin.faults import (
+    NO_FAULT,
+    NOISE,
+    SHAPES,
+    THROTTLED,
+    DeliveryMode,
+    ServerFault,
+    choose_noise,
+    date_in,
+)
 from quivo_frames.standin.orders import order_json
 from quivo_frames.standin.server import StandIn
 from tests.support.api_caller import FIRST_ORDER, stand_in_with_faults
@@ -530,3 +539,13 @@ def test_every_fault_can_be_sent_and_only_the_harmless_ones_bring_the_order(log_
         }  # fmt: skip
         unlike = {(each.head.split(b"\r\nX")[0], each.body, each.end) for each in heard.values()}
         assert len(unlike) == len(every)
+
+
+def test_noise_has_its_share_of_the_requests_and_every_way_to_fail():
+    drawn = [choose_noise(0.1, 7, order_id, nth) for order_id in range(5000) for nth in range(2)]
+    counts = Counter(drawn)
+    assert set(counts) == {NO_FAULT, *NOISE}
+    assert counts[NO_FAULT] == pytest.approx(9000, abs=150)
+    assert all(counts[fault] == pytest.approx(1000 / len(NOISE), abs=50) for fault in NOISE)
+    assert choose_noise(0.0, 7, 1, 0) is NO_FAULT
+    assert {choose_noise(1.0, 7, order_id, 0) for order_id in range(500)} == set(NOISE)
