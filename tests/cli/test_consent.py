@@ -14,7 +14,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.standin.orders import order_json
 from quivo_frames.standin.server import StandIn
 from tests.support.archived_orders import NOON, record_answers
-from tests.support.terminal_session import run_on_terminal, run_without_terminal
+from tests.support.terminal_session import CTRL_C, run_on_terminal, run_without_terminal
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="has no pseudo-terminals")
 
@@ -52,7 +52,7 @@ def test_ids_of_a_pipe_are_asked_about_at_the_terminal(typed: str, api: StandIn,
 
 
 def test_ctrl_c_at_the_question_requests_nothing(api: StandIn, where) -> None:
-    ended = run_on_terminal(PIPE, "\x03", **where)
+    ended = run_on_terminal(PIPE, CTRL_C, **where)
     assert "Traceback" not in ended.shown
     assert ended.status in (130, -2)  # bash itself may end by the signal
     assert count_refetches(api) == 0

@@ -20,6 +20,7 @@ from quivo_frames.errors import ArchiveError, ConfigError, LoginError
 from quivo_frames.fetch.order_ids import validate_ids
 from quivo_frames.fetch.run import plan, refetch
 from quivo_frames.model.records import Answer, Outcome
+from quivo_frames.settings import STAND_IN
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.server import StandIn
 
@@ -81,7 +82,7 @@ def test_ids_may_be_numbers_or_their_digits_and_are_asked_once(
 
 
 @pytest.mark.parametrize(
-    "wrong", ["x1", "", "1.0", 1.0, -1, 0, "0", 2**63, str(2**63), "9" * 5000, None, True, "²", [1]]
+    "wrong", ["x1", "", "1.5", 1.5, -1, 0, "0", 2**63, str(2**63), "9" * 5000, None, True, "²", [1]]
 )
 def test_an_invalid_id_stops_everything_before_the_first_request(
     standin: StandIn, client: Client, archive: Archive, wrong: Any
@@ -103,7 +104,7 @@ def test_a_finished_run_asked_again_is_a_new_refetch(standin: StandIn, client: C
 class FailingClient:
     """A client that fails once, after some orders."""
 
-    service = "stand-in"
+    service = STAND_IN
 
     def __init__(self, client: Client, after: int, error: BaseException) -> None:
         self.client, self.left, self.error, self.waiting = client, after, error, 0

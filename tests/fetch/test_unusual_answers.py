@@ -172,7 +172,7 @@ def test_a_server_of_interim_answers_alone_is_given_up_in_time(connect: Connect)
     ("header", "seconds"),
     [
         ("30000", r"30,000"),  # perhaps meant in milliseconds
-        ("1e300", r"[\d,]+"),
+        ("9" * 400, r"1,000,000,000"),
         ("in two hours", r"7,(1[6-9]|20)\d"),
     ],
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+CTRL_C = "\x03"
 _TAKE_TERMINAL = "import os, sys; os.login_tty(int(sys.argv[1])); os.execvp(sys.argv[2], sys.argv[2:])"
 
 
@@ -27,6 +29,9 @@ def run_on_terminal(
     os.close(theirs)
     shown, asked = b"", False
     while True:
+        if asked and typed == CTRL_C and not select.select([ours], [], [], 1.0)[0]:
+            os.write(ours, typed.encode())  # a signal right before the read began does not end it
+            continue
         try:
             more = os.read(ours, 4096)
         except OSError:  # how Linux tells that nobody has the terminal open any more
