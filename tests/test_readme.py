@@ -42,6 +42,7 @@ def run_options(tmp_path: Path):
         }
 
 
+@pytest.mark.long
 def test_the_python_of_the_readme_runs_from_top_to_bottom(run_options) -> None:
     code = "\n".join(code_blocks("python"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **run_options)

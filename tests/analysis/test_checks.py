@@ -58,6 +58,7 @@ def test_a_check_finds_its_row(name: str) -> None:
     assert row["evidence"]
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("name", sampled(CASES))
 def test_no_other_check_finds_what_one_finds(name: str) -> None:

@@ -157,6 +157,7 @@ def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
     assert f"Half of the {taken['orders']} delivered orders arrived within {taken['p50']:.1f} days" in page.text
 
 
+@pytest.mark.long
 def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Path) -> None:
     number = FIRST_ROWS + 3
     qf_tables = _build_fair_orders(tmp_path, [short_shipment() for _ in range(number)])
@@ -179,6 +180,7 @@ def _build_fair_orders(tmp_path: Path, changes: list[dict[str, Any]], broken: in
     return qf.build(tmp_path / "orders.ndjson", tmp_path / "my tables")
 
 
+@pytest.mark.long
 def test_failures_and_notes_of_the_build_are_told(tmp_path: Path) -> None:
     tables = _build_fair_orders(tmp_path, [{"newField": 1}], broken=25)
     page, _ = write_and_read_report(tables, tmp_path)
@@ -268,6 +270,7 @@ def test_no_personal_value_is_in_the_file(tmp_path: Path) -> None:
     assert "holds no personal data" not in page.text
 
 
+@pytest.mark.long
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path) -> None:
     tables = fair_orders({}, short_shipment(), LATE)
     for name in ("one.html", "two.html"):

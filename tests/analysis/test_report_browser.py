@@ -105,6 +105,7 @@ def test_a_mark_says_what_it_is_under_the_pointer(open_report: Callable[..., Pag
     assert all(": " in title for title in titles)
 
 
+@pytest.mark.long
 def test_charts_stay_inside_their_figure(open_report: Callable[..., Page]) -> None:
     for width in (DESK, PHONE):
         beyond = open_report(width=width).evaluate(
@@ -123,6 +124,7 @@ def test_nothing_hangs_over_on_a_phone(open_report: Callable[..., Page], name: s
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
 
 
+@pytest.mark.long
 def test_every_part_opens_and_closes_by_keyboard(open_report: Callable[..., Page]) -> None:
     page = open_report()
     parts = page.locator("details")

@@ -266,6 +266,7 @@ def test_many_archives_in_many_places_are_one_dataset_of_the_newest_answers(arch
     assert_same_dataset(mixed, whole)
 
 
+@pytest.mark.long
 def test_renewed_tables_are_those_of_a_full_build(archive: Archive, tmp_path: Path) -> None:
     archive.export(tmp_path / "raw")
     build(tmp_path / "raw", tmp_path / "out")
@@ -449,6 +450,7 @@ def exported_rows(archive: Archive) -> Iterator[ResponseRow]:
     return read_responses(archive.path, archive.last_response())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("most", range(5))
 def test_an_export_that_is_cut_off_leaves_the_earlier_one_and_is_gone_on_with(
     archive: Archive, tmp_path: Path, most: int
@@ -492,6 +494,7 @@ class InterruptedPlace:
         return bool(self._where.compare_and_swap(name, data, before))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "newer"), [(True, True), (False, False)], ids=["first and newer", "of the same"])
 def test_of_two_exports_at_once_one_fails_and_the_other_is_whole(
     archive: Archive, address: str, first: bool, newer: bool

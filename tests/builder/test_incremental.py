@@ -120,6 +120,7 @@ def test_the_same_answer_of_another_archive_stands_where_that_one_stands(archive
     assert renewed.failures["source"].to_list() == [archive.path.name]
 
 
+@pytest.mark.long
 def test_more_than_half_of_the_orders_are_made_by_making_all(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     record_answers(archive, {order_id: order_json(order_id) for order_id in IDS[:31]}, NOON + timedelta(days=1))
@@ -128,6 +129,7 @@ def test_more_than_half_of_the_orders_are_made_by_making_all(archive: Archive, t
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 30
 
 
+@pytest.mark.long
 def test_more_gone_than_half_of_what_is_left_is_made_by_making_all(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     archive._writer.commit_job(lambda db: db.execute("DELETE FROM responses WHERE order_id > 100035").rowcount)
@@ -150,6 +152,7 @@ def test_tables_without_orders_are_followed_by_whatever_comes(archive: Archive, 
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == len(IDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["version", "file", "lineage", "other archive", "privacy", "no manifest"])
 def test_what_is_not_as_it_was_built_is_built_as_a_whole(
     archive: Archive, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch

@@ -63,6 +63,7 @@ def count_orders(partition: Partition) -> int:
     return sum(piece.order_count for piece in partition.pieces if isinstance(piece, SourceRange))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders", [1, 3, 7, 10, 25, 59, 60, 1000])
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_partitions_together_hold_each_order_once_in_its_order(given: list[Path], orders: int, workers: int) -> None:

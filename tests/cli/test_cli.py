@@ -423,6 +423,7 @@ def test_find_since_narrows_the_query(run, settings) -> None:
         assert told in done.stderr
 
 
+@pytest.mark.long
 def test_progress_and_result_are_lines_for_programs(run, settings: dict[str, str]) -> None:
     done = run("refetch", *(str(n) for n in range(100_001, 100_031)), "--rate", "12", "--json", env=settings)
     *progress, finished = map(json.loads, done.stdout.splitlines())

@@ -42,6 +42,7 @@ def count_refetches(api: StandIn) -> int:
     return sum(api.refetch_count(order_id) for order_id in api.order_ids)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("typed", ["n\n", "\n", "\x04"], ids=["no", "enter", "end of input"])
 def test_ids_of_a_pipe_are_asked_about_at_the_terminal(typed: str, api: StandIn, where) -> None:
     ended = run_on_terminal(PIPE, typed, **where)

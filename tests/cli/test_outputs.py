@@ -284,6 +284,7 @@ def is_private(path: Path) -> bool:
     return stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_successful_output
 def test_what_is_written_is_its_owners_alone(output: Output, world: World, tmp_path: Path) -> None:

@@ -621,6 +621,7 @@ def test_a_worker_that_cannot_write_says_where_and_why(
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.long
 def test_a_worker_without_room_for_its_parts_says_where(
     current: Dataset, inputs: dict[str, Any], pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -670,6 +671,7 @@ def test_a_dataset_in_a_store_is_like_one_in_a_folder(
     assert check("s3://lake/tables").flaws["what"].to_list() == ["file"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "lines", [[], [b"{"], [order_json(IDS[0])], [b"{", order_json(IDS[0]), b"[]"]], ids=["none", "bad", "one", "some"]
 )

@@ -46,6 +46,7 @@ def test_there_is_a_file_for_each_table_and_nothing_else(orders: Path, tmp_path:
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Path, name: str) -> None:
     build(orders, tmp_path / "out")

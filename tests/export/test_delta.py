@@ -106,6 +106,7 @@ def test_pandas_reads_every_cell(frames: Frames, out: str, name: str) -> None:
     assert set(kinds) == set(TABLES[name].schema)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("read", [read_tables, read_with_polars], ids=["delta_rs", "polars"])
 def test_orders_come_back_through_delta(out: str, read: object) -> None:
     bodies = [hostile_order_json(number, 3) for number in range(1, 61)]
@@ -234,6 +235,7 @@ def test_the_same_tables_again_commit_nothing(frames: Frames, out: str) -> None:
     assert table_versions(out) == before
 
 
+@pytest.mark.long
 def test_an_earlier_state_is_written_again_after_a_later_one(frames: Frames, out: str) -> None:
     later = flatten_standin_orders(range(1, 61), seed=7)
     for tables in (frames, later, frames):
@@ -392,6 +394,7 @@ def change_table(out: str, name: str, change: object) -> dict[str, int]:
     return table_versions(out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -486,6 +486,7 @@ def test_an_outage_is_waited_for_and_costs_no_order(connect: Connect, caplog: py
         assert "Quivo is back after" in caplog.text
 
 
+@pytest.mark.long
 def test_an_outage_that_lasts_ends_the_run(connect: Connect) -> None:
     with StandIn(orders=10) as api:
         client = connect(api, tries=1)

@@ -326,6 +326,7 @@ def test_a_token_that_is_revoked_in_mid_batch_is_renewed_once_for_all(
         assert 1 <= sum(status == 401 for _, status in api.timeline) <= 4  # those under way
 
 
+@pytest.mark.long
 def test_connections_refused_for_a_moment_cost_no_order(connect: Connect, tmp_path: Path) -> None:
     with StandIn(40, latency=0.02) as api:
         act_after_requests(api, 10, partial(api.refuse_connections, 0.5))

@@ -156,6 +156,7 @@ def test_kill_9_costs_what_was_under_way_and_leaves_no_lock(prompt: Prompt) -> N
     assert all(prompt.api.refetch_count(order_id) == 1 for order_id in before)
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_is_told_and_the_same_command_goes_on(prompt: Prompt) -> None:
     status, output = wait_for_end(prompt.refetch(max_file_bytes=420_000))
     assert status == 3

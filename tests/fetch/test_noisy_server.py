@@ -182,6 +182,7 @@ def test_an_order_that_is_refused_once_or_twice_by_chance_is_asked_again(
     assert len(server.tokens) == 1 + 1 + 2 + 1
 
 
+@pytest.mark.long
 def test_a_token_is_taken_when_the_turn_has_come(make_client: Callable[..., Client], tmp_path: Path) -> None:
     """At two requests a second each of four threads waits for longer than a token lives."""
     with serve(0.0, token_seconds=0.8, latency=0.0) as server, Archive(tmp_path / "a") as archive:

@@ -111,6 +111,7 @@ def test_the_file_cannot_trust_itself(listener: Listener, run: Callable[..., Res
     assert run("find", file=planted, **LOGIN).exit_code == 2
 
 
+@pytest.mark.long
 def test_a_value_of_the_file_takes_nothing_from_the_environment(
     listener: Listener, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:

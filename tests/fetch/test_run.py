@@ -194,6 +194,7 @@ with Client.from_env(**login, rate=500.0) as client, Archive(path) as archive:
 """
 
 
+@pytest.mark.long
 def test_kill_9_costs_at_most_the_requests_in_flight(tmp_path: Path) -> None:
     with StandIn(orders=150, latency=0.005) as api:
         bounds = (str(api.order_ids.start), str(api.order_ids.stop))

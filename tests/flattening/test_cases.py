@@ -144,6 +144,7 @@ def write_case_folder(root: Path, **files: str) -> Path:
     return made
 
 
+@pytest.mark.long
 def test_a_case_is_held_to_its_expectation(tmp_path: Path) -> None:
     for number, (order, wrong) in enumerate(
         {

@@ -122,6 +122,7 @@ def test_personal_values_that_quivo_removed_are_removed_from_envelopes(where: st
     assert qf.check(path).flaws.is_empty()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", EACH)
 def test_files_of_envelopes_are_read_and_counted(where: str, tmp_path: Path) -> None:
     orders = [marked_order(order_id, "Ida") for order_id in IDS]

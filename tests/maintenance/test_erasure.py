@@ -329,6 +329,7 @@ def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
     assert not set(GONE) & set(Dataset.open(tables.folder).orders["order_id"])
 
 
+@pytest.mark.long
 def test_tables_that_are_being_built_are_told_and_what_was_erased_has_its_receipt(
     archive: Archive, tmp_path: Path
 ) -> None:

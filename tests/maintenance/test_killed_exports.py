@@ -139,6 +139,7 @@ def test_a_folder_that_a_killed_export_had_moved_away_is_put_back_and_erased(tab
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.long
 def test_what_killed_exports_of_earlier_versions_left_is_forgotten_too(tables: Dataset) -> None:
     folder = tables.folder.parent
     tables.export("duckdb", folder / "x.duckdb")

@@ -221,6 +221,7 @@ DELIVERIES = {  # fault: Content-Length, body, end of the connection, whole HTTP
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "length", "body", "end", "whole", "good"), DELIVERIES.values(), ids=DELIVERIES)
 def test_the_bytes_are_what_the_fault_says(fault, length, body, end, whole, good, listen):
     with stand_in_with_faults(fault) as api:

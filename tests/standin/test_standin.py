@@ -101,6 +101,7 @@ def test_every_documented_field_occurs_and_is_left_out_somewhere_and_no_other_oc
     assert [path for path in keys if filled[path] >= objects[path.rpartition(".")[0]]] == ["$.orderId"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nothing", ["missing", None, "", [], {}], ids=str)
 def test_nothing_is_written_in_every_way(many, nothing):
     def ways(found):

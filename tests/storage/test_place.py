@@ -377,6 +377,7 @@ def test_a_missing_bucket_is_named(s3: Any) -> None:
         assert "no such bucket" in str(error)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
