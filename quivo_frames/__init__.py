@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from quivo_frames.maintenance.erasure import forget
     from quivo_frames.maintenance.integrity import check
     from quivo_frames.model.frames import Frames
-    from quivo_frames.settings import Settings
+    from quivo_frames.settings.settings import Settings
 
     open = Dataset.open  # noqa: A001 - qf.open reads as it should
     __version__: str
@@ -79,7 +79,7 @@ _HOMES = {
     "LoginError": "errors",
     "LostWorker": "errors",
     "QuivoError": "errors",
-    "Settings": "settings",
+    "Settings": "settings.settings",
     "UnexpectedResponse": "errors",
     "Unreachable": "errors",
     "audit": "analysis.checks.audit",

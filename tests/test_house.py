@@ -21,8 +21,7 @@ PACKAGE = ROOT / "quivo_frames"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("errors",),
-    ("display", "setting_sources"),
-    ("settings",),
+    ("display", "settings"),
     ("model",),
     ("storage", "flattening", "standin"),
     ("archive",),
@@ -45,9 +44,9 @@ IMPORTERS = {
     "requests": {"fetch"},
     "sqlite3": {"archive"},
     "pandera": {"flattening"},
-    "pydantic_settings": {"setting_sources"},
-    "dotenv": {"setting_sources"},
-    "keyring": {"setting_sources"},
+    "pydantic_settings": {"settings"},
+    "dotenv": {"settings"},
+    "keyring": {"settings"},
     "nanoarrow": {"storage"},
     "obstore": {"storage"},
     "zstandard": {"archive", "storage"},

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from quivo_frames.fetch.client import Client
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
 from schemas.generator.pages import render_table_overview
 from tests.support.paths import ROOT

@@ -14,7 +14,7 @@ from quivo_frames.errors import ConfigError, ExportError, is_disk_full
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
 from quivo_frames.model.tables import TABLES
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.order_state import TODAY
 from quivo_frames.standin.server import StandIn

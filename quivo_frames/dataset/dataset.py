@@ -49,7 +49,7 @@ def privacy_filter_for(level: PrivacyLevel) -> PrivacyFilter:
     """
     if level is not PrivacyLevel.PSEUDONYM:
         return PrivacyFilter(level)
-    from quivo_frames.settings import read_pseudonym_key  # late: importing pydantic is slow
+    from quivo_frames.settings.settings import read_pseudonym_key  # late: importing pydantic is slow
 
     return PrivacyFilter(level, read_pseudonym_key())
 

@@ -45,8 +45,8 @@ from quivo_frames.fetch.replies import (
 from quivo_frames.fetch.search import find_order_ids, narrow_to_changes
 from quivo_frames.fetch.token import SharedToken
 from quivo_frames.model.records import Answer, Outcome
-from quivo_frames.setting_sources import CREDENTIALS
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
+from quivo_frames.settings.sources import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -21,8 +21,8 @@ from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.http import ConnectionFlaw, HttpResult, HttpSession
 from quivo_frames.fetch.replies import CURES, OK, TOO_MANY, UNAUTHORIZED
 from quivo_frames.model.records import Outcome
-from quivo_frames.setting_sources import ADDRESSES, CREDENTIALS, Origin, find_origins, has_keyring, read_env_file
-from quivo_frames.settings import KEYRING_CURE, Settings, is_loopback
+from quivo_frames.settings.settings import KEYRING_CURE, Settings, is_loopback
+from quivo_frames.settings.sources import ADDRESSES, CREDENTIALS, Origin, find_origins, has_keyring, read_env_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings import is_loopback
+from quivo_frames.settings.settings import is_loopback
 
 if TYPE_CHECKING:
     import socket

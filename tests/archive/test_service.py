@@ -15,7 +15,7 @@ from quivo_frames.cli import main
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
 from tests.support.archived_orders import NOON, record_answers
 

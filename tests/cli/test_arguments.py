@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from quivo_frames.cli import main
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
 from tests.support.depth import sampled
 from tests.support.working_commands import (

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from quivo_frames.cli import main
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.client import Client
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
 
 LOGIN = {"API_KEY": "canary-key", "USERNAME": "canary-user", "PASSWORD": "canary-word"}

@@ -20,7 +20,7 @@ from quivo_frames.errors import ArchiveError, ConfigError, LoginError
 from quivo_frames.fetch.order_ids import validate_ids
 from quivo_frames.fetch.run import plan, refetch
 from quivo_frames.model.records import Answer, Outcome
-from quivo_frames.settings import STAND_IN
+from quivo_frames.settings.settings import STAND_IN
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.server import StandIn
 

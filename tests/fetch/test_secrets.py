@@ -19,7 +19,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError, LoginError, QuivoError, Unreachable
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import plan, refetch
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.faults import FORBIDDEN, JSON_TYPE, ServerFault, json_message
 from quivo_frames.standin.server import StandIn
 from tests.support import independent_archive

@@ -22,7 +22,7 @@ from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, find_personal_texts, privacy_level
 from quivo_frames.model.tables import TABLES, Column, Table
-from quivo_frames.settings import KEYRING_SERVICE, MIN_KEY_LENGTH
+from quivo_frames.settings.settings import KEYRING_SERVICE, MIN_KEY_LENGTH
 from quivo_frames.standin.orders import write_ndjson
 
 KEY = "0123456789abcdef" * 4

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings import Settings
+from quivo_frames.settings.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.setting_sources import (
+from quivo_frames.settings.sources import (
     ADDRESSES,
     CREDENTIALS,
     KEYRING_SERVICE,

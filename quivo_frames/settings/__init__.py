@@ -1,0 +1,1 @@
+"""The address and the credentials of Quivo, and the sources that they come from."""
