@@ -307,6 +307,7 @@ def test_a_serial_number_twice_on_one_line_is_a_piece_less() -> None:
     assert set(audit_changed_order(changes, only=["serial_twice", "serials_differ"])["check"]) == {"serials_differ"}
 
 
+@pytest.mark.long
 def test_an_independent_audit_finds_the_same() -> None:
     orders = orders_with_faults()
     tables = qf.flatten([json.dumps(order).encode() for order in orders])

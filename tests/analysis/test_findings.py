@@ -80,6 +80,7 @@ def test_values_within_bounds_are_not_found(fine: dict[str, Any]) -> None:
     assert audit_changed_order(fine, only=only).to_dicts() == []
 
 
+@pytest.mark.long
 def test_more_codes_can_be_accepted() -> None:
     changes = {"currency": "XBT", "deliveryAddress.country": "EU"}
     assert audit_changed_order(changes)["check"].to_list() == ["unknown_country", "unknown_currency"]

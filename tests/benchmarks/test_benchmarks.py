@@ -74,6 +74,7 @@ def test_rows_that_are_missing_or_too_many_are_told(folder: Path, results: dict[
     }
 
 
+@pytest.mark.long
 def test_who_cannot_take_part_is_told_with_the_reason(folder: Path) -> None:
     file = orders.orders_file(ORDERS, folder)
     cannot = [

@@ -107,6 +107,7 @@ def test_of_several_archives_each_order_stands_where_it_would(archive: Archive, 
         assert build_both_ways([archive, other], tmp_path / "out").manifest["made"] == 0
 
 
+@pytest.mark.long
 def test_the_same_answer_of_another_archive_stands_where_that_one_stands(archive: Archive, tmp_path: Path) -> None:
     with Archive(tmp_path / "other.sqlite") as other:
         bad = b'{"orderId": 100007, "sellerId": "bad"}'
@@ -256,6 +257,7 @@ def test_more_orders_than_the_limit_are_built_in_full(archive: Archive, tmp_path
     assert build_both_ways(archive, tmp_path / "out", settings).manifest["made"] == len(IDS)
 
 
+@pytest.mark.long
 def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,12 +55,14 @@ def test_a_warning_is_no_error(audit: Callable[..., Result]) -> None:
     assert audit(orders=({"currency": "EURO"},)).exit_code == 0
 
 
+@pytest.mark.long
 def test_checks_are_chosen_and_left_out(audit: Callable[..., Result]) -> None:
     orders = (LATE | {"currency": "EURO"},)
     assert audit("--skip", "delivered_late", orders=orders).exit_code == 0
     assert "1 finding in" in audit("--only", "unknown_currency", "--only", "short_shipped", orders=orders).stdout
 
 
+@pytest.mark.long
 def test_as_of_tells_what_had_happened_by_then(audit: Callable[..., Result]) -> None:
     assert audit("--as-of", "2026-09-03", orders=(LATE,)).exit_code == 0  # it was on its way
     assert audit("--as-of", "2026-09-04", orders=(LATE,)).exit_code == 1

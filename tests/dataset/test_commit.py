@@ -306,6 +306,7 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new_dataset_and_the_same_
         assert_only_named_files(made)
 
 
+@pytest.mark.long
 def test_a_build_of_this_machine_ends_what_was_cut_off(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

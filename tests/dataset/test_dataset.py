@@ -126,6 +126,7 @@ def test_a_build_that_fails_leaves_the_earlier_one(
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.long
 def test_a_build_that_dies_while_it_moves_files_is_no_dataset(orders: Path, tmp_path: Path) -> None:
     build(orders, tmp_path / "out")
     code = f"""

@@ -89,6 +89,7 @@ def test_duckdb_reads_every_cell_of_every_table(dataset: Dataset, tmp_path: Path
 
 
 # To shrink an order of this size takes minutes, and tells little more than the rows that differ.
+@pytest.mark.long
 @pytest.mark.drawn
 @settings(
     max_examples=examples(25),

@@ -222,6 +222,7 @@ def test_a_name_that_delta_lake_cannot_write_to_is_refused(frames: Frames, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_orders_that_are_only_in_the_target_stay(frames: Frames, out: str) -> None:
     export_to_delta(frames, out)
     export_to_delta(Frames.of(frames.without_orders(frames.orders["order_id"][5:])), out)

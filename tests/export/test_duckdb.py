@@ -197,6 +197,7 @@ def test_a_log_of_no_earlier_export_is_left_alone(dataset: Dataset, tmp_path: Pa
     assert (tmp_path / "orders.duckdb.wal").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_a_file_that_is_open_elsewhere_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "orders.duckdb"
     dataset.export("duckdb", out)

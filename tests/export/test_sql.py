@@ -206,6 +206,7 @@ def check_rows(connection: duckdb.DuckDBPyConnection) -> None:
             assert sorted(found) == sorted(key for (key,) in connection.sql(ROWS[view]).fetchall()), view
 
 
+@pytest.mark.long
 def test_no_view_multiplies_or_loses_rows(asked: duckdb.DuckDBPyConnection) -> None:
     check_rows(asked)
 
@@ -267,6 +268,7 @@ def test_lines_find_each_other_as_in_the_sketches_of_matching() -> None:
     assert_same_matches(qf.flatten([json.dumps(order).encode() for order in SKETCHED_ORDERS.values()]))
 
 
+@pytest.mark.long
 def test_lines_that_cannot_be_told_apart_are_taken_together_as_in_an_audit() -> None:
     dice = random.Random(7)
     orders = [damage_order(json.loads(order_json(700_000 + number, seed=5)), dice) for number in range(800)]

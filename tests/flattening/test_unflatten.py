@@ -95,6 +95,7 @@ def test_orders_come_back_through_parquet(tmp_path: Path) -> None:
     assert list(qf.unflatten(built)) == list(qf.unflatten(flatten(bodies)))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
     @settings(DRAWN_SETTINGS, max_examples=examples(15))

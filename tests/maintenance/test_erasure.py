@@ -483,6 +483,7 @@ def test_exports_keep_the_privacy_that_they_had(
         assert WHO.encode() not in bytes_of(tmp_path / level)
 
 
+@pytest.mark.long
 def test_pseudonyms_of_an_export_are_not_changed_by_forgetting(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def all_scalars(value: Any) -> set[str]:
     return {str(value)} if value is not None else set()
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @given(drawn_orders())
 @settings(max_examples=examples(60), deadline=None)

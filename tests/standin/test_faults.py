@@ -466,6 +466,7 @@ def collect_answers(api: StandIn, log_in, order_ids, threads: int) -> dict[int, 
         )
 
 
+@pytest.mark.long
 def test_chaos_repeats_itself_whatever_the_threads_and_the_limit_do(log_in):
     runs = []
     for threads, step, options in [(1, 1, {}), (8, -1, {}), (4, 1, {"rate": 400, "burst": 2, "retry_after": "limit"})]:
