@@ -96,7 +96,7 @@ class Client:
         self._session = HttpSession(settings.base_url, timeout)
         self._shared_token = SharedToken(self._request_token)
         self._outages = OutageWatch(self._ping_once, self._raise_unless_good)
-        self._told_of_capped_pause = False
+        self._has_logged_capped_pause = False
 
     @classmethod
     def from_env(
@@ -339,8 +339,8 @@ class Client:
         if pause <= self._rate_limiter.longest_pause:
             return result
         result = note_capped_pause(result, pause, self._rate_limiter.longest_pause)
-        if not self._told_of_capped_pause:
-            self._told_of_capped_pause = True
+        if not self._has_logged_capped_pause:
+            self._has_logged_capped_pause = True
             logger.warning("%s", result.message)
         return result
 

@@ -153,7 +153,7 @@ def _check_proxy(session: requests.Session, base_url: str) -> None:
     """Choose the proxy as for a request, without sending one: what is wrong with it would fail at every try.
 
     Raises:
-        ConfigError: the proxy cannot be used. Its address is not told, as it may hold a password.
+        ConfigError: the proxy cannot be used. Its address is not shown, as it may hold a password.
     """
     proxy = select_proxy(base_url, session.proxies)
     if not proxy:

@@ -40,8 +40,8 @@ def forget(
     Afterwards none of these files holds a byte of them. What cannot be reached now is listed in `left` of the receipt;
     calling this again erases it later. There it also names files that still hold the orders: those that the tables were
     built from, and those that were saved from them or from the archive, such as reports and raw exports. Not reached
-    are backups, copies, and the free space of a disk. A later refetch leaves the orders out, unless it is told to fetch
-    them `again`.
+    are backups, copies, and the free space of a disk. A later refetch leaves the orders out, unless it fetches them
+    `again`.
 
     Raises:
         ConfigError: there is no such archive, or no tables, or neither was given; nothing was erased.

@@ -43,5 +43,5 @@ def decode_own_json(
 
 def digest_of_facts(facts: Mapping[str, Any], besides: Collection[str] = ()) -> str:
     """The digest of all facts but the digest itself, and those named in `besides`."""
-    told = {name: fact for name, fact in facts.items() if name != DIGEST and name not in besides}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    digested = {name: fact for name, fact in facts.items() if name != DIGEST and name not in besides}
+    return hashlib.sha256(json.dumps(digested, sort_keys=True).encode()).hexdigest()

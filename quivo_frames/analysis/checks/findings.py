@@ -81,8 +81,8 @@ class Findings(pl.DataFrame):
         """As `write`; returns sentences that users should read."""
         path = Path(file)
         refuse_frame_file(path, FINDINGS)
-        told = self.dataset.outputs.record_saved_file(path, FINDINGS.name) if self.dataset else []
-        return [*write_frame_file(self, path, FINDINGS), *told]
+        notices = self.dataset.outputs.record_saved_file(path, FINDINGS.name) if self.dataset else []
+        return [*write_frame_file(self, path, FINDINGS), *notices]
 
     def facts(self) -> dict[str, Any]:
         """The summary for programs: as_of, the number of findings and of orders, and findings by severity and check."""

@@ -11,9 +11,9 @@ from quivo_frames.export.compatibility.limit import Effect, ReaderLimit
 
 _MAX_PLACES = 5
 _ABOUT = """What `quivo-frames export DIR --check READER` and `qf.check_for(tables, reader)` look for: what a reader
-would change in these tables, or refuse. Each limit is told by a document of the reader, or of a library that writes for
-it; that a limit is not here does not say that there is none."""
-_UNTOLD_ABOUT = "No document was found that says:"
+would change in these tables, or refuse. Each limit comes from the documentation of the reader, or of a library that
+writes for it; that a limit is not here does not say that there is none."""
+_UNDOCUMENTED_ABOUT = "No document was found that says:"
 UNDOCUMENTED = (
     "which types the parquet connector of Power Query gives to DECIMAL and to instants in UTC",
     "whether Tableau takes texts that differ in case, or in spaces at the end, for the same",
@@ -60,7 +60,9 @@ def render_limits_page(limits: Mapping[str, Sequence[ReaderLimit]]) -> str:
     for reader, of_reader in limits.items():
         lines += ["", f"## {reader}", "", "| limit | effect | what happens | what to do | source |"]
         lines += ["|---|---|---|---|---|", *map(_limit_row, of_reader)]
-    return "\n".join([*lines, "", "## Not told", "", _UNTOLD_ABOUT, "", *(f"- {what}" for what in UNDOCUMENTED), ""])
+    return "\n".join(
+        [*lines, "", "## Not documented", "", _UNDOCUMENTED_ABOUT, "", *(f"- {what}" for what in UNDOCUMENTED), ""]
+    )
 
 
 def _limit_row(limit: ReaderLimit) -> str:
