@@ -329,7 +329,7 @@ def test_the_page_has_a_table_a_reader_and_what_was_not_found() -> None:
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == sum(2 + len(limits) for limits in LIMITS.values())
     assert {line.count("|") for line in rows} == {6}
-    assert [line[3:] for line in lines if line.startswith("## ")] == [*LIMITS, "Not told"]
+    assert [line[3:] for line in lines if line.startswith("## ")] == [*LIMITS, "Not documented"]
     assert all(f"- {what}" in lines for what in UNDOCUMENTED)
 
 
