@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import click
 
+from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 
+T = TypeVar("T")
 INSTANT_FORMS = "2026-06-01, 2026-06-01T12:00:00Z, today, yesterday, or how long ago: 24h, 7d, 2w, '3 months'"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAYS = {"today": timedelta(), "yesterday": timedelta(days=1)}
@@ -47,7 +49,15 @@ def _require_name(
     return value
 
 
-class DurationParam(click.ParamType[timedelta]):
+class _TextParam(click.ParamType[T]):
+    """A text that is parsed; its messages quote what was given, of which click would drop control sequences."""
+
+    def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
+        """Fail with a message in which control characters are shown as escapes."""
+        super().fail(terminal_text(message), param, ctx)
+
+
+class DurationParam(_TextParam[timedelta]):
     """A duration such as 90s, 30m, 12h, 7d or 2w."""
 
     name = "duration"
@@ -60,7 +70,7 @@ class DurationParam(click.ParamType[timedelta]):
         return duration
 
 
-class InstantParam(click.ParamType[datetime]):
+class InstantParam(_TextParam[datetime]):
     """An instant in UTC, written as one of `INSTANT_FORMS`; a day is its beginning."""
 
     name = "instant"
@@ -78,7 +88,7 @@ class InstantParam(click.ParamType[datetime]):
             self.fail(f"{value} is not an instant. Write {INSTANT_FORMS}.", param, ctx)
 
 
-class DayOrInstantParam(click.ParamType[str]):
+class DayOrInstantParam(_TextParam[str]):
     """A day (its end) or an instant, as the functions of the package take them: as text."""
 
     name = "date"

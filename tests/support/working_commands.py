@@ -56,10 +56,12 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand(("--ids", IDS), 2),
         WorkingCommand(("--ids", IDS, "--column", f"other{HOSTILE}"), 2),
         WorkingCommand(("100001",), 3, api=_API | {"login_faults": [_PAGE]}),
+        WorkingCommand(("100001", "--max-age", HOSTILE), 2),
     ],
     "find": [
         WorkingCommand((), shows_hostile=False, api=_API),
         WorkingCommand((HOSTILE,), 2, api=_API | {"list_faults": [_REFUSAL]}),
+        WorkingCommand(("--since", HOSTILE), 2),
     ],
     "doctor": [
         WorkingCommand((), shows_hostile=False, api=_API),
