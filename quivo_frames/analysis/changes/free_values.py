@@ -58,3 +58,7 @@ def _canonical_number(text: str) -> dict[str, str]:
     kept = shown.rstrip("0")
     assert isinstance(power, int)  # JSON has neither NaN nor Infinity
     return {"number": f"{'-' * sign}{kept}E{power + len(shown) - len(kept)}" if kept else "0"}
+
+
+EMPTY_OBJECT = _canonical_text("{}")
+"""An object without fields, as `canonical_json` writes it."""

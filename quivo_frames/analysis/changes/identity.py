@@ -14,7 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from quivo_frames.analysis.changes.answer_windows import NUMBER
-from quivo_frames.analysis.changes.free_values import canonical_json
+from quivo_frames.analysis.changes.free_values import EMPTY_OBJECT, canonical_json
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, ORDINAL, TABLES, Table, primary_key_of
 
@@ -109,7 +109,7 @@ class AnswerTables:
         if name not in self._contents:
             table = TABLES[name]
             own = self[name].select(
-                pl.col(column.name).map_batches(canonical_json, pl.String) if column.kind is Kind.JSON else column.name
+                pl.col(column.name).map_batches(_free_content, pl.String) if column.kind is Kind.JSON else column.name
                 for column in table.value_columns or table.columns  # attributes have none: their keys identify them
             )
             parts = [
@@ -148,6 +148,12 @@ class AnswerTables:
         """How deep handling units are nested, from 0."""
         deepest = self[_UNITS][_DEPTH].max()
         return int(deepest) if isinstance(deepest, int) else 0
+
+
+def _free_content(texts: pl.Series) -> pl.Series:
+    """Free-form values for comparison: an object without fields says as little as none."""
+    content = canonical_json(texts)
+    return content.set(content.eq_missing(EMPTY_OBJECT), None)
 
 
 def match_rows(old: AnswerTables, new: AnswerTables) -> dict[str, pl.DataFrame]:
