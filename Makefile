@@ -56,7 +56,7 @@ test: .venv/.browser  ## Run the tests of every room and every promise (4 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (12 min)
+long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (16 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 
