@@ -238,8 +238,8 @@ def test_a_fault_that_stays_costs_its_order_alone_and_is_told(
             again = name not in NOT_RETRIED and ENDS[name] != FETCHED
             assert {n: line.tries for n, line in ends.items()} == {n: 1 + (again and n == HIT) for n in api.order_ids}
             more = {n: api.refetch_count(n) - 1 for n in api.order_ids}
-            if name in PASSES_AT_ONCE:  # two good tokens, of which the first may just have run out
-                assert more.pop(HIT) in {1, 2}
+            if name in PASSES_AT_ONCE:  # two good tokens; before them some that had run out, or that nobody had tried
+                assert 1 <= more.pop(HIT) <= 4
                 assert max(more.values()) <= 2  # others may be under way when a token runs out
             else:
                 assert sum(more.values()) == again
