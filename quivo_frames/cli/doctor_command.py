@@ -37,7 +37,7 @@ def doctor(order_id: str | None, yes: bool, as_json: bool, connection: dict[str,
 
     Example: quivo-frames doctor 100017 --yes
     """
-    from quivo_frames.fetch.diagnosis import describe_machine, diagnose
+    from quivo_frames.fetch.diagnosis import describe_machine, diagnose_setup
     from quivo_frames.fetch.order_ids import validate_ids
 
     (chosen,) = [*validate_ids([order_id])] if order_id else [None]
@@ -52,7 +52,7 @@ def doctor(order_id: str | None, yes: bool, as_json: bool, connection: dict[str,
     machine, checks = describe_machine(), list["DiagnosticCheck"]()
     if not as_json:
         print_text("quivo-frames {version}, Python {python}, {system}".format_map(machine))
-    for check in diagnose({name: value for name, value in connection.items() if value}, chosen, may_refetch):
+    for check in diagnose_setup({name: value for name, value in connection.items() if value}, chosen, may_refetch):
         checks.append(check)
         if not as_json:
             _print_check(check)

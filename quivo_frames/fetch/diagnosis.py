@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import ssl
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,7 +16,7 @@ from requests.utils import select_proxy
 
 from quivo_frames.errors import ConfigError, QuivoError
 from quivo_frames.fetch.client import Client
-from quivo_frames.fetch.http import ConnectionFlaw, HttpResult, HttpSession
+from quivo_frames.fetch.http import ConnectionFlaw, HttpResult, HttpSession, find_named_certificates
 from quivo_frames.fetch.replies import CURES, OK, TOO_MANY, UNAUTHORIZED
 from quivo_frames.model.records import Outcome
 from quivo_frames.settings.settings import KEYRING_CURE, Settings, is_loopback
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 TIMEOUT = 20.0  # seconds for each request, which is sent once
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CREDENTIAL_CURE = (
     "Check QUIVO_API_KEY, QUIVO_USERNAME and QUIVO_PASSWORD: copy them again, and check whether they belong to the "
     "address above (production and sandbox are two)."
@@ -67,7 +64,7 @@ def describe_machine() -> dict[str, str]:
     }
 
 
-def diagnose(
+def diagnose_setup(
     arguments: Mapping[str, Any], order_id: int | None, may_refetch: Callable[[], bool]
 ) -> Iterator[DiagnosticCheck]:
     """All checks, each as soon as it is made. With an order, that is refetched last, if `may_refetch` says so.
@@ -151,17 +148,14 @@ def _describe_address(base_url: str) -> str:
 
 def _check_certificates() -> Iterator[DiagnosticCheck]:
     """The file of certificates that a variable names."""
-    name = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
-    if name is None:
+    named = find_named_certificates()
+    if named is None:
         return
-    path = Path(os.environ[name])
-    try:
-        ssl.create_default_context(**{"capath" if path.is_dir() else "cafile": path})  # type: ignore[arg-type]
-    except (OSError, ValueError):  # an SSLError is an OSError
+    if named.flaw:
         cure = "Let it name the file of the certificates that your company uses (PEM), or unset it."
-        yield DiagnosticCheck(name, False, "names a file that is not there, or has no certificates", cure)
+        yield DiagnosticCheck(named.variable, False, f"what it names {named.flaw}", cure)
     else:
-        yield DiagnosticCheck(name, True, "names a file of certificates")
+        yield DiagnosticCheck(named.variable, True, "names certificates")
 
 
 def _check_name(base_url: str, session: _RecordingSession) -> DiagnosticCheck:
@@ -236,9 +230,10 @@ def _check_connection(first: HttpResult, session: _RecordingSession) -> Iterator
     if url.scheme != "https":
         yield DiagnosticCheck("TLS", True, "not used: the address is http://")
     elif flaw:
-        named = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
+        named = find_named_certificates()
         cure = (
-            f"The file that {named} names does not vouch for this server: ask your IT for the right one, or unset it."
+            f"The file that {named.variable} names does not vouch for this server: ask your IT for the right one, "
+            "or unset it."
             if named
             else "Behind a company proxy or firewall, name the file of its certificates in REQUESTS_CA_BUNDLE."
         )

@@ -132,21 +132,41 @@ def _read_body(response: requests.Response, max_bytes: int) -> tuple[bytes, str]
     return bytes(body), ""
 
 
-def _find_ca_bundle() -> str | bool:
-    """The file or folder of certificates that the environment names; True for those that come with requests."""
-    name = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
-    if name is None:
-        return True
-    bundle = os.environ[name]
+class NamedCertificates(NamedTuple):
+    """The file or folder of certificates that a variable of the environment names; `flaw`: why it cannot be used."""
+
+    variable: str
+    path: str
+    flaw: str
+
+
+def find_named_certificates() -> NamedCertificates | None:
+    """The certificates that the environment names; None: those that come with requests are trusted."""
+    variable = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+    if variable is None:
+        return None
+    path, flaw = os.environ[variable], ""
     try:
-        if not os.path.isdir(bundle):  # noqa: PTH112 - as requests asks
-            ssl.create_default_context(cafile=bundle)
+        if not os.path.isdir(path):  # noqa: PTH112 - as requests asks
+            ssl.create_default_context(cafile=path)
     except OSError as error:  # an SSLError, too
-        why = "holds no certificates that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
+        flaw = "holds no certificates that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
+    return NamedCertificates(variable, path, flaw)
+
+
+def _find_ca_bundle() -> str | bool:
+    """What requests verifies servers with: a file or folder of certificates, or True for its own.
+
+    Raises:
+        ConfigError: the environment names certificates that cannot be used.
+    """
+    named = find_named_certificates()
+    if named and named.flaw:
         raise ConfigError(
-            f"{name} names {bundle}, which {why}: give the path of a file of certificates (PEM), or unset {name}."
-        ) from None
-    return bundle
+            f"{named.variable} names {named.path}, which {named.flaw}: give the path of a file of certificates (PEM), "
+            f"or unset {named.variable}."
+        )
+    return named.path if named else True
 
 
 def _check_proxy(session: requests.Session, base_url: str) -> None:

@@ -184,7 +184,7 @@ def judge_received(
     def redact_text(text: str) -> str:
         return redact(text.encode()).decode(errors="replace")
 
-    def shorten(text: str) -> str:
+    def quote_text(text: str) -> str:
         shown = " ".join(mask_personal_text(redact_text(text[:MAX_ERROR_BYTES])).split())
         return shown if len(shown) <= SHOWN_LENGTH else shown[: SHOWN_LENGTH - 1] + "…"
 
@@ -196,9 +196,9 @@ def judge_received(
     if received.status is None:
         outcome, should_retry, message = Outcome.UNREACHABLE, True, f"No answer about {subject}: {flaw}."
     elif received.status != OK:
-        text = shorten(read_error_text(received.body[:MAX_READ_ERROR_BYTES], received.reason))
+        text = quote_text(read_error_text(received.body[:MAX_READ_ERROR_BYTES], received.reason))
         outcome, should_retry, message = _judge_error(received.status, text, subject)
-    elif flaw and not received.flaw and (text := shorten(_read_error_instead(received.body[:MAX_READ_ERROR_BYTES]))):
+    elif flaw and not received.flaw and (text := quote_text(_read_error_instead(received.body[:MAX_READ_ERROR_BYTES]))):
         outcome, should_retry = Outcome.UNUSABLE, False
         message = f"Quivo answered about {subject} with an error ({OK}: {text})."
     elif flaw:

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from quivo_frames.cli import main
 from quivo_frames.fetch.client import Client
+from quivo_frames.fetch.http import CA_VARIABLES
 from quivo_frames.standin.faults import HttpReply, ServerFault
 from quivo_frames.standin.server import StandIn
 
@@ -48,7 +49,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rep
     """Run doctor twice, as JSON and as text; both say the same, and show no value."""
     monkeypatch.chdir(tmp_path)
     for name in os.environ:
-        if name.startswith("QUIVO_") or name.lower().endswith(("_proxy", "_bundle")):
+        if name.startswith("QUIVO_") or name.lower().endswith("_proxy") or name in CA_VARIABLES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setattr("quivo_frames.fetch.diagnosis.Client", partial(Client, rate=2000.0))
@@ -266,7 +267,10 @@ def test_wrong_certificates(doctor: Callable[..., Report], sandbox: tuple[StandI
     assert "The file that REQUESTS_CA_BUNDLE names does not vouch" in wrong.checks["TLS"][2]
     (folder / "empty.pem").write_text("")
     for name in ("none.pem", "empty.pem"):
-        assert doctor(**login_of(api), CURL_CA_BUNDLE=str(folder / name)).not_ok() == ["CURL_CA_BUNDLE"]
+        for variable in CA_VARIABLES:
+            report = doctor(**login_of(api), **{variable: str(folder / name)})
+            assert report.not_ok() == [variable]
+            assert str(folder) not in report.text
     assert api.requests == 0
     assert doctor(**login_of(api), REQUESTS_CA_BUNDLE=str(folder / "ca.pem")).status == 0
 
