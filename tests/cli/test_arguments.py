@@ -26,7 +26,6 @@ from tests.support.working_commands import (
     WorkingCommand,
     environment_of,
     fill_folder,
-    make_hostile_folder,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +52,6 @@ VALUES = {
 FAULT = "This is a fault of quivo_frames"
 each_command = pytest.mark.parametrize("name", sampled(WORKING_COMMANDS))
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no names that are not UTF-8")
-
-
-@pytest.fixture(scope="module")
-def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("arguments")
-    make_hostile_folder(folder)
-    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.working_commands import TABLES, WORKING_COMMANDS, WorkingCommand, environment_of, make_hostile_folder
+from tests.support.working_commands import TABLES, WORKING_COMMANDS, WorkingCommand, environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +27,6 @@ CASES = [
     *(("export", case) for case in MORE_EXPORTS),
     *(("audit", case) for case in MORE_FILES),
 ]
-
-
-@pytest.fixture(scope="module")
-def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("full")
-    make_hostile_folder(folder)
-    return folder
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from tests.support.working_commands import (
     WorkingCommand,
     environment_of,
     fill_folder,
-    make_hostile_folder,
 )
 
 if TYPE_CHECKING:
@@ -46,13 +45,6 @@ class Ended(NamedTuple):
     status: int
     out: str
     err: str
-
-
-@pytest.fixture(scope="module")
-def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hostile")
-    make_hostile_folder(folder)
-    return folder
 
 
 @pytest.fixture

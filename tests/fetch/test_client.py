@@ -18,6 +18,7 @@ from quivo_frames.fetch.rate_limit import Stopped
 from quivo_frames.model.records import Outcome
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.server import StandIn
+from tests.support.scripted_server import run_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,15 +50,8 @@ def serve_answers(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
         def length(request: bytes) -> int:
             return int((re.search(rb"Content-Length: (\d+)", request) or [0, 0])[1])
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", received
-        finally:
-            server.shutdown()
-            thread.join()
+    with run_server(Handler) as place:
+        yield f"http://{place}", received
 
 
 def http_bytes(body: bytes, status: str = "200 OK", *headers: str) -> bytes:

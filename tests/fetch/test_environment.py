@@ -21,6 +21,7 @@ from quivo_frames.fetch.http import CA_VARIABLES, HttpSession
 from quivo_frames.model.records import Outcome
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.server import StandIn
+from tests.support.scripted_server import run_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,15 +140,8 @@ def serve_socks(port: int) -> Iterator[tuple[str, list[bytes]]]:
                     other.sendall(data)
                 other.shutdown(socket.SHUT_WR)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"socks5h://127.0.0.1:{server.server_address[1]}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with run_server(Handler) as place:
+        yield f"socks5h://{place}", asked
 
 
 @pytest.mark.alone

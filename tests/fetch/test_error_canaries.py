@@ -83,7 +83,9 @@ def check_archive(path: Path) -> None:
     failed = [line for line in independent_archive.ledger_lines(path) if line.outcome != "fetched"]
     assert len(failed) == len(BODIES)
     assert {line.message: found for line in failed if (found := found_in(line.message, PIECES + PERSONAL))} == {}
-    assert sum("***" in line.message for line in failed) == len(FORMS) * 4  # of a web page and an order no text is told
+    assert (
+        sum("***" in line.message for line in failed) == len(FORMS) * 4
+    )  # no text of a web page or an order is quoted
     bad = [response for response in independent_archive.stored_responses(path) if not response.good]
     assert len(bad) == len(BODIES)
     assert {r.order_id: found for r in bad if (found := found_in(r.body.decode(), PIECES))} == {}

@@ -29,7 +29,7 @@ def grows_by_less_than(mib: int) -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: proc(5)
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak: proc(5)
     before = _of_status("VmRSS")
     yield
     grown = (peak_kib() - before) >> 10

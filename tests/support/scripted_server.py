@@ -22,6 +22,20 @@ def http_bytes(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 
 @contextmanager
+def run_server(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
+    """Host and port of a server of this machine that handles each connection in a thread, until the block ends."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def serve_script(answer: bytes, login: bytes | None = None) -> Iterator[tuple[str, Counter[str]]]:
     """The address of a server that gives one answer to every request but login and ping, and the requests by path."""
     requests: Counter[str] = Counter()
@@ -35,12 +49,5 @@ def serve_script(answer: bytes, login: bytes | None = None) -> Iterator[tuple[st
             others = {"/login": login or http_bytes(GOOD_LOGIN), "/ping": http_bytes(b"{}")}
             self.wfile.write(others.get(path, answer))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", requests
-        finally:
-            server.shutdown()
-            thread.join()
+    with run_server(Handler) as place:
+        yield f"http://{place}", requests
