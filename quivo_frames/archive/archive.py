@@ -214,7 +214,7 @@ class Archive:
 
     @property
     def service(self) -> str | None:
-        """Where the answers came from: the address, or "stand-in"; None: not recorded, by an earlier version."""
+        """The address that the answers came from, or the stand-in; None: an earlier version has not recorded it."""
         with open_for_reading(self.path, missing_ok=True) as db:
             return read_service(db)
 

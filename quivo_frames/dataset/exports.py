@@ -58,9 +58,9 @@ class KnownOutputs(RegisterContent, frozen=True, kw_only=True):
 
     exports: tuple[RecordedExport, ...] = ()
 
-    def paths(self) -> list[Path]:
+    def local_paths(self) -> list[Path]:
         """The paths of this machine that exports and saved files were written to."""
-        return [export.path for export in self.targets() if export.path] + super().paths()
+        return [export.path for export in self.targets() if export.path] + super().local_paths()
 
     def targets(self) -> list[RecordedExport]:
         """One export per target, in the order of their first records.

@@ -187,7 +187,7 @@ def _check_register(outputs: OutputRegister[Any]) -> Iterator[Flaw]:
             "that orders can be erased there. The next export accepts it as it is."
         )
         yield Flaw("file", name, None, 1, message)
-    for file in (leftover for path in known.paths() for leftover in find_leftovers(path)):
+    for file in (leftover for path in known.local_paths() for leftover in find_leftovers(path)):
         message = (
             f"{file} was left by a command that was cut off while it wrote, and may hold orders. Run it again, or "
             "`quivo-frames forget`: both remove it."

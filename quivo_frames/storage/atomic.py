@@ -1,7 +1,7 @@
 """How a file or a folder of this machine is replaced: as a whole or not at all, and for its owner alone.
 
 New content is written beside its place, synced to the disk, and renamed over what it replaces, so that a crash leaves
-the earlier state. Only an earlier output of the same kind is replaced, never an archive, a table, a device or somebody
+the earlier state. Only what the same command wrote earlier is replaced, never an archive, a table, a device or somebody
 else's file. A lock lets one process at a time write to a path; the next one removes what a killed process left beside
 it, and puts back a folder that it had moved away.
 
@@ -171,7 +171,7 @@ def refuse_output_file(path: Path, kind: OutputKind) -> None:
 
 
 def refuse_output(path: Path, kind: OutputKind) -> Path:
-    """The one rule about what may be replaced: an earlier output of the same kind, an empty file, an empty folder.
+    """The one rule about what may be replaced: what the same command wrote, an empty file or folder.
 
     Returns:
         The path, or the one that it leads to, if it is a link.

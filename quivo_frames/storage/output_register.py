@@ -57,7 +57,7 @@ class RegisterContent(msgspec.Struct, frozen=True, kw_only=True):
         """The same with other saved files."""
         return msgspec.structs.replace(self, saved=tuple(sorted(set(saved))))
 
-    def paths(self) -> list[Path]:
+    def local_paths(self) -> list[Path]:
         """The paths of this machine that were written to."""
         return [Path(file.path) for file in self.saved if not urls.is_remote(file.path)]
 
@@ -104,7 +104,7 @@ class OutputRegister(Generic[Content]):
         found = decode_own_json(data, dict[str, Any], self.file, self._remedy, self._error_class)
         return bool(found.get(DIGEST) == digest_of_facts(found))
 
-    def change(self, change: Callable[[Content], Content], again: str) -> None:
+    def change_content(self, change: Callable[[Content], Content], again: str) -> None:
         """Change what is recorded, also while others do.
 
         Raises:
@@ -121,7 +121,7 @@ class OutputRegister(Generic[Content]):
     def try_change(self, change: Callable[[Content], Content], again: str) -> str:
         """As `change`; returns why it failed, or an empty text."""
         try:
-            self.change(change, again)
+            self.change_content(change, again)
         except (OSError, QuivoError) as error:
             return explain_disk_error(error) if isinstance(error, OSError) else str(error)
         return ""
@@ -140,12 +140,14 @@ class OutputRegister(Generic[Content]):
             QuivoError: the file cannot be written.
         """
         gone = set(files)
-        self.change(lambda known: known.with_saved(file for file in known.saved if file not in gone), "forget again")
+        self.change_content(
+            lambda known: known.with_saved(file for file in known.saved if file not in gone), "forget again"
+        )
 
     def sweep_leftovers(self) -> None:
         """Remove what killed processes left beside known outputs; what cannot be removed now is left for later."""
         try:
-            paths = self.read().paths()
+            paths = self.read().local_paths()
         except QuivoError:
             return
         for path in paths:
