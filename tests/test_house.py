@@ -27,7 +27,8 @@ LAYERS = (
     ("archive",),
     ("export",),
     ("dataset", "fetch"),
-    ("builder", "analysis"),
+    ("analysis",),
+    ("builder",),
     ("maintenance",),
     ("cli",),
 )

@@ -17,7 +17,8 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 import polars as pl
 from msgspec.structs import fields as struct_fields
@@ -333,15 +334,27 @@ def table_named(name: str) -> Table:
     return TABLES[name]
 
 
-def table_of_named_tuple(name: str, grain: str, row_type: type) -> Table:
-    """The table whose columns are the annotated fields of a named tuple."""
-    kinds = {str: Kind.TEXT, int: Kind.INT64, datetime: Kind.INSTANT}
+_KINDS = {
+    str: Kind.TEXT, int: Kind.INT64, bool: Kind.FLAG, float: Kind.MEASURE, Decimal: Kind.MONEY,
+    datetime: Kind.INSTANT, date: Kind.DAY,
+}  # fmt: skip
+"""The kind of value of each type of a named tuple's fields."""
+
+
+def table_of_named_tuple(name: str, grain: str, row_type: type, key: str = "") -> Table:
+    """The table whose columns are the annotated fields of a named tuple: a sentence, and a unit if there is one.
+
+    Columns that are called as the primary key of one of the 18 tables refer to it.
+    """
     columns = []
     for column, hint in typing.get_type_hints(row_type, include_extras=True).items():
         types_of = typing.get_args(typing.get_args(hint)[0]) or (typing.get_args(hint)[0],)
-        kind = kinds[types_of[0]]
-        columns.append(Column(column, kind, hint.__metadata__[0], required=type(None) not in types_of))
-    return Table(name, grain, "", "", None, None, tuple(columns))
+        sentence, unit = (*hint.__metadata__, None)[:2]
+        required = type(None) not in types_of
+        columns.append(Column(column, _KINDS[types_of[0]], sentence, unit, required=required))
+    keys = {table.key: table.name for table in TABLES.values()}
+    references = [Reference(c.name, keys[c.name], c.name) for c in columns if key and c.name in keys]
+    return Table(name, grain, "", key, None, None, tuple(columns), tuple(references))
 
 
 REPORT_TABLES: dict[str, Table] = {

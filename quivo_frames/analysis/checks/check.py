@@ -38,6 +38,8 @@ class Check:
     table: str
     reference: str
     function: CheckFunction
+    needs: tuple[str, ...] = ()
+    """The columns without which it can judge nothing, such as shipments.delivery_date."""
 
     @property
     def title(self) -> str:
@@ -62,23 +64,27 @@ class Check:
         )  # fmt: skip
 
 
-def define_check(severity: Severity, table: str, reference: str) -> Callable[[CheckFunction], Check]:
-    """Decorates a check function.
+def define_check(
+    severity: Severity, table: str, reference: str, needs: tuple[str, ...] = ()
+) -> Callable[[CheckFunction], Check]:
+    """Decorates a check function; `needs` are the columns without which it can judge nothing.
 
     Its name is the name of the check. Its docstring has a title, the definition, and a paragraph `Limits:` about what
     the check cannot see.
     """
-    return lambda function: Check(function.__name__, severity, table, reference, function)
+    return lambda function: Check(function.__name__, severity, table, reference, function, needs)
 
 
 def report_rows(
     rows: pl.LazyFrame, key: str, message: str, *words: str | pl.Expr,
-    evidence: Values = (), personal: Values = (), table: str | None = None,
+    evidence: Values = (), personal: Values = (), table: str | None = None, sku: str | pl.Expr | None = None,
+    expected: str | pl.Expr | None = None, actual: str | pl.Expr | None = None, days_late: pl.Expr | None = None,
 ) -> pl.LazyFrame:  # fmt: skip
     """The rows as findings: `key` names their key column, and each `{}` of the message stands for one of the words.
 
     `evidence` holds the values that were compared. Those of `personal` are shown only to users who ask for them.
-    `table` is the table of the rows, if it is not that of the check.
+    `table` is the table of the rows, if it is not that of the check. `sku`, and the numbers `expected` and `actual`
+    (pieces, amounts, weights), are given where a check compares such; `days_late` where it compares instants or days.
     """
     return rows.select(
         "order_id",
@@ -87,7 +93,20 @@ def report_rows(
         evidence=_format_evidence(evidence),
         personal=_format_evidence(personal),
         table=pl.lit(table, pl.String),
+        sku=_value_or_null(sku, pl.String),
+        expected=_value_or_null(expected, pl.Float64),
+        actual=_value_or_null(actual, pl.Float64),
+        days_late=_value_or_null(days_late, pl.Float64),
     )
+
+
+def _value_or_null(value: str | pl.Expr | None, dtype: type[pl.DataType]) -> pl.Expr:
+    return pl.lit(None, dtype) if value is None else _as_expression(value).cast(dtype)
+
+
+def days_of(duration: pl.Expr) -> pl.Expr:
+    """A duration in days, as a number."""
+    return duration.dt.total_microseconds() / 86_400_000_000
 
 
 def _format_evidence(values: Values) -> pl.Expr:

@@ -1,0 +1,30 @@
+"""The form in which identifiers are compared: SKUs, lots, serial numbers, tracking numbers, SSCCs."""
+
+from __future__ import annotations
+
+import polars as pl
+
+_INVISIBLE = r"[\p{Cf}\p{Cc}\u{034F}\u{115F}\u{1160}\u{17B4}\u{17B5}\u{180B}-\u{180D}\u{FE00}-\u{FE0F}]"
+"""Characters that nobody sees: zero-width ones, soft hyphens, marks of direction, variation selectors, controls."""
+_NO_VALUE = r"(?i)^(?:[\s\p{Pd}_.?/*#0]*|n[./]?a\.?|none|null|nil|unknown|undefined|not applicable|k\.?\s?a\.?)$"
+"""Words and marks for "there is none"."""
+_APPLICATION_IDENTIFIER = r"^(?:\(00\)|00)([0-9]{18})$"
+
+
+def comparison_form(identifier: pl.Expr) -> pl.Expr:
+    """An identifier as it is compared: in NFC, upper case, without invisible characters and outer white space."""
+    return identifier.str.normalize("NFC").str.replace_all(_INVISIBLE, "").str.strip_chars().str.to_uppercase()
+
+
+def stated_value(identifier: pl.Expr) -> pl.Expr:
+    """The identifier; null where it says that there is none: N/A, -, 0, zeros, blanks and the like."""
+    return pl.when(~identifier.str.replace_all(_INVISIBLE, "").str.contains(_NO_VALUE)).then(identifier)
+
+
+def sscc_digits(sscc: pl.Expr) -> pl.Expr:
+    """An SSCC as it is compared: without spaces and hyphens, and without its application identifier, (00) or 00.
+
+    Null where it says that there is none.
+    """
+    plain = comparison_form(stated_value(sscc)).str.replace_all(r"[\s\p{Pd}.]", "")
+    return plain.str.replace(_APPLICATION_IDENTIFIER, "$1")
