@@ -13,7 +13,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.report.charts import findings_by_warehouse
-from quivo_frames.analysis.report.findings_summary import FIRST_ROWS
+from quivo_frames.analysis.report.findings_summary import WORST_ROWS
 from quivo_frames.analysis.report.report import report
 from quivo_frames.analysis.report.sheets import UNKNOWN, format_percent
 from quivo_frames.errors import ConfigError, ExportError
@@ -159,13 +159,18 @@ def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Path) -> None:
-    number = FIRST_ROWS + 3
+    number = WORST_ROWS + 3
     qf_tables = _build_fair_orders(tmp_path, [short_shipment() for _ in range(number)])
     page, findings = write_and_read_report(qf_tables, tmp_path, only=["short_shipped"])
     assert findings.height == number
-    rows = page.tables[f"The first {FIRST_ROWS} of {number}"]
-    assert [int(row[0]) for row in rows] == findings["order_id"].head(FIRST_ROWS).to_list()
-    assert rows[0][1:] == ["order_positions 1001/0", "1 of 2 pieces of A were shipped.", "ordered=2, shipped=1"]
+    rows = page.tables[f"The worst {WORST_ROWS} of {number}"]
+    assert [int(row[0]) for row in rows] == findings["order_id"].head(WORST_ROWS).to_list()
+    assert rows[0][1:] == [
+        "order_positions 1001/0",
+        "1 of 2 pieces of A were shipped.",
+        "ordered: 2, shipped: 1",
+        f"{findings['value_at_risk'][0]:.2f} EUR",
+    ]
     as_of = "2026-10-12T00:00:00+00:00"
     assert f"quivo-frames audit 'my tables' --as-of {as_of} --only short_shipped --out findings.csv" in page.text
     assert f"qf.audit(qf.open('my tables'), as_of='{as_of}', only=['short_shipped'])" in page.text

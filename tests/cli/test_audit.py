@@ -126,9 +126,19 @@ def test_all_findings_are_written_as_parquet_csv_and_ndjson(audit: Callable[...,
         )
     rows = pl.read_parquet(tmp_path / "all.parquet").rows(named=True)
     assert [row["check"] for row in rows] == ["delivered_late"]
+    names = ("finding", "check", "order_identifier", "warehouse", "carrier", "key", "message", "status")
+    evidence = {
+        "delivery_date": "2026-09-04 10:00 UTC", "latest_delivery_date": "2026-09-03", "time_zone": "UTC",
+    }  # fmt: skip
     with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as file:
-        assert [row | {"order_id": int(row["order_id"])} for row in csv.DictReader(file)] == rows
-    assert [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()] == rows
+        (flat,) = csv.DictReader(file)
+    (line,) = map(json.loads, (tmp_path / "all.ndjson").read_text().splitlines())
+    for written in (flat, line):
+        assert list(written) == list(rows[0])
+        assert [written[name] for name in names] == [rows[0][name] for name in names]
+    assert flat["evidence"] == ", ".join(f"{name}={value}" for name, value in evidence.items())
+    for structured in (rows[0], line):
+        assert {entry["name"]: entry["value"] for entry in structured["evidence"]} == evidence
 
 
 def test_json_is_for_programs(audit: Callable[..., Result]) -> None:
