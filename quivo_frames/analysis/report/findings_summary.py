@@ -48,7 +48,7 @@ def _worst_rows(findings: pl.DataFrame) -> Sheet:
     )
     rows = worst.select(
         pl.col("order_id").cast(pl.String),
-        format_columns("{} {}", "table", "key"),
+        format_columns("{} {}", "table", "key").alias("table"),
         pl.col("message").str.strip_prefix(format_columns("Order {}: ", "order_id")),
         pl.col("evidence").list.eval(entry).list.join(", "),
         pl.col("days_late"),

@@ -11,7 +11,7 @@ from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.sheets import Sheet, format_minute, join_words, make_sheet
 from quivo_frames.display.text import format_count
 
-MOST_FINDINGS, MOST_LINES = 20, 20
+MOST_FINDINGS, MOST_LINES = 15, 15
 """Of an order at most so many findings and lines are on the page."""
 _DATES = {
     "placed": "Placed",
@@ -38,6 +38,13 @@ class OrderFinding(NamedTuple):
     message: str
 
 
+class OrderDate(NamedTuple):
+    """A date of an order in words, and when it is, UTC."""
+
+    what: str
+    when: str
+
+
 class OrderBlock(NamedTuple):
     """An order on the page."""
 
@@ -45,7 +52,9 @@ class OrderBlock(NamedTuple):
     about: str
     findings: list[OrderFinding]
     more_findings: str
-    dates: Sheet
+    dates: list[OrderDate]
+    lines_told: str
+    """How many lines it has."""
     lines: Sheet
 
 
@@ -84,20 +93,26 @@ def _names_of_each(rows: pl.LazyFrame, name: pl.Expr) -> pl.LazyFrame:
 def _render_block(order: dict[str, Any], when: dict[str, Any], found: pl.DataFrame, lines: pl.DataFrame) -> OrderBlock:
     facts = [order["order_status"], order["order_identifier"], order["seller_name"] or order["seller_id"]]
     facts += [join_words(order["at"] or []), join_words(order["by"] or [])]
-    dates = [(words, _format_date(when[name])) for name, words in _DATES.items() if when[name] is not None]
-    date_rows = pl.DataFrame(dates, schema=["what", "when"], orient="row")
-    texts = found.select("check", "severity", pl.col("message").str.replace(r"^Order -?\d+: ", ""))
+    dates = [OrderDate(words, _format_date(when[name])) for name, words in _DATES.items() if when[name] is not None]
+    texts = found.group_by("check", "severity", "message", maintain_order=True).agg(pl.len())
     return OrderBlock(
         order["order_id"],
         ", ".join(str(fact) for fact in facts if fact),
-        [OrderFinding(*row) for row in texts.head(MOST_FINDINGS).iter_rows()],
-        _count_more(found.height - MOST_FINDINGS, "finding"),
-        make_sheet(date_rows, f"Dates of order {order['order_id']}", {"when": "When (UTC)"}),
+        [_describe_finding(*row) for row in texts.head(MOST_FINDINGS).iter_rows()],
+        _count_more(texts.height - MOST_FINDINGS, "finding"),
+        dates,
+        format_count(lines.height, "line"),
         make_sheet(
             lines.head(MOST_LINES).select("sku", "ordered", "planned", "shipped", "packed"),
             f"Lines of order {order['order_id']}", {"sku": "SKU"}, _count_more(lines.height - MOST_LINES, "line"),
         ),
     )  # fmt: skip
+
+
+def _describe_finding(check: str, severity: str, message: str, times: int) -> OrderFinding:
+    """A finding without the order's number, which stands above it; several of the same words are told once."""
+    words = message.partition(": ")[2]
+    return OrderFinding(check, severity, f"{words} ({times} times)" if times > 1 else words)
 
 
 def _count_more(number: int, noun: str) -> str:
