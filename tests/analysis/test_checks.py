@@ -13,6 +13,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
 from quivo_frames.analysis.checks.check import Check
+from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import ndjson_lines
 from tests.support.depth import sampled
 from tests.support.fair_order import CheckCase, audit_changed_order, changed_order
@@ -134,3 +135,9 @@ def test_a_table_that_is_missing_is_named() -> None:
 def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(qf.ConfigError, match="is not a dataset of quivo_frames"):
         qf.audit(tmp_path)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_a_check_needs_are_columns_of_the_tables(name: str) -> None:
+    columns = {f"{table.name}.{column.name}" for table in TABLES.values() for column in table.columns}
+    assert {*CHECKS[name].needs} <= columns

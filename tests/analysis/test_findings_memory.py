@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import quivo_frames as qf
-from quivo_frames.analysis.checks import memory
+from quivo_frames.analysis.checks import audit, memory
 from quivo_frames.analysis.checks.accepted import accept_findings, read_accepted
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.storage.directory import Directory
@@ -135,6 +135,23 @@ def test_the_file_is_its_owners_alone_and_holds_keys_and_instants_only(tmp_path:
     assert qf.check(tmp_path / "tables").flaws.is_empty()
     build_tables(tmp_path, {}, {})  # a build keeps it
     assert pl.read_parquet(file).equals(rows)
+
+
+def test_what_a_killed_audit_left_is_a_flaw_and_removed_by_the_next_build(tmp_path: Path) -> None:
+    build_tables(tmp_path, LATE)
+    left = tmp_path / "tables" / ".new-swap-findings.parquet"
+    left.write_bytes(b"half")
+    assert left.name in set(qf.check(tmp_path / "tables").flaws["place"])
+    build_tables(tmp_path, LATE, LATE)
+    assert not left.exists()
+
+
+def test_tables_in_an_object_store_remember_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = build_tables(tmp_path, LATE)
+    monkeypatch.setattr(audit, "is_remote", lambda _: True)
+    found = qf.audit(tables, only=ONLY)
+    assert (set(found["status"]), list(found.notices)) == ({"new"}, [])
+    assert not (tmp_path / "tables" / "findings.parquet").exists()
 
 
 def test_erased_orders_vanish_from_it(tmp_path: Path) -> None:

@@ -232,7 +232,9 @@ def test_files_that_no_receipt_names_are_not_read_and_go_those_of_others_stay(
     assert_only_named_files(new, others)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "orders.parquet", "orders/part-0.parquet", "exports.json"])
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "orders.parquet", "orders/part-0.parquet", "exports.json", "findings.parquet"]
+)
 def test_a_place_with_files_of_others_is_refused_as_it_is(
     name: str, inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:

@@ -12,8 +12,6 @@ from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.derived import UNKNOWN_CARRIER
 from quivo_frames.model.tables import TABLES
 
-_CARRIER = pl.col("provider").fill_null(UNKNOWN_CARRIER)
-"""The carrier of a shipment: the only place where findings take it from."""
 _NET = pl.coalesce(
     pl.col("total_net_amount").cast(pl.Float64), pl.col("unit_net_price").cast(pl.Float64) * pl.col("quantity")
 )
@@ -21,6 +19,11 @@ _WITHOUT_VALUE = ("data", "money", "packing")
 """Subjects of checks that put no goods at risk: labels and amounts are wrong, the goods are not."""
 _WHOLE_ORDERS = ("orders", "fulfillment_orders", "shipments")
 """Tables whose findings put the order at risk, not one of its lines."""
+
+
+def shipment_carrier(view: OrderView) -> pl.Expr:  # noqa: ARG001 - for the rule that looks at all shipments
+    """The carrier of a shipment: the one place where findings and the report take it from."""
+    return pl.col("provider").fill_null(UNKNOWN_CARRIER)
 
 
 def add_context(found: pl.DataFrame, view: OrderView, checks: list[Check]) -> pl.DataFrame:
@@ -82,7 +85,8 @@ def _of_holders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _of_shipments(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
-    return view["shipments"].join(ids, on="order_id", how="semi").select("order_id", "shipment_key", carrier=_CARRIER)
+    shipments = view["shipments"].join(ids, on="order_id", how="semi")
+    return shipments.select("order_id", "shipment_key", carrier=shipment_carrier(view))
 
 
 def _of_lines(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
