@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -23,6 +24,8 @@ _START_COLUMNS = {
     "fulfillment_orders": pl.col("fulfillment_order_created"),
 }
 """When a row came into being: before that it is not in its table."""
+ORDERS_PER_RANGE = 25_000
+"""Orders that are looked at together: more take more memory, and fewer pay the fixed costs of each look more often."""
 SETTLED_DAYS = 14
 """Default: this many days after an order's last shipment, nothing more is on its way."""
 
@@ -42,9 +45,15 @@ class OrderView:
         DatasetError: the dataset is incomplete, or of another version.
     """
 
-    def __init__(self, tables: TablesOrFolder, as_of: InstantLike | None = None) -> None:
+    def __init__(
+        self, tables: TablesOrFolder, as_of: InstantLike | None = None, id_range: tuple[int, int] | None = None,
+        whole: OrderView | None = None,
+    ) -> None:  # fmt: skip
         self._tables = as_tables(tables)
         self._as_of = None if as_of is None else parse_instant(as_of)
+        self._id_range = id_range
+        self.whole = whole or self
+        """The view of all orders: for what crosses orders."""
 
     @classmethod
     def from_tables(cls, tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None) -> OrderView:
@@ -56,12 +65,26 @@ class OrderView:
         """The dataset that the tables are from; None for tables in memory."""
         return self._tables if isinstance(self._tables, Dataset) else None
 
+    def split_by_order(self, most_orders: int | None = None) -> Iterator[OrderView]:
+        """Views of consecutive ranges of order ids, each of about so many orders; drop each before the next one."""
+        most = most_orders or ORDERS_PER_RANGE
+        ids = lazy_table(self._tables, "orders").select("order_id").collect().to_series().sort()
+        starts = ids.gather_every(most).unique(maintain_order=True).to_list()
+        if len(starts) < 2:
+            yield self
+            return
+        for id_range in zip(starts, [*(start - 1 for start in starts[1:]), ids[-1]], strict=True):
+            yield OrderView(self._tables, self._as_of, id_range, self)
+
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)
 
     def whole_table(self, name: str) -> pl.LazyFrame:
         """A table with all its rows and values, whatever the instant."""
-        return lazy_table(self._tables, name).with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+        rows = lazy_table(self._tables, name)
+        if self._id_range is not None:
+            rows = rows.filter(pl.col("order_id").is_between(*self._id_range))
+        return rows.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
 
     def _table_until(self, now: datetime, name: str) -> pl.LazyFrame:
         """The rows of a table that were there before an instant, without the events that had not happened."""
@@ -83,6 +106,8 @@ class OrderView:
         """The instant of the view, UTC."""
         if self._as_of is not None:
             return self._as_of
+        if self.whole is not self:
+            return self.whole.as_of
         newest = self.whole_table("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
         return next((found for found in newest if found is not None), datetime.now(UTC))
 
