@@ -85,7 +85,7 @@ def build(
     Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
     from quivo_frames.builder.build import build as build_tables
-    from quivo_frames.builder.executors.connect import connect_engine
+    from quivo_frames.executors.connect import connect_engine
 
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
