@@ -280,11 +280,12 @@ class DatasetCommit:
     def _open_delta_tables(self, delta: ModuleType) -> dict[str, Any]:
         """The Delta tables by name, `orders` first; of derived tables that are not wanted, those that are there."""
         (folder, tables), (derived_folder, derived_tables) = self._delta_folders.items()
-        found: dict[str, Any] = delta.open_or_create_tables(folder, tables, self._privacy)
-        if self._derived:
-            return found | delta.open_or_create_tables(derived_folder, derived_tables, self._privacy)
-        there = delta.find_target_tables(derived_folder, derived_tables, self._privacy)
-        return found | {name: table for name, table in there.items() if table is not None}
+        open_tables = delta.open_or_create_tables if self._derived else delta.find_target_tables
+        more = open_tables(derived_folder, derived_tables, self._privacy)
+        return {
+            **delta.open_or_create_tables(folder, tables, self._privacy),
+            **{name: table for name, table in more.items() if table is not None},
+        }
 
     def _is_current_manifest(self, manifest: bytes) -> bool:
         return self.place.read(MANIFEST) == manifest
