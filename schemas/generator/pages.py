@@ -40,6 +40,12 @@ def render_table_overview() -> str:
     return "\n".join(["| table | one row per | from |", "|---|---|---|", *rows])
 
 
+def render_derived_overview() -> str:
+    """The derived tables and their grain, as a Markdown table."""
+    rows = [f"| {t.name} | {t.grain} |" for t in DERIVED_TABLES.values()]
+    return "\n".join(["| derived table | one row per |", "|---|---|", *rows])
+
+
 def render_dictionary() -> str:
     """The data dictionary: every table and column, in Markdown."""
     tables = TABLES | REPORT_TABLES | DERIVED_TABLES
