@@ -10,8 +10,6 @@ from quivo_frames.analysis.text_columns import format_columns
 GROUPS = ("month", "seller", "warehouse", "carrier", "country")
 """Names of the groups."""
 
-_CARRIER = pl.coalesce("provider", "provider_name").alias("carrier")
-
 
 def order_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
     """One row per order: the month in which it was placed, its seller and country, and the id of its own warehouse."""
@@ -27,7 +25,7 @@ def order_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
 def shipment_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
     """One row per shipment that was not reversed: all its groups, and the id of its warehouse."""
     holders = view["fulfillment_orders"].select("fulfillment_order_key", holder="warehouse_id")
-    shipments = view.valid_shipments.select("order_id", "shipment_key", "fulfillment_order_key", _CARRIER)
+    shipments = view.valid_shipments.select("order_id", "shipment_key", "fulfillment_order_key", "carrier")
     joined = shipments.join(holders, on="fulfillment_order_key", how="left")
     return _with_warehouse(joined.join(order_attributes(view, zone), on="order_id"), view).drop("fulfillment_order_key")
 
@@ -39,7 +37,7 @@ def assign_orders_to_groups(view: OrderView, by: tuple[str, ...], zone: str) -> 
     its own; its carriers are those of its shipments.
     """
     orders = order_attributes(view, zone)
-    shipped = view.valid_shipments.select("order_id", "fulfillment_order_key", _CARRIER)
+    shipped = view.valid_shipments.select("order_id", "fulfillment_order_key", "carrier")
     if "warehouse" in by:
         holders = view["fulfillment_orders"].select(
             "order_id", "fulfillment_order_key", "cancelled", holder="warehouse_id"
