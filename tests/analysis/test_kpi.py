@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,8 @@ WAREHOUSE = "coalesce((SELECT name FROM warehouse_names n WHERE n.warehouse_id =
 OF_ORDER = {
     None: "SELECT order_id, 'all' AS grp FROM judged",
     "month": "SELECT order_id, strftime(timezone($zone, placed), '%Y-%m') AS grp FROM judged",
+    "week": "SELECT order_id, strftime(timezone($zone, placed), '%G-W%V') AS grp FROM judged",
+    "day": "SELECT order_id, timezone($zone, placed)::DATE::VARCHAR AS grp FROM judged",
     "seller": f"SELECT order_id, coalesce({SELLER}, seller_name) AS grp FROM judged j",
     "country": "SELECT order_id, country AS grp FROM judged",
     "carrier": "SELECT DISTINCT order_id, carrier AS grp FROM judged LEFT JOIN sent USING (order_id)",
@@ -254,8 +257,34 @@ def sql_queries(against: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+BY_SHIPMENT = "SELECT shipment_key, grp FROM sent JOIN ({0}) USING (order_id)"
+BOTH = "coalesce({0}, '-') || ' | ' || coalesce({1}, '-') AS grp"
+
+
+def groups_in_sql(by: tuple[str, ...]) -> tuple[str, str]:
+    """The groups of orders and of shipments; of two groups, the texts joined."""
+    if len(by) < 2:
+        group = by[0] if by else None
+        return OF_ORDER[group], OF_SHIPMENT.get(group or "", BY_SHIPMENT.format(OF_ORDER[group]))
+    orders = f"""SELECT DISTINCT order_id, {BOTH.format("a.grp", "b.grp")} FROM ({OF_ORDER[by[0]]}) a
+        JOIN ({OF_ORDER[by[1]]}) b USING (order_id)"""
+    if set(by) == {"warehouse", "carrier"}:  # a carrier goes with the warehouse that it came to
+        names = {"warehouse": WAREHOUSE.format("w"), "carrier": "carrier"}
+        orders = f"""SELECT DISTINCT order_id, {BOTH.format(*(names[name] for name in by))} FROM (
+            SELECT j.order_id, coalesce(f.warehouse_id, j.warehouse_id) AS w, carrier FROM judged j LEFT JOIN (
+                SELECT f.order_id, f.warehouse_id, carrier FROM fulfillment_orders f
+                LEFT JOIN sent USING (fulfillment_order_key)
+                WHERE NOT coalesce(f.cancelled, false) OR shipment_key IS NOT NULL) f USING (order_id))"""
+    first, second = (OF_SHIPMENT.get(name, BY_SHIPMENT.format(OF_ORDER[name])) for name in by)
+    return (
+        orders,
+        f"""SELECT shipment_key, {BOTH.format("a.grp", "b.grp")} FROM ({first}) a
+        JOIN ({second}) b USING (shipment_key)""",
+    )
+
+
 def kpis_by_sql(
-    tables: Mapping[str, pl.DataFrame], by: str | None, now: datetime
+    tables: Mapping[str, pl.DataFrame], by: tuple[str, ...], now: datetime
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """All KPIs, computed by the SQL queries."""
     words = {
@@ -277,8 +306,8 @@ def kpis_by_sql(
         db.register("lines_given", OrderView(tables).matched_lines.collect().to_arrow())
         db.execute("CREATE TABLE lines AS FROM lines_given")
         db.execute(meant(FACTS))
-        db.execute(meant(f"CREATE TABLE of_order AS {OF_ORDER[by]}"))
-        shipments = OF_SHIPMENT.get(by or "", "SELECT shipment_key, grp FROM sent JOIN of_order USING (order_id)")
+        orders, shipments = groups_in_sql(by)
+        db.execute(meant(f"CREATE TABLE of_order AS {orders}"))
         db.execute(meant(f"CREATE TABLE of_shipment AS {shipments}"))
         for name, query in sql_queries(AGAINST).items():
             ordered = query if "ORDER BY" in query else f"{query} ORDER BY grp NULLS LAST"
@@ -288,13 +317,39 @@ def kpis_by_sql(
 @pytest.mark.parametrize("by", [None, *GROUPS])
 def test_each_kpi_is_what_sql_says(tables: dict[str, pl.DataFrame], by: str | None) -> None:
     found = qf.kpis(tables, by, on_time_against=AGAINST, tolerance=TOLERANCE, time_zone=ZONE)
-    told = dict(kpis_by_sql(tables, by, found.as_of))
+    told = dict(kpis_by_sql(tables, (by,) if by else (), found.as_of))
     assert set(told) == set(found)
     for name, frame in found.items():
         expected = told[name].drop("grp") if by is None or (by, name) == ("carrier", "carriers") else told[name]
         expected = expected.rename({"grp": by} if by in GROUPS and "grp" in expected.columns else {})
         assert frame.height == expected.height
         assert_frame_equal(frame, expected.select(frame.columns).cast(dict(frame.schema)), abs_tol=1e-9)
+
+
+@pytest.mark.parametrize("by", [("warehouse", "carrier"), ("carrier", "week")])
+def test_each_kpi_by_two_groups_is_what_sql_says(tables: dict[str, pl.DataFrame], by: tuple[str, str]) -> None:
+    found = qf.kpis(tables, by, on_time_against=AGAINST, tolerance=TOLERANCE, time_zone=ZONE)
+    for name, expected in kpis_by_sql(tables, by, found.as_of):
+        joined = pl.concat_str([pl.col(group).fill_null("-") for group in by], separator=" | ")
+        frame = found[name].select(joined.alias("grp"), pl.exclude(by))
+        assert found[name].columns[:2] == list(by)
+        assert_frame_equal(
+            frame, expected.select(frame.columns).cast(dict(frame.schema)), check_row_order=False, abs_tol=1e-9
+        )
+
+
+@pytest.mark.long
+def test_each_kpi_by_any_two_groups_is_what_sql_says(tables: dict[str, pl.DataFrame]) -> None:
+    for by in itertools.permutations(GROUPS, 2):
+        test_each_kpi_by_two_groups_is_what_sql_says(tables, by)
+
+
+def test_weeks_are_those_of_iso_and_days_those_of_the_time_zone() -> None:
+    instants = ["2026-12-31T23:30:00Z", "2027-01-01T00:00:00Z", "2027-01-03T22:59:00Z", "2027-01-03T23:00:00Z"]
+    changes = [{"orderDate": instant, "fulfillmentOrders": []} for instant in instants]
+    weeks, days = (kpis_of_fair_orders(*changes, by=by, time_zone="Europe/Vienna").volume for by in ("week", "day"))
+    assert weeks.select("week", "orders").rows() == [("2026-W53", 3), ("2027-W01", 1)]
+    assert days.select("day", "orders").rows() == [("2027-01-01", 2), ("2027-01-03", 1), ("2027-01-04", 1)]
 
 
 def test_the_drawn_orders_have_all_that_the_definitions_are_about(tables: dict[str, pl.DataFrame]) -> None:
@@ -313,7 +368,9 @@ def test_the_drawn_orders_have_all_that_the_definitions_are_about(tables: dict[s
     assert len([name for name in sellers if name and name.startswith("Nordlicht Kosmetik GmbH (")]) == 2
 
 
-@pytest.mark.parametrize("by", ["month", "seller", "country", ["month", "seller", "country"]])
+@pytest.mark.parametrize(
+    "by", ["month", "week", "seller", "country", ["month", "seller", "country"], ("day", "country")]
+)
 def test_groups_that_are_one_to_an_order_add_up(tables: dict[str, pl.DataFrame], by: str | list[str]) -> None:
     total, told = qf.kpis(tables), qf.kpis(tables, by)
     for name, frame in total.items():
@@ -513,7 +570,7 @@ def test_instants_out_of_order_are_no_durations() -> None:
 
 
 def test_wrong_use_names_the_choices() -> None:
-    with pytest.raises(qf.ConfigError, match="month, seller, warehouse, carrier, country"):
+    with pytest.raises(qf.ConfigError, match="month, week, day, seller, warehouse, carrier, country"):
         kpis_of_fair_orders({}, by="shop")
     with pytest.raises(
         qf.ConfigError, match="latest_delivery_date, expected_delivery_date, delivery_window_end_time, latest_ship"

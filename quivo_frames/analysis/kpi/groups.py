@@ -1,4 +1,4 @@
-"""The groups that KPIs are computed by: month, seller and country of an order, its warehouses and carriers."""
+"""The groups that KPIs are computed by: the time of an order, its seller and country, its warehouses and carriers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import polars as pl
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.text_columns import format_columns
 
-GROUPS = ("month", "seller", "warehouse", "carrier", "country")
+GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
 """Names of the groups."""
+_CALENDAR = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
+"""How the groups of time are written; weeks as ISO 8601 has them, with the year that their Thursday is in."""
 
 
 def order_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
-    """One row per order: the month in which it was placed, its seller and country, and the id of its own warehouse."""
+    """One row per order: month, week and day of placing, its seller and country, and the id of its own warehouse."""
     orders = view.milestones
     sellers = _with_display_name(orders, "seller_id", "seller_name", "seller")
+    placed = pl.col("placed").dt.convert_time_zone(zone)
     return orders.join(sellers, on="seller_id", how="left").select(
         "order_id", "warehouse_id", "country",
-        month=pl.col("placed").dt.convert_time_zone(zone).dt.strftime("%Y-%m"),
         seller=pl.coalesce("seller", "seller_name"),
+        **{name: placed.dt.strftime(written) for name, written in _CALENDAR.items()},
     )  # fmt: skip
 
 

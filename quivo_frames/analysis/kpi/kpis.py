@@ -42,9 +42,9 @@ def kpis(
 
     `tables` is the folder of a dataset, a `Dataset`, `Frames`, or a dict of frames by table name.
 
-    `by` is one or several of month (in which the order was placed), seller, warehouse, carrier and country. An order
-    that several warehouses or carriers served counts once in the group of each, so the sum over such groups can be
-    larger than the number of orders.
+    `by` is one or several of month, week (ISO, 2026-W07) and day, in which the order was placed, seller, warehouse,
+    carrier and country: `by=("carrier", "week")`. An order that several warehouses or carriers served counts once in
+    the group of each, so the sum over such groups can be larger than the number of orders.
 
     `as_of` (an instant, or a day, which means its end; UTC) computes the figures as they were then: what happened later
     is left out. By default everything known counts, and overdue means overdue when the last answer arrived.
