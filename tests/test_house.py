@@ -35,6 +35,7 @@ LAYERS = (
 """The one rule of imports: a room imports only rooms of earlier lines, never those of its own line."""
 IMPORTERS = {
     "altair": {"analysis"},
+    "holidays": {"analysis"},
     "jinja2": {"analysis"},
     "vl_convert": {"analysis"},
     "pycountry": {"analysis"},

@@ -196,6 +196,9 @@ def sql_queries(against: str) -> dict[str, str]:
             FROM of_order JOIN judged USING (order_id)) GROUP BY grp"""
         for place, (stage, (earlier, later)) in enumerate(STAGES.items())
     )
+    hours = "(epoch_us(timezone($zone, last_ship)) - epoch_us(timezone($zone, placed))) / 3.6e9"
+    waited = "(epoch_us(timezone($zone, known_at)) - epoch_us(timezone($zone, placed))) / 3.6e9"
+    tonight = "(epoch_us(timezone($zone, $now)::DATE + INTERVAL 1 DAY) - epoch_us(timezone($zone, placed))) / 3.6e9"
     ages = " UNION ALL ".join(
         f"""SELECT grp, {place} AS place, '{age}' AS age, count(*) FILTER ({this}) AS orders,
             coalesce(sum(known_pieces - filled_pieces) FILTER ({this}), 0) AS pieces
@@ -234,6 +237,14 @@ def sql_queries(against: str) -> dict[str, str]:
             count(*) FILTER ({SETTLED} AND in_full) AS complete, complete / nullif(orders, 0) AS rate
             FROM of_order JOIN judged USING (order_id) GROUP BY grp""",
         "cycle_time": f"SELECT * EXCLUDE place FROM ({stages}) ORDER BY grp NULLS LAST, place",
+        "order_to_ship": f"""SELECT grp, count(within) AS judged, count(*) FILTER (within) AS within,
+            count(*) FILTER (within) / nullif(count(within), 0) AS within_rate, quantile_cont(h, 0.5) AS p50,
+            quantile_cont(h, 0.9) AS p90, 0 AS due, 0 AS in_time, NULL::DOUBLE AS in_time_rate,
+            count(*) FILTER (outstanding) AS open, count(*) FILTER (outstanding AND {tonight} >= 24) AS at_risk,
+            count(*) FILTER (outstanding AND {tonight} >= 24) / nullif(count(*) FILTER (outstanding), 0) AS at_risk_rate
+            FROM (SELECT *, CASE WHEN outstanding AND {waited} > 24 THEN false ELSE h <= 24 END AS within
+            FROM (SELECT *, CASE WHEN NOT called_off AND NOT outstanding AND last_ship >= placed THEN {hours} END AS h
+            FROM of_order JOIN judged USING (order_id))) GROUP BY grp""",
         "backlog": f"SELECT * EXCLUDE place FROM ({ages}) ORDER BY grp NULLS LAST, place",
         "split_shipments": """SELECT grp, count(*) FILTER (shipments > 0) AS orders, count(*) FILTER (shipments > 1) AS split,
             split / nullif(orders, 0) AS rate, avg(shipments) FILTER (shipments > 0) AS shipments_per_order,
@@ -584,8 +595,8 @@ def test_wrong_use_names_the_choices() -> None:
 
 def test_all_kpis_are_there() -> None:
     assert list(KPIS) == [
-        "volume", "perfect_order", "on_time", "fill_rate", "ship_complete", "cycle_time", "backlog", "split_shipments",
-        "carriers", "delivery_window", "pod_lag",
+        "volume", "perfect_order", "on_time", "fill_rate", "ship_complete", "cycle_time", "order_to_ship", "backlog",
+        "split_shipments", "carriers", "delivery_window", "pod_lag",
     ]  # fmt: skip
 
 

@@ -53,6 +53,15 @@ def assign_orders_to_groups(view: OrderView, by: tuple[str, ...], zone: str) -> 
     return orders.select("order_id", *by).unique()
 
 
+def first_warehouses(view: OrderView) -> pl.LazyFrame:
+    """One row per order: the number and name of the first warehouse that plans it, otherwise of its own."""
+    plans = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True)).sort("order_id", "ordinal")
+    first = plans.group_by("order_id").agg(holder=pl.col("warehouse_id").drop_nulls().first())
+    return _with_warehouse(
+        view.milestones.select("order_id", "warehouse_id").join(first, on="order_id", how="left"), view
+    )
+
+
 def _with_warehouse(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
     """The rows with the warehouse of their fulfillment order, otherwise of their order."""
     names = _with_display_name(view["fulfillment_orders"], "warehouse_id", "warehouse_name", "warehouse")
