@@ -1,4 +1,7 @@
-"""The derived tables of orders: `lines`, `line_rows`, `overview`, `milestones` and `events`."""
+"""The derived tables of orders: `lines`, `line_rows`, `overview`, `milestones` and `events`.
+
+They are written by each build; what a dataset has is read from there, and worked out anew for other tables.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from quivo_frames.model.derived import DERIVED_TABLES
+from quivo_frames.analysis.derived_lines import derive_lines
+from quivo_frames.analysis.derived_orders import derive_events, derive_milestones, derive_overview
+from quivo_frames.analysis.milestones import OrderView
 
 
 def derive_tables(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
@@ -15,4 +20,11 @@ def derive_tables(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]
     Raises:
         Fault: pieces of the tables would be missing, or be counted twice.
     """
-    return {name: table.empty_frame() for name, table in DERIVED_TABLES.items() if tables is not None}
+    view = OrderView(tables)
+    lines, line_rows = derive_lines(view)
+    milestones = derive_milestones(view)
+    overview = derive_overview(view, lines, milestones)
+    return {
+        "lines": lines, "line_rows": line_rows, "overview": overview, "milestones": milestones,
+        "events": derive_events(view),
+    }  # fmt: skip

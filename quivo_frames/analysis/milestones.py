@@ -7,7 +7,8 @@ from functools import cached_property
 
 import polars as pl
 
-from quivo_frames.analysis.line_matching import count_pieces_by_line, match_lines
+from quivo_frames.analysis.line_matching import LineMatches, match_lines
+from quivo_frames.analysis.line_quantities import count_pieces_by_line
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.model.carriers import carrier_of, usual_providers
 from quivo_frames.model.frames import lazy_table
@@ -88,8 +89,13 @@ class OrderView:
 
     @cached_property
     def matched_lines(self) -> pl.LazyFrame:
-        """One row per line: ordered, planned, shipped and packed pieces; see `line_matching.count_pieces_by_line`."""
-        return count_pieces_by_line(match_lines(self.__getitem__)).lazy()
+        """One row per line: ordered, planned, shipped and packed pieces; see `line_quantities.count_pieces_by_line`."""
+        return count_pieces_by_line(self.line_matches).lazy()
+
+    @cached_property
+    def line_matches(self) -> LineMatches:
+        """The lines of the orders, and the rows that belong to each."""
+        return match_lines(self.__getitem__)
 
     @cached_property
     def milestones(self) -> pl.LazyFrame:
