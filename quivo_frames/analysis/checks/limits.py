@@ -27,6 +27,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     future_hours: Annotated[float, "An instant may lie this far in the future."] = 24
     late_hours: Annotated[float, "What misses a promise by more than this is late, or early."] = 0
     ship_days: Annotated[float, "An order should be shipped this long after it was placed."] = 7
+    stuck_days: Annotated[
+        float, "An order should not stand still for longer than this while something is to be shipped."
+    ] = 5
     settled_days: Annotated[float, "This long after an order's last shipment, nothing more is on its way."] = (
         SETTLED_DAYS
     )
