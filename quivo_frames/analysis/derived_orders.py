@@ -41,7 +41,8 @@ def derive_milestones(view: OrderView) -> pl.DataFrame:
 
 
 def _days_between(earlier: str, later: str) -> pl.Expr:
-    days = (pl.col(later) - pl.col(earlier)).dt.total_microseconds() / _DAY
+    spent = (pl.col(later) - pl.col(earlier)).dt.total_microseconds()
+    days = spent / (spent * 0 + _DAY)  # polars (2.1) divides many rows by one number less exactly than a single row
     return pl.when(days >= 0).then(days)
 
 

@@ -60,11 +60,14 @@ READERS = (
     help="Only answers until this day (its end) or instant, UTC, or yesterday, 7d (ago); for archives only.",
 )
 @click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
+@click.option(
+    "--no-derived", is_flag=True, help="Only the 18 tables, without lines, line_rows, overview, milestones and events."
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
 @as_json
 def build(
     inputs: tuple[str, ...], out: str, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
-    privacy: str, strict: bool, as_json: bool,
+    privacy: str, no_derived: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Build the tables from archives, their raw exports, files of orders, or folders of such files.
 
@@ -90,8 +93,9 @@ def build(
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
         dataset = build_tables(
-            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form
-        )
+            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form,
+            derived=not no_derived,
+        )  # fmt: skip
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
         print_facts(dataset.manifest)

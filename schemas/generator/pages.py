@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from quivo_frames.analysis.calendar import describe_calendar
 from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
 from quivo_frames.analysis.checks.limits import describe_limits
@@ -9,8 +11,9 @@ from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.result import UNTOLD
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Column
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Column, Table
 from schemas.generator.order_schema import SOURCE
 
 _ABOUT = """Every table and column of quivo_frames, schema version {version}. Source of the fields: <{source}>.
@@ -19,6 +22,8 @@ Instants are UTC.
 Keys are addresses: `1001/0/2` is order 1001, fulfillment order 0, shipment 2, by their positions in the API's lists,
 counted from 0. Join tables on the key columns that they share. Privacy: *personal* may identify a person, *secret*
 opens a document."""
+_ABOUT_DERIVED = """They say what belongs to what in an order, and when it happened, worked out from its rows of the
+tables above. A build writes them beside these, in the folder `derived`, unless it is given `--no-derived`."""
 _ABOUT_CHECKS = """What `quivo-frames audit DIR` and `qf.audit(tables)` look for. A check reports nothing where
 the fields that it needs are missing. Due dates are judged as of the latest answer, or as of the given date, and never
 later than an order's own answer. Reversed shipments do not count, unless a check says otherwise. Planned, shipped and
@@ -41,6 +46,7 @@ def render_table_overview() -> str:
 
 def render_dictionary() -> str:
     """The data dictionary: every table and column, in Markdown."""
+    tables = TABLES | REPORT_TABLES | DERIVED_TABLES
     lines = [
         "# Data dictionary",
         "",
@@ -48,12 +54,11 @@ def render_dictionary() -> str:
         "",
         "| table | one row per | from |",
         "|---|---|---|",
-        *(
-            f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |"
-            for t in (TABLES | REPORT_TABLES).values()
-        ),
+        *(f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |" for t in tables.values()),
     ]
-    for table in (TABLES | REPORT_TABLES).values():
+    for table in tables.values():
+        if table.name == next(iter(DERIVED_TABLES)):
+            lines += ["", "# Derived tables", "", _ABOUT_DERIVED]
         lines += ["", f"## {table.name}", "", f"One row per {table.grain}."]
         if table.key:
             lines[-1] += f" Primary key: `{table.key}`."
@@ -82,14 +87,20 @@ def _inline_code(text: str) -> str:
 
 def render_diagram() -> str:
     """The tables and their keys as an entity-relationship diagram in Mermaid, inside Markdown."""
-    lines = ["# Entity-relationship diagram", "", "```mermaid", "erDiagram"]
-    for table in TABLES.values():
+    parts = ["# Entity-relationship diagram", "", *_diagram_of(TABLES)]
+    parts += ["", "## Derived tables", "", *_diagram_of(DERIVED_TABLES)]
+    return "\n".join([*parts, ""])
+
+
+def _diagram_of(tables: Mapping[str, Table]) -> list[str]:
+    lines = ["```mermaid", "erDiagram"]
+    for table in tables.values():
         for name, to, _ in table.references:
-            if name == "order_id" and table.parent != "orders":
+            if name == "order_id" and table.parent not in ("orders", None):
                 continue  # every table has it; the parent's key says more
             mark = "|o" if not table.column(name).required else "||"
             lines.append(f'    {to} {mark}--o{{ {table.name} : "{name}"')
-    for table in TABLES.values():
+    for table in tables.values():
         lines.append(f"    {table.name} {{")
         foreign = {name for name, *_ in table.references}
         for column in table.columns:
@@ -97,7 +108,7 @@ def render_diagram() -> str:
             if key or not column.path:
                 lines.append(f"        {column.kind} {column.name}{key}")
         lines.append("    }")
-    return "\n".join([*lines, "```", ""])
+    return [*lines, "```"]
 
 
 def render_checks() -> str:
