@@ -44,7 +44,7 @@ IMPORTERS = {
     "distributed": {"builder"},
     "pyspark": {"builder"},
     "requests": {"fetch"},
-    "sqlite3": {"archive"},
+    "sqlite3": {"archive", "export"},
     "pandera": {"flattening"},
     "pydantic_settings": {"settings"},
     "dotenv": {"settings"},
