@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from quivo_frames.analysis.kpi.kpis import kpis
     from quivo_frames.analysis.kpi.result import Kpis
     from quivo_frames.analysis.report.report import report
+    from quivo_frames.analysis.stuck import stuck
     from quivo_frames.archive.archive import Archive
     from quivo_frames.builder.build import build
     from quivo_frames.dataset.dataset import Dataset
@@ -103,6 +104,7 @@ _HOMES = {
     "refetch": "fetch.run",
     "report": "analysis.report.report",
     "schema": "flattening.validate",
+    "stuck": "analysis.stuck",
     "transitions": "analysis.changes.changes",
     "unflatten": "flattening.unflatten",
 }
@@ -146,6 +148,7 @@ __all__ = [
     "refetch",
     "report",
     "schema",
+    "stuck",
     "transitions",
     "unflatten",
 ]

@@ -35,6 +35,7 @@ LAYERS = (
 """The one rule of imports: a room imports only rooms of earlier lines, never those of its own line."""
 IMPORTERS = {
     "altair": {"analysis"},
+    "holidays": {"analysis"},
     "jinja2": {"analysis"},
     "vl_convert": {"analysis"},
     "pycountry": {"analysis"},
@@ -43,7 +44,7 @@ IMPORTERS = {
     "distributed": {"executors"},
     "pyspark": {"executors"},
     "requests": {"fetch"},
-    "sqlite3": {"archive"},
+    "sqlite3": {"archive", "export"},
     "pandera": {"flattening"},
     "pydantic_settings": {"settings"},
     "dotenv": {"settings"},

@@ -8,7 +8,8 @@ from quivo_frames.analysis.line_matching import MATCHED, MATCHING_RULES, LineMat
 from quivo_frames.analysis.line_quantities import count_pieces_by_line
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.errors import FAULT_CURE, Fault
-from quivo_frames.model.derived import DERIVED_TABLES, UNKNOWN_CARRIER
+from quivo_frames.model.carriers import stated_carrier
+from quivo_frames.model.derived import DERIVED_TABLES
 
 SOURCE_TABLES = {
     "ordered": "order_positions",
@@ -136,9 +137,7 @@ def _with_context(rows: pl.DataFrame, view: OrderView) -> pl.DataFrame:
     names = view["fulfillment_orders"].drop_nulls("warehouse_id").group_by("order_id", "warehouse_id").agg(
         named=pl.col("warehouse_name").drop_nulls().first()
     )  # fmt: skip
-    shipments = view["shipments"].select(
-        "shipment_key", carrier=pl.col("provider").fill_null(UNKNOWN_CARRIER), carrier_name="provider_name"
-    )
+    shipments = view["shipments"].select("shipment_key", carrier=stated_carrier(), carrier_name="provider_name")
     joined = rows.lazy().join(orders, on="order_id", how="left", maintain_order="left")
     joined = joined.join(holders, on="fulfillment_order_key", how="left", maintain_order="left")
     joined = joined.join(names, on=["order_id", "warehouse_id"], how="left", maintain_order="left")

@@ -11,6 +11,7 @@ import polars as pl
 from quivo_frames.analysis.line_matching import LineMatches, match_lines
 from quivo_frames.analysis.line_quantities import count_pieces_by_line
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
+from quivo_frames.model.carriers import carrier_of, usual_providers
 from quivo_frames.model.frames import lazy_table
 from quivo_frames.model.time import InstantLike, parse_instant
 
@@ -163,8 +164,14 @@ class OrderView:
 
     @cached_property
     def valid_shipments(self) -> pl.LazyFrame:
-        """The shipments that count: those that were not reversed."""
-        return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+        """The shipments that count: those that were not reversed, each with its `carrier`."""
+        counted = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+        return counted.with_columns(carrier=carrier_of(self.usual_providers))
+
+    @cached_property
+    def usual_providers(self) -> pl.DataFrame:
+        """The provider that most often goes with each provider_name, in all shipments."""
+        return usual_providers(self.whole_table("shipments"))
 
 
 IS_WAITING = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")

@@ -17,6 +17,7 @@ from quivo_frames.analysis.checks.check import (
 )
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
+from quivo_frames.analysis.stuck import last_events
 from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.model.tables import primary_key_of
 
@@ -291,4 +292,41 @@ def not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
         view.milestones.filter(waited > timedelta(days=limits.ship_days), IS_WAITING), "order_id",
         "placed {} days before {}, and nothing was shipped.", days_text(waited), instant_text("known_at"),
         evidence={**instant_texts("placed", "known_at"), "shipments": "shipments"},
+    )  # fmt: skip
+
+
+@define_check(Severity.WARNING, "orders", _BACKLOG)
+def stuck_in_status(view: OrderView, limits: Limits) -> pl.LazyFrame:
+    """Nothing has happened to an order for days, although something of it is still to be shipped.
+
+    What happened to it last (placed, exported, to be cancelled, planned, shipped, picked up, delivered, proven),
+    and its `earliest_ship_date`, lie more than `stuck_days` before the answer arrived (or `as_of`, if that is earlier).
+    It is neither completed, nor called off, nor delivered, and nothing was shipped of it, or nothing of one of its
+    fulfillment orders that is not cancelled.
+
+    Orders that not_shipped or not_completed report are left out: an order that stands still is told once.
+
+    Limits: that a status changed without a date is seen only by `qf.stuck` with an archive; of a fulfillment order that
+    was shipped in part, the rest is not looked at.
+    """
+    shipped = view.valid_shipments.select("fulfillment_order_key")
+    held = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True))
+    unshipped = held.join(shipped, on="fulfillment_order_key", how="anti").select("order_id").unique()
+    unshipped = unshipped.with_columns(unshipped=True)
+    departed = _departure_times(view).select("order_id", "last_ship_date")
+    rows = with_milestones(last_events(view), view, "shipments", "placed", "earliest_ship_date")
+    rows = rows.join(unshipped, on="order_id", how="left").join(departed, on="order_id", how="left")
+    rows = rows.join(view["orders"].select("order_id", "order_status"), on="order_id", how="left")
+    nothing, known_at = pl.col("shipments") == 0, pl.col("known_at")
+    reported = pl.when(nothing).then(known_at - pl.col("placed") > timedelta(days=limits.ship_days)).otherwise(
+        known_at - pl.col("last_ship_date") > timedelta(days=limits.complete_days)
+    ).fill_null(value=False)  # fmt: skip
+    released = pl.col("earliest_ship_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    waited = known_at - pl.max_horizontal("since", released)
+    stands = rows.filter(waited > timedelta(days=limits.stuck_days), nothing | pl.col("unshipped"), ~reported)
+    return report_rows(
+        stands.sort("order_id"), "order_id",
+        "nothing has happened for {} days, since it was {} at {}; its status is {}.", days_text(waited), "last_event",
+        instant_text("since"), "order_status",
+        evidence={"order_status": "order_status", "last_event": "last_event", **instant_texts("since", "known_at")},
     )  # fmt: skip

@@ -17,6 +17,7 @@ from quivo_frames.analysis.checks.check import (
 )
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
+from quivo_frames.model.derived import UNKNOWN_CARRIER
 
 _COMMITTED = "SCOR RL.2.2, delivery performance to the customer's commit date"
 _ON_TIME = "WERC DC Measures, on-time shipments"
@@ -74,8 +75,8 @@ def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     It has a `ship_date`, but no `delivery_date` and no proof of delivery (`pod_date`, documents); the day on which the
     answer arrived (or `as_of`, if that is earlier) is later than the order's `latest_delivery_date`, also with
-    `late_hours` less. Only shipments of carriers (`provider`) that reported a delivery at least once in the tables
-    count.
+    `late_hours` less. Only shipments of carriers that reported a delivery at least once in the tables count; the
+    carrier of a shipment is its `provider`, else the one that mostly goes with its `provider_name`.
 
     Limits: reversed shipments are left out, and those that travel untracked; a carrier may report some deliveries only.
     """
@@ -83,9 +84,10 @@ def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     rows = with_milestones(unproven, view, "latest_delivery_date", "known_at")
     under_way = pl.col("ship_date").is_not_null() & pl.col("delivery_date").is_null() & pl.col("pod_date").is_null()
     tracked = pl.col("is_untracked").ne_missing(other=True)
-    reporting = view.valid_shipments.filter(pl.col("delivery_date").is_not_null()).select("provider").unique()
+    delivering = view.valid_shipments.filter(pl.col("delivery_date").is_not_null())
+    reporting = delivering.filter(pl.col("carrier") != UNKNOWN_CARRIER).select("carrier").unique()
     overdue = rows.filter(under_way, tracked, _is_late("known_at", "latest_delivery_date", limits))
-    overdue = overdue.join(reporting, on="provider", how="semi")
+    overdue = overdue.join(reporting, on="carrier", how="semi")
     message = "not delivered by {}, but the last day for it was {}."
     return _report_missed_days(overdue, "shipment_key", message, "known_at", "latest_delivery_date", limits)
 

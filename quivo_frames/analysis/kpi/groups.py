@@ -1,4 +1,4 @@
-"""The groups that KPIs are computed by: month, seller and country of an order, its warehouses and carriers."""
+"""The groups that KPIs are computed by: the time of an order, its seller and country, its warehouses and carriers."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import polars as pl
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.text_columns import format_columns
 
-GROUPS = ("month", "seller", "warehouse", "carrier", "country")
+GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
 """Names of the groups."""
-
-_CARRIER = pl.coalesce("provider", "provider_name").alias("carrier")
+_CALENDAR = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
+"""How the groups of time are written; weeks as ISO 8601 has them, with the year that their Thursday is in."""
 
 
 def order_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
-    """One row per order: the month in which it was placed, its seller and country, and the id of its own warehouse."""
+    """One row per order: month, week and day of placing, its seller and country, and the id of its own warehouse."""
     orders = view.milestones
     sellers = _with_display_name(orders, "seller_id", "seller_name", "seller")
+    placed = pl.col("placed").dt.convert_time_zone(zone)
     return orders.join(sellers, on="seller_id", how="left").select(
         "order_id", "warehouse_id", "country",
-        month=pl.col("placed").dt.convert_time_zone(zone).dt.strftime("%Y-%m"),
         seller=pl.coalesce("seller", "seller_name"),
+        **{name: placed.dt.strftime(written) for name, written in _CALENDAR.items()},
     )  # fmt: skip
 
 
 def shipment_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
     """One row per shipment that was not reversed: all its groups, and the id of its warehouse."""
     holders = view["fulfillment_orders"].select("fulfillment_order_key", holder="warehouse_id")
-    shipments = view.valid_shipments.select("order_id", "shipment_key", "fulfillment_order_key", _CARRIER)
+    shipments = view.valid_shipments.select("order_id", "shipment_key", "fulfillment_order_key", "carrier")
     joined = shipments.join(holders, on="fulfillment_order_key", how="left")
     return _with_warehouse(joined.join(order_attributes(view, zone), on="order_id"), view).drop("fulfillment_order_key")
 
@@ -39,7 +40,7 @@ def assign_orders_to_groups(view: OrderView, by: tuple[str, ...], zone: str) -> 
     its own; its carriers are those of its shipments.
     """
     orders = order_attributes(view, zone)
-    shipped = view.valid_shipments.select("order_id", "fulfillment_order_key", _CARRIER)
+    shipped = view.valid_shipments.select("order_id", "fulfillment_order_key", "carrier")
     if "warehouse" in by:
         holders = view["fulfillment_orders"].select(
             "order_id", "fulfillment_order_key", "cancelled", holder="warehouse_id"
@@ -50,6 +51,15 @@ def assign_orders_to_groups(view: OrderView, by: tuple[str, ...], zone: str) -> 
     elif "carrier" in by:
         orders = orders.join(shipped, on="order_id", how="left")
     return orders.select("order_id", *by).unique()
+
+
+def first_warehouses(view: OrderView) -> pl.LazyFrame:
+    """One row per order: the number and name of the first warehouse that plans it, otherwise of its own."""
+    plans = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True)).sort("order_id", "ordinal")
+    first = plans.group_by("order_id").agg(holder=pl.col("warehouse_id").drop_nulls().first())
+    return _with_warehouse(
+        view.milestones.select("order_id", "warehouse_id").join(first, on="order_id", how="left"), view
+    )
 
 
 def _with_warehouse(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:

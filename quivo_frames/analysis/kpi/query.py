@@ -10,11 +10,15 @@ from functools import cached_property
 import polars as pl
 import polars.selectors as cs
 
+from quivo_frames.analysis.calendar import Calendar
 from quivo_frames.analysis.kpi.groups import GROUPS, assign_orders_to_groups, shipment_attributes
 from quivo_frames.analysis.kpi.promises import PROMISES
+from quivo_frames.analysis.kpi.ship_times import ship_times
 from quivo_frames.analysis.milestones import OrderView, is_settled
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone
+
+_EVERY_DAY = Calendar()
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class KpiQuery:
     against: str
     tolerance: timedelta
     zone: str
+    calendar: Calendar = _EVERY_DAY
 
     def __post_init__(self) -> None:
         """Refuses groups, promises and time zones that do not exist."""
@@ -88,10 +93,16 @@ class KpiQuery:
         }
         return rows.with_columns(**judged).collect()
 
+    @cached_property
+    def ship_times(self) -> pl.DataFrame:
+        """One row per order that was not called off: what its warehouse's calendar says of its way out."""
+        return ship_times(self.orders, self.view, self.calendar, self.zone)
+
     def regrouped_by(self, *by: str) -> KpiQuery:
         """The same query by other groups; it keeps the orders and shipments that were computed already."""
         other = replace(self, by=by)
-        vars(other).update({name: found for name, found in vars(self).items() if name in ("orders", "shipments")})
+        kept = ("orders", "shipments", "ship_times")
+        vars(other).update({name: found for name, found in vars(self).items() if name in kept})
         return other
 
     @cached_property

@@ -19,7 +19,8 @@ def carriers(query: KpiQuery) -> pl.DataFrame:
     from shipping to delivery, the share on time (among those where that is known), the share with a tracking number or
     link, and the share of the delivered ones with a proof of delivery, as a date or a document.
 
-    Limits: a carrier is what the shipment names as its provider. Instants in the wrong order are left out.
+    Limits: a carrier is what the shipment names as its provider, else the one that most often goes with its
+    provider_name in the tables, else "unknown". Instants in the wrong order are left out.
     """
     on_time, transit = pl.col(f"on_time_{query.against}"), days_between("ship_date", "delivery_date")
     return query.aggregate_by_group(
