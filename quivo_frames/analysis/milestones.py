@@ -7,6 +7,8 @@ from functools import cached_property
 
 import polars as pl
 
+from quivo_frames.analysis.identifiers import is_visible
+from quivo_frames.analysis.instants import without_placeholders, zone_of_days
 from quivo_frames.analysis.line_matching import count_pieces_by_line, match_lines
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.model.frames import lazy_table
@@ -22,6 +24,15 @@ _START_COLUMNS = {
     "fulfillment_orders": pl.col("fulfillment_order_created"),
 }
 """When a row came into being: before that it is not in its table."""
+_DAY_COLUMNS = {
+    "orders": ("order_date",),
+    "shipments": (
+        "expected_delivery_date", "delivery_window_start_time", "delivery_window_end_time", "carrier_pick_up_date",
+        "ship_date", "delivery_date", "pod_date",
+    ),
+    "shipment_positions": ("expiration_date",),
+}  # fmt: skip
+"""Instants that may be days without a time."""
 SETTLED_DAYS = 14
 """Default: this many days after an order's last shipment, nothing more is on its way."""
 
@@ -29,7 +40,7 @@ SETTLED_DAYS = 14
 class OrderView:
     """The 18 tables as LazyFrames, `view["shipments"]`, as they were at an instant (point in time).
 
-    Empty texts are null, as the API may mean the same by both.
+    Empty and invisible texts are null, and so are dates that stand for no date, such as 0001-01-01.
 
     `as_of` is the instant; a day means its end. Whatever happened then or later is left out (`whole_table` has it).
     Cancellations and reversals have no date, and are as they are now. Without `as_of`, everything known counts, and
@@ -60,7 +71,17 @@ class OrderView:
 
     def whole_table(self, name: str) -> pl.LazyFrame:
         """A table with all its rows and values, whatever the instant."""
-        return lazy_table(self._tables, name).with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+        texts = pl.col(pl.String)
+        return without_placeholders(lazy_table(self._tables, name)).with_columns(pl.when(is_visible(texts)).then(texts))
+
+    def day_zone(self, time_zone: str) -> str:
+        """The zone in which days are meant: the one that was asked for; instead of UTC, that of the days themselves."""
+        return self._zone_of_days if time_zone == "UTC" else time_zone
+
+    @cached_property
+    def _zone_of_days(self) -> str:
+        columns = [self.whole_table(table).select(names) for table, names in _DAY_COLUMNS.items()]
+        return zone_of_days(columns)
 
     def _table_until(self, now: datetime, name: str) -> pl.LazyFrame:
         """The rows of a table that were there before an instant, without the events that had not happened."""
@@ -88,7 +109,21 @@ class OrderView:
     @cached_property
     def matched_lines(self) -> pl.LazyFrame:
         """One row per line: ordered, planned, shipped and packed pieces; see `line_matching.count_pieces_by_line`."""
-        return count_pieces_by_line(match_lines(self.__getitem__)).lazy()
+        return count_pieces_by_line(match_lines(self._table_of_goods)).lazy()
+
+    def _table_of_goods(self, name: str) -> pl.LazyFrame:
+        """A table whose quantities are goods to send: none if they are below zero, or the line's price is.
+
+        A line of -1 pieces or of -5 euros (a discount) asks for no goods. A shipped quantity below zero is of goods
+        that came back: they were shipped before, and stay so.
+        """
+        rows = self[name]
+        if "quantity" not in rows.collect_schema():
+            return rows
+        pieces = pl.col("quantity").clip(0)
+        if name == "order_positions":
+            pieces = pl.when(is_deduction()).then(0).otherwise(pieces).alias("quantity")
+        return rows.with_columns(pieces)
 
     @cached_property
     def milestones(self) -> pl.LazyFrame:
@@ -134,6 +169,12 @@ class OrderView:
     def valid_shipments(self) -> pl.LazyFrame:
         """The shipments that count: those that were not reversed."""
         return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+
+
+def is_deduction() -> pl.Expr:
+    """On ordered lines: whether the line takes money off, as a discount does; it asks for no goods."""
+    amounts = ("unit_net_price", "unit_gross_price", "total_net_amount", "total_gross_amount")
+    return pl.any_horizontal((pl.col(name) < 0).fill_null(value=False) for name in amounts)
 
 
 IS_WAITING = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
