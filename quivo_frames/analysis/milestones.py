@@ -8,6 +8,8 @@ from functools import cached_property
 
 import polars as pl
 
+from quivo_frames.analysis.identifiers import is_visible
+from quivo_frames.analysis.instants import without_placeholders, zone_of_days
 from quivo_frames.analysis.line_matching import LineMatches, match_lines
 from quivo_frames.analysis.line_quantities import count_pieces_by_line
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
@@ -27,6 +29,15 @@ _START_COLUMNS = {
 """When a row came into being: before that it is not in its table."""
 ORDERS_PER_RANGE = 25_000
 """Orders that are looked at together: more take more memory, and fewer pay the fixed costs of each look more often."""
+_DAY_COLUMNS = {
+    "orders": ("order_date",),
+    "shipments": (
+        "expected_delivery_date", "delivery_window_start_time", "delivery_window_end_time", "carrier_pick_up_date",
+        "ship_date", "delivery_date", "pod_date",
+    ),
+    "shipment_positions": ("expiration_date",),
+}  # fmt: skip
+"""Instants that may be days without a time."""
 SETTLED_DAYS = 14
 """Default: this many days after an order's last shipment, nothing more is on its way."""
 
@@ -34,7 +45,7 @@ SETTLED_DAYS = 14
 class OrderView:
     """The 18 tables as LazyFrames, `view["shipments"]`, as they were at an instant (point in time).
 
-    Empty texts are null, as the API may mean the same by both.
+    Empty and invisible texts are null, and so are dates that stand for no date, such as 0001-01-01.
 
     `as_of` is the instant; a day means its end. Whatever happened then or later is left out (`whole_table` has it).
     Cancellations and reversals have no date, and are as they are now. Without `as_of`, everything known counts, and
@@ -85,7 +96,18 @@ class OrderView:
         rows = lazy_table(self._tables, name)
         if self._id_range is not None:
             rows = rows.filter(pl.col("order_id").is_between(*self._id_range))
-        return rows.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+        texts = pl.col(pl.String)
+        return without_placeholders(rows).with_columns(pl.when(is_visible(texts)).then(texts))
+
+    def day_zone(self, time_zone: str) -> str:
+        """The zone in which days are meant: the one that was asked for; instead of UTC, that of the days themselves."""
+        return self.whole.zone_of_days if time_zone == "UTC" else time_zone
+
+    @cached_property
+    def zone_of_days(self) -> str:
+        """The time zone in which most days are written as instants."""
+        columns = [self.whole_table(table).select(names) for table, names in _DAY_COLUMNS.items()]
+        return zone_of_days(columns)
 
     def _table_until(self, now: datetime, name: str) -> pl.LazyFrame:
         """The rows of a table that were there before an instant, without the events that had not happened."""
@@ -166,7 +188,7 @@ class OrderView:
     def valid_shipments(self) -> pl.LazyFrame:
         """The shipments that count: those that were not reversed, each with its `carrier`."""
         counted = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
-        return counted.with_columns(carrier=carrier_of(self.usual_providers))
+        return counted.with_columns(carrier=carrier_of(self.whole.usual_providers))
 
     @cached_property
     def usual_providers(self) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import polars as pl
 import polars.selectors as cs
 
 from quivo_frames.analysis.calendar import Calendar
+from quivo_frames.analysis.instants import end_of_window
 from quivo_frames.analysis.kpi.groups import GROUPS, assign_orders_to_groups, shipment_attributes
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.ship_times import ship_times
@@ -45,6 +46,11 @@ class KpiQuery:
             raise ConfigError(f"Nothing can be on time against {self.against!r}. The dates are: {', '.join(PROMISES)}.")
         check_time_zone(self.zone)
 
+    @property
+    def day_zone(self) -> str:
+        """The zone in which promised days are meant."""
+        return self.view.day_zone(self.zone)
+
     @cached_property
     def orders(self) -> pl.DataFrame:
         """One row per order: its milestones, and what became of its lines and promises.
@@ -74,10 +80,11 @@ class KpiQuery:
     @cached_property
     def shipments(self) -> pl.DataFrame:
         """One row per shipment that was not reversed: its groups, tracked, proven, on_time_(promise)."""
+        start, end = pl.col("delivery_window_start_time"), pl.col("delivery_window_end_time")
         promised = self.view.milestones.select("order_id", "known_at", "latest_delivery_date", "latest_ship_date")
         rows = self.view.valid_shipments.select(
             "shipment_key", "ship_date", "delivery_date", "pod_date", "is_untracked", "expected_delivery_date",
-            "delivery_window_start_time", "delivery_window_end_time",
+            "delivery_window_start_time", delivery_window_end_time=end_of_window(start, end, self.day_zone),
             tracked=pl.any_horizontal(pl.col("tracking_number", "tracking_link").is_not_null()),
             proven=pl.col("pod_date").is_not_null(),
         )  # fmt: skip
@@ -88,7 +95,7 @@ class KpiQuery:
             rows = rows.join(more, on="shipment_key", how="left")
             rows = rows.with_columns((pl.col(flag) | pl.col("more").fill_null(value=False)).alias(flag)).drop("more")
         judged = {
-            f"on_time_{name}": promise.shipment_was_on_time(self.tolerance, self.zone)
+            f"on_time_{name}": promise.shipment_was_on_time(self.tolerance, self.day_zone)
             for name, promise in PROMISES.items()
         }
         return rows.with_columns(**judged).collect()
@@ -132,7 +139,7 @@ class KpiQuery:
         """Whether an order was on time, like its shipments; while something is outstanding, late or not known."""
         rest = pl.lit(None, pl.Boolean)
         if PROMISES[name].by_order:
-            kept = PROMISES[name].is_kept(pl.col("known_at"), self.tolerance, self.zone)
+            kept = PROMISES[name].is_kept(pl.col("known_at"), self.tolerance, self.day_zone)
             rest = pl.when(~kept).then(kept)
         shipped = pl.col(f"on_time_{name}")
         return pl.when("outstanding").then(shipped & rest).otherwise(shipped).alias(f"on_time_{name}")
