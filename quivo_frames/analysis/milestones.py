@@ -12,6 +12,7 @@ from quivo_frames.analysis.identifiers import is_visible
 from quivo_frames.analysis.instants import without_placeholders, zone_of_days
 from quivo_frames.analysis.line_matching import LineMatches, match_lines
 from quivo_frames.analysis.line_quantities import count_pieces_by_line
+from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.model.carriers import carrier_of, usual_providers
 from quivo_frames.model.frames import lazy_table
@@ -191,9 +192,27 @@ class OrderView:
         return counted.with_columns(carrier=carrier_of(self.whole.usual_providers))
 
     @cached_property
+    def seller_names(self) -> pl.LazyFrame:
+        """The display name (`seller`) of each seller_id."""
+        return _display_names(self["orders"], "seller_id", "seller_name", "seller")
+
+    @cached_property
+    def warehouse_names(self) -> pl.LazyFrame:
+        """The display name (`warehouse`) of each warehouse_id."""
+        return _display_names(self["fulfillment_orders"], "warehouse_id", "warehouse_name", "warehouse")
+
+    @cached_property
     def usual_providers(self) -> pl.DataFrame:
         """The provider that most often goes with each provider_name, in all shipments."""
         return usual_providers(self.whole_table("shipments"))
+
+
+def _display_names(rows: pl.LazyFrame, id_column: str, name: str, display_name: str) -> pl.LazyFrame:
+    """A display name for each id: its name, followed by the id where two share a name; the id where there is none."""
+    names = rows.filter(pl.col(id_column).is_not_null()).group_by(id_column).agg(pl.col(name).drop_nulls().max())
+    digits = pl.col(id_column).cast(pl.String)
+    whole = pl.when(pl.col(name).is_duplicated()).then(format_columns("{} ({})", name, digits)).otherwise(name)
+    return names.select(id_column, pl.coalesce(whole, digits).alias(display_name)).collect().lazy()
 
 
 IS_WAITING = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")
