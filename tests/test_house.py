@@ -39,6 +39,7 @@ IMPORTERS = {
     "jinja2": {"analysis"},
     "vl_convert": {"analysis"},
     "pycountry": {"analysis"},
+    "tomli_w": {"analysis"},
     "rich": {"analysis"},
     "loky": {"executors"},
     "distributed": {"executors"},
