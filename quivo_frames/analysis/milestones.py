@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -78,16 +77,19 @@ class OrderView:
         """The dataset that the tables are from; None for tables in memory."""
         return self._tables if isinstance(self._tables, Dataset) else None
 
-    def split_by_order(self, most_orders: int | None = None) -> Iterator[OrderView]:
-        """Views of consecutive ranges of order ids, each of about so many orders; drop each before the next one."""
-        most = most_orders or ORDERS_PER_RANGE
+    def id_ranges(self) -> list[tuple[int, int]]:
+        """Ranges of order ids, first and last, with about ORDERS_PER_RANGE orders each; one or none for few orders."""
         ids = lazy_table(self._tables, "orders").select("order_id").collect().to_series().sort()
-        starts = ids.gather_every(most).unique(maintain_order=True).to_list()
-        if len(starts) < 2:
-            yield self
-            return
-        for id_range in zip(starts, [*(start - 1 for start in starts[1:]), ids[-1]], strict=True):
-            yield OrderView(self._tables, self._as_of, id_range, self)
+        starts = ids.gather_every(ORDERS_PER_RANGE).unique(maintain_order=True).to_list()
+        return list(zip(starts, [*(start - 1 for start in starts[1:]), *ids[-1:]], strict=True))
+
+    def within(self, id_range: tuple[int, int]) -> OrderView:
+        """The view of the orders with ids from the first to the last of a range."""
+        return OrderView(self._tables, self._as_of, id_range, self)
+
+    def work_out_what_is_shared(self) -> None:
+        """Work out what crosses orders, before views of ranges are sent to other processes."""
+        _ = self.as_of, self.usual_providers, self.zone_of_days, self.seller_names, self.warehouse_names
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)
