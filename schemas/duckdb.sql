@@ -649,3 +649,218 @@ COMMENT ON COLUMN "custom_attributes"."ordinal" IS 'Place in its list, from 0.';
 COMMENT ON COLUMN "custom_attributes"."key" IS 'Name of the attribute.';
 COMMENT ON COLUMN "custom_attributes"."value" IS 'Its value: a text as it is, anything else as JSON text. Privacy: personal.';
 COMMENT ON COLUMN "custom_attributes"."value_type" IS 'JSON type: string, number, boolean, null, object, array.';
+
+CREATE TABLE "lines" (
+    "line_key" VARCHAR NOT NULL,
+    "order_id" BIGINT NOT NULL,
+    "order_position_key" VARCHAR,
+    "pool_key" VARCHAR,
+    "position_identifier" VARCHAR,
+    "sku" VARCHAR,
+    "name" VARCHAR,
+    "lot" VARCHAR,
+    "seller" VARCHAR,
+    "warehouse" VARCHAR,
+    "carrier" VARCHAR,
+    "carrier_name" VARCHAR,
+    "listed" BIGINT NOT NULL,
+    "ordered" BIGINT NOT NULL,
+    "planned" BIGINT NOT NULL,
+    "shipped" BIGINT NOT NULL,
+    "packed" BIGINT NOT NULL,
+    "reversed" BIGINT NOT NULL,
+    "open" BIGINT,
+    "is_bundle" BOOLEAN NOT NULL,
+    "counted_by" VARCHAR,
+    "matched_by" VARCHAR,
+    "certain" BOOLEAN NOT NULL,
+    "currency" VARCHAR,
+    "value" DECIMAL(18,4),
+    "open_value" DECIMAL(18,4),
+    PRIMARY KEY ("line_key"),
+    FOREIGN KEY ("order_id") REFERENCES "orders" ("order_id"),
+    FOREIGN KEY ("order_position_key") REFERENCES "order_positions" ("order_position_key")
+);
+
+COMMENT ON TABLE "lines" IS 'One row per ordered line, and per SKU of an order that no line asks for. quivo_frames, schema version 1.';
+COMMENT ON COLUMN "lines"."line_key" IS 'The line: its order_position_key; what belongs to no ordered line has a key of its own.';
+COMMENT ON COLUMN "lines"."order_id" IS 'The order.';
+COMMENT ON COLUMN "lines"."order_position_key" IS 'The ordered line; null for what belongs to none.';
+COMMENT ON COLUMN "lines"."pool_key" IS 'The first of the lines that it cannot be told apart from: only their sums are certain.';
+COMMENT ON COLUMN "lines"."position_identifier" IS 'Identifier of the ordered line.';
+COMMENT ON COLUMN "lines"."sku" IS 'SKU that was ordered; of what belongs to no ordered line, its own.';
+COMMENT ON COLUMN "lines"."name" IS 'Name of the article.';
+COMMENT ON COLUMN "lines"."lot" IS 'Lot that was asked for.';
+COMMENT ON COLUMN "lines"."seller" IS 'Name of the seller, else the number.';
+COMMENT ON COLUMN "lines"."warehouse" IS 'Name of the first warehouse that plans it, else that of the order''s number.';
+COMMENT ON COLUMN "lines"."carrier" IS 'Carrier of its first shipment; null while nothing of it was shipped.';
+COMMENT ON COLUMN "lines"."carrier_name" IS 'Name of the carrier as the shipment has it (provider_name).';
+COMMENT ON COLUMN "lines"."listed" IS 'Quantity in the order''s list; 0 for what belongs to no ordered line. Unit: pieces.';
+COMMENT ON COLUMN "lines"."ordered" IS 'Pieces that the line asks for: as listed, but 0 if they are counted by parts or bundle. Unit: pieces.';
+COMMENT ON COLUMN "lines"."planned" IS 'Pieces in fulfillment orders that are not cancelled. Unit: pieces.';
+COMMENT ON COLUMN "lines"."shipped" IS 'Pieces in shipments that were not reversed. Unit: pieces.';
+COMMENT ON COLUMN "lines"."packed" IS 'Pieces in handling units. Unit: pieces.';
+COMMENT ON COLUMN "lines"."reversed" IS 'Pieces in reversed shipments. Unit: pieces.';
+COMMENT ON COLUMN "lines"."open" IS 'Pieces that were ordered and not shipped; 0 if the order was called off; null if not certain. Unit: pieces.';
+COMMENT ON COLUMN "lines"."is_bundle" IS 'Whether the line is a bundle, of which the order or the plan lists the parts.';
+COMMENT ON COLUMN "lines"."counted_by" IS 'parts: a bundle whose parts are counted; bundle: a part of one that is counted as one piece.';
+COMMENT ON COLUMN "lines"."matched_by" IS 'The rule by which its rows were found: the least strict one, as in line_rows; null if it has none.';
+COMMENT ON COLUMN "lines"."certain" IS 'Whether all quantities are known, and are those of this very line.';
+COMMENT ON COLUMN "lines"."currency" IS 'Currency of the order.';
+COMMENT ON COLUMN "lines"."value" IS 'Net amount of the line, else net price times pieces. Unit: currency of the order.';
+COMMENT ON COLUMN "lines"."open_value" IS 'The share of the open pieces in it. Unit: currency of the order.';
+
+CREATE TABLE "line_rows" (
+    "line_row_key" VARCHAR NOT NULL,
+    "order_id" BIGINT NOT NULL,
+    "line_key" VARCHAR NOT NULL,
+    "states" VARCHAR NOT NULL,
+    "found_in" VARCHAR NOT NULL,
+    "found_key" VARCHAR NOT NULL,
+    "quantity" BIGINT,
+    "matched_by" VARCHAR,
+    "certain" BOOLEAN NOT NULL,
+    PRIMARY KEY ("line_row_key"),
+    FOREIGN KEY ("order_id") REFERENCES "orders" ("order_id"),
+    FOREIGN KEY ("line_key") REFERENCES "lines" ("line_key")
+);
+
+COMMENT ON TABLE "line_rows" IS 'One row per ordered, planned, shipped, reversed or packed row. quivo_frames, schema version 1.';
+COMMENT ON COLUMN "line_rows"."line_row_key" IS 'The row: what it states, and its key.';
+COMMENT ON COLUMN "line_rows"."order_id" IS 'The order.';
+COMMENT ON COLUMN "line_rows"."line_key" IS 'The line that it belongs to; of lines that cannot be told apart, the first.';
+COMMENT ON COLUMN "line_rows"."states" IS 'What its quantity is: ordered, planned, shipped, reversed or packed.';
+COMMENT ON COLUMN "line_rows"."found_in" IS 'The table of the row.';
+COMMENT ON COLUMN "line_rows"."found_key" IS 'Its primary key there.';
+COMMENT ON COLUMN "line_rows"."quantity" IS 'Its quantity. Unit: pieces.';
+COMMENT ON COLUMN "line_rows"."matched_by" IS 'The rule: position_identifier, sku, sku+lot, planned_for (a substitute, a part of a bundle), warehouse_sku, each perhaps followed by '', normalized'' (written differently), or pool; null for ordered rows, and for those that belong to no ordered line.';
+COMMENT ON COLUMN "line_rows"."certain" IS 'Whether it belongs to that very line; false in a pool, and where it may be of another.';
+
+CREATE TABLE "overview" (
+    "order_id" BIGINT NOT NULL,
+    "order_identifier" VARCHAR,
+    "order_status" VARCHAR,
+    "stage" VARCHAR NOT NULL,
+    "seller" VARCHAR,
+    "warehouse" VARCHAR,
+    "carrier" VARCHAR,
+    "country" VARCHAR,
+    "currency" VARCHAR,
+    "value" DECIMAL(18,4),
+    "open_value" DECIMAL(18,4),
+    "lines" BIGINT NOT NULL,
+    "ordered" BIGINT NOT NULL,
+    "planned" BIGINT NOT NULL,
+    "shipped" BIGINT NOT NULL,
+    "packed" BIGINT NOT NULL,
+    "reversed" BIGINT NOT NULL,
+    "open" BIGINT,
+    "certain" BOOLEAN NOT NULL,
+    "fulfillment_orders" BIGINT NOT NULL,
+    "shipments" BIGINT NOT NULL,
+    "handling_units" BIGINT NOT NULL,
+    "placed" TIMESTAMP WITH TIME ZONE,
+    "latest_ship_date" DATE,
+    "shipped_last" TIMESTAMP WITH TIME ZONE,
+    "latest_delivery_date" DATE,
+    "delivered_last" TIMESTAMP WITH TIME ZONE,
+    "completed_at" TIMESTAMP WITH TIME ZONE,
+    "days_late" BIGINT,
+    PRIMARY KEY ("order_id"),
+    FOREIGN KEY ("order_id") REFERENCES "orders" ("order_id")
+);
+
+COMMENT ON TABLE "overview" IS 'One row per order. quivo_frames, schema version 1.';
+COMMENT ON COLUMN "overview"."order_id" IS 'The order.';
+COMMENT ON COLUMN "overview"."order_identifier" IS 'Identifier of the order, presumably the shop''s.';
+COMMENT ON COLUMN "overview"."order_status" IS 'Status of the order, as Quivo has it.';
+COMMENT ON COLUMN "overview"."stage" IS 'How far it came: called off, completed, delivered, shipped, shipped in part, planned, or open.';
+COMMENT ON COLUMN "overview"."seller" IS 'Name of the seller, else the number.';
+COMMENT ON COLUMN "overview"."warehouse" IS 'Names of its warehouses, in alphabetical order.';
+COMMENT ON COLUMN "overview"."carrier" IS 'Carriers of its shipments, in alphabetical order; null if nothing was shipped.';
+COMMENT ON COLUMN "overview"."country" IS 'Country of delivery.';
+COMMENT ON COLUMN "overview"."currency" IS 'Currency of the order.';
+COMMENT ON COLUMN "overview"."value" IS 'Net amounts of its lines; null if a line states none. Unit: currency of the order.';
+COMMENT ON COLUMN "overview"."open_value" IS 'Net amount of what is open. Unit: currency of the order.';
+COMMENT ON COLUMN "overview"."lines" IS 'Ordered lines; a bundle counts as its parts if these are counted. Unit: lines.';
+COMMENT ON COLUMN "overview"."ordered" IS 'Pieces that were ordered. Unit: pieces.';
+COMMENT ON COLUMN "overview"."planned" IS 'Pieces in fulfillment orders that are not cancelled. Unit: pieces.';
+COMMENT ON COLUMN "overview"."shipped" IS 'Pieces in shipments that were not reversed. Unit: pieces.';
+COMMENT ON COLUMN "overview"."packed" IS 'Pieces in handling units. Unit: pieces.';
+COMMENT ON COLUMN "overview"."reversed" IS 'Pieces in reversed shipments. Unit: pieces.';
+COMMENT ON COLUMN "overview"."open" IS 'Pieces that were ordered and not shipped; null if that is not certain. Unit: pieces.';
+COMMENT ON COLUMN "overview"."certain" IS 'Whether all quantities are known.';
+COMMENT ON COLUMN "overview"."fulfillment_orders" IS 'Fulfillment orders that are not cancelled. Unit: fulfillment orders.';
+COMMENT ON COLUMN "overview"."shipments" IS 'Shipments that were not reversed. Unit: shipments.';
+COMMENT ON COLUMN "overview"."handling_units" IS 'Handling units that are in no other. Unit: handling units.';
+COMMENT ON COLUMN "overview"."placed" IS 'When the customer ordered, else when the order was created. Unit: UTC.';
+COMMENT ON COLUMN "overview"."latest_ship_date" IS 'Last day on which it may be shipped.';
+COMMENT ON COLUMN "overview"."shipped_last" IS 'When the last shipment left. Unit: UTC.';
+COMMENT ON COLUMN "overview"."latest_delivery_date" IS 'Last day on which it may be delivered.';
+COMMENT ON COLUMN "overview"."delivered_last" IS 'When the last shipment was delivered; null while one is not. Unit: UTC.';
+COMMENT ON COLUMN "overview"."completed_at" IS 'When the order was completed. Unit: UTC.';
+COMMENT ON COLUMN "overview"."days_late" IS 'Days of UTC from the last day for delivery, else for shipping, to when it was, else to the answer; 0 if that is in time, null without such a day or if the order was called off. Unit: days.';
+
+CREATE TABLE "milestones" (
+    "order_id" BIGINT NOT NULL,
+    "known_at" TIMESTAMP WITH TIME ZONE,
+    "placed" TIMESTAMP WITH TIME ZONE,
+    "exported_at" TIMESTAMP WITH TIME ZONE,
+    "planned" TIMESTAMP WITH TIME ZONE,
+    "shipped_first" TIMESTAMP WITH TIME ZONE,
+    "shipped_last" TIMESTAMP WITH TIME ZONE,
+    "delivered_first" TIMESTAMP WITH TIME ZONE,
+    "delivered_last" TIMESTAMP WITH TIME ZONE,
+    "proven_last" TIMESTAMP WITH TIME ZONE,
+    "completed_at" TIMESTAMP WITH TIME ZONE,
+    "cancel_requested_at" TIMESTAMP WITH TIME ZONE,
+    "called_off" BOOLEAN NOT NULL,
+    "days_to_ship" DOUBLE,
+    "days_to_deliver" DOUBLE,
+    "days_to_complete" DOUBLE,
+    PRIMARY KEY ("order_id"),
+    FOREIGN KEY ("order_id") REFERENCES "orders" ("order_id")
+);
+
+COMMENT ON TABLE "milestones" IS 'One row per order. quivo_frames, schema version 1.';
+COMMENT ON COLUMN "milestones"."order_id" IS 'The order.';
+COMMENT ON COLUMN "milestones"."known_at" IS 'When Quivo''s answer arrived: nothing later is known. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."placed" IS 'When the customer ordered, else when the order was created. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."exported_at" IS 'When the order was exported. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."planned" IS 'When its first fulfillment order was created. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."shipped_first" IS 'When its first shipment left. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."shipped_last" IS 'When its last shipment left. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."delivered_first" IS 'When its first shipment was delivered. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."delivered_last" IS 'When its last shipment was delivered; null while one is not. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."proven_last" IS 'When its last delivery was proven; null while one is not. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."completed_at" IS 'When the order was completed. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."cancel_requested_at" IS 'When cancellation was requested. Unit: UTC.';
+COMMENT ON COLUMN "milestones"."called_off" IS 'Whether all its fulfillment orders are cancelled, or cancelling was requested and nothing was shipped.';
+COMMENT ON COLUMN "milestones"."days_to_ship" IS 'From placed to shipped_last; null if one is missing or earlier. Unit: days.';
+COMMENT ON COLUMN "milestones"."days_to_deliver" IS 'From shipped_last to delivered_last; null if one is missing or earlier. Unit: days.';
+COMMENT ON COLUMN "milestones"."days_to_complete" IS 'From placed to completed_at; null if one is missing or earlier. Unit: days.';
+
+CREATE TABLE "events" (
+    "event_key" VARCHAR NOT NULL,
+    "order_id" BIGINT NOT NULL,
+    "event" VARCHAR NOT NULL,
+    "at" TIMESTAMP WITH TIME ZONE NOT NULL,
+    "precision" VARCHAR NOT NULL,
+    "table" VARCHAR NOT NULL,
+    "key" VARCHAR NOT NULL,
+    "column" VARCHAR NOT NULL,
+    "value" VARCHAR,
+    PRIMARY KEY ("event_key"),
+    FOREIGN KEY ("order_id") REFERENCES "orders" ("order_id")
+);
+
+COMMENT ON TABLE "events" IS 'One row per event of an order. quivo_frames, schema version 1.';
+COMMENT ON COLUMN "events"."event_key" IS 'The event: what happened, and the key of its row.';
+COMMENT ON COLUMN "events"."order_id" IS 'The order.';
+COMMENT ON COLUMN "events"."event" IS 'What happened: ordered, created, exported, cancellation requested, planned, shipped, picked up, delivered, proven or completed; for reversed shipments, with ''reversed: '' before it.';
+COMMENT ON COLUMN "events"."at" IS 'When; of a day, its midnight. Unit: UTC.';
+COMMENT ON COLUMN "events"."precision" IS 'day if only the day is known (the value is a midnight), else instant.';
+COMMENT ON COLUMN "events"."table" IS 'The table that has it.';
+COMMENT ON COLUMN "events"."key" IS 'The key of its row there; of orders, the order''s number.';
+COMMENT ON COLUMN "events"."column" IS 'The column that has it.';
+COMMENT ON COLUMN "events"."value" IS 'Of shipments the carrier, of fulfillment orders the warehouse, else null.';

@@ -1,5 +1,6 @@
 -- Views over the tables of quivo_frames, schema version 1, for DuckDB.
--- They need the tables. Inside the folder of a dataset, these are views over its files:
+-- All but order_overview need the derived tables, which a build with --no-derived leaves out.
+-- Inside the folder of a dataset, these are views over its files:
 --
 --     CREATE VIEW "orders" AS FROM read_parquet('orders.parquet');
 --     CREATE VIEW "address_identifiers" AS FROM read_parquet('address_identifiers.parquet');
@@ -19,136 +20,22 @@
 --     CREATE VIEW "order_tags" AS FROM read_parquet('order_tags.parquet');
 --     CREATE VIEW "order_errors" AS FROM read_parquet('order_errors.parquet');
 --     CREATE VIEW "custom_attributes" AS FROM read_parquet('custom_attributes.parquet');
+--     CREATE VIEW "lines" AS FROM read_parquet('derived/lines.parquet');
+--     CREATE VIEW "line_rows" AS FROM read_parquet('derived/line_rows.parquet');
+--     CREATE VIEW "overview" AS FROM read_parquet('derived/overview.parquet');
+--     CREATE VIEW "milestones" AS FROM read_parquet('derived/milestones.parquet');
+--     CREATE VIEW "events" AS FROM read_parquet('derived/events.parquet');
 
 -- One row per pair of a planned, shipped or packed line and the line of the order that it belongs to.
--- It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line.
--- A substitute, a bundle's part or the warehouse's own SKU goes by the SKU of the order's line that it is planned for.
--- Of a bundle, the lines of its parts have matches; its own line has them instead if it is planned or shipped itself.
--- If several lines of an SKU remain, they are taken together: all their rows belong to each of them, and line_count is
--- the number of these lines. Lines that match no line of the order are not here, nor is what cancelled fulfillment orders
--- plan and reversed shipments ship. An audit matches lines in the same steps.
+-- If several lines of the order cannot be told apart, they are taken together: all their rows belong to each of them, and
+-- line_count is the number of these lines. Lines that match no line of the order are not here, nor is what cancelled
+-- fulfillment orders plan and reversed shipments ship. line_rows, which this is taken from, says by which rule.
 CREATE OR REPLACE VIEW "line_matches" AS
-WITH positions AS (
-    SELECT order_id, order_position_key, nullif(position_identifier, '') AS position_identifier,
-           nullif(sku, '') AS sku, nullif(lot, '') AS lot, nullif(bundled_by, '') AS bundled_by
-    FROM order_positions
-),
-plan AS (
-    SELECT p.order_id, fulfillment_position_key, nullif(ordered_sku, '') AS ordered_sku, nullif(sku, '') AS sku,
-           nullif(warehouse_sku, '') AS warehouse_sku, nullif(bundle_sku, '') AS bundle_sku, nullif(lot, '') AS lot
-    FROM fulfillment_positions p JOIN fulfillment_orders f USING (fulfillment_order_key)
-    WHERE f.cancelled IS DISTINCT FROM true
-),
-replaced AS (SELECT order_id, ordered_sku, sku FROM plan WHERE ordered_sku <> sku AND bundle_sku IS NULL),
-perhaps_bundles AS (
-    SELECT order_id, ordered_sku FROM replaced GROUP BY ALL HAVING count(DISTINCT sku) > 1
-    UNION SELECT order_id, ordered_sku FROM replaced SEMI JOIN positions USING (order_id, sku)
-),
-parts AS (
-    SELECT plan.*, nullif(coalesce(bundle_sku, CASE WHEN ordered_sku <> sku THEN b.ordered_sku END), sku) AS bundle
-    FROM plan LEFT JOIN perhaps_bundles b USING (order_id, ordered_sku)
-),
-planned AS (
-    SELECT order_id, fulfillment_position_key, sku AS goods, warehouse_sku, bundle_sku, bundle, lot,
-           CASE WHEN bundle = ordered_sku OR ordered_sku IS NULL THEN sku ELSE ordered_sku END AS sku
-    FROM parts
-),
-shipped AS (
-    SELECT p.order_id, shipment_position_key, nullif(position_identifier, '') AS position_identifier,
-           coalesce(nullif(sku, ''), nullif(seller_sku, '')) AS sku, nullif(warehouse_sku, '') AS warehouse_sku,
-           nullif(lot, '') AS lot
-    FROM shipment_positions p JOIN shipments s USING (shipment_key)
-    WHERE s.reversed IS DISTINCT FROM true
-),
-heads AS (
-    SELECT p.order_id, p.order_position_key AS part, h.sku, h.order_position_key AS head
-    FROM positions p JOIN positions h ON h.order_id = p.order_id AND h.sku = p.bundled_by
-    UNION ALL
-    SELECT p.order_id, p.order_position_key, h.sku, h.order_position_key
-    FROM positions p JOIN positions h ON h.order_id = p.order_id AND h.position_identifier = p.bundled_by
-),
-bundles AS (
-    SELECT order_id, sku FROM heads WHERE part <> head
-    UNION SELECT order_id, bundle FROM planned WHERE bundle IS NOT NULL AND bundle_sku IS NOT NULL
-),
-whole_bundles AS (
-    FROM bundles SEMI JOIN (SELECT order_id, goods AS sku FROM planned UNION SELECT order_id, sku FROM shipped) goods
-    USING (order_id, sku)
-),
-split_bundles AS (
-    FROM (FROM bundles UNION SELECT order_id, bundle FROM planned WHERE bundle IS NOT NULL)
-    ANTI JOIN whole_bundles USING (order_id, sku)
-),
-ordered AS (
-    SELECT order_id, order_position_key, position_identifier, sku, lot
-    FROM positions
-    ANTI JOIN (FROM heads SEMI JOIN whole_bundles USING (order_id, sku) WHERE part <> head) h
-        ON h.part = order_position_key
-    ANTI JOIN split_bundles USING (order_id, sku)
-),
-skus AS (SELECT DISTINCT order_id, sku FROM ordered WHERE sku IS NOT NULL),
-names AS (
-    SELECT order_id, name, min(sku) AS sku
-    FROM (SELECT order_id, goods AS name, sku FROM planned
-          UNION SELECT order_id, warehouse_sku, sku FROM planned) other
-    WHERE name <> sku AND NOT EXISTS (FROM skus WHERE skus.order_id = other.order_id AND skus.sku = other.name)
-    GROUP BY order_id, name HAVING count(DISTINCT sku) = 1
-    UNION ALL SELECT order_id, sku, sku FROM skus
-),
-found AS (
-    SELECT order_id, 'fulfillment_positions' AS found_in, fulfillment_position_key AS found_key,
-           NULL AS position_identifier, sku, warehouse_sku, lot
-    FROM planned
-    UNION ALL
-    SELECT order_id, 'shipment_positions', shipment_position_key, position_identifier, sku, warehouse_sku, lot
-    FROM shipped
-    UNION ALL
-    SELECT order_id, 'handling_positions', handling_position_key, nullif(position_identifier, ''),
-           nullif(sku, ''), nullif(warehouse_sku, ''), NULL
-    FROM handling_positions
-),
-named AS (
-    SELECT f.order_id, found_in, found_key, position_identifier, lot, coalesce(own.sku, theirs.sku, f.sku) AS sku
-    FROM found f
-    LEFT JOIN names own ON own.order_id = f.order_id AND own.name = f.sku
-    LEFT JOIN names theirs ON theirs.order_id = f.order_id AND theirs.name = f.warehouse_sku
-),
-by_identifier AS (
-    SELECT order_id, position_identifier, min(order_position_key) AS line FROM ordered
-    GROUP BY order_id, position_identifier HAVING count(*) = 1
-),
-by_sku AS (
-    SELECT order_id, sku, min(order_position_key) AS line FROM ordered GROUP BY order_id, sku HAVING count(*) = 1
-),
-by_lot AS (
-    SELECT order_id, sku, lot, min(order_position_key) AS line FROM ordered
-    GROUP BY order_id, sku, lot HAVING count(*) = 1
-),
-matched AS (
-    SELECT n.order_id, found_in, found_key, n.sku, coalesce(i.line, s.line, l.line) AS line
-    FROM named n
-    LEFT JOIN by_identifier i ON i.order_id = n.order_id AND i.position_identifier = n.position_identifier
-    LEFT JOIN by_sku s ON s.order_id = n.order_id AND s.sku = n.sku
-    LEFT JOIN by_lot l ON l.order_id = n.order_id AND l.sku = n.sku AND l.lot = n.lot
-),
-pools AS (
-    SELECT order_id, sku, min(order_position_key) AS pool FROM ordered
-    SEMI JOIN (FROM matched WHERE line IS NULL) lost USING (order_id, sku)
-    GROUP BY order_id, sku
-),
-line_groups AS (
-    SELECT order_id, order_position_key, coalesce(pool, order_position_key) AS first_line,
-           count(*) OVER (PARTITION BY first_line) AS line_count
-    FROM ordered LEFT JOIN pools USING (order_id, sku)
-),
-assigned AS (
-    SELECT found_in, found_key, coalesce(g.first_line, p.pool) AS first_line
-    FROM matched LEFT JOIN line_groups g ON g.order_position_key = matched.line
-    LEFT JOIN pools p ON p.order_id = matched.order_id AND p.sku = matched.sku
-)
-SELECT order_id, order_position_key, found_in, found_key, line_count
-FROM line_groups JOIN assigned USING (first_line);
-COMMENT ON VIEW "line_matches" IS 'One row per pair of a planned, shipped or packed line and the line of the order that it belongs to. It belongs to the line of its position_identifier, else of its SKU, else of its SKU and lot, if there is one such line. A substitute, a bundle''s part or the warehouse''s own SKU goes by the SKU of the order''s line that it is planned for. Of a bundle, the lines of its parts have matches; its own line has them instead if it is planned or shipped itself. If several lines of an SKU remain, they are taken together: all their rows belong to each of them, and line_count is the number of these lines. Lines that match no line of the order are not here, nor is what cancelled fulfillment orders plan and reversed shipments ship. An audit matches lines in the same steps.';
+SELECT r.order_id, l.order_position_key, r.found_in, r.found_key,
+       count(*) OVER (PARTITION BY r.line_row_key) AS line_count
+FROM line_rows r JOIN lines l ON coalesce(l.pool_key, l.line_key) = r.line_key
+WHERE r.states IN ('planned', 'shipped', 'packed') AND l.order_position_key IS NOT NULL;
+COMMENT ON VIEW "line_matches" IS 'One row per pair of a planned, shipped or packed line and the line of the order that it belongs to. If several lines of the order cannot be told apart, they are taken together: all their rows belong to each of them, and line_count is the number of these lines. Lines that match no line of the order are not here, nor is what cancelled fulfillment orders plan and reversed shipments ship. line_rows, which this is taken from, says by which rule.';
 COMMENT ON COLUMN "line_matches"."found_in" IS 'Table of the planned, shipped or packed line.';
 COMMENT ON COLUMN "line_matches"."found_key" IS 'Its primary key there.';
 COMMENT ON COLUMN "line_matches"."line_count" IS 'How many lines of the order it may belong to; 1 where it is certain.';

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import polars as pl
 import polars.selectors as cs
 
-from quivo_frames.analysis.line_matching import LineMatches, count_pieces_by_line, match_lines
+from quivo_frames.analysis.line_matching import LineMatches, match_lines
+from quivo_frames.analysis.line_quantities import count_pieces_by_line
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.tables import primary_key_of
 

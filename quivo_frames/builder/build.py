@@ -23,8 +23,6 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.erasures import ATTEMPTS
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings, settings_from_environment
-from quivo_frames.builder.executors.connect import worker_pool_of
-from quivo_frames.builder.executors.local import LocalPool, WorkerPool
 from quivo_frames.builder.incremental import IncrementalPlan, can_build_incrementally, plan_incremental_build
 from quivo_frames.builder.inputs import BuildInput, OrderSource, open_sources
 from quivo_frames.builder.order_index import OrderIndex
@@ -36,6 +34,8 @@ from quivo_frames.dataset.folder_writer import DatasetWriter, stage_partition
 from quivo_frames.dataset.manifest_facts import DELTA, PARQUET
 from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault, QuivoError
+from quivo_frames.executors.connect import worker_pool_of
+from quivo_frames.executors.local import LocalPool, WorkerPool
 from quivo_frames.flattening.latest import note_repeated_orders
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_note
@@ -56,6 +56,7 @@ def build(
     jobs: int | None = None,
     executor: object = None,
     form: str = PARQUET,
+    derived: bool = True,
     progress: bool | None = None,
 ) -> Dataset:
     """A dataset in the folder `out`, built from archives, raw exports of them, files of orders, and folders of files.
@@ -77,6 +78,9 @@ def build(
     store (s3://, gs://, az://). Tables built this way have several files each; if they were built from exactly the same
     answers before, they are left as they are. `form` is parquet, or delta: then each table is a Delta table as well.
 
+    With `derived`, there are further tables beside the 18, worked out from them: `lines`, `line_rows`, `overview`,
+    `milestones` and `events`; read them as `dataset.scan.lines`.
+
     Raises:
         ConfigError: an input cannot be read, a setting is wrong or missing, or `out` holds something else.
         ArchiveError: an answer in an archive is damaged.
@@ -86,7 +90,8 @@ def build(
     """
     dataset = build_with(
         settings_from_environment(), inputs, out,
-        full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form, progress=progress,
+        full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form, derived=derived,
+        progress=progress,
     )  # fmt: skip
     dataset.outputs.sweep_leftovers()  # of exports of these tables that were killed
     return dataset
@@ -95,7 +100,7 @@ def build(
 def build_with(
     settings: BuildSettings, inputs: BuildInput | Sequence[BuildInput], out: str | os.PathLike[str], *,
     full: bool = False, as_of: InstantLike | None = None, privacy: str = PrivacyLevel.FULL, jobs: int | None = None,
-    executor: object = None, form: str = PARQUET, progress: bool | None = None,
+    executor: object = None, form: str = PARQUET, derived: bool = True, progress: bool | None = None,
 ) -> Dataset:  # fmt: skip
     """The same with settings of one's own."""
     given = [inputs] if isinstance(inputs, str | os.PathLike | Archive) else list(inputs)
@@ -110,7 +115,7 @@ def build_with(
 
     def start_run(erased: int) -> _BuildRun:
         sources = open_sources(given, latest, settings.max_order_bytes)
-        return _BuildRun(sources, privacy_filter, settings, full, progress, erased)
+        return _BuildRun(sources, privacy_filter, settings, derived, full, progress, erased)
 
     run = start_run(0)
     for _ in range(ATTEMPTS - 1):
@@ -131,6 +136,7 @@ class _BuildRun:
     sources: Sequence[OrderSource]
     privacy_filter: PrivacyFilter
     settings: BuildSettings
+    derived: bool
     full: bool
     progress: bool | None
     erased: int
@@ -142,14 +148,15 @@ class _BuildRun:
             return self.build_into_folder(out, jobs)
         local_pool = self.start_local_pool(jobs, self.estimate_size()) if executor is None else None
         with (
-            DatasetCommit(os.fspath(out), self.privacy_filter, form, rebuild=self.full) as commit,
+            DatasetCommit(os.fspath(out), self.privacy_filter, form, derived=self.derived, rebuild=self.full) as commit,
             local_pool or nullcontext(worker_pool_of(executor)) as pool,
         ):
             return self.build_anywhere(commit, pool)
 
     def recipe(self) -> dict[str, Any]:
         """What decides about the tables besides the orders; part of the manifest."""
-        return {"version": version("quivo_frames"), "privacy": self.privacy_filter.manifest_entry()}
+        privacy = self.privacy_filter.manifest_entry()
+        return {"version": version("quivo_frames"), "privacy": privacy, "with_derived": self.derived}
 
     def estimate_size(self) -> int:
         """Bytes of JSON in all sources, about."""
@@ -161,7 +168,7 @@ class _BuildRun:
 
     def build_into_folder(self, out: str | os.PathLike[str], jobs: int | None) -> Dataset:
         """Builds with processes of this machine into a folder of its disk: one file per table."""
-        with DatasetWriter(out, self.privacy_filter, rebuild=self.full) as writer:
+        with DatasetWriter(out, self.privacy_filter, derived=self.derived, rebuild=self.full) as writer:
             index, plan = self._plan_incremental(writer)
             size = self.estimate_size() if plan is None else int(plan.answers_to_build["size"].sum())
             retained = plan and plan.retained
@@ -234,7 +241,7 @@ class _BuildRun:
     ) -> Iterable[PartitionResult]:
         """Builds all partitions, and yields their results as they come."""
         partitions = index.partition_answers(plan.answers_to_build) if plan else index.partition_all(pool.size)
-        run_task = partial(build_partition, self.settings, self.privacy_filter)
+        run_task = partial(build_partition, self.settings, self.privacy_filter, self.derived)
         if len(partitions) == 1:
             return [run_task(lambda _, frames: writer.take_single_partition(frames), partitions[0])]
         return pool.map_unordered(partial(run_task, partial(stage_partition, writer.staging)), partitions)

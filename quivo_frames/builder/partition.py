@@ -6,17 +6,18 @@ harmless. What returns to the driver is small: the tables stay where they were w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 import polars as pl
 
+from quivo_frames.analysis.derived_tables import derive_tables
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.builder.order_index import Partition
 from quivo_frames.dataset.commit import PartitionDestination, WrittenPartition
-from quivo_frames.dataset.folder_writer import stage_partition
+from quivo_frames.dataset.folder_writer import NOTICED, stage_partition
 from quivo_frames.dataset.manifest import BUILDING
 from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.flattening import reconcile
@@ -28,8 +29,8 @@ from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from quivo_frames.storage.leftovers import temporary_folder
 
-StoreTables = Callable[[int, Frames], object]
-"""Stores the tables of the partition with a number."""
+StoreTables = Callable[[int, Mapping[str, pl.DataFrame]], object]
+"""Stores the tables of the partition with a number, and its notes."""
 
 
 class PartitionResult(NamedTuple):
@@ -45,9 +46,13 @@ class PartitionResult(NamedTuple):
 
 
 def build_partition(
-    settings: BuildSettings, privacy_filter: PrivacyFilter, store_tables: StoreTables, partition: Partition
-) -> PartitionResult:
-    """Flattens and validates the orders of a partition, removes personal values if asked to, and stores the tables."""
+    settings: BuildSettings, privacy_filter: PrivacyFilter, derived: bool, store_tables: StoreTables,
+    partition: Partition,
+) -> PartitionResult:  # fmt: skip
+    """Flattens and validates the orders of a partition, removes personal values if asked to, and stores the tables.
+
+    With `derived`, it derives the further tables from these, which hold no personal values that these do not hold.
+    """
     flattener = Flattener()
     batches: list[Frames] = []
     origins: dict[int, RawOrder] = {}
@@ -66,7 +71,8 @@ def build_partition(
             name: frame.select(privacy_filter.column_expressions(TABLES[name])) for name, frame in frames.items()
         }
         frames = Frames(filtered, frames.failures, frames.order_notes)
-    store_tables(partition.number, frames)
+    more = derive_tables(frames) if derived else {}
+    store_tables(partition.number, {**frames, **more, NOTICED: frames.order_notes})
     profile = drift.profile_tables(frames)
     return PartitionResult(partition.number, orders_read, frames.orders.height, frames.failures, value_counts, profile)
 
@@ -89,7 +95,9 @@ def build_and_deliver(
             with temporary_folder() as folder:
                 staging = folder / BUILDING / "parts"
                 staging.mkdir(parents=True)
-                build_one = partial(build_partition, settings, privacy_filter, partial(stage_partition, staging))
+                build_one = partial(
+                    build_partition, settings, privacy_filter, destination.derived, partial(stage_partition, staging)
+                )
                 result = merge_results(map(build_one, partitions))
                 return result, destination.write_partition(partitions[0].number, staging, privacy_filter)
         except QuivoError as error:

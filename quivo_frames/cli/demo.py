@@ -13,7 +13,7 @@ from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError, ExportError, is_disk_full
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
-from quivo_frames.model.tables import TABLES
+from quivo_frames.model.derived import dataset_tables
 from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.order_state import TODAY
@@ -66,8 +66,9 @@ def _refetch_from_standin(archive_file: Path, orders: int) -> None:
 
 def _show_tables(dataset: Dataset, tables: Path) -> None:
     """The rest of step 4, and steps 5 and 6: the tables, a look at one, and how to open them in Python."""
+    known = dataset_tables(derived=True)
     for name, count in dataset.counts().items():
-        grain = f"one row per {TABLES[name].grain}" if name in TABLES else ""
+        grain = f"one row per {known[name].grain}" if name in known else ""
         print_text(f"   {name:<24}{count:>7,}  {grain}".rstrip())
 
     _print_step("5. A look at one table (dataset.shipments):")

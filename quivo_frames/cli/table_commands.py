@@ -18,7 +18,7 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
 
-FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # repeated here, as the export modules load polars
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
 READERS = (
     "powerbi",
@@ -60,11 +60,14 @@ READERS = (
     help="Only answers until this day (its end) or instant, UTC, or yesterday, 7d (ago); for archives only.",
 )
 @click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
+@click.option(
+    "--no-derived", is_flag=True, help="Only the 18 tables, without lines, line_rows, overview, milestones and events."
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
 @as_json
 def build(
     inputs: tuple[str, ...], out: str, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
-    privacy: str, strict: bool, as_json: bool,
+    privacy: str, no_derived: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Build the tables from archives, their raw exports, files of orders, or folders of such files.
 
@@ -85,13 +88,14 @@ def build(
     Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
     from quivo_frames.builder.build import build as build_tables
-    from quivo_frames.builder.executors.connect import connect_engine
+    from quivo_frames.executors.connect import connect_engine
 
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
         dataset = build_tables(
-            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form
-        )
+            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form,
+            derived=not no_derived,
+        )  # fmt: skip
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
         print_facts(dataset.manifest)
@@ -252,11 +256,13 @@ def export(
     folder: str, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file.
+    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, an event log.
 
     An earlier export at OUT is replaced; in Delta, the rows of these orders are replaced and other orders stay. For
     parquet and Delta, OUT may be an address such as s3://bucket/orders, with the credentials that the store's own
     tools use (environment, profile).
+
+    ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
     documentation. Exit status 1 if it would refuse anything.
@@ -264,6 +270,8 @@ def export(
     Example: quivo-frames export tables --to duckdb orders.duckdb
 
     Example: quivo-frames export tables --to excel orders.xlsx --privacy none
+
+    Example: quivo-frames export tables --to ocel orders.sqlite
 
     Example: quivo-frames export tables --check powerbi
     """

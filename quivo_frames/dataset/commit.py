@@ -1,6 +1,7 @@
 """Commits a dataset whose partitions were written by any process, to a folder or an object store.
 
     OUT/<table>/<run>-<number>-<digest>.parquet    the rows of one partition
+    OUT/derived/<table>/...                        the same of the derived tables
     OUT/manifest.json                              names the files; written last, by compare-and-swap
 
 Writing is idempotent: a partition that is written twice is the same file. Files that no manifest names are never read,
@@ -22,7 +23,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 
 import polars as pl
@@ -44,14 +45,16 @@ from quivo_frames.dataset.manifest import (
     count_rows,
     is_commit_announced,
     is_dataset_file,
+    is_in_delta_table,
     list_files,
     parse_manifest,
     read_replaced_manifest,
     render_manifest,
 )
-from quivo_frames.dataset.manifest_facts import DELTA
+from quivo_frames.dataset.manifest_facts import DELTA, DERIVED, file_stem
 from quivo_frames.errors import DatasetError, QuivoError
 from quivo_frames.export.formats import ExportFormat, load_writer_module
+from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import sum_notes
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, TABLES
@@ -82,10 +85,14 @@ class WrittenPartition(NamedTuple):
 
 
 class PartitionDestination(NamedTuple):
-    """Where a run writes its partitions; small enough to be sent to workers with each of them."""
+    """Where a run writes its partitions, with `derived` tables or without.
+
+    It is small enough to be sent to workers with each of them.
+    """
 
     place: Place
     run: str
+    derived: bool
 
     def write_partition(self, number: int, staging: Path, privacy_filter: PrivacyFilter) -> WrittenPartition:
         """Write a staged partition as one file per table; partition 0 has a file of every table, even without rows.
@@ -95,8 +102,9 @@ class PartitionDestination(NamedTuple):
             DatasetError: the files cannot be written.
         """
         notes = sum_notes(scan_staged_rows(staging, NOTICED).collect())
-        definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
-        filled = [name for name in TABLES if number == 0 or (staging / name).exists()]
+        tables = dataset_tables(derived=self.derived)
+        definitions = {name: privacy_filter.filtered_table(table) for name, table in tables.items()}
+        filled = [name for name in tables if number == 0 or (staging / name).exists()]
         written = dict(write_staged_table(staging, definitions, name) for name in filled)
         scans = [pl.scan_parquet(staging / file.file, glob=False) for file in written.values()]
         id_ranges = [frame.row(0) for frame in pl.collect_all([rows.select(*_ID_RANGE) for rows in scans])]
@@ -104,7 +112,7 @@ class PartitionDestination(NamedTuple):
         return WrittenPartition(number, files_by_table, notes, dict(zip(written, id_ranges, strict=True)))
 
     def _write_file(self, table: str, number: int, folder: Path, file: DatasetFile) -> DatasetFile:
-        name = f"{table}/{self.run}-{number:06d}-{file.sha256[:16]}.parquet"
+        name = f"{file_stem(table)}/{self.run}-{number:06d}-{file.sha256[:16]}.parquet"
         with _explain_write_errors(self.place):
             self.place.write(name, (folder / file.file).read_bytes())
         return file._replace(file=name)
@@ -112,12 +120,12 @@ class PartitionDestination(NamedTuple):
     def write_report(self, table: str, frame: pl.DataFrame) -> DatasetFile:
         """Write `failures` or `notes`."""
         with temporary_folder() as folder:
-            file = write_table_file(folder / "rows.parquet", REPORT_TABLES[table], frame.lazy())
+            file = write_table_file(folder, "rows.parquet", REPORT_TABLES[table], frame.lazy())
             return self._write_file(table, 0, folder, file)
 
 
 class DatasetCommit:
-    """Commits partitions that were written to their destination as one dataset.
+    """Commits partitions that were written to their destination as one dataset, with `derived` tables or without.
 
     With `rebuild`, a dataset that is there is replaced whatever is broken in it.
 
@@ -126,10 +134,16 @@ class DatasetCommit:
         DatasetError: it cannot be written, or another build was first.
     """
 
-    def __init__(self, out: str, privacy_filter: PrivacyFilter, form: str, *, rebuild: bool = False) -> None:
+    def __init__(
+        self, out: str, privacy_filter: PrivacyFilter, form: str, *, derived: bool = True, rebuild: bool = False
+    ) -> None:
         self.place = open_place(out)
-        self._form, self._rebuild = form, rebuild
-        self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
+        self._form, self._derived, self._rebuild = form, derived, rebuild
+        self._delta_folders = {
+            folder: {name: privacy_filter.filtered_table(table) for name, table in tables.items()}
+            for folder, tables in ((self.place.address, TABLES), (f"{self.place.address}/{DERIVED}", DERIVED_TABLES))
+        }
+        """The definitions of the tables, and of the derived tables, by the folder of their Delta tables."""
         self._privacy = " ".join(privacy_filter.manifest_entry().values())
         self._exit_stack = ExitStack()
         self._partitions: list[WrittenPartition] = []
@@ -143,7 +157,8 @@ class DatasetCommit:
                 self._read_current_manifest()
             if self._form == DELTA:
                 delta = load_writer_module(ExportFormat.DELTA)
-                delta.find_target_tables(self.place.address, self._definitions, self._privacy)
+                for folder, definitions in self._delta_folders.items():
+                    delta.find_target_tables(folder, definitions, self._privacy)
             self._exit_stack = entered.pop_all()
         return self
 
@@ -174,7 +189,8 @@ class DatasetCommit:
     def open_destination(self, answers_digest: str | None) -> PartitionDestination:
         """The destination of this run: the same input on top of the same tables gives the same file names."""
         name = f"{answers_digest or token_hex(8)} {self._form} {json.dumps(self.previous_manifest.get('tables'))}"
-        self._destination = PartitionDestination(self.place, hashlib.sha256(name.encode()).hexdigest()[:12])
+        run = hashlib.sha256(name.encode()).hexdigest()[:12]
+        self._destination = PartitionDestination(self.place, run, self._derived)
         return self._destination
 
     def add_partition(self, partition: WrittenPartition) -> None:
@@ -207,7 +223,7 @@ class DatasetCommit:
         Raises:
             DatasetError: another build was first, or the place cannot be written.
         """
-        tables = {name: self._files_of_table(name) for name in TABLES}
+        tables = {name: self._files_of_table(name) for name in dataset_tables(derived=self._derived)}
         tables["failures"] = [self._destination.write_report("failures", failures)]
         tables["notes"] = [self._destination.write_report("notes", notes)]
         manifest = render_manifest({**facts, "form": self._form}, tables, {})
@@ -216,7 +232,8 @@ class DatasetCommit:
             with publish():
                 if self._form == DELTA:
                     folder = self.place.path if isinstance(self.place, Directory) else None
-                    with owner_only_folders([] if folder is None else [folder / name for name in TABLES]):
+                    stems = [DERIVED, *map(file_stem, dataset_tables(derived=True))]
+                    with owner_only_folders([] if folder is None else [folder / stem for stem in stems]):
                         self._commit_delta_logs(facts["version"])
                 if not self.place.compare_and_swap(MANIFEST, manifest, self._manifest_bytes):
                     raise self._lost_race_error()
@@ -237,29 +254,38 @@ class DatasetCommit:
 
     def _is_leftover(self, name: str) -> bool:
         """Whether an unnamed file can be removed: files of Delta tables may be named by their log."""
-        return is_dataset_file(name) and not (self._form == DELTA and name.partition("/")[0] in TABLES)
+        return is_dataset_file(name) and not (self._form == DELTA and is_in_delta_table(name))
 
     def _commit_delta_logs(self, version: str) -> None:
-        """Commit each table to its Delta log.
+        """Commit each table to its Delta log; derived tables that are there and not wanted any more are emptied.
 
         The run first announces itself in the current manifest by compare-and-swap, so that only one of the runs that
         saw the same manifest goes on. A later run may announce itself too, as this one may be dead; then only that one
         goes on.
         """
         delta = load_writer_module(ExportFormat.DELTA)
-        # Read before another run can announce itself:
-        logs = delta.open_or_create_tables(self.place.address, self._definitions, self._privacy)
+        logs = self._open_delta_tables(delta)  # before another run can announce itself
         announced = announce_commit(self.previous_manifest, self._form, self._destination.run)
         if not self.place.compare_and_swap(MANIFEST, announced, self._manifest_bytes):
             raise self._lost_race_error()
         self._manifest_bytes = announced
         files = {
             name: [delta.DataFile(*part.delta_log_entry(name)) for part in self._partitions_with_table(name)]
-            for name in TABLES
+            for name in logs
         }
         is_current = partial(self._is_current_manifest, announced)
         if not delta.commit_data_files(logs, files, version, self._privacy, is_current):
             raise self._lost_race_error()
+
+    def _open_delta_tables(self, delta: ModuleType) -> dict[str, Any]:
+        """The Delta tables by name, `orders` first; of derived tables that are not wanted, those that are there."""
+        (folder, tables), (derived_folder, derived_tables) = self._delta_folders.items()
+        open_tables = delta.open_or_create_tables if self._derived else delta.find_target_tables
+        more = open_tables(derived_folder, derived_tables, self._privacy)
+        return {
+            **delta.open_or_create_tables(folder, tables, self._privacy),
+            **{name: table for name, table in more.items() if table is not None},
+        }
 
     def _is_current_manifest(self, manifest: bytes) -> bool:
         return self.place.read(MANIFEST) == manifest

@@ -13,6 +13,7 @@ import polars as pl
 from quivo_frames.dataset.exports import DatasetOutputs, RecordedExport
 from quivo_frames.dataset.manifest import (
     MANIFEST,
+    facts_of_tables,
     files_of_table,
     is_manifest_intact,
     list_files,
@@ -29,6 +30,7 @@ from quivo_frames.export.formats import (
     parse_export_format,
     refuse_export_target,
 )
+from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import Frames, report_frame
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
@@ -57,7 +59,8 @@ def privacy_filter_for(level: PrivacyLevel) -> PrivacyFilter:
 class Dataset(Mapping[str, pl.DataFrame]):
     """The 18 tables of a folder: `dataset.shipments` reads a table, `dataset.scan.shipments` is lazy.
 
-    `failures` has a row per order that is in no table, `notes` a row per kind of observation.
+    `failures` has a row per order that is in no table, `notes` a row per kind of observation. Derived tables are
+    read by `dataset.scan.lines` or `dataset.lazy("lines")`.
     """
 
     def __init__(self, place: Place, manifest: Mapping[str, Any]) -> None:
@@ -80,7 +83,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         ):
             manifest = read_checked_manifest(place)
             sizes = {entry.name: entry.size for entry in place.list_entries()}
-        for name, facts in manifest["tables"].items():
+        for name, facts in facts_of_tables(manifest).items():
             for file in files_of_table(facts):
                 if sizes.get(file.file) != file.bytes:
                     problem = f"{place.uri(file.file)} is missing or not the file of {name} that was built."
@@ -104,17 +107,32 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return Path(self.address)
 
     def lazy(self, name: str) -> pl.LazyFrame:
-        """A table, `failures` or `notes` as a LazyFrame.
+        """A table, a derived table, `failures` or `notes` as a LazyFrame.
 
         Raises:
             ConfigError: there is no such table.
             DatasetError: the dataset was replaced since it was opened.
         """
-        if name not in REPORT_TABLES:
-            table_named(name)
+        facts = self._facts_of_table(name)
         if read_manifest(self.place) != self.manifest:
             raise DatasetError(f"{self.address} was rebuilt since it was opened. Open it again.")
-        return self._scan_files(self.manifest["tables"][name])
+        return self._scan_files(facts)
+
+    def _facts_of_table(self, name: str) -> Mapping[str, Any]:
+        if name in DERIVED_TABLES and name not in self.derived:
+            raise ConfigError(
+                f"{self.address} was built without derived tables, so there is no {name} in it. Build it again without "
+                "--no-derived (in Python without derived=False), or call qf.lines(tables)."
+            )
+        if name not in (*DERIVED_TABLES, *REPORT_TABLES):
+            table_named(name)
+        found: Mapping[str, Any] = facts_of_tables(self.manifest)[name]
+        return found
+
+    @property
+    def derived(self) -> list[str]:
+        """The names of the derived tables; none if the dataset was built without them."""
+        return list(self.manifest.get("derived", {}))
 
     def lineage(self, name: str) -> pl.LazyFrame | None:
         """Which answer each order was built from (`answers`), or its notes (`noticed`); None if not recorded."""
@@ -122,8 +140,12 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return self._scan_files(facts) if facts else None
 
     def files(self, name: str) -> list[str]:
-        """The parquet files of a table, of `failures` or of `notes`, in the order of the rows, for other tools."""
-        return self._file_uris(self.manifest["tables"][name])
+        """The parquet files of a table, of a derived one, `failures` or `notes`, in the order of rows, for other tools.
+
+        Raises:
+            ConfigError: there is no such table.
+        """
+        return self._file_uris(self._facts_of_table(name))
 
     def _file_uris(self, facts: Mapping[str, Any]) -> list[str]:
         return [self.place.uri(file.file) for file in files_of_table(facts)]
@@ -163,7 +185,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
     def export(
         self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False
     ) -> ExportResult:
-        """Export the tables to `out` as parquet, delta, duckdb, excel or csv (`to`).
+        """Export the tables to `out` as parquet, delta, duckdb, excel, csv or ocel (`to`).
 
         `out` is a file or a folder, for parquet and delta also an address of an object store. An earlier export there
         is replaced; in Delta only the rows of these orders are, and other orders stay. `privacy` is full, pseudonym or
@@ -207,8 +229,11 @@ class Dataset(Mapping[str, pl.DataFrame]):
         privacy_filter, facts = self._privacy_filter(self.export_privacy(export.privacy))
         if facts.get("key", "") != export.key:
             raise ConfigError("Its pseudonyms were made under another QUIVO_PSEUDONYM_KEY. Give that one.")
-        definitions = {name: PrivacyFilter(export.privacy).filtered_table(table) for name, table in TABLES.items()}
-        tables = {name: self.lazy(name).select(privacy_filter.column_expressions(TABLES[name])) for name in TABLES}
+        known = dataset_tables(derived=bool(self.derived))
+        definitions = {name: PrivacyFilter(export.privacy).filtered_table(table) for name, table in known.items()}
+        tables = {
+            name: self.lazy(name).select(privacy_filter.column_expressions(table)) for name, table in known.items()
+        }
         job = ExportJob(
             tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values()),
             self._refuse_outdated_export,
@@ -287,8 +312,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return len(TABLES)
 
     def counts(self) -> dict[str, int]:
-        """The number of rows of each table, of failures and of notes."""
-        return {name: facts["rows"] for name, facts in self.manifest["tables"].items()}
+        """The number of rows of each table, of each derived one, of failures and of notes."""
+        return {name: facts["rows"] for name, facts in facts_of_tables(self.manifest).items()}
 
     def __repr__(self) -> str:
         rows = (f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
@@ -299,8 +324,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
         return f"{format_count(orders['in'], 'order')} in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
 
     def _repr_html_(self) -> str:
-        grains = ((name, f"one row per {table.grain}") for name, table in (TABLES | REPORT_TABLES).items())
-        rows = ((name, grain, self.counts()[name]) for name, grain in grains)
+        tables = dataset_tables(derived=True) | REPORT_TABLES
+        rows = ((name, f"one row per {tables[name].grain}", count) for name, count in self.counts().items())
         return html_table(f"{Path(self.address).name}: {self._summary_line()}", rows, ("table", "grain", "rows"))
 
 
@@ -338,12 +363,12 @@ class LazyTables:
         self._dataset = dataset
 
     def __getattr__(self, name: str) -> pl.LazyFrame:
-        if name in TABLES or name in REPORT_TABLES:
+        if name in TABLES or name in DERIVED_TABLES or name in REPORT_TABLES:
             return self._dataset.lazy(name)
         raise AttributeError(f"There is no table {name!r}. The tables are: {', '.join(TABLES)}.")
 
     def __dir__(self) -> list[str]:
-        return [*TABLES, *REPORT_TABLES]
+        return [*TABLES, *self._dataset.derived, *REPORT_TABLES]
 
 
 def _absolute_address(out: str | os.PathLike[str]) -> str:

@@ -23,6 +23,7 @@ from quivo_frames.dataset.manifest import (
     DatasetFile,
     TableFiles,
     count_rows,
+    facts_of_tables,
     files_of_table,
     find_unnamed_files,
     list_files,
@@ -32,9 +33,9 @@ from quivo_frames.dataset.manifest import (
     read_replaced_manifest,
     render_manifest,
 )
-from quivo_frames.dataset.manifest_facts import LINEAGE, PARQUET
+from quivo_frames.dataset.manifest_facts import LINEAGE, PARQUET, file_stem
 from quivo_frames.errors import DatasetError, QuivoError
-from quivo_frames.model.frames import Frames
+from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, REPORT_TABLES, TABLES, Table
 from quivo_frames.storage.atomic import create_private_folder, explain_disk_error, hold_lock, sync_file
@@ -46,7 +47,7 @@ STAGING_BATCH_ROWS = 1_024
 """Rows of a staged file that are read back at a time; the memory of a merge grows with it."""
 _STAGED_SUFFIX = ".arrow"
 NOTICED = "noticed"
-_DEFINITIONS = {**TABLES, **LINEAGE_TABLES}
+_DEFINITIONS = {**TABLES, **DERIVED_TABLES, **LINEAGE_TABLES}
 
 MapTables = Callable[[Callable[[str], tuple[str, DatasetFile]], Sequence[str]], Iterable[tuple[str, DatasetFile]]]
 """A map over names, in any order: `map`, or one that several processes share."""
@@ -57,7 +58,7 @@ Publish = Callable[[], AbstractContextManager[None]]
 class DatasetWriter:
     """Writes a dataset from partitions, and replaces the previous one when it is complete.
 
-    With `rebuild`, a dataset that is there is replaced whatever is broken in it.
+    It has `derived` tables, or not. With `rebuild`, a dataset that is there is replaced whatever is broken in it.
 
     Raises:
         ConfigError: the folder holds something that is not a dataset.
@@ -65,16 +66,18 @@ class DatasetWriter:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], privacy_filter: PrivacyFilter = PrivacyFilter(), *, rebuild: bool = False  # noqa: B008 - frozen
+        self, folder: str | os.PathLike[str], privacy_filter: PrivacyFilter = PrivacyFilter(), *,  # noqa: B008 - frozen
+        derived: bool = True, rebuild: bool = False,
     ) -> None:  # fmt: skip
         self.folder, self._rebuild = check_path(folder), rebuild
-        self._definitions = {name: privacy_filter.filtered_table(table) for name, table in TABLES.items()}
+        definitions = dataset_tables(derived=derived)
+        self._definitions = {name: privacy_filter.filtered_table(table) for name, table in definitions.items()}
         self._building = self.folder / BUILDING
         self.staging = self._building / token_hex(4)  # a stray worker of an earlier build finds no folder
         """The folder for staged partitions, and for files until all are complete."""
         self.previous_manifest: Mapping[str, Any] = {}
         """The manifest of the dataset that is replaced."""
-        self._single_partition: Frames | None = None
+        self._single_partition: Mapping[str, pl.DataFrame] | None = None
         self._table_files: dict[str, TableFiles] = {}
         self._moving = False
         self._exit_stack = ExitStack()
@@ -99,8 +102,8 @@ class DatasetWriter:
             shutil.rmtree(self._building, ignore_errors=True)
         self._exit_stack.close()
 
-    def take_single_partition(self, frames: Frames) -> None:
-        """Take the only partition of the build, which needs no staging."""
+    def take_single_partition(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        """Take the only partition of the build, which needs no staging; what is not among its frames has no rows."""
         self._single_partition = frames
 
     def write_tables(self, map_tables: MapTables, retained: RetainedRows | None = None) -> None:
@@ -111,11 +114,12 @@ class DatasetWriter:
         with _explain_disk_errors(self.folder):
             if self._single_partition is not None or retained is not None:
                 with ThreadPoolExecutor(2) as pool:  # one waits for the disk while the other compresses
-                    self._table_files = dict(pool.map(partial(self._write_merged_table, retained), TABLES))
+                    self._table_files = dict(pool.map(partial(self._write_merged_table, retained), self._definitions))
             else:
                 # The largest first, so that all processes end at about the same time.
                 names = sorted(
-                    TABLES, key=lambda name: -sum(part.stat().st_size for part in _staged_files(self.staging, name))
+                    self._definitions,
+                    key=lambda name: -sum(part.stat().st_size for part in _staged_files(self.staging, name)),
                 )
                 written = map_tables(partial(write_staged_table, self.staging, self._definitions), names)
                 self._table_files = {name: [file] for name, file in written}
@@ -124,15 +128,15 @@ class DatasetWriter:
         """Write a table from new and retained rows; if the replaced rows are unchanged, its files are reused."""
         rows = self._scan_new_rows(name)
         if retained is not None:
-            if retained.order_positions is None and rows.collect().equals(retained.replaced_rows[name]):
-                return name, files_of_table(retained.previous.manifest["tables"][name])
+            if retained.order_positions is None and rows.collect().equals(retained.rows_replaced_in(name)):
+                return name, files_of_table(facts_of_tables(retained.previous.manifest)[name])
             rows = retained.merge_with_new(name, rows)
-        return name, [write_table_file(self.staging / f"{name}.parquet", self._definitions[name], rows)]
+        return name, [write_table_file(self.staging, f"{file_stem(name)}.parquet", self._definitions[name], rows)]
 
     def _scan_new_rows(self, name: str) -> pl.LazyFrame:
         """The rows of a table, or of `noticed`, in the partitions of this build."""
         if self._single_partition is not None:
-            return (self._single_partition.order_notes if name == NOTICED else self._single_partition[name]).lazy()
+            return self._single_partition.get(name, _DEFINITIONS[name].empty_frame()).lazy()
         return scan_staged_rows(self.staging, name)
 
     def previous_dataset(self) -> Dataset | None:
@@ -169,16 +173,12 @@ class DatasetWriter:
         `facts` go into the manifest. `lineage` is what the next incremental build needs; empty if there can be none.
         """
         with _explain_disk_errors(self.folder):
-            tables = {name: self._table_files[name] for name in TABLES}
+            tables = {name: self._table_files[name] for name in self._definitions}
             for name, frame in {"failures": failures, "notes": notes}.items():
-                tables[name] = [write_table_file(self.staging / f"{name}.parquet", REPORT_TABLES[name], frame.lazy())]
-            lineage_files = {name: f"{LINEAGE}/{name}.parquet" for name in lineage}
-            (self.staging / LINEAGE).mkdir(mode=0o700)
+                tables[name] = [write_table_file(self.staging, f"{name}.parquet", REPORT_TABLES[name], frame.lazy())]
             written_lineage = {
-                name: [
-                    write_table_file(self.staging / file, _DEFINITIONS[name], lineage[name].lazy())._replace(file=file)
-                ]
-                for name, file in lineage_files.items()
+                name: [write_table_file(self.staging, f"{LINEAGE}/{name}.parquet", _DEFINITIONS[name], frame.lazy())]
+                for name, frame in lineage.items()
             }
             with publish():
                 self._move_into_place(render_manifest(facts, tables, written_lineage))
@@ -212,6 +212,12 @@ class RetainedRows:
         """The rows that are not retained."""
         self._replaced = pl.Series(replaced, dtype=pl.Int64).implode()
 
+    def rows_replaced_in(self, name: str) -> pl.DataFrame:
+        """The rows of a table, or of a derived one, that are not retained."""
+        if name in TABLES:
+            return self.replaced_rows[name]
+        return self.previous.lazy(name).filter(pl.col(ORDER_ID.name).is_in(self._replaced)).collect()
+
     def scan_retained(self, name: str) -> pl.LazyFrame:
         """The retained rows of a table, of `failures` or of the lineage."""
         found = self.previous.lineage(name) if name in LINEAGE_TABLES else self.previous.lazy(name)
@@ -229,13 +235,13 @@ class RetainedRows:
         return retained.merge_sorted(added, "place").drop("place")
 
 
-def stage_partition(staging: Path, number: int, frames: Frames) -> None:
-    """Stage a partition on disk, since polars cannot append to a parquet file; any process may call it.
+def stage_partition(staging: Path, number: int, frames: Mapping[str, pl.DataFrame]) -> None:
+    """Stage the frames of a partition on disk, since polars cannot append to a parquet file; any process may call it.
 
     Staging is idempotent: a partition that is staged twice is there once.
     """
     with _explain_disk_errors(staging.parent.parent):
-        for name, frame in {**frames, NOTICED: frames.order_notes}.items():
+        for name, frame in frames.items():
             if not frame.is_empty():
                 file = _staged_file(staging, name, number)
                 file.parent.mkdir(exist_ok=True, mode=0o700)
@@ -259,18 +265,21 @@ def scan_staged_rows(staging: Path, name: str) -> pl.LazyFrame:
 def write_staged_table(staging: Path, definitions: Mapping[str, Table], name: str) -> tuple[str, DatasetFile]:
     """Write a table from its staged partitions; returns its name and its file."""
     with _explain_disk_errors(staging.parent.parent):
-        file = write_table_file(staging / f"{name}.parquet", definitions[name], scan_staged_rows(staging, name))
+        rows = scan_staged_rows(staging, name)
+        file = write_table_file(staging, f"{file_stem(name)}.parquet", definitions[name], rows)
         shutil.rmtree(staging / name, ignore_errors=True)
     return name, file
 
 
-def write_table_file(file: Path, definition: Table, rows: pl.LazyFrame) -> DatasetFile:
-    """Write a table to a parquet file that only its owner can read."""
+def write_table_file(folder: Path, name: str, definition: Table, rows: pl.LazyFrame) -> DatasetFile:
+    """Write a table to a parquet file of a folder that only its owner can read; `name` may have a slash."""
+    file = folder / name
+    file.parent.mkdir(mode=0o700, exist_ok=True)
     count = write_parquet_table(rows, file, definition)
     sync_file(file)
-    digest = open_place(file.parent).file_digest(file.name)
+    digest = open_place(folder).file_digest(name)
     assert digest is not None
-    return DatasetFile(file.name, count, file.stat().st_size, digest)
+    return DatasetFile(name, count, file.stat().st_size, digest)
 
 
 @contextmanager

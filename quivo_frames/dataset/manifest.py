@@ -12,13 +12,15 @@ from quivo_frames.dataset.manifest_facts import (
     DELTA,
     LINEAGE,
     PARQUET,
-    TABLE_NAMES,
+    TABLE_PATHS,
     UNFINISHED,
     CurrentManifestFacts,
     ManifestFacts,
     ManifestHead,
+    file_stem,
 )
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES
 from quivo_frames.storage.own_json import DIGEST, decode_own_json, digest_of_facts
 from quivo_frames.storage.place import Place
@@ -35,8 +37,8 @@ _OWNER_MARK = {"dataset": "quivo_frames"}
 _OWNER_MARK_TEXT = re.compile(rb'"dataset"\s*:\s*"quivo_frames"')
 _KEPT_FILES = "|".join(map(re.escape, (MANIFEST, EXPORTS, FOUND)))
 _TEMPORARY_FILE = rf"{UNFINISHED}(?:{_KEPT_FILES})|\.probe-[0-9a-f]+"
-_FOLDER_FILE = rf"(?:{TABLE_NAMES})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
-_DELTA_LOG_FILE = rf"(?:{TABLE_NAMES})/_delta_log/.*"
+_FOLDER_FILE = rf"(?:{TABLE_PATHS})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
+_DELTA_LOG_FILE = rf"(?:{TABLE_PATHS})/_delta_log/.*"
 _DATASET_FILE = re.compile(f"{COMMITTED_FILE}|{_TEMPORARY_FILE}|{_FOLDER_FILE}")
 _BUILD_FILE = re.compile(f"{COMMITTED_FILE}|{_TEMPORARY_FILE}|{_DELTA_LOG_FILE}|{re.escape(LOCK)}")
 _REBUILD = "Build the tables again with --full (in Python full=True). Other files in the folder stay as they are."
@@ -229,9 +231,12 @@ def refuse_foreign_files(place: Place) -> None:
 def render_manifest(
     facts: Mapping[str, Any], tables: Mapping[str, TableFiles], lineage: Mapping[str, TableFiles]
 ) -> bytes:
-    """The bytes of a manifest: facts of the build, and the files of each table."""
+    """The bytes of a manifest: facts of the build, and the files of each table, of derived tables apart."""
     begin = {**_OWNER_MARK, "schema_version": SCHEMA_VERSION}
-    files = {"tables": _describe_files(tables), "lineage": _describe_files(lineage)}
+    derived = {name: tables[name] for name in DERIVED_TABLES if name in tables}
+    others = {name: files for name, files in tables.items() if name not in derived}
+    named = {"tables": others, "derived": derived, "lineage": lineage}
+    files = {kind: _describe_files(found) for kind, found in named.items()}
     return _render_facts({**begin, **facts, **files})
 
 
@@ -255,11 +260,18 @@ def files_of_table(facts: Mapping[str, Any]) -> TableFiles:
     return [DatasetFile(**file) for file in facts["files"]]
 
 
+def facts_of_tables(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a manifest for the tables, the derived tables if there are any, and the reports."""
+    tables, derived = manifest["tables"], manifest.get("derived", {})
+    return {**{name: tables[name] for name in TABLES}, **derived, **tables}
+
+
 def list_files(manifest: Mapping[str, Any] | None) -> Iterator[DatasetFile]:
     """All files that a manifest names."""
     known = manifest or {}
-    for facts in (*known.get("tables", {}).values(), *known.get("lineage", {}).values()):
-        yield from files_of_table(facts)
+    for kind in ("tables", "derived", "lineage"):
+        for facts in known.get(kind, {}).values():
+            yield from files_of_table(facts)
 
 
 def find_unnamed_files(place: Place, manifest: Mapping[str, Any]) -> list[str]:
@@ -270,8 +282,13 @@ def find_unnamed_files(place: Place, manifest: Mapping[str, Any]) -> list[str]:
         name
         for name in (entry.name for entry in place.list_entries())
         if name not in named and is_dataset_file(name)
-        if not (is_delta and name.partition("/")[0] in TABLES)  # the log of the table may name it
+        if not (is_delta and is_in_delta_table(name))  # the log of the table may name it
     ]
+
+
+def is_in_delta_table(name: str) -> bool:
+    """Whether a file of a dataset lies in the folder of a Delta table, if these are Delta tables."""
+    return name.rpartition("/")[0] in map(file_stem, (*TABLES, *DERIVED_TABLES))
 
 
 def is_dataset_file(name: str) -> bool:

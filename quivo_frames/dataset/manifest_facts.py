@@ -9,19 +9,29 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import LINEAGE_TABLES, REPORT_TABLES, TABLES
 
 DELTA, PARQUET = "delta", "parquet"
 """The formats of a dataset: Delta tables, or parquet files."""
 LINEAGE = ".lineage"
-TABLE_NAMES = "|".join((*TABLES, *REPORT_TABLES))
-"""A pattern for the names of tables and reports."""
+DERIVED = "derived"
+"""The folder of the derived tables."""
+
+
+def file_stem(table: str) -> str:
+    """The path of a table or report in a dataset, without the ending of a file."""
+    return f"{DERIVED}/{table}" if table in DERIVED_TABLES else table
+
+
+TABLE_PATHS = "|".join(map(file_stem, (*TABLES, *REPORT_TABLES, *DERIVED_TABLES)))
+"""A pattern for the paths of tables and reports."""
 UNFINISHED = r"\.[^/\s]+-"
 """A pattern for the start of the name of a file that a killed process left incomplete."""
-COMMITTED_FILE = rf"(?:{TABLE_NAMES})/(?:{UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
+COMMITTED_FILE = rf"(?:{TABLE_PATHS})/(?:{UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
 _NAMED_FILE = re.compile(
-    rf"{COMMITTED_FILE}|(?:{TABLE_NAMES})\.parquet|{re.escape(LINEAGE)}/(?:{'|'.join(LINEAGE_TABLES)})\.parquet"
+    rf"{COMMITTED_FILE}|(?:{TABLE_PATHS})\.parquet|{re.escape(LINEAGE)}/(?:{'|'.join(LINEAGE_TABLES)})\.parquet"
 )
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -83,6 +93,8 @@ class ManifestFacts(ManifestHead, frozen=True):
     made: _Count
     profile: dict[str, _TableProfile]
     form: Literal["parquet", "delta"] = "parquet"
+    derived: dict[str, _TableFacts] = {}
+    with_derived: bool = False
     lineage: dict[str, _TableFacts] = {}
     privacy: _PrivacyFacts = _PrivacyFacts()
     counted: dict[str, _Count] = {}
@@ -94,6 +106,7 @@ class CurrentManifestFacts(ManifestFacts, frozen=True):
 
     def __post_init__(self) -> None:
         _require(_are_same(self.tables, (*TABLES, *REPORT_TABLES)))
+        _require(_are_same(self.derived, DERIVED_TABLES if self.with_derived else ()))
         _require(not self.lineage or _are_same(self.lineage, LINEAGE_TABLES))
         _require(_are_same(self.profile, TABLES))
         for name, found in self.profile.items():

@@ -86,7 +86,7 @@ class _CommitIdentity(NamedTuple):
 
 @hidden_native_text()
 def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000) -> ExportResult:
-    """Upsert the orders into Delta tables; other orders stay.
+    """Upsert the orders into Delta tables; other orders stay. Without derived tables, those there lose their orders.
 
     Up to `max_ids_in_predicate` orders are replaced by a predicate on their ids; for more, it is faster to rewrite the
     rows that remain.
@@ -98,6 +98,7 @@ def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000)
     """
     place = _checked_address(out)
     with urls.explain_storage_errors(f"The tables cannot be written to {out}", "export again", _AFTER_FAILURE):
+        job = job.emptying(lambda name: _open_table(f"{place}/{name}") is not None)
         found = {name: _open_table(f"{place}/{name}") for name in job.definitions}
         for name, table in found.items():
             if table is not None:
@@ -105,8 +106,7 @@ def write_tables(job: ExportJob, out: str, *, max_ids_in_predicate: int = 1_000)
         counts = pl.collect_all([rows.select(pl.len()) for rows in job.tables.values()])
         rows = {name: count.item() for name, count in zip(job.tables, counts, strict=True)}
         commit = _CommitIdentity(f"{job.snapshot_name} {job.privacy}", job.version, rows)
-        replaced = _replaced_order_ids(job)
-        written = False
+        replaced, written = _replaced_order_ids(job), False
         for name in reversed(list(job.definitions)):
             folders = [] if urls.is_remote(out) else [Path(place, name)]
             try:

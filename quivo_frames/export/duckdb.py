@@ -20,6 +20,7 @@ from quivo_frames.errors import ExportError, is_disk_full
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.export.sql import Dialect, quote_identifier, tables_sql
 from quivo_frames.export.views import views_sql
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import SCHEMA_VERSION
 from quivo_frames.storage.atomic import OutputKind, explain_disk_error, find_target, new_file, temporary_folder_of
 from quivo_frames.storage.path_names import refuse_unsafe_path
@@ -52,7 +53,7 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
             db.execute(tables_sql(Dialect.DUCKDB, job.definitions, references=False))
             for name, frame in job.tables.items():
                 rows[name] = _load_table(db, name, frame, folder / f"{name}.parquet")
-            db.execute(views_sql())
+            db.execute(views_sql(derived=DERIVED_TABLES.keys() <= job.definitions.keys()))
             _write_about_table(db, job)
         job.refuse_outdated()
         (folder / file.name).rename(file)

@@ -28,6 +28,7 @@ from xlsxwriter.worksheet import Worksheet
 from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import SCHEMA_VERSION, Column, Table
 from quivo_frames.storage.atomic import OutputKind, new_file, temporary_folder_of
@@ -118,13 +119,16 @@ def _value_or_text(
 
 
 def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> ExportResult:
-    """Write one file: the sheets `about` and `columns`, then a sheet per table.
+    """Write one file: the sheets `about` and `columns`, then a sheet per table; but of derived tables only what fits.
 
     Raises:
         ConfigError: a table has more than `max_rows` rows, or the file was not written by quivo_frames.
         OSError: the disk refuses.
     """
     rows = {name: _count_rows(frame) for name, frame in job.tables.items()}
+    left_out = [name for name in DERIVED_TABLES if rows.get(name, 0) > max_rows]
+    told = [f"{name} has {rows.pop(name):,} rows, more than a sheet takes: it is left out." for name in left_out]
+    job = job.without(left_out)
     for name, count in rows.items():
         if count > max_rows:
             raise ConfigError(
@@ -141,7 +145,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
         writer = _WorkbookWriter(workbook, job, rows)
         writer.write_sheets(facts)
         job.refuse_outdated()
-    return ExportResult(ExportFormat.EXCEL, out, rows, writer.explain_changes())
+    return ExportResult(ExportFormat.EXCEL, out, rows, [*told, *writer.explain_changes()])
 
 
 def write_frame(frame: pl.DataFrame, file: Path, table: Table, version: str, *, max_rows: int = MAX_ROWS) -> None:

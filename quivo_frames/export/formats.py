@@ -1,8 +1,11 @@
-"""Exports tables to parquet, Delta Lake, DuckDB, Excel or CSV: each format has a module with `write_tables`."""
+"""Exports tables to parquet, Delta Lake, DuckDB, Excel, CSV or as an event log.
+
+Each format has a module with `write_tables`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -15,6 +18,7 @@ import polars as pl
 
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import TABLES, Table
 from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, is_disk_error, refuse_output
 from quivo_frames.storage.own_json import decode_own_json
@@ -32,6 +36,7 @@ class ExportFormat(StrEnum):
     DUCKDB = "duckdb"
     EXCEL = "excel"
     CSV = "csv"
+    OCEL = "ocel"
 
 
 class ExportJob(NamedTuple):
@@ -50,6 +55,20 @@ class ExportJob(NamedTuple):
     erased_order_ids: Sequence[int] = ()
     privacy: str = "full"
     refuse_outdated: Callable[[], object] = lambda: None
+
+    def without(self, names: Collection[str]) -> ExportJob:
+        """The same without some tables."""
+        tables = {name: rows for name, rows in self.tables.items() if name not in names}
+        return self._replace(tables=tables, definitions={name: self.definitions[name] for name in tables})
+
+    def emptying(self, is_at_target: Callable[[str], bool]) -> ExportJob:
+        """The same, and without rows the derived tables that an earlier export left at the target and this one lacks.
+
+        So they hold no orders that are erased, and none as they were before.
+        """
+        left = {name: table for name, table in DERIVED_TABLES.items() if name not in self.tables and is_at_target(name)}
+        no_rows = {name: table.empty_frame().lazy() for name, table in left.items()}
+        return self._replace(tables={**self.tables, **no_rows}, definitions={**self.definitions, **left})
 
 
 class ExportResult(NamedTuple):

@@ -119,6 +119,7 @@ def _write_to_store(job: ExportJob, out: str) -> ExportResult:
                 f"There are parquet files in {out} that quivo_frames did not write. Nothing was written. "
                 "Give an empty or new place."
             )
+        job = job.emptying(lambda name: urls.holds_parquet(place, name))
         _write_store_marker(place, _marker_facts(job, None))
         rows = _write_files(job, place)
         job.refuse_outdated()

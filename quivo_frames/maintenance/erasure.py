@@ -143,13 +143,13 @@ def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
             "build these tables again, from the archive or from a raw export that is made after this; where they are "
             "Delta tables, VACUUM them then, for their earlier versions. Export again what was exported from them."
         )
-    with DatasetWriter(dataset.address, PrivacyFilter(dataset.level)) as writer:
+    with DatasetWriter(dataset.address, PrivacyFilter(dataset.level), derived=bool(dataset.derived)) as writer:
         order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
         retained = RetainedRows(dataset, order_ids, order)
-        writer.take_single_partition(Frames.of({}))
+        writer.take_single_partition({})
         writer.write_tables(map, retained)
         no_rows = drift.profile_tables(Frames.of({}))
-        facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "lineage")}
+        facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "derived", "lineage")}
         facts["profile"] = drift.update_profile(
             dataset.manifest["profile"], retained.replaced_rows, no_rows, writer.scan_table
         )

@@ -23,6 +23,7 @@ from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError, QuivoError
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
+from quivo_frames.model.derived import dataset_tables
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
 from quivo_frames.storage.leftovers import find_leftovers, is_locked
@@ -148,7 +149,11 @@ def _check_dataset(folder: str) -> tuple[dict[str, int], list[Flaw]]:
         Flaw("file", Path(file).name, None, 1, f"{file} is no longer what was written. {_REBUILD}")
         for file in dataset.damaged_files()
     ]
-    looked = {"tables": len(TABLES), "orders": dataset.counts()["orders"], "rows": sum(dataset.counts().values())}
+    looked = {
+        "tables": len(TABLES) + len(dataset.derived),
+        "orders": dataset.counts()["orders"],
+        "rows": sum(dataset.counts().values()),
+    }
     flaws = damaged or list(_check_rows(dataset))  # a damaged file may not even be readable
     return looked, [*flaws, *_check_leftovers(dataset), *_check_outputs(dataset)]
 
@@ -212,14 +217,15 @@ def _check_rows(dataset: Dataset) -> Iterator[Flaw]:
     """Flaws of the rows: of each table alone first, then between tables."""
     privacy_filter = PrivacyFilter(dataset.level)
     readable = []
-    for name, table in {**TABLES, **REPORT_TABLES}.items():
+    tables = dataset_tables(derived=bool(dataset.derived))
+    for name, table in (tables | REPORT_TABLES).items():
         rows = dataset.lazy(name)
         if list(rows.collect_schema().items()) != list(table.schema.items()):
             yield Flaw("columns", name, None, 1, f"{name} has other columns or types than it must have. {_REBUILD}")
             continue
         readable.append(name)
         yield from _check_table(privacy_filter.filtered_table(table), rows, dataset.counts()[name])
-    for table in (TABLES[name] for name in readable if name in TABLES):
+    for table in (tables[name] for name in readable if name in tables):
         for reference in table.references:
             column, to_table, _ = reference
             if to_table in readable:

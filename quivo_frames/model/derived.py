@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
-from quivo_frames.model.tables import Reference, Table, table_of_named_tuple
+from quivo_frames.model.tables import TABLES, Reference, Table, table_of_named_tuple
 
 _PIECES, _UTC, _CURRENCY, _DAYS = "pieces", "UTC", "currency of the order", "days"
 UNKNOWN_CARRIER = "unknown"
@@ -186,3 +186,8 @@ DERIVED_TABLES: dict[str, Table] = {
     "events": _derived_table("events", "event of an order", OrderEvent, "event_key"),
 }
 """All derived tables by name."""
+
+
+def dataset_tables(*, derived: bool) -> dict[str, Table]:
+    """The tables of a dataset by name: the 18, then the derived ones if it has them."""
+    return TABLES | DERIVED_TABLES if derived else dict(TABLES)

@@ -77,10 +77,10 @@ def check_address(out: str) -> str:
     return out.rstrip("/")
 
 
-def holds_parquet(folder: str) -> bool:
-    """Whether a folder of an object store holds parquet files, not counting its subfolders."""
+def holds_parquet(folder: str, name: str = "*") -> bool:
+    """Whether a folder of an object store holds parquet files of a name, not counting its subfolders."""
     try:
-        pl.scan_parquet(f"{folder}/*.parquet").collect_schema()
+        pl.scan_parquet(f"{folder}/{name}.parquet").collect_schema()
     except (FileNotFoundError, pl.exceptions.ComputeError) as error:
         if isinstance(error, FileNotFoundError) and re.search(MISSING_BUCKET, str(error)):
             raise

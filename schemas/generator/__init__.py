@@ -16,7 +16,8 @@ from quivo_frames.export.compatibility.page import render_limits_page
 from quivo_frames.export.compatibility.readers import LIMITS
 from quivo_frames.export.sql import Dialect, tables_sql
 from quivo_frames.export.views import views_sql
-from quivo_frames.model.tables import REPORT_TABLES, TABLES
+from quivo_frames.model.derived import dataset_tables
+from quivo_frames.model.tables import REPORT_TABLES
 from schemas.generator import versions
 from schemas.generator.contracts import data_contract, data_package, dbt_sources, table_contract
 from schemas.generator.order_schema import order_schema
@@ -28,8 +29,9 @@ GENERATOR_FOLDER = Path(__file__).resolve().parent
 
 def render_files() -> dict[str, str]:
     """The files of `schemas/`, content by relative path, without the records of older versions."""
+    tables = dataset_tables(derived=True)
     contracts = {
-        f"tables/{name}.json": to_json(table_contract(table)) for name, table in (TABLES | REPORT_TABLES).items()
+        f"tables/{name}.json": to_json(table_contract(table)) for name, table in (tables | REPORT_TABLES).items()
     }
     return {
         "order.schema.json": to_json(order_schema()),
@@ -42,8 +44,8 @@ def render_files() -> dict[str, str]:
         "datapackage.json": to_json(data_package()),
         "datacontract.yaml": to_yaml(data_contract()),
         "dbt/sources.yml": to_yaml(dbt_sources()),
-        "duckdb.sql": tables_sql(Dialect.DUCKDB),
-        "postgres.sql": tables_sql(Dialect.POSTGRES),
+        "duckdb.sql": tables_sql(Dialect.DUCKDB, tables),
+        "postgres.sql": tables_sql(Dialect.POSTGRES, tables),
         "views.sql": views_sql(),
         versions.current_version_file(): to_json(versions.version_record()),
     }

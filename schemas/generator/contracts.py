@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.order import Kind, Privacy
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES, Column, Reference, Table
 from schemas.generator.order_schema import SOURCE
@@ -34,7 +35,13 @@ _PHYSICAL_TYPES = {
 """The types in the parquet files, by the names that datacontract-cli knows."""
 _NAME = "quivo-orders"
 _TITLE = "Quivo orders"
-_ABOUT = f"Orders that were refetched from Quivo, as the {len(TABLES)} tables of quivo_frames. Instants are UTC."
+_ABOUT = (
+    f"Orders that were refetched from Quivo, as the {len(TABLES)} tables of quivo_frames, and {len(DERIVED_TABLES)} "
+    "derived tables, which were worked out from these. Instants are UTC."
+)
+_DERIVED = "derived"
+"""How derived tables are marked, as they may be left out of a dataset and of its exports."""
+_ALL_TABLES = dataset_tables(derived=True)
 
 
 def table_contract(table: Table) -> dict[str, Any]:
@@ -91,7 +98,8 @@ def data_package() -> dict[str, Any]:
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
         "name": _NAME,
         "title": _TITLE,
-        "description": f"{_ABOUT} Put this file and the folder tables/ beside the CSV files of an export.",
+        "description": f"{_ABOUT} Put this file and the folder tables/ beside the CSV files of an export, and take the "
+        "resources of derived tables out of it if that has none.",
         "version": str(SCHEMA_VERSION),
         "sources": [{"title": "Quivo Connector API", "path": SOURCE}],
         "resources": [
@@ -104,8 +112,9 @@ def data_package() -> dict[str, Any]:
                 "mediatype": "text/csv",
                 "encoding": "utf-8",
                 "schema": f"tables/{name}.json",
+                **({"keywords": [_DERIVED]} if name in DERIVED_TABLES else {}),
             }
-            for name, table in TABLES.items()
+            for name, table in _ALL_TABLES.items()
         ],
     }
 
@@ -135,9 +144,16 @@ def data_contract() -> dict[str, Any]:
                 "description": "The folder of a dataset, which the contract is put into.",
                 "path": "./{model}.parquet",
                 "format": "parquet",
-            }
+            },
+            {
+                "server": "derived",
+                "type": "local",
+                "description": f"The folder of its derived tables, which have the tag {_DERIVED}.",
+                "path": "./derived/{model}.parquet",
+                "format": "parquet",
+            },
         ],
-        "schema": [_contract_table(table) for table in TABLES.values()],
+        "schema": [_contract_table(table) for table in _ALL_TABLES.values()],
     }
 
 
@@ -149,6 +165,7 @@ def _contract_table(table: Table) -> dict[str, Any]:
         "logicalType": "object",
         "description": f"One row per {table.grain}.",
         "dataGranularityDescription": f"One row per {table.grain}",
+        **({"tags": [_DERIVED]} if table.name in DERIVED_TABLES else {}),
         "properties": [_contract_property(table, column) for column in table.columns],
     }
 
@@ -191,9 +208,10 @@ def dbt_sources() -> dict[str, Any]:
                     {
                         "name": name,
                         "description": f"One row per {table.grain}.",
+                        **({"config": {"meta": {_DERIVED: True}}} if name in DERIVED_TABLES else {}),
                         "columns": [_dbt_column(table, column) for column in table.columns],
                     }
-                    for name, table in TABLES.items()
+                    for name, table in _ALL_TABLES.items()
                 ],
             }
         ],

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
+from quivo_frames.analysis.calendar import describe_calendar
 from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS, FINDINGS, Finding
 from quivo_frames.analysis.checks.limits import describe_limits
 from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpis import KPIS
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.result import UNTOLD
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind, Privacy
-from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Column
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Column, Table
 from schemas.generator.order_schema import SOURCE
 
 _ABOUT = """Every table and column of quivo_frames, schema version {version}. Source of the fields: <{source}>.
@@ -20,6 +23,8 @@ Instants are UTC.
 Keys are addresses: `1001/0/2` is order 1001, fulfillment order 0, shipment 2, by their positions in the API's lists,
 counted from 0. Join tables on the key columns that they share. Privacy: *personal* may identify a person, *secret*
 opens a document."""
+_ABOUT_DERIVED = """They say what belongs to what in an order, and when it happened, worked out from its rows of the
+tables above. A build writes them beside these, in the folder `derived`, unless it is given `--no-derived`."""
 _ABOUT_CHECKS = """What `quivo-frames audit DIR` and `qf.audit(tables)` look for. A check whose columns
 (`Needs`) are filled in no order is skipped, and the audit says so. Due dates are judged as of the latest answer, or as
 of the given date, and never
@@ -28,6 +33,9 @@ packed lines are matched to ordered lines by `position_identifier`, else by SKU,
 lines remain, the lines of an SKU are taken together."""
 _ABOUT_KPIS = """The frames of `qf.kpis(tables)`, and figures of the report of `quivo-frames audit DIR --html FILE`.
 Rates are from 0 to 1, and null where there is nothing to judge; durations are in days."""
+_ABOUT_CALENDAR = """When the warehouses work: the section `[calendar]` of a limits file, as in `cut_off = "14:00"`, for
+`qf.kpis(tables, limits=FILE)`. `[calendar.warehouses."Name"]` sets what differs in one of them. Public holidays need
+`pip install 'quivo-frames[calendar]'`, and are known from 2000 to 2050."""
 _ABOUT_LIMITS = """To change some, write them to a TOML file, as in `pod_days = 3`, for `quivo-frames audit DIR
 --limits FILE`. None of the defaults comes from Quivo or from a standard."""
 
@@ -38,8 +46,15 @@ def render_table_overview() -> str:
     return "\n".join(["| table | one row per | from |", "|---|---|---|", *rows])
 
 
+def render_derived_overview() -> str:
+    """The derived tables and their grain, as a Markdown table."""
+    rows = [f"| {t.name} | {t.grain} |" for t in DERIVED_TABLES.values()]
+    return "\n".join(["| derived table | one row per |", "|---|---|", *rows])
+
+
 def render_dictionary() -> str:
     """The data dictionary: every table and column, in Markdown."""
+    tables = TABLES | REPORT_TABLES | DERIVED_TABLES
     lines = [
         "# Data dictionary",
         "",
@@ -47,12 +62,11 @@ def render_dictionary() -> str:
         "",
         "| table | one row per | from |",
         "|---|---|---|",
-        *(
-            f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |"
-            for t in (TABLES | REPORT_TABLES).values()
-        ),
+        *(f"| [{t.name}](#{t.name}) | {t.grain} | {_inline_code(t.source)} |" for t in tables.values()),
     ]
-    for table in (TABLES | REPORT_TABLES).values():
+    for table in tables.values():
+        if table.name == next(iter(DERIVED_TABLES)):
+            lines += ["", "# Derived tables", "", _ABOUT_DERIVED]
         lines += ["", f"## {table.name}", "", f"One row per {table.grain}."]
         if table.key:
             lines[-1] += f" Primary key: `{table.key}`."
@@ -81,14 +95,20 @@ def _inline_code(text: str) -> str:
 
 def render_diagram() -> str:
     """The tables and their keys as an entity-relationship diagram in Mermaid, inside Markdown."""
-    lines = ["# Entity-relationship diagram", "", "```mermaid", "erDiagram"]
-    for table in TABLES.values():
+    parts = ["# Entity-relationship diagram", "", *_diagram_of(TABLES)]
+    parts += ["", "## Derived tables", "", *_diagram_of(DERIVED_TABLES)]
+    return "\n".join([*parts, ""])
+
+
+def _diagram_of(tables: Mapping[str, Table]) -> list[str]:
+    lines = ["```mermaid", "erDiagram"]
+    for table in tables.values():
         for name, to, _ in table.references:
-            if name == "order_id" and table.parent != "orders":
+            if name == "order_id" and table.parent not in ("orders", None):
                 continue  # every table has it; the parent's key says more
             mark = "|o" if not table.column(name).required else "||"
             lines.append(f'    {to} {mark}--o{{ {table.name} : "{name}"')
-    for table in TABLES.values():
+    for table in tables.values():
         lines.append(f"    {table.name} {{")
         foreign = {name for name, *_ in table.references}
         for column in table.columns:
@@ -96,7 +116,7 @@ def render_diagram() -> str:
             if key or not column.path:
                 lines.append(f"        {column.kind} {column.name}{key}")
         lines.append("    }")
-    return "\n".join([*lines, "```", ""])
+    return [*lines, "```"]
 
 
 def render_checks() -> str:
@@ -133,6 +153,8 @@ def render_kpis() -> str:
             "",
         ]
         lines += [f"*Follows: {definition.reference}.*"]
+    lines += ["", "## The calendar", "", _ABOUT_CALENDAR, "", "| key | meaning; default |", "|---|---|"]
+    lines += [f"| {key} | {sentence} |" for key, sentence in describe_calendar().items()]
     lines += ["", "## What the data cannot tell", "", *(f"- {name}: {why}" for name, why in UNTOLD.items())]
     return "\n".join(lines) + "\n"
 

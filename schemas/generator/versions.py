@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Table
+from quivo_frames.model.derived import dataset_tables
+from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, Table
 
 VersionRecord = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ def _version_file(version: int) -> str:
     return f"versions/{version}.json"
 
 
-def version_record(tables: Mapping[str, Table] = TABLES | REPORT_TABLES) -> dict[str, Any]:
+def version_record(tables: Mapping[str, Table] = dataset_tables(derived=True) | REPORT_TABLES) -> dict[str, Any]:
     """What versions are compared by: tables, columns, types, keys, and columns that are never null."""
     return {"version": SCHEMA_VERSION, "tables": {name: _table_promises(table) for name, table in tables.items()}}
 

@@ -16,10 +16,11 @@ import polars as pl
 import pytest
 
 import quivo_frames as qf
+from quivo_frames.analysis.derived_tables import derive_tables
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.order_lines import QUANTITY_TABLES, read_order_lines
 from quivo_frames.export.views import views_sql
-from quivo_frames.model.tables import TABLES, primary_key_of
+from quivo_frames.model.tables import primary_key_of
 from quivo_frames.standin.orders import order_json
 from tests.support.sketched_orders import SKETCHES, OrderSketch, damage_order, order_from_sketch
 
@@ -137,8 +138,8 @@ def viewed_quantities(tables: Mapping[str, pl.DataFrame]) -> Quantities:
         for table in (QUANTITY_TABLES[kind] for kind in MATCHED)
     )
     with duckdb.connect() as connection:
-        for name in TABLES:
-            connection.register(name, tables[name].to_arrow())
+        for name, rows in {**tables, **derive_tables(tables)}.items():
+            connection.register(name, rows.to_arrow())
         connection.execute(views_sql())
         rows = connection.sql(f"SELECT order_id, position_identifier, {sums} FROM order_positions l").fetchall()
     return {(order_id, identifier): tuple(pieces) for order_id, identifier, *pieces in rows}

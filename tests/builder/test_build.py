@@ -21,6 +21,7 @@ from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, Fault
 from quivo_frames.flattening.flatten import Flattener
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import Answer, Outcome, RawOrder
 from quivo_frames.model.tables import TABLES
@@ -147,13 +148,11 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     assert {**alone.manifest, "built_at": ""} == {**shared.manifest, "built_at": ""}
     assert alone.manifest["orders"]["failed"] > 0
     assert alone.notes.height > 1
-    for name in (*TABLES, "failures", "notes"):
-        assert (tmp_path / "alone" / f"{name}.parquet").read_bytes() == (
-            tmp_path / "shared" / f"{name}.parquet"
-        ).read_bytes(), name
-    assert sorted(path.name for path in shared.folder.iterdir()) == sorted(
-        [*(f"{name}.parquet" for name in (*TABLES, "failures", "notes")), "manifest.json"]
-    )
+    files = [f"{name}.parquet" for name in (*TABLES, "failures", "notes", *(f"derived/{n}" for n in DERIVED_TABLES))]
+    for name in files:
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes(), name
+    found = {path.relative_to(shared.folder).as_posix() for path in shared.folder.rglob("*") if path.is_file()}
+    assert found == {*files, "manifest.json"}
 
 
 @pytest.mark.long

@@ -28,6 +28,7 @@ from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset import commit as delivering
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.export import delta
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from quivo_frames.storage.bucket import Bucket
@@ -37,6 +38,9 @@ from tests.support.local_stores import SECRET_KEY, post_to_server
 from tests.support.round_trips import assert_tables_equal
 
 ORDERS, PARTS = 20, 2
+BUILT = TABLES | DERIVED_TABLES
+PATHS = {name: f"derived/{name}" if name in DERIVED_TABLES else name for name in BUILT}
+"""Where the Delta table of each lies."""
 KEY_OF = "quivo_frames.schema_version"
 UTC = "Timestamp(isAdjustedToUTC=true, timeUnit=microseconds, is_from_converted_type=false, force_set_converted_type=false)"
 PHYSICAL = {
@@ -72,7 +76,7 @@ def wanted(inputs: Sequence[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     """The tables of each file as a build on this machine makes them."""
     folder = tmp_path_factory.mktemp("wanted")
     built = [qf.build(file, folder / file.stem, jobs=1) for file in inputs]
-    return [{name: dataset[name] for name in TABLES} for dataset in built]
+    return [{name: dataset[name] for name in BUILT} for dataset in built]
 
 
 @pytest.fixture
@@ -100,21 +104,21 @@ def build_delta(file: Path, out: str, **options: Any) -> qf.Dataset:
 
 def read_by_logs(out: str, version: int | None = None) -> dict[str, pl.DataFrame]:
     """All tables by their logs, by delta-rs."""
-    logs = {name: DeltaTable(f"{out}/{name}", version=version) for name in TABLES}
+    logs = {name: DeltaTable(f"{out}/{PATHS[name]}", version=version) for name in BUILT}
     return {name: pl.DataFrame(pa.table(log.to_pyarrow_table())) for name, log in logs.items()}
 
 
 def count_commits(out: str) -> dict[str, int]:
     """How many commits with rows each table has: the first makes it."""
-    return {name: DeltaTable(f"{out}/{name}").version() for name in TABLES}
+    return {name: DeltaTable(f"{out}/{PATHS[name]}").version() for name in BUILT}
 
 
 def tables_of(dataset: qf.Dataset) -> dict[str, pl.DataFrame]:
-    return {name: dataset[name] for name in TABLES}
+    return {name: dataset[name] for name in BUILT}
 
 
 def for_all_tables(count: int) -> dict[str, int]:
-    return dict.fromkeys(TABLES, count)
+    return dict.fromkeys(BUILT, count)
 
 
 # What is read
@@ -129,9 +133,9 @@ def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
     assert_tables_equal(tables_of(dataset), wanted[0])
     with duckdb.connect() as database:
         for name, frame in wanted[0].items():
-            files = DeltaTable(f"{out}/{name}").file_uris()
+            files = DeltaTable(f"{out}/{PATHS[name]}").file_uris()
             rows = database.from_parquet(files)
-            key = TABLES[name].key
+            key = BUILT[name].key
             found = pl.DataFrame(rows.to_arrow_table()).cast(dict(frame.schema)).sort(key)  # type: ignore[arg-type]
             assert found.equals(frame.sort(key)), name
     assert len(DeltaTable(f"{out}/orders").file_uris()) == PARTS
@@ -141,8 +145,8 @@ def test_delta_rs_duckdb_and_the_dataset_read_what_a_local_build_makes(
 def test_a_table_says_what_it_is_and_its_history_which_build_wrote_it(inputs: Sequence[Path], out: str) -> None:
     dataset = build_delta(inputs[0], out)
     told = set()
-    for name, described in TABLES.items():
-        table = DeltaTable(f"{out}/{name}")
+    for name, described in BUILT.items():
+        table = DeltaTable(f"{out}/{PATHS[name]}")
         facts = table.metadata()
         assert (facts.name, facts.description) == (name, f"One row per {described.grain}.")
         assert (facts.configuration[KEY_OF], facts.configuration["quivo_frames.privacy"]) == ("1", "full")
@@ -159,15 +163,15 @@ def test_a_table_says_what_it_is_and_its_history_which_build_wrote_it(inputs: Se
 
 @pytest.mark.long
 def test_the_log_tells_rows_and_ids_of_orders_so_that_readers_pass_over_files_and_nothing_else(first: str) -> None:
-    for name in TABLES:
-        table = DeltaTable(f"{first}/{name}")
+    for name in BUILT:
+        table = DeltaTable(f"{first}/{PATHS[name]}")
         logged = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)))
         values = [column for column in logged.columns if column.split(".")[0] in ("min", "max", "null_count")]
         told = {column for column in values if logged[column].count()}
         filled = logged.filter(pl.col("num_records") > 0)
         assert told <= {"min.order_id", "max.order_id", "null_count.order_id"}
         for file in filled.iter_rows(named=True):
-            ids = pl.read_parquet(f"{first}/{name}/{file['path']}")["order_id"]
+            ids = pl.read_parquet(f"{first}/{PATHS[name]}/{file['path']}")["order_id"]
             assert (file["num_records"], file["min.order_id"], file["max.order_id"]) == (len(ids), ids.min(), ids.max())
     logged = pl.DataFrame(pa.table(DeltaTable(f"{first}/orders").get_add_actions(flatten=True)))
     assert logged.sort("min.order_id").select((pl.col("max.order_id") < pl.col("min.order_id").shift(-1)).all()).item()
@@ -176,15 +180,15 @@ def test_the_log_tells_rows_and_ids_of_orders_so_that_readers_pass_over_files_an
 @pytest.mark.long
 def test_types_and_protocol_are_those_that_spark_reads_without_a_setting(first: str) -> None:
     kinds = set()
-    for name in TABLES:
-        table = DeltaTable(f"{first}/{name}")
+    for name in BUILT:
+        table = DeltaTable(f"{first}/{PATHS[name]}")
         protocol = table.protocol()
         assert (protocol.min_reader_version, protocol.min_writer_version) == (1, 2)
         assert not protocol.reader_features
         assert not any(key.startswith("delta.columnMapping") for key in table.metadata().configuration)
         fields = {field.name: str(field.type.type) for field in table.schema().fields}  # type: ignore[union-attr]
         kinds |= set(fields.values())
-        for file in Path(first, name).glob("*.parquet"):
+        for file in Path(first, PATHS[name]).glob("*.parquet"):
             columns = pq.ParquetFile(file).schema
             assert [column.name for column in columns] == list(fields)
             physical = {(fields[column.name], column.physical_type, str(column.logical_type)) for column in columns}
@@ -286,8 +290,8 @@ def build_and_die(file: Path, out: str, when: str) -> None:
         build_delta(file, out)
 
 
-LAST = str(len(TABLES))
-DEATHS = {"announced": 0, "1": 1, "9": 9, LAST: len(TABLES), "before the manifest": len(TABLES)}
+LAST = str(len(BUILT))
+DEATHS = {"announced": 0, "1": 1, "9": 9, LAST: len(BUILT), "before the manifest": len(BUILT)}
 
 
 @pytest.mark.long
@@ -299,7 +303,7 @@ def test_a_build_that_died_is_completed_by_the_same_again(
     build_and_die(inputs[1], lake, when)
     assert_tables_equal(tables_of(earlier), wanted[0])  # also as it was opened before
     assert qf.open(lake).manifest == earlier.manifest
-    assert sum(count_commits(lake).values()) == len(TABLES) + DEATHS[when]
+    assert sum(count_commits(lake).values()) == len(BUILT) + DEATHS[when]
     assert_tables_equal(tables_of(build_delta(inputs[1], lake)), wanted[1])
     assert_tables_equal(read_by_logs(lake), wanted[1])
     assert count_commits(lake) == for_all_tables(2)
@@ -383,7 +387,7 @@ def do_before_call(
 
 @pytest.mark.long
 @pytest.mark.usefixtures("_no_lock")
-@pytest.mark.parametrize(("number", "first"), [(1, True), (9, True), (1, False), (2, False), (len(TABLES), False)])
+@pytest.mark.parametrize(("number", "first"), [(1, True), (9, True), (1, False), (2, False), (len(BUILT), False)])
 def test_a_build_that_another_overtakes_between_its_commits_is_told_and_the_tables_are_all_of_the_other(
     inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], out: str, number: int, first: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -578,7 +582,7 @@ def test_tables_that_an_export_wrote_are_refused_first(
     no_work()
     with pytest.raises(ConfigError, match=r"is not empty and holds no dataset .*Give an empty or a new place"):
         build_delta(inputs[0], out)
-    assert count_commits(out) == for_all_tables(1)
+    assert {name: DeltaTable(f"{out}/{name}").version() for name in BUILT} == for_all_tables(1)
 
 
 @pytest.mark.long

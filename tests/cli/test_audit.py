@@ -39,13 +39,15 @@ def audit(tmp_path: Path) -> Callable[..., Result]:
 
 def test_nothing_found_is_said_and_fine(audit: Callable[..., Result]) -> None:
     done = audit()
-    assert (done.exit_code, done.stdout) == (0, "No findings, as of 2026-10-12 00:00 UTC\n")
+    head, skipped = done.stdout.splitlines()
+    assert (done.exit_code, head) == (0, "No findings, as of 2026-10-12 00:00 UTC")
+    assert skipped == "Skipped: shipped_after_cancel_request (no order has orders.cancel_requested_at)"
 
 
 def test_an_error_makes_status_1_and_the_worst_stands_first(audit: Callable[..., Result]) -> None:
     done = audit(orders=(LATE | {"currency": "EURO"},))
     assert done.exit_code == 1
-    head, first, second = done.stdout.splitlines()
+    head, first, second, _ = done.stdout.splitlines()
     assert head == "2 findings in 1 order, as of 2026-10-12 00:00 UTC: 1 error, 1 warning, 0 info"
     assert first.split()[:2] == ["error", "delivered_late"]
     assert first.endswith("Order 1001: delivered on 2026-09-04, but the last day for it was 2026-09-03.")
@@ -256,4 +258,4 @@ def test_only_new_errors_set_the_exit_status_of_only_new(tmp_path: Path) -> None
 def test_json_counts_what_is_new_standing_resolved_and_accepted(audit: Callable[..., Result]) -> None:
     told = json.loads(audit("--json", orders=(LATE,)).stdout)
     assert [told[name] for name in ("new", "standing", "resolved", "accepted", "since")] == [1, 0, 0, 0, None]
-    assert told["skipped"] == {}
+    assert told["skipped"] == {"shipped_after_cancel_request": "no order has orders.cancel_requested_at"}

@@ -20,11 +20,12 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import build as building
 from quivo_frames.builder.build import build_with
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.builder.executors.connect import worker_pool_of
 from quivo_frames.cli import main
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError
+from quivo_frames.executors.connect import worker_pool_of
 from quivo_frames.maintenance.integrity import check
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json
 from tests.clusters.clusters import ROOT, Cluster, wait_for
@@ -64,7 +65,7 @@ def _sums(dataset: Dataset) -> dict[str, object]:
     with duckdb.connect() as db:
         rows = "SELECT row_number() OVER () AS place, * FROM read_parquet({!r})"
         sums = "SELECT count(*), sum(hash(row_)::HUGEINT) FROM ({}) AS row_"
-        names = (*TABLES, *REPORT_TABLES)
+        names = (*TABLES, *DERIVED_TABLES, *REPORT_TABLES)
         return {name: db.execute(sums.format(rows.format(dataset.files(name)))).fetchone() for name in names}
 
 

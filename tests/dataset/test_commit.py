@@ -31,6 +31,7 @@ from quivo_frames.dataset import commit, folder_writer
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, QuivoError
 from quivo_frames.maintenance.integrity import check
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json
@@ -89,7 +90,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def assert_same_dataset(one: Dataset, other: Dataset) -> None:
     """The same rows in the same order, as DuckDB reads them from this machine, and the same said of them."""
     with duckdb.connect() as db:
-        for name in (*TABLES, *REPORT_TABLES):
+        for name in (*TABLES, *DERIVED_TABLES, *REPORT_TABLES):
             rows = [
                 f"SELECT row_number() OVER () AS place, * FROM read_parquet({of.files(name)})" for of in (one, other)
             ]
@@ -107,7 +108,7 @@ def files_at(where: str | os.PathLike[str]) -> set[str]:
 
 
 def files_named(dataset: Dataset) -> set[str]:
-    files = (facts["files"] for facts in dataset.manifest["tables"].values())
+    files = (facts["files"] for kind in ("tables", "derived") for facts in dataset.manifest[kind].values())
     return {file["file"] for one in files for file in one} | {"manifest.json"}
 
 
@@ -496,7 +497,9 @@ def test_the_two_ways_of_writing_replace_one_another(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     archive, out = Path(shutil.copy(inputs["archive"], tmp_path / "a.sqlite")), tmp_path / "out"
-    one_file = {f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES)}
+    one_file = {
+        f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES, *(f"derived/{name}" for name in DERIVED_TABLES))
+    }
     lineage = {".lineage/answers.parquet", ".lineage/noticed.parquet"}
     build(archive, out, jobs=1)
     (out / "notes.txt").write_text("mine")
@@ -511,7 +514,7 @@ def test_the_two_ways_of_writing_replace_one_another(
     assert files_at(out) == files_at(here.address)
     assert check(out).flaws.is_empty()
     assert renewed.orders.equals(build(archive, tmp_path / "beside", executor=pool).orders)
-    assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name != ".lineage"]
+    assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name not in (".lineage", "derived")]
 
 
 def test_delta_tables_are_not_replaced_by_others(
@@ -584,11 +587,11 @@ def test_a_part_that_fails_once_costs_nothing(
     here = build(inputs["files"], tmp_path / "here", jobs=1)
     write, failed = folder_writer.write_table_file, []
 
-    def fails(file: Path, *rows: Any) -> Any:
-        if not failed and file.stem == "shipments":
-            failed.append(file)
+    def fails(folder: Path, name: str, *rows: Any) -> Any:
+        if not failed and name == "shipments.parquet":
+            failed.append(name)
             raise MemoryError
-        return write(file, *rows)
+        return write(folder, name, *rows)
 
     monkeypatch.setattr(folder_writer, "write_table_file", fails)
     made = build(inputs["files"], tmp_path / "out", executor=pool)

@@ -22,11 +22,14 @@ from quivo_frames.dataset.dataset import Dataset, as_tables
 from quivo_frames.dataset.folder_writer import DatasetWriter
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.storage.directory import Directory
 
-EVERYTHING = {**TABLES, **REPORT_TABLES}
+EVERYTHING = {**TABLES, **DERIVED_TABLES, **REPORT_TABLES}
+PATHS = {name: f"derived/{name}.parquet" if name in DERIVED_TABLES else f"{name}.parquet" for name in EVERYTHING}
+"""Where each of them lies in the folder of a dataset."""
 
 
 @pytest.fixture
@@ -36,21 +39,20 @@ def orders(tmp_path: Path) -> Path:
 
 
 def file_contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".parquet"}
+    return {path.name: path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
 def test_there_is_a_file_for_each_table_and_nothing_else(orders: Path, tmp_path: Path) -> None:
     build(orders, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "manifest.json", *(f"{name}.parquet" for name in EVERYTHING)
-    }  # fmt: skip
+    found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"manifest.json", *PATHS.values()}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Path, name: str) -> None:
     build(orders, tmp_path / "out")
-    schema = pq.read_schema(tmp_path / "out" / f"{name}.parquet")
+    schema = pq.read_schema(tmp_path / "out" / PATHS[name])
     for column, field in zip(EVERYTHING[name].columns, schema, strict=True):
         metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
         unit = {"unit": column.unit} if column.unit else {}
@@ -62,12 +64,13 @@ def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Pa
 @pytest.mark.parametrize("orders_per_partition", [40, 7])
 def test_other_tools_read_what_polars_reads(orders: Path, tmp_path: Path, orders_per_partition: int) -> None:
     built = build_with(BuildSettings(orders_per_partition=orders_per_partition), orders, tmp_path / "out")
-    for name in TABLES:
-        file = str(tmp_path / "out" / f"{name}.parquet")
-        assert pl.read_parquet(file).schema == TABLES[name].schema
-        duck = duckdb.sql(f"SELECT count(*), count(DISTINCT {TABLES[name].key}) FROM read_parquet('{file}')")
-        assert duck.fetchall()[0] == (built[name].height, built[name].height)
-        assert pq.read_table(file).num_rows == built[name].height
+    for name, table in (TABLES | DERIVED_TABLES).items():
+        file = str(tmp_path / "out" / PATHS[name])
+        height = built.lazy(name).collect().height
+        assert pl.read_parquet(file).schema == table.schema
+        duck = duckdb.sql(f"SELECT count(*), count(DISTINCT {table.key}) FROM read_parquet('{file}')")
+        assert duck.fetchall()[0] == (height, height)
+        assert pq.read_table(file).num_rows == height
     money = duckdb.sql(
         f"SELECT sum(total_net_amount) FROM read_parquet('{tmp_path / 'out' / 'order_positions.parquet'}')"
     )
@@ -99,7 +102,8 @@ def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monke
 
 def test_files_are_for_their_owner_alone(orders: Path, tmp_path: Path) -> None:
     build(orders, tmp_path / "out")
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()} == {0o600}
+    modes = {(path.is_file(), stat.S_IMODE(path.stat().st_mode)) for path in (tmp_path / "out").rglob("*")}
+    assert modes == {(True, 0o600), (False, 0o700)}
 
 
 def test_a_later_build_replaces_an_earlier_one_whole(orders: Path, tmp_path: Path) -> None:
@@ -264,7 +268,8 @@ def test_the_manifest_tells_rows_sizes_and_hashes(orders: Path, tmp_path: Path) 
 
     built = build(orders, tmp_path / "out")
     assert built.manifest["orders"] == {"in": 40, "out": 38, "failed": 2, "superseded": 0}
-    for table in built.manifest["tables"].values():
+    assert list(built.manifest["derived"]) == list(DERIVED_TABLES)
+    for table in (built.manifest["tables"] | built.manifest["derived"]).values():
         (facts,) = table["files"]
         assert facts["rows"] == table["rows"]
         content = (tmp_path / "out" / facts["file"]).read_bytes()
@@ -293,6 +298,9 @@ def test_a_dataset_of_nothing_has_all_tables(tmp_path: Path) -> None:
     built = build(tmp_path / "none.json", tmp_path / "out")
     assert {name: built[name].schema for name in TABLES} == {name: table.schema for name, table in TABLES.items()}
     assert built.counts() == dict.fromkeys(EVERYTHING, 0)
+    assert {name: built.lazy(name).collect_schema() for name in DERIVED_TABLES} == {
+        name: table.schema for name, table in DERIVED_TABLES.items()
+    }
 
 
 def test_memory_and_disk_give_the_same_tables(tmp_path: Path) -> None:
@@ -313,7 +321,7 @@ def test_some_orders_alone_are_the_rows_that_they_have_in_the_whole(orders: Path
     assert some.shipments.height
     assert some.failures["order_id"].to_list() == failed[:1]
     assert some.notes.is_empty()
-    assert built.only([]).counts() == dict.fromkeys(EVERYTHING, 0)
+    assert built.only([]).counts() == dict.fromkeys((*TABLES, *REPORT_TABLES), 0)
 
 
 def test_one_order_is_asked_for_by_its_id_alone(orders: Path, tmp_path: Path) -> None:

@@ -80,6 +80,22 @@ def test_a_frame_replaces_the_earlier_one_and_is_its_owners_alone(tmp_path: Path
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("suffix", READERS)
+def test_lists_of_names_and_values_are_texts_in_flat_files_and_stay_lists_in_the_others(
+    tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"found{suffix}"
+    lists = pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
+    values = [[{"name": "ordered", "value": "3"}, {"name": "shipped", "value": "2"}], []]
+    rows = FRAME.with_columns(sku=pl.Series(values, dtype=lists))
+    write_frame_file(rows, file, FOUND)
+    if suffix in (".csv", ".xlsx"):
+        assert READERS[suffix](file)["sku"].to_list() == ["ordered=3, shipped=2", None]
+    else:
+        read = pl.read_parquet if suffix == ".parquet" else pl.read_ndjson
+        assert read(file)["sku"].to_list() == values
+
+
 def test_it_is_its_owners_alone_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import quivo_frames as qf
+from quivo_frames.analysis.derived_tables import derive_tables
 from quivo_frames.analysis.line_matching import match_lines
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.export.sql import Dialect, column_comment, tables_sql
 from quivo_frames.export.views import VIEWS, views_sql
+from quivo_frames.model.derived import dataset_tables
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES, Column
 from quivo_frames.standin.orders import order_json, write_ndjson
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+BUILT = dataset_tables(derived=True)
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 FOUND_IN = {
     "planned": ("fulfillment_positions", "fulfillment_position_key"),
@@ -45,17 +49,17 @@ def connect_offline(sql: str = "") -> duckdb.DuckDBPyConnection:
 def insert_tables(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pl.DataFrame]
 ) -> duckdb.DuckDBPyConnection:
-    for name in TABLES:
-        connection.register("rows_of_one", tables[name])
+    for name, rows in tables.items():
+        connection.register("rows_of_one", rows)
         connection.execute(f'INSERT INTO "{name}" BY NAME FROM rows_of_one')
     return connection
 
 
 def connect_with_tables(tables: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
-    """The views over frames."""
+    """The views over frames, and over the tables derived from them."""
     connection = connect_offline()
-    for name in TABLES:
-        connection.register(name, tables[name])
+    for name, rows in {**tables, **derive_tables(tables)}.items():
+        connection.register(name, rows)
     connection.execute(views_sql())
     return connection
 
@@ -76,21 +80,22 @@ def asked(trade: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
 @pytest.mark.long
 @pytest.mark.parametrize("references", [True, False])
 def test_duckdb_takes_the_tables_and_real_orders_into_them(trade: Mapping[str, pl.DataFrame], references: bool) -> None:
-    connection = insert_tables(connect_offline(tables_sql(Dialect.DUCKDB, references=references)), trade)
-    for name in TABLES:
+    tables = {**trade, **derive_tables(trade)}
+    connection = insert_tables(connect_offline(tables_sql(Dialect.DUCKDB, BUILT, references=references)), tables)
+    for name, rows in tables.items():
         stored = connection.sql(f'FROM "{name}"').pl()
-        assert stored.schema == trade[name].schema
-        assert stored.equals(trade[name]), name
+        assert stored.schema == rows.schema
+        assert stored.equals(rows), name
 
 
 def test_duckdb_knows_the_keys_and_the_comments() -> None:
-    connection = connect_offline(tables_sql(Dialect.DUCKDB))
+    connection = connect_offline(tables_sql(Dialect.DUCKDB, BUILT))
     columns = connection.execute(
         "SELECT table_name, column_name, is_nullable, comment FROM duckdb_columns() WHERE NOT internal"
     ).fetchall()
     assert sorted(columns) == sorted(
         (table.name, column.name, not column.required and column.name != table.key, column_comment(column))
-        for table in TABLES.values()
+        for table in BUILT.values()
         for column in table.columns
     )
     foreign = connection.execute(
@@ -99,7 +104,7 @@ def test_duckdb_knows_the_keys_and_the_comments() -> None:
     ).fetchall()
     assert sorted(foreign) == sorted(
         (table.name, [column], to, [to_column])
-        for table in TABLES.values()
+        for table in BUILT.values()
         for column, to, to_column in table.references
         if to != table.name
     )
@@ -142,7 +147,7 @@ def test_names_and_sentences_are_quoted(dialect: Dialect) -> None:
 
 def test_parents_come_before_their_children() -> None:
     seen: set[str] = set()
-    for name, table in TABLES.items():
+    for name, table in BUILT.items():
         seen.add(name)
         assert {reference.to_table for reference in table.references} <= seen
 
@@ -152,7 +157,7 @@ def test_parents_come_before_their_children() -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_views_of_empty_tables_are_empty(view: str) -> None:
-    connection = connect_offline(tables_sql(Dialect.DUCKDB) + views_sql())
+    connection = connect_offline(tables_sql(Dialect.DUCKDB, BUILT) + views_sql())
     assert connection.sql(f"FROM {view}").fetchall() == []
 
 
@@ -169,8 +174,20 @@ def test_the_views_stand_over_the_files_of_a_dataset_as_their_header_says(
     assert connection.sql("FROM order_line_milestones").pl().height == dataset.order_positions.height
 
 
+def test_without_derived_tables_there_are_the_views_that_need_none() -> None:
+    connection = connect_offline(tables_sql(Dialect.DUCKDB) + views_sql(derived=False))
+    views = connection.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert views == [("order_overview",)]
+    left_out = re.search(r"-- .* left out: (.*)\.", views_sql(derived=False))[1]
+    assert left_out.split(", ") == [name for name in VIEWS if name != "order_overview"]
+    for name in VIEWS:
+        if name != "order_overview":
+            with pytest.raises(duckdb.CatalogException):
+                connection.execute(f"CREATE VIEW {name} AS {VIEWS[name].query}")
+
+
 def test_the_columns_that_no_table_has_are_described_and_no_others() -> None:
-    connection = connect_offline(tables_sql(Dialect.DUCKDB) + views_sql())
+    connection = connect_offline(tables_sql(Dialect.DUCKDB, BUILT) + views_sql())
     known = {column.name for table in TABLES.values() for column in table.columns}
     for name, view in VIEWS.items():
         columns = set(connection.sql(f"FROM {name}").columns)

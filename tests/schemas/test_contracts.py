@@ -29,6 +29,7 @@ import yaml
 import quivo_frames as qf
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.sql import Dialect, sql_type
+from quivo_frames.model.derived import dataset_tables
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES, Table
 from quivo_frames.standin.orders import write_ndjson
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from quivo_frames.dataset.dataset import Dataset
 
+BUILT = dataset_tables(derived=True)
 SCHEMAS = ROOT / "schemas"
 READERS = ROOT / ".venv-readers" / "bin"
 INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
@@ -67,7 +69,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def broken(dataset: Dataset) -> dict[str, pl.DataFrame]:
     """Tables with a key that stands twice, a row of no order, and a null where none may be."""
-    tables = {name: dataset[name] for name in TABLES}
+    tables = {name: dataset[name] for name in BUILT}
     lines, tags, units = tables["order_positions"], tables["order_tags"], tables["handling_units"]
     tables["order_positions"] = pl.concat([lines, lines.head(1)])
     tables["order_tags"] = tags.with_columns(order_id=pl.lit(7, pl.Int64))
@@ -95,7 +97,7 @@ def test_frictionless_takes_an_export_for_the_tables_of_the_package(dataset: Dat
     dataset.export("csv", tmp_path / "csv")
     report = write_data_package(tmp_path / "csv")
     assert report["valid"], [task["errors"][:3] for task in report["tasks"] if task["errors"]]
-    assert [task["name"] for task in report["tasks"]] == list(TABLES)
+    assert [task["name"] for task in report["tasks"]] == list(BUILT)
 
 
 @pytest.mark.long
@@ -127,8 +129,9 @@ def test_datacontract_refuses_a_contract_with_a_word_that_the_standard_does_not_
 
 def test_the_contract_names_the_files_and_columns_of_a_dataset(dataset: Dataset) -> None:
     contract = yaml.safe_load((SCHEMAS / "datacontract.yaml").read_text("utf-8"))
-    (server,) = contract["servers"]
+    servers = {server["server"]: server for server in contract["servers"]}
     for table in contract["schema"]:
+        server = servers["derived" if "derived" in table.get("tags", []) else "dataset"]
         file = dataset.folder / server["path"].format(model=table["name"])
         columns = duckdb.sql(f"DESCRIBE FROM read_parquet('{file}')").fetchall()
         assert [column["name"] for column in table["properties"]] == [column[0] for column in columns]
@@ -141,7 +144,7 @@ def test_the_contract_names_the_files_and_columns_of_a_dataset(dataset: Dataset)
         name["name"]: [column["name"] for column in name["properties"] if column.get("primaryKey")]
         for name in contract["schema"]
     }
-    assert keys == {name: [table.key] for name, table in TABLES.items()}
+    assert keys == {name: [table.key] for name, table in BUILT.items()}
     email = next(column for column in contract["schema"][0]["properties"] if column["name"] == "delivery_address_email")
     assert email["classification"] == "personal"
 
@@ -174,10 +177,10 @@ def run_dbt_tests(folder: Path, *options: str) -> Dbt:
 
 def count_dbt_tests() -> int:
     keys = [
-        (table.name, column.name) for table in TABLES.values() for column in table.columns if column.name == table.key
+        (table.name, column.name) for table in BUILT.values() for column in table.columns if column.name == table.key
     ]
-    never_null = [column for table in TABLES.values() for column in table.columns if column.required]
-    return len(keys) + len(never_null) + sum(len(table.references) for table in TABLES.values())
+    never_null = [column for table in BUILT.values() for column in table.columns if column.required]
+    return len(keys) + len(never_null) + sum(len(table.references) for table in BUILT.values())
 
 
 @pytest.mark.long
@@ -211,7 +214,7 @@ def test_duckdb_takes_the_files_of_sql() -> None:
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     connection.execute((SCHEMAS / "duckdb.sql").read_text("utf-8"))
     connection.execute((SCHEMAS / "views.sql").read_text("utf-8"))
-    assert {name for (name,) in connection.sql("SELECT table_name FROM duckdb_tables()").fetchall()} == set(TABLES)
+    assert {name for (name,) in connection.sql("SELECT table_name FROM duckdb_tables()").fetchall()} == set(BUILT)
     assert connection.sql("FROM order_line_milestones").fetchall() == []
 
 
@@ -223,8 +226,8 @@ TYPES = {"int8": "bigint", "int4": "integer", "bool": "boolean", "float8": "doub
 def test_the_parser_of_postgres_reads_the_tables_and_keys_of_the_catalogue() -> None:
     statements = [raw.stmt for raw in pglast.parse_sql((SCHEMAS / "postgres.sql").read_text("utf-8"))]
     created = [statement for statement in statements if isinstance(statement, pglast.ast.CreateStmt)]
-    assert [statement.relation.relname for statement in created] == list(TABLES)
-    for statement, table in zip(created, TABLES.values(), strict=True):
+    assert [statement.relation.relname for statement in created] == list(BUILT)
+    for statement, table in zip(created, BUILT.values(), strict=True):
         columns = [part for part in statement.tableElts if isinstance(part, pglast.ast.ColumnDef)]
         read = [(one.colname, one.typeName.names[-1].sval, bool(one.constraints)) for one in columns]
         assert [(name, TYPES.get(kind, kind), never_null) for name, kind, never_null in read] == [
@@ -235,7 +238,7 @@ def test_the_parser_of_postgres_reads_the_tables_and_keys_of_the_catalogue() -> 
     altered = [statement for statement in statements if isinstance(statement, pglast.ast.AlterTableStmt)]
     foreign = [(statement.relation.relname, statement.cmds[0].def_) for statement in altered]
     assert [(name, one.fk_attrs[0].sval, one.pktable.relname, one.pk_attrs[0].sval) for name, one in foreign] == [
-        (table.name, *reference) for table in TABLES.values() for reference in table.references
+        (table.name, *reference) for table in BUILT.values() for reference in table.references
     ]
 
 
@@ -291,7 +294,7 @@ READ: dict[Kind, Callable[[Any], Any]] = {
 @pytest.mark.long
 def test_a_server_of_postgres_takes_the_tables_and_gives_real_orders_back(dataset: Dataset, postgres: Postgres) -> None:
     postgres.ask((SCHEMAS / "postgres.sql").read_text("utf-8"))
-    for name, table in TABLES.items():
+    for name, table in BUILT.items():
         rows = dataset[name].write_csv(datetime_format=INSTANT)
         postgres.ask(f'COPY "{name}" FROM STDIN (FORMAT csv, HEADER);\n{rows}\\.\n')
         given = postgres.ask(f'SELECT row_to_json(t) FROM "{name}" t ORDER BY t."{table.key}";').splitlines()
@@ -317,11 +320,13 @@ def test_a_server_of_postgres_refuses_rows_of_no_order(postgres: Postgres) -> No
 
 def test_the_diagram_is_written_in_the_grammar_of_mermaid() -> None:
     """https://mermaid.js.org/syntax/entityRelationshipDiagram.html"""
-    fence, body = re.fullmatch(
-        r"# .+\n\n(```mermaid)\n(.+)```\n", (SCHEMAS / "erd.md").read_text("utf-8"), re.DOTALL
-    ).groups()
-    first, *lines = body.splitlines()
-    assert (fence, first) == ("```mermaid", "erDiagram")
+    text = (SCHEMAS / "erd.md").read_text("utf-8")
+    blocks = [
+        body.splitlines()
+        for body in re.findall(r"^#+ [^\n]+\n\n```mermaid\n(.+?)```\n", text, re.DOTALL | re.MULTILINE)
+    ]
+    assert [block[0] for block in blocks] == ["erDiagram", "erDiagram"]
+    lines = [line for block in blocks for line in block[1:]]
     relation = r"    (\w+) (\|\||\|o)--o\{ (\w+) : \"\w+\""
     seen, attributes = set(), 0
     for line in lines:
@@ -331,8 +336,8 @@ def test_the_diagram_is_written_in_the_grammar_of_mermaid() -> None:
             attribute = re.fullmatch(r"        [a-z]\w* [a-z]\w*( PK| FK)?", line)
             assert attribute or re.fullmatch(r"    (\w+ \{|\})", line), line
             attributes += bool(attribute)
-    assert seen == set(TABLES)
-    assert attributes > len(TABLES)
+    assert seen == set(BUILT)
+    assert attributes > len(BUILT)
 
 
 # Versions
@@ -385,7 +390,7 @@ BREAKING: dict[str, tuple[dict[str, Table], list[str]]] = {
 
 
 def changed(changes: Mapping[str, Table | None]) -> dict[str, Any]:
-    tables = TABLES | REPORT_TABLES | changes
+    tables = BUILT | REPORT_TABLES | changes
     return versions.version_record({name: table for name, table in tables.items() if table})
 
 

@@ -7,7 +7,7 @@ import json
 import jsonschema
 import pytest
 
-from quivo_frames.model.tables import TABLES
+from quivo_frames.model.derived import dataset_tables
 from quivo_frames.standin.orders import order_json
 from schemas.generator import render_files, versions
 from schemas.generator.contracts import table_contract
@@ -15,6 +15,7 @@ from schemas.generator.order_schema import order_schema
 from schemas.generator.pages import render_diagram
 from tests.support.paths import DOCUMENTED_ORDER, ROOT
 
+TABLES = dataset_tables(derived=True)
 SCHEMAS = ROOT / "schemas"
 EXAMPLE = json.loads(DOCUMENTED_ORDER.read_bytes())
 

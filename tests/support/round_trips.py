@@ -8,12 +8,17 @@ from pathlib import Path
 
 import polars as pl
 
+from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
 from quivo_frames.flattening.flatten import flatten
+from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from tests.support.hostile_attributes import hostile_order_json
+
+BUILT = dataset_tables(derived=True)
+"""All tables of a dataset, and its derived tables."""
 
 
 def flatten_standin_orders(numbers: Iterable[int], seed: int = 0) -> Frames:
@@ -46,9 +51,14 @@ def export_orders(
     return frames, export_tables(export_job(frames), form, str(out))
 
 
+def all_tables(dataset: Dataset) -> dict[str, pl.DataFrame]:
+    """The tables of a dataset, and its derived tables."""
+    return {name: dataset[name] for name in (*dataset, *dataset.derived)}
+
+
 def assert_tables_equal(found: Mapping[str, pl.DataFrame], wanted: Mapping[str, pl.DataFrame]) -> None:
     """Assert that all cells of all tables are equal and have the declared dtypes; rows are compared by key."""
-    for name, table in TABLES.items():
+    for name, table in dataset_tables(derived=DERIVED_TABLES.keys() <= wanted.keys()).items():
         assert found[name].schema == table.schema, name
         assert found[name].sort(table.key).equals(wanted[name].sort(table.key)), name
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.model.derived import UNKNOWN_CARRIER
+from quivo_frames.model.carriers import carrier_of
 from quivo_frames.model.tables import TABLES
 
 _NET = pl.coalesce(
@@ -19,11 +19,6 @@ _WITHOUT_VALUE = ("data", "money", "packing")
 """Subjects of checks that put no goods at risk: labels and amounts are wrong, the goods are not."""
 _WHOLE_ORDERS = ("orders", "fulfillment_orders", "shipments")
 """Tables whose findings put the order at risk, not one of its lines."""
-
-
-def shipment_carrier(view: OrderView) -> pl.Expr:  # noqa: ARG001 - for the rule that looks at all shipments
-    """The carrier of a shipment: the one place where findings and the report take it from."""
-    return pl.col("provider").fill_null(UNKNOWN_CARRIER)
 
 
 def add_context(found: pl.DataFrame, view: OrderView, checks: list[Check]) -> pl.DataFrame:
@@ -69,9 +64,9 @@ def _with_parents(name: str | None) -> list[str]:
 
 
 def _of_orders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
-    names = view["fulfillment_orders"].group_by("warehouse_id").agg(own_name=pl.col("warehouse_name").max())
-    orders = view["orders"].join(ids, on="order_id", how="semi").join(names, on="warehouse_id", how="left")
-    own = pl.coalesce("own_name", pl.col("warehouse_id").cast(pl.String))
+    orders = view["orders"].join(ids, on="order_id", how="semi")
+    orders = orders.join(view.whole.warehouse_names, on="warehouse_id", how="left")
+    own = pl.coalesce("warehouse", pl.col("warehouse_id").cast(pl.String))
     return orders.join(view.milestones.select("order_id", "placed"), on="order_id", how="left").select(
         "order_id", "order_identifier", "currency", "placed", own_warehouse=own,
         seller=pl.coalesce("seller_name", pl.col("seller_id").cast(pl.String)),
@@ -86,7 +81,7 @@ def _of_holders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
 
 def _of_shipments(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
     shipments = view["shipments"].join(ids, on="order_id", how="semi")
-    return shipments.select("order_id", "shipment_key", carrier=shipment_carrier(view))
+    return shipments.select("order_id", "shipment_key", carrier=carrier_of(view.whole.usual_providers))
 
 
 def _of_lines(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:

@@ -6,7 +6,7 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import Severity, define_check, report_rows, with_milestones
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.line_matching import planned_rows
+from quivo_frames.analysis.line_sources import planned_rows
 from quivo_frames.analysis.milestones import OrderView, is_settled
 
 _IN_FULL = "SCOR RL.2.1, orders delivered in full"

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from quivo_frames.analysis.checks.context import shipment_carrier
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.sheets import Sheet, format_minute, join_words, make_sheet
 from quivo_frames.display.text import format_count
+from quivo_frames.model.carriers import carrier_of
 
 MOST_FINDINGS, MOST_LINES = 15, 15
 """Of an order at most so many findings and lines are on the page."""
@@ -69,7 +69,7 @@ def order_blocks(view: OrderView, findings: Findings, order_ids: list[int]) -> l
     wanted = pl.DataFrame({"order_id": sorted(set(order_ids))}, schema={"order_id": pl.Int64}).lazy()
     orders = view["orders"].select("order_id", "order_status", "order_identifier", "seller_id", "seller_name")
     held = _names_of_each(view["fulfillment_orders"], pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(str)))
-    sent = _names_of_each(view["shipments"], shipment_carrier(view))
+    sent = _names_of_each(view["shipments"], carrier_of(view.whole.usual_providers))
     described = wanted.join(orders, on="order_id", how="left").join(
         held.rename({"names": "at"}), on="order_id", how="left"
     )
