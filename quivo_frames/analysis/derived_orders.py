@@ -7,7 +7,7 @@ import polars as pl
 from quivo_frames.analysis.derived_lines import sort_by_order
 from quivo_frames.analysis.instants import day_of, is_midnight
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.model.derived import UNKNOWN_CARRIER
+from quivo_frames.model.carriers import stated_carrier
 from quivo_frames.model.tables import primary_key_of
 
 _EVENTS = {
@@ -59,9 +59,7 @@ def derive_overview(view: OrderView, lines: pl.DataFrame, milestones: pl.DataFra
         fulfillment_orders=pl.len(),
         warehouse=_names(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
     )  # fmt: skip
-    sent = view.valid_shipments.group_by("order_id").agg(
-        shipments=pl.len(), carrier=_names(pl.col("provider").fill_null(UNKNOWN_CARRIER))
-    )
+    sent = view.valid_shipments.group_by("order_id").agg(shipments=pl.len(), carrier=_names(stated_carrier()))
     units = view["handling_units"].filter(pl.col("depth") == 0).group_by("order_id").agg(handling_units=pl.len())
     asked = pl.col("counted_by").is_null() & pl.col("order_position_key").is_not_null()
     value, priced = pl.col("value"), pl.col("order_position_key").is_not_null()
@@ -117,7 +115,7 @@ def _stage() -> pl.Expr:
 def derive_events(view: OrderView) -> pl.DataFrame:
     """The table `events`."""
     warehouse = pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))
-    shipped_by = pl.col("provider").fill_null(UNKNOWN_CARRIER)
+    shipped_by = stated_carrier()
     values = {"fulfillment_orders": warehouse, "shipments": shipped_by}
     found = []
     for table, events in _EVENTS.items():

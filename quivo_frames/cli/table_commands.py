@@ -18,7 +18,7 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
 
-FORMS = ("parquet", "delta", "duckdb", "excel", "csv")  # repeated here, as the export modules load polars
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
 READERS = (
     "powerbi",
@@ -88,7 +88,7 @@ def build(
     Example: quivo-frames build s3://lake/quivo/orders --out s3://lake/tables --on dask://scheduler:8786
     """
     from quivo_frames.builder.build import build as build_tables
-    from quivo_frames.builder.executors.connect import connect_engine
+    from quivo_frames.executors.connect import connect_engine
 
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
@@ -212,11 +212,13 @@ def export(
     folder: str, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file.
+    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, an event log.
 
     An earlier export at OUT is replaced; in Delta, the rows of these orders are replaced and other orders stay. For
     parquet and Delta, OUT may be an address such as s3://bucket/orders, with the credentials that the store's own
     tools use (environment, profile).
+
+    ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
     documentation. Exit status 1 if it would refuse anything.
@@ -224,6 +226,8 @@ def export(
     Example: quivo-frames export tables --to duckdb orders.duckdb
 
     Example: quivo-frames export tables --to excel orders.xlsx --privacy none
+
+    Example: quivo-frames export tables --to ocel orders.sqlite
 
     Example: quivo-frames export tables --check powerbi
     """

@@ -1,4 +1,7 @@
-"""Exports tables to parquet, Delta Lake, DuckDB, Excel or CSV: each format has a module with `write_tables`."""
+"""Exports tables to parquet, Delta Lake, DuckDB, Excel, CSV or as an event log.
+
+Each format has a module with `write_tables`.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class ExportFormat(StrEnum):
     DUCKDB = "duckdb"
     EXCEL = "excel"
     CSV = "csv"
+    OCEL = "ocel"
 
 
 class ExportJob(NamedTuple):

@@ -58,7 +58,7 @@ def _search_file(file: Path, order_ids: Collection[int]) -> OrderTraces:
     }.get(suffix)  # fmt: skip
     try:
         if search is None:
-            search = _search_database if _is_database(file) else None
+            search = _database_search(file)
         return _UNKNOWN if search is None else OrderTraces(frozenset(search(file, order_ids)), is_certain=True)
     except (OSError, QuivoError, pl.exceptions.PolarsError, zipfile.BadZipFile, pl.exceptions.PanicException):
         return _UNKNOWN
@@ -98,11 +98,12 @@ def _search_text(stream: IO[bytes], order_ids: Collection[int]) -> Iterator[int]
         yield wanted[rest]
 
 
-def _is_database(file: Path) -> bool:
+def _database_search(file: Path) -> Callable[[Path, Collection[int]], Iterator[int]] | None:
+    """How to search a DuckDB file or an event log in SQLite; None for others."""
     with file.open("rb") as stream:
-        return stream.read(12)[8:] == b"DUCK"
-
-
-def _search_database(file: Path, order_ids: Collection[int]) -> Iterator[int]:
-    found: Iterator[int] = load_writer_module(ExportFormat.DUCKDB).find_orders(file, order_ids)
-    yield from found
+        head = stream.read(12)
+    form = ExportFormat.DUCKDB if head[8:] == b"DUCK" else ExportFormat.OCEL if head[:6] == b"SQLite" else None
+    search: Callable[[Path, Collection[int]], Iterator[int]] | None = None
+    if form is not None:
+        search = load_writer_module(form).find_orders
+    return search

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quivo_frames.analysis.calendar import describe_calendar
 from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
 from quivo_frames.analysis.checks.limits import describe_limits
 from quivo_frames.analysis.kpi.groups import GROUPS
@@ -30,6 +31,9 @@ packed lines are matched to ordered lines by `position_identifier`, else by SKU,
 lines remain, the lines of an SKU are taken together."""
 _ABOUT_KPIS = """The frames of `qf.kpis(tables)`, and figures of the report of `quivo-frames audit DIR --html FILE`.
 Rates are from 0 to 1, and null where there is nothing to judge; durations are in days."""
+_ABOUT_CALENDAR = """When the warehouses work: the section `[calendar]` of a limits file, as in `cut_off = "14:00"`, for
+`qf.kpis(tables, limits=FILE)`. `[calendar.warehouses."Name"]` sets what differs in one of them. Public holidays need
+`pip install 'quivo-frames[calendar]'`, and are known from 2000 to 2050."""
 _ABOUT_LIMITS = """To change some, write them to a TOML file, as in `pod_days = 3`, for `quivo-frames audit DIR
 --limits FILE`. None of the defaults comes from Quivo or from a standard."""
 
@@ -143,6 +147,8 @@ def render_kpis() -> str:
             "",
         ]
         lines += [f"*Follows: {definition.reference}.*"]
+    lines += ["", "## The calendar", "", _ABOUT_CALENDAR, "", "| key | meaning; default |", "|---|---|"]
+    lines += [f"| {key} | {sentence} |" for key, sentence in describe_calendar().items()]
     lines += ["", "## What the data cannot tell", "", *(f"- {name}: {why}" for name, why in UNTOLD.items())]
     return "\n".join(lines) + "\n"
 

@@ -321,3 +321,14 @@ def test_an_independent_audit_finds_the_same() -> None:
         "delivered_late", "shipped_late", "later_than_expected", "outside_window", "tracking_twice", "serials_differ",
         "completed_without_shipment",
     }  # fmt: skip
+
+
+def test_what_a_carrier_proves_and_reports_counts_for_shipments_that_name_it_otherwise() -> None:
+    unnamed = {f"{SHIPMENT}.provider": GONE}
+    undelivered = {f"{SHIPMENT}.deliveryDate": GONE, f"{SHIPMENT}.podDate": GONE, f"{SHIPMENT}.podDocuments": []}
+    unproven = {f"{SHIPMENT}.podDate": GONE, f"{SHIPMENT}.podDocuments": []}
+    by_name = audit_changed_order([{}, {}, OTHER_UNIT | unnamed | undelivered, unnamed | unproven])
+    assert set(by_name.select("check", "order_id").rows()) >= {("delivery_overdue", 1003), ("pod_missing", 1004)}
+    nobody = unnamed | {f"{SHIPMENT}.providerName": "Somebody"}
+    unknown = audit_changed_order([nobody, nobody, OTHER_UNIT | nobody | undelivered, nobody | unproven])
+    assert not {"delivery_overdue", "pod_missing"} & set(unknown["check"])

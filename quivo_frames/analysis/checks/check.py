@@ -151,11 +151,6 @@ def days_text(value: pl.Expr) -> pl.Expr:
     return (value.dt.total_minutes() / 1440).round(1).cast(pl.String)
 
 
-def local_day(value: str | pl.Expr, limits: Limits) -> pl.Expr:
-    """The day of an instant in `time_zone`, in which the days of the orders are meant."""
-    return _as_expression(value).dt.convert_time_zone(limits.time_zone).dt.date()
-
-
 def with_milestones(rows: pl.LazyFrame, view: OrderView, *columns: str) -> pl.LazyFrame:
     """The rows, each with these milestones of its order."""
     return rows.join(view.milestones.select("order_id", *columns), on="order_id", how="left")

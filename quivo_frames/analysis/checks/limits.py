@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from quivo_frames.analysis.calendar import Calendar
 from quivo_frames.analysis.milestones import SETTLED_DAYS
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone as existing_time_zone
@@ -26,6 +27,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     future_hours: Annotated[float, "An instant may lie this far in the future."] = 24
     late_hours: Annotated[float, "What misses a promise by more than this is late, or early."] = 0
     ship_days: Annotated[float, "An order should be shipped this long after it was placed."] = 7
+    stuck_days: Annotated[
+        float, "An order should not stand still for longer than this while something is to be shipped."
+    ] = 5
     settled_days: Annotated[float, "This long after an order's last shipment, nothing more is on its way."] = (
         SETTLED_DAYS
     )
@@ -45,6 +49,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     money: Annotated[float, "Amounts may differ by this much per piece, because unit prices are rounded."] = 0.005
     countries: Annotated[tuple[str, ...], "Country codes to accept although ISO 3166-1 lacks them."] = ("XK",)
     currencies: Annotated[tuple[str, ...], "Currency codes to accept although ISO 4217 lacks them."] = ()
+
+    calendar: Annotated[Calendar, "When the warehouses work, for KPIs: see kpis.md."] = Calendar()
 
     def __post_init__(self) -> None:
         """Refuses values that no check can work with."""
@@ -66,7 +72,11 @@ def describe_limits() -> list[LimitDescription]:
     """All thresholds, in the order of their definition."""
     hints = typing.get_type_hints(Limits, include_extras=True)
     plain = Limits()
-    return [LimitDescription(name, getattr(plain, name), hint.__metadata__[0]) for name, hint in hints.items()]
+    return [
+        LimitDescription(name, getattr(plain, name), hint.__metadata__[0])
+        for name, hint in hints.items()
+        if name != "calendar"  # a section of its own
+    ]
 
 
 def read_limits(file: str | os.PathLike[str]) -> Limits:
@@ -77,7 +87,7 @@ def read_limits(file: str | os.PathLike[str]) -> Limits:
     """
     path = check_path(file)
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Limits)
+        return msgspec.convert(msgspec.to_builtins(tomllib.loads(path.read_text(encoding="utf-8"))), Limits)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
     except ConfigError as error:

@@ -17,6 +17,7 @@ from quivo_frames.analysis.checks.check import (
 )
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.model.derived import UNKNOWN_CARRIER
 
 _DOCUMENTS = "SCOR RL.2.3, documentation accuracy"
 _CONDITION = "SCOR RL.2.4, perfect condition"
@@ -65,8 +66,8 @@ def link_without_number(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noq
     """
     return report_rows(
         _shipments_without_number(view).filter(pl.col("link").is_not_null()), "shipment_key",
-        "its shipment by {} has a tracking link, but no tracking number.", "provider",
-        evidence={"provider": "provider", **instant_texts("ship_date")}, personal={"tracking_link": "link"},
+        "its shipment by {} has a tracking link, but no tracking number.", "carrier",
+        evidence={"carrier": "carrier", **instant_texts("ship_date")}, personal={"tracking_link": "link"},
     )  # fmt: skip
 
 
@@ -100,8 +101,8 @@ def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered, and its delivery is not proven.
 
     It was delivered more than `pod_days` before the answer arrived (or `as_of`, if that is earlier), and has neither
-    `pod_date` nor documents. Proof is expected of carriers (`provider`) that prove at least `pod_share` of such
-    deliveries in the tables.
+    `pod_date` nor documents. Proof is expected of carriers that prove at least `pod_share` of such deliveries in
+    the tables; the carrier of a shipment is its `provider`, else the one that mostly goes with its `provider_name`.
 
     Limits: reversed shipments are left out; proof may be agreed on for some shipments of a carrier alone.
     """
@@ -110,10 +111,10 @@ def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     proven = pl.col("pod_date").is_not_null() | pl.col("documented").is_not_null()
     waited = pl.col("known_at") - pl.col("delivery_date")
     due = rows.filter(waited > timedelta(days=limits.pod_days)).with_columns(proven=proven)
-    missing = due.filter(pl.col("proven").mean().over("provider") >= limits.pod_share, ~pl.col("proven"))
+    missing = due.filter(pl.col("proven").mean().over("carrier") >= limits.pod_share, ~pl.col("proven"))
     return report_rows(
-        missing.filter(pl.col("provider").is_not_null()), "shipment_key",
-        "delivered by {} {} days before {}, and not proven.", "provider", days_text(waited),
+        missing.filter(pl.col("carrier") != UNKNOWN_CARRIER), "shipment_key",
+        "delivered by {} {} days before {}, and not proven.", "carrier", days_text(waited),
         instant_text("known_at"), evidence=instant_texts("delivery_date", "known_at"),
     )  # fmt: skip
 

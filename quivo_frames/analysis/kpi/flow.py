@@ -14,6 +14,7 @@ _STAGES = {
     "order to delivery": ("placed", "delivered_last"),
     "order to completion": ("placed", "completed_at"),
 }
+_LEFT = ("hours", "within", "in_time", "open", "at_risk")
 _AGES = (0, 1, 3, 7, 14)
 
 
@@ -38,6 +39,39 @@ def cycle_time(query: KpiQuery) -> pl.DataFrame:
             p90=taken.quantile(0.9, "linear"), max=taken.max(),
         )  # fmt: skip
     return query.stack_aggregates("stage", frames)
+
+
+@define_kpi("no standard; SCOR RS.1.1 measures the time, not the promise", _NOT_CALLED_OFF)
+def order_to_ship(query: KpiQuery) -> pl.DataFrame:
+    """Order to ship, in working time.
+
+    Within: the share of the orders that were shipped within `ship_hours` working hours of being placed, and the median
+    (p50) and 90th percentile (p90) of these hours. In time: the share of those that left by the day of their cut-off:
+    on the same day if placed on a working day before `cut_off`, else by the end of the next working day. Orders of
+    which something is still to be shipped count as late once they are, else not at all. At risk: of the open orders,
+    those that are due on the day of the query or before; without a cut-off, those whose hours are over by its end.
+
+    Working days, hours, holidays and zones are those of the `[calendar]` in the limits, for the first warehouse that
+    plans the order. By default all days count, with 24 hours each, there is no cut-off, and `ship_hours` are 24.
+
+    Limits: hours are those of the clock, also on the two days a year on which it is changed. What was ordered ahead of
+    its sale looks late. A day without a time counts from its begin. An open order may have left since its answer.
+    """
+    rows = query.orders_by_group.join(query.facts.ship_times.select("order_id", *_LEFT), on="order_id", how="left")
+    hours, within, in_time = (pl.col(name) for name in _LEFT[:3])
+    counts = query.aggregate_by_group(
+        rows, judged=within.count(), within=within.sum(), p50=hours.quantile(0.5, "linear"),
+        p90=hours.quantile(0.9, "linear"), due=in_time.count(), in_time=in_time.sum(), open=pl.col("open").sum(),
+        at_risk=pl.col("at_risk").sum(),
+    )  # fmt: skip
+    rates = {
+        f"{part}_rate": share_of_whole(pl.col(part), pl.col(whole))
+        for part, whole in (("within", "judged"), ("in_time", "due"), ("at_risk", "open"))
+    }
+    return counts.with_columns(**rates).select(
+        *query.by, "judged", "within", "within_rate", "p50", "p90", "due", "in_time", "in_time_rate", "open", "at_risk",
+        "at_risk_rate",
+    )  # fmt: skip
 
 
 @define_kpi("no standard", pl.col("outstanding"))

@@ -2,13 +2,17 @@
 
 from typing import Any
 
-from tests.support.fair_order import GONE, CheckCase
+from tests.support.fair_order import GONE, OTHER_UNIT, CheckCase
 
 _PLAN = "fulfillmentOrders.0"
 _SHIPMENT = f"{_PLAN}.shipments.0"
 _UNSHIPPED: dict[str, Any] = {f"{_PLAN}.shipments": []}
 _OPEN = {"completedAt": GONE}
 _WAITING = _UNSHIPPED | _OPEN | {"latestShipDate": GONE}
+_STANDING = _WAITING | {
+    "orderDate": "2026-10-05T12:00:00Z", "created": "2026-10-05T12:00:00Z", "exportedAt": "2026-10-05T12:10:00Z",
+    f"{_PLAN}.fulfillmentOrderCreated": "2026-10-05T12:20:00Z", "earliestShipDate": GONE,
+}  # fmt: skip
 
 CASES = {
     "exported_before_ordered": CheckCase(
@@ -98,5 +102,28 @@ CASES = {
         row="1001",
         quiet=_WAITING | {"orderDate": "2026-10-05T00:00:00Z"},  # 7 days ago
         missing=_WAITING | {"orderDate": GONE, "created": GONE},
+    ),
+    "stuck_in_status": CheckCase(
+        fires=_STANDING,
+        row="1001",
+        quiet=[
+            _STANDING | {f"{_PLAN}.fulfillmentOrderCreated": "2026-10-07T00:00:00Z"},  # 5 days ago
+            _STANDING | {"earliestShipDate": "2026-10-08"},  # not to be shipped before
+            _STANDING | {"cancelRequestedAt": "2026-10-05T13:00:00Z"},  # called off
+            OTHER_UNIT
+            | _OPEN
+            | {
+                f"{_SHIPMENT}.deliveryDate": GONE,
+                f"{_SHIPMENT}.isUntracked": True,
+                f"{_SHIPMENT}.shipDate": "2026-09-28T12:00:00Z",
+            },  # with the carrier
+        ],
+        missing=_STANDING
+        | {
+            "orderDate": GONE,
+            "created": GONE,
+            "exportedAt": GONE,
+            f"{_PLAN}.fulfillmentOrderCreated": GONE,
+        },
     ),
 }

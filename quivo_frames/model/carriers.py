@@ -1,0 +1,41 @@
+"""Who carries a shipment: one rule, for the tables, the KPIs and the checks."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quivo_frames.model.derived import UNKNOWN_CARRIER
+
+
+def stated_carrier(provider: str = "provider") -> pl.Expr:
+    """The carrier that a shipment names itself, in upper case and trimmed, else "unknown"."""
+    return pl.coalesce(_written_alike(provider), pl.lit(UNKNOWN_CARRIER))
+
+
+def carrier_of(usual: pl.DataFrame, provider: str = "provider", name: str = "provider_name") -> pl.Expr:
+    """The carrier: the one that the shipment names, else the usual one of its carrier's name, else "unknown".
+
+    `usual` are the `usual_providers` of all shipments. A stated carrier of "unknown" counts as none, so that what was
+    filled by `stated_carrier` can be filled again.
+    """
+    by_name = _written_alike(name).replace_strict(
+        usual["provider_name"], usual["provider"], default=None, return_dtype=pl.String
+    )
+    return pl.coalesce(_written_alike(provider), by_name, pl.lit(UNKNOWN_CARRIER))
+
+
+def usual_providers(shipments: pl.LazyFrame) -> pl.DataFrame:
+    """The provider that most often goes with each provider_name, of several the first one in alphabetical order.
+
+    Both are in upper case and trimmed. Names that never go with a provider are left out.
+    """
+    pairs = shipments.select(_written_alike("provider_name"), _written_alike("provider")).drop_nulls()
+    counted = pairs.group_by("provider_name", "provider").len("shipments")
+    ranked = counted.sort("provider_name", -pl.col("shipments").cast(pl.Int64), "provider")
+    return ranked.group_by("provider_name", maintain_order=True).agg(pl.col("provider").first()).collect()
+
+
+def _written_alike(column: str) -> pl.Expr:
+    """The text in upper case and trimmed; null where it is blank, or says that the carrier is not known."""
+    text = pl.col(column).str.strip_chars().str.to_uppercase()
+    return pl.when(~text.is_in(["", UNKNOWN_CARRIER.upper()])).then(text).alias(column)
