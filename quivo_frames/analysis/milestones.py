@@ -167,8 +167,19 @@ class OrderView:
 
     @cached_property
     def valid_shipments(self) -> pl.LazyFrame:
-        """The shipments that count: those that were not reversed."""
-        return self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+        """The shipments that count: those that were not reversed, and do not list returned goods alone."""
+        kept = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+        if self._returns.is_empty():
+            return kept
+        return kept.join(self._returns.lazy(), on="shipment_key", how="anti", maintain_order="left")
+
+    @cached_property
+    def _returns(self) -> pl.DataFrame:
+        """The shipments (shipment_key) all of whose quantities are below zero: goods that came back."""
+        lines = self.whole_table("shipment_positions").select("shipment_key", came_back=pl.col("quantity") < 0)
+        some = lines.filter("came_back").unique()
+        sent = lines.filter(pl.col("came_back").ne_missing(other=True))
+        return some.join(sent, on="shipment_key", how="anti").select("shipment_key").collect()
 
 
 def is_deduction() -> pl.Expr:
