@@ -195,9 +195,14 @@ class OrderView:
 
     @cached_property
     def valid_shipments(self) -> pl.LazyFrame:
-        """The shipments that count: those that were not reversed, each with its `carrier`."""
-        counted = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
-        return counted.with_columns(carrier=carrier_of(self.whole.usual_providers))
+        """The shipments that count: those that were not reversed, and do not list returned goods alone.
+
+        Each has its `carrier`.
+        """
+        kept = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+        if not self._returns.is_empty():
+            kept = kept.join(self._returns.lazy(), on="shipment_key", how="anti", maintain_order="left")
+        return kept.with_columns(carrier=carrier_of(self.whole.usual_providers))
 
     @cached_property
     def seller_names(self) -> pl.LazyFrame:
@@ -213,6 +218,14 @@ class OrderView:
     def usual_providers(self) -> pl.DataFrame:
         """The provider that most often goes with each provider_name, in all shipments."""
         return usual_providers(self.whole_table("shipments"))
+
+    @cached_property
+    def _returns(self) -> pl.DataFrame:
+        """The shipments (shipment_key) all of whose quantities are below zero: goods that came back."""
+        lines = self.whole_table("shipment_positions").select("shipment_key", came_back=pl.col("quantity") < 0)
+        some = lines.filter("came_back").unique()
+        sent = lines.filter(pl.col("came_back").ne_missing(other=True))
+        return some.join(sent, on="shipment_key", how="anti").select("shipment_key").collect()
 
 
 def _display_names(rows: pl.LazyFrame, id_column: str, name: str, display_name: str) -> pl.LazyFrame:
