@@ -6,6 +6,7 @@
     service      promises to the customer: days and windows
     tracing      tracking, proof of delivery, lots, serial numbers
     money        amounts and currencies
+    writing      identifiers that are written in several ways
     data         errors, codes, weights and personal data in the orders themselves
 
 Each check is one small function. Where the columns that it needs are filled in no order, it is skipped.
@@ -20,7 +21,7 @@ from functools import partial
 
 import polars as pl
 
-from quivo_frames.analysis.checks import chronology, data, money, packing, quantities, service, tracing
+from quivo_frames.analysis.checks import chronology, data, money, packing, quantities, service, tracing, writing
 from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.accepted import read_accepted
 from quivo_frames.analysis.checks.check import EVIDENCE, Check, Severity
@@ -55,7 +56,7 @@ from quivo_frames.storage.urls import is_remote
 
 __all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit", "select_checks"]
 
-CHECK_MODULES = (quantities, packing, chronology, service, tracing, money, data)
+CHECK_MODULES = (quantities, packing, chronology, service, tracing, money, writing, data)
 CHECKS: dict[str, Check] = {
     found.name: found for module in CHECK_MODULES for found in vars(module).values() if isinstance(found, Check)
 }
