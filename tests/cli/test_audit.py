@@ -41,7 +41,8 @@ def test_nothing_found_is_said_and_fine(audit: Callable[..., Result]) -> None:
     done = audit()
     head, skipped = done.stdout.splitlines()
     assert (done.exit_code, head) == (0, "No findings, as of 2026-10-12 00:00 UTC")
-    assert skipped == "Skipped: shipped_after_cancel_request (no order has orders.cancel_requested_at)"
+    assert skipped.startswith("Skipped: ")
+    assert "shipped_after_cancel_request (no order has orders.cancel_requested_at)" in skipped
 
 
 def test_an_error_makes_status_1_and_the_worst_stands_first(audit: Callable[..., Result]) -> None:
@@ -258,4 +259,5 @@ def test_only_new_errors_set_the_exit_status_of_only_new(tmp_path: Path) -> None
 def test_json_counts_what_is_new_standing_resolved_and_accepted(audit: Callable[..., Result]) -> None:
     told = json.loads(audit("--json", orders=(LATE,)).stdout)
     assert [told[name] for name in ("new", "standing", "resolved", "accepted", "since")] == [1, 0, 0, 0, None]
-    assert told["skipped"] == {"shipped_after_cancel_request": "no order has orders.cancel_requested_at"}
+    assert told["skipped"]["shipped_after_cancel_request"] == "no order has orders.cancel_requested_at"
+    assert "delivered_late" not in told["skipped"]
