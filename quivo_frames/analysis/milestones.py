@@ -153,6 +153,12 @@ class OrderView:
         """The lines of the orders, and the rows that belong to each."""
         return match_lines(self.__getitem__)
 
+    @property
+    def answers(self) -> pl.LazyFrame:
+        """One row per order, for what looks at all orders: order_id, seller_id, latest_delivery_date, known_at."""
+        known_at = pl.min_horizontal("fetched_at", pl.lit(self.as_of))
+        return self["orders"].select("order_id", "seller_id", "latest_delivery_date", known_at=known_at)
+
     @cached_property
     def milestones(self) -> pl.LazyFrame:
         """One row per order: seller and places, promised days, and when it reached which milestone.

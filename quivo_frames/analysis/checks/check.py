@@ -111,7 +111,7 @@ def report_rows(
         sku=_value_or_null(sku, pl.String),
         expected=_value_or_null(expected, pl.Float64),
         actual=_value_or_null(actual, pl.Float64),
-        days_late=_value_or_null(days_late, pl.Float64),
+        days_late=_value_or_null(days_late, pl.Float64).round(6),  # the same for any part of the orders
     )
 
 
@@ -168,3 +168,13 @@ def days_text(value: pl.Expr) -> pl.Expr:
 def with_milestones(rows: pl.LazyFrame, view: OrderView, *columns: str) -> pl.LazyFrame:
     """The rows, each with these milestones of its order."""
     return rows.join(view.milestones.select("order_id", *columns), on="order_id", how="left")
+
+
+def rows_with_repeated(rows: pl.LazyFrame, value: str, holder: str) -> pl.DataFrame:
+    """The rows whose value, such as a serial number, stands in several holders, such as lines.
+
+    All others are left out by numbers in place of texts, as most values stand once in millions of rows.
+    """
+    pairs = rows.drop_nulls(value).select(pl.col(value).hash(), pl.col(holder).hash().alias("holder")).unique()
+    several = pairs.group_by(value).len().filter(pl.col("len") > 1).select(value).collect(engine="streaming")
+    return rows.filter(pl.col(value).hash().is_in(several.to_series().implode())).collect(engine="streaming")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, Values, amount_text, define_check, report_rows, with_milestones
+from quivo_frames.analysis.checks.check import (
+    Severity,
+    Values,
+    amount_text,
+    define_check,
+    report_rows,
+    rows_with_repeated,
+    with_milestones,
+)
 from quivo_frames.analysis.checks.goods import lines_to_ship
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.checks.quantities import AS_DIGITS, orders_wholly_packed, orders_with_reversals
@@ -105,7 +113,7 @@ def sscc_twice(view: OrderView, _: Limits) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "handling_units", _SSCC)
+@define_check(Severity.WARNING, "handling_units", _SSCC, crosses_orders=True)
 def sscc_on_two_orders(view: OrderView, _: Limits) -> pl.LazyFrame:
     """The same SSCC stands in several orders.
 
@@ -113,7 +121,8 @@ def sscc_on_two_orders(view: OrderView, _: Limits) -> pl.LazyFrame:
 
     Limits: a pallet that carries goods of several orders rightly does so.
     """
-    ssccs = written_ssccs(view).filter(pl.col("bearer") != "handling_positions")
+    every = written_ssccs(view).filter(pl.col("bearer") != "handling_positions")
+    ssccs = rows_with_repeated(every, "sscc", "order_id").lazy()
     orders = ssccs.group_by("sscc").agg(
         first=pl.col("order_id").min(), order_id=pl.col("order_id").max(), orders=pl.col("order_id").n_unique()
     ).filter(pl.col("orders") > 1)  # fmt: skip

@@ -73,6 +73,7 @@ def delivered_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     "shipments",
     _COMMITTED,
     needs=("shipments.ship_date", "shipments.delivery_date", "shipments.provider", "orders.latest_delivery_date"),
+    crosses_orders=True,
 )
 def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment is under way although the last day for its delivery is over.
@@ -85,7 +86,8 @@ def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: reversed shipments are left out, and those that travel untracked; a carrier may report some deliveries only.
     """
     unproven = view.valid_shipments.join(view["pod_documents"], on="shipment_key", how="anti")
-    rows = with_milestones(unproven, view, "latest_delivery_date", "known_at")
+    promised = view.answers.filter(pl.col("latest_delivery_date").is_not_null())
+    rows = unproven.join(promised, on="order_id")
     under_way = pl.col("ship_date").is_not_null() & pl.col("delivery_date").is_null() & pl.col("pod_date").is_null()
     tracked = pl.col("is_untracked").ne_missing(other=True)
     delivering = view.valid_shipments.filter(pl.col("delivery_date").is_not_null())

@@ -14,7 +14,7 @@ from quivo_frames.analysis.checks.check import (
     instant_text,
     instant_texts,
     report_rows,
-    with_milestones,
+    rows_with_repeated,
 )
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.identifiers import comparison_form, stated_value
@@ -75,7 +75,7 @@ def link_without_number(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noq
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipments", _TRACKING)
+@define_check(Severity.WARNING, "shipments", _TRACKING, crosses_orders=True)
 def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Two shipments have one tracking number.
 
@@ -86,14 +86,13 @@ def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: AR
     Limits: shipments that travel in one parcel rightly share its number; carriers may use a number again after years.
     """
     number = comparison_form(_STATED_NUMBER)
-    alone = view.valid_shipments.select("shipment_key", "order_id", tracking_number=number).with_row_index("place")
-    listed = view["tracking_numbers"].select("shipment_key", number=number)
-    numbers = pl.concat([
-        alone.rename({"tracking_number": "number"}),
-        alone.drop("tracking_number").join(listed, on="shipment_key"),
-    ]).drop_nulls("number").unique()  # fmt: skip
+    tables = (view["shipments"], view["tracking_numbers"])
+    every = pl.concat(table.select("order_id", "shipment_key", number=number) for table in tables)
+    repeated = rows_with_repeated(every, "number", "shipment_key").unique()
+    concerned = pl.col("shipment_key").is_in(repeated["shipment_key"].implode())
+    places = view.valid_shipments.filter(concerned).select("shipment_key").with_row_index("place")
     first = pl.col("shipment_key").sort_by("place").first().over("number")
-    shared = numbers.filter(pl.col("number").is_duplicated()).with_columns(other=first)
+    shared = repeated.lazy().join(places, on="shipment_key").with_columns(other=first)
     again = shared.filter(pl.col("shipment_key") != pl.col("other")).sort("place", "number")
     rows = again.group_by("order_id", "shipment_key", maintain_order=True).agg(pl.col("other").first(), "number")
     return report_rows(
@@ -102,7 +101,9 @@ def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: AR
     )  # fmt: skip
 
 
-@define_check(Severity.INFO, "shipments", _DOCUMENTS, needs=("shipments.delivery_date", "shipments.provider"))
+@define_check(
+    Severity.INFO, "shipments", _DOCUMENTS, needs=("shipments.delivery_date", "shipments.provider"), crosses_orders=True
+)
 def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered, and its delivery is not proven.
 
@@ -113,7 +114,8 @@ def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: reversed shipments are left out; proof may be agreed on for some shipments of a carrier alone.
     """
     documents = view["pod_documents"].select("shipment_key").unique().with_columns(documented=True)
-    rows = with_milestones(view.valid_shipments, view, "known_at").join(documents, on="shipment_key", how="left")
+    delivered = view.valid_shipments.select("order_id", "shipment_key", "delivery_date", "pod_date", "carrier")
+    rows = delivered.join(view.answers, on="order_id", how="left").join(documents, on="shipment_key", how="left")
     proven = pl.col("pod_date").is_not_null() | pl.col("documented").is_not_null()
     waited = pl.col("known_at") - pl.col("delivery_date")
     due = rows.filter(waited > timedelta(days=limits.pod_days)).with_columns(proven=proven)
@@ -197,7 +199,7 @@ def expiring_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "serial_numbers", _SERIALS, needs=("serial_numbers.serial_number",))
+@define_check(Severity.ERROR, "serial_numbers", _SERIALS, needs=("serial_numbers.serial_number",), crosses_orders=True)
 def serial_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """One serial number was shipped twice.
 
@@ -210,11 +212,13 @@ def serial_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG0
     """
     number = comparison_form(stated_value(pl.col("serial_number")))
     numbers = view["serial_numbers"].select("serial_number_key", "shipment_position_key", serial_number=number)
-    sent = view["shipment_positions"].filter(pl.col("quantity").fill_null(1) > 0)
+    repeated = rows_with_repeated(numbers, "serial_number", "shipment_position_key").with_row_index("place")
+    concerned = pl.col("shipment_position_key").is_in(repeated["shipment_position_key"].implode())
+    sent = view["shipment_positions"].filter(concerned, pl.col("quantity").fill_null(1) > 0)
     shipped = sent.join(view.valid_shipments, on="shipment_key", how="semi")
     lines = shipped.select("order_id", "shipment_position_key", sku=comparison_form(pl.coalesce("sku", "seller_sku")))
-    several = numbers.drop_nulls().with_row_index("place").filter(pl.col("serial_number").is_duplicated())
-    rows = with_milestones(several.join(lines.drop_nulls("sku"), on="shipment_position_key"), view, "seller_id")
+    rows = repeated.lazy().join(lines.drop_nulls("sku"), on="shipment_position_key")
+    rows = rows.join(view.answers.select("order_id", "seller_id"), on="order_id", how="left")
     first = pl.col("shipment_position_key").sort_by("place").first().over("seller_id", "sku", "serial_number")
     again = rows.with_columns(other=first).filter(pl.col("shipment_position_key") != pl.col("other"))
     return report_rows(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from quivo_frames.analysis.checks.check import Severity, define_check, report_rows
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.checks.packing import report_each_sscc_once, written_ssccs
 from quivo_frames.analysis.checks.quantities import pairs_of_lots
+from quivo_frames.analysis.derived_lines import SOURCE_TABLES
+from quivo_frames.analysis.line_matching import MATCHING_RULES
 from quivo_frames.analysis.milestones import OrderView
 
 
@@ -15,14 +19,23 @@ from quivo_frames.analysis.milestones import OrderView
 def written_differently(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """An identifier is right, but not written as elsewhere.
 
-    An SSCC has its application identifier, 00 or (00), or spaces; or the lot that was shipped differs from the lot that
+    An SSCC has its application identifier, 00 or (00), or spaces; the SKU or identifier of a planned, shipped or packed
+    line is that of an ordered line, or the lot that was shipped differs from the lot that
     was asked for only in upper and lower case, outer white space, the Unicode form, or characters that nobody sees. The
     other checks take them as equal, as goods and labels are right; a program that compares the texts does not.
 
     Limits: lots are compared where the shipped line has the identifier or the SKU of one ordered line alone.
     """
     lots = pairs_of_lots(view).filter(pl.col("same_lot"), pl.col("lot") != pl.col("asked_lot"))
+    lines = [
+        report_rows(
+            rows.lazy(), "key", "a row of SKU {} is matched with an ordered line that is written differently.", "sku",
+            evidence=("sku", "position_identifier", "quantity"), table=table, sku="sku",
+        )
+        for table, rows in _rows_written_differently(view).items()
+    ]  # fmt: skip
     return pl.concat([
+        *lines,
         report_each_sscc_once(
             written_ssccs(view).filter(pl.col("written") != pl.col("sscc"), pl.col("sscc").str.len_chars() == 18),
             "the SSCC {} is written as {}.", "sscc", "written", evidence=("sscc", "written"),
@@ -32,3 +45,12 @@ def written_differently(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noq
             evidence={"lot": "lot", "asked_for": "asked_lot"}, table="shipment_positions", sku="sku",
         ),
     ])  # fmt: skip
+
+
+def _rows_written_differently(view: OrderView) -> Mapping[str, pl.DataFrame]:
+    """The rows that match an ordered line only by a comparison form, by table; `sku` is that of the line."""
+    rules = [code for code, name in MATCHING_RULES.items() if name.endswith("normalized")]
+    return {
+        SOURCE_TABLES[states]: view.line_matches.rows[states].filter(pl.col("rule").is_in(rules))
+        for states in ("planned", "shipped", "packed")
+    }
