@@ -326,6 +326,7 @@ READING_FUNCTIONS = {
     ("analysis.checks.findings.Findings.save", "file"),  # what `write` calls
     ("archive.raw_export.export.export_archive", "address"),  # what `Archive.export` calls
     ("analysis.checks.limits.read_limits", "file"),
+    ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
