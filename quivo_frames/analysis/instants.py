@@ -66,8 +66,8 @@ def is_before_day(instant: pl.Expr, day: pl.Expr, tolerance: timedelta = timedel
 
 def _shifted_day(instant: pl.Expr, shift: timedelta, zone: str) -> pl.Expr:
     """The day of an instant that is moved; a day without a time is moved by whole days alone."""
-    whole_days = timedelta(days=int(shift / timedelta(days=1)))
-    return day_of(instant + pl.when(is_midnight(instant, zone)).then(whole_days).otherwise(shift), zone)
+    moved = day_of(instant, zone).dt.offset_by(f"{int(shift / timedelta(days=1))}d")
+    return pl.when(is_midnight(instant, zone)).then(moved).otherwise(day_of(instant + shift, zone))
 
 
 DAY_ZONES = ("Europe/Vienna", "Europe/London", "Europe/Athens")

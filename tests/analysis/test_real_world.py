@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import random
@@ -173,17 +174,25 @@ def order_of_lots(count: int) -> bytes:
     order = changed_order({
         "positions": listed, "fulfillmentOrders.0.positions": [{"sku": "A", "quantity": 1, "lot": f"X{n}"} for n in numbers],
         f"{SHIPMENT}.positions": shipped, f"{SHIPMENT}.groupedPositions": grouped[:-1],
-        "handlingUnits.0.handlingPositions": [{"sku": "A", "quantity": 1} for _ in numbers],
+        "handlingUnits.0.handlingPositions": [{"sku": "A", "quantity": 1, "positionIdentifier": f"L{n}"} for n in numbers],
     })  # fmt: skip
     return json.dumps(order).encode()
+
+
+@functools.cache
+def view_of_lots() -> OrderView:
+    """10,000 such lines, matched: that is what all checks share, and others test."""
+    view = OrderView(qf.flatten([order_of_lots(10_000)]), AS_OF)
+    assert view.milestones.collect().height == 1
+    assert view.matched_lines.collect().height == 10_000
+    return view
 
 
 @pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_takes_memory_and_time_as_the_rows_of_an_order(name: str) -> None:
-    view = OrderView(qf.flatten([order_of_lots(10_000)]), AS_OF)
-    view.matched_lines, view.milestones  # noqa: B018 - what all checks share, and others test
+    view = view_of_lots()
     begun = time.monotonic()
     with grows_by_less_than(300):
         CHECKS[name].find_violations(view, LIMITS).collect()

@@ -29,7 +29,7 @@ def order_error(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG00
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "orders", "ISO 3166-1 alpha-2")
+@define_check(Severity.WARNING, "orders", "ISO 3166-1 alpha-2", needs=("orders.delivery_address_country",))
 def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The country of an address is no country code.
 
@@ -42,7 +42,7 @@ def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return _report_countries(view, limits, "{} is no code of a country.", told=False)
 
 
-@define_check(Severity.INFO, "orders", "ISO 3166-1 alpha-2")
+@define_check(Severity.INFO, "orders", "ISO 3166-1 alpha-2", needs=("orders.delivery_address_country",))
 def country_not_coded(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The country of an address is told, but not by its code.
 
