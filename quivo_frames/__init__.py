@@ -6,6 +6,7 @@
         run = qf.refetch(order_ids, client, archive)    # safe to repeat; run.failures is a frame
     tables = qf.build("orders.sqlite", "tables/")       # or qf.flatten(list_of_bytes), in memory
     tables.shipments                                    # a polars DataFrame; tables.scan.shipments is lazy
+    qf.lines(tables)                                    # ordered, planned, shipped, packed pieces of each line
     qf.audit(tables)                                    # what went wrong, as a frame of findings
     tables.export("duckdb", "orders.duckdb")            # or parquet, delta, excel, csv
     qf.changes("orders.sqlite")                         # what changed from one refetch to the next
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from quivo_frames.analysis.changes.changes import changes, history, transitions
     from quivo_frames.analysis.checks.audit import audit
     from quivo_frames.analysis.checks.limits import Limits
+    from quivo_frames.analysis.derived_tables import events, lines, milestones, overview
     from quivo_frames.analysis.joins import join
     from quivo_frames.analysis.kpi.kpis import kpis
     from quivo_frames.analysis.kpi.result import Kpis
@@ -88,11 +90,15 @@ _HOMES = {
     "changes": "analysis.changes.changes",
     "check": "maintenance.integrity",
     "check_for": "export.compatibility.check",
+    "events": "analysis.derived_tables",
     "flatten": "flattening.flatten",
     "forget": "maintenance.erasure",
     "history": "analysis.changes.changes",
     "join": "analysis.joins",
     "kpis": "analysis.kpi.kpis",
+    "lines": "analysis.derived_tables",
+    "milestones": "analysis.derived_tables",
+    "overview": "analysis.derived_tables",
     "plan": "fetch.run",
     "read_ids": "fetch.order_ids",
     "refetch": "fetch.run",
@@ -127,12 +133,16 @@ __all__ = [
     "changes",
     "check",
     "check_for",
+    "events",
     "flatten",
     "forget",
     "history",
     "join",
     "kpis",
+    "lines",
+    "milestones",
     "open",
+    "overview",
     "plan",
     "read_ids",
     "refetch",

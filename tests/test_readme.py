@@ -16,7 +16,7 @@ import yaml
 from quivo_frames.fetch.client import Client
 from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
-from schemas.generator.pages import render_table_overview
+from schemas.generator.pages import render_derived_overview, render_table_overview
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,6 +78,8 @@ def test_the_readme_lists_the_tables_of_the_catalogue() -> None:
     shown = re.search(r"<!-- tables: .*? -->\n(.*?)<!-- /tables -->", README, re.DOTALL)
     assert shown, "the marks around the table are gone"
     assert shown[1].strip() == render_table_overview(), "put render_table_overview() between the marks of README.md"
+    derived = re.search(r"<!-- derived: .*? -->\n(.*?)<!-- /derived -->", README, re.DOTALL)
+    assert derived[1].strip() == render_derived_overview(), "put render_derived_overview() there as well"
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])

@@ -88,11 +88,16 @@ def _sums_by_line(matches: LineMatches) -> pl.DataFrame:
     """One row per line with matched rows: their sums, the least strict rule, and the first holders of them."""
     sums = matches.lines.select("line")
     for what in MATCHED:
-        holders = {"planned": ["fulfillment_order_key"], "shipped": ["shipment_key"]}.get(what, [])
-        found = matches.rows[what].group_by("line").agg(
-            pl.col("quantity").sum().alias(what), pl.col("rule").max().alias(f"{what}_rule"),
-            *(pl.col("holder").first().alias(holder) for holder in holders),
-        )  # fmt: skip
+        quantity, holder = pl.col("quantity"), pl.col("holder").first()
+        more = {
+            "planned": {"fulfillment_order_key": holder},
+            "shipped": {"shipment_key": holder, "came_back": -quantity.filter(quantity < 0).sum()},
+        }
+        found = (
+            matches.rows[what]
+            .group_by("line")
+            .agg(quantity.sum().alias(what), pl.col("rule").max().alias(f"{what}_rule"), **more.get(what, {}))
+        )
         sums = sums.join(found, on="line", how="left", maintain_order="left")
     return sums.with_columns(rule=pl.max_horizontal(f"{what}_rule" for what in MATCHED))
 
@@ -148,7 +153,8 @@ def _with_context(rows: pl.DataFrame, view: OrderView) -> pl.DataFrame:
 
 def _with_open_pieces(rows: pl.DataFrame) -> pl.DataFrame:
     """The lines with what is open, what it is worth, and whether all is certain."""
-    rest = (pl.col("ordered") - pl.col("shipped")).clip(0)
+    came_back = pl.when(pl.col("pool_key").is_null()).then("came_back").fill_null(0)  # it was shipped before
+    rest = (pl.col("ordered") - pl.col("shipped") - came_back).clip(0)
     compared = pl.col("counted_by").is_null()
     known = pl.col("both_known").fill_null(value=True)
     rows = rows.with_columns(

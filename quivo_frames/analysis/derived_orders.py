@@ -22,6 +22,8 @@ _EVENTS = {
 }  # fmt: skip
 """What happened, by the table and the column that has the instant."""
 _DAY = 86_400_000_000
+_DAY_DECIMALS = 9
+"""Decimals of days: to a ten thousandth of a second, with no more digits than a spreadsheet keeps."""
 
 
 def derive_milestones(view: OrderView) -> pl.DataFrame:
@@ -43,7 +45,7 @@ def derive_milestones(view: OrderView) -> pl.DataFrame:
 def _days_between(earlier: str, later: str) -> pl.Expr:
     spent = (pl.col(later) - pl.col(earlier)).dt.total_microseconds()
     days = spent / (spent * 0 + _DAY)  # polars (2.1) divides many rows by one number less exactly than a single row
-    return pl.when(days >= 0).then(days)
+    return pl.when(days >= 0).then(days.round(_DAY_DECIMALS))
 
 
 def derive_overview(view: OrderView, lines: pl.DataFrame, milestones: pl.DataFrame) -> pl.DataFrame:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import polars as pl
 
-_INVISIBLE = r"[\p{Cf}\p{Cc}\u{034F}\u{115F}\u{1160}\u{17B4}\u{17B5}\u{180B}-\u{180D}\u{FE00}-\u{FE0F}]"
+_INVISIBLE_CHARACTERS = r"\p{Cf}\p{Cc}\u{034F}\u{115F}\u{1160}\u{17B4}\u{17B5}\u{180B}-\u{180D}\u{FE00}-\u{FE0F}"
+_INVISIBLE = f"[{_INVISIBLE_CHARACTERS}]"
 """Characters that nobody sees: zero-width ones, soft hyphens, marks of direction, variation selectors, controls."""
 _NO_VALUE = r"(?i)^(?:[\s\p{Pd}_.?/*#0]*|n[./]?a\.?|none|null|nil|unknown|undefined|not applicable|k\.?\s?a\.?)$"
 """Words and marks for "there is none"."""
 _APPLICATION_IDENTIFIER = r"^(?:\(00\)|00)([0-9]{18})$"
+
+
+def is_visible(text: pl.Expr) -> pl.Expr:
+    """Whether a text has a character that is seen: neither white space nor an invisible one."""
+    return text.str.contains(rf"[^\s{_INVISIBLE_CHARACTERS}]")
 
 
 def comparison_form(identifier: pl.Expr) -> pl.Expr:

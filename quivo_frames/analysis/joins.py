@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import polars as pl
 
+from quivo_frames.analysis.derived_lines import SOURCE_TABLES
 from quivo_frames.dataset.dataset import TablesOrFolder, as_tables
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import lazy_table
@@ -14,6 +15,8 @@ from quivo_frames.model.tables import TABLES, Reference, Table, singular_name, t
 
 _POSITION_COLUMNS = {"ordinal", "depth"}
 """Columns that flattening adds and that are no keys: each table keeps its own."""
+_TABLES_OF_LINES = set(SOURCE_TABLES.values())
+"""Tables whose rows `lines` matches."""
 
 
 def join(tables: TablesOrFolder, first: str, *others: str) -> pl.DataFrame:
@@ -91,6 +94,8 @@ def _explain_refusal(start: Table, end: Table) -> str:
         key, finer = [known.key for known in TABLES.values() if known.key in shared][-1], ""
         why = f"No row of {start.name} belongs to one of {end.name}: all those of one {key} would meet each other"
         cure = "Count first"
+    if {start.name, end.name} <= _TABLES_OF_LINES:
+        cure = "qf.lines(tables) has the lines of each order, matched, with the pieces of all of them. Or count first"
     source = f'tables["{end.name}"]' if key in inner else finer
     return (
         f"{why}. {cure}:\n"

@@ -41,8 +41,13 @@ def count_pieces_by_line(matches: LineMatches) -> pl.DataFrame:
 
 
 def _count_pieces(rows: pl.DataFrame, what: str) -> pl.DataFrame:
-    """One row per line: its pieces, null if a row does not state its quantity, and the key of its first row."""
-    quantity = pl.col("quantity")
+    """One row per line: its pieces, null if a row does not state its quantity, and the key of its first row.
+
+    A quantity below zero asks for nothing. Where it was shipped, it is of goods that came back: they stay shipped.
+    """
+    quantity = pl.col("quantity").clip(0)
+    if what == "ordered":
+        quantity = pl.when("asks_goods").then(quantity).otherwise(0)
     flags = {
         "ordered": [pl.col("bundled_by").is_not_null().any().alias("as_part")],
         "planned": [pl.col("bundle").is_not_null().any().alias("adds_parts")],

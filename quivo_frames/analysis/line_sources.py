@@ -20,12 +20,17 @@ def ordered_rows(read: ReadTable) -> pl.LazyFrame:
     `asks_goods` is false where a row asks for nothing that could be shipped: it has no positive quantity, or a price or
     an amount below zero, as a discount has.
     """
-    prices = pl.col("unit_net_price", "unit_gross_price", "total_net_amount", "total_gross_amount")
     return read("order_positions").select(
         "order_id", "position_identifier", "sku", "lot", "quantity", "unit_weight", "bundled_by",
         key="order_position_key",
-        asks_goods=~pl.any_horizontal(prices < 0, pl.col("quantity") <= 0).fill_null(value=False),
+        asks_goods=~is_deduction() & (pl.col("quantity") > 0).fill_null(value=True),
     )  # fmt: skip
+
+
+def is_deduction() -> pl.Expr:
+    """On ordered lines: whether the line takes money off, as a discount does; it asks for no goods."""
+    amounts = ("unit_net_price", "unit_gross_price", "total_net_amount", "total_gross_amount")
+    return pl.any_horizontal((pl.col(name) < 0).fill_null(value=False) for name in amounts)
 
 
 def planned_rows(read: ReadTable) -> pl.LazyFrame:

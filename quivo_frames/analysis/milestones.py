@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 
 import polars as pl
 
+from quivo_frames.analysis.identifiers import is_visible
+from quivo_frames.analysis.instants import without_placeholders, zone_of_days
 from quivo_frames.analysis.line_matching import LineMatches, match_lines
 from quivo_frames.analysis.line_quantities import count_pieces_by_line
+from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.model.carriers import carrier_of, usual_providers
 from quivo_frames.model.frames import lazy_table
@@ -24,6 +28,17 @@ _START_COLUMNS = {
     "fulfillment_orders": pl.col("fulfillment_order_created"),
 }
 """When a row came into being: before that it is not in its table."""
+ORDERS_PER_RANGE = 25_000
+"""Orders that are looked at together: more take more memory, and fewer pay the fixed costs of each look more often."""
+_DAY_COLUMNS = {
+    "orders": ("order_date",),
+    "shipments": (
+        "expected_delivery_date", "delivery_window_start_time", "delivery_window_end_time", "carrier_pick_up_date",
+        "ship_date", "delivery_date", "pod_date",
+    ),
+    "shipment_positions": ("expiration_date",),
+}  # fmt: skip
+"""Instants that may be days without a time."""
 SETTLED_DAYS = 14
 """Default: this many days after an order's last shipment, nothing more is on its way."""
 
@@ -31,7 +46,7 @@ SETTLED_DAYS = 14
 class OrderView:
     """The 18 tables as LazyFrames, `view["shipments"]`, as they were at an instant (point in time).
 
-    Empty texts are null, as the API may mean the same by both.
+    Empty and invisible texts are null, and so are dates that stand for no date, such as 0001-01-01.
 
     `as_of` is the instant; a day means its end. Whatever happened then or later is left out (`whole_table` has it).
     Cancellations and reversals have no date, and are as they are now. Without `as_of`, everything known counts, and
@@ -43,9 +58,15 @@ class OrderView:
         DatasetError: the dataset is incomplete, or of another version.
     """
 
-    def __init__(self, tables: TablesOrFolder, as_of: InstantLike | None = None) -> None:
+    def __init__(
+        self, tables: TablesOrFolder, as_of: InstantLike | None = None, id_range: tuple[int, int] | None = None,
+        whole: OrderView | None = None,
+    ) -> None:  # fmt: skip
         self._tables = as_tables(tables)
         self._as_of = None if as_of is None else parse_instant(as_of)
+        self._id_range = id_range
+        self.whole = whole or self
+        """The view of all orders: for what crosses orders."""
 
     @classmethod
     def from_tables(cls, tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None) -> OrderView:
@@ -57,12 +78,37 @@ class OrderView:
         """The dataset that the tables are from; None for tables in memory."""
         return self._tables if isinstance(self._tables, Dataset) else None
 
+    def split_by_order(self, most_orders: int | None = None) -> Iterator[OrderView]:
+        """Views of consecutive ranges of order ids, each of about so many orders; drop each before the next one."""
+        most = most_orders or ORDERS_PER_RANGE
+        ids = lazy_table(self._tables, "orders").select("order_id").collect().to_series().sort()
+        starts = ids.gather_every(most).unique(maintain_order=True).to_list()
+        if len(starts) < 2:
+            yield self
+            return
+        for id_range in zip(starts, [*(start - 1 for start in starts[1:]), ids[-1]], strict=True):
+            yield OrderView(self._tables, self._as_of, id_range, self)
+
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)
 
     def whole_table(self, name: str) -> pl.LazyFrame:
         """A table with all its rows and values, whatever the instant."""
-        return lazy_table(self._tables, name).with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+        rows = lazy_table(self._tables, name)
+        if self._id_range is not None:
+            rows = rows.filter(pl.col("order_id").is_between(*self._id_range))
+        texts = pl.col(pl.String)
+        return without_placeholders(rows).with_columns(pl.when(is_visible(texts)).then(texts))
+
+    def day_zone(self, time_zone: str) -> str:
+        """The zone in which days are meant: the one that was asked for; instead of UTC, that of the days themselves."""
+        return self.whole.zone_of_days if time_zone == "UTC" else time_zone
+
+    @cached_property
+    def zone_of_days(self) -> str:
+        """The time zone in which most days are written as instants."""
+        columns = [self.whole_table(table).select(names) for table, names in _DAY_COLUMNS.items()]
+        return zone_of_days(columns)
 
     def _table_until(self, now: datetime, name: str) -> pl.LazyFrame:
         """The rows of a table that were there before an instant, without the events that had not happened."""
@@ -84,6 +130,8 @@ class OrderView:
         """The instant of the view, UTC."""
         if self._as_of is not None:
             return self._as_of
+        if self.whole is not self:
+            return self.whole.as_of
         newest = self.whole_table("orders").select(pl.max("fetched_at"), pl.max("last_modified")).collect().row(0)
         return next((found for found in newest if found is not None), datetime.now(UTC))
 
@@ -141,12 +189,30 @@ class OrderView:
     def valid_shipments(self) -> pl.LazyFrame:
         """The shipments that count: those that were not reversed, each with its `carrier`."""
         counted = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
-        return counted.with_columns(carrier=carrier_of(self.usual_providers))
+        return counted.with_columns(carrier=carrier_of(self.whole.usual_providers))
+
+    @cached_property
+    def seller_names(self) -> pl.LazyFrame:
+        """The display name (`seller`) of each seller_id."""
+        return _display_names(self["orders"], "seller_id", "seller_name", "seller")
+
+    @cached_property
+    def warehouse_names(self) -> pl.LazyFrame:
+        """The display name (`warehouse`) of each warehouse_id."""
+        return _display_names(self["fulfillment_orders"], "warehouse_id", "warehouse_name", "warehouse")
 
     @cached_property
     def usual_providers(self) -> pl.DataFrame:
         """The provider that most often goes with each provider_name, in all shipments."""
         return usual_providers(self.whole_table("shipments"))
+
+
+def _display_names(rows: pl.LazyFrame, id_column: str, name: str, display_name: str) -> pl.LazyFrame:
+    """A display name for each id: its name, followed by the id where two share a name; the id where there is none."""
+    names = rows.filter(pl.col(id_column).is_not_null()).group_by(id_column).agg(pl.col(name).drop_nulls().max())
+    digits = pl.col(id_column).cast(pl.String)
+    whole = pl.when(pl.col(name).is_duplicated()).then(format_columns("{} ({})", name, digits)).otherwise(name)
+    return names.select(id_column, pl.coalesce(whole, digits).alias(display_name)).collect().lazy()
 
 
 IS_WAITING = (pl.col("shipments") == 0) & pl.col("completed_at").is_null() & ~pl.col("called_off")

@@ -23,8 +23,6 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.erasures import ATTEMPTS
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings, settings_from_environment
-from quivo_frames.builder.executors.connect import worker_pool_of
-from quivo_frames.builder.executors.local import LocalPool, WorkerPool
 from quivo_frames.builder.incremental import IncrementalPlan, can_build_incrementally, plan_incremental_build
 from quivo_frames.builder.inputs import BuildInput, OrderSource, open_sources
 from quivo_frames.builder.order_index import OrderIndex
@@ -36,6 +34,8 @@ from quivo_frames.dataset.folder_writer import DatasetWriter, stage_partition
 from quivo_frames.dataset.manifest_facts import DELTA, PARQUET
 from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault, QuivoError
+from quivo_frames.executors.connect import worker_pool_of
+from quivo_frames.executors.local import LocalPool, WorkerPool
 from quivo_frames.flattening.latest import note_repeated_orders
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_note

@@ -88,6 +88,19 @@ class InstantParam(_TextParam[datetime]):
             self.fail(f"{value} is not an instant. Write {INSTANT_FORMS}.", param, ctx)
 
 
+class DayParam(_TextParam[date]):
+    """A day such as 2026-12-31."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parses the day; fails with a message that shows how to write one."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value} is not a day. Write one such as 2026-12-31.", param, ctx)
+
+
 class DayOrInstantParam(_TextParam[str]):
     """A day (its end) or an instant, as the functions of the package take them: as text."""
 

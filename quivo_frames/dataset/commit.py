@@ -23,7 +23,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 
 import polars as pl
@@ -141,9 +141,9 @@ class DatasetCommit:
         self._form, self._derived, self._rebuild = form, derived, rebuild
         self._delta_folders = {
             folder: {name: privacy_filter.filtered_table(table) for name, table in tables.items()}
-            for folder, tables in ((f"{self.place.address}/{DERIVED}", DERIVED_TABLES), (self.place.address, TABLES))
+            for folder, tables in ((self.place.address, TABLES), (f"{self.place.address}/{DERIVED}", DERIVED_TABLES))
         }
-        """The definitions of the tables by the folder that their Delta tables lie in; derived tables come first."""
+        """The definitions of the tables, and of the derived tables, by the folder of their Delta tables."""
         self._privacy = " ".join(privacy_filter.manifest_entry().values())
         self._exit_stack = ExitStack()
         self._partitions: list[WrittenPartition] = []
@@ -264,26 +264,28 @@ class DatasetCommit:
         goes on.
         """
         delta = load_writer_module(ExportFormat.DELTA)
-        # Read before another run can announce itself:
-        logs = []
-        for folder, definitions in self._delta_folders.items():
-            if definitions.keys() == TABLES.keys() or self._derived:
-                logs.append(delta.open_or_create_tables(folder, definitions, self._privacy))
-            else:
-                there = delta.find_target_tables(folder, definitions, self._privacy)
-                logs.append({name: table for name, table in there.items() if table is not None})
+        logs = self._open_delta_tables(delta)  # before another run can announce itself
         announced = announce_commit(self.previous_manifest, self._form, self._destination.run)
         if not self.place.compare_and_swap(MANIFEST, announced, self._manifest_bytes):
             raise self._lost_race_error()
         self._manifest_bytes = announced
+        files = {
+            name: [delta.DataFile(*part.delta_log_entry(name)) for part in self._partitions_with_table(name)]
+            for name in logs
+        }
         is_current = partial(self._is_current_manifest, announced)
-        for tables in logs:
-            files = {
-                name: [delta.DataFile(*part.delta_log_entry(name)) for part in self._partitions_with_table(name)]
-                for name in tables
-            }
-            if not delta.commit_data_files(tables, files, version, self._privacy, is_current):
-                raise self._lost_race_error()
+        if not delta.commit_data_files(logs, files, version, self._privacy, is_current):
+            raise self._lost_race_error()
+
+    def _open_delta_tables(self, delta: ModuleType) -> dict[str, Any]:
+        """The Delta tables by name, `orders` first; of derived tables that are not wanted, those that are there."""
+        (folder, tables), (derived_folder, derived_tables) = self._delta_folders.items()
+        open_tables = delta.open_or_create_tables if self._derived else delta.find_target_tables
+        more = open_tables(derived_folder, derived_tables, self._privacy)
+        return {
+            **delta.open_or_create_tables(folder, tables, self._privacy),
+            **{name: table for name, table in more.items() if table is not None},
+        }
 
     def _is_current_manifest(self, manifest: bytes) -> bool:
         return self.place.read(MANIFEST) == manifest

@@ -27,13 +27,16 @@ from quivo_frames.storage.place import Place
 
 MANIFEST = "manifest.json"
 EXPORTS = "exports.json"
+FOUND = "findings.parquet"
+"""What audits found before."""
 BUILDING = ".building"
 LOCK = ".lock"
 _COMMITTING = "committing"
 """The announcement of a commit: like the digest of the facts, no fact of the dataset."""
 _OWNER_MARK = {"dataset": "quivo_frames"}
 _OWNER_MARK_TEXT = re.compile(rb'"dataset"\s*:\s*"quivo_frames"')
-_TEMPORARY_FILE = rf"{UNFINISHED}(?:{re.escape(MANIFEST)}|{re.escape(EXPORTS)})|\.probe-[0-9a-f]+"
+_KEPT_FILES = "|".join(map(re.escape, (MANIFEST, EXPORTS, FOUND)))
+_TEMPORARY_FILE = rf"{UNFINISHED}(?:{_KEPT_FILES})|\.probe-[0-9a-f]+"
 _FOLDER_FILE = rf"(?:{TABLE_PATHS})\.parquet|{re.escape(LINEAGE)}/.*|{re.escape(BUILDING)}/.*"
 _DELTA_LOG_FILE = rf"(?:{TABLE_PATHS})/_delta_log/.*"
 _DATASET_FILE = re.compile(f"{COMMITTED_FILE}|{_TEMPORARY_FILE}|{_FOLDER_FILE}")

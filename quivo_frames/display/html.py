@@ -6,11 +6,14 @@ import html
 from collections.abc import Iterable, Sequence
 
 
-def html_table(title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
-    """An HTML table below its title: numbers right-aligned with thousands separators, text left-aligned and escaped."""
+def html_table(
+    title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = (), remarks: Iterable[str] = ()
+) -> str:  # fmt: skip
+    """An HTML table between its title and remarks: numbers right-aligned with thousands separators, text escaped."""
     header = f"<thead><tr>{''.join(_cell('th', name, 'left') for name in head)}</tr></thead>" if head else ""
     body = "".join(f"<tr>{''.join(map(_value_cell, row))}</tr>" for row in rows)
-    return f"<p><b>{html.escape(title)}</b></p><table>{header}<tbody>{body}</tbody></table>"
+    below = "".join(f"<p>{html.escape(remark)}</p>" for remark in remarks)
+    return f"<p><b>{html.escape(title)}</b></p><table>{header}<tbody>{body}</tbody></table>{below}"
 
 
 def _value_cell(value: object) -> str:

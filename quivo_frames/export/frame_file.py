@@ -94,11 +94,20 @@ def _first_line(file: Path) -> bytes:
 
 
 def _write_csv(frame: pl.DataFrame, file: Path, _: Table) -> list[str]:
-    return explain_guarded_texts(write_csv_file(frame.lazy(), file)[1])
+    return explain_guarded_texts(write_csv_file(_with_flat_lists(frame).lazy(), file)[1])
+
+
+def _with_flat_lists(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with lists of names and values as texts, such as `ordered=3, shipped=2`; null if there are none."""
+    entry = pl.concat_str(pl.element().struct["name"], pl.lit("="), pl.element().struct["value"])
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    return frame.with_columns(
+        pl.when(pl.col(name).list.len() > 0).then(pl.col(name).list.eval(entry).list.join(", ")) for name in lists
+    )
 
 
 def _write_workbook(frame: pl.DataFrame, file: Path, table: Table) -> None:
-    load_writer_module(ExportFormat.EXCEL).write_frame(frame, file, table, version("quivo_frames"))
+    load_writer_module(ExportFormat.EXCEL).write_frame(_with_flat_lists(frame), file, table, version("quivo_frames"))
 
 
 _FORMATS = {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import polars as pl
 
+from quivo_frames.analysis.checks.memory import FindingsMemory
 from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.erasures import ERASED, erased_orders
 from quivo_frames.archive.maintenance import UnfinishedErasure
@@ -66,6 +67,8 @@ def forget(
             receipt.note_left(receipt.archive, error)
     for dataset in datasets:
         try:
+            if not is_remote(dataset.address):
+                FindingsMemory(dataset.place).forget_orders(receipt.order_ids)
             receipt.rows[dataset.address] = _erase_from_tables(dataset, receipt.order_ids)
         except QuivoError as error:
             receipt.note_left(f"{dataset.address} and its exports", error)

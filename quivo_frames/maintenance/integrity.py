@@ -13,11 +13,12 @@ from typing import Annotated, Any, NamedTuple
 
 import polars as pl
 
+from quivo_frames.analysis.checks.memory import FindingsMemory
 from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.raw_export.index import INDEX_FILE, explain_read_errors
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.exports import KnownOutputs
-from quivo_frames.dataset.manifest import BUILDING, LOCK, find_unnamed_files
+from quivo_frames.dataset.manifest import BUILDING, FOUND, LOCK, find_unnamed_files
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError, QuivoError
@@ -172,8 +173,13 @@ def _check_leftovers(dataset: Dataset) -> Iterator[Flaw]:
 
 
 def _check_outputs(dataset: Dataset) -> Iterator[Flaw]:
-    """Exports and saved files that were cut off, and damage to the list of them."""
+    """Exports and saved files that were cut off, and damage to the list of them, or to what audits remember."""
     yield from _check_register(dataset.outputs)
+    try:
+        if not is_remote(dataset.address):
+            FindingsMemory(dataset.place).read()
+    except DatasetError as error:
+        yield Flaw("file", FOUND, None, 1, str(error))
     with suppress(DatasetError):
         yield from _check_exports(dataset.outputs.read())
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
 from quivo_frames.analysis.calendar import describe_calendar
-from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
+from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS, FINDINGS, Finding
 from quivo_frames.analysis.checks.limits import describe_limits
 from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.kpis import KPIS
@@ -24,8 +25,9 @@ counted from 0. Join tables on the key columns that they share. Privacy: *person
 opens a document."""
 _ABOUT_DERIVED = """They say what belongs to what in an order, and when it happened, worked out from its rows of the
 tables above. A build writes them beside these, in the folder `derived`, unless it is given `--no-derived`."""
-_ABOUT_CHECKS = """What `quivo-frames audit DIR` and `qf.audit(tables)` look for. A check reports nothing where
-the fields that it needs are missing. Due dates are judged as of the latest answer, or as of the given date, and never
+_ABOUT_CHECKS = """What `quivo-frames audit DIR` and `qf.audit(tables)` look for. A check whose columns
+(`Needs`) are filled in no order is skipped, and the audit says so. Due dates are judged as of the latest answer, or as
+of the given date, and never
 later than an order's own answer. Reversed shipments do not count, unless a check says otherwise. Planned, shipped and
 packed lines are matched to ordered lines by `position_identifier`, else by SKU, else by SKU and lot; where several
 lines remain, the lines of an SKU are taken together."""
@@ -42,6 +44,12 @@ def render_table_overview() -> str:
     """The tables, their grain and their source, as a Markdown table."""
     rows = [f"| {t.name} | {t.grain} | {_inline_code(t.source)} |" for t in TABLES.values()]
     return "\n".join(["| table | one row per | from |", "|---|---|---|", *rows])
+
+
+def render_derived_overview() -> str:
+    """The derived tables and their grain, as a Markdown table."""
+    rows = [f"| {t.name} | {t.grain} |" for t in DERIVED_TABLES.values()]
+    return "\n".join(["| derived table | one row per |", "|---|---|", *rows])
 
 
 def render_dictionary() -> str:
@@ -115,6 +123,9 @@ def render_checks() -> str:
     """The checks of an audit, their definitions and thresholds, in Markdown."""
     lines = ["# Checks", "", _ABOUT_CHECKS, "", "| check | severity | finds |", "|---|---|---|"]
     lines += [f"| [{check.name}](#{check.name}) | {check.severity} | {check.title} |" for check in CHECKS.values()]
+    lines += ["", "## Findings", "", inspect.cleandoc(Finding.__doc__ or "").partition("\n\n")[2], ""]
+    lines += ["| column | meaning |", "|---|---|"]
+    lines += [f"| {column.name} | {column.sentence} |" for column in FINDINGS.columns]
     lines += ["", "## Thresholds", "", _ABOUT_LIMITS, "", "| threshold | default | meaning |", "|---|---|---|"]
     lines += [f"| {limit.name} | {_format_default(limit.default)} | {limit.sentence} |" for limit in describe_limits()]
     for module in CHECK_MODULES:
@@ -122,6 +133,7 @@ def render_checks() -> str:
         defined = {id(value) for value in vars(module).values()}
         for check in (check for check in CHECKS.values() if id(check) in defined):
             lines += ["", f"### {check.name}", "", check.title, "", check.definition, "", f"Limits: {check.limits}", ""]
+            lines += [f"Needs: {', '.join(check.needs)}.", ""] if check.needs else []
             lines += [f"*{check.severity}, in {check.table}. Follows: {check.reference}.*"]
     return "\n".join(lines) + "\n"
 

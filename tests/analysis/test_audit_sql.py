@@ -151,7 +151,7 @@ def test_a_check_finds_what_sql_finds(name: str, tables: Mapping[str, pl.DataFra
         for table, frame in tables.items():
             db.register(table, frame.to_arrow())
         expected = sorted(str(key) for (key,) in db.sql(SQL[name]).fetchall())
-    found = findings.filter(pl.col("check") == name)["row_key"].to_list()
+    found = findings.filter(pl.col("check") == name)["key"].to_list()
     assert expected, "nothing to find: the comparison says nothing"
     assert sorted(found) == expected
 

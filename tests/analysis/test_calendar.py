@@ -126,7 +126,7 @@ def test_ship_times_are_what_a_walk_through_the_calendar_finds() -> None:
         changes.append(order(placed.isoformat(), left and left.isoformat(), name, number))
     found = KpiQuery(
         OrderView(tables_of(*changes), now), (), "latest_delivery_date", timedelta(), "UTC", VIENNA
-    ).ship_times
+    ).facts.ship_times
     told = {order_id: tuple(row) for order_id, *row in found.iter_rows()}
     for place, (placed, left, name, number) in enumerate(drawn):
         expected = Walk(VIENNA, name, number).expected(placed, left, now)

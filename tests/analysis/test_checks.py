@@ -46,7 +46,7 @@ def test_nothing_is_found_in_a_fair_order() -> None:
 def test_a_check_finds_its_row(name: str) -> None:
     case = CASES[name]
     found = audit_changed_order(case.fires, only=[name])
-    assert found["row_key"].to_list() == [case.row]
+    assert found["key"].to_list() == [case.row]
     row = found.row(0, named=True)
     assert (row["severity"], row["table"], row["reference"]) == (
         CHECKS[name].severity,
@@ -113,7 +113,9 @@ def test_a_dataset_is_audited_by_its_folder(tmp_path: Path) -> None:
     found = qf.audit(built)
     assert found.height > 0
     for given in (tmp_path / "tables", str(tmp_path / "tables"), dict(built)):
-        assert qf.audit(given).equals(found)
+        again = qf.audit(given)
+        assert again.drop("status").equals(found.drop("status"))
+        assert set(again["status"]) == {"new" if isinstance(given, dict) else "standing"}
 
 
 @pytest.mark.parametrize("given", [None, ["tables"], pl.DataFrame({"order_id": [1]})], ids=repr)

@@ -13,6 +13,7 @@ from biip.sscc import Sscc
 
 import quivo_frames as qf
 from quivo_frames.analysis.checks.packing import gs1_check_digit
+from tests.support.fair_order import evidence_text
 
 
 def check_digit_by_hand(digits: str) -> int:
@@ -65,7 +66,9 @@ def test_what_is_no_sscc_is_found_and_nothing_else() -> None:
     found = qf.audit(qf.flatten(orders), only=["sscc_malformed", "sscc_check_digit"])
     assert found["order_id"].sort().to_list() == [place for place, sscc in enumerate(ssccs) if not is_sscc(sscc)]
     assert {*found["check"]} == {"sscc_malformed", "sscc_check_digit"}
-    lengths = {check: {len(row) for row in found.filter(check=check)["evidence"]} for check in {*found["check"]}}
+    lengths = {
+        check: {len(evidence_text(row)) for row in found.filter(check=check)["evidence"]} for check in {*found["check"]}
+    }
     assert lengths["sscc_check_digit"] == {len("sscc=, check_digit=") + 18 + 1}
 
 
@@ -76,6 +79,6 @@ def test_an_sscc_is_told_once_where_it_stands_first() -> None:
         "handlingUnits": [{"sscc": "1", "handlingPositions": [{"sscc": "1"}, {"sscc": "3"}]}],
     }
     found = qf.audit(qf.flatten([json.dumps(order).encode()]), only=["sscc_malformed"])
-    assert sorted(found.select("table", "row_key").rows()) == [
+    assert sorted(found.select("table", "key").rows()) == [
         ("handling_positions", "1/0/1"), ("handling_units", "1/0"), ("shipments", "1/0/1"),
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.report.charts import findings_by_warehouse
-from quivo_frames.analysis.report.findings_summary import FIRST_ROWS
+from quivo_frames.analysis.report.findings_summary import WORST_ROWS
 from quivo_frames.analysis.report.report import report
 from quivo_frames.analysis.report.sheets import UNKNOWN, format_percent
 from quivo_frames.errors import ConfigError, ExportError
@@ -159,13 +160,18 @@ def test_the_chart_of_days_shows_the_orders_of_the_kpi(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_each_check_is_told_with_its_first_rows_and_the_way_to_all(tmp_path: Path) -> None:
-    number = FIRST_ROWS + 3
+    number = WORST_ROWS + 3
     qf_tables = _build_fair_orders(tmp_path, [short_shipment() for _ in range(number)])
     page, findings = write_and_read_report(qf_tables, tmp_path, only=["short_shipped"])
     assert findings.height == number
-    rows = page.tables[f"The first {FIRST_ROWS} of {number}"]
-    assert [int(row[0]) for row in rows] == findings["order_id"].head(FIRST_ROWS).to_list()
-    assert rows[0][1:] == ["order_positions 1001/0", "1 of 2 pieces of A were shipped.", "ordered=2, shipped=1"]
+    rows = page.tables[f"The worst {WORST_ROWS} of {number}"]
+    assert [int(row[0]) for row in rows] == findings["order_id"].head(WORST_ROWS).to_list()
+    assert rows[0][1:] == [
+        "order_positions 1001/0",
+        "1 of 2 pieces of A were shipped.",
+        "ordered: 2, shipped: 1",
+        f"{findings['value_at_risk'][0]:.2f} EUR",
+    ]
     as_of = "2026-10-12T00:00:00+00:00"
     assert f"quivo-frames audit 'my tables' --as-of {as_of} --only short_shipped --out findings.csv" in page.text
     assert f"qf.audit(qf.open('my tables'), as_of='{as_of}', only=['short_shipped'])" in page.text
@@ -384,3 +390,46 @@ def test_thresholds_apply_to_the_audit_and_to_the_figures(tmp_path: Path) -> Non
     assert strict.figures["On time"] == format_percent(0.0)
     assert lenient.figures["On time"] == format_percent(1.0)
     assert ["late_hours", "240.0"] in [row[:2] for row in lenient.tables["Thresholds"]]
+
+
+@pytest.mark.long
+def test_the_rows_of_a_check_are_the_worst_and_each_leads_to_its_order_and_back(tmp_path: Path) -> None:
+    number = WORST_ROWS + 4
+    orders = [short_shipment() | {"positions.0.totalNetAmount": 100.0 + place} for place in range(number)]
+    page, findings = write_and_read_report(fair_orders(*orders), tmp_path, only=["short_shipped"])
+    rows = page.tables[f"The worst {WORST_ROWS} of {number}"]
+    assert [int(row[0]) for row in rows] == list(range(1000 + number, 1000 + number - WORST_ROWS, -1))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    blocks = {
+        int(n): block
+        for n, block in re.findall(r'<article class="order" id="order-(\d+)"(.*?)</article>', text, re.DOTALL)
+    }
+    links = {int(n) for n in re.findall(r'<a href="#order-(\d+)">', text)}
+    assert links == set(blocks) >= {int(row[0]) for row in rows}
+    assert len(blocks) <= findings["check"].n_unique() * WORST_ROWS
+    block = blocks[1000 + number]
+    for said in ("S-1012", "Wien", "DHL", "To be delivered by", "2026-09-05", "2026-09-02</span> 12:00", "1 of 2 pieces of A were shipped.",
+                 'href="#found-short_shipped"', 'href="#findings"', "2 lines"):  # fmt: skip
+        assert said in block
+    assert page.tables[f"Lines of order {1000 + number}"] == [["A", "2", "2", "1", "2"], ["B", "1", "1", "1", "1"]]
+
+
+def test_checks_that_could_not_look_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = CHECKS["unknown_currency"]
+    blind = dataclasses.replace(found, needs=("orders.shop_system",))
+    monkeypatch.setitem(CHECKS, "unknown_currency", blind)
+    page, findings = write_and_read_report(fair_orders(LATE), tmp_path)
+    assert findings.checks.filter(outcome="skipped")["check"].to_list() == ["unknown_currency"]
+    assert "Checks that could not look" in page.text
+    assert "unknown_currency: no order has orders.shop_system" in page.text
+    assert "Needs: orders.shop_system." in page.text
+    ran, told = len(CHECKS) - 1, re.search(r"Of (\d+) checks", page.text)
+    assert told
+    assert int(told[1]) == ran
+
+
+def test_the_page_says_what_is_new_since_the_last_audit(tmp_path: Path) -> None:
+    tables = _build_fair_orders(tmp_path, [LATE])
+    for said in (False, True):
+        found = report(tables, tmp_path / "report.html")
+        assert (f"0 new, {found.height} standing, 0 resolved since" in read_page(tmp_path / "report.html").text) is said

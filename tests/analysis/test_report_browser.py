@@ -163,6 +163,26 @@ def test_a_link_to_a_finding_leads_there(open_report: Callable[..., Page]) -> No
     assert page.evaluate("location.hash") == target
 
 
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_a_row_leads_to_its_order_and_the_order_back(open_report: Callable[..., Page], width: int) -> None:
+    page = open_report(width=width)
+    check = page.locator("details.found").first
+    check.locator("> summary").click()
+    link = check.locator("tbody th a").first
+    target = link.get_attribute("href")
+    assert target
+    assert target == f"#order-{link.text_content()}"
+    link.click()
+    order = page.locator(f"article{target}")
+    assert order.evaluate("order => Math.abs(order.getBoundingClientRect().top)") < 60
+    order.locator("summary").click()
+    assert order.locator("table").is_visible()
+    order.locator(".of-order a").first.click()
+    assert page.evaluate("location.hash").startswith("#found-")
+    order.locator(".note a").last.click()
+    assert page.evaluate("location.hash") == "#findings"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_and_marks_stand_out(open_report: Callable[..., Page], scheme: str) -> None:
     page = open_report(scheme=scheme)

@@ -127,9 +127,9 @@ def _timed(owner: Any, name: str, spent: dict[str, float], what: str) -> None:
 def drive(way: str, raw: str, out: str, address: str) -> None:
     """Builds once, and prints what it took."""
     from quivo_frames.builder import build, partition  # noqa: F401 - imported before the clock starts
-    from quivo_frames.builder.executors.connect import connect_engine
     from quivo_frames.dataset.commit import DatasetCommit
     from quivo_frames.dataset.folder_writer import DatasetWriter
+    from quivo_frames.executors.connect import connect_engine
 
     spent: dict[str, float] = {}
     _timed(build, "OrderIndex", spent, "look")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,9 +127,19 @@ def test_all_findings_are_written_as_parquet_csv_and_ndjson(audit: Callable[...,
         )
     rows = pl.read_parquet(tmp_path / "all.parquet").rows(named=True)
     assert [row["check"] for row in rows] == ["delivered_late"]
+    names = ("finding", "check", "order_identifier", "warehouse", "carrier", "key", "message", "status")
+    evidence = {
+        "delivery_date": "2026-09-04 10:00 UTC", "latest_delivery_date": "2026-09-03", "time_zone": "UTC",
+    }  # fmt: skip
     with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as file:
-        assert [row | {"order_id": int(row["order_id"])} for row in csv.DictReader(file)] == rows
-    assert [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()] == rows
+        (flat,) = csv.DictReader(file)
+    (line,) = map(json.loads, (tmp_path / "all.ndjson").read_text().splitlines())
+    for written in (flat, line):
+        assert list(written) == list(rows[0])
+        assert [written[name] for name in names] == [rows[0][name] for name in names]
+    assert flat["evidence"] == ", ".join(f"{name}={value}" for name, value in evidence.items())
+    for structured in (rows[0], line):
+        assert {entry["name"]: entry["value"] for entry in structured["evidence"]} == evidence
 
 
 def test_json_is_for_programs(audit: Callable[..., Result]) -> None:
@@ -177,3 +188,72 @@ def test_a_folder_without_a_dataset_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["audit", str(tmp_path)])
     assert done.exit_code == 2
     assert "is not a dataset of quivo_frames" in done.stderr
+
+
+def accept(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["accept", *arguments])
+
+
+ACCEPT_LATE = ("delivered_late:1001/0/0", "--because", "agreed")
+
+
+def test_accepted_errors_set_no_exit_status_until_their_day_is_over(
+    audit: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "accepted.toml")
+    done = accept(*ACCEPT_LATE, "--until", "2099-12-31", "--file", file)
+    assert (done.exit_code, done.stdout) == (
+        0, f"1 finding accepted until 2099-12-31; {file} has 1. Give it to the audit: --accepted {file}\n",
+    )  # fmt: skip
+    assert audit(orders=(LATE,)).exit_code == 1
+    done = audit("--accepted", file, orders=(LATE,))
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[0] == "No findings, as of 2026-10-12 00:00 UTC; 1 accepted"
+    assert audit("--accepted", file, orders=(LATE, LATE)).exit_code == 1  # another order's
+    assert audit("--accepted", file, "--as-of", "2100-01-01", orders=(LATE,)).exit_code == 1
+    report = tmp_path / "report.html"
+    audit("--accepted", file, "--html", str(report), orders=(LATE,))
+    assert "1 finding more is accepted, and not counted here." in report.read_text(encoding="utf-8")
+
+
+def test_accept_writes_beside_the_user_and_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert accept(*ACCEPT_LATE, "short_shipped:1/0", "--until", "2099-12-31").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["accepted-findings.toml"]
+    assert len(tomllib.loads(Path("accepted-findings.toml").read_text())["accepted"]) == 2
+    for arguments, told in (
+        ((*ACCEPT_LATE, "--until", "2020-01-01"), "2020-01-01 is over. Give a later day."),
+        ((*ACCEPT_LATE, "--until", "soon"), "soon is not a day. Write one such as 2026-12-31."),
+        (("late:1", "--because", "x", "--until", "2099-12-31"), "late:1 is no finding. Write a check and the key"),
+        (("short_shipped:1", "--because", " ", "--until", "2099-12-31"), "Give a reason"),
+        (("--because", "x", "--until", "2099-12-31"), "Missing argument"),
+        ((*ACCEPT_LATE, "--until", "2099-12-31", "--file", "x.txt"), "x.txt"),
+    ):
+        done = accept(*arguments)
+        assert (done.exit_code, told in done.stderr) == (2, True), done.stderr
+    assert len(tomllib.loads(Path("accepted-findings.toml").read_text())["accepted"]) == 2
+
+
+def test_only_new_errors_set_the_exit_status_of_only_new(tmp_path: Path) -> None:
+    file = tmp_path / "orders.ndjson"
+    folder = str(tmp_path / "tables")
+
+    def audit_built(*changes: dict[str, Any]) -> Result:
+        file.write_text("\n".join(json.dumps(changed_order(change, 1001 + n)) for n, change in enumerate(changes)))
+        build(file, folder, progress=False, jobs=1)
+        return CliRunner().invoke(main, ["audit", folder, "--only", "new", "--only", "delivered_late"])
+
+    assert audit_built(LATE).exit_code == 1
+    done = audit_built(LATE)
+    assert (done.exit_code, done.stdout.splitlines()[0].partition(",")[0]) == (0, "No findings")
+    done = audit_built(LATE, LATE)
+    assert done.exit_code == 1
+    assert "Order 1002" in done.stdout
+    assert "Order 1001" not in done.stdout
+    assert "1 new, 0 standing, 0 resolved since" in done.stdout
+
+
+def test_json_counts_what_is_new_standing_resolved_and_accepted(audit: Callable[..., Result]) -> None:
+    told = json.loads(audit("--json", orders=(LATE,)).stdout)
+    assert [told[name] for name in ("new", "standing", "resolved", "accepted", "since")] == [1, 0, 0, 0, None]
+    assert told["skipped"] == {}

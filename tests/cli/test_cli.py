@@ -83,7 +83,7 @@ def run_process(run, tmp_path: Path):
 
 def test_all_commands_are_there() -> None:
     assert sorted(main.commands) == [
-        "audit", "build", "changes", "check", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "refetch",
+        "accept", "audit", "build", "changes", "check", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "refetch",
         "serve", "show", "status",
     ]  # fmt: skip
 

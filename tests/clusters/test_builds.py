@@ -20,10 +20,10 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import build as building
 from quivo_frames.builder.build import build_with
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.builder.executors.connect import worker_pool_of
 from quivo_frames.cli import main
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError
+from quivo_frames.executors.connect import worker_pool_of
 from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import REPORT_TABLES, TABLES

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from quivo_frames.builder.executors.connect import connect_engine, worker_pool_of
 from quivo_frames.errors import ConfigError, Fault, LostWorker
+from quivo_frames.executors.connect import connect_engine, worker_pool_of
 from tests.clusters.clusters import ROOT, Cluster, DaskCluster, SparkCluster, SparkConnect, wait_for
 from tests.support.worker_tasks import (
     die_of_three,

@@ -495,7 +495,9 @@ def test_the_two_ways_of_writing_replace_one_another(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     archive, out = Path(shutil.copy(inputs["archive"], tmp_path / "a.sqlite")), tmp_path / "out"
-    one_file = {f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES)}
+    one_file = {
+        f"{name}.parquet" for name in (*TABLES, *REPORT_TABLES, *(f"derived/{name}" for name in DERIVED_TABLES))
+    }
     lineage = {".lineage/answers.parquet", ".lineage/noticed.parquet"}
     build(archive, out, jobs=1)
     (out / "notes.txt").write_text("mine")
@@ -510,7 +512,7 @@ def test_the_two_ways_of_writing_replace_one_another(
     assert files_at(out) == files_at(here.address)
     assert check(out).flaws.is_empty()
     assert renewed.orders.equals(build(archive, tmp_path / "beside", executor=pool).orders)
-    assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name != ".lineage"]
+    assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name not in (".lineage", "derived")]
 
 
 def test_delta_tables_are_not_replaced_by_others(

@@ -26,7 +26,7 @@ from tests.support.drawn_orders import several_orders
 from tests.support.hostile_attributes import hostile_order_json
 from tests.support.order_comparison import read_order
 from tests.support.reader_environment import run_in_reader_environment
-from tests.support.round_trips import export_orders
+from tests.support.round_trips import BUILT, export_orders
 
 if TYPE_CHECKING:
     pass
@@ -48,9 +48,10 @@ def read_tables(file: Path) -> dict[str, pl.DataFrame]:
     """The tables as DuckDB gives them, instants as microseconds: Python has no year 1 with an offset."""
     frames = {}
     with duckdb.connect(file, read_only=True) as db:
-        for name, table in TABLES.items():
+        held = {name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        for name, table in ((name, table) for name, table in BUILT.items() if name in held):
             instants = [column.name for column in table.columns if column.dtype == pl.Datetime("us", "UTC")]
-            replaced = ", ".join(f"epoch_us({column}) AS {column}" for column in instants)
+            replaced = ", ".join(f'epoch_us("{column}") AS "{column}"' for column in instants)
             rows = db.execute(f"SELECT * REPLACE ({replaced}) FROM {name}" if instants else f"FROM {name}").fetchall()
             schema = {**table.schema, **dict.fromkeys(instants, pl.Int64())}
             frame = pl.DataFrame(rows, schema=schema, orient="row")
@@ -60,7 +61,8 @@ def read_tables(file: Path) -> dict[str, pl.DataFrame]:
 
 def test_every_cell_of_every_table_is_there_in_the_order_of_the_rows(dataset: Dataset, file: Path) -> None:
     found = read_tables(file)
-    for name in TABLES:
+    assert found.keys() == BUILT.keys()
+    for name in BUILT:
         assert found[name].equals(dataset[name], null_equal=True), name
     assert found["shipments"].height
 
@@ -90,7 +92,7 @@ def test_orders_of_the_stand_in_come_back_from_the_file(tmp_path: Path) -> None:
 
 def test_types_keys_and_comments_are_those_of_the_catalogue(file: Path) -> None:
     with duckdb.connect(file, read_only=True) as db:
-        for name, table in TABLES.items():
+        for name, table in BUILT.items():
             columns = db.execute(
                 "SELECT column_name, data_type, is_nullable, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
                 [name],

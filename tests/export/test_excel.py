@@ -19,14 +19,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import excel
-from quivo_frames.export.formats import ExportFormat
+from quivo_frames.export.formats import ExportFormat, ExportJob
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES
 from tests.support.depth import examples
 from tests.support.drawn_orders import several_orders
 from tests.support.hostile_values import TEXTS
 from tests.support.reader_environment import run_in_reader_environment
-from tests.support.round_trips import export_job, export_orders
+from tests.support.round_trips import BUILT, all_tables, export_job, export_orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,11 +112,12 @@ def is_expected_cell(found: list[Any], expected: tuple[str, Any], kind: Kind) ->
 
 
 def assert_cells_equal(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, list[list[Any]]]) -> None:
-    for name, table in TABLES.items():
+    for name, frame in tables.items():
+        table = BUILT[name]
         header, *rows = sheets[name]
         assert [value for _, value, _ in header] == [column.name for column in table.columns]
-        assert len(rows) == tables[name].height
-        for row, values in zip(rows, tables[name].rows(), strict=True):
+        assert len(rows) == frame.height
+        for row, values in zip(rows, frame.rows(), strict=True):
             padded = row + [["NoneType", None, "n"]] * (len(values) - len(row))
             for cell, column, value in zip(padded, table.columns, values, strict=True):
                 expected = expected_cell(column.kind, column.name, value)
@@ -125,8 +127,8 @@ def assert_cells_equal(tables: Mapping[str, pl.DataFrame], sheets: Mapping[str, 
 @pytest.mark.long
 def test_openpyxl_reads_every_cell_of_every_table(dataset: Dataset, file: Path) -> None:
     sheets = run_in_reader_environment(OPENPYXL, file)
-    assert list(sheets) == ["about", "columns", *TABLES]
-    assert_cells_equal(dataset, sheets)
+    assert list(sheets) == ["about", "columns", *BUILT]
+    assert_cells_equal(all_tables(dataset), sheets)
 
 
 @pytest.mark.long
@@ -289,11 +291,9 @@ def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) ->
     assert dataset.name in text
     assert dataset.manifest["version"] in text
     assert "UTC" in text
-    assert all([name, table.grain, dataset[name].height] in about for name, table in TABLES.items())
+    assert all([name, table.grain, dataset[name].height] in about for name, table in BUILT.items())
     columns = [[value or "" for _, value, _ in row][:4] for row in sheets["columns"][1:]]
-    assert columns == [
-        [name, c.name, c.sentence, c.unit or ""] for name, table in TABLES.items() for c in table.columns
-    ]
+    assert columns == [[name, c.name, c.sentence, c.unit or ""] for name, table in BUILT.items() for c in table.columns]
 
 
 def test_whole_numbers_that_are_no_ids_are_these() -> None:
@@ -302,6 +302,8 @@ def test_whole_numbers_that_are_no_ids_are_these() -> None:
     assert {name for name in whole if not name.endswith("_id")} == {
         "ordinal", "depth", "quantity", "number_of_pallets", "number_of_parcels",
     }  # fmt: skip
+    derived = {c.name for table in DERIVED_TABLES.values() for c in table.columns if c.kind is Kind.INT64}
+    assert {name for name in derived if name.endswith("_id")} == {"order_id"}
 
 
 def test_a_table_longer_than_a_sheet_is_reported_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
@@ -316,8 +318,24 @@ def test_a_table_longer_than_a_sheet_is_reported_before_anything_is_written(data
     assert sum(written.rows.values()) == sum(dataset[name].height for name in TABLES)
 
 
+def test_a_derived_table_longer_than_a_sheet_is_left_out_and_told(dataset: Dataset, tmp_path: Path) -> None:
+    tables = all_tables(dataset)
+    job = ExportJob({n: rows.lazy() for n, rows in tables.items()}, BUILT, dataset.name, "1.2.3")
+    most = max(dataset[name].height for name in TABLES)
+    longer = [name for name in DERIVED_TABLES if tables[name].height > most]
+    assert "line_rows" in longer
+    written = excel.write_tables(job, str(tmp_path / "out.xlsx"), max_rows=most)
+    assert set(written.rows) == BUILT.keys() - longer
+    assert (
+        f"line_rows has {tables['line_rows'].height:,} rows, more than a sheet takes: it is left out." in written.told
+    )
+    with zipfile.ZipFile(tmp_path / "out.xlsx") as workbook:
+        sheets = re.findall(r'<sheet name="(\w+)"', workbook.read("xl/workbook.xml").decode())
+    assert [name for name in sheets if name in BUILT] == list(written.rows)
+
+
 def test_names_of_sheets_fit() -> None:
-    names = ["about", "columns", "long_texts", *TABLES]
+    names = ["about", "columns", "long_texts", *BUILT]
     assert max(map(len, names)) <= 31
     assert len(set(names)) == len(names)
 

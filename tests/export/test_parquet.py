@@ -250,4 +250,4 @@ def test_a_dataset_is_not_written_over_by_its_own_export(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="is no earlier folder of parquet files"):
         tables.export("parquet", tmp_path / "tables")
     assert qf.open(tmp_path / "tables").orders.height == 1
-    assert "18 tables" in str(tables.export("parquet", f"{tmp_path}/out/"))
+    assert "23 tables" in str(tables.export("parquet", f"{tmp_path}/out/"))

@@ -122,6 +122,11 @@ def fair_order(order_id: int = 1001) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def evidence_text(entries: Sequence[Mapping[str, str]]) -> str:
+    """The evidence of a finding as a text."""
+    return ", ".join(f"{entry['name']}={entry['value']}" for entry in entries)
+
+
 def changed_order(changes: Mapping[str, Any], order_id: int = 1001) -> dict[str, Any]:
     """The fair order with changes: paths such as positions.0.quantity, and the new values.
 

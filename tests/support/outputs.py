@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
 from random import Random
@@ -23,6 +23,8 @@ import polars as pl
 
 import quivo_frames as qf
 from quivo_frames.analysis.changes.differences import CHANGES_TABLE
+from quivo_frames.analysis.checks.accepted import accept_findings
+from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.checks.findings import FINDINGS, Findings
 from quivo_frames.cli import main
 from quivo_frames.errors import QuivoError
@@ -210,6 +212,17 @@ RAW_EXPORT = Output(
 DEMO = Output("demo", "out", lambda _, target: run_command("demo", "--orders", "20", "--out", target), is_folder=True)
 
 COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
+    ("accept", "file"): [
+        Output(
+            "file of accepted findings",
+            "out.toml",
+            lambda _, target: run_command(
+                "accept", "short_shipped:1/0", "--until", "2099-12-31", "--because", "x", "--file", target
+            ),
+            file_limit=40,
+            creates_parents=False,
+        )
+    ],
     ("audit", "html"): [REPORT],
     ("audit", "out"): [findings for findings, _ in FRAME_FILES.values()],
     ("changes", "out"): [changes for _, changes in FRAME_FILES.values()],
@@ -222,7 +235,8 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
 }
 """By command and parameter."""
 NO_OUTPUTS = {
-    "audit": {"folder", "as_of", "only", "skip", "limits", "on_time"},
+    "accept": {"findings", "because", "until"},
+    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
@@ -244,6 +258,15 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
             "report",
             "out.html",
             lambda world, target: call(qf.report, world.tables, target, AS_OF),
+            creates_parents=False,
+        )
+    ],
+    ("analysis.checks.accepted.accept_findings", "file"): [
+        Output(
+            "file of accepted findings",
+            "out.toml",
+            lambda _, target: call(accept_findings, ["short_shipped:1/0"], date(2099, 12, 31), "x", target, CHECKS),
+            file_limit=40,
             creates_parents=False,
         )
     ],
@@ -299,10 +322,13 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
 }
 """By function, as it is called inside `quivo_frames`, and parameter."""
 READING_FUNCTIONS = {
+    ("analysis.checks.accepted.read_accepted", "file"),
+    ("analysis.checks.audit.audit", "accepted"),
     ("analysis.checks.audit.audit", "limits"),
     ("analysis.checks.findings.Findings.save", "file"),  # what `write` calls
     ("archive.raw_export.export.export_archive", "address"),  # what `Archive.export` calls
     ("analysis.checks.limits.read_limits", "file"),
+    ("analysis.report.report.report", "accepted"),
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult, export_tables
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
@@ -15,6 +16,9 @@ from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel
 from quivo_frames.model.tables import TABLES
 from tests.support.hostile_attributes import hostile_order_json
+
+BUILT = dataset_tables(derived=True)
+"""All tables of a dataset, and its derived tables."""
 
 
 def flatten_standin_orders(numbers: Iterable[int], seed: int = 0) -> Frames:
@@ -45,6 +49,11 @@ def export_orders(
     frames = flatten(bodies)
     assert frames.failures.is_empty(), frames.failures["message"].to_list()
     return frames, export_tables(export_job(frames), form, str(out))
+
+
+def all_tables(dataset: Dataset) -> dict[str, pl.DataFrame]:
+    """The tables of a dataset, and its derived tables."""
+    return {name: dataset[name] for name in (*dataset, *dataset.derived)}
 
 
 def assert_tables_equal(found: Mapping[str, pl.DataFrame], wanted: Mapping[str, pl.DataFrame]) -> None:

@@ -76,6 +76,11 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((ORDERS, "--out", f"n{HOSTILE}", "--jobs", "1"), 1),
         WorkingCommand((ORDERS, "--out", f"n{HOSTILE}", "--jobs", "1", "--json"), 1),
     ],
+    "accept": [
+        WorkingCommand(("short_shipped:1/0", "--until", "2099-12-31", "--because", HOSTILE, "--file", f"p{HOSTILE}.toml")),
+        WorkingCommand((HOSTILE, "--until", "2099-12-31", "--because", "x"), 2),
+        WorkingCommand(("short_shipped:1/0", "--until", HOSTILE, "--because", "x"), 2),
+    ],
     "audit": [
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--out", f"f{HOSTILE}.csv", "--html", f"r{HOSTILE}.html"), 1),
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--limits", LIMITS, "--json"), 1),

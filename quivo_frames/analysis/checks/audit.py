@@ -8,11 +8,12 @@
     money        amounts and currencies
     data         errors, codes, weights and personal data in the orders themselves
 
-Each check is one small function. Where the fields it needs are missing, it finds nothing.
+Each check is one small function. Where the columns that it needs are filled in no order, it is skipped.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterable
 
@@ -20,13 +21,34 @@ import polars as pl
 
 from quivo_frames.analysis.checks import chronology, data, money, packing, quantities, service, tracing
 from quivo_frames.analysis.checks import limits as thresholds
-from quivo_frames.analysis.checks.check import Check, Severity
-from quivo_frames.analysis.checks.findings import FINDINGS, Finding, Findings, sort_findings
+from quivo_frames.analysis.checks.accepted import read_accepted
+from quivo_frames.analysis.checks.check import EVIDENCE, Check, Severity
+from quivo_frames.analysis.checks.context import add_context
+from quivo_frames.analysis.checks.coverage import RAN, describe_runs
+from quivo_frames.analysis.checks.findings import (
+    FINDINGS,
+    FINDINGS_SCHEMA,
+    Finding,
+    Findings,
+    mark_accepted,
+    sort_worst_first,
+)
 from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.checks.memory import (
+    NEW,
+    AuditRun,
+    Comparison,
+    FindingsMemory,
+    KnownFindings,
+    compare_findings,
+    remember_findings,
+)
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.dataset.dataset import TablesOrFolder
+from quivo_frames.dataset.dataset import Dataset, TablesOrFolder
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import InstantLike
+from quivo_frames.storage.atomic import explain_disk_error
+from quivo_frames.storage.urls import is_remote
 
 __all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit", "select_checks"]
 
@@ -35,43 +57,111 @@ CHECKS: dict[str, Check] = {
     found.name: found for module in CHECK_MODULES for found in vars(module).values() if isinstance(found, Check)
 }
 """All checks by name, module by module, in the order of their definitions."""
+_FOUND_SCHEMA = {
+    name: dtype for name, dtype in FINDINGS_SCHEMA.items()
+    if name in ("finding", "check", "severity", "order_id", "sku", "table", "key", "expected", "actual", "days_late",
+                "message", "evidence", "reference")
+} | {"personal": EVIDENCE}  # fmt: skip
+"""What the checks say."""
 
 
 def audit(
     tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None, *,
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
+    accepted: str | os.PathLike[str] | None = None, remember: bool = True,
 ) -> Findings:  # fmt: skip
     """Findings: everything that is, or may be, wrong in the orders, worst first.
 
     `tables` is the folder of a dataset, a `Dataset`, `Frames`, or a dict of frames by table name.
     `as_of` (an instant, or a day, which means its end; UTC) audits the orders as they were then. By default everything
     known counts, and the time is that of the last answer. Nothing is expected of an order after its own answer
-    arrived. `only` and `skip` name checks; `limits` are `Limits` or the path of a TOML file with them. Personal values
-    are shown only with `personal`.
+    arrived. `only` and `skip` name checks; `new` among `only` leaves out what the last audit of the dataset found, too.
+    `limits` are `Limits` or the path of a TOML file with them. Personal values are shown only with `personal`.
+    `accepted` is a TOML file of accepted findings, as `quivo-frames accept` writes it.
+
+    The folder of a dataset remembers what was found, so that the next audit knows what is new and what is resolved;
+    not with `as_of` or without `remember`, nor where the folder cannot be written.
 
     Raises:
-        ConfigError: `tables` are no tables, a check, a threshold or a time zone does not exist, or `as_of` is no date.
-        DatasetError: the dataset is incomplete, or of another version.
+        ConfigError: `tables` are no tables, a check, a threshold or a time zone does not exist, `as_of` is no date, or
+            the file of accepted findings does not fit.
+        DatasetError: the dataset is incomplete or of another version, or what it remembers is damaged.
     """
-    checks = select_checks(tuple(only), tuple(skip))
+    chosen = tuple(only)
+    checks = select_checks(chosen, tuple(skip))
     with_limits = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
+    agreed = read_accepted(accepted, CHECKS) if accepted else {}
     view = OrderView.from_tables(tables, as_of)
-    found = pl.collect_all([check.find_violations(view, with_limits) for check in checks])
-    empty = FINDINGS.empty_frame().with_columns(personal=pl.lit(None, pl.String))
-    findings = pl.concat([empty, *(frame.select(empty.columns) for frame in found)])
-    in_order = sort_findings(findings, view.as_of, personal=personal)
-    in_order.dataset = view.dataset
-    return in_order
+    found, runs = _find(view, checks, with_limits, personal=personal)
+    run = AuditRun(
+        runs.filter(outcome=RAN)["check"].to_list(), view["orders"].select("order_id").collect().to_series(),
+        with_limits, view.as_of,
+    )  # fmt: skip
+    is_kept = remember and as_of is None
+    compared, notices = _compare_with_memory(view.dataset, found, run, is_kept=is_kept)
+    valid = [name for name, one in agreed.items() if view.as_of.date() <= one.until]
+    marked = mark_accepted(compared.found, valid)
+    findings = Findings(marked.filter(status=NEW) if NEW in chosen else marked)
+    findings.as_of, findings.personal, findings.dataset, findings.checks = view.as_of, personal, view.dataset, runs
+    findings.notices = notices
+    if is_kept:
+        findings.resolved, findings.since = compared.resolved, compared.since
+    return findings
+
+
+def _find(
+    view: OrderView, checks: list[Check], limits: Limits, *, personal: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """The findings of the checks, worst first, and one row per check about how it ran."""
+    frames = pl.collect_all([check.find_violations(view, limits).select(*_FOUND_SCHEMA) for check in checks])
+    found = pl.concat([pl.DataFrame(schema=_FOUND_SCHEMA), *frames])
+    if personal:
+        found = found.with_columns(evidence=pl.concat_list("evidence", "personal"))
+    complete = sort_worst_first(add_context(found, view, checks)).with_columns(
+        status=pl.lit(NEW), found_at=pl.lit(view.as_of), first_seen=pl.lit(view.as_of)
+    )  # fmt: skip
+    return complete.select(pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items()), describe_runs(
+        checks, view, found
+    )
+
+
+def _compare_with_memory(
+    dataset: Dataset | None, found: pl.DataFrame, run: AuditRun, *, is_kept: bool
+) -> tuple[Comparison, list[str]]:  # fmt: skip
+    """The findings compared with those that the folder of the dataset remembers, and sentences for the user.
+
+    Where they are to be kept, they are remembered; a folder that cannot be written just does not remember.
+    """
+    compared = [compare_findings(KnownFindings.nothing(), found, run)]
+    if dataset is None or is_remote(dataset.address):
+        return compared[0], []
+    memory = FindingsMemory(dataset.place)
+
+    def renew(known: KnownFindings) -> KnownFindings:
+        compared.append(compare_findings(known, found, run))
+        return remember_findings(known, compared[-1], run) if is_kept else known
+
+    try:
+        memory.change(renew)
+    except PermissionError:
+        pass
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            return compared[-1], [
+                f"{memory.file} cannot be written ({explain_disk_error(error)}): these findings are not remembered."
+            ]
+    return compared[-1], []
 
 
 def select_checks(only: Collection[str], skip: Collection[str]) -> list[Check]:
-    """The checks to run: those named in `only` (all, if it is empty) that `skip` does not name.
+    """The checks to run: those named in `only` (all, if it names none) that `skip` does not name.
 
     Raises:
         ConfigError: a check does not exist.
     """
-    unknown = sorted({*only, *skip} - set(CHECKS))
+    wanted = {*only} - {NEW}
+    unknown = sorted({*wanted, *skip} - set(CHECKS))
     if unknown:
         raise ConfigError(f"There is no check {unknown[0]!r}. The checks are: {', '.join(CHECKS)}.")
-    return [check for name, check in CHECKS.items() if (not only or name in only) and name not in skip]
+    return [check for name, check in CHECKS.items() if (not wanted or name in wanted) and name not in skip]

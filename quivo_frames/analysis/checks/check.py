@@ -27,6 +27,8 @@ CheckFunction = Callable[[OrderView, Limits], pl.LazyFrame]
 
 Values = Mapping[str, str | pl.Expr] | Sequence[str]
 """Values by the name that evidence gives them; names of columns stand for themselves."""
+EVIDENCE = pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
+"""The type of evidence: the values that were compared, as texts, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Check:
     function: CheckFunction
     needs: tuple[str, ...] = ()
     """The columns without which it can judge nothing, such as shipments.delivery_date."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the name of its module, such as quantities."""
+        return self.function.__module__.rpartition(".")[2]
 
     @property
     def title(self) -> str:
@@ -57,10 +64,16 @@ class Check:
         return parse_docstring(self.function).limits
 
     def find_violations(self, view: OrderView, limits: Limits) -> pl.LazyFrame:
-        """The rows that break the rule: the columns of findings, and `personal`, the evidence with personal values."""
+        """The rows that break the rule: as `report_rows` has them, with what is said of the check.
+
+        The name of a finding (`finding`) is the check and the key of the row; for rows of another table than the
+        check's, whose keys may look the same, the name of that table stands between them.
+        """
+        elsewhere = pl.when(pl.col("table") != self.table).then(pl.col("table") + "/").otherwise(pl.lit(""))
         return self.function(view, limits).with_columns(
             check=pl.lit(self.name), severity=pl.lit(str(self.severity)), reference=pl.lit(self.reference),
             table=pl.coalesce("table", pl.lit(self.table)),
+            finding=pl.concat_str(pl.lit(f"{self.name}:"), elsewhere, "key"),
         )  # fmt: skip
 
 
@@ -88,10 +101,10 @@ def report_rows(
     """
     return rows.select(
         "order_id",
-        row_key=pl.col(key).cast(pl.String),
+        key=pl.col(key).cast(pl.String),
         message=format_columns(f"Order {{}}: {message}", "order_id", *map(value_text, words)),
-        evidence=_format_evidence(evidence),
-        personal=_format_evidence(personal),
+        evidence=_list_evidence(evidence),
+        personal=_list_evidence(personal),
         table=pl.lit(table, pl.String),
         sku=_value_or_null(sku, pl.String),
         expected=_value_or_null(expected, pl.Float64),
@@ -109,11 +122,10 @@ def days_of(duration: pl.Expr) -> pl.Expr:
     return duration.dt.total_microseconds() / 86_400_000_000
 
 
-def _format_evidence(values: Values) -> pl.Expr:
-    """The values as text, such as `ordered=3, shipped=2`; null if there are none."""
+def _list_evidence(values: Values) -> pl.Expr:
     named = values if isinstance(values, Mapping) else {name: name for name in values}
-    texts = [format_columns(f"{name}={{}}", value_text(value)) for name, value in named.items()]
-    return pl.concat_str(texts, separator=", ") if texts else pl.lit(None, pl.String)
+    entries = [pl.struct(name=pl.lit(name), value=value_text(value)) for name, value in named.items()]
+    return pl.concat_list(entries) if entries else pl.lit([], EVIDENCE)
 
 
 def _as_expression(value: str | pl.Expr) -> pl.Expr:
@@ -149,11 +161,6 @@ def amount_texts(*columns: str) -> dict[str, str | pl.Expr]:
 def days_text(value: pl.Expr) -> pl.Expr:
     """A duration as text, in days to one decimal."""
     return (value.dt.total_minutes() / 1440).round(1).cast(pl.String)
-
-
-def local_day(value: str | pl.Expr, limits: Limits) -> pl.Expr:
-    """The day of an instant in `time_zone`, in which the days of the orders are meant."""
-    return _as_expression(value).dt.convert_time_zone(limits.time_zone).dt.date()
 
 
 def with_milestones(rows: pl.LazyFrame, view: OrderView, *columns: str) -> pl.LazyFrame:

@@ -8,6 +8,7 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import (
     Severity,
+    days_of,
     days_text,
     define_check,
     instant_text,
@@ -16,6 +17,7 @@ from quivo_frames.analysis.checks.check import (
     with_milestones,
 )
 from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.instants import is_later, time_later
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
 from quivo_frames.analysis.stuck import last_events
 from quivo_frames.analysis.text_columns import format_columns
@@ -35,12 +37,17 @@ _PAST_EVENTS = {
 
 
 def _report_too_early(
-    rows: pl.LazyFrame, key: str, event: str, before: str, message: str, limits: Limits
+    rows: pl.LazyFrame, key: str, event: str, before: str, message: str, view: OrderView, limits: Limits
 ) -> pl.LazyFrame:
-    """Reports rows whose event is earlier than the one it should follow; `{}` are the two instants."""
-    early = rows.filter(pl.col(before) - pl.col(event) > timedelta(minutes=limits.clock_minutes))
-    instants = instant_texts(event, before)
-    return report_rows(early, key, message, *instants.values(), evidence=instants)
+    """Reports rows whose event is earlier than the one it should follow; `{}` are the two instants.
+
+    An instant that is a midnight is a day without a time: then the event must be on an earlier day.
+    """
+    too_late, tolerance = pl.col(before), timedelta(minutes=limits.clock_minutes)
+    zone = view.day_zone(limits.time_zone)
+    early = rows.filter(is_later(too_late, pl.col(event), tolerance, zone))
+    instants, missed_by = instant_texts(event, before), time_later(too_late, pl.col(event), zone)
+    return report_rows(early, key, message, *instants.values(), evidence=instants, days_late=days_of(missed_by))
 
 
 def _with_planning_time(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
@@ -49,7 +56,7 @@ def _with_planning_time(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
     return rows.join(plans, on="fulfillment_order_key", how="left")
 
 
-@define_check(Severity.WARNING, "orders", _EVENTS)
+@define_check(Severity.WARNING, "orders", _EVENTS, needs=("orders.exported_at", "orders.order_date"))
 def exported_before_ordered(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was exported before the customer ordered.
 
@@ -58,11 +65,22 @@ def exported_before_ordered(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: orders without one of the two instants are left out.
     """
     return _report_too_early(
-        view.milestones, "order_id", "exported_at", "order_date", "exported at {}, but ordered only at {}.", limits
+        view.milestones,
+        "order_id",
+        "exported_at",
+        "order_date",
+        "exported at {}, but ordered only at {}.",
+        view,
+        limits,
     )
 
 
-@define_check(Severity.INFO, "fulfillment_orders", _EVENTS)
+@define_check(
+    Severity.INFO,
+    "fulfillment_orders",
+    _EVENTS,
+    needs=("fulfillment_orders.fulfillment_order_created", "orders.exported_at"),
+)
 def planned_before_exported(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A fulfillment order was created before its order was exported.
 
@@ -73,25 +91,35 @@ def planned_before_exported(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return _report_too_early(
         with_milestones(view["fulfillment_orders"], view, "exported_at"), "fulfillment_order_key",
         "fulfillment_order_created", "exported_at",
-        "its fulfillment order was created at {}, but the order exported only at {}.", limits,
+        "its fulfillment order was created at {}, but the order exported only at {}.", view, limits,
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipments", _EVENTS)
+@define_check(
+    Severity.WARNING,
+    "shipments",
+    _EVENTS,
+    needs=("shipments.ship_date", "fulfillment_orders.fulfillment_order_created"),
+)
 def shipped_before_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left before its fulfillment order was created.
 
     `ship_date` is earlier than `fulfillment_order_created` by more than `clock_minutes`.
 
-    Limits: reversed shipments are left out, and a `ship_date` that is a day without a time counts from its midnight.
+    Limits: reversed shipments are left out, and days without a time (midnights) are compared as days.
     """
     return _report_too_early(
         _with_planning_time(view.valid_shipments, view), "shipment_key", "ship_date", "fulfillment_order_created",
-        "shipped at {}, but its fulfillment order was created only at {}.", limits,
+        "shipped at {}, but its fulfillment order was created only at {}.", view, limits,
     )  # fmt: skip
 
 
-@define_check(Severity.INFO, "shipments", _EVENTS)
+@define_check(
+    Severity.INFO,
+    "shipments",
+    _EVENTS,
+    needs=("shipments.carrier_pick_up_date", "fulfillment_orders.fulfillment_order_created"),
+)
 def picked_up_before_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The carrier's pick-up lies before the fulfillment order was created.
 
@@ -101,25 +129,27 @@ def picked_up_before_planned(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """
     return _report_too_early(
         _with_planning_time(view.valid_shipments, view), "shipment_key", "carrier_pick_up_date",
-        "fulfillment_order_created", "picked up at {}, but its fulfillment order was created only at {}.", limits,
+        "fulfillment_order_created", "picked up at {}, but its fulfillment order was created only at {}.", view, limits,
     )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "shipments", _EVENTS)
+@define_check(Severity.ERROR, "shipments", _EVENTS, needs=("shipments.delivery_date", "shipments.ship_date"))
 def delivered_before_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before it was shipped.
 
     `delivery_date` is earlier than `ship_date` by more than `clock_minutes`.
 
-    Limits: reversed shipments are left out; a `delivery_date` that is a day without a time counts from its midnight.
+    Limits: reversed shipments are left out; days without a time (midnights) are compared as days.
     """
     return _report_too_early(
         view.valid_shipments, "shipment_key", "delivery_date", "ship_date",
-        "delivered at {}, but shipped only at {}.", limits,
+        "delivered at {}, but shipped only at {}.", view, limits,
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipments", _EVENTS)
+@define_check(
+    Severity.WARNING, "shipments", _EVENTS, needs=("shipments.delivery_date", "shipments.carrier_pick_up_date")
+)
 def delivered_before_pickup(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before the carrier's pick-up.
 
@@ -129,21 +159,21 @@ def delivered_before_pickup(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """
     return _report_too_early(
         view.valid_shipments, "shipment_key", "delivery_date", "carrier_pick_up_date",
-        "delivered at {}, but picked up only at {}.", limits,
+        "delivered at {}, but picked up only at {}.", view, limits,
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipments", _EVENTS)
+@define_check(Severity.WARNING, "shipments", _EVENTS, needs=("shipments.pod_date", "shipments.delivery_date"))
 def pod_before_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Delivery was proven before it took place.
 
     `pod_date` is earlier than `delivery_date` by more than `clock_minutes`.
 
-    Limits: reversed shipments are left out; a `pod_date` that is a day without a time counts from its midnight.
+    Limits: reversed shipments are left out; days without a time (midnights) are compared as days.
     """
     return _report_too_early(
         view.valid_shipments, "shipment_key", "pod_date", "delivery_date",
-        "delivery proven at {}, but delivered only at {}.", limits,
+        "delivery proven at {}, but delivered only at {}.", view, limits,
     )  # fmt: skip
 
 
@@ -157,7 +187,7 @@ def _departure_times(view: OrderView) -> pl.LazyFrame:
     return view.milestones.join(departures, on="order_id")
 
 
-@define_check(Severity.WARNING, "orders", _EVENTS)
+@define_check(Severity.WARNING, "orders", _EVENTS, needs=("orders.completed_at", "shipments.ship_date"))
 def completed_before_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was completed before its first shipment left.
 
@@ -168,7 +198,7 @@ def completed_before_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """
     return _report_too_early(
         _departure_times(view), "order_id", "completed_at", "ship_date",
-        "completed at {}, but first shipped only at {}.", limits,
+        "completed at {}, but first shipped only at {}.", view, limits,
     )  # fmt: skip
 
 
@@ -181,7 +211,8 @@ def in_the_future(view: OrderView, limits: Limits) -> pl.LazyFrame:
     are those of what has happened: created, ordered, exported, to be cancelled, completed, planned, shipped, delivered
     and proven.
 
-    Limits: dates that may be plans are not looked at, such as the carrier's pick-up; orders of which neither is known,
+    Limits: a day without a time counts from its midnight, so that it is in the future as late as can be. Dates that may
+    be plans are not looked at, such as the carrier's pick-up; orders of which neither is known,
     when their answer arrived nor when they were modified, are left out.
     """
     answered = pl.coalesce("fetched_at", "last_modified")
@@ -202,10 +233,13 @@ def _report_future_instants(rows: pl.LazyFrame, table: str, limits: Limits) -> p
         rows.filter(pl.any_horizontal(*ahead.values())), primary_key_of(table), "{}: later than {}, when it was known.",
         pl.concat_str(which, separator=", ", ignore_nulls=True), instant_text("known_at"),
         evidence=instant_texts(*ahead, "known_at"), table=table,
+        days_late=days_of(pl.max_horizontal(list(ahead)) - pl.col("known_at")),
     )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "fulfillment_orders", _CANCELLED)
+@define_check(
+    Severity.ERROR, "fulfillment_orders", _CANCELLED, needs=("fulfillment_orders.cancelled", "shipments.ship_date")
+)
 def shipped_though_cancelled(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A fulfillment order was cancelled, and yet something of it was shipped.
 
@@ -224,24 +258,31 @@ def shipped_though_cancelled(view: OrderView, limits: Limits) -> pl.LazyFrame:  
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipments", _CANCELLED)
+@define_check(Severity.WARNING, "shipments", _CANCELLED, needs=("shipments.ship_date", "orders.cancel_requested_at"))
 def shipped_after_cancel_request(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left after the order was to be cancelled.
 
     `ship_date` is later than the order's `cancel_requested_at` by more than `clock_minutes`; it is not reversed.
 
-    Limits: the API does not say whether the request was accepted; it may have been too late.
+    Limits: the API does not say whether the request was accepted; it may have been too late. Of a day without a time,
+    only a later day is after it.
     """
     rows = with_milestones(view.valid_shipments, view, "cancel_requested_at")
-    after = pl.col("ship_date") - pl.col("cancel_requested_at") > timedelta(minutes=limits.clock_minutes)
+    shipped, asked, zone = pl.col("ship_date"), pl.col("cancel_requested_at"), view.day_zone(limits.time_zone)
+    after = is_later(shipped, asked, timedelta(minutes=limits.clock_minutes), zone)
     return report_rows(
         rows.filter(after), "shipment_key", "shipped at {}, although it was to be cancelled since {}.",
         instant_text("ship_date"), instant_text("cancel_requested_at"),
-        evidence=instant_texts("ship_date", "cancel_requested_at"),
+        evidence=instant_texts("ship_date", "cancel_requested_at"), days_late=days_of(time_later(shipped, asked, zone)),
     )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "orders", _EVENTS)
+@define_check(
+    Severity.ERROR,
+    "orders",
+    _EVENTS,
+    needs=("orders.completed_at", "order_positions.order_position_key", "fulfillment_orders.fulfillment_order_key"),
+)
 def completed_without_shipment(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """An order is completed, and nothing of it was shipped.
 
@@ -259,7 +300,7 @@ def completed_without_shipment(view: OrderView, limits: Limits) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "orders", _BACKLOG)
+@define_check(Severity.WARNING, "orders", _BACKLOG, needs=("shipments.ship_date",))
 def not_completed(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was shipped long ago and is not completed.
 
@@ -275,6 +316,7 @@ def not_completed(view: OrderView, limits: Limits) -> pl.LazyFrame:
         _departure_times(view).filter(waited > timedelta(days=limits.complete_days), open_), "order_id",
         "last shipped {} days before {}, and not completed.", days_text(waited), instant_text("known_at"),
         evidence=instant_texts("last_ship_date", "known_at"),
+        days_late=days_of(waited) - limits.complete_days,
     )  # fmt: skip
 
 
@@ -292,6 +334,7 @@ def not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
         view.milestones.filter(waited > timedelta(days=limits.ship_days), IS_WAITING), "order_id",
         "placed {} days before {}, and nothing was shipped.", days_text(waited), instant_text("known_at"),
         evidence={**instant_texts("placed", "known_at"), "shipments": "shipments"},
+        days_late=days_of(waited) - limits.ship_days,
     )  # fmt: skip
 
 

@@ -8,14 +8,15 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import (
     Severity,
+    days_of,
     define_check,
     instant_text,
     instant_texts,
-    local_day,
     report_rows,
     with_milestones,
 )
 from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.instants import day_of, end_of_window, is_after_day, is_before_day, is_later, time_later
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
 from quivo_frames.model.derived import UNKNOWN_CARRIER
 
@@ -27,37 +28,34 @@ def _late_tolerance(limits: Limits) -> timedelta:
     return timedelta(hours=limits.late_hours)
 
 
-def _is_late(instant: str, day: str, limits: Limits) -> pl.Expr:
-    """Whether an instant, less the tolerance, is on a later day than `day`."""
-    return local_day(pl.col(instant) - _late_tolerance(limits), limits) > pl.col(day)
-
-
-def _report_missed_days(
-    rows: pl.LazyFrame, key: str, message: str, instant: str, day: str, limits: Limits
-) -> pl.LazyFrame:
+def _report_missed_days(rows: pl.LazyFrame, key: str, message: str, instant: str, day: str, zone: str) -> pl.LazyFrame:
     """Reports rows whose instant misses a day; `{}` are the day of the instant and the promised day."""
-    evidence = {**instant_texts(instant), day: day, "time_zone": pl.lit(limits.time_zone)}
-    return report_rows(rows, key, message, local_day(instant, limits), day, evidence=evidence)
+    happened = day_of(pl.col(instant), zone)
+    evidence = {**instant_texts(instant), day: day, "time_zone": pl.lit(zone)}
+    return report_rows(rows, key, message, happened, day, evidence=evidence, days_late=days_of(happened - pl.col(day)))
 
 
 def _report_late(view: OrderView, limits: Limits, instant: str, day: str, message: str) -> pl.LazyFrame:
     """Reports shipments with an instant after the day that their order promises."""
-    late = with_milestones(view.valid_shipments, view, day).filter(_is_late(instant, day, limits))
+    zone = view.day_zone(limits.time_zone)
+    late = is_after_day(pl.col(instant), pl.col(day), _late_tolerance(limits), zone)
     return _report_missed_days(
-        late, "shipment_key", f"{message}, but the last day for it was {{}}.", instant, day, limits
-    )
+        with_milestones(view.valid_shipments, view, day).filter(late), "shipment_key",
+        f"{message}, but the last day for it was {{}}.", instant, day, zone,
+    )  # fmt: skip
 
 
 def _report_early(view: OrderView, limits: Limits, instant: str, day: str, message: str) -> pl.LazyFrame:
-    """Reports shipments with an instant before the day that their order promises."""
-    early = with_milestones(view.valid_shipments, view, day)
-    early = early.filter(local_day(pl.col(instant) + _late_tolerance(limits), limits) < pl.col(day))
+    """Reports shipments with an instant before the day that their order promises; they are late by minus some days."""
+    zone = view.day_zone(limits.time_zone)
+    early = is_before_day(pl.col(instant), pl.col(day), _late_tolerance(limits), zone)
     return _report_missed_days(
-        early, "shipment_key", f"{message}, but the first day for it was {{}}.", instant, day, limits
-    )
+        with_milestones(view.valid_shipments, view, day).filter(early), "shipment_key",
+        f"{message}, but the first day for it was {{}}.", instant, day, zone,
+    )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "shipments", _COMMITTED)
+@define_check(Severity.ERROR, "shipments", _COMMITTED, needs=("shipments.delivery_date", "orders.latest_delivery_date"))
 def delivered_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered after the last day on which it might be.
 
@@ -69,7 +67,12 @@ def delivered_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return _report_late(view, limits, "delivery_date", "latest_delivery_date", "delivered on {}")
 
 
-@define_check(Severity.WARNING, "shipments", _COMMITTED)
+@define_check(
+    Severity.WARNING,
+    "shipments",
+    _COMMITTED,
+    needs=("shipments.ship_date", "shipments.delivery_date", "shipments.provider", "orders.latest_delivery_date"),
+)
 def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment is under way although the last day for its delivery is over.
 
@@ -86,49 +89,65 @@ def delivery_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     tracked = pl.col("is_untracked").ne_missing(other=True)
     delivering = view.valid_shipments.filter(pl.col("delivery_date").is_not_null())
     reporting = delivering.filter(pl.col("carrier") != UNKNOWN_CARRIER).select("carrier").unique()
-    overdue = rows.filter(under_way, tracked, _is_late("known_at", "latest_delivery_date", limits))
+    zone = view.day_zone(limits.time_zone)
+    late = is_after_day(pl.col("known_at"), pl.col("latest_delivery_date"), _late_tolerance(limits), zone)
+    overdue = rows.filter(under_way, tracked, late)
     overdue = overdue.join(reporting, on="carrier", how="semi")
     message = "not delivered by {}, but the last day for it was {}."
-    return _report_missed_days(overdue, "shipment_key", message, "known_at", "latest_delivery_date", limits)
+    return _report_missed_days(overdue, "shipment_key", message, "known_at", "latest_delivery_date", zone)
 
 
-@define_check(Severity.WARNING, "shipments", _COMMITTED)
+@define_check(
+    Severity.WARNING, "shipments", _COMMITTED, needs=("shipments.delivery_date", "shipments.expected_delivery_date")
+)
 def later_than_expected(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered later than expected.
 
-    Its `delivery_date` is later than its `expected_delivery_date` by more than `late_hours`.
+    Its `delivery_date` is later than its `expected_delivery_date` by more than `late_hours`. A midnight stands for a
+    day without a time: then it is late on a later day, as whoever expects a parcel on a day has it all day long.
 
     Limits: reversed shipments are left out; whether an expectation is corrected on the way is not documented.
     """
-    late = pl.col("delivery_date") - pl.col("expected_delivery_date") > _late_tolerance(limits)
+    zone = view.day_zone(limits.time_zone)
+    delivered, expected = pl.col("delivery_date"), pl.col("expected_delivery_date")
+    late = is_later(delivered, expected, _late_tolerance(limits), zone)
     return report_rows(
         view.valid_shipments.filter(late), "shipment_key", "delivered at {}, but expected at {}.",
         instant_text("delivery_date"), instant_text("expected_delivery_date"),
         evidence=instant_texts("delivery_date", "expected_delivery_date"),
+        days_late=days_of(time_later(delivered, expected, zone)),
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipments", _COMMITTED)
+@define_check(Severity.WARNING, "shipments", _COMMITTED, needs=("shipments.delivery_date",))
 def outside_window(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before its delivery window began, or after it ended.
 
     Its `delivery_date` is earlier than `delivery_window_start_time`, or later than `delivery_window_end_time`, by more
-    than `late_hours`. One end of the window is enough to compare with.
+    than `late_hours`. One end of the window is enough to compare with. Where one of two instants is a midnight, it
+    stands for a day without a time, and days are compared.
 
-    Limits: reversed shipments are left out; a `delivery_date` that is a day without a time counts from its midnight.
+    Limits: reversed shipments are left out; on its first and last day, a day without a time is within the window.
     """
     start, end = "delivery_window_start_time", "delivery_window_end_time"
-    before = pl.col(start) - pl.col("delivery_date") > _late_tolerance(limits)
-    after = pl.col("delivery_date") - pl.col(end) > _late_tolerance(limits)
+    zone, tolerance, delivered = view.day_zone(limits.time_zone), _late_tolerance(limits), pl.col("delivery_date")
+    before = is_later(pl.col(start), delivered, tolerance, zone)
+    until = end_of_window(pl.col(start), pl.col(end), zone)
+    after = is_later(delivered, until, tolerance, zone)
+    missed_by = pl.when(before).then(-time_later(pl.col(start), delivered, zone)).otherwise(
+        time_later(delivered, until, zone)
+    )  # fmt: skip
     which = pl.when(before).then(pl.lit("before its window began")).otherwise(pl.lit("after its window ended"))
     return report_rows(
         view.valid_shipments.filter(before | after), "shipment_key", "delivered at {}, {} at {}.",
         instant_text("delivery_date"), which, pl.when(before).then(instant_text(start)).otherwise(instant_text(end)),
-        evidence=instant_texts("delivery_date", start, end),
+        evidence=instant_texts("delivery_date", start, end), days_late=days_of(missed_by),
     )  # fmt: skip
 
 
-@define_check(Severity.INFO, "shipments", _COMMITTED)
+@define_check(
+    Severity.INFO, "shipments", _COMMITTED, needs=("shipments.delivery_date", "orders.earliest_delivery_date")
+)
 def delivered_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered before the first day on which it might be.
 
@@ -140,7 +159,7 @@ def delivered_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return _report_early(view, limits, "delivery_date", "earliest_delivery_date", "delivered on {}")
 
 
-@define_check(Severity.ERROR, "shipments", _ON_TIME)
+@define_check(Severity.ERROR, "shipments", _ON_TIME, needs=("shipments.ship_date", "orders.latest_ship_date"))
 def shipped_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left after the last day on which it might.
 
@@ -151,7 +170,7 @@ def shipped_late(view: OrderView, limits: Limits) -> pl.LazyFrame:
     return _report_late(view, limits, "ship_date", "latest_ship_date", "shipped on {}")
 
 
-@define_check(Severity.ERROR, "orders", _ON_TIME)
+@define_check(Severity.ERROR, "orders", _ON_TIME, needs=("orders.latest_ship_date",))
 def shipping_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Nothing of an order was shipped although the last day for it is over.
 
@@ -161,12 +180,14 @@ def shipping_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: of orders that were shipped in part, the rest is not looked at; an answer that leaves out its shipments
     looks the same as if there were none.
     """
-    overdue = view.milestones.filter(IS_WAITING, _is_late("known_at", "latest_ship_date", limits))
+    zone = view.day_zone(limits.time_zone)
+    late = is_after_day(pl.col("known_at"), pl.col("latest_ship_date"), _late_tolerance(limits), zone)
     message = "nothing shipped by {}, but the last day for it was {}."
-    return _report_missed_days(overdue, "order_id", message, "known_at", "latest_ship_date", limits)
+    overdue = view.milestones.filter(IS_WAITING, late)
+    return _report_missed_days(overdue, "order_id", message, "known_at", "latest_ship_date", zone)
 
 
-@define_check(Severity.INFO, "shipments", _ON_TIME)
+@define_check(Severity.INFO, "shipments", _ON_TIME, needs=("shipments.ship_date", "orders.earliest_ship_date"))
 def shipped_early(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment left before the first day on which it might.
 

@@ -57,7 +57,7 @@ def order_to_ship(query: KpiQuery) -> pl.DataFrame:
     Limits: hours are those of the clock, also on the two days a year on which it is changed. What was ordered ahead of
     its sale looks late. A day without a time counts from its begin. An open order may have left since its answer.
     """
-    rows = query.orders_by_group.join(query.ship_times.select("order_id", *_LEFT), on="order_id", how="left")
+    rows = query.orders_by_group.join(query.facts.ship_times.select("order_id", *_LEFT), on="order_id", how="left")
     hours, within, in_time = (pl.col(name) for name in _LEFT[:3])
     counts = query.aggregate_by_group(
         rows, judged=within.count(), within=within.sum(), p50=hours.quantile(0.5, "linear"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.analysis.text_columns import format_columns
 
 GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
 """Names of the groups."""
@@ -16,7 +15,7 @@ _CALENDAR = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
 def order_attributes(view: OrderView, zone: str) -> pl.LazyFrame:
     """One row per order: month, week and day of placing, its seller and country, and the id of its own warehouse."""
     orders = view.milestones
-    sellers = _with_display_name(orders, "seller_id", "seller_name", "seller")
+    sellers = view.whole.seller_names
     placed = pl.col("placed").dt.convert_time_zone(zone)
     return orders.join(sellers, on="seller_id", how="left").select(
         "order_id", "warehouse_id", "country",
@@ -64,15 +63,7 @@ def first_warehouses(view: OrderView) -> pl.LazyFrame:
 
 def _with_warehouse(rows: pl.LazyFrame, view: OrderView) -> pl.LazyFrame:
     """The rows with the warehouse of their fulfillment order, otherwise of their order."""
-    names = _with_display_name(view["fulfillment_orders"], "warehouse_id", "warehouse_name", "warehouse")
+    names = view.whole.warehouse_names
     found = rows.with_columns(warehouse_id=pl.coalesce("holder", "warehouse_id")).drop("holder")
     named = found.join(names, on="warehouse_id", how="left")
     return named.with_columns(warehouse=pl.coalesce("warehouse", pl.col("warehouse_id").cast(pl.String)))
-
-
-def _with_display_name(rows: pl.LazyFrame, id_column: str, name: str, display_name: str) -> pl.LazyFrame:
-    """A display name for each id: its name, followed by the id where two share a name; the id where there is none."""
-    names = rows.filter(pl.col(id_column).is_not_null()).group_by(id_column).agg(pl.col(name).drop_nulls().max())
-    digits = pl.col(id_column).cast(pl.String)
-    whole = pl.when(pl.col(name).is_duplicated()).then(format_columns("{} ({})", name, digits)).otherwise(name)
-    return names.select(id_column, pl.coalesce(whole, digits).alias(display_name))

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import polars as pl
 
+from quivo_frames.analysis.instants import is_after_day, is_later
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -19,12 +21,9 @@ class Promise:
 
     def is_kept(self, happened: pl.Expr, tolerance: timedelta, zone: str) -> pl.Expr:
         """Whether an event at that instant kept the promise."""
-        without_tolerance = happened - tolerance
-        if self.by_order:
-            without_tolerance = without_tolerance.dt.convert_time_zone(
-                zone
-            ).dt.date()  # safe where a day has no midnight
-        return without_tolerance <= pl.col(self.name)
+        promised = pl.col(self.name)
+        is_late = is_after_day if self.by_order else is_later
+        return ~is_late(happened, promised, tolerance, zone)
 
     def shipment_was_on_time(self, tolerance: timedelta, zone: str) -> pl.Expr:
         """Whether a shipment was on time; null while it still may be, and where it cannot be known."""

@@ -1,4 +1,4 @@
-"""A query for KPIs, and the orders and shipments that it is computed from."""
+"""A query for KPIs: of which orders, in which groups, and what "on time" means."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import polars as pl
 import polars.selectors as cs
 
 from quivo_frames.analysis.calendar import Calendar
-from quivo_frames.analysis.kpi.groups import GROUPS, assign_orders_to_groups, shipment_attributes
+from quivo_frames.analysis.kpi.facts import Judging, KpiFacts, collect_facts
+from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.promises import PROMISES
-from quivo_frames.analysis.kpi.ship_times import ship_times
-from quivo_frames.analysis.milestones import OrderView, is_settled
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone
 
@@ -45,73 +45,44 @@ class KpiQuery:
             raise ConfigError(f"Nothing can be on time against {self.against!r}. The dates are: {', '.join(PROMISES)}.")
         check_time_zone(self.zone)
 
+    @property
+    def day_zone(self) -> str:
+        """The zone in which promised days are meant."""
+        return self.view.day_zone(self.zone)
+
     @cached_property
+    def facts(self) -> KpiFacts:
+        """What the figures are computed from."""
+        return collect_facts(self.view, Judging(self.tolerance, self.zone, self.day_zone, self.calendar))
+
+    @property
     def orders(self) -> pl.DataFrame:
-        """One row per order: its milestones, and what became of its lines and promises.
+        """One row per order."""
+        return self.facts.orders
 
-        - lines, pieces: ordered; known_lines, known_pieces: those whose shipped quantity is known;
-          filled_lines, filled_pieces: those that were shipped
-        - in_full: every line was shipped in full; null if that is not known
-        - done: nothing more will be shipped
-        - outstanding: something is still to be shipped
-        - warehouses: how many shipped it; null if none is known
-        - on_time_(promise): all shipments kept it; null if that is not known (yet)
-        """
-        shipments = self.shipments.lazy().group_by("order_id").agg(
-            pl.col("^on_time_.*$").all(ignore_nulls=False),
-            warehouses=pl.col("warehouse_id").drop_nulls().n_unique().replace(0, None),
-        )  # fmt: skip
-        joined = self.view.milestones.join(_line_totals_per_order(self.view), on="order_id", how="left")
-        joined = joined.join(shipments, on="order_id", how="left")
-        short = (pl.col("shipments") == 0) | ~pl.col("in_full")
-        return (
-            joined.with_columns(cs.matches("lines|pieces").fill_null(0), done=is_settled().fill_null(value=False))
-            .with_columns(outstanding=(short & ~pl.col("done") & ~pl.col("called_off")).fill_null(value=False))
-            .with_columns(self._on_time(name) for name in PROMISES)
-            .collect()
-        )
-
-    @cached_property
+    @property
     def shipments(self) -> pl.DataFrame:
-        """One row per shipment that was not reversed: its groups, tracked, proven, on_time_(promise)."""
-        promised = self.view.milestones.select("order_id", "known_at", "latest_delivery_date", "latest_ship_date")
-        rows = self.view.valid_shipments.select(
-            "shipment_key", "ship_date", "delivery_date", "pod_date", "is_untracked", "expected_delivery_date",
-            "delivery_window_start_time", "delivery_window_end_time",
-            tracked=pl.any_horizontal(pl.col("tracking_number", "tracking_link").is_not_null()),
-            proven=pl.col("pod_date").is_not_null(),
-        )  # fmt: skip
-        rows = rows.join(shipment_attributes(self.view, self.zone), on="shipment_key").join(promised, on="order_id")
-        for flag, tables in {"tracked": ("tracking_numbers", "tracking_links"), "proven": ("pod_documents",)}.items():
-            keys = pl.concat([self.view[table].select("shipment_key") for table in tables]).unique()
-            more = keys.with_columns(more=True)
-            rows = rows.join(more, on="shipment_key", how="left")
-            rows = rows.with_columns((pl.col(flag) | pl.col("more").fill_null(value=False)).alias(flag)).drop("more")
-        judged = {
-            f"on_time_{name}": promise.shipment_was_on_time(self.tolerance, self.zone)
-            for name, promise in PROMISES.items()
-        }
-        return rows.with_columns(**judged).collect()
-
-    @cached_property
-    def ship_times(self) -> pl.DataFrame:
-        """One row per order that was not called off: what its warehouse's calendar says of its way out."""
-        return ship_times(self.orders, self.view, self.calendar, self.zone)
+        """One row per shipment that was not reversed."""
+        return self.facts.shipments
 
     def regrouped_by(self, *by: str) -> KpiQuery:
-        """The same query by other groups; it keeps the orders and shipments that were computed already."""
+        """The same query by other groups; it keeps the facts."""
         other = replace(self, by=by)
-        kept = ("orders", "shipments", "ship_times")
-        vars(other).update({name: found for name, found in vars(self).items() if name in kept})
+        vars(other)["facts"] = self.facts
         return other
 
     @cached_property
     def orders_by_group(self) -> pl.DataFrame:
-        """The orders, each once in each of its groups."""
-        if not self.by:
+        """The orders, each once in each of its groups.
+
+        The warehouses of an order are those of its fulfillment orders that were not cancelled or that shipped,
+        otherwise its own; its carriers are those of its shipments.
+        """
+        several = [name for name in ("warehouse", "carrier") if name in self.by]
+        if not several:
             return self.orders
-        found = assign_orders_to_groups(self.view, self.by, self.zone).collect()
-        return self.orders.drop(set(self.by) & set(self.orders.columns)).join(found, on="order_id")
+        found = self.facts.served if "warehouse" in several else self.facts.carried
+        return self.orders.join(found.select("order_id", *several).unique(maintain_order=True), on="order_id")
 
     def aggregate_by_group(
         self, rows: pl.DataFrame, by: Iterable[str] | None = None, /, **figures: pl.Expr
@@ -120,35 +91,12 @@ class KpiQuery:
         keys = list(self.by if by is None else by)
         if not keys:
             return rows.select(**figures)
-        return rows.group_by(keys).agg(**figures).sort(keys, nulls_last=True)
+        return rows.group_by(keys).agg(**figures).with_columns(cs.categorical().cast(pl.String)).sort(
+            keys, nulls_last=True
+        )  # fmt: skip
 
     def stack_aggregates(self, column: str, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         """Concatenates frames, sorted by group; their names go into a column after the groups."""
         rows = pl.concat([frame.with_columns(pl.lit(name).alias(column)) for name, frame in frames.items()])
         rows = rows.select(*self.by, column, pl.exclude(*self.by, column))
         return rows.sort(self.by, nulls_last=True, maintain_order=True) if self.by else rows
-
-    def _on_time(self, name: str) -> pl.Expr:
-        """Whether an order was on time, like its shipments; while something is outstanding, late or not known."""
-        rest = pl.lit(None, pl.Boolean)
-        if PROMISES[name].by_order:
-            kept = PROMISES[name].is_kept(pl.col("known_at"), self.tolerance, self.zone)
-            rest = pl.when(~kept).then(kept)
-        shipped = pl.col(f"on_time_{name}")
-        return pl.when("outstanding").then(shipped & rest).otherwise(shipped).alias(f"on_time_{name}")
-
-
-def _line_totals_per_order(view: OrderView) -> pl.LazyFrame:
-    """One row per order: its lines and pieces, and how many of them were shipped."""
-    ordered, shipped = pl.col("ordered"), pl.col("shipped")
-    known = (ordered - shipped).is_not_null()
-    lines = view.matched_lines.filter(pl.col("order_position_key").is_not_null(), ordered.is_null() | (ordered > 0))
-    return lines.group_by("order_id").agg(
-        lines=pl.len(),
-        pieces=ordered.sum(),
-        known_lines=known.sum(),
-        filled_lines=(shipped >= ordered).sum(),
-        known_pieces=ordered.filter(known).sum(),
-        filled_pieces=pl.min_horizontal(ordered, shipped).filter(known).sum(),
-        in_full=(shipped >= ordered).all(ignore_nulls=False),
-    )

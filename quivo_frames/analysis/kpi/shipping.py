@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from quivo_frames.analysis.instants import is_later
 from quivo_frames.analysis.kpi.kpi import days_between, define_kpi, share_of_whole
 from quivo_frames.analysis.kpi.query import KpiQuery
 
@@ -38,13 +39,15 @@ def delivery_window(query: KpiQuery) -> pl.DataFrame:
     """Delivery window.
 
     Share of the delivered shipments that arrived within their delivery window, among those that have one; the others
-    arrived early or late. The tolerance is added to the end of the window.
+    arrived early or late. The tolerance is added to the end of the window. An instant that is a midnight is a day
+    without a time: then days are compared.
 
     Limits: a window without a start or an end, or that ends before it starts, does not count as one.
     """
     start, end, came = (pl.col(f"delivery_{name}") for name in ("window_start_time", "window_end_time", "date"))
     judged = (start <= end) & _DELIVERED
-    early, late = judged & (came < start), judged & (came - query.tolerance > end)
+    early = judged & is_later(start, came, zone=query.day_zone)
+    late = judged & is_later(came, end, query.tolerance, query.day_zone)
     counts = query.aggregate_by_group(
         query.shipments, shipments=judged.sum(), within=(judged & ~early & ~late).sum(), early=early.sum(),
         late=late.sum(),

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.audit import CHECKS, select_checks
 from quivo_frames.analysis.checks.check import Check, Severity
-from quivo_frames.analysis.checks.findings import Findings
+from quivo_frames.analysis.checks.findings import ACCEPTED, Findings
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.kpi.groups import assign_orders_to_groups
 from quivo_frames.analysis.kpi.kpi import days_between
@@ -26,6 +26,7 @@ from quivo_frames.analysis.kpi.result import Kpis
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report import charts, findings_summary, performance
 from quivo_frames.analysis.report.charts import ReportChart
+from quivo_frames.analysis.report.order_blocks import order_blocks
 from quivo_frames.analysis.report.sheets import Sheet, format_integer, format_minute, join_words, make_sheet
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import format_count, noun_for
@@ -54,15 +55,20 @@ class ReportOptions(NamedTuple):
 
 
 def render_page(tables: Dataset | Frames, query: KpiQuery, findings: Findings, options: ReportOptions) -> str:
-    """The report as HTML: the same bytes for the same tables. The query is about the view of these tables."""
+    """The report as HTML: the same bytes for the same tables and findings. The query is about the tables' view."""
     view, whole = query.view, compute_kpis(query)
+    found = findings_summary.summaries_by_severity(findings)
     orders = view["orders"].select("seller_name", "order_date", "created").collect()
     return _load_template().render(
         title=_page_title(orders, tables.failures.height, whole),
         figures=performance.headline_figures(orders.height, findings, whole),
         telling=findings_summary.choose_highlights(findings, orders.height),
-        found=findings_summary.summaries_by_severity(findings),
-        quiet=findings_summary.checks_without_findings(findings, options.chosen_checks),
+        found=found,
+        quiet=findings_summary.checks_without_findings(findings),
+        skipped=findings_summary.skipped_checks(findings),
+        progress=findings.told_progress(),
+        accepted=findings.filter(status=ACCEPTED).height,
+        orders=order_blocks(view, findings, findings_summary.listed_orders(found)),
         by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(view, findings, options)),
         pictures=_draw_charts(query, whole),
         sheets=[performance.rates_table(whole), performance.durations_table(whole), performance.volume_table(whole)],
@@ -148,7 +154,7 @@ def _findings_by_warehouse(view: OrderView, findings: Findings, options: ReportO
     """Orders and findings of each warehouse, by severity; an order that several served counts in each."""
     of = assign_orders_to_groups(view, ("warehouse",), options.limits.time_zone).collect()
     severity = pl.col("severity")
-    counted = of.join(findings, on="order_id").group_by("warehouse").agg(
+    counted = of.join(findings.unaccepted().select("order_id", "severity"), on="order_id").group_by("warehouse").agg(
         (severity == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in Severity
     )  # fmt: skip
     orders = of.group_by("warehouse").agg(orders=pl.len().cast(pl.Int64))

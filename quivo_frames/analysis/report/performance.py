@@ -48,7 +48,7 @@ class HeadlineFigure(NamedTuple):
 
 def headline_figures(orders: int, findings: Findings, kpis: Kpis) -> list[HeadlineFigure]:
     """The headline figures of the page."""
-    errors = findings.filter(severity=str(Severity.ERROR))
+    errors = findings.unaccepted().filter(severity=str(Severity.ERROR))
     wrong = errors["order_id"].n_unique()
     perfect, fill = kpis["perfect_order"].row(0, named=True), kpis["fill_rate"].row(0, named=True)
     on_time, taken = _on_time_figure(kpis), _cycle_time_figure(kpis)

@@ -26,6 +26,8 @@ class Sheet(NamedTuple):
     heads: list[ColumnHeading]
     rows: list[list[str]]
     note: str = ""
+    links: list[str] = []  # noqa: RUF012 - never changed
+    """Where the headings of the rows lead to; empty if they are no links."""
 
 
 def format_integer(number: int | None) -> str:

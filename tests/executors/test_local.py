@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from quivo_frames.builder.executors.local import LocalPool
 from quivo_frames.errors import ConfigError, LostWorker
+from quivo_frames.executors.local import LocalPool
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.alone
@@ -76,7 +76,7 @@ def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
 SCRIPT = """
 import sys, time
 from tests.builder.test_local import process_id
-from quivo_frames.builder.executors.local import LocalPool
+from quivo_frames.executors.local import LocalPool
 print("begun", flush=True)  # a script without a guard: other processes must not run it again
 with LocalPool(3, max_jobs=3) as pool:
     for pid in pool.map_unordered(process_id, range(10_000)):

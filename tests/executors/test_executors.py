@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from quivo_frames.builder.executors import remote_task
-from quivo_frames.builder.executors.connect import connect_engine, worker_pool_of
 from quivo_frames.errors import ArchiveError, ConfigError, Fault, LostWorker
+from quivo_frames.executors import remote_task
+from quivo_frames.executors.connect import connect_engine, worker_pool_of
 from tests.support.paths import ROOT
 from tests.support.worker_tasks import (
     die_of_three,
@@ -158,7 +158,7 @@ def move_a_module(package: Path) -> None:
 
 
 def move_a_folder(package: Path) -> None:
-    (package / "builder" / "executors").rename(package / "engines")
+    (package / "export" / "compatibility").rename(package / "compatibility")
 
 
 def change_a_line(package: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(
     on: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = {"dask": "distributed", "spark": "pyspark"}[extra]
-    monkeypatch.delitem(sys.modules, f"quivo_frames.builder.executors.{extra}", raising=False)
+    monkeypatch.delitem(sys.modules, f"quivo_frames.executors.{extra}", raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)  # type: ignore[arg-type]  # an import of it fails
@@ -254,7 +254,7 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(
 def test_knowing_an_engine_loads_no_other() -> None:
     code = (
         "import sys; from concurrent.futures import ThreadPoolExecutor\n"
-        "from quivo_frames.builder.executors.connect import worker_pool_of\n"
+        "from quivo_frames.executors.connect import worker_pool_of\n"
         "with ThreadPoolExecutor(1) as pool: print(list(worker_pool_of(pool).map_unordered(abs, [-1])))\n"
         "print(sorted({'distributed', 'dask', 'pyspark', 'pyarrow'} & set(sys.modules)))"
     )

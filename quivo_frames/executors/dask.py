@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
 
-from quivo_frames.builder.executors.remote_task import lost_engine_error, pickle_items, remote_task, unpack_answer
 from quivo_frames.errors import ConfigError
+from quivo_frames.executors.remote_task import lost_engine_error, pickle_items, remote_task, unpack_answer
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -8,7 +8,8 @@ from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from typing import Any, TypeVar
 
-from quivo_frames.builder.executors.remote_task import (
+from quivo_frames.errors import ConfigError
+from quivo_frames.executors.remote_task import (
     DriverCode,
     driver_code,
     lost_engine_error,
@@ -16,7 +17,6 @@ from quivo_frames.builder.executors.remote_task import (
     remote_task,
     unpack_answer,
 )
-from quivo_frames.errors import ConfigError
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from quivo_frames.builder.executors.remote_task import (
+from quivo_frames.errors import ConfigError, QuivoError
+from quivo_frames.executors.remote_task import (
     lost_engine_error,
     missing_module_error,
     pickle_items,
     remote_task,
     unpack_answer,
 )
-from quivo_frames.errors import ConfigError, QuivoError
 
 try:  # a client of Spark Connect alone does not have it
     from py4j.protocol import Py4JError

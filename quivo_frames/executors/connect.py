@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-from quivo_frames.builder.executors.local import WorkerPool
 from quivo_frames.errors import ConfigError
+from quivo_frames.executors.local import WorkerPool
 
 _ADAPTER_OF_CLASS = {("distributed", "Client"): "dask", ("pyspark", "SparkSession"): "spark"}
 _ADAPTER_OF_SCHEME = {"dask": "dask", "spark": "spark", "sc": "spark"}

@@ -78,7 +78,7 @@ def remote_task(work: Callable[[Any], Any], driver: DriverCode | None = None) ->
             import quivo_frames
 
             try:
-                from quivo_frames.builder.executors.remote_task import code_digest
+                from quivo_frames.executors.remote_task import code_digest
 
                 same_code = code_digest() == digest
             except ImportError:  # this module is elsewhere, or nowhere; it needs no other library

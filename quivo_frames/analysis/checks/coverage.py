@@ -1,0 +1,63 @@
+"""Which checks could look: how many orders have the columns that each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from quivo_frames.analysis.checks.check import Check
+from quivo_frames.analysis.milestones import OrderView
+
+RAN, SKIPPED = "ran", "skipped"
+RUN_SCHEMA: dict[str, type[pl.DataType]] = {
+    "check": pl.String, "severity": pl.String, "outcome": pl.String, "reason": pl.String, "judged": pl.Int64,
+    "findings": pl.Int64,
+}  # fmt: skip
+"""The columns of `findings.checks`."""
+
+
+def describe_runs(checks: Sequence[Check], view: OrderView, found: pl.DataFrame) -> pl.DataFrame:
+    """One row per check: severity, outcome (ran, or skipped), reason, judged (orders), findings.
+
+    A check is skipped if no order has all the columns that it needs.
+    """
+    judged, missing = _count_judged_orders(checks, view)
+    counts = dict(found.group_by("check").len().iter_rows())
+    rows = []
+    for check in checks:
+        is_skipped = bool(check.needs) and not judged[check.name] and check.name not in counts
+        rows.append((
+            check.name, str(check.severity), SKIPPED if is_skipped else RAN,
+            _reason(missing[check.name], check.needs) if is_skipped else None, judged[check.name],
+            counts.get(check.name, 0),
+        ))  # fmt: skip
+    return pl.DataFrame(rows, schema=RUN_SCHEMA, orient="row")
+
+
+def _reason(missing: Sequence[str], needs: Sequence[str]) -> str:
+    """Which columns are empty; if each is filled somewhere, that no order has all of them."""
+    return f"no order has {' or '.join(missing)}" if missing else f"no order has all of {', '.join(needs)}"
+
+
+def _count_judged_orders(checks: Sequence[Check], view: OrderView) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """How many orders have all columns that a check needs, and which of these no order has, by check."""
+    needed = {name: None for check in checks for name in check.needs}
+    by_table: dict[str, list[str]] = {}
+    for name in needed:
+        table, _, column = name.partition(".")
+        by_table.setdefault(table, []).append(column)
+    orders = view["orders"].select("order_id")
+    for table, columns in by_table.items():
+        filled = view[table].group_by("order_id").agg(
+            pl.col(column).is_not_null().any().alias(f"{table}.{column}") for column in columns
+        )  # fmt: skip
+        orders = orders.join(filled, on="order_id", how="left")
+    has_all = {check.name: pl.all_horizontal(pl.lit(value=True), *check.needs).sum() for check in checks if check.needs}
+    counted = orders.select(
+        pl.len().alias("orders"), *(pl.col(name).sum() for name in needed),
+        *(count.alias(f"check {name}") for name, count in has_all.items()),
+    ).collect().row(0, named=True)  # fmt: skip
+    judged = {check.name: counted[f"check {check.name}" if check.needs else "orders"] or 0 for check in checks}
+    missing = {check.name: [name for name in check.needs if not counted[name]] for check in checks}
+    return judged, missing
