@@ -12,7 +12,9 @@ import polars as pl
 from quivo_frames.analysis.derived_lines import derive_lines
 from quivo_frames.analysis.derived_orders import derive_events, derive_milestones, derive_overview
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.dataset.dataset import TablesOrFolder, as_tables
+from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
+from quivo_frames.model.carriers import fill_carriers, usual_providers
+from quivo_frames.model.frames import lazy_table
 
 
 def derive_tables(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
@@ -91,4 +93,12 @@ def events(tables: TablesOrFolder) -> pl.DataFrame:
 
 
 def _derived_table(tables: TablesOrFolder, name: str) -> pl.DataFrame:
-    return derive_tables(as_tables(tables))[name]
+    """A derived table: that of the dataset, or derived from the tables, if they are no dataset or one without."""
+    opened = as_tables(tables)
+    if isinstance(opened, Dataset) and name in opened.derived:
+        return opened.lazy(name).collect()
+    derived = derive_tables(opened)[name].lazy()
+    if name not in ("lines", "overview"):
+        return derived.collect()
+    shipments = lazy_table(opened, "shipments")
+    return fill_carriers(name, derived, shipments, usual_providers(shipments)).collect()

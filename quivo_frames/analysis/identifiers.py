@@ -7,9 +7,8 @@ import polars as pl
 _INVISIBLE_CHARACTERS = r"\p{Cf}\p{Cc}\u{034F}\u{115F}\u{1160}\u{17B4}\u{17B5}\u{180B}-\u{180D}\u{FE00}-\u{FE0F}"
 _INVISIBLE = f"[{_INVISIBLE_CHARACTERS}]"
 """Characters that nobody sees: zero-width ones, soft hyphens, marks of direction, variation selectors, controls."""
-_NO_VALUE = r"(?i)^(?:[\s\p{Pd}_.?/*#0]*|n[./]?a\.?|none|null|nil|unknown|undefined|not applicable|k\.?\s?a\.?)$"
+_NO_VALUE = r"(?i)^(?:[\s\p{Pd}_.?/*#0]*|n[./]?a\.?|none|null|nil|unknown|undefined|not\s?applicable|k\.?\s?a\.?)$"
 """Words and marks for "there is none"."""
-_APPLICATION_IDENTIFIER = r"^(?:\(00\)|00)([0-9]{18})$"
 
 
 def is_visible(text: pl.Expr) -> pl.Expr:
@@ -28,9 +27,10 @@ def stated_value(identifier: pl.Expr) -> pl.Expr:
 
 
 def sscc_digits(sscc: pl.Expr) -> pl.Expr:
-    """An SSCC as it is compared: without spaces and hyphens, and without its application identifier, (00) or 00.
+    """An SSCC as it is compared: letters and digits alone, without its application identifier, (00) or 00.
 
     Null where it says that there is none.
     """
-    plain = comparison_form(stated_value(sscc)).str.replace_all(r"[\s\p{Pd}.]", "")
-    return plain.str.replace(_APPLICATION_IDENTIFIER, "$1")
+    plain = sscc.str.replace_all(r"[^\p{L}\p{N}]", "").str.to_uppercase()
+    digits = plain.str.replace(r"^00([0-9]{18})$", "$1")
+    return pl.when(~digits.str.contains(_NO_VALUE)).then(digits)

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 
 import polars as pl
 
-_FIRST_REAL, _LAST_REAL = datetime(1902, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-_EPOCH = datetime(1969, 12, 31, 10, tzinfo=UTC), datetime(1970, 1, 1, 12, tzinfo=UTC)
-"""Midnight of 1970-01-01 in every time zone, from UTC+14 to UTC-12."""
+from quivo_frames.model.placeholders import is_placeholder, is_placeholder_day
 
 
 def without_placeholders(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows, with null for instants and days that stand for "no date".
-
-    These are the year 1 and all before 1902 (1900-01-01 is another), midnight of 1970-01-01 in any time zone, and the
-    years from 9000.
-    """
+    """The rows, with null for instants and days that stand for "no date"."""
     instants, days = pl.col(pl.Datetime("us", "UTC")), pl.col(pl.Date)
     return frame.with_columns(
-        pl.when(~is_placeholder(instants)).then(instants), pl.when(~_is_placeholder_day(days)).then(days)
+        pl.when(~is_placeholder(instants)).then(instants), pl.when(~is_placeholder_day(days)).then(days)
     )
 
 
-def is_placeholder(instant: pl.Expr) -> pl.Expr:
-    """Whether an instant stands for "no date"."""
-    at_epoch = instant.is_between(*_EPOCH) & (instant.dt.timestamp("us") % _QUARTER_HOUR == 0)
-    return (instant < _FIRST_REAL) | (instant >= _LAST_REAL) | at_epoch
-
-
-def _is_placeholder_day(day: pl.Expr) -> pl.Expr:
-    return (day < _FIRST_REAL.date()) | (day >= _LAST_REAL.date()) | (day == date(1970, 1, 1))
-
-
-_QUARTER_HOUR = 15 * 60 * 1_000_000
 _DAY = timedelta(days=1) // timedelta(microseconds=1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -59,12 +59,12 @@ class OrderView:
     """
 
     def __init__(
-        self, tables: TablesOrFolder, as_of: InstantLike | None = None, id_range: tuple[int, int] | None = None,
+        self, tables: TablesOrFolder, as_of: InstantLike | None = None, some_orders: pl.Expr | None = None,
         whole: OrderView | None = None,
     ) -> None:  # fmt: skip
         self._tables = as_tables(tables)
         self._as_of = None if as_of is None else parse_instant(as_of)
-        self._id_range = id_range
+        self._some_orders = some_orders
         self.whole = whole or self
         """The view of all orders: for what crosses orders."""
 
@@ -78,16 +78,24 @@ class OrderView:
         """The dataset that the tables are from; None for tables in memory."""
         return self._tables if isinstance(self._tables, Dataset) else None
 
-    def split_by_order(self, most_orders: int | None = None) -> Iterator[OrderView]:
-        """Views of consecutive ranges of order ids, each of about so many orders; drop each before the next one."""
-        most = most_orders or ORDERS_PER_RANGE
+    def id_ranges(self) -> list[tuple[int, int]]:
+        """Ranges of order ids, first and last, with about ORDERS_PER_RANGE orders each; one or none for few orders."""
         ids = lazy_table(self._tables, "orders").select("order_id").collect().to_series().sort()
-        starts = ids.gather_every(most).unique(maintain_order=True).to_list()
-        if len(starts) < 2:
-            yield self
-            return
-        for id_range in zip(starts, [*(start - 1 for start in starts[1:]), ids[-1]], strict=True):
-            yield OrderView(self._tables, self._as_of, id_range, self)
+        starts = ids.gather_every(ORDERS_PER_RANGE).unique(maintain_order=True).to_list()
+        return list(zip(starts, [*(start - 1 for start in starts[1:]), *ids[-1:]], strict=True))
+
+    def within(self, id_range: tuple[int, int]) -> OrderView:
+        """The view of the orders with ids from the first to the last of a range."""
+        return OrderView(self._tables, self._as_of, pl.col("order_id").is_between(*id_range), self.whole)
+
+    def only_orders(self, order_ids: Sequence[int]) -> OrderView:
+        """The view of some orders."""
+        wanted = pl.Series(order_ids, dtype=pl.Int64).implode()
+        return OrderView(self._tables, self._as_of, pl.col("order_id").is_in(wanted), self.whole)
+
+    def work_out_what_is_shared(self) -> None:
+        """Work out what crosses orders, before views of ranges are sent to other processes."""
+        _ = self.as_of, self.usual_providers, self.zone_of_days, self.seller_names, self.warehouse_names
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)
@@ -95,8 +103,8 @@ class OrderView:
     def whole_table(self, name: str) -> pl.LazyFrame:
         """A table with all its rows and values, whatever the instant."""
         rows = lazy_table(self._tables, name)
-        if self._id_range is not None:
-            rows = rows.filter(pl.col("order_id").is_between(*self._id_range))
+        if self._some_orders is not None:
+            rows = rows.filter(self._some_orders)
         texts = pl.col(pl.String)
         return without_placeholders(rows).with_columns(pl.when(is_visible(texts)).then(texts))
 
@@ -187,9 +195,14 @@ class OrderView:
 
     @cached_property
     def valid_shipments(self) -> pl.LazyFrame:
-        """The shipments that count: those that were not reversed, each with its `carrier`."""
-        counted = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
-        return counted.with_columns(carrier=carrier_of(self.whole.usual_providers))
+        """The shipments that count: those that were not reversed, and do not list returned goods alone.
+
+        Each has its `carrier`.
+        """
+        kept = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
+        if not self._returns.is_empty():
+            kept = kept.join(self._returns.lazy(), on="shipment_key", how="anti", maintain_order="left")
+        return kept.with_columns(carrier=carrier_of(self.whole.usual_providers))
 
     @cached_property
     def seller_names(self) -> pl.LazyFrame:
@@ -205,6 +218,14 @@ class OrderView:
     def usual_providers(self) -> pl.DataFrame:
         """The provider that most often goes with each provider_name, in all shipments."""
         return usual_providers(self.whole_table("shipments"))
+
+    @cached_property
+    def _returns(self) -> pl.DataFrame:
+        """The shipments (shipment_key) all of whose quantities are below zero: goods that came back."""
+        lines = self.whole_table("shipment_positions").select("shipment_key", came_back=pl.col("quantity") < 0)
+        some = lines.filter("came_back").unique()
+        sent = lines.filter(pl.col("came_back").ne_missing(other=True))
+        return some.join(sent, on="shipment_key", how="anti").select("shipment_key").collect()
 
 
 def _display_names(rows: pl.LazyFrame, id_column: str, name: str, display_name: str) -> pl.LazyFrame:

@@ -267,7 +267,7 @@ class _BuildRun:
 
     def _notes_of_inputs(self, index: OrderIndex) -> Iterator[Note]:
         """Notes about orders that came more than once, with wrong times, or were erased meanwhile."""
-        yield from note_repeated_orders(index.superseded_positions)
+        yield from note_repeated_orders(index.superseded_positions, index.ids_of_two_sellers)
         if len(backward := index.backward_clock_ids):
             yield describe_note("clock_ran_backwards", "$.orderId", len(backward), backward[0])
         if self.erased:

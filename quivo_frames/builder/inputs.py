@@ -105,7 +105,7 @@ class _FileSource:
             for position, raw in order_files.read_with_positions(self.path, None, self.max_order_bytes)
         )
         while chunk := list(islice(entries, _ORDERS_PER_CHUNK)):
-            orders = make_identity_frame([(found.order_id, None, found.last_modified) for found, _, _ in chunk])
+            orders = make_identity_frame([(None, found) for found, _, _ in chunk])
             sizes = pl.Series("size", [size for _, size, _ in chunk], dtype=pl.Int64)
             orders = orders.with_columns(sizes, _NO_FINGERPRINT, _NO_EARLIER_ANSWER)
             yield IndexedOrders(orders, [position for *_, position in chunk])

@@ -19,7 +19,13 @@ from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
 from quivo_frames.builder.inputs import OrderSource, ReadIdentity
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.decode import read_identity, scan_identity
-from quivo_frames.flattening.latest import IDENTITY_SCHEMA, find_superseded_positions, has_repeated_ids
+from quivo_frames.flattening.latest import (
+    IDENTITY_SCHEMA,
+    SELLER,
+    find_orders_of_two_sellers,
+    find_superseded_positions,
+    has_repeated_ids,
+)
 from quivo_frames.model.records import RawOrder
 
 _ANSWERS_PER_DIGEST = 1_000_000
@@ -114,6 +120,8 @@ class OrderIndex:
             index = self._index_sources(read_identity)
         self.superseded_positions = find_superseded_positions(index)
         """Positions of the orders that a newer answer supersedes, with their ids."""
+        self.ids_of_two_sellers = find_orders_of_two_sellers(index) if self.superseded_positions else []
+        """The orders that came with different sellers, as far as these are known: an archive does not tell."""
         self._order_count = index.height
         self.orders_left = index.height - len(self.superseded_positions)
         """Number of orders that are not superseded."""
@@ -134,9 +142,10 @@ class OrderIndex:
                         self._seek_points.append(SeekPoint(position, number, cursor, self._bytes_indexed))
                     self._bytes_indexed += size
                     position += 1
-                chunks.append(orders.with_columns(source=pl.lit(number, pl.Int64)).select(list(_INDEX_SCHEMA)))
+                named = orders.with_columns(source=pl.lit(number, pl.Int64))
+                chunks.append(named.select(*_INDEX_SCHEMA, f"^{SELLER}$"))
             self.orders_by_source[source.name] = position - start
-        return pl.concat(chunks)
+        return pl.concat(chunks, how="diagonal")
 
     def _answers_left(self, index: pl.DataFrame) -> pl.DataFrame | None:
         if index["fingerprint"].null_count() or not self._order_count:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from quivo_frames.export.formats import (
     parse_export_format,
     refuse_export_target,
 )
-from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
+from quivo_frames.model.carriers import fill_carriers, stated_carrier, usual_providers
+from quivo_frames.model.derived import DERIVED_TABLES, UNKNOWN_CARRIER, dataset_tables
 from quivo_frames.model.frames import Frames, report_frame
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
@@ -108,6 +110,30 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     def lazy(self, name: str) -> pl.LazyFrame:
         """A table, a derived table, `failures` or `notes` as a LazyFrame.
+
+        In `lines` and `overview`, a shipment that does not name its carrier has the one that usually goes with its
+        carrier's name: the files themselves do not, as that depends on all orders.
+
+        Raises:
+            ConfigError: there is no such table.
+            DatasetError: the dataset was replaced since it was opened.
+        """
+        rows = self.lazy_as_stored(name)
+        if name not in ("lines", "overview") or self._usual_providers.is_empty():
+            return rows
+        return fill_carriers(name, rows, self.lazy_as_stored("shipments"), self._usual_providers)
+
+    @cached_property
+    def _usual_providers(self) -> pl.DataFrame:
+        """The usual provider of each provider_name that stands without a provider somewhere."""
+        shipments = self.lazy_as_stored("shipments")
+        unnamed = shipments.filter(stated_carrier() == UNKNOWN_CARRIER).select("provider_name").unique().collect()
+        if unnamed.is_empty():
+            return pl.DataFrame(schema={"provider_name": pl.String, "provider": pl.String})
+        return usual_providers(shipments)
+
+    def lazy_as_stored(self, name: str) -> pl.LazyFrame:
+        """A table, a derived table, `failures` or `notes` as its files have it.
 
         Raises:
             ConfigError: there is no such table.

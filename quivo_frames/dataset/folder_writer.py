@@ -216,11 +216,11 @@ class RetainedRows:
         """The rows of a table, or of a derived one, that are not retained."""
         if name in TABLES:
             return self.replaced_rows[name]
-        return self.previous.lazy(name).filter(pl.col(ORDER_ID.name).is_in(self._replaced)).collect()
+        return self.previous.lazy_as_stored(name).filter(pl.col(ORDER_ID.name).is_in(self._replaced)).collect()
 
     def scan_retained(self, name: str) -> pl.LazyFrame:
         """The retained rows of a table, of `failures` or of the lineage."""
-        found = self.previous.lineage(name) if name in LINEAGE_TABLES else self.previous.lazy(name)
+        found = self.previous.lineage(name) if name in LINEAGE_TABLES else self.previous.lazy_as_stored(name)
         assert found is not None, "without lineage nothing is retained"
         return found.filter(~pl.col(ORDER_ID.name).is_in(self._replaced))
 

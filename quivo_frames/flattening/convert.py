@@ -17,6 +17,7 @@ import polars as pl
 
 from quivo_frames.flattening.exact import find_integer_error
 from quivo_frames.model.order import Kind
+from quivo_frames.model.placeholders import is_placeholder, is_placeholder_day
 from quivo_frames.model.tables import DTYPES
 
 RowsByName = dict[str, list[int]]
@@ -46,6 +47,7 @@ _USUAL_FORMS = {
 _RAW_KINDS = (Kind.MONEY, Kind.JSON)
 _PARSED_KINDS = (*_RAW_KINDS, Kind.INSTANT, Kind.DAY)
 _PACKED_DTYPES = {Kind.INSTANT: pl.String(), Kind.DAY: pl.String()}
+_PLACEHOLDER_TESTS = {Kind.INSTANT: is_placeholder, Kind.DAY: is_placeholder_day}
 _MISSING_TEXTS = ["", "null"]
 """What a raw JSON value is where the field is missing, or null."""
 _FIRST_INSTANT, _LAST_INSTANT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -80,7 +82,9 @@ def unpack_column(kind: Kind, packed: Sequence[PackedValues]) -> pl.Series:
 
 def convert_column(kind: Kind, values: Sequence[Any]) -> ConvertedColumn:
     """One column of JSON values, not packed, converted to the dtype of its kind."""
-    return _CONVERTERS[kind](unpack_column(kind, [pack_values(kind, values)]))
+    converted = {"values": _CONVERTERS[kind](unpack_column(kind, [pack_values(kind, values)]))}
+    _note_placeholders({name: kind for name in converted if kind in _PLACEHOLDER_TESTS}, converted)
+    return converted["values"]
 
 
 def convert_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, ConvertedColumn]:
@@ -105,7 +109,20 @@ def convert_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, 
             unusual.setdefault(kind, {})[name] = _rows_where(parsed[name].is_null() & ~missing)
     for kind, rows in unusual.items():
         _convert_unusual_values(kind, {name: columns[name][1] for name in rows}, rows, converted)
+    _note_placeholders({name: kind for name, (kind, _) in columns.items() if kind in _PLACEHOLDER_TESTS}, converted)
     return converted
+
+
+def _note_placeholders(kinds: Mapping[str, Kind], converted: dict[str, ConvertedColumn]) -> None:
+    """Notes the dates that stand for no date; one query says that there are none, as nearly always."""
+    if not kinds:
+        return
+    tests = [_PLACEHOLDER_TESTS[kind](pl.col(name)).alias(name) for name, kind in kinds.items()]
+    dates = pl.DataFrame([converted[name].values.alias(name) for name in kinds])
+    if any(dates.select(test.any() for test in tests).row(0)):
+        for found in dates.select(tests):
+            if rows := _rows_where(found):
+                converted[found.name].noted["placeholder_date"] = rows
 
 
 def _convert_unusual_values(

@@ -86,11 +86,14 @@ class OrderIdentity(NamedTuple):
 
     order_id: int | None
     last_modified: str | None
+    seller_id: int | None = None
+    """The seller, where the whole order was read."""
 
 
 class _IdentityFields(msgspec.Struct, rename="camel", gc=False):
     order_id: Any = None
     last_modified: Any = None
+    seller_id: Any = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -114,7 +117,8 @@ def _read_identity_of_order(text: bytes) -> OrderIdentity:
         return OrderIdentity(None, None)
     usable = isinstance(order_id, int) and not isinstance(order_id, bool) and -(2**63) <= order_id < 2**63
     modified = found.last_modified if isinstance(found.last_modified, str) else None
-    return OrderIdentity(order_id if usable else None, modified)
+    seller_id = found.seller_id if isinstance(found.seller_id, int) and abs(found.seller_id) < 2**63 else None
+    return OrderIdentity(order_id if usable else None, modified, seller_id)
 
 
 def scan_identity(body: bytes) -> OrderIdentity:

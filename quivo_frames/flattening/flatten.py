@@ -14,7 +14,12 @@ from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.batch import OrderBatch
 from quivo_frames.flattening.decode import OrderDecoder, read_identity
-from quivo_frames.flattening.latest import find_superseded_positions, make_identity_frame, note_repeated_orders
+from quivo_frames.flattening.latest import (
+    find_orders_of_two_sellers,
+    find_superseded_positions,
+    make_identity_frame,
+    note_repeated_orders,
+)
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 
@@ -36,13 +41,13 @@ def flatten(orders: Iterable[bytes | str | RawOrder]) -> Frames:
     if isinstance(orders, str | bytes | bytearray | PathLike | Mapping) or not isinstance(orders, Iterable):
         raise _wrong_type("got", orders, "[json.dumps(order)]")
     raws = [_to_raw_order(position, order) for position, order in enumerate(orders)]
-    identities = [(read_identity(raw.body), raw.fetched_at) for raw in raws]
-    rows = [(found.order_id, fetched_at, found.last_modified) for found, fetched_at in identities]
-    superseded_positions = find_superseded_positions(make_identity_frame(rows))
+    identities = make_identity_frame([(raw.fetched_at, read_identity(raw.body)) for raw in raws])
+    superseded_positions = find_superseded_positions(identities)
     newest = [raw for position, raw in enumerate(raws) if position not in superseded_positions]
     flattener = Flattener()
     batches = (newest[start : start + ORDERS_PER_BATCH] for start in range(0, len(newest), ORDERS_PER_BATCH))
-    notes = Frames.of({}, notes=note_repeated_orders(superseded_positions))
+    of_two_sellers = find_orders_of_two_sellers(identities) if superseded_positions else []
+    notes = Frames.of({}, notes=note_repeated_orders(superseded_positions, of_two_sellers))
     return Frames.concat([notes, *map(flattener.flatten_batch, batches)])
 
 

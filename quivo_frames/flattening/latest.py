@@ -8,6 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from quivo_frames.flattening.convert import convert_column
+from quivo_frames.flattening.decode import OrderIdentity
 from quivo_frames.model.messages import describe_note
 from quivo_frames.model.order import Kind
 from quivo_frames.model.records import Note
@@ -18,12 +19,21 @@ IDENTITY_SCHEMA = {"order_id": pl.Int64(), "fetched_at": _INSTANT, "last_modifie
 """Which order an answer is about, and how new it is: one row an answer."""
 
 
-def make_identity_frame(entries: Sequence[tuple[int | None, datetime | None, str | None]]) -> pl.DataFrame:
-    """A frame of IDENTITY_SCHEMA from the order id, the time and `lastModified` (as text) of each answer."""
-    order_ids, fetched, modified = zip(*entries, strict=True) if entries else ((), (), ())
-    instants = convert_column(Kind.INSTANT, modified).values
-    columns = {"order_id": order_ids, "fetched_at": fetched, "last_modified": instants}
-    return pl.DataFrame(columns, schema=IDENTITY_SCHEMA)
+SELLER = "seller_id"
+"""A further column of identities, where sellers are known."""
+
+
+def make_identity_frame(entries: Sequence[tuple[datetime | None, OrderIdentity]]) -> pl.DataFrame:
+    """A frame of IDENTITY_SCHEMA from the time and the identity of each answer; and SELLER, if one is known."""
+    instants = convert_column(Kind.INSTANT, [found.last_modified for _, found in entries]).values
+    columns = {
+        "order_id": [found.order_id for _, found in entries],
+        "fetched_at": [fetched_at for fetched_at, _ in entries],
+        "last_modified": instants,
+    }
+    frame = pl.DataFrame(columns, schema=IDENTITY_SCHEMA)
+    sellers = pl.Series(SELLER, [found.seller_id for _, found in entries], dtype=pl.Int64)
+    return frame if sellers.null_count() == sellers.len() else frame.with_columns(sellers)
 
 
 def has_repeated_ids(order_ids: pl.Series) -> bool:
@@ -50,9 +60,21 @@ def find_superseded_positions(identities: pl.DataFrame) -> dict[int, int]:
     return dict(superseded.select("position", "order_id").iter_rows())
 
 
-def note_repeated_orders(superseded_positions: Mapping[int, int]) -> list[Note]:
-    """The note about orders that came more than once, if any did."""
-    if not superseded_positions:
+def find_orders_of_two_sellers(identities: pl.DataFrame) -> list[int]:
+    """The ids of orders that came with different sellers, as far as these are known."""
+    if SELLER not in identities.columns:
         return []
-    example = next(iter(superseded_positions.values()))
-    return [describe_note("repeated_order", "$.orderId", len(superseded_positions), example)]
+    known = identities.drop_nulls(["order_id", SELLER])
+    sellers = known.filter(pl.col("order_id").is_duplicated()).group_by("order_id").agg(pl.col(SELLER).n_unique())
+    return sellers.filter(pl.col(SELLER) > 1)["order_id"].sort().to_list()
+
+
+def note_repeated_orders(superseded_positions: Mapping[int, int], of_two_sellers: Sequence[int]) -> list[Note]:
+    """The notes about orders that came more than once, if any did, and about those of several sellers."""
+    notes = []
+    for kind, order_ids in (
+        ("repeated_order", list(superseded_positions.values())), ("repeated_order_of_two_sellers", of_two_sellers)
+    ):  # fmt: skip
+        if order_ids:
+            notes.append(describe_note(kind, "$.orderId", len(order_ids), order_ids[0]))
+    return notes

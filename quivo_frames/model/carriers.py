@@ -35,6 +35,17 @@ def usual_providers(shipments: pl.LazyFrame) -> pl.DataFrame:
     return ranked.group_by("provider_name", maintain_order=True).agg(pl.col("provider").first()).collect()
 
 
+def fill_carriers(name: str, rows: pl.LazyFrame, shipments: pl.LazyFrame, usual: pl.DataFrame) -> pl.LazyFrame:
+    """The derived table `lines` or `overview`, as a build wrote it, with the usual carriers of the carriers' names."""
+    if name == "lines":
+        known = pl.col("carrier").is_not_null()
+        return rows.with_columns(carrier=pl.when(known).then(carrier_of(usual, "carrier", "carrier_name")))
+    counted = shipments.filter(pl.col("reversed").ne_missing(other=True))
+    of_order = counted.group_by("order_id").agg(filled=carrier_of(usual).unique().sort().str.join(", "))
+    filled = rows.join(of_order, on="order_id", how="left", maintain_order="left")
+    return filled.with_columns(carrier=pl.coalesce("filled", "carrier")).drop("filled")
+
+
 def _written_alike(column: str) -> pl.Expr:
     """The text in upper case and trimmed; null where it is blank, or says that the carrier is not known."""
     text = pl.col(column).str.strip_chars().str.to_uppercase()

@@ -69,12 +69,19 @@ NOTES: dict[str, str] = {
     "no_time_zone": "A time without a zone was taken as UTC.",
     "day_for_instant": "A day without a time was taken as midnight UTC.",
     "instant_for_day": "Only the date of a full timestamp was kept.",
+    "placeholder_date": (
+        "A date that stands for no date (such as 0001-01-01) was kept; audit and KPIs take it as unknown."
+    ),
     "empty_text": "An empty text was read as no value.",
     "not_free_form": (
         "A free-form value is not an object: it is kept as JSON text and has no rows in custom_attributes."
     ),
     "repeated_attribute": "A key occurs twice in a free-form object: the table has its last value, the JSON text both.",
     "repeated_order": "An order came more than once: the newest answer was taken.",
+    "repeated_order_of_two_sellers": (
+        "An order came more than once, with different sellers: the newest answer was taken, but they may be two orders "
+        "of two accounts that share a number."
+    ),
     "clock_ran_backwards": (
         "An answer has an earlier time than one that the archive had before it, because a clock was wrong: the answer "
         "that was recorded last was taken."

@@ -160,4 +160,4 @@ def render_kpis() -> str:
 
 
 def _format_default(default: object) -> str:
-    return ", ".join(default) if isinstance(default, tuple) else f"{default}"
+    return ", ".join(default) if isinstance(default, tuple | dict) else f"{default}"

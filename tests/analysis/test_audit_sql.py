@@ -23,6 +23,23 @@ LIVE = "coalesce(NOT s.reversed, true)"
 PLANNED = f"shipments s JOIN fulfillment_orders f USING (fulfillment_order_key) WHERE {LIVE}"
 ORDERS = "SELECT order_id FROM orders"
 POSITIONS = "SELECT order_position_key FROM order_positions"
+BY_DAY = "(date_trunc('day', s.ship_date) = s.ship_date OR date_trunc('day', p.expiration_date) = p.expiration_date)"
+EXPIRED = f"""CASE WHEN {BY_DAY} THEN s.ship_date::DATE > p.expiration_date::DATE
+    ELSE s.ship_date > p.expiration_date END"""
+"""A midnight is a day: goods are good until it is over."""
+AMOUNTS = """
+    WITH given AS (SELECT order_position_key, quantity * 0.005 + 1e-9 AS tolerance,
+        (quantity * unit_net_price)::DOUBLE AS net_worth, (quantity * unit_gross_price)::DOUBLE AS gross_worth,
+        nullif(total_net_amount, 0)::DOUBLE AS net, nullif(total_gross_amount, 0)::DOUBLE AS gross
+        FROM order_positions WHERE quantity > 0),
+    judged AS (SELECT *, abs(net - net_worth) > tolerance AS net_off, abs(gross - gross_worth) > tolerance AS gross_off,
+        net_worth - net > tolerance AS net_less, gross_worth - gross > tolerance AS gross_less FROM given),
+    said AS (SELECT *, (net_less OR gross_less) AND coalesce(net, 0) >= 0 AND coalesce(gross, 0) >= 0 AND (
+        net_less IS NULL OR gross_less IS NULL
+        OR (net_less AND gross_less AND abs(net / net_worth - gross / gross_worth) * gross_worth <= 2 * tolerance)
+        ) AS discount FROM judged)
+    SELECT order_position_key FROM said"""
+"""Amounts that are less by the same share, net and gross, are after a discount; 0 was not filled in."""
 
 SQL = {
     "exported_before_ordered": f"{ORDERS} WHERE exported_at < order_date - INTERVAL 15 MINUTE",
@@ -60,15 +77,16 @@ SQL = {
     "pod_without_delivery": f"""SELECT shipment_key FROM shipments s
         WHERE {LIVE} AND pod_date IS NOT NULL AND delivery_date IS NULL""",
     "expired_lot_shipped": f"""SELECT shipment_position_key FROM shipment_positions p JOIN shipments s USING (shipment_key)
-        WHERE {LIVE} AND p.expiration_date <= s.ship_date""",
+        WHERE {LIVE} AND p.quantity IS DISTINCT FROM 0 AND {EXPIRED}""",
     "expiring_lot_shipped": f"""SELECT shipment_position_key FROM shipment_positions p JOIN shipments s USING (shipment_key)
-        WHERE {LIVE} AND p.expiration_date > s.ship_date AND p.expiration_date <= s.ship_date + INTERVAL 30 DAY""",
-    "net_total_differs": f"""{POSITIONS} WHERE abs(quantity * unit_net_price - total_net_amount)
-        > greatest(abs(quantity), 1) * 0.005""",
-    "gross_total_differs": f"""{POSITIONS} WHERE abs(quantity * unit_gross_price - total_gross_amount)
-        > greatest(abs(quantity), 1) * 0.005""",
-    "gross_below_net": f"""{POSITIONS} WHERE (unit_gross_price >= 0 AND unit_gross_price < unit_net_price)
-        OR (total_gross_amount >= 0 AND total_gross_amount < total_net_amount)""",
+        WHERE {LIVE} AND p.quantity IS DISTINCT FROM 0 AND NOT {EXPIRED} AND CASE WHEN {BY_DAY}
+            THEN datediff('day', s.ship_date::DATE, p.expiration_date::DATE) <= 30
+            ELSE p.expiration_date <= s.ship_date + INTERVAL 30 DAY END""",
+    "net_total_differs": f"{AMOUNTS} WHERE net_off AND NOT coalesce(discount, false)",
+    "gross_total_differs": f"{AMOUNTS} WHERE gross_off AND NOT coalesce(discount, false)",
+    "line_discount": f"{AMOUNTS} WHERE discount",
+    "gross_below_net": f"""{POSITIONS} WHERE (unit_gross_price > 0 AND unit_net_price - unit_gross_price > 0.005)
+        OR (total_gross_amount > 0 AND total_net_amount - total_gross_amount > 0.005)""",
     "weight_total_differs": f"""{POSITIONS} WHERE quantity * unit_weight > 0 AND total_weight > 0
         AND abs(quantity * unit_weight - total_weight) > 0.05 * greatest(quantity * unit_weight, total_weight)""",
     "cash_without_currency": f"{ORDERS} WHERE cash_on_delivery_amount > 0 AND nullif(cash_on_delivery_currency, '') IS NULL",
@@ -79,9 +97,10 @@ SQL = {
         OR (cash_on_delivery_currency <> ''
             AND cash_on_delivery_currency NOT IN ('EUR', 'GBP', 'USD', 'PLN', 'DKK', 'JPY'))""",
     "unknown_country": f"""{ORDERS} WHERE (delivery_address_country <> '' AND delivery_address_country NOT IN
-            ('DE', 'AT', 'GB', 'US', 'PL', 'DK', 'FR', 'JP'))
+            ('DE', 'AT', 'GB', 'US', 'PL', 'DK', 'FR', 'JP', 'UK'))
         OR (invoice_address_country <> '' AND invoice_address_country NOT IN
-            ('DE', 'AT', 'GB', 'US', 'PL', 'DK', 'FR', 'JP'))""",
+            ('DE', 'AT', 'GB', 'US', 'PL', 'DK', 'FR', 'JP', 'UK'))""",
+    "country_not_coded": f"{ORDERS} WHERE 'UK' IN (delivery_address_country, invoice_address_country)",
     "personal_data_left": f"""{ORDERS} WHERE pii_data_removed AND regexp_matches(concat_ws(' ', {", ".join(
         f"{place}_address_{name}" for place in ("delivery", "invoice")
         for name in ("name1", "name2", "address1", "address2", "address3", "phone", "email"))},

@@ -13,11 +13,16 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECK_MODULES, CHECKS
 from quivo_frames.analysis.checks.check import Check
+from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import ndjson_lines
 from tests.support.depth import sampled
-from tests.support.fair_order import CheckCase, audit_changed_order, changed_order
+from tests.support.fair_order import AS_OF, CheckCase, audit_changed_order, changed_order
 
-COUNTS = {"quantities": 11, "packing": 12, "chronology": 15, "service": 8, "tracing": 9, "money": 5, "data": 5}
+COUNTS = {
+    "quantities": 13, "packing": 12, "chronology": 15, "service": 8, "tracing": 9, "money": 6, "writing": 1, "data": 6,
+}  # fmt: skip
 """How many checks each module has: a check that is lost when code moves is noticed."""
 CASE_MODULES = sorted(path.stem for path in (Path(__file__).parent / "check_cases").glob("[a-z]*.py"))
 CASES: dict[str, CheckCase] = {}
@@ -85,6 +90,42 @@ def test_the_same_tables_have_the_same_findings_in_the_same_order() -> None:
 
 def test_nothing_is_found_where_an_order_says_nothing_but_its_id() -> None:
     assert qf.audit(qf.flatten([b'{"orderId": 1}'])).to_dicts() == []
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_needs_columns_that_there_are(name: str) -> None:
+    for column in CHECKS[name].needs:
+        table, _, own = column.partition(".")
+        assert own in TABLES[table].schema, column
+
+
+@pytest.mark.parametrize(
+    ("name", "sku", "expected", "actual", "days_late"),
+    [
+        ("short_shipped", "A", 2, 1, None),
+        ("over_shipped", "A", 2, 3, None),
+        ("sent_again", "A", 2, 4, None),
+        ("packed_not_shipped", "A", 2, 3, None),
+        ("serials_differ", "A", 2, 1, None),
+        ("line_discount", "A", 20, 18, None),
+        ("gross_below_net", "B", 10, 9, None),
+        ("too_light", None, 4.5, 4.2, None),
+        ("delivered_late", None, None, None, 1),
+        ("delivered_early", None, None, None, -1),
+        ("not_completed", None, None, None, 25.5),  # shipped 39.5 days ago
+        ("expired_lot_shipped", "A", None, None, 1),
+        ("completed_before_shipped", None, None, None, 1 / 24),
+    ],
+)
+def test_a_finding_has_its_numbers(
+    name: str, sku: str | None, expected: float | None, actual: float | None, days_late: float | None
+) -> None:
+    fires = CASES[name].fires
+    assert isinstance(fires, dict)
+    view = OrderView(qf.flatten([json.dumps(changed_order(fires)).encode()]), AS_OF)
+    row = CHECKS[name].find_violations(view, Limits()).collect().row(0, named=True)
+    assert (row["sku"], row["expected"], row["actual"]) == (sku, expected, actual)
+    assert row["days_late"] == (None if days_late is None else pytest.approx(days_late))
 
 
 @pytest.mark.parametrize("name", CHECKS)

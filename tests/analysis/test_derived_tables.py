@@ -36,6 +36,7 @@ from tests.support.sketched_orders import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from quivo_frames.model.frames import Frames
 
@@ -325,3 +326,32 @@ def test_derived_rows_depend_on_their_order_alone() -> None:
 
 def test_every_sketch_is_a_case_of_lines() -> None:
     assert len(qf.lines(flatten_orders(SKETCHED_ORDERS.values()))["order_id"].unique()) == len(SKETCHES)
+
+
+def test_a_shipment_without_a_carrier_has_the_usual_one_of_its_name(tmp_path: Path) -> None:
+    """In frames, in a dataset, in its exports; a name that never goes with a carrier is unknown."""
+    unnamed = {"fulfillmentOrders.0.shipments.0.provider": None}
+    stranger = unnamed | {"fulfillmentOrders.0.shipments.0.providerName": "A friend"}
+    orders = [changed_order(changes, 1001 + place) for place, changes in enumerate([{}, unnamed, stranger])]
+    (tmp_path / "orders.ndjson").write_text("\n".join(map(json.dumps, orders)))
+    dataset = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1)
+    dataset.export("parquet", tmp_path / "export")
+    carriers = {1001: "DHL", 1002: "DHL", 1003: "unknown"}
+    for lines in (
+        qf.lines(flatten_orders(orders)),
+        qf.lines(dataset),
+        pl.read_parquet(tmp_path / "export" / "lines.parquet"),
+    ):
+        assert dict(lines.select("order_id", "carrier").unique().rows()) == carriers
+    for overview in (qf.overview(flatten_orders(orders)), qf.overview(dataset), dataset.scan.overview.collect()):
+        assert dict(overview.select("order_id", "carrier").rows()) == carriers
+
+
+def test_lines_of_a_dataset_are_those_of_its_tables(tmp_path: Path) -> None:
+    orders = stand_in_orders(100, 3)
+    (tmp_path / "orders.ndjson").write_text("\n".join(map(json.dumps, orders)))
+    tables = flatten_orders(orders)
+    for derived in (True, False):
+        dataset = qf.build(tmp_path / "orders.ndjson", tmp_path / f"tables-{derived}", jobs=1, derived=derived)
+        for function in (qf.lines, qf.overview, qf.milestones, qf.events):
+            assert function(dataset).equals(function(tables))

@@ -110,7 +110,7 @@ def test_a_finding_says_of_its_order_what_the_json_says() -> None:
 
 def test_the_warehouse_and_carrier_are_those_of_the_row_else_the_only_ones_of_the_order() -> None:
     second = copy.deepcopy(fair_order()["fulfillmentOrders"][0]) | {"warehouseId": 5, "warehouseName": "Graz"}
-    second["shipments"][0] |= {"provider": None, "shipDate": "2026-09-04T00:00:00Z"}
+    second["shipments"][0] |= {"provider": None, "providerName": "A friend", "shipDate": "2026-09-04T00:00:00Z"}
     one = {"latestShipDate": "2026-09-01", "currency": "EURO"}
     two = one | {"fulfillmentOrders.1": second}
     found = audit_orders(one, two, two | {"warehouseId": 9}, only=["shipped_late", "unknown_currency"])

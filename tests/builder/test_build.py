@@ -20,7 +20,7 @@ from quivo_frames.builder.build import build, build_with
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, Fault
-from quivo_frames.flattening.flatten import Flattener
+from quivo_frames.flattening.flatten import Flattener, flatten
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import Answer, Outcome, RawOrder
@@ -78,6 +78,18 @@ def test_of_files_the_newest_last_modified_is_taken_else_the_later_one(tmp_path:
     assert read_statuses(tmp_path / "out") == {1: "newest", 2: "later", 3: "dated"}
     assert built.notes.select("kind", "path", "count", "order_id").rows() == [("repeated_order", "$.orderId", 3, 1)]
     assert built.manifest["orders"] == {"in": 3, "out": 3, "failed": 0, "superseded": 3}
+
+
+def test_an_order_of_two_sellers_is_noted(tmp_path: Path) -> None:
+    lines = [
+        order_body(1, "first", sellerId=7), order_body(2, "once", sellerId=8), order_body(1, "later", sellerId=8),
+        order_body(3, "again", sellerId=7), order_body(3, "again", sellerId=7), order_body(4, "no seller"),
+        order_body(4, "seller", sellerId=7),
+    ]  # fmt: skip
+    built = build(write_lines(tmp_path / "o.ndjson", *lines), tmp_path / "out")
+    expected = [("repeated_order", 3, 1), ("repeated_order_of_two_sellers", 1, 1)]
+    assert sorted(built.notes.select("kind", "count", "order_id").rows()) == expected
+    assert sorted(flatten(lines).notes.select("kind", "count", "order_id").rows()) == expected
 
 
 def test_repeated_orders_are_counted_once_in_any_partition(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def places_of_values(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[
     """Where the values of a JSON document are; of what has many entries of the same kind, only the first two."""
     yield place
     if isinstance(value, dict):
-        same_kind = place[-1:] in {("tables",), ("profile",), ("filled",), ("codes",)}
+        same_kind = place[-1:] in {("tables",), ("derived",), ("profile",), ("filled",), ("codes",)}
         for name in list(value)[: 2 if same_kind else None]:
             yield from places_of_values(value[name], (*place, name))
     elif isinstance(value, list):

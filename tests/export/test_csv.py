@@ -70,7 +70,7 @@ def assert_cells_equal(tables: Mapping[str, pl.DataFrame], folder: Path) -> None
             table = BUILT[name]
             types = {column.name: TYPES[column.dtype] for column in table.columns}
             places = ", ".join(
-                f"epoch_us({column.name})" if types[column.name] == "TIMESTAMPTZ" else column.name
+                f'epoch_us("{column.name}")' if types[column.name] == "TIMESTAMPTZ" else f'"{column.name}"'
                 for column in table.columns
             )
             found = db.execute(

@@ -304,9 +304,11 @@ class _OrderReader:
             self.notes["empty_text", path] += 1
             return None
         try:
-            return self._read_day(text, path) if kind == "day" else self._read_instant(text, path)
+            read = self._read_day(text, path) if kind == "day" else self._read_instant(text, path)
         except (ValueError, OverflowError) as error:
             raise UnholdableOrder(f"no {kind} at {path}") from error
+        self.notes["placeholder_date", path] += _stands_for_no_date(read)
+        return read
 
     def _read_day(self, text: str, path: str) -> date:
         if not _DAY.fullmatch(text):
@@ -379,3 +381,13 @@ def _json_type(value: Any) -> str:
     if isinstance(value, Pairs):
         return "object"
     return {str: "string", bool: "boolean", list: "array", type(None): "null"}[type(value)]
+
+
+def _stands_for_no_date(read: date) -> bool:
+    """Whether a day or an instant is one that software writes for none: .NET's year 1, 1900, 1970, the last years."""
+    if not 1902 <= read.year < 9000:
+        return True
+    if not isinstance(read, datetime):
+        return read == date(1970, 1, 1)
+    zones = (timedelta(minutes=15 * quarters) for quarters in range(-12 * 4, 14 * 4 + 1))
+    return any(read == datetime(1970, 1, 1, tzinfo=timezone(zone)) for zone in zones)

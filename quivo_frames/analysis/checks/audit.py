@@ -6,6 +6,7 @@
     service      promises to the customer: days and windows
     tracing      tracking, proof of delivery, lots, serial numbers
     money        amounts and currencies
+    writing      identifiers that are written in several ways
     data         errors, codes, weights and personal data in the orders themselves
 
 Each check is one small function. Where the columns that it needs are filled in no order, it is skipped.
@@ -16,15 +17,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection, Iterable
+from functools import partial
 
 import polars as pl
 
-from quivo_frames.analysis.checks import chronology, data, money, packing, quantities, service, tracing
+from quivo_frames.analysis.checks import chronology, data, money, packing, quantities, service, tracing, writing
 from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.accepted import read_accepted
 from quivo_frames.analysis.checks.check import EVIDENCE, Check, Severity
 from quivo_frames.analysis.checks.context import add_context
-from quivo_frames.analysis.checks.coverage import RAN, describe_runs
+from quivo_frames.analysis.checks.coverage import RAN, count_judged_orders, describe_runs
 from quivo_frames.analysis.checks.findings import (
     FINDINGS,
     FINDINGS_SCHEMA,
@@ -44,15 +46,17 @@ from quivo_frames.analysis.checks.memory import (
     remember_findings,
 )
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.ranges import map_ranges, open_worker_pool
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder
 from quivo_frames.errors import ConfigError
+from quivo_frames.executors.local import WorkerPool
 from quivo_frames.model.time import InstantLike
 from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.urls import is_remote
 
 __all__ = ["CHECKS", "FINDINGS", "Check", "Finding", "Findings", "Limits", "Severity", "audit", "select_checks"]
 
-CHECK_MODULES = (quantities, packing, chronology, service, tracing, money, data)
+CHECK_MODULES = (quantities, packing, chronology, service, tracing, money, writing, data)
 CHECKS: dict[str, Check] = {
     found.name: found for module in CHECK_MODULES for found in vars(module).values() if isinstance(found, Check)
 }
@@ -69,7 +73,8 @@ def audit(
     tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None, *,
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
-    accepted: str | os.PathLike[str] | None = None, remember: bool = True,
+    accepted: str | os.PathLike[str] | None = None, remember: bool = True, jobs: int | None = None,
+    executor: object = None,
 ) -> Findings:  # fmt: skip
     """Findings: everything that is, or may be, wrong in the orders, worst first.
 
@@ -83,6 +88,9 @@ def audit(
     The folder of a dataset remembers what was found, so that the next audit knows what is new and what is resolved;
     not with `as_of` or without `remember`, nor where the folder cannot be written.
 
+    Orders are looked at in ranges, so that memory does not grow with them; `jobs` processes, or those of an `executor`
+    as for `build`, share the ranges of a dataset.
+
     Raises:
         ConfigError: `tables` are no tables, a check, a threshold or a time zone does not exist, `as_of` is no date, or
             the file of accepted findings does not fit.
@@ -93,7 +101,8 @@ def audit(
     with_limits = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
     agreed = read_accepted(accepted, CHECKS) if accepted else {}
     view = OrderView.from_tables(tables, as_of)
-    found, runs = _find(view, checks, with_limits, personal=personal)
+    with open_worker_pool(view, jobs, executor) as pool:
+        found, runs = _find(view, checks, with_limits, personal=personal, pool=pool)
     run = AuditRun(
         runs.filter(outcome=RAN)["check"].to_list(), view["orders"].select("order_id").collect().to_series(),
         with_limits, view.as_of,
@@ -111,19 +120,38 @@ def audit(
 
 
 def _find(
-    view: OrderView, checks: list[Check], limits: Limits, *, personal: bool
+    view: OrderView, checks: list[Check], limits: Limits, *, personal: bool, pool: WorkerPool | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
-    """The findings of the checks, worst first, and one row per check about how it ran."""
-    frames = pl.collect_all([check.find_violations(view, limits).select(*_FOUND_SCHEMA) for check in checks])
-    found = pl.concat([pl.DataFrame(schema=_FOUND_SCHEMA), *frames])
+    """The findings of the checks, worst first, and one row per check about how it ran.
+
+    Checks that cross orders look at all of them, at few columns each; the others look at one range of orders at a time.
+    """
+    across = _run_checks([check for check in checks if check.crosses_orders], view, limits)
+    work = partial(_find_in_range, checks, limits, across, personal)
+    parts = list(map_ranges(work, view, pool))
+    found, counted = (pl.concat(frames) for frames in zip(*parts, strict=True))
+    in_order = sort_worst_first(found).select(*FINDINGS_SCHEMA)
+    return in_order, describe_runs(checks, counted.sum(), found)
+
+
+def _find_in_range(
+    checks: list[Check], limits: Limits, across: pl.DataFrame, personal: bool, view: OrderView
+) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """What is found in the orders of a view, with `placed`, and how many orders each check can judge."""
+    alone = _run_checks([check for check in checks if not check.crosses_orders], view, limits)
+    here = view["orders"].select("order_id").collect().to_series().implode()
+    found = pl.concat([across.filter(pl.col("order_id").is_in(here)), alone])
     if personal:
         found = found.with_columns(evidence=pl.concat_list("evidence", "personal"))
-    complete = sort_worst_first(add_context(found, view, checks)).with_columns(
-        status=pl.lit(NEW), found_at=pl.lit(view.as_of), first_seen=pl.lit(view.as_of)
-    )  # fmt: skip
-    return complete.select(pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items()), describe_runs(
-        checks, view, found
-    )
+    instant = pl.lit(view.as_of)
+    complete = add_context(found, view, checks).with_columns(status=pl.lit(NEW), found_at=instant, first_seen=instant)
+    columns = (pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items())
+    return complete.select(*columns, "placed"), count_judged_orders(checks, view)
+
+
+def _run_checks(checks: list[Check], view: OrderView, limits: Limits) -> pl.DataFrame:
+    frames = pl.collect_all([check.find_violations(view, limits).select(*_FOUND_SCHEMA) for check in checks])
+    return pl.concat([pl.DataFrame(schema=_FOUND_SCHEMA), *frames])
 
 
 def _compare_with_memory(

@@ -42,6 +42,8 @@ class Check:
     function: CheckFunction
     needs: tuple[str, ...] = ()
     """The columns without which it can judge nothing, such as shipments.delivery_date."""
+    crosses_orders: bool = False
+    """Whether it compares rows of different orders; other checks can look at any part of the orders by itself."""
 
     @property
     def subject(self) -> str:
@@ -78,14 +80,14 @@ class Check:
 
 
 def define_check(
-    severity: Severity, table: str, reference: str, needs: tuple[str, ...] = ()
+    severity: Severity, table: str, reference: str, needs: tuple[str, ...] = (), *, crosses_orders: bool = False
 ) -> Callable[[CheckFunction], Check]:
     """Decorates a check function; `needs` are the columns without which it can judge nothing.
 
     Its name is the name of the check. Its docstring has a title, the definition, and a paragraph `Limits:` about what
     the check cannot see.
     """
-    return lambda function: Check(function.__name__, severity, table, reference, function, needs)
+    return lambda function: Check(function.__name__, severity, table, reference, function, needs, crosses_orders)
 
 
 def report_rows(

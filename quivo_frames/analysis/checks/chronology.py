@@ -16,6 +16,7 @@ from quivo_frames.analysis.checks.check import (
     report_rows,
     with_milestones,
 )
+from quivo_frames.analysis.checks.goods import orders_without_goods
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.instants import is_after_day, is_later, time_later
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
@@ -283,18 +284,20 @@ def shipped_after_cancel_request(view: OrderView, limits: Limits) -> pl.LazyFram
     _EVENTS,
     needs=("orders.completed_at", "order_positions.order_position_key", "fulfillment_orders.fulfillment_order_key"),
 )
-def completed_without_shipment(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+def completed_without_shipment(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order is completed, and nothing of it was shipped.
 
     It has `completed_at`, ordered lines, a fulfillment order that is not cancelled, and no shipment that is not
-    reversed; it was not called off.
+    reversed; it was not called off, and one of its lines asks for goods (see `never_shipped`).
 
     Limits: an answer that leaves out its shipments looks the same.
     """
     planned = (pl.col("fulfillment_orders") > 0) & ~pl.col("called_off")
     nothing = (pl.col("shipments") == 0) & pl.col("completed_at").is_not_null()
     return report_rows(
-        view.milestones.filter(nothing, planned).join(view["order_positions"], on="order_id", how="semi"), "order_id",
+        view.milestones.filter(nothing, planned).join(view["order_positions"], on="order_id", how="semi").join(
+            orders_without_goods(view, limits), on="order_id", how="anti"
+        ), "order_id",
         "completed at {}, but nothing was shipped.", instant_text("completed_at"),
         evidence={"completed_at": instant_text("completed_at"), "shipments": "shipments"},
     )  # fmt: skip
@@ -325,13 +328,16 @@ def not_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """An order was placed long ago, and nothing of it was shipped.
 
     It was placed (`order_date`, else `created`) more than `ship_days` before the answer arrived (or `as_of`, if that is
-    earlier); it has no shipment that is not reversed, no `completed_at`, and was not called off.
+    earlier); it has no shipment that is not reversed, no `completed_at`, and was not called off. Orders whose lines all
+    ask for no goods (see `never_shipped`) are left out.
 
     Limits: an answer that leaves out its shipments looks the same; what is ordered ahead of its sale does, too.
     """
     waited = pl.col("known_at") - pl.col("placed")
     return report_rows(
-        view.milestones.filter(waited > timedelta(days=limits.ship_days), IS_WAITING), "order_id",
+        view.milestones.filter(waited > timedelta(days=limits.ship_days), IS_WAITING).join(
+            orders_without_goods(view, limits), on="order_id", how="anti"
+        ), "order_id",
         "placed {} days before {}, and nothing was shipped.", days_text(waited), instant_text("known_at"),
         evidence={**instant_texts("placed", "known_at"), "shipments": "shipments"},
         days_late=days_of(waited) - limits.ship_days,

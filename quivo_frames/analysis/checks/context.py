@@ -9,11 +9,9 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.model.derived import UNKNOWN_CARRIER
+from quivo_frames.model.carriers import carrier_of
 from quivo_frames.model.tables import TABLES
 
-_CARRIER = pl.col("provider").fill_null(UNKNOWN_CARRIER)
-"""The carrier of a shipment: the only place where findings take it from."""
 _NET = pl.coalesce(
     pl.col("total_net_amount").cast(pl.Float64), pl.col("unit_net_price").cast(pl.Float64) * pl.col("quantity")
 )
@@ -66,9 +64,9 @@ def _with_parents(name: str | None) -> list[str]:
 
 
 def _of_orders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
-    names = view["fulfillment_orders"].group_by("warehouse_id").agg(own_name=pl.col("warehouse_name").max())
-    orders = view["orders"].join(ids, on="order_id", how="semi").join(names, on="warehouse_id", how="left")
-    own = pl.coalesce("own_name", pl.col("warehouse_id").cast(pl.String))
+    orders = view["orders"].join(ids, on="order_id", how="semi")
+    orders = orders.join(view.whole.warehouse_names, on="warehouse_id", how="left")
+    own = pl.coalesce("warehouse", pl.col("warehouse_id").cast(pl.String))
     return orders.join(view.milestones.select("order_id", "placed"), on="order_id", how="left").select(
         "order_id", "order_identifier", "currency", "placed", own_warehouse=own,
         seller=pl.coalesce("seller_name", pl.col("seller_id").cast(pl.String)),
@@ -82,7 +80,8 @@ def _of_holders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _of_shipments(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
-    return view["shipments"].join(ids, on="order_id", how="semi").select("order_id", "shipment_key", carrier=_CARRIER)
+    shipments = view["shipments"].join(ids, on="order_id", how="semi")
+    return shipments.select("order_id", "shipment_key", carrier=carrier_of(view.whole.usual_providers))
 
 
 def _of_lines(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:

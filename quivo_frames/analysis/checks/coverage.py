@@ -17,20 +17,21 @@ RUN_SCHEMA: dict[str, type[pl.DataType]] = {
 """The columns of `findings.checks`."""
 
 
-def describe_runs(checks: Sequence[Check], view: OrderView, found: pl.DataFrame) -> pl.DataFrame:
+def describe_runs(checks: Sequence[Check], counted: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     """One row per check: severity, outcome (ran, or skipped), reason, judged (orders), findings.
 
-    A check is skipped if no order has all the columns that it needs.
+    A check is skipped if no order has all the columns that it needs. `counted` is what `count_judged_orders` gives.
     """
-    judged, missing = _count_judged_orders(checks, view)
+    judged = counted.row(0, named=True)
     counts = dict(found.group_by("check").len().iter_rows())
     rows = []
     for check in checks:
-        is_skipped = bool(check.needs) and not judged[check.name] and check.name not in counts
+        orders = judged[f"check {check.name}" if check.needs else "orders"]
+        is_skipped = bool(check.needs) and not orders and check.name not in counts
+        missing = [name for name in check.needs if not judged[name]]
         rows.append((
             check.name, str(check.severity), SKIPPED if is_skipped else RAN,
-            _reason(missing[check.name], check.needs) if is_skipped else None, judged[check.name],
-            counts.get(check.name, 0),
+            _reason(missing, check.needs) if is_skipped else None, orders, counts.get(check.name, 0),
         ))  # fmt: skip
     return pl.DataFrame(rows, schema=RUN_SCHEMA, orient="row")
 
@@ -40,9 +41,9 @@ def _reason(missing: Sequence[str], needs: Sequence[str]) -> str:
     return f"no order has {' or '.join(missing)}" if missing else f"no order has all of {', '.join(needs)}"
 
 
-def _count_judged_orders(checks: Sequence[Check], view: OrderView) -> tuple[dict[str, int], dict[str, list[str]]]:
-    """How many orders have all columns that a check needs, and which of these no order has, by check."""
-    needed = {name: None for check in checks for name in check.needs}
+def count_judged_orders(checks: Sequence[Check], view: OrderView) -> pl.DataFrame:
+    """A single row: the number of orders, of those that have each column that is needed, and all that a check needs."""
+    needed = dict.fromkeys(name for check in checks for name in check.needs)
     by_table: dict[str, list[str]] = {}
     for name in needed:
         table, _, column = name.partition(".")
@@ -53,11 +54,6 @@ def _count_judged_orders(checks: Sequence[Check], view: OrderView) -> tuple[dict
             pl.col(column).is_not_null().any().alias(f"{table}.{column}") for column in columns
         )  # fmt: skip
         orders = orders.join(filled, on="order_id", how="left")
-    has_all = {check.name: pl.all_horizontal(pl.lit(value=True), *check.needs).sum() for check in checks if check.needs}
-    counted = orders.select(
-        pl.len().alias("orders"), *(pl.col(name).sum() for name in needed),
-        *(count.alias(f"check {name}") for name, count in has_all.items()),
-    ).collect().row(0, named=True)  # fmt: skip
-    judged = {check.name: counted[f"check {check.name}" if check.needs else "orders"] or 0 for check in checks}
-    missing = {check.name: [name for name in check.needs if not counted[name]] for check in checks}
-    return judged, missing
+    has_all = {f"check {check.name}": pl.all_horizontal(check.needs).sum() for check in checks if check.needs}
+    counts = {"orders": pl.len(), **{name: pl.col(name).sum() for name in needed}, **has_all}
+    return orders.select(count.cast(pl.Int64).alias(name) for name, count in counts.items()).collect()

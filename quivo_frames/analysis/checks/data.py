@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gettext
 from functools import cache
 
 import polars as pl
 
 from quivo_frames.analysis.checks.check import Severity, amount_text, amount_texts, define_check, report_rows
 from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.identifiers import comparison_form
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
@@ -31,15 +33,46 @@ def order_error(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG00
 def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The country of an address is no country code.
 
-    Delivery and invoice address; upper and lower case count as the same; `countries` names more codes to accept.
+    Delivery and invoice address; upper and lower case count as the same; `countries` names more codes to accept. Codes
+    of countries that are no more, such as YU, are found: nobody can tell which country is meant today. Other ways to
+    write a country are left to `country_not_coded`; a mask in place of removed personal data is none.
 
     Limits: that Quivo means ISO 3166-1 alpha-2 is inferred from how orders are created, not documented.
     """
+    return _report_countries(view, limits, "{} is no code of a country.", told=False)
+
+
+@define_check(Severity.INFO, "orders", "ISO 3166-1 alpha-2")
+def country_not_coded(view: OrderView, limits: Limits) -> pl.LazyFrame:
+    """The country of an address is told, but not by its code.
+
+    It is a name of the country in a European language ("Austria", "Österreich"), its code of three letters (AUT), or
+    UK or EL. The parcel will find its way; a customs form or a sum by country may not.
+
+    Limits: names are those of ISO 3166-1 and their translations of the package pycountry, written in full.
+    """
+    return _report_countries(view, limits, "its country is told as {}, not by its code of two letters.", told=True)
+
+
+def _report_countries(view: OrderView, limits: Limits, message: str, *, told: bool) -> pl.LazyFrame:
+    """Reports orders with a country that is no code: those whose country can, or cannot, be told nevertheless."""
+    names = ["delivery_address_country", "invoice_address_country"]
     known = [*_country_codes(), *limits.countries]
-    return _report_unknown_codes(view, known, "country", ["delivery_address_country", "invoice_address_country"])
+    strange = [_unknown_code(name, known) for name in names]
+    masked = [pl.col("pii_data_removed").fill_null(value=False) & _is_masked(pl.col(name)) for name in names]
+    rows = view["orders"].filter(pl.any_horizontal(strange))
+    wrong = [
+        is_strange & ~is_masked & (pl.col(name).map_batches(_tells_country, pl.Boolean) == told)
+        for name, is_strange, is_masked in zip(names, strange, masked, strict=True)
+    ]
+    first = pl.coalesce(pl.when(is_wrong).then(name) for is_wrong, name in zip(wrong, names, strict=True))
+    return report_rows(
+        rows.with_columns(wrong=first).filter(pl.col("wrong").is_not_null()), "order_id", message, "wrong",
+        evidence=names,
+    )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "orders", "ISO 4217")
+@define_check(Severity.WARNING, "orders", "ISO 4217", needs=("orders.currency",))
 def unknown_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A currency is no currency code.
 
@@ -49,16 +82,17 @@ def unknown_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:
     Limits: that Quivo means ISO 4217 is inferred, not documented. Currencies of the past are unknown.
     """
     known = [*_currency_codes(), *limits.currencies]
-    return _report_unknown_codes(view, known, "currency", ["currency", "cash_on_delivery_currency"])
-
-
-def _report_unknown_codes(view: OrderView, known: list[str], what: str, names: list[str]) -> pl.LazyFrame:
-    strange = [~pl.col(name).str.to_uppercase().is_in(known) for name in names]
+    names = ["currency", "cash_on_delivery_currency"]
+    strange = [_unknown_code(name, known) for name in names]
     wrong = pl.coalesce(pl.when(is_strange).then(name) for is_strange, name in zip(strange, names, strict=True))
     return report_rows(
-        view["orders"].filter(pl.any_horizontal(strange)), "order_id", f"{{}} is no code of a {what}.", wrong,
+        view["orders"].filter(pl.any_horizontal(strange)), "order_id", "{} is no code of a currency.", wrong,
         evidence=names,
     )  # fmt: skip
+
+
+def _unknown_code(name: str, known: list[str]) -> pl.Expr:
+    return ~comparison_form(pl.col(name)).is_in(known)
 
 
 @cache
@@ -68,6 +102,31 @@ def _country_codes() -> tuple[str, ...]:
     return tuple(country.alpha_2 for country in pycountry.countries)
 
 
+_LANGUAGES = ["de", "fr", "it", "es", "nl", "pl", "cs", "sk", "sl", "hr", "hu", "pt", "da", "sv", "ro"]
+_OTHER_NAMES = "UK", "EL", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND", "HOLLAND"
+
+
+@cache
+def _country_names() -> frozenset[str]:
+    """Names and codes of three letters of all countries, in upper case."""
+    import pycountry
+
+    countries = list(pycountry.countries)
+    fields = ("name", "official_name", "common_name", "alpha_3")
+    names = {getattr(country, field) for country in countries for field in fields if hasattr(country, field)}
+    for language in _LANGUAGES:
+        translation = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=[language], fallback=True)
+        names |= {translation.gettext(country.name) for country in countries}
+    return frozenset(name.upper() for name in names).union(_OTHER_NAMES)
+
+
+def _tells_country(written: pl.Series) -> pl.Series:
+    """Whether texts are names of countries."""
+    if not written.drop_nulls().len():  # so that the names are not read for nothing
+        return pl.repeat(None, written.len(), dtype=pl.Boolean, eager=True)
+    return written.to_frame("name").select(comparison_form(pl.col("name")).is_in(list(_country_names()))).to_series()
+
+
 @cache
 def _currency_codes() -> tuple[str, ...]:
     import pycountry
@@ -75,7 +134,12 @@ def _currency_codes() -> tuple[str, ...]:
     return tuple(currency.alpha_3 for currency in pycountry.currencies)
 
 
-@define_check(Severity.INFO, "order_positions", "arithmetic of the order's own weights")
+@define_check(
+    Severity.INFO,
+    "order_positions",
+    "arithmetic of the order's own weights",
+    needs=("order_positions.unit_weight", "order_positions.total_weight"),
+)
 def weight_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """The weight of a line is not its quantity times the weight of one piece.
 
@@ -92,27 +156,45 @@ def weight_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
         "{} pieces of {} weigh {} each, but {} together.", "quantity", "sku", amount_text("unit_weight"),
         amount_text("total_weight"),
         evidence={"quantity": "quantity", **amount_texts("unit_weight", "total_weight")},
+        sku="sku", expected=weighed, actual="total_weight",
     )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "orders", "piiDataRemoved of the API; GDPR, article 17")
+_MASK = "removed|deleted|erased|redacted|masked|hidden|confidential|unknown|none|null|n/?a|x{2,}|gdpr|dsgvo|pii"
+_MASK += "|anonym|anonymi[sz]ed|anonymous|anonymisiert|gel(?:ö|oe)scht|entfernt|unbekannt"
+_WORDS_OF_MASKS = rf"(?:(?:personal|private|data)[\W_0]+)*(?:{_MASK})(?:[\W_0]+(?:personal|private|data|{_MASK}))*"
+_MASKED_TEXT = (
+    rf"(?i)^(?:[\W_0]*(?:{_WORDS_OF_MASKS})?[\W_0]*"  # ***, -, 0, removed, personal data removed, <deleted>
+    rf"|.{{0,3}}[*•█]{{2,}}.{{0,3}}"  # A***, +49***12
+    rf"|(?:[^@]{{0,2}}[*•█]{{2,}}[^@]{{0,2}}|[\W_0]*(?:{_WORDS_OF_MASKS})[\W_0]*)@[^@]*)$"  # x***@mail.com, deleted@…
+)
+"""Masks that stand in place of personal data: of characters, of words, and of the name in an e-mail address."""
+
+
+def _is_masked(text: pl.Expr) -> pl.Expr:
+    return text.str.contains(_MASKED_TEXT)
+
+
+@define_check(
+    Severity.ERROR, "orders", "piiDataRemoved of the API; GDPR, article 17", needs=("orders.pii_data_removed",)
+)  # fmt: skip
 def personal_data_left(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Personal data was removed from the order, and some of it is still there.
 
     `pii_data_removed` is true, and a name, a street, a phone number, an e-mail address or a coordinate of one of its
-    addresses is not masked: it has a letter, or a digit but 0.
+    addresses is not masked. Masks are characters without letters and digits (***, -, 0), words such as "removed",
+    "anonymized" or "xxx", few letters beside asterisks (A***), and e-mail addresses with a mask before the @: who wrote
+    them there removed what was there before.
 
     Limits: companies, comments, instructions and free-form attributes may hold personal data as well, but need not. A
-    mask of letters, such as "removed", is reported.
+    person of the name of a mask ("Hidden") is not found.
     """
-    left = [
-        pl.col(name).cast(pl.String).str.contains(r"[\p{L}1-9]").fill_null(value=False) for name in _person_columns()
-    ]
+    left = [~_is_masked(pl.col(name).cast(pl.String)).fill_null(value=True) for name in _person_columns()]
     names = pl.concat_str(
         [pl.when(is_left).then(pl.lit(name)) for is_left, name in zip(left, _person_columns(), strict=True)],
         separator=", ", ignore_nulls=True,
     )  # fmt: skip
-    orders = view["orders"].filter(pl.col("pii_data_removed"), pl.any_horizontal(left))
+    orders = view["orders"].filter("pii_data_removed").filter(pl.any_horizontal(left))
     return report_rows(
         orders, "order_id", "personal data was removed, but there still is {}.", names,
         evidence={"pii_data_removed": "pii_data_removed", "left": names},

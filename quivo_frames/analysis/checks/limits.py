@@ -49,6 +49,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     money: Annotated[float, "Amounts may differ by this much per piece, because unit prices are rounded."] = 0.005
     countries: Annotated[tuple[str, ...], "Country codes to accept although ISO 3166-1 lacks them."] = ("XK",)
     currencies: Annotated[tuple[str, ...], "Currency codes to accept although ISO 4217 lacks them."] = ()
+    services: Annotated[
+        tuple[str, ...],
+        "SKUs that nobody ships, such as gift cards and fees; * stands for any characters, as in GIFT-*.",
+    ] = ()
+    packs: Annotated[
+        dict[str, int], "SKUs of packs that are shipped as pieces, each with its number of pieces, as in BOX6 = 6."
+    ] = msgspec.field(default_factory=dict)
 
     calendar: Annotated[Calendar, "When the warehouses work, for KPIs: see kpis.md."] = Calendar()
 
@@ -58,6 +65,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name, value in msgspec.structs.asdict(self).items():
             if isinstance(value, int | float) and not 0 <= value <= _HIGHEST_LIMIT:
                 raise ConfigError(f"{name} is {value:g}. Write a number from 0 to {_HIGHEST_LIMIT:,}.")
+        for sku, pieces in self.packs.items():
+            if not 1 <= pieces <= _HIGHEST_LIMIT:
+                raise ConfigError(f"packs: {sku} is {pieces}. Write a number of pieces from 1 to {_HIGHEST_LIMIT:,}.")
 
 
 class LimitDescription(NamedTuple):

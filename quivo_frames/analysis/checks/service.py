@@ -15,6 +15,7 @@ from quivo_frames.analysis.checks.check import (
     report_rows,
     with_milestones,
 )
+from quivo_frames.analysis.checks.goods import orders_without_goods
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.instants import day_of, end_of_window, is_after_day, is_before_day, is_later, time_later
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
@@ -175,7 +176,8 @@ def shipping_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """Nothing of an order was shipped although the last day for it is over.
 
     The day on which the answer arrived (or `as_of`, if that is earlier) is later than `latest_ship_date`, also with
-    `late_hours` less; the order has no shipment that is not reversed, no `completed_at`, and was not called off.
+    `late_hours` less; the order has no shipment that is not reversed, no `completed_at`, and was not called off. Orders
+    whose lines all ask for no goods (see `never_shipped`) are left out.
 
     Limits: of orders that were shipped in part, the rest is not looked at; an answer that leaves out its shipments
     looks the same as if there were none.
@@ -183,7 +185,9 @@ def shipping_overdue(view: OrderView, limits: Limits) -> pl.LazyFrame:
     zone = view.day_zone(limits.time_zone)
     late = is_after_day(pl.col("known_at"), pl.col("latest_ship_date"), _late_tolerance(limits), zone)
     message = "nothing shipped by {}, but the last day for it was {}."
-    overdue = view.milestones.filter(IS_WAITING, late)
+    overdue = view.milestones.filter(IS_WAITING, late).join(
+        orders_without_goods(view, limits), on="order_id", how="anti"
+    )  # fmt: skip
     return _report_missed_days(overdue, "order_id", message, "known_at", "latest_ship_date", zone)
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import (
     Severity,
+    days_of,
     days_text,
     define_check,
     instant_text,
@@ -16,6 +17,8 @@ from quivo_frames.analysis.checks.check import (
     with_milestones,
 )
 from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.identifiers import comparison_form, stated_value
+from quivo_frames.analysis.instants import is_later, time_later
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.derived import UNKNOWN_CARRIER
 
@@ -25,22 +28,23 @@ _TRACKING = "Own rule: a tracked shipment has a number of its own"
 _SERIALS = "Own rule: a serial number is one piece"
 
 
+_STATED_NUMBER = stated_value(pl.col("tracking_number"))
+
+
 def _shipments_without_number(view: OrderView) -> pl.LazyFrame:
     """Shipments without any tracking number; `link` is a tracking link, if they have one."""
-    numbers = view["tracking_numbers"].filter(pl.col("tracking_number").is_not_null())
+    numbers = view["tracking_numbers"].filter(_STATED_NUMBER.is_not_null())
     links = view["tracking_links"].group_by("shipment_key").agg(listed=pl.col("tracking_link").drop_nulls().first())
-    alone = view.valid_shipments.filter(pl.col("tracking_number").is_null()).join(
-        numbers, on="shipment_key", how="anti"
-    )
+    alone = view.valid_shipments.filter(_STATED_NUMBER.is_null()).join(numbers, on="shipment_key", how="anti")
     return alone.join(links, on="shipment_key", how="left").with_columns(link=pl.coalesce("tracking_link", "listed"))
 
 
-@define_check(Severity.WARNING, "shipments", _TRACKING)
+@define_check(Severity.WARNING, "shipments", _TRACKING, needs=("shipments.ship_date",))
 def tracking_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipment that should be tracked has no tracking number.
 
     It has a `ship_date`, but neither a tracking number nor a tracking link, neither alone nor in a list. It is not
-    `is_untracked`, and its order does not have `tracking_enabled` set to false.
+    `is_untracked`, and its order does not have `tracking_enabled` set to false. N/A, zeros and the like are no number.
 
     Limits: reversed shipments are left out; a number that stands at a handling unit alone is not looked at.
     """
@@ -76,12 +80,14 @@ def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: AR
     """Two shipments have one tracking number.
 
     A number of the shipment, its `tracking_number` or one of the list, is also one of a shipment further up in the
-    tables; neither is reversed. Each shipment after the first is found.
+    tables; neither is reversed. Each shipment after the first is found. Upper and lower case, and characters that
+    nobody sees, make no difference; N/A, zeros and the like are no number.
 
     Limits: shipments that travel in one parcel rightly share its number; carriers may use a number again after years.
     """
-    alone = view.valid_shipments.select("shipment_key", "order_id", "tracking_number").with_row_index("place")
-    listed = view["tracking_numbers"].select("shipment_key", number="tracking_number")
+    number = comparison_form(_STATED_NUMBER)
+    alone = view.valid_shipments.select("shipment_key", "order_id", tracking_number=number).with_row_index("place")
+    listed = view["tracking_numbers"].select("shipment_key", number=number)
     numbers = pl.concat([
         alone.rename({"tracking_number": "number"}),
         alone.drop("tracking_number").join(listed, on="shipment_key"),
@@ -96,7 +102,7 @@ def tracking_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: AR
     )  # fmt: skip
 
 
-@define_check(Severity.INFO, "shipments", _DOCUMENTS)
+@define_check(Severity.INFO, "shipments", _DOCUMENTS, needs=("shipments.delivery_date", "shipments.provider"))
 def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A shipment was delivered, and its delivery is not proven.
 
@@ -116,10 +122,11 @@ def pod_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:
         missing.filter(pl.col("carrier") != UNKNOWN_CARRIER), "shipment_key",
         "delivered by {} {} days before {}, and not proven.", "carrier", days_text(waited),
         instant_text("known_at"), evidence=instant_texts("delivery_date", "known_at"),
+        days_late=days_of(waited) - limits.pod_days,
     )  # fmt: skip
 
 
-@define_check(Severity.INFO, "shipments", _DOCUMENTS)
+@define_check(Severity.INFO, "shipments", _DOCUMENTS, needs=("shipments.pod_date",))
 def pod_without_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """Delivery is proven, but when it was delivered is missing.
 
@@ -134,83 +141,110 @@ def pod_without_delivery(view: OrderView, limits: Limits) -> pl.LazyFrame:  # no
     )  # fmt: skip
 
 
-def _expiring_lines(view: OrderView) -> pl.LazyFrame:
-    """Shipped lines of lots that expire, each with when it left."""
-    lots = view["shipment_positions"].filter(pl.col("expiration_date").is_not_null())
-    return lots.join(view.valid_shipments.select("shipment_key", "ship_date"), on="shipment_key")
+def _expiring_lines(view: OrderView, limits: Limits) -> pl.LazyFrame:
+    """Shipped lines of lots that expire, each with when it left, whether it had `expired`, and the time that was left.
+
+    What came back, a quantity below zero, was not shipped.
+    """
+    lots = view["shipment_positions"].filter(
+        pl.col("expiration_date").is_not_null(), pl.col("quantity").fill_null(1) > 0
+    )
+    expires, ships, zone = pl.col("expiration_date"), pl.col("ship_date"), view.day_zone(limits.time_zone)
+    return lots.join(view.valid_shipments.select("shipment_key", "ship_date"), on="shipment_key").with_columns(
+        expired=is_later(ships, expires, zone=zone), left=time_later(expires, ships, zone)
+    )
 
 
-@define_check(Severity.ERROR, "shipment_positions", _CONDITION)
-def expired_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
+@define_check(
+    Severity.ERROR, "shipment_positions", _CONDITION,
+    needs=("shipment_positions.expiration_date", "shipments.ship_date"),
+)  # fmt: skip
+def expired_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A lot was shipped that had expired.
 
-    The `expiration_date` of the shipped line is not later than the `ship_date` of its shipment.
+    The `ship_date` of the shipment is later than the `expiration_date` of the shipped line. A midnight stands for a
+    day without a time: goods are good on the day that is printed on them, and expired on the next.
 
-    Limits: reversed shipments are left out; a lot counts as expired from the given instant, mostly a midnight.
+    Limits: reversed shipments are left out.
     """
     return report_rows(
-        _expiring_lines(view).filter(pl.col("expiration_date") <= pl.col("ship_date")), "shipment_position_key",
+        _expiring_lines(view, limits).filter("expired"), "shipment_position_key",
         "{} was shipped at {}, but its lot had expired at {}.", "sku", instant_text("ship_date"),
         instant_text("expiration_date"), evidence={"lot": "lot", **instant_texts("ship_date", "expiration_date")},
+        sku="sku", days_late=-days_of(pl.col("left")),
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipment_positions", _CONDITION)
+@define_check(
+    Severity.WARNING, "shipment_positions", _CONDITION,
+    needs=("shipment_positions.expiration_date", "shipments.ship_date"),
+)  # fmt: skip
 def expiring_lot_shipped(view: OrderView, limits: Limits) -> pl.LazyFrame:
     """A lot was shipped that expires soon.
 
-    The `expiration_date` of the shipped line is later than the `ship_date` of its shipment, by no more than
-    `expiry_days`.
+    It had not expired (see `expired_lot_shipped`) when it left, but does so within `expiry_days`; on the day itself,
+    no day is left.
 
     Limits: reversed shipments are left out; how long the goods are to last after delivery is not known.
     """
-    left = pl.col("expiration_date") - pl.col("ship_date")
-    soon = (left > timedelta()) & (left <= timedelta(days=limits.expiry_days))
+    left = pl.col("left")
+    soon = ~pl.col("expired") & (left <= timedelta(days=limits.expiry_days))
     return report_rows(
-        _expiring_lines(view).filter(soon), "shipment_position_key",
+        _expiring_lines(view, limits).filter(soon), "shipment_position_key",
         "{} was shipped at {}, {} days before its lot expires.", "sku", instant_text("ship_date"), days_text(left),
         evidence={"lot": "lot", **instant_texts("ship_date", "expiration_date")},
+        sku="sku", expected=pl.lit(limits.expiry_days), actual=days_of(left),
     )  # fmt: skip
 
 
-@define_check(Severity.ERROR, "serial_numbers", _SERIALS)
+@define_check(Severity.ERROR, "serial_numbers", _SERIALS, needs=("serial_numbers.serial_number",))
 def serial_twice(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """One serial number was shipped twice.
 
     The number is also that of a shipped line further up in the tables, of the same seller and SKU; neither of their
-    shipments is reversed. Each number after the first is found.
+    shipments is reversed. Each number after the first is found. Upper and lower case, and characters that nobody sees,
+    make no difference; N/A, zeros and the like are no number.
 
-    Limits: a piece that came back and was sold again looks the same; lines without a SKU are left out.
+    Limits: a piece that came back and was sold again looks the same; lines without a SKU are left out, and those with a
+    quantity of 0 or less, as of goods that came back.
     """
-    numbers = view["serial_numbers"].select("serial_number_key", "shipment_position_key", "serial_number")
-    shipped = view["shipment_positions"].join(view.valid_shipments, on="shipment_key", how="semi")
-    lines = shipped.select("order_id", "shipment_position_key", sku=pl.coalesce("sku", "seller_sku"))
+    number = comparison_form(stated_value(pl.col("serial_number")))
+    numbers = view["serial_numbers"].select("serial_number_key", "shipment_position_key", serial_number=number)
+    sent = view["shipment_positions"].filter(pl.col("quantity").fill_null(1) > 0)
+    shipped = sent.join(view.valid_shipments, on="shipment_key", how="semi")
+    lines = shipped.select("order_id", "shipment_position_key", sku=comparison_form(pl.coalesce("sku", "seller_sku")))
     several = numbers.drop_nulls().with_row_index("place").filter(pl.col("serial_number").is_duplicated())
     rows = with_milestones(several.join(lines.drop_nulls("sku"), on="shipment_position_key"), view, "seller_id")
     first = pl.col("shipment_position_key").sort_by("place").first().over("seller_id", "sku", "serial_number")
     again = rows.with_columns(other=first).filter(pl.col("shipment_position_key") != pl.col("other"))
     return report_rows(
         again, "serial_number_key", "serial number {} of {} was shipped on line {}, too.", "serial_number", "sku",
-        "other", evidence={"serial_number": "serial_number", "sku": "sku", "other_line": "other"},
+        "other", evidence={"serial_number": "serial_number", "sku": "sku", "other_line": "other"}, sku="sku",
     )  # fmt: skip
 
 
-@define_check(Severity.WARNING, "shipment_positions", _SERIALS)
+@define_check(
+    Severity.WARNING,
+    "shipment_positions",
+    _SERIALS,
+    needs=("serial_numbers.serial_number", "shipment_positions.quantity"),
+)
 def serials_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipped line has fewer or more serial numbers than pieces.
 
-    The line has serial numbers, but how many different ones is not its `quantity`.
+    The line has serial numbers, but how many different ones is not its `quantity`. N/A, zeros and the like are none.
 
-    Limits: reversed shipments are left out, and lines without any serial number, of which none may be wanted.
+    Limits: reversed shipments are left out; so are lines without any serial number, of which none may be wanted, and
+    lines with a quantity of 0 or less.
     """
     numbers = view["serial_numbers"].group_by("shipment_position_key").agg(
-        serials=pl.col("serial_number").drop_nulls().n_unique()
+        serials=comparison_form(stated_value(pl.col("serial_number"))).drop_nulls().n_unique()
     )  # fmt: skip
     lines = view["shipment_positions"].join(numbers.filter(pl.col("serials") > 0), on="shipment_position_key")
-    rows = lines.filter(pl.col("serials") != pl.col("quantity")).join(
+    rows = lines.filter(pl.col("serials") != pl.col("quantity"), pl.col("quantity") > 0).join(
         view.valid_shipments, on="shipment_key", how="semi"
     )
     return report_rows(
         rows, "shipment_position_key", "{} pieces of {} were shipped with {} serial numbers.", "quantity", "sku",
-        "serials", evidence=("quantity", "serials"),
+        "serials", evidence=("quantity", "serials"), sku="sku", expected="quantity", actual="serials",
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 import polars as pl
@@ -14,6 +15,7 @@ from quivo_frames.analysis.kpi.groups import assign_orders_to_groups, order_attr
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.ship_times import ship_times
 from quivo_frames.analysis.milestones import OrderView, is_settled
+from quivo_frames.analysis.ranges import map_ranges
 
 _SHIPMENT_COLUMNS = (
     "order_id", "warehouse", "carrier", "seller", "country", "month", "week", "day", "ship_date", "delivery_date",
@@ -62,12 +64,12 @@ class KpiFacts(NamedTuple):
 
 
 def collect_facts(view: OrderView, judging: Judging) -> KpiFacts:
-    """The facts about all orders of a view. What is needed to find those of some orders is dropped before the next."""
-    parts = [_facts_of_some(some, judging) for some in view.split_by_order()]
+    """The facts about all orders of a view, in ranges of orders."""
+    parts = map_ranges(partial(_facts_of_some, judging), view)
     return KpiFacts(*(pl.concat(frames) for frames in zip(*parts, strict=True)))
 
 
-def _facts_of_some(view: OrderView, judging: Judging) -> KpiFacts:
+def _facts_of_some(judging: Judging, view: OrderView) -> KpiFacts:
     shipments = _shipment_facts(view, judging)
     orders = _order_facts(view, judging, shipments)
     found = KpiFacts(

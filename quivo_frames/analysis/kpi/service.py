@@ -67,6 +67,7 @@ def on_time(query: KpiQuery) -> pl.DataFrame:
     latest_delivery_date, expected_delivery_date or delivery_window_end_time (SCOR), shipped by latest_ship_date (WERC).
     An order is on time if all its shipments are. It is late if one of them is, or if it is past due and something is
     still to be shipped or delivered. The tolerance is added to the promise; a day is a day of the time zone.
+    An instant that is a midnight is a day without a time: a promise of it is kept all day long.
 
     Limits: orders that were called off are left out. SCOR asks whether a complete order was on time; here completeness
     and punctuality are two figures, and a perfect order needs both. A shipment whose delivery nobody recorded looks

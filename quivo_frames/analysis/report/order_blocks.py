@@ -66,6 +66,7 @@ def order_anchor(order_id: int) -> str:
 def order_blocks(view: OrderView, findings: Findings, order_ids: list[int]) -> list[OrderBlock]:
     """The blocks of these orders, by their number."""
     wanted = pl.DataFrame({"order_id": sorted(set(order_ids))}, schema={"order_id": pl.Int64}).lazy()
+    view = view.only_orders(order_ids)
     orders = view["orders"].select("order_id", "order_status", "order_identifier", "seller_id", "seller_name")
     held = _names_of_each(view["fulfillment_orders"], pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(str)))
     sent = _names_of_each(view["shipments"], pl.coalesce("provider", "provider_name"))

@@ -18,12 +18,10 @@ from quivo_frames.analysis.checks.audit import CHECKS, select_checks
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.checks.findings import ACCEPTED, Findings
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.kpi.groups import assign_orders_to_groups
 from quivo_frames.analysis.kpi.kpi import days_between
 from quivo_frames.analysis.kpi.kpis import KPIS, compute_kpis
 from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.kpi.result import Kpis
-from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report import charts, findings_summary, performance
 from quivo_frames.analysis.report.charts import ReportChart
 from quivo_frames.analysis.report.order_blocks import order_blocks
@@ -69,7 +67,7 @@ def render_page(tables: Dataset | Frames, query: KpiQuery, findings: Findings, o
         progress=findings.told_progress(),
         accepted=findings.filter(status=ACCEPTED).height,
         orders=order_blocks(view, findings, findings_summary.listed_orders(found)),
-        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(view, findings, options)),
+        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(query, findings)),
         pictures=_draw_charts(query, whole),
         sheets=[performance.rates_table(whole), performance.durations_table(whole), performance.volume_table(whole)],
         compared=[performance.group_comparison(query.regrouped_by(by)) for by in performance.GROUPED],
@@ -150,9 +148,9 @@ def _draw_charts(query: KpiQuery, whole: Kpis) -> list[ReportChart]:
     ]
 
 
-def _findings_by_warehouse(view: OrderView, findings: Findings, options: ReportOptions) -> pl.DataFrame:
+def _findings_by_warehouse(query: KpiQuery, findings: Findings) -> pl.DataFrame:
     """Orders and findings of each warehouse, by severity; an order that several served counts in each."""
-    of = assign_orders_to_groups(view, ("warehouse",), options.limits.time_zone).collect()
+    of = query.facts.served.select("order_id", pl.col("warehouse").cast(pl.String)).unique(maintain_order=True)
     severity = pl.col("severity")
     counted = of.join(findings.unaccepted().select("order_id", "severity"), on="order_id").group_by("warehouse").agg(
         (severity == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in Severity

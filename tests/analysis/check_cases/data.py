@@ -13,10 +13,16 @@ CASES = {
         missing={"entityErrors": None},
     ),
     "unknown_country": CheckCase(
-        fires={"invoiceAddress.country": "UK"},
+        fires={"invoiceAddress.country": "YU"},  # Serbia, Montenegro, Croatia?
         row="1001",
         quiet={"invoiceAddress.country": "gb", "deliveryAddress.country": "XK"},
         missing={"invoiceAddress.country": "", "deliveryAddress.country": GONE},
+    ),
+    "country_not_coded": CheckCase(
+        fires={"invoiceAddress.country": "Österreich"},
+        row="1001",
+        quiet={"invoiceAddress.country": "at"},
+        missing={"invoiceAddress.country": " ", "deliveryAddress.country": GONE},
     ),
     "unknown_currency": CheckCase(
         fires={"currency": "EURO"},

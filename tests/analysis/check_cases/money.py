@@ -18,6 +18,16 @@ CASES = {
         missing={"positions.0.totalGrossAmount": 12.0, "positions.0.quantity": GONE},
         also=frozenset({"gross_below_net"}),
     ),
+    "line_discount": CheckCase(
+        fires={"positions.0.totalNetAmount": 18.0, "positions.0.totalGrossAmount": 21.6},
+        row="1001/0",
+        quiet={"positions.0.totalNetAmount": 18.0},  # and gross as before: no discount
+        missing={
+            "positions.0.totalNetAmount": 18.0,
+            "positions.0.totalGrossAmount": 21.6,
+            "positions.0.quantity": GONE,
+        },
+    ),
     "gross_below_net": CheckCase(
         fires={"positions.1.unitGrossPrice": 9.0, "positions.1.totalGrossAmount": 9.0},
         row="1001/1",

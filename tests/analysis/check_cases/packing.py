@@ -26,9 +26,9 @@ def _second_pallet(**more: object) -> dict[str, object]:
 
 CASES = {
     "sscc_malformed": CheckCase(
-        fires=_marked("00" + SSCC),
+        fires=_marked("0" + SSCC),
         row="1001/0",
-        quiet=_marked(OTHER_SSCC),
+        quiet=_marked("(00)" + SSCC),  # with its application identifier
         missing=_marked(GONE),
     ),
     "sscc_check_digit": CheckCase(

@@ -12,6 +12,16 @@ _GIFT_SENT = {f"{_FIRST}.positions.2": _GIFT, f"{_FIRST}.groupedPositions": GONE
 _ALL_OF_A = {"sku": "A", "warehouseSku": "W-A", "sellerSku": "A", "quantity": 2, "positionIdentifier": "L0"}
 _ONE_OF_A = _ALL_OF_A | {"quantity": 1, "lot": "LOT-A"}
 _RETURNED = {"fulfillmentOrders.0.shipments.1": {"reversed": True, "positions": [_ALL_OF_A]}}
+_BACK = {"reversed": False, "positions": [_ALL_OF_A | {"quantity": -2}]}
+_AGAIN = {
+    f"{_FIRST}.deliveryDate": GONE,
+    f"{_FIRST}.podDate": GONE,
+    f"{_FIRST}.podDocuments": GONE,
+    "fulfillmentOrders.0.shipments.1": {
+        "shipDate": "2026-09-03T12:00:00Z", "deliveryDate": "2026-09-04T12:00:00Z", "provider": "DHL", "trackingNumber": "T2",
+        "sscc": "340123450000000017", "reversed": False, "positions": [_ALL_OF_A],
+    },
+}  # fmt: skip
 
 
 def _sent(pieces: int) -> dict[str, object]:
@@ -44,6 +54,20 @@ CASES = {
         row="1001/0",
         quiet=_RETURNED,
         missing={"fulfillmentOrders.0.shipments.1": {"positions": [_ALL_OF_A]}},  # perhaps reversed
+    ),
+    "sent_again": CheckCase(
+        fires=_AGAIN,
+        row="1001/0",
+        quiet=_AGAIN | {f"{_FIRST}.deliveryDate": "2026-09-04T10:00:00Z"},  # both came: too much was shipped
+        missing=_AGAIN | {f"{_FIRST}.shipDate": GONE},
+        also=frozenset({"delivery_overdue", "shipped_not_packed"}),
+    ),
+    "goods_returned": CheckCase(
+        fires={"fulfillmentOrders.0.shipments.1": _BACK},
+        row="1001/0/1/0",
+        quiet={"fulfillmentOrders.0.shipments.1": _BACK | {"reversed": True}},
+        missing={"fulfillmentOrders.0.shipments.1": _BACK | {"positions": []}},
+        also=frozenset(),
     ),
     "not_ordered": CheckCase(
         fires=_GIFT_SENT,

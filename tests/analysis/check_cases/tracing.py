@@ -42,10 +42,10 @@ CASES = {
         missing={f"{_SHIPMENT}.deliveryDate": GONE, f"{_SHIPMENT}.podDate": GONE},
     ),
     "expired_lot_shipped": CheckCase(
-        fires={f"{_LINE}.expirationDate": "2026-09-02T12:00:00Z"},
+        fires={f"{_LINE}.expirationDate": "2026-09-01T00:00:00Z"},
         row="1001/0/0/0",
-        quiet={f"{_LINE}.expirationDate": "2026-09-02T12:00:01Z"},
-        missing={f"{_LINE}.expirationDate": "2026-09-02T12:00:00Z", f"{_SHIPMENT}.shipDate": GONE},
+        quiet={f"{_LINE}.expirationDate": "2026-09-02T00:00:00Z"},  # good on its day
+        missing={f"{_LINE}.expirationDate": "2026-09-01T00:00:00Z", f"{_SHIPMENT}.shipDate": GONE},
     ),
     "expiring_lot_shipped": CheckCase(
         fires={f"{_LINE}.expirationDate": "2026-10-02T12:00:00Z"},  # 30 days later

@@ -1,0 +1,115 @@
+"""Audits and KPIs look at orders in ranges: what they find is the same for ranges of any size, and for any processes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from polars.testing import assert_frame_equal
+
+import quivo_frames as qf
+from quivo_frames.analysis import milestones
+from quivo_frames.analysis.checks.audit import CHECKS
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.ranges import map_ranges
+from quivo_frames.standin.orders import ndjson_lines
+from tests.support.memory import grows_by_less_than
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quivo_frames.dataset.dataset import Dataset
+
+CROSSING = {"sscc_on_two_orders", "serial_twice", "tracking_twice", "delivery_overdue", "pod_missing"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Orders of which every tenth is there twice under another id: serial numbers, SSCCs and tracking numbers, too."""
+    folder = tmp_path_factory.mktemp("ranges")
+    lines = list(ndjson_lines(600, seed=6))
+    again = [line.replace(b'"orderId":100', b'"orderId":900', 1).replace(b'"orderId": 100', b'"orderId": 900', 1)
+             for line in lines[::10]]  # fmt: skip
+    (folder / "orders.ndjson").write_bytes(b"".join([*lines[::2], *again, *lines[1::2]]))
+    return qf.build(folder / "orders.ndjson", folder / "tables", jobs=1)
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 70)
+
+
+def test_the_checks_that_cross_orders_say_so() -> None:
+    assert {name for name, check in CHECKS.items() if check.crosses_orders} == CROSSING
+
+
+def test_ranges_hold_each_order_once(dataset: Dataset, small_ranges: None) -> None:
+    found = list(map_ranges(order_ids, OrderView(dataset)))
+    assert len(found) == 10
+    assert sorted(order_id for ids in found for order_id in ids) == sorted(dataset.orders["order_id"].to_list())
+
+
+def order_ids(view: OrderView) -> list[int]:
+    return view["orders"].select("order_id").collect().to_series().to_list()
+
+
+def test_an_audit_in_ranges_finds_the_same(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = qf.audit(dataset, remember=False)
+    assert {*whole["check"]} >= {"tracking_twice", "pod_missing"}
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 70)
+    in_ranges = qf.audit(dataset, remember=False)
+    assert in_ranges.equals(whole)
+    assert in_ranges.checks.equals(whole.checks)
+    assert qf.audit(dict(dataset), remember=False).equals(whole)
+
+
+@pytest.mark.long
+def test_processes_share_an_audit(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = qf.audit(dataset, remember=False)
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 200)
+    assert qf.audit(dataset, remember=False, jobs=2).equals(whole)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        assert qf.audit(dataset, remember=False, executor=executor).equals(whole)
+
+
+def test_frames_in_memory_are_not_shared() -> None:
+    with pytest.raises(
+        qf.ConfigError, match=r"^Work can be shared on the tables of a dataset, not on frames in memory"
+    ):
+        qf.audit(qf.flatten([]), jobs=2)
+
+
+def test_one_of_jobs_and_executor_is_enough(dataset: Dataset) -> None:
+    with pytest.raises(qf.ConfigError, match=r"leave out one of the two"):
+        qf.audit(dataset, jobs=2, executor=object())
+
+
+@pytest.mark.parametrize("by", [None, "carrier", "warehouse", "seller", ("warehouse", "carrier", "week"), "country"])
+def test_kpis_in_ranges_are_the_same(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, by: Any) -> None:
+    whole = qf.kpis(dataset, by=by)
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 70)
+    in_ranges = qf.kpis(dataset, by=by)
+    for name in whole:
+        assert_frame_equal(in_ranges[name], whole[name])  # sums in another order may differ in the last digit
+    assert in_ranges.about == whole.about
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_memory_does_not_grow_with_the_orders(tmp_path: Path) -> None:
+    """20,000 orders, and four times as many."""
+    lines = [*ndjson_lines(20_000, seed=6)]
+    (tmp_path / "few.ndjson").write_bytes(b"".join(lines))
+    with (tmp_path / "many.ndjson").open("wb") as file:
+        for prefix in (b"10", b"20", b"30", b"40"):
+            file.writelines(line.replace(b'"orderId":1', b'"orderId":' + prefix, 1) for line in lines)
+    few = qf.build(tmp_path / "few.ndjson", tmp_path / "few", jobs=1)
+    many = qf.build(tmp_path / "many.ndjson", tmp_path / "many", jobs=1)
+    assert many.counts()["orders"] == 4 * few.counts()["orders"]
+    qf.audit(few), qf.kpis(few)
+    with grows_by_less_than(250):
+        qf.audit(many)
+    with grows_by_less_than(150):
+        qf.kpis(many)
