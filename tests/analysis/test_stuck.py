@@ -120,3 +120,8 @@ def test_an_order_that_stands_still_is_told_once() -> None:
     assert audit_changed_order(
         part | {"fulfillmentOrders.1": second | {"cancelled": True}}, as_of="2026-09-12", only=checks
     ).is_empty()
+
+
+def test_what_lies_after_the_answer_has_not_happened_yet() -> None:
+    found = qf.stuck(qf.flatten([encoded(WAITING | {"exportedAt": "2026-09-30T00:00:00Z"})]))  # known until 2026-09-06
+    assert found.select("last_event", "days").rows() == [("planned", pytest.approx(5 + 2 / 24))]
