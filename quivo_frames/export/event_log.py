@@ -56,7 +56,7 @@ class EventLog(NamedTuple):
 
     `objects` has a frame for each type: ocel_id, and its attributes. `events`: ocel_id, ocel_type, ocel_time, and
     EVENT_ATTRIBUTES. `event_object`: ocel_event_id, ocel_object_id, ocel_qualifier. `object_object`: ocel_source_id,
-    ocel_target_id, ocel_qualifier. None has a row twice.
+    ocel_target_id, ocel_qualifier; both are sorted. None has a row twice.
     """
 
     objects: Mapping[str, pl.DataFrame]
@@ -85,8 +85,8 @@ def event_log(tables: Mapping[str, pl.LazyFrame]) -> EventLog:
     events = tables["events"].select(
         ocel_id="event_key", ocel_type="event", ocel_time="at", precision="precision", value="value"
     )
-    related = pl.concat(_event_relations(tables)).unique(maintain_order=True)
-    linked = pl.concat(_object_relations(tables)).unique(maintain_order=True)
+    related = pl.concat(_event_relations(tables)).unique().sort(pl.all())
+    linked = pl.concat(_object_relations(tables)).unique().sort(pl.all())
     *rows, happened, event_object, object_object = pl.collect_all([*objects.values(), events, related, linked])
     return EventLog(dict(zip(objects, rows, strict=True)), happened, event_object, object_object)
 
@@ -104,7 +104,7 @@ def _line_links(tables: Mapping[str, pl.LazyFrame], found_in: str, key: str) -> 
     """Which lines the rows of a table belong to, by the key of what holds these rows."""
     rows = tables["line_rows"].filter(pl.col("found_in") == found_in)
     held = tables[found_in].select(pl.col(f"{found_in.removesuffix('s')}_key").alias("found_key"), key)
-    return rows.join(held, on="found_key").select(key, "line_key").unique(maintain_order=True)
+    return rows.join(held, on="found_key").select(key, "line_key").unique()
 
 
 def _shipped_units(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
@@ -114,7 +114,7 @@ def _shipped_units(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     held = shipped.join(packed, on="line_key").select("shipment_key", "handling_unit_key")
     roots = tables["handling_units"].select("handling_unit_key", "root_handling_unit_key")
     around = held.join(roots, on="handling_unit_key").select("shipment_key", handling_unit_key="root_handling_unit_key")
-    return pl.concat([held, around]).unique(maintain_order=True)
+    return pl.concat([held, around]).unique()
 
 
 def _event_relations(tables: Mapping[str, pl.LazyFrame]) -> list[pl.LazyFrame]:

@@ -34,7 +34,7 @@ _JSON_START = b'{\n"objectTypes": [{"name":"order",'
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _APPLICATION_ID = 0x51_46_4F_43
 """Marks our SQLite files, in bytes 68 to 71 of their header: QFOC."""
-_ORDERS_AT_A_TIME = 10_000
+_ORDERS_AT_A_TIME = 2_000
 _ALWAYS = "1970-01-01T00:00:00Z"
 """Since when the attribute of an object holds, if that is not known: as the standard has it."""
 _SQL_TYPES = {"string": "TEXT", "integer": "INTEGER", "float": "REAL", "boolean": "INTEGER"}

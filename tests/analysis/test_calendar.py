@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -219,3 +220,16 @@ def test_public_holidays_without_their_package_say_what_to_install(monkeypatch: 
 
 def test_each_key_of_a_calendar_is_described() -> None:
     assert list(describe_calendar()) == list(Calendar.__struct_fields__)
+
+
+def test_the_report_shows_the_figures_of_the_calendar(tmp_path: Path) -> None:
+    placed = "2026-09-04T12:00:00Z"  # on Friday after the cut-off: due on Monday
+    orders = [order(placed, "2026-09-07T12:00:00Z"), order(placed, "2026-09-08T12:00:00Z"), order(placed, None)]
+    qf.report(tables_of(*orders), tmp_path / "report.html", "2026-09-08", limits=Limits(calendar=VIENNA))
+    page = " ".join(re.sub("<[^>]*>", " ", (tmp_path / "report.html").read_text(encoding="utf-8")).split())
+    for figures in (
+        "Shipped within the working hours 33.3 % 1 3 orders",
+        "Shipped in time for the cut-off 33.3 % 1 3 orders",
+    ):
+        assert figures in page
+    assert "To be shipped today or overdue 100.0 % 1 1 open orders" in page

@@ -110,6 +110,7 @@ def test_an_order_that_stands_still_is_told_once() -> None:
     placed = [WAITING | {"earliestShipDate": GONE} | dict.fromkeys(names, day) for day in days]
     found = audit_changed_order(placed, as_of="2026-10-01", only=["stuck_in_status", "not_shipped"])
     assert set(found.select("order_id", "check").rows()) == {(1001, "not_shipped"), (1002, "stuck_in_status")}
+    assert found.filter(check="stuck_in_status")["days_late"].to_list() == [pytest.approx(6.5 - 5)]
     second = {"warehouseId": 5, "fulfillmentOrderId": 5, "cancelled": False, "shipments": [], "positions": []}
     part = {"fulfillmentOrders.1": second, "completedAt": GONE, f"{PLAN}.shipments.0.deliveryDate": GONE,
             f"{PLAN}.shipments.0.podDate": GONE}  # fmt: skip
@@ -119,3 +120,8 @@ def test_an_order_that_stands_still_is_told_once() -> None:
     assert audit_changed_order(
         part | {"fulfillmentOrders.1": second | {"cancelled": True}}, as_of="2026-09-12", only=checks
     ).is_empty()
+
+
+def test_what_lies_after_the_answer_has_not_happened_yet() -> None:
+    found = qf.stuck(qf.flatten([encoded(WAITING | {"exportedAt": "2026-09-30T00:00:00Z"})]))  # known until 2026-09-06
+    assert found.select("last_event", "days").rows() == [("planned", pytest.approx(5 + 2 / 24))]

@@ -378,6 +378,7 @@ EXPORTS = {
     "duckdb": "orders.duckdb",
     "excel": "orders.xlsx",
     "csv": "csv",
+    "ocel": "log.sqlite",
 }
 
 
@@ -392,7 +393,7 @@ def export_as(tables: Dataset, folder: Path, way: str) -> Path:
     [
         "parquet",
         "duckdb",
-        *(pytest.param(way, marks=pytest.mark.long) for way in EXPORTS if way not in {"parquet", "duckdb"}),
+        *(pytest.param(way, marks=pytest.mark.long) for way in EXPORTS if way not in {"parquet", "duckdb", "ocel"}),
     ],
 )
 def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archive, tmp_path: Path, way: str) -> None:

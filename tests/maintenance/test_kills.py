@@ -21,7 +21,14 @@ ROUNDS, KILLS_PER_ROUND = 10, 10
 IDS = range(100_001, 100_101)
 GONE, STAYS = IDS[0], IDS[1]
 WHO = "Ida-Lund-of-Harbour-Road"
-EXPORTS = {"parquet": "parquet", "delta": "lake", "duckdb": "x.duckdb", "excel": "x.xlsx", "csv": "csv"}
+EXPORTS = {
+    "parquet": "parquet",
+    "delta": "lake",
+    "duckdb": "x.duckdb",
+    "excel": "x.xlsx",
+    "csv": "csv",
+    "ocel": "log.sqlite",
+}
 COMMANDS = {
     "build": "build orders.sqlite --out tables --jobs 1",
     "full build": "build orders.sqlite --out tables --full --jobs 2",

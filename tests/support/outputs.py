@@ -191,6 +191,8 @@ RECEIPTS = Output(
 EXPORTS = [
     Output("duckdb export", "out.duckdb", _export("--to", "duckdb")),
     Output("excel export", "out.xlsx", _export("--to", "excel")),
+    Output("event log", "out.json", _export("--to", "ocel")),
+    Output("event log", "out.sqlite", _export("--to", "ocel")),
     Output("csv export", "out", _export("--to", "csv"), is_folder=True),
     Output("parquet export", "out", _export("--to", "parquet"), is_folder=True),
     Output("parquet export", "out", _export("--to", "parquet", "--by-month"), is_folder=True),

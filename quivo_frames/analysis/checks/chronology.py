@@ -18,7 +18,7 @@ from quivo_frames.analysis.checks.check import (
 )
 from quivo_frames.analysis.checks.goods import orders_without_goods
 from quivo_frames.analysis.checks.limits import Limits
-from quivo_frames.analysis.instants import is_later, time_later
+from quivo_frames.analysis.instants import is_after_day, is_later, time_later
 from quivo_frames.analysis.milestones import IS_WAITING, OrderView
 from quivo_frames.analysis.stuck import last_events
 from quivo_frames.analysis.text_columns import format_columns
@@ -353,7 +353,8 @@ def stuck_in_status(view: OrderView, limits: Limits) -> pl.LazyFrame:
     It is neither completed, nor called off, nor delivered, and nothing was shipped of it, or nothing of one of its
     fulfillment orders that is not cancelled.
 
-    Orders that not_shipped or not_completed report are left out: an order that stands still is told once.
+    Orders that not_shipped, not_completed or shipping_overdue report are left out: an order that stands still is told
+    once.
 
     Limits: that a status changed without a date is seen only by `qf.stuck` with an archive; of a fulfillment order that
     was shipped in part, the rest is not looked at.
@@ -363,13 +364,15 @@ def stuck_in_status(view: OrderView, limits: Limits) -> pl.LazyFrame:
     unshipped = held.join(shipped, on="fulfillment_order_key", how="anti").select("order_id").unique()
     unshipped = unshipped.with_columns(unshipped=True)
     departed = _departure_times(view).select("order_id", "last_ship_date")
-    rows = with_milestones(last_events(view), view, "shipments", "placed", "earliest_ship_date")
+    rows = with_milestones(last_events(view), view, "shipments", "placed", "earliest_ship_date", "latest_ship_date")
     rows = rows.join(unshipped, on="order_id", how="left").join(departed, on="order_id", how="left")
     rows = rows.join(view["orders"].select("order_id", "order_status"), on="order_id", how="left")
     nothing, known_at = pl.col("shipments") == 0, pl.col("known_at")
-    reported = pl.when(nothing).then(known_at - pl.col("placed") > timedelta(days=limits.ship_days)).otherwise(
-        known_at - pl.col("last_ship_date") > timedelta(days=limits.complete_days)
-    ).fill_null(value=False)  # fmt: skip
+    tolerance, zone = timedelta(hours=limits.late_hours), view.day_zone(limits.time_zone)
+    overdue = is_after_day(known_at, pl.col("latest_ship_date"), tolerance, zone).fill_null(value=False)
+    waits = (known_at - pl.col("placed") > timedelta(days=limits.ship_days)).fill_null(value=False)
+    ended = (known_at - pl.col("last_ship_date") > timedelta(days=limits.complete_days)).fill_null(value=False)
+    reported = pl.when(nothing).then(overdue | waits).otherwise(ended)
     released = pl.col("earliest_ship_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     waited = known_at - pl.max_horizontal("since", released)
     stands = rows.filter(waited > timedelta(days=limits.stuck_days), nothing | pl.col("unshipped"), ~reported)
@@ -378,4 +381,5 @@ def stuck_in_status(view: OrderView, limits: Limits) -> pl.LazyFrame:
         "nothing has happened for {} days, since it was {} at {}; its status is {}.", days_text(waited), "last_event",
         instant_text("since"), "order_status",
         evidence={"order_status": "order_status", "last_event": "last_event", **instant_texts("since", "known_at")},
+        days_late=days_of(waited) - limits.stuck_days,
     )  # fmt: skip

@@ -100,6 +100,7 @@ def rates_table(kpis: Kpis) -> Sheet:
     one = {name: frame.row(0, named=True) for name, frame in kpis.items() if frame.height == 1}
     perfect, fill, complete = one["perfect_order"], one["fill_rate"], one["ship_complete"]
     split, window, proven = one["split_shipments"], one["delivery_window"], one["pod_lag"]
+    left = one["order_to_ship"]
     rows = [
         ("Perfect orders", perfect["rate"], perfect["perfect"], perfect["orders"], "orders"),
         *((f"On time against {reference.replace('_', ' ')}", rate, kept, judged, "orders")
@@ -107,6 +108,9 @@ def rates_table(kpis: Kpis) -> Sheet:
         ("Lines filled", fill["line_rate"], fill["lines_filled"], fill["lines"], "lines"),
         ("Pieces filled", fill["piece_rate"], fill["pieces_filled"], fill["pieces"], "pieces"),
         ("Orders shipped complete", complete["rate"], complete["complete"], complete["orders"], "orders"),
+        ("Shipped within the working hours", left["within_rate"], left["within"], left["judged"], "orders"),
+        ("Shipped in time for the cut-off", left["in_time_rate"], left["in_time"], left["due"], "orders"),
+        ("To be shipped today or overdue", left["at_risk_rate"], left["at_risk"], left["open"], "open orders"),
         ("Orders in more than one shipment", split["rate"], split["split"], split["orders"], "orders"),
         ("Delivered within the window", window["rate"], window["within"], window["shipments"], "shipments"),
         ("Deliveries proven", proven["rate"], proven["proven"], proven["delivered"], "shipments"),

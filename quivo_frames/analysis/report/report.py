@@ -63,7 +63,9 @@ def report(
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
     options = ReportOptions(as_of, tuple(only), tuple(skip), with_limits, limits_file, personal)
     tolerance = timedelta(hours=with_limits.late_hours)
-    query = KpiQuery(OrderView(opened, as_of), (), on_time_against, tolerance, with_limits.time_zone)
+    query = KpiQuery(
+        OrderView(opened, as_of), (), on_time_against, tolerance, with_limits.time_zone, with_limits.calendar
+    )
     findings = audit(
         query.view, only=options.only, skip=options.skip, limits=with_limits, personal=personal, accepted=accepted,
         remember=as_of is None,

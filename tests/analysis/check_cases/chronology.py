@@ -109,6 +109,7 @@ CASES = {
         quiet=[
             _STANDING | {f"{_PLAN}.fulfillmentOrderCreated": "2026-10-07T00:00:00Z"},  # 5 days ago
             _STANDING | {"earliestShipDate": "2026-10-08"},  # not to be shipped before
+            _STANDING | {"latestShipDate": "2026-10-11"},  # which is overdue, and told so
             _STANDING | {"cancelRequestedAt": "2026-10-05T13:00:00Z"},  # called off
             OTHER_UNIT
             | _OPEN
