@@ -31,8 +31,8 @@ from quivo_frames.export.formats import (
     parse_export_format,
     refuse_export_target,
 )
-from quivo_frames.model.carriers import fill_carriers, stated_carrier, usual_providers
-from quivo_frames.model.derived import DERIVED_TABLES, UNKNOWN_CARRIER, dataset_tables
+from quivo_frames.model.carriers import fill_carriers, usual_providers_if_needed
+from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import Frames, report_frame
 from quivo_frames.model.privacy import PrivacyFilter, PrivacyLevel, privacy_level
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
@@ -125,12 +125,8 @@ class Dataset(Mapping[str, pl.DataFrame]):
 
     @cached_property
     def _usual_providers(self) -> pl.DataFrame:
-        """The usual provider of each provider_name that stands without a provider somewhere."""
-        shipments = self.lazy_as_stored("shipments")
-        unnamed = shipments.filter(stated_carrier() == UNKNOWN_CARRIER).select("provider_name").unique().collect()
-        if unnamed.is_empty():
-            return pl.DataFrame(schema={"provider_name": pl.String, "provider": pl.String})
-        return usual_providers(shipments)
+        """The usual provider of each provider_name; none, if each shipment names its provider."""
+        return usual_providers_if_needed(self.lazy_as_stored("shipments"))
 
     def lazy_as_stored(self, name: str) -> pl.LazyFrame:
         """A table, a derived table, `failures` or `notes` as its files have it.

@@ -127,7 +127,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
     """
     rows = {name: _count_rows(frame) for name, frame in job.tables.items()}
     left_out = [name for name in DERIVED_TABLES if rows.get(name, 0) > max_rows]
-    told = [f"{name} has {rows.pop(name):,} rows, more than a sheet takes: it is left out." for name in left_out]
+    sentences = [f"{name} has {rows.pop(name):,} rows, more than a sheet takes: it is left out." for name in left_out]
     job = job.without(left_out)
     for name, count in rows.items():
         if count > max_rows:
@@ -145,7 +145,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
         writer = _WorkbookWriter(workbook, job, rows)
         writer.write_sheets(facts)
         job.refuse_outdated()
-    return ExportResult(ExportFormat.EXCEL, out, rows, [*told, *writer.explain_changes()])
+    return ExportResult(ExportFormat.EXCEL, out, rows, [*sentences, *writer.explain_changes()])
 
 
 def write_frame(frame: pl.DataFrame, file: Path, table: Table, version: str, *, max_rows: int = MAX_ROWS) -> None:

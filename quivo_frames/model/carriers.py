@@ -35,6 +35,13 @@ def usual_providers(shipments: pl.LazyFrame) -> pl.DataFrame:
     return ranked.group_by("provider_name", maintain_order=True).agg(pl.col("provider").first()).collect()
 
 
+def usual_providers_if_needed(shipments: pl.LazyFrame) -> pl.DataFrame:
+    """The usual providers; an empty frame, if each shipment names its provider."""
+    if shipments.filter(stated_carrier() == UNKNOWN_CARRIER).head(1).collect().is_empty():
+        return pl.DataFrame(schema={"provider_name": pl.String, "provider": pl.String})
+    return usual_providers(shipments)
+
+
 def fill_carriers(name: str, rows: pl.LazyFrame, shipments: pl.LazyFrame, usual: pl.DataFrame) -> pl.LazyFrame:
     """The derived table `lines` or `overview`, as a build wrote it, with the usual carriers of the carriers' names."""
     if name == "lines":

@@ -33,6 +33,8 @@ _PHYSICAL_TYPES = {
     Kind.JSON: "string",
 }
 """The types in the parquet files, by the names that datacontract-cli knows."""
+_SQL_WORDS = ("at", "column", "key", "open", "table", "value")
+"""Names of columns that SQL knows as words: dbt quotes them."""
 _NAME = "quivo-orders"
 _TITLE = "Quivo orders"
 _ABOUT = (
@@ -230,6 +232,7 @@ def _dbt_column(table: Table, column: Column) -> dict[str, Any]:
     meta = {name: fact for name, fact in (("unit", column.unit), ("privacy", private)) if fact}
     facts = {
         "name": column.name,
+        "quote": column.name in _SQL_WORDS,
         "description": column.sentence,
         "config": {"meta": meta} if meta else None,
         "data_tests": tests,

@@ -353,7 +353,7 @@ def stuck_in_status(view: OrderView, limits: Limits) -> pl.LazyFrame:
     It is neither completed, nor called off, nor delivered, and nothing was shipped of it, or nothing of one of its
     fulfillment orders that is not cancelled.
 
-    Orders that not_shipped, not_completed or shipping_overdue report are left out: an order that stands still is told
+    Orders that not_shipped, not_completed or shipping_overdue report are left out: one that stands still is reported
     once.
 
     Limits: that a status changed without a date is seen only by `qf.stuck` with an archive; of a fulfillment order that

@@ -39,22 +39,22 @@ def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: that Quivo means ISO 3166-1 alpha-2 is inferred from how orders are created, not documented.
     """
-    return _report_countries(view, limits, "{} is no code of a country.", told=False)
+    return _report_countries(view, limits, "{} is no code of a country.", known=False)
 
 
 @define_check(Severity.INFO, "orders", "ISO 3166-1 alpha-2", needs=("orders.delivery_address_country",))
 def country_not_coded(view: OrderView, limits: Limits) -> pl.LazyFrame:
-    """The country of an address is told, but not by its code.
+    """The country of an address is stated, but not by its code.
 
     It is a name of the country in a European language ("Austria", "Österreich"), its code of three letters (AUT), or
     UK or EL. The parcel will find its way; a customs form or a sum by country may not.
 
     Limits: names are those of ISO 3166-1 and their translations of the package pycountry, written in full.
     """
-    return _report_countries(view, limits, "its country is told as {}, not by its code of two letters.", told=True)
+    return _report_countries(view, limits, "its country is written as {}, not by its code of two letters.", known=True)
 
 
-def _report_countries(view: OrderView, limits: Limits, message: str, *, told: bool) -> pl.LazyFrame:
+def _report_countries(view: OrderView, limits: Limits, message: str, *, known: bool) -> pl.LazyFrame:
     """Reports orders with a country that is no code: those whose country can, or cannot, be told nevertheless."""
     names = ["delivery_address_country", "invoice_address_country"]
     known = [*_country_codes(), *limits.countries]
@@ -62,7 +62,7 @@ def _report_countries(view: OrderView, limits: Limits, message: str, *, told: bo
     masked = [pl.col("pii_data_removed").fill_null(value=False) & _is_masked(pl.col(name)) for name in names]
     rows = view["orders"].filter(pl.any_horizontal(strange))
     wrong = [
-        is_strange & ~is_masked & (pl.col(name).map_batches(_tells_country, pl.Boolean) == told)
+        is_strange & ~is_masked & (pl.col(name).map_batches(_tells_country, pl.Boolean) == known)
         for name, is_strange, is_masked in zip(names, strange, masked, strict=True)
     ]
     first = pl.coalesce(pl.when(is_wrong).then(name) for is_wrong, name in zip(wrong, names, strict=True))

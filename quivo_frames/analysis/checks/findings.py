@@ -170,15 +170,15 @@ class Findings(pl.DataFrame):
         orders = format_count(self.unaccepted()["order_id"].n_unique(), "order")
         return f"{format_count(sum(counts.values()), 'finding')} in {orders}{as_of}: {of_each}{accepted}"
 
-    def told_progress(self) -> str:
+    def progress_sentence(self) -> str:
         """How many findings are new, standing and resolved, in a sentence; empty if there was no audit before."""
         if self.since is None:
             return ""
         count = self._count_statuses()
-        told = f"{count[NEW]:,} new, {count[STANDING]:,} standing, {self.resolved.height:,} resolved"
-        return f"{told} since {self.since:%Y-%m-%d %H:%M} UTC"
+        progress = f"{count[NEW]:,} new, {count[STANDING]:,} standing, {self.resolved.height:,} resolved"
+        return f"{progress} since {self.since:%Y-%m-%d %H:%M} UTC"
 
-    def told_skipped(self) -> str:
+    def skipped_sentence(self) -> str:
         """The checks that could not look, and why, in a sentence; empty if all could."""
         skipped = [f"{check} ({reason})" for check, reason in self._skipped_checks()]
         more = len(skipped) - _MOST_SKIPPED
@@ -186,7 +186,7 @@ class Findings(pl.DataFrame):
         return f"Skipped: {', '.join(shown)}" if skipped else ""
 
     def _remarks(self) -> list[str]:
-        return [text for text in (self.told_progress(), self.told_skipped()) if text]
+        return [text for text in (self.progress_sentence(), self.skipped_sentence()) if text]
 
     def __repr__(self) -> str:
         lines = [self.headline()]

@@ -144,12 +144,12 @@ class FindingsMemory:
             return KnownFindings.nothing()
         try:
             rows = pl.read_parquet(io.BytesIO(data))
-            told = pl.read_parquet_metadata(io.BytesIO(data)).get(_METADATA, "")
+            audits = pl.read_parquet_metadata(io.BytesIO(data)).get(_METADATA, "")
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DatasetError(f"{self.file} is damaged. {_REMEDY}") from error
         if rows.schema != _SCHEMA:
             raise DatasetError(f"{self.file} is damaged: it has other columns. {_REMEDY}")
-        return KnownFindings(rows, decode_own_json(told.encode(), AuditTimes, self.file, _REMEDY))
+        return KnownFindings(rows, decode_own_json(audits.encode(), AuditTimes, self.file, _REMEDY))
 
     def change(self, change: Callable[[KnownFindings], KnownFindings]) -> None:
         """Change what is known, also while others do. A file that would be empty is not created.

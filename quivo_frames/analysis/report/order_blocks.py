@@ -54,7 +54,7 @@ class OrderBlock(NamedTuple):
     findings: list[OrderFinding]
     more_findings: str
     dates: list[OrderDate]
-    lines_told: str
+    line_count_text: str
     """How many lines it has."""
     lines: Sheet
 
@@ -112,7 +112,7 @@ def _render_block(order: dict[str, Any], when: dict[str, Any], found: pl.DataFra
 
 
 def _describe_finding(check: str, severity: str, message: str, times: int) -> OrderFinding:
-    """A finding without the order's number, which stands above it; several of the same words are told once."""
+    """A finding without the order's number, which stands above it; several of the same words stand there once."""
     words = message.partition(": ")[2]
     return OrderFinding(check, severity, f"{words} ({times} times)" if times > 1 else words)
 

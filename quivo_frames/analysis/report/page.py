@@ -64,7 +64,7 @@ def render_page(tables: Dataset | Frames, query: KpiQuery, findings: Findings, o
         found=found,
         quiet=findings_summary.checks_without_findings(findings),
         skipped=findings_summary.skipped_checks(findings),
-        progress=findings.told_progress(),
+        progress=findings.progress_sentence(),
         accepted=findings.filter(status=ACCEPTED).height,
         orders=order_blocks(view, findings, findings_summary.listed_orders(found)),
         by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(query, findings)),
