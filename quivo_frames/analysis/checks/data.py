@@ -39,7 +39,7 @@ def unknown_country(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: that Quivo means ISO 3166-1 alpha-2 is inferred from how orders are created, not documented.
     """
-    return _report_countries(view, limits, "{} is no code of a country.", known=False)
+    return _report_countries(view, limits, "{} is no code of a country.", recognised=False)
 
 
 @define_check(Severity.INFO, "orders", "ISO 3166-1 alpha-2", needs=("orders.delivery_address_country",))
@@ -51,10 +51,12 @@ def country_not_coded(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: names are those of ISO 3166-1 and their translations of the package pycountry, written in full.
     """
-    return _report_countries(view, limits, "its country is written as {}, not by its code of two letters.", known=True)
+    return _report_countries(
+        view, limits, "its country is written as {}, not by its code of two letters.", recognised=True
+    )
 
 
-def _report_countries(view: OrderView, limits: Limits, message: str, *, known: bool) -> pl.LazyFrame:
+def _report_countries(view: OrderView, limits: Limits, message: str, *, recognised: bool) -> pl.LazyFrame:
     """Reports orders with a country that is no code: those whose country can, or cannot, be told nevertheless."""
     names = ["delivery_address_country", "invoice_address_country"]
     known = [*_country_codes(), *limits.countries]
@@ -62,7 +64,7 @@ def _report_countries(view: OrderView, limits: Limits, message: str, *, known: b
     masked = [pl.col("pii_data_removed").fill_null(value=False) & _is_masked(pl.col(name)) for name in names]
     rows = view["orders"].filter(pl.any_horizontal(strange))
     wrong = [
-        is_strange & ~is_masked & (pl.col(name).map_batches(_tells_country, pl.Boolean) == known)
+        is_strange & ~is_masked & (pl.col(name).map_batches(_tells_country, pl.Boolean) == recognised)
         for name, is_strange, is_masked in zip(names, strange, masked, strict=True)
     ]
     first = pl.coalesce(pl.when(is_wrong).then(name) for is_wrong, name in zip(wrong, names, strict=True))
