@@ -19,6 +19,7 @@ import io
 import os
 from collections.abc import Collection, Iterable
 from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
@@ -129,15 +130,23 @@ def _find(
     """
     across = _run_checks([check for check in checks if check.crosses_orders], view, limits)
     work = partial(_find_in_range, checks, limits, across, personal)
-    packed, counted = zip(*map_ranges(work, view, pool), strict=True)
-    found = pl.concat(pl.read_ipc(io.BytesIO(part)) for part in packed)
-    runs = describe_runs(checks, pl.concat(counted).sum(), found)
+    parts = list(map_ranges(work, view, pool))
+    judged = pl.concat(part.judged for part in parts).sum()
+    found = pl.concat([pl.read_ipc(io.BytesIO(parts.pop().found)) for _ in range(len(parts))])
+    runs = describe_runs(checks, judged, found)
     return sort_worst_first(found).select(*FINDINGS_SCHEMA), runs
+
+
+class _FoundInRange(NamedTuple):
+    """The findings in a range of orders, packed, and how many of its orders each check can judge."""
+
+    found: bytes
+    judged: pl.DataFrame
 
 
 def _find_in_range(
     checks: list[Check], limits: Limits, across: pl.DataFrame, personal: bool, view: OrderView
-) -> tuple[bytes, pl.DataFrame]:  # fmt: skip
+) -> _FoundInRange:
     """What is found in the orders of a view, with `placed`, and how many orders each check can judge.
 
     The findings are packed (Arrow IPC): a few texts of a column would keep all texts of the tables in memory.
@@ -151,7 +160,7 @@ def _find_in_range(
     complete = add_context(found, view, checks).with_columns(status=pl.lit(NEW), found_at=instant, first_seen=instant)
     columns = (pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items())
     complete.select(*columns, "placed").write_ipc(packed := io.BytesIO(), compression="zstd")
-    return packed.getvalue(), count_judged_orders(checks, view)
+    return _FoundInRange(packed.getvalue(), count_judged_orders(checks, view))
 
 
 def _run_checks(checks: list[Check], view: OrderView, limits: Limits) -> pl.DataFrame:
