@@ -114,7 +114,7 @@ def test_a_check_needs_columns_that_there_are(name: str) -> None:
         ("delivered_early", None, None, None, -1),
         ("not_completed", None, None, None, 25.5),  # shipped 39.5 days ago
         ("expired_lot_shipped", "A", None, None, 1),
-        ("completed_before_shipped", None, None, None, 1 / 24),
+        ("completed_before_shipped", None, None, None, 0.041667),  # an hour; days have six decimals
     ],
 )
 def test_a_finding_has_its_numbers(
