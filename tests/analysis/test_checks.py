@@ -148,6 +148,7 @@ def test_tables_in_many_chunks_are_audited() -> None:
     assert qf.audit(tables, only=["gross_below_net"]).height == 6
 
 
+@pytest.mark.long
 def test_a_dataset_is_audited_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_bytes(b"".join(ndjson_lines(200, seed=6)))
     built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1)
