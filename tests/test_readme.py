@@ -54,7 +54,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(run_options) -> None:
 @pytest.mark.long
 def test_the_commands_of_the_readme_run_one_after_another(run_options) -> None:
     commands = [line for block in code_blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
-    assert len(commands) == 17
+    assert len(commands) == 19
     for command in commands:
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **run_options)
         # 1: an audit found something, or something still holds what is to be forgotten, as the raw export here does

@@ -114,7 +114,7 @@ def test_a_check_needs_columns_that_there_are(name: str) -> None:
         ("delivered_early", None, None, None, -1),
         ("not_completed", None, None, None, 25.5),  # shipped 39.5 days ago
         ("expired_lot_shipped", "A", None, None, 1),
-        ("completed_before_shipped", None, None, None, 1 / 24),
+        ("completed_before_shipped", None, None, None, 0.041667),  # an hour; days have six decimals
     ],
 )
 def test_a_finding_has_its_numbers(
@@ -148,6 +148,7 @@ def test_tables_in_many_chunks_are_audited() -> None:
     assert qf.audit(tables, only=["gross_below_net"]).height == 6
 
 
+@pytest.mark.long
 def test_a_dataset_is_audited_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_bytes(b"".join(ndjson_lines(200, seed=6)))
     built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1)

@@ -60,7 +60,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
-@pytest.mark.parametrize("orders_per_partition", [10_000, 5])
+@pytest.mark.parametrize("orders_per_partition", [pytest.param(10_000, marks=pytest.mark.long), 5])
 def test_renewed_tables_are_those_of_a_full_build(
     archive: Archive, tmp_path: Path, seed: int, orders_per_partition: int
 ) -> None:

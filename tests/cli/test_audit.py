@@ -163,7 +163,7 @@ def test_the_report_is_written_and_has_the_findings(audit: Callable[..., Result]
 def test_personal_values_are_shown_only_when_they_are_asked_for(audit: Callable[..., Result], tmp_path: Path) -> None:
     orders = ({"entityErrors": [{"errorCode": "E1", "errorMessage": "Anna is not at home"}]},)
     for options, shown in (((), False), (("--personal",), True)):
-        audit("--out", str(tmp_path / "all.csv"), *options, orders=orders)
+        audit("--only", "order_error", "--out", str(tmp_path / "all.csv"), *options, orders=orders)
         assert ("Anna" in (tmp_path / "all.csv").read_text()) is shown
 
 
@@ -208,13 +208,19 @@ def test_accepted_errors_set_no_exit_status_until_their_day_is_over(
     assert (done.exit_code, done.stdout) == (
         0, f"1 finding accepted until 2099-12-31; {file} has 1. Give it to the audit: --accepted {file}\n",
     )  # fmt: skip
-    assert audit(orders=(LATE,)).exit_code == 1
-    done = audit("--accepted", file, orders=(LATE,))
+    only = ("--only", "delivered_late")
+    assert audit(*only, orders=(LATE,)).exit_code == 1
+    done = audit(*only, "--accepted", file, orders=(LATE,))
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0] == "No findings, as of 2026-10-12 00:00 UTC; 1 accepted"
-    assert audit("--accepted", file, orders=(LATE, LATE)).exit_code == 1  # another order's
-    assert audit("--accepted", file, "--as-of", "2100-01-01", orders=(LATE,)).exit_code == 1
-    report = tmp_path / "report.html"
+    assert audit(*only, "--accepted", file, orders=(LATE, LATE)).exit_code == 1  # another order's
+    assert audit(*only, "--accepted", file, "--as-of", "2100-01-01", orders=(LATE,)).exit_code == 1
+
+
+@pytest.mark.long
+def test_the_report_counts_what_is_accepted(audit: Callable[..., Result], tmp_path: Path) -> None:
+    file, report = str(tmp_path / "accepted.toml"), tmp_path / "report.html"
+    accept(*ACCEPT_LATE, "--until", "2099-12-31", "--file", file)
     audit("--accepted", file, "--html", str(report), orders=(LATE,))
     assert "1 finding more is accepted, and not counted here." in report.read_text(encoding="utf-8")
 

@@ -6,6 +6,7 @@ Everything that writes to a path is found by itself; see tests/support/outputs.p
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import os
 import shutil
@@ -67,19 +68,26 @@ def changed_world(world: World, tmp_path_factory: pytest.TempPathFactory) -> Wor
     return copied
 
 
+FIRST_OF_KIND = {output.kind: output for output in reversed(OUTPUTS_OF_COMMANDS.values())}
+
+
 @pytest.fixture(scope="module")
-def earlier(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """An earlier output of each kind."""
-    folder, found = tmp_path_factory.mktemp("earlier"), {}
-    for number, output in enumerate(OUTPUTS_OF_COMMANDS.values()):
-        if output.kind not in found:
-            copied = world.copy_to(folder / f"world{number}")
-            found[output.kind] = folder / f"{number}-{output.name}"
-            result = output.write(copied, found[output.kind])
-            assert result.status in (0, 1), result
-            assert found[output.kind].exists(), output.kind
-            shutil.rmtree(copied.folder)
-    return found
+def earlier(world: World, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """An earlier output of a kind, made when it is first asked for."""
+    folder = tmp_path_factory.mktemp("earlier")
+
+    @functools.cache
+    def make_earlier(kind: str) -> Path:
+        output, copied = FIRST_OF_KIND[kind], world.copy_to(folder / f"world of {kind}")
+        (folder / kind).mkdir()
+        made = folder / kind / output.name
+        result = output.write(copied, made)
+        assert result.status in (0, 1), result
+        assert made.exists(), kind
+        shutil.rmtree(copied.folder)
+        return made
+
+    return make_earlier
 
 
 @pytest.fixture(autouse=True)
@@ -187,14 +195,15 @@ FOREIGN: dict[str, Callable[[World, Path], Path]] = {
 @pytest.mark.drawn
 @each_output
 def test_what_is_not_an_earlier_one_is_not_overwritten(
-    output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
+    output: Output, world: World, earlier: Callable[[str], Path], tmp_path: Path
 ) -> None:
     before = contents_below(world.folder)
     own = {"archive": ("the archive", "a link to the archive")}.get(output.kind, ())
     places = {name: place for name, place in FOREIGN.items() if name not in own}
-    for kind, path in earlier.items():
+    for kind in sampled(FIRST_OF_KIND):
         if kind != output.kind:
-            places[f"an earlier {kind}"] = lambda _, there, path=path: Path(
+            made = earlier(kind)
+            places[f"an earlier {kind}"] = lambda _, there, path=made: Path(
                 (shutil.copytree if path.is_dir() else shutil.copy2)(path, there)
             )
     for number, (name, make) in enumerate(places.items()):
@@ -211,11 +220,11 @@ def test_what_is_not_an_earlier_one_is_not_overwritten(
 @pytest.mark.drawn
 @each_output
 def test_nothing_is_written_into_an_export(
-    output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
+    output: Output, world: World, earlier: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """It would be lost with the next export, or with an erasure."""
-    exports = {kind: Path(shutil.copytree(earlier[kind], tmp_path / kind)) for kind in ("csv export", "raw export")}
-    exports["delta export"] = Path(shutil.copytree(earlier["delta export"] / "orders", tmp_path / "orders"))
+    exports = {kind: Path(shutil.copytree(earlier(kind), tmp_path / kind)) for kind in ("csv export", "raw export")}
+    exports["delta export"] = Path(shutil.copytree(earlier("delta export") / "orders", tmp_path / "orders"))
     before = contents_below(tmp_path)
     for kind, folder in exports.items():
         assert_refused(output.write(world, folder / output.name), kind)
@@ -246,14 +255,14 @@ def test_an_ending_that_says_something_else_is_refused(
 @pytest.mark.drawn
 @each_successful_output
 def test_a_link_stays_and_what_it_leads_to_is_replaced(
-    output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
+    output: Output, world: World, earlier: Callable[[str], Path], tmp_path: Path
 ) -> None:
     copied = world.copy_to(tmp_path / "world")
     real = tmp_path / "elsewhere" / output.name
     real.parent.mkdir()
     for what in ("an earlier one", "nothing"):
         if what == "an earlier one":
-            (shutil.copytree if output.is_folder else shutil.copy2)(earlier[output.kind], real)
+            (shutil.copytree if output.is_folder else shutil.copy2)(earlier(output.kind), real)
         to = link(tmp_path / f"{what}-{output.name}", real)
         result = output.write(copied, to)
         assert result.status in (0, 1), result
@@ -272,7 +281,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(
 @pytest.mark.drawn
 @each_successful_output
 def test_an_empty_file_or_folder_is_replaced(
-    output: Output, world: World, earlier: dict[str, Path], tmp_path: Path
+    output: Output, world: World, earlier: Callable[[str], Path], tmp_path: Path
 ) -> None:
     copied, target = world.copy_to(tmp_path / "world"), tmp_path / output.name
     target.mkdir() if output.is_folder else target.touch()
@@ -321,11 +330,11 @@ def limited_files(limit: int) -> Iterator[None]:
 @pytest.mark.drawn
 @each_successful_output
 def test_a_full_disk_leaves_what_was_there_and_is_one_sentence(
-    output: Output, changed_world: World, earlier: dict[str, Path], tmp_path: Path
+    output: Output, changed_world: World, earlier: Callable[[str], Path], tmp_path: Path
 ) -> None:
     copied, target = changed_world.copy_to(tmp_path / "world"), tmp_path / "out" / output.name
     target.parent.mkdir()
-    (shutil.copytree if output.is_folder else shutil.copy2)(earlier[output.kind], target)
+    (shutil.copytree if output.is_folder else shutil.copy2)(earlier(output.kind), target)
     if output.kind == "receipts":
         target.write_bytes(target.read_bytes() * 300)
     before = contents_below(target.parent)
@@ -408,7 +417,7 @@ WRITING_CALLS = frozenset(
 )
 WRITERS = {
     "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py",
-    "export/csv.py", "export/duckdb.py", "export/frame_file.py", "export/parquet.py",
+    "export/csv.py", "export/duckdb.py", "export/frame_file.py", "export/ocel.py", "export/parquet.py",
     "dataset/folder_writer.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache

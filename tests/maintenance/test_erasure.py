@@ -589,7 +589,7 @@ def test_other_archives_that_the_tables_were_built_from_are_named(archive: Archi
 
 
 @pytest.mark.drawn
-@pytest.mark.parametrize("ending", sampled(["html", "csv", "parquet", "ndjson", "xlsx"]))
+@pytest.mark.parametrize("ending", sampled(["csv", "html", "parquet", "ndjson", "xlsx"]))
 def test_saved_reports_and_findings_that_still_hold_an_order_are_named(
     archive: Archive, tmp_path: Path, ending: str
 ) -> None:

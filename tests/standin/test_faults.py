@@ -349,7 +349,7 @@ def test_broken_gzip_is_whole_http_and_no_good_body(listen):
 
 def test_a_large_body_is_the_order_and_blanks(listen):
     with stand_in_with_faults(ServerFault.padded(3)) as api:
-        heard = listen(api)
+        heard = listen(api, patience=1)
         assert heard.body == ORDER_BODY + b" " * 3_000_000 == api.body_sent(FIRST_ORDER)
         assert api.hashes_sent(FIRST_ORDER) == [hashlib.sha256(heard.body).hexdigest()]
 
