@@ -218,7 +218,8 @@ def split_by_seller(given: Given) -> Iterable[Any]:
             FROM {shipments} JOIN {fulfillment_orders} f USING (fulfillment_order_key, order_id) JOIN {orders} o USING (order_id)
             WHERE reversed IS DISTINCT FROM true GROUP BY order_id)
         SELECT seller, count(n), count(*) FILTER (n > 1), count(*) FILTER (n > 1) / nullif(count(n), 0), avg(n), avg(w)
-        FROM (SELECT order_id, coalesce(max(seller_name) OVER (PARTITION BY seller_id), seller_name) AS seller FROM {orders})
+        FROM (SELECT order_id, CASE WHEN seller_id IS NULL THEN seller_name
+            ELSE max(seller_name) OVER (PARTITION BY seller_id) END AS seller FROM {orders})
         LEFT JOIN n USING (order_id) GROUP BY seller""")
 
 
