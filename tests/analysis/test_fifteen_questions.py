@@ -52,6 +52,7 @@ ADDED = [
     {"handlingUnits.0.sscc": ""}, {"handlingUnits.0.sscc": None}, {"handlingUnits.0.handlingPositions": []},
     {"customAttributes": {"channel": "web", "weight": 2.5, "nothing": ""}},
     _PICKING, _PICKING,
+    {f"{SHIPMENT}.positions": [{"sku": "A", "quantity": 2}]},  # B was never shipped
     {"currency": "SEK", f"{SHIPMENT}.positions": [{"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 1}]},
 ]  # fmt: skip
 
