@@ -58,7 +58,7 @@ def order_ids(view: OrderView) -> list[int]:
 def test_an_audit_in_ranges_finds_the_same(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = qf.audit(dataset, remember=False)
     assert {*whole["check"]} >= {"tracking_twice", "pod_missing"}
-    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 70)
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 250)
     in_ranges = qf.audit(dataset, remember=False)
     assert in_ranges.equals(whole)
     assert in_ranges.checks.equals(whole.checks)
