@@ -23,7 +23,7 @@ from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.standin.orders import order_json
 from tests.support.fair_order import changed_order, fair_order
-from tests.support.independent_line_matching import all_units, expected_lines, list_entries
+from tests.support.independent_line_matching import all_units, expected_groups, expected_lines, list_entries
 from tests.support.sketched_orders import (
     COUNTS,
     SKETCHED_ORDERS,
@@ -32,6 +32,7 @@ from tests.support.sketched_orders import (
     Row,
     damage_order,
     order_from_sketch,
+    vary_order,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def test_derived_tables_have_the_columns_that_are_described() -> None:
     [
         pytest.param(lambda: [*SKETCHED_ORDERS.values()], id="sketched"),
         pytest.param(lambda: stand_in_orders(1500, 3), id="ordinary"),
+        pytest.param(lambda: varied_orders(500), id="varied"),
         pytest.param(lambda: damaged_orders(3000), id="damaged", marks=pytest.mark.long),
     ],
 )
@@ -106,6 +108,49 @@ def test_lines_have_the_pieces_that_an_independent_implementation_finds(orders: 
             ), (order["orderId"], sku, lot, pieces, found[order["orderId"]])
 
 
+def varied_orders(count: int) -> list[Row]:
+    dice = random.Random(14)
+    orders = (json.loads(order_json(700_000 + number, seed=8)) for number in range(count))
+    return [vary_order(damage_order(one, dice) if dice.random() < 0.2 else one, dice) for one in orders]
+
+
+def assert_rows_are_in_their_lines(orders: Iterable[Row], line_rows: pl.DataFrame) -> None:
+    """Every row of the JSON is in the line that an independent implementation finds, and there is no other."""
+    found: dict[int, dict[str, list[str]]] = {}
+    for order_id, line, row in line_rows.select("order_id", "line_key", "line_row_key").iter_rows():
+        found.setdefault(order_id, {}).setdefault(line, []).append(row)
+    for order in orders:
+        of_order = found.pop(order["orderId"], {})
+        assert set(map(frozenset, of_order.values())) == expected_groups(order) - {frozenset()}, order["orderId"]
+        for line, rows in of_order.items():
+            ordered = [row for row in rows if row.startswith("ordered:")]
+            assert not ordered or ordered[0] == f"ordered:{line}"
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        pytest.param(lambda: [*SKETCHED_ORDERS.values()], id="sketched"),
+        pytest.param(lambda: stand_in_orders(1500, 3), id="ordinary"),
+        pytest.param(lambda: varied_orders(500), id="varied"),
+        pytest.param(lambda: varied_orders(6000), id="more varied", marks=pytest.mark.long),
+        pytest.param(lambda: damaged_orders(3000), id="damaged", marks=pytest.mark.long),
+    ],
+)
+def test_every_row_is_in_the_line_that_an_independent_implementation_finds(orders: Any) -> None:
+    given = orders()
+    assert_rows_are_in_their_lines(given, derive_tables(flatten_orders(given))["line_rows"])
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_so_is_every_row_of_20_000_orders() -> None:
+    for first in range(0, 20_000, 2_500):
+        orders = [json.loads(order_json(600_000 + first + number, seed=9)) for number in range(2_500)]
+        assert_rows_are_in_their_lines(orders, derive_tables(flatten_orders(orders))["line_rows"])
+
+
 def stated_pieces(order: Row) -> dict[str, int]:
     """The pieces of an order by a walk of its JSON."""
     planned = [one for one in list_entries(order, "fulfillmentOrders") if not one.get("cancelled")]
@@ -126,7 +171,9 @@ def stated_pieces(order: Row) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("orders", [lambda: stand_in_orders(1500, 3), lambda: damaged_orders(500)])
+@pytest.mark.parametrize(
+    "orders", [lambda: stand_in_orders(1500, 3), lambda: damaged_orders(500), lambda: varied_orders(500)]
+)
 def test_every_piece_is_in_one_line(orders: Any) -> None:
     given = orders()
     names = ("listed", "planned", "packed", "shipped", "reversed")

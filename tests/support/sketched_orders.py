@@ -8,6 +8,7 @@ orders, shipments or handling units; those that begin with `gone` are cancelled 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unicodedata import normalize
 
 if TYPE_CHECKING:
     import random
@@ -202,3 +203,58 @@ def damage_order(order: Row, dice: random.Random) -> Row:
 
 
 _NAMES = {"sku", "sellerSku", "orderedSku", "bundleSku", "bundledBy", "warehouseSku"}
+
+
+_SPELLINGS = (
+    str.lower, lambda text: f" {text} ", lambda text: f"{text[:1]}\u200b{text[1:]}", lambda text: normalize("NFD", text)
+)  # fmt: skip
+
+
+def vary_order(order: Row, dice: random.Random) -> Row:
+    """The order with other spellings, lots, kits, discounts, quantities below zero and reversed shipments."""
+    positions = order.get("positions") or []
+    held = order.get("fulfillmentOrders") or []
+    shipments = [one for each in held for one in each.get("shipments") or []]
+    if positions and dice.random() < 0.3:
+        split_into_lots(positions, held, shipments, dice)
+    if positions and held and dice.random() < 0.3:
+        add_kit(positions, held, shipments, dice)
+    if positions and dice.random() < 0.3:
+        less: Row = dice.choice([{"quantity": -1}, {"quantity": 1, "totalNetAmount": -5.0}, {"quantity": 0}])
+        positions.append({"sku": dice.choice(["DISCOUNT", positions[0].get("sku")]), **less})
+    for one in shipments:
+        one["reversed"] = one.get("reversed") or dice.random() < 0.1
+        for row in one.get("positions") or []:
+            if dice.random() < 0.05:
+                row["quantity"] = -(row.get("quantity") or 1)
+    plans = [row for each in held for row in each.get("positions") or []]
+    sent = [row for one in shipments for row in one.get("positions") or []]
+    for row in [*plans, *sent, *dice.sample(positions, len(positions) // 3)]:
+        for name in ("sku", "sellerSku", "warehouseSku", "positionIdentifier", "lot", "orderedSku"):
+            if row.get(name) and dice.random() < 0.1:
+                row[name] = dice.choice(_SPELLINGS)(row[name])
+    return order
+
+
+def split_into_lots(positions: list[Row], held: list[Row], shipments: list[Row], dice: random.Random) -> None:
+    """Makes two lines of different lots out of the first, also where it is planned and shipped."""
+    sku = positions[0].get("sku")
+    rows = [row for one in (*held, *shipments) for row in one.get("positions") or [] if row.get("sku") == sku]
+    for row in (positions[0], *rows):
+        row["lot"] = dice.choice(["Lot-X", "Lot-Y", None])
+        if dice.random() < 0.7:
+            row.pop("positionIdentifier", None)
+    positions.append({**positions[0], "lot": "Lot-Y", "quantity": 2})
+    positions[0]["lot"] = "Lot-X"
+
+
+def add_kit(positions: list[Row], held: list[Row], shipments: list[Row], dice: random.Random) -> None:
+    """Adds a kit of two parts, one of which is perhaps ordered by itself, too."""
+    part = dice.choice(["Kit-Part", positions[0].get("sku")])
+    positions += [{"sku": "Kit", "quantity": 1}, {"sku": part, "quantity": 2, "bundledBy": "Kit"}]
+    rows = {"sku": part, "orderedSku": dice.choice(["Kit", part]), "bundleSku": "Kit", "quantity": 2}
+    as_one = dice.random() < 0.2
+    held[0]["positions"] = [*(held[0].get("positions") or []), {"sku": "Kit", "quantity": 1} if as_one else rows]
+    if shipments:
+        shipped = {"sku": "Kit", "quantity": 1} if as_one else {"sku": part, "quantity": 2}
+        shipments[0]["positions"] = [*(shipments[0].get("positions") or []), shipped]

@@ -15,9 +15,11 @@ Each check is one small function. Where the columns that it needs are filled in 
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Collection, Iterable
 from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
@@ -129,15 +131,26 @@ def _find(
     across = _run_checks([check for check in checks if check.crosses_orders], view, limits)
     work = partial(_find_in_range, checks, limits, across, personal)
     parts = list(map_ranges(work, view, pool))
-    found, counted = (pl.concat(frames) for frames in zip(*parts, strict=True))
-    in_order = sort_worst_first(found).select(*FINDINGS_SCHEMA)
-    return in_order, describe_runs(checks, counted.sum(), found)
+    judged = pl.concat(part.judged for part in parts).sum()
+    found = pl.concat([pl.read_ipc(io.BytesIO(parts.pop().found)) for _ in range(len(parts))])
+    runs = describe_runs(checks, judged, found)
+    return sort_worst_first(found).select(*FINDINGS_SCHEMA), runs
+
+
+class _FoundInRange(NamedTuple):
+    """The findings in a range of orders, packed, and how many of its orders each check can judge."""
+
+    found: bytes
+    judged: pl.DataFrame
 
 
 def _find_in_range(
     checks: list[Check], limits: Limits, across: pl.DataFrame, personal: bool, view: OrderView
-) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
-    """What is found in the orders of a view, with `placed`, and how many orders each check can judge."""
+) -> _FoundInRange:
+    """What is found in the orders of a view, with `placed`, and how many orders each check can judge.
+
+    The findings are packed (Arrow IPC): a few texts of a column would keep all texts of the tables in memory.
+    """
     alone = _run_checks([check for check in checks if not check.crosses_orders], view, limits)
     here = view["orders"].select("order_id").collect().to_series().implode()
     found = pl.concat([across.filter(pl.col("order_id").is_in(here)), alone])
@@ -146,7 +159,8 @@ def _find_in_range(
     instant = pl.lit(view.as_of)
     complete = add_context(found, view, checks).with_columns(status=pl.lit(NEW), found_at=instant, first_seen=instant)
     columns = (pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items())
-    return complete.select(*columns, "placed"), count_judged_orders(checks, view)
+    complete.select(*columns, "placed").write_ipc(packed := io.BytesIO(), compression="zstd")
+    return _FoundInRange(packed.getvalue(), count_judged_orders(checks, view))
 
 
 def _run_checks(checks: list[Check], view: OrderView, limits: Limits) -> pl.DataFrame:

@@ -45,7 +45,7 @@ def add_context(found: pl.DataFrame, view: OrderView, checks: list[Check]) -> pl
             pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(f"only_{name}")
         )
         keyed = keyed.join(one, on=keys, how="left").join(of_order, on="order_id", how="left")
-    keyed = _with_value(keyed.join(orders, on="order_id", how="left"), lines, checks)
+    keyed = _with_value(keyed.join(orders, on="order_id", how="left"), _with_pools(lines, found, view), checks)
     return keyed.with_columns(
         warehouse=pl.coalesce("warehouse", "only_warehouse", "own_warehouse"),
         carrier=pl.coalesce("carrier", "only_carrier"),
@@ -89,17 +89,28 @@ def _of_lines(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
     return lines.select("order_id", "sku", key="order_position_key", net=_NET)
 
 
+def _with_pools(lines: pl.DataFrame, found: pl.DataFrame, view: OrderView) -> pl.DataFrame:
+    """The lines with pool_net: the net amount of all lines that they are taken together with, as quantities are."""
+    if not found["table"].is_in(["order_positions"]).any():
+        return lines.with_columns(pool_net="net")
+    place = view.line_matches.rows["ordered"].select("key", "line").unique("key")
+    joined = lines.join(place, on="key", how="left", maintain_order="left")
+    pooled = pl.when(pl.col("net").null_count() == 0).then(pl.col("net").sum()).over("line")
+    return joined.with_columns(pool_net=pl.when(pl.col("line").is_not_null()).then(pooled).otherwise("net"))
+
+
 def _with_value(found: pl.DataFrame, lines: pl.DataFrame, checks: list[Check]) -> pl.DataFrame:
     """The findings with the value at risk, as the docstring of `Finding` defines it."""
     of_order = lines.group_by("order_id").agg(order_net=pl.when(pl.col("net").null_count() == 0).then(pl.sum("net")))
     of_sku = lines.drop_nulls("sku").filter(pl.len().over("order_id", "sku") == 1)
-    found = found.join(lines.select("key", line_net="net"), on="key", how="left")
+    found = found.join(lines.select("key", "pool_net", line_net="net"), on="key", how="left")
     found = found.join(of_sku.select("order_id", "sku", sku_net="net"), on=["order_id", "sku"], how="left")
     found = found.join(of_order, on="order_id", how="left")
     subject = pl.col("check").replace_strict({check.name: check.subject for check in checks}, default=None)
     expected, actual = pl.col("expected"), pl.col("actual")
     share = pl.when(subject == "quantities", expected > 0).then((expected - actual).abs() / expected).fill_null(1)
-    net = pl.when(pl.col("table") == "order_positions").then("line_net").otherwise("sku_net")
+    of_line = pl.when(subject == "quantities").then("pool_net").otherwise("line_net")
+    net = pl.when(pl.col("table") == "order_positions").then(of_line).otherwise("sku_net")
     value = pl.when(pl.col("table").is_in(_WHOLE_ORDERS)).then("order_net").otherwise(net * share)
     is_at_risk = (pl.col("severity") != Severity.INFO.value) & ~subject.is_in(_WITHOUT_VALUE)
     return found.with_columns(value_at_risk=pl.when(is_at_risk).then(value.round(2)))

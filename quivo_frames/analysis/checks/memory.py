@@ -93,17 +93,13 @@ def compare_findings(known: KnownFindings, found: pl.DataFrame, run: AuditRun) -
     Only what checks found that ran now can be resolved; orders that are in no table any more have nothing resolved.
     """
     first = known.rows.group_by("finding").agg(first_seen=pl.col("first_seen").min())
-    before = pl.col("first_seen_before")
-    joined = (
-        found.join(first.rename({"first_seen": "first_seen_before"}), on="finding", how="left", maintain_order="left")
-        .with_columns(
-            status=pl.when(before.is_null()).then(pl.lit(NEW)).otherwise(pl.lit(STANDING)),
-            first_seen=pl.coalesce(before, "first_seen"),
-        )
-        .select(found.columns)
+    before = found.select("finding").join(first, on="finding", how="left", maintain_order="left")["first_seen"]
+    joined = found.with_columns(
+        status=pl.when(before.is_null()).then(pl.lit(NEW)).otherwise(pl.lit(STANDING)),
+        first_seen=pl.coalesce(before, "first_seen"),
     )
     own = known.rows.filter(pl.col("limits") == run.limits_name, pl.col("check").is_in(list(run.ran)))
-    gone = own.filter(pl.col("order_id").is_in(run.orders.implode())).join(found, on="finding", how="anti")
+    gone = own.join(found, on="finding", how="anti").filter(pl.col("order_id").is_in(run.orders.implode()))
     times = known.audits.get(run.limits_name, {})
     since = min((times[check] for check in run.ran if check in times), default=None)
     return Comparison(joined, gone.select(*RESOLVED_SCHEMA).sort("finding"), since)
@@ -120,7 +116,7 @@ def remember_findings(known: KnownFindings, compared: Comparison, run: AuditRun)
     times = known.audits.get(name, {}) | dict.fromkeys(run.ran, run.as_of)
     audits = {other: of for other, of in known.audits.items() if other != name} | {name: times}
     kept = dict(list(audits.items())[-_MOST_LIMITS:])
-    return KnownFindings(pl.concat([others, own]).filter(pl.col("limits").is_in(list(kept))), kept)
+    return KnownFindings(pl.concat([others.filter(pl.col("limits").is_in(list(kept))), own]), kept)
 
 
 class FindingsMemory:
