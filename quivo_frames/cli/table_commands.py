@@ -147,10 +147,12 @@ def build(
 )
 @click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
 @click.option("--personal", is_flag=True, help="Show the personal values in findings.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work.")
 @as_json
 def audit(
     folder: str, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
-    accepted: Path | None, html: Path | None, on_time: str, out: Path | None, personal: bool, as_json: bool,
+    accepted: Path | None, html: Path | None, on_time: str, out: Path | None, personal: bool, jobs: int,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error that is not accepted.
 
@@ -177,12 +179,13 @@ def audit(
 
         findings = report(
             dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted,
-            on_time_against=on_time,
+            on_time_against=on_time, jobs=jobs,
         )  # fmt: skip
     else:
         findings = audit_tables(
-            dataset, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted
-        )
+            dataset, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted,
+            jobs=jobs,
+        )  # fmt: skip
     notices = [*findings.notices, *(findings.save(out) if out else ())]
     if as_json:
         print_facts(findings.facts())

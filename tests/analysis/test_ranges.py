@@ -117,3 +117,15 @@ def test_memory_does_not_grow_with_the_orders(tmp_path: Path) -> None:
         qf.audit(many)
     with grows_by_less_than(150):
         qf.kpis(many)
+
+
+@pytest.mark.long
+def test_processes_share_kpis_and_a_report(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, alone = qf.kpis(dataset, by="carrier"), tmp_path / "alone.html"
+    qf.report(dataset, alone)
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 200)
+    shared = qf.kpis(dataset, by="carrier", jobs=2)
+    for name in whole:
+        assert_frame_equal(shared[name], whole[name])
+    qf.report(dataset, tmp_path / "shared.html", jobs=2)
+    assert len((tmp_path / "shared.html").read_text()) == pytest.approx(len(alone.read_text()), rel=0.01)

@@ -129,7 +129,7 @@ def _find(
     Checks that cross orders look at all of them, at few columns each; the others look at one range of orders at a time.
     """
     across = _run_checks([check for check in checks if check.crosses_orders], view, limits)
-    work = partial(_find_in_range, checks, limits, across, personal)
+    work = partial(_find_in_range, [check.name for check in checks], limits, across, personal)
     parts = list(map_ranges(work, view, pool))
     judged = pl.concat(part.judged for part in parts).sum()
     found = pl.concat([pl.read_ipc(io.BytesIO(parts.pop().found)) for _ in range(len(parts))])
@@ -145,12 +145,13 @@ class _FoundInRange(NamedTuple):
 
 
 def _find_in_range(
-    checks: list[Check], limits: Limits, across: pl.DataFrame, personal: bool, view: OrderView
+    names: list[str], limits: Limits, across: pl.DataFrame, personal: bool, view: OrderView
 ) -> _FoundInRange:
     """What is found in the orders of a view, with `placed`, and how many orders each check can judge.
 
     The findings are packed (Arrow IPC): a few texts of a column would keep all texts of the tables in memory.
     """
+    checks = [CHECKS[name] for name in names]  # their functions cannot be sent to another process
     alone = _run_checks([check for check in checks if not check.crosses_orders], view, limits)
     here = view["orders"].select("order_id").collect().to_series().implode()
     found = pl.concat([across.filter(pl.col("order_id").is_in(here)), alone])

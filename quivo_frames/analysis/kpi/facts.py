@@ -16,6 +16,7 @@ from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.ship_times import ship_times
 from quivo_frames.analysis.milestones import OrderView, is_settled
 from quivo_frames.analysis.ranges import map_ranges
+from quivo_frames.executors.local import WorkerPool
 
 _SHIPMENT_COLUMNS = (
     "order_id", "warehouse", "carrier", "seller", "country", "month", "week", "day", "ship_date", "delivery_date",
@@ -63,9 +64,10 @@ class KpiFacts(NamedTuple):
     """The carriers of each order: order_id, carrier."""
 
 
-def collect_facts(view: OrderView, judging: Judging) -> KpiFacts:
-    """The facts about all orders of a view, in ranges of orders."""
-    parts = map_ranges(partial(_facts_of_some, judging), view)
+def collect_facts(view: OrderView, judging: Judging, pool: WorkerPool | None = None) -> KpiFacts:
+    """The facts about all orders of a view, in ranges of orders that a pool may share."""
+    found = map_ranges(partial(_facts_of_some, judging), view, pool)
+    parts = sorted(found, key=lambda part: part.orders["order_id"].min() or 0)
     return KpiFacts(*(pl.concat(frames) for frames in zip(*parts, strict=True)))
 
 

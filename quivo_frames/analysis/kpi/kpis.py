@@ -39,7 +39,7 @@ KPIS: dict[str, Kpi] = {
 def kpis(
     tables: TablesOrFolder, by: str | Iterable[str] | None = None, as_of: InstantLike | None = None, *,
     on_time_against: str = "latest_delivery_date", tolerance: timedelta = timedelta(0), time_zone: str | None = None,
-    limits: Limits | str | os.PathLike[str] | None = None,
+    limits: Limits | str | os.PathLike[str] | None = None, jobs: int | None = None, executor: object = None,
 ) -> Kpis:  # fmt: skip
     """Key figures of orders: perfect orders, on time, fill rate, cycle time, backlog, carriers and more.
 
@@ -56,6 +56,7 @@ def kpis(
     a tolerance; days are days of the time zone, by default that of the limits.
 
     `limits` are `Limits` or the path of a TOML file with them: their `[calendar]` says when the warehouses work.
+    `jobs` processes, or those of an `executor` as for `build`, share the orders of a dataset.
 
     Raises:
         ConfigError: `tables` are no tables, a group, a promise, a limit or a time zone does not exist, or `as_of` is no
@@ -65,7 +66,9 @@ def kpis(
     groups = tuple(dict.fromkeys([by] if isinstance(by, str) else by or ()))
     with_limits = limits if isinstance(limits, Limits) else read_limits(limits) if limits else Limits()
     zone = with_limits.time_zone if time_zone is None else time_zone
-    query = KpiQuery(OrderView(tables, as_of), groups, on_time_against, tolerance, zone, with_limits.calendar)
+    query = KpiQuery(
+        OrderView(tables, as_of), groups, on_time_against, tolerance, zone, with_limits.calendar, jobs, executor
+    )
     return compute_kpis(query)
 
 

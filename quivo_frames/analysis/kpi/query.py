@@ -15,6 +15,7 @@ from quivo_frames.analysis.kpi.facts import Judging, KpiFacts, collect_facts
 from quivo_frames.analysis.kpi.groups import GROUPS
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.ranges import open_worker_pool
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone
 
@@ -35,6 +36,8 @@ class KpiQuery:
     tolerance: timedelta
     zone: str
     calendar: Calendar = _EVERY_DAY
+    jobs: int | None = None
+    executor: object = None
 
     def __post_init__(self) -> None:
         """Refuses groups, promises and time zones that do not exist."""
@@ -53,7 +56,9 @@ class KpiQuery:
     @cached_property
     def facts(self) -> KpiFacts:
         """What the figures are computed from."""
-        return collect_facts(self.view, Judging(self.tolerance, self.zone, self.day_zone, self.calendar))
+        judging = Judging(self.tolerance, self.zone, self.day_zone, self.calendar)
+        with open_worker_pool(self.view, self.jobs, self.executor) as pool:
+            return collect_facts(self.view, judging, pool)
 
     @property
     def orders(self) -> pl.DataFrame:

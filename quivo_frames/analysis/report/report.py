@@ -30,13 +30,14 @@ def report(
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
     accepted: str | os.PathLike[str] | None = None, on_time_against: str = "latest_delivery_date",
+    jobs: int | None = None, executor: object = None,
 ) -> Findings:  # fmt: skip
     """Audits the tables, writes the report to an HTML file, and returns the findings.
 
-    `tables` is the folder of a dataset, a `Dataset` or `Frames`. `as_of`, `only`, `skip`, `limits`, `personal` and
-    `accepted` are those of `audit`, `on_time_against` is that of `kpis`. Days are days of the time zone in `limits`,
-    and late means later than promised by more than `late_hours`, in the KPIs as well. The file holds no personal value
-    unless `personal` is set. Only its owner can read it.
+    `tables` is the folder of a dataset, a `Dataset` or `Frames`. `as_of`, `only`, `skip`, `limits`, `personal`,
+    `accepted`, `jobs` and `executor` are those of `audit`, `on_time_against` is that of `kpis`. Days are days of the
+    time zone in `limits`, and late means later than promised by more than `late_hours`, in the KPIs as well. The file
+    holds no personal value unless `personal` is set. Only its owner can read it.
 
     Raises:
         ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, or something else
@@ -64,11 +65,18 @@ def report(
     options = ReportOptions(as_of, tuple(only), tuple(skip), with_limits, limits_file, personal)
     tolerance = timedelta(hours=with_limits.late_hours)
     query = KpiQuery(
-        OrderView(opened, as_of), (), on_time_against, tolerance, with_limits.time_zone, with_limits.calendar
+        OrderView(opened, as_of),
+        (),
+        on_time_against,
+        tolerance,
+        with_limits.time_zone,
+        with_limits.calendar,
+        jobs,
+        executor,
     )
     findings = audit(
         query.view, only=options.only, skip=options.skip, limits=with_limits, personal=personal, accepted=accepted,
-        remember=as_of is None,
+        remember=as_of is None, jobs=jobs, executor=executor,
     )  # fmt: skip
     text = render_page(opened, query, findings, options)
     if isinstance(opened, Dataset):
