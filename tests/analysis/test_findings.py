@@ -33,6 +33,11 @@ def audit_wrong_orders() -> Findings:
     return audit_changed_order(WRONG, only=only)
 
 
+@pytest.fixture(scope="module")
+def wrong_findings() -> Findings:
+    return audit_wrong_orders()
+
+
 def test_findings_are_sorted_by_severity_and_what_has_a_value_at_risk_stands_first() -> None:
     assert audit_wrong_orders().select("severity", "check", "order_id").rows() == [
         ("error", "shipped_late", 1002),
@@ -291,8 +296,8 @@ def methods_that_return_frames() -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted({*methods_that_return_frames()} - IN_PLACE - NO_LISTS))
-def test_what_is_derived_from_findings_is_a_frame_and_shows_its_rows(name: str) -> None:
-    findings = audit_wrong_orders()
+def test_what_is_derived_from_findings_is_a_frame_and_shows_its_rows(name: str, wrong_findings: Findings) -> None:
+    findings = wrong_findings
     arguments, options = ARGUMENTS.get(name, lambda _: ((), {}))(findings)
     derived = getattr(findings, name)(*arguments, **options)
     assert type(derived) is pl.DataFrame

@@ -148,7 +148,7 @@ def test_tables_are_rebuilt_from_the_archive_byte_for_byte(tmp_path: Path) -> No
 SMALL_PARTITIONS = BuildSettings(orders_per_partition=40, bytes_per_process=1, orders_per_seek_point=10)
 
 
-@pytest.mark.parametrize("jobs", [2, 3])
+@pytest.mark.parametrize("jobs", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path, jobs: int) -> None:
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300, broken_every=50)
@@ -191,7 +191,7 @@ def test_one_partition_or_many_give_the_same_tables(tmp_path: Path) -> None:
     assert many.manifest["profile"] == one.manifest["profile"]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:

@@ -235,6 +235,11 @@ def test_accept_writes_beside_the_user_and_says_what_is_wrong(tmp_path: Path, mo
         ((*ACCEPT_LATE, "--until", "soon"), "soon is not a day. Write one such as 2026-12-31."),
         (("late:1", "--because", "x", "--until", "2099-12-31"), "late:1 is no finding. Write a check and the key"),
         (("short_shipped:1", "--because", " ", "--until", "2099-12-31"), "Give a reason"),
+        (
+            ("short_shipped:1", "--because", "\udcff", "--until", "2099-12-31"),
+            "The reason or a finding is not UTF-8 text.",
+        ),
+        (("short_shipped:\udcff", "--because", "x", "--until", "2099-12-31"), "is not UTF-8 text."),
         (("--because", "x", "--until", "2099-12-31"), "Missing argument"),
         ((*ACCEPT_LATE, "--until", "2099-12-31", "--file", "x.txt"), "x.txt"),
     ):

@@ -346,7 +346,8 @@ def assert_same_rows(found: Mapping[str, pl.DataFrame], expected: Mapping[str, p
         assert found[name].sort(key).equals(rows.sort(key)), name
 
 
-@pytest.mark.parametrize("how", EXPORTS)
+@pytest.mark.drawn
+@pytest.mark.parametrize("how", sampled(EXPORTS))
 def test_exports_have_them_and_lose_forgotten_orders_as_the_dataset_does(
     archive: Path, tmp_path: Path, how: str
 ) -> None:

@@ -86,8 +86,13 @@ def accept_findings(
     accepted: Mapping[str, AcceptedFinding] = read_accepted(path, known) if path.exists() else {}
     merged = {**accepted, **{name: AcceptedFinding(name, until, because.strip()) for name in names}}
     rows = [msgspec.structs.asdict(merged[name]) for name in sorted(merged)]
-    text = _HEAD + tomli_w.dumps({"accepted": rows})
-    write_file_atomically(path, text.encode(), _ACCEPTED_FILE)
+    try:
+        content = (_HEAD + tomli_w.dumps({"accepted": rows})).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            "The reason or a finding is not UTF-8 text. Write it again, in a terminal with UTF-8."
+        ) from error
+    write_file_atomically(path, content, _ACCEPTED_FILE)
     return len(rows)
 
 
