@@ -22,6 +22,7 @@ from quivo_frames.analysis.kpi.kpi import days_between
 from quivo_frames.analysis.kpi.kpis import KPIS, compute_kpis
 from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.kpi.result import Kpis
+from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report import charts, findings_summary, performance
 from quivo_frames.analysis.report.charts import ReportChart
 from quivo_frames.analysis.report.order_blocks import order_blocks
@@ -52,9 +53,31 @@ class ReportOptions(NamedTuple):
         return select_checks(self.only, self.skip)
 
 
-def render_page(tables: Dataset | Frames, query: KpiQuery, findings: Findings, options: ReportOptions) -> str:
-    """The report as HTML: the same bytes for the same tables and findings. The query is about the tables' view."""
-    view, whole = query.view, compute_kpis(query)
+class PageFigures(NamedTuple):
+    """The KPIs of the page, its charts and comparisons, and the warehouses of each order (order_id, warehouse)."""
+
+    kpis: Kpis
+    charts: list[ReportChart]
+    compared: list[Sheet]
+    warehouses: pl.DataFrame
+
+
+def draw_figures(query: KpiQuery) -> PageFigures:
+    """What the page shows of the orders; small, while the facts that it is drawn from take memory for each order."""
+    whole = compute_kpis(query)
+    return PageFigures(
+        whole,
+        _draw_charts(query, whole),
+        [performance.group_comparison(query.regrouped_by(by)) for by in performance.GROUPED],
+        query.facts.served.select("order_id", "warehouse").unique(maintain_order=True),
+    )
+
+
+def render_page(
+    tables: Dataset | Frames, view: OrderView, figures: PageFigures, findings: Findings, options: ReportOptions
+) -> str:  # fmt: skip
+    """The report as HTML: the same bytes for the same tables and findings. The view is that of the tables."""
+    whole = figures.kpis
     found = findings_summary.summaries_by_severity(findings)
     orders = view["orders"].select("seller_name", "order_date", "created").collect()
     return _load_template().render(
@@ -67,10 +90,10 @@ def render_page(tables: Dataset | Frames, query: KpiQuery, findings: Findings, o
         progress=findings.progress_sentence(),
         accepted=findings.filter(status=ACCEPTED).height,
         orders=order_blocks(view, findings, findings_summary.listed_orders(found)),
-        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(query, findings)),
-        pictures=_draw_charts(query, whole),
+        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(figures.warehouses, findings)),
+        pictures=figures.charts,
         sheets=[performance.rates_table(whole), performance.durations_table(whole), performance.volume_table(whole)],
-        compared=[performance.group_comparison(query.regrouped_by(by)) for by in performance.GROUPED],
+        compared=figures.compared,
         failures=_first_rows_sheet(tables.failures, ["order_id", "source", "place", "message"], "Failures"),
         notes=_first_rows_sheet(
             tables.notes.sort("count", descending=True), ["message", "path", "count", "order_id"], "Notes"
@@ -148,16 +171,15 @@ def _draw_charts(query: KpiQuery, whole: Kpis) -> list[ReportChart]:
     ]
 
 
-def _findings_by_warehouse(query: KpiQuery, findings: Findings) -> pl.DataFrame:
+def _findings_by_warehouse(of: pl.DataFrame, findings: Findings) -> pl.DataFrame:
     """Orders and findings of each warehouse, by severity; an order that several served counts in each."""
-    of = query.facts.served.select("order_id", pl.col("warehouse").cast(pl.String)).unique(maintain_order=True)
     severity = pl.col("severity")
     counted = of.join(findings.unaccepted().select("order_id", "severity"), on="order_id").group_by("warehouse").agg(
         (severity == str(name)).sum().cast(pl.Int64).alias(str(name)) for name in Severity
     )  # fmt: skip
     orders = of.group_by("warehouse").agg(orders=pl.len().cast(pl.Int64))
     joined = orders.join(counted, on="warehouse", how="left", nulls_equal=True)
-    return joined.with_columns(pl.col(list(Severity)).fill_null(0))
+    return joined.with_columns(pl.col("warehouse").cast(pl.String), pl.col(list(Severity)).fill_null(0))
 
 
 def _first_rows_sheet(rows: pl.DataFrame, columns: list[str], caption: str) -> Sheet:

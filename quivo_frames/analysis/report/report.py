@@ -50,7 +50,7 @@ def report(
             "A report cannot be drawn without docstrings, which Python leaves out here. Unset PYTHONOPTIMIZE, and "
             "start Python without -OO."
         )
-    from quivo_frames.analysis.report.page import ReportOptions, render_page  # charts take time to load
+    from quivo_frames.analysis.report.page import ReportOptions, draw_figures, render_page  # charts take time to load
 
     path = Path(file)
     refuse_output_file(path, _REPORT)
@@ -64,21 +64,17 @@ def report(
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
     options = ReportOptions(as_of, tuple(only), tuple(skip), with_limits, limits_file, personal)
     tolerance = timedelta(hours=with_limits.late_hours)
-    query = KpiQuery(
-        OrderView(opened, as_of),
-        (),
-        on_time_against,
-        tolerance,
-        with_limits.time_zone,
-        with_limits.calendar,
-        jobs,
-        executor,
-    )
+    view = OrderView(opened, as_of)
+    figures = draw_figures(
+        KpiQuery(
+            view, (), on_time_against, tolerance, with_limits.time_zone, with_limits.calendar, jobs, executor
+        )
+    )  # fmt: skip
     findings = audit(
-        query.view, only=options.only, skip=options.skip, limits=with_limits, personal=personal, accepted=accepted,
+        view, only=options.only, skip=options.skip, limits=with_limits, personal=personal, accepted=accepted,
         remember=as_of is None, jobs=jobs, executor=executor,
     )  # fmt: skip
-    text = render_page(opened, query, findings, options)
+    text = render_page(opened, view, figures, findings, options)
     if isinstance(opened, Dataset):
         findings.notices = [*findings.notices, *opened.outputs.record_saved_file(path, "report")]
     write_file_atomically(path, text.encode(), _REPORT)
