@@ -264,7 +264,7 @@ def test_only_new_errors_set_the_exit_status_of_only_new(tmp_path: Path) -> None
     assert done.exit_code == 1
     assert "Order 1002" in done.stdout
     assert "Order 1001" not in done.stdout
-    assert "1 new, 0 standing, 0 resolved since" in done.stdout
+    assert "1 new, 1 standing, 0 resolved since" in done.stdout
 
 
 def test_json_counts_what_is_new_standing_resolved_and_accepted(audit: Callable[..., Result]) -> None:

@@ -40,6 +40,7 @@ from quivo_frames.analysis.checks.findings import (
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.checks.memory import (
     NEW,
+    STANDING,
     AuditRun,
     Comparison,
     FindingsMemory,
@@ -115,7 +116,7 @@ def audit(
     marked = mark_accepted(compared.found, valid)
     findings = Findings(marked.filter(status=NEW) if NEW in chosen else marked)
     findings.as_of, findings.personal, findings.dataset, findings.checks = view.as_of, personal, view.dataset, runs
-    findings.notices = notices
+    findings.notices, findings.left_out = notices, marked.filter(status=STANDING).height if NEW in chosen else 0
     if is_kept:
         findings.resolved, findings.since = compared.resolved, compared.since
     return findings

@@ -89,6 +89,8 @@ class Findings(pl.DataFrame):
     """What the last audit found and this one did not, of the checks that ran."""
     since: datetime | None = None
     """The instant of the last audit of the dataset; None if there was none."""
+    left_out: int = 0
+    """How many standing findings are left out, as only new ones were asked for."""
     notices: Sequence[str] = ()
     """Sentences about the audit, or a report of it, that users should read."""
 
@@ -175,7 +177,9 @@ class Findings(pl.DataFrame):
         if self.since is None:
             return ""
         count = self._count_statuses()
-        progress = f"{count[NEW]:,} new, {count[STANDING]:,} standing, {self.resolved.height:,} resolved"
+        progress = (
+            f"{count[NEW]:,} new, {count[STANDING] + self.left_out:,} standing, {self.resolved.height:,} resolved"
+        )
         return f"{progress} since {self.since:%Y-%m-%d %H:%M} UTC"
 
     def skipped_sentence(self) -> str:
