@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.support.fair_order import OTHER_UNIT
+from tests.support.fair_order import GONE, OTHER_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,9 +65,9 @@ ODDITIES = {
     "expected on a bare day": Oddity({f"{_SHIPMENT}.expectedDeliveryDate": "2026-09-04"}),
     "a day as window": Oddity({f"{_SHIPMENT}.deliveryWindow{which}Time": "2026-09-04" for which in ("Start", "End")}),
     "until midnight": Oddity({f"{_SHIPMENT}.deliveryWindowEndTime": "2026-09-05T00:00:00Z"}),
-    "shipped on a day": Oddity({f"{_SHIPMENT}.shipDate": "2026-09-02"}, hides=frozenset({"completed_before_shipped"})),
+    "shipped on a day": Oddity({f"{_SHIPMENT}.shipDate": "2026-09-02"}, hides=frozenset({"completed_before_shipped", "shipped_before_planned", "shipped_after_cancel_request"})),
     "picked up on a day": Oddity({f"{_SHIPMENT}.carrierPickUpDate": "2026-09-04"}),
-    "delivered on a day": Oddity({f"{_SHIPMENT}.deliveryDate": "2026-09-04T00:00:00Z"}, hides=frozenset({"delivered_before_pickup", "delivered_before_shipped", "pod_before_delivery"})),
+    "delivered on a day": Oddity({f"{_SHIPMENT}.deliveryDate": "2026-09-04T00:00:00Z"}, hides=frozenset({"delivered_before_pickup", "delivered_before_shipped", "pod_before_delivery", "outside_window"})),
     "proven on a day": Oddity({f"{_SHIPMENT}.podDate": "2026-09-04"}),
     "planned on a day": Oddity({"fulfillmentOrders.0.fulfillmentOrderCreated": "2026-09-01"}, hides=frozenset({"picked_up_before_planned"})),
     "exported on a day": Oddity({"exportedAt": "2026-09-01"}, hides=frozenset({"planned_before_exported"})),
@@ -146,4 +146,6 @@ def draw_oddities(
         if check not in oddity.hides and is_apart(oddity.changes, changes):
             changes |= oddity.changes
             told |= oddity.told
-    return Oddity(changes, told)
+    # What is taken away comes last: places in lists are those of the fair order.
+    in_turn = sorted(changes.items(), key=lambda change: change[1] is GONE)
+    return Oddity(dict(in_turn), told)
