@@ -14,7 +14,7 @@ from quivo_frames.analysis import milestones
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.ranges import map_ranges
-from quivo_frames.standin.orders import ndjson_lines
+from quivo_frames.standin.orders import ndjson_lines, write_ndjson
 from tests.support.depth import sampled
 from tests.support.memory import grows_by_less_than
 
@@ -104,11 +104,8 @@ def test_kpis_in_ranges_are_the_same(dataset: Dataset, monkeypatch: pytest.Monke
 @pytest.mark.alone
 def test_memory_does_not_grow_with_the_orders(tmp_path: Path) -> None:
     """20,000 orders, and four times as many."""
-    lines = [*ndjson_lines(20_000, seed=6)]
-    (tmp_path / "few.ndjson").write_bytes(b"".join(lines))
-    with (tmp_path / "many.ndjson").open("wb") as file:
-        for prefix in (b"10", b"20", b"30", b"40"):
-            file.writelines(line.replace(b'"orderId":1', b'"orderId":' + prefix, 1) for line in lines)
+    write_ndjson(tmp_path / "few.ndjson", 20_000, seed=6)
+    write_ndjson(tmp_path / "many.ndjson", 80_000, seed=6)
     few = qf.build(tmp_path / "few.ndjson", tmp_path / "few", jobs=1)
     many = qf.build(tmp_path / "many.ndjson", tmp_path / "many", jobs=1)
     assert many.counts()["orders"] == 4 * few.counts()["orders"]

@@ -261,4 +261,4 @@ finally:
         f"Order {order_id} (orders.ndjson, {place})" in message and "at $" in message
         for order_id, place, message in failures.select("order_id", "place", "message").iter_rows()
     )
-    assert int(done.stdout.rsplit("peak ", 1)[1]) < 350
+    assert int(done.stdout.rsplit("peak ", 1)[1]) < 450  # of this, about 100 MB for derived tables of a partition
