@@ -222,6 +222,7 @@ def test_each_key_of_a_calendar_is_described() -> None:
     assert list(describe_calendar()) == list(Calendar.__struct_fields__)
 
 
+@pytest.mark.long
 def test_the_report_shows_the_figures_of_the_calendar(tmp_path: Path) -> None:
     placed = "2026-09-04T12:00:00Z"  # on Friday after the cut-off: due on Monday
     orders = [order(placed, "2026-09-07T12:00:00Z"), order(placed, "2026-09-08T12:00:00Z"), order(placed, None)]

@@ -68,6 +68,7 @@ def test_only_checks_that_ran_resolve_anything(tmp_path: Path) -> None:
     assert qf.audit(fine, only=ONLY).resolved["check"].to_list() == ["unknown_currency"]
 
 
+@pytest.mark.long
 def test_a_skipped_check_resolves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = build_tables(tmp_path, LATE)
     qf.audit(tables, only=ONLY)
@@ -86,6 +87,7 @@ def test_a_skipped_check_resolves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert statuses(again)["delivered_late:1001/0/0"] == "standing"
 
 
+@pytest.mark.long
 def test_other_thresholds_resolve_nothing_and_keep_a_memory_of_their_own(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE)
     patient = qf.Limits(late_hours=48)
@@ -121,6 +123,7 @@ def test_a_report_of_the_past_changes_nothing_that_is_remembered(tmp_path: Path)
     assert (tmp_path / "tables" / "findings.parquet").read_bytes() != before
 
 
+@pytest.mark.long
 def test_an_order_that_is_in_no_table_any_more_is_forgotten_and_not_resolved(tmp_path: Path) -> None:
     qf.audit(build_tables(tmp_path, LATE, LATE), only=ONLY)
     without = qf.audit(build_tables(tmp_path, None, LATE), only=ONLY)
@@ -174,6 +177,7 @@ def test_erased_orders_vanish_from_it(tmp_path: Path) -> None:
     assert (statuses(left), left.resolved.height) == ({"delivered_late:1002/0/0": "standing"}, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"[]", None])
 def test_a_damaged_file_is_a_sentence_with_the_way_out(tmp_path: Path, content: bytes | None) -> None:
     tables = build_tables(tmp_path, LATE)
@@ -189,6 +193,7 @@ def test_a_damaged_file_is_a_sentence_with_the_way_out(tmp_path: Path, content: 
     assert set(qf.audit(tables, only=ONLY)["status"]) == {"new"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("error", "told"), [(PermissionError(13, "x"), False), (OSError(30, "x"), False), (OSError(28, "x"), True)]
 )
@@ -228,6 +233,7 @@ def test_two_audits_at_the_same_time_remember_what_both_found(tmp_path: Path, mo
     }
 
 
+@pytest.mark.long
 def test_only_the_thresholds_used_last_are_remembered(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, EURO)
     for hours in range(memory._MOST_LIMITS + 3):

@@ -122,6 +122,7 @@ def test_without_them_there_are_18_tables_and_whoever_asks_is_told_how_to_get_th
     assert check(built.folder).looked["tables"] == 18
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", BUILDS)
 def test_to_leave_them_out_or_not_builds_again_and_nothing_of_before_stays(
     archive: Path, tmp_path: Path, how: str
@@ -179,6 +180,7 @@ def test_an_incremental_build_gives_those_of_a_full_one(archive: Path, tmp_path:
         assert rows["order_id"].unique(maintain_order=True).is_in(renewed.orders["order_id"]).all()
 
 
+@pytest.mark.long
 def test_one_without_a_change_keeps_its_file(archive: Path, tmp_path: Path) -> None:
     folder = qf.build(archive, tmp_path / "tables").folder
     before = {file: (folder / file).stat().st_ino for file in FILES}
