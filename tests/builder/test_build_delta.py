@@ -76,7 +76,7 @@ def wanted(inputs: Sequence[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     """The tables of each file as a build on this machine makes them."""
     folder = tmp_path_factory.mktemp("wanted")
     built = [qf.build(file, folder / file.stem, jobs=1) for file in inputs]
-    return [{name: dataset[name] for name in BUILT} for dataset in built]
+    return [{name: dataset.lazy_as_stored(name).collect() for name in BUILT} for dataset in built]
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def count_commits(out: str) -> dict[str, int]:
 
 
 def tables_of(dataset: qf.Dataset) -> dict[str, pl.DataFrame]:
-    return {name: dataset[name] for name in BUILT}
+    return {name: dataset.lazy_as_stored(name).collect() for name in BUILT}
 
 
 def for_all_tables(count: int) -> dict[str, int]:
