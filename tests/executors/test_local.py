@@ -75,7 +75,7 @@ def test_a_process_that_dies_is_told_and_not_waited_for() -> None:
 
 SCRIPT = """
 import sys, time
-from tests.builder.test_local import process_id
+from tests.executors.test_local import process_id
 from quivo_frames.executors.local import LocalPool
 print("begun", flush=True)  # a script without a guard: other processes must not run it again
 with LocalPool(3, max_jobs=3) as pool:
