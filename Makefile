@@ -52,11 +52,11 @@ demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a m
 # One process more than there are cores, as many tests wait for a server or a browser.
 TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-test: .venv/.browser  ## Run the tests of every room and every promise (4 min)
+test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (16 min)
+long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 

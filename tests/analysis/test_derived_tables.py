@@ -394,6 +394,7 @@ def test_a_shipment_without_a_carrier_has_the_usual_one_of_its_name(tmp_path: Pa
         assert dict(overview.select("order_id", "carrier").rows()) == carriers
 
 
+@pytest.mark.long
 def test_lines_of_a_dataset_are_those_of_its_tables(tmp_path: Path) -> None:
     orders = stand_in_orders(100, 3)
     (tmp_path / "orders.ndjson").write_text("\n".join(map(json.dumps, orders)))

@@ -431,6 +431,7 @@ def test_checks_that_could_not_look_are_told(tmp_path: Path, monkeypatch: pytest
     assert int(told[1]) == ran
 
 
+@pytest.mark.long
 def test_the_page_says_what_is_new_since_the_last_audit(tmp_path: Path) -> None:
     tables = _build_fair_orders(tmp_path, [LATE])
     for said in (False, True):

@@ -370,6 +370,7 @@ def test_exports_have_them_and_lose_forgotten_orders_as_the_dataset_does(
     assert build_both_ways(archive, tmp_path / "tables").manifest["made"] == 0
 
 
+@pytest.mark.long
 def test_where_they_were_exported_once_no_forgotten_order_stays_in_them(archive: Path, tmp_path: Path) -> None:
     """A dataset that was built without them since does not write them, and Delta tables are not replaced as a whole."""
     qf.build(archive, tmp_path / "tables").export("delta", tmp_path / "lake")
