@@ -1,6 +1,6 @@
 """The derived tables of orders: `lines`, `line_rows`, `overview`, `milestones` and `events`.
 
-They are written by each build; what a dataset has is read from there, and worked out anew for other tables.
+They are written by each build; what a dataset has is read from there, and derived for other tables.
 """
 
 from __future__ import annotations
