@@ -701,7 +701,7 @@ COMMENT ON COLUMN "lines"."planned" IS 'Pieces in fulfillment orders that are no
 COMMENT ON COLUMN "lines"."shipped" IS 'Pieces in shipments that were not reversed. Unit: pieces.';
 COMMENT ON COLUMN "lines"."packed" IS 'Pieces in handling units. Unit: pieces.';
 COMMENT ON COLUMN "lines"."reversed" IS 'Pieces in reversed shipments. Unit: pieces.';
-COMMENT ON COLUMN "lines"."open" IS 'Pieces that were ordered and not shipped; 0 if the order was called off; null if not certain. Unit: pieces.';
+COMMENT ON COLUMN "lines"."open" IS 'Pieces that were ordered and not shipped; 0 if the order was called off; null if one is not known. Unit: pieces.';
 COMMENT ON COLUMN "lines"."is_bundle" IS 'Whether the line is a bundle, of which the order or the plan lists the parts.';
 COMMENT ON COLUMN "lines"."counted_by" IS 'parts: a bundle whose parts are counted; bundle: a part of one that is counted as one piece.';
 COMMENT ON COLUMN "lines"."matched_by" IS 'The rule by which its rows were found: the least strict one, as in line_rows; null if it has none.';

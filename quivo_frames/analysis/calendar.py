@@ -79,7 +79,7 @@ class WorkingTime:
         given = calendar.holidays or ()
         self._days: dict[str, Any] = {
             "week_mask": tuple(day in days for day in _WEEKDAYS),
-            "holidays": sorted(_holidays((given,) if isinstance(given, str) else given)),
+            "holidays": sorted(_parse_holidays((given,) if isinstance(given, str) else given)),
         }
 
     def hours_between(self, start: pl.Expr, end: pl.Expr) -> pl.Expr:
@@ -139,7 +139,7 @@ def _time_of_day(name: str, text: str) -> timedelta:
     return timedelta(hours=found.hour, minutes=found.minute, seconds=found.second)
 
 
-def _holidays(given: Iterable[str]) -> set[date]:
+def _parse_holidays(given: Iterable[str]) -> set[date]:
     """The days in a list of days, and of countries with their public holidays."""
     days: set[date] = set()
     for text in given:

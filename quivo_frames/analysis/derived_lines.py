@@ -63,7 +63,7 @@ def _ordered_lines(view: OrderView, matches: LineMatches) -> pl.DataFrame:
     rows = view["order_positions"].select(
         "order_id", "order_position_key", "position_identifier", "sku", "name", "lot", "unit_net_price",
         listed=pl.col("quantity").fill_null(0), quantity="quantity",
-        value=pl.coalesce("total_net_amount", _priced("unit_net_price", pl.col("quantity"))),
+        value=pl.coalesce("total_net_amount", _price_of_pieces("unit_net_price", pl.col("quantity"))),
     ).collect()  # fmt: skip
     rows = rows.join(place, left_on="order_position_key", right_on="key", how="left", maintain_order="left")
     rows = rows.join(matches.left_out, left_on="order_position_key", right_on="key", how="left", maintain_order="left")
@@ -163,7 +163,7 @@ def _with_open_pieces(rows: pl.DataFrame) -> pl.DataFrame:
         certain=pl.col("pool_key").is_null() & pl.col("all_known").fill_null(value=True),
         carrier=pl.when(pl.col("shipment_key").is_not_null()).then("carrier"),
     )  # fmt: skip
-    part = _priced("unit_net_price", pl.col("open"))
+    part = _price_of_pieces("unit_net_price", pl.col("open"))
     share = (pl.col("value").cast(_EXACT) * pl.col("open").cast(_EXACT) / pl.col("ordered").cast(_EXACT)).cast(
         pl.Decimal(18, 4), strict=False
     )
@@ -174,7 +174,7 @@ def _with_open_pieces(rows: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _priced(price: str, pieces: pl.Expr) -> pl.Expr:
+def _price_of_pieces(price: str, pieces: pl.Expr) -> pl.Expr:
     """Pieces times the price of one; null where a column cannot hold it."""
     return (pl.col(price).cast(_EXACT) * pieces.cast(_EXACT)).cast(pl.Decimal(18, 4), strict=False)
 
@@ -230,4 +230,5 @@ def _refuse_lost_pieces(lines: pl.DataFrame, view: OrderView) -> None:
         both = counted.select("order_id", found=what).join(tables, on="order_id", how="full", coalesce=True)
         wrong = both.filter(pl.col("found").fill_null(0) != pl.col(what).fill_null(0)).head(1).collect()
         for order_id, found, there in wrong.iter_rows():
-            raise Fault(f"Order {order_id} has {there} pieces {what}, but its lines have {found}. {FAULT_CURE}")
+            words = "shipped or reversed" if what == "moved" else what
+            raise Fault(f"Order {order_id} has {there} pieces {words}, but its lines have {found}. {FAULT_CURE}")

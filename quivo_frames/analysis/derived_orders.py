@@ -7,6 +7,7 @@ import polars as pl
 from quivo_frames.analysis.derived_lines import sort_by_order
 from quivo_frames.analysis.instants import day_of, is_midnight
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import join_distinct
 from quivo_frames.model.carriers import stated_carrier
 from quivo_frames.model.tables import primary_key_of
 
@@ -57,9 +58,9 @@ def derive_overview(view: OrderView, lines: pl.DataFrame, milestones: pl.DataFra
     )  # fmt: skip
     held = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True)).group_by("order_id").agg(
         fulfillment_orders=pl.len(),
-        warehouse=_names(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
+        warehouse=join_distinct(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
     )  # fmt: skip
-    sent = view.valid_shipments.group_by("order_id").agg(shipments=pl.len(), carrier=_names(stated_carrier()))
+    sent = view.valid_shipments.group_by("order_id").agg(shipments=pl.len(), carrier=join_distinct(stated_carrier()))
     units = view["handling_units"].filter(pl.col("depth") == 0).group_by("order_id").agg(handling_units=pl.len())
     asked = pl.col("counted_by").is_null() & pl.col("order_position_key").is_not_null()
     value, priced = pl.col("value"), pl.col("order_position_key").is_not_null()
@@ -80,12 +81,8 @@ def derive_overview(view: OrderView, lines: pl.DataFrame, milestones: pl.DataFra
     rows = rows.with_columns(
         counts, pl.col("certain").fill_null(value=True),
         warehouse=pl.coalesce("warehouse", pl.col("warehouse_id").cast(pl.String)),
-    ).with_columns(days_late=_days_late(), stage=_stage())  # fmt: skip
+    ).with_columns(days_late=_days_late(), stage=_order_stage())  # fmt: skip
     return sort_by_order(rows.collect(), view, "overview")
-
-
-def _names(name: pl.Expr) -> pl.Expr:
-    return name.drop_nulls().unique().sort().str.join(", ")
 
 
 def _days_late() -> pl.Expr:
@@ -96,7 +93,7 @@ def _days_late() -> pl.Expr:
     return pl.when(~pl.col("called_off")).then(late)
 
 
-def _stage() -> pl.Expr:
+def _order_stage() -> pl.Expr:
     open_pieces = (pl.col("shipped") > 0) & (pl.col("open") > 0) & pl.col("completed_at").is_null()
     stages = {
         "called off": pl.col("called_off"),

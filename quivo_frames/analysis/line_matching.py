@@ -92,7 +92,7 @@ def match_lines(read: ReadTable) -> LineMatches:
     unresolved = pl.concat(rest.select("order_id") for _, rest in first).unique()
     aliases = _SkuAliases(*(rows.join(unresolved, on="order_id", how="semi") for rows in (every, ordered, planned)))
     second = [
-        match_lines_in_steps(aliases.resolve_aliases(aliases.respell(rest)), indexes, identifier, sku, lot)
+        match_lines_in_steps(aliases.resolve_aliases(aliases.respell_identifiers(rest)), indexes, identifier, sku, lot)
         for _, rest in first
     ]
     matched = [pl.concat([found, more]) for (found, _), (more, _) in zip(first, second, strict=True)]
@@ -211,7 +211,7 @@ class _SkuAliases:
         self.meant = pl.concat([others.filter(clear), own])
         self.unclear = others.filter(~clear).select("order_id", sku="name")
 
-    def respell(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def respell_identifiers(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with identifiers as a line or the plan of their order writes them, where only one is alike."""
         for column in ("position_identifier", "sku", "warehouse_sku", "lot"):
             if "sku" in column:

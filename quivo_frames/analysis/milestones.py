@@ -84,7 +84,7 @@ class OrderView:
         starts = ids.gather_every(ORDERS_PER_RANGE).unique(maintain_order=True).to_list()
         return list(zip(starts, [*(start - 1 for start in starts[1:]), *ids[-1:]], strict=True))
 
-    def within(self, id_range: tuple[int, int]) -> OrderView:
+    def within_range(self, id_range: tuple[int, int]) -> OrderView:
         """The view of the orders with ids from the first to the last of a range."""
         return OrderView(self._tables, self._as_of, pl.col("order_id").is_between(*id_range), self.whole)
 
@@ -206,8 +206,8 @@ class OrderView:
         Each has its `carrier`.
         """
         kept = self["shipments"].filter(pl.col("reversed").ne_missing(other=True))
-        if not self._returns.is_empty():
-            kept = kept.join(self._returns.lazy(), on="shipment_key", how="anti", maintain_order="left")
+        if not self._return_shipments.is_empty():
+            kept = kept.join(self._return_shipments.lazy(), on="shipment_key", how="anti", maintain_order="left")
         return kept.with_columns(carrier=carrier_of(self.whole.usual_providers))
 
     @cached_property
@@ -226,7 +226,7 @@ class OrderView:
         return usual_providers(self.whole_table("shipments"))
 
     @cached_property
-    def _returns(self) -> pl.DataFrame:
+    def _return_shipments(self) -> pl.DataFrame:
         """The shipments (shipment_key) all of whose quantities are below zero: goods that came back."""
         lines = self.whole_table("shipment_positions").select("shipment_key", came_back=pl.col("quantity") < 0)
         some = lines.filter("came_back").unique()

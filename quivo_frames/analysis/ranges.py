@@ -52,4 +52,4 @@ def map_ranges(work: Callable[[OrderView], R], view: OrderView, pool: WorkerPool
 
 
 def _work_on_range(work: Callable[[OrderView], R], view: OrderView, id_range: IdRange) -> R:
-    return work(view.within(id_range))
+    return work(view.within_range(id_range))

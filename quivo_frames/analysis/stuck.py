@@ -6,6 +6,7 @@ import polars as pl
 
 from quivo_frames.analysis.changes.changes import ArchiveLike, transitions
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import join_distinct
 from quivo_frames.dataset.dataset import TablesOrFolder
 from quivo_frames.model.time import InstantLike
 
@@ -44,8 +45,8 @@ def stuck(tables: TablesOrFolder, archive: ArchiveLike | None = None, as_of: Ins
     """
     view = OrderView(tables, as_of)
     held = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True)).group_by("order_id").agg(
-        warehouse=_names(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
-        fulfillment_status=_names(pl.col("fulfillment_status")),
+        warehouse=join_distinct(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
+        fulfillment_status=join_distinct(pl.col("fulfillment_status")),
         in_picking=pl.col("in_picking").any(),
     )  # fmt: skip
     orders = view["orders"].select(
@@ -93,7 +94,3 @@ def _last_transitions(archive: ArchiveLike | None, orders: pl.DataFrame) -> pl.D
     )
     until = seen.filter(pl.col("seen_at") <= pl.col("known_at"))
     return until.group_by("order_id").agg(changed=pl.col("seen_at").max())
-
-
-def _names(name: pl.Expr) -> pl.Expr:
-    return name.drop_nulls().unique().sort().str.join(", ")

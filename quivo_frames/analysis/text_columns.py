@@ -16,3 +16,8 @@ def format_columns(template: str, *values: str | pl.Expr) -> pl.Expr:
     expressions = [pl.col(value) if isinstance(value, str) else value for value in values]
     parts = chain.from_iterable(zip_longest(literals, expressions))
     return pl.concat_str([part for part in parts if part is not None])
+
+
+def join_distinct(name: pl.Expr) -> pl.Expr:
+    """The different names of a group in alphabetical order, as one text; null if there are none."""
+    return pl.when(name.count() > 0).then(name.drop_nulls().unique().sort().str.join(", "))

@@ -124,15 +124,24 @@ def _event_relations(tables: Mapping[str, pl.LazyFrame]) -> list[pl.LazyFrame]:
     of_plans = events.filter(pl.col("table") == "fulfillment_orders").rename({"key": "fulfillment_order_key"})
     of_shipments = events.filter(pl.col("table") == "shipments").rename({"key": "shipment_key"})
     holders = tables["shipments"].select("shipment_key", "fulfillment_order_key")
+    planned_lines = _line_links(tables, "fulfillment_positions", "fulfillment_order_key")
     joined = (
         ("order", events, "order_id"),
         ("line", placed.join(tables["lines"].select("order_id", "line_key"), on="order_id"), "line_key"),
         ("fulfillment order", of_plans, "fulfillment_order_key"),
-        ("line", _joined(of_plans, _line_links(tables, "fulfillment_positions", "fulfillment_order_key")), "line_key"),
+        (
+            "line",
+            _join_on_key(of_plans, planned_lines),
+            "line_key",
+        ),
         ("shipment", of_shipments, "shipment_key"),
-        ("fulfillment order", _joined(of_shipments, holders), "fulfillment_order_key"),
-        ("line", _joined(of_shipments, _line_links(tables, "shipment_positions", "shipment_key")), "line_key"),
-        ("handling unit", _joined(of_shipments, _shipped_units(tables)), "handling_unit_key"),
+        ("fulfillment order", _join_on_key(of_shipments, holders), "fulfillment_order_key"),
+        (
+            "line",
+            _join_on_key(of_shipments, _line_links(tables, "shipment_positions", "shipment_key")),
+            "line_key",
+        ),
+        ("handling unit", _join_on_key(of_shipments, _shipped_units(tables)), "handling_unit_key"),
     )
     return [
         rows.select(ocel_event_id="event_key", ocel_object_id=_object_id(kind, key), ocel_qualifier=pl.lit(kind))
@@ -140,7 +149,7 @@ def _event_relations(tables: Mapping[str, pl.LazyFrame]) -> list[pl.LazyFrame]:
     ]
 
 
-def _joined(rows: pl.LazyFrame, others: pl.LazyFrame) -> pl.LazyFrame:
+def _join_on_key(rows: pl.LazyFrame, others: pl.LazyFrame) -> pl.LazyFrame:
     return rows.join(others, on=others.collect_schema().names()[0])
 
 

@@ -128,7 +128,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
     rows = {name: _count_rows(frame) for name, frame in job.tables.items()}
     left_out = [name for name in DERIVED_TABLES if rows.get(name, 0) > max_rows]
     sentences = [f"{name} has {rows.pop(name):,} rows, more than a sheet takes: it is left out." for name in left_out]
-    job = job.without(left_out)
+    job = job.without_tables(left_out)
     for name, count in rows.items():
         if count > max_rows:
             raise ConfigError(

@@ -56,7 +56,7 @@ class ExportJob(NamedTuple):
     privacy: str = "full"
     refuse_outdated: Callable[[], object] = lambda: None
 
-    def without(self, names: Collection[str]) -> ExportJob:
+    def without_tables(self, names: Collection[str]) -> ExportJob:
         """The same without some tables."""
         tables = {name: rows for name, rows in self.tables.items() if name not in names}
         return self._replace(tables=tables, definitions={name: self.definitions[name] for name in tables})

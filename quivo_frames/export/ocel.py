@@ -73,15 +73,17 @@ def _write_json(job: ExportJob, file: Path, _: str) -> dict[str, int]:
     counts = {"objects": 0, "events": 0}
     waiting = file.with_name("events")
     with file.open("wb") as objects, waiting.open("w+b") as events:
-        objects.write(b'{\n"objectTypes": ' + msgspec.json.encode(_types(object_attributes(job.definitions))))
-        objects.write(b',\n"eventTypes": ' + msgspec.json.encode(_types(dict.fromkeys(EVENT_TYPES, EVENT_ATTRIBUTES))))
+        objects.write(b'{\n"objectTypes": ' + msgspec.json.encode(_describe_types(object_attributes(job.definitions))))
+        objects.write(
+            b',\n"eventTypes": ' + msgspec.json.encode(_describe_types(dict.fromkeys(EVENT_TYPES, EVENT_ATTRIBUTES)))
+        )
         objects.write(b',\n"objects": [')
         for log in _event_logs(job):
-            linked = _relationships(log.object_object, "ocel_source_id", "ocel_target_id")
+            linked = _relationships_by_source(log.object_object, "ocel_source_id", "ocel_target_id")
             for name, rows in log.objects.items():
                 found = (_json_object(row, name, linked) for row in rows.iter_rows(named=True))
                 counts["objects"] = _write_elements(objects, found, counts["objects"])
-            related = _relationships(log.event_object, "ocel_event_id", "ocel_object_id")
+            related = _relationships_by_source(log.event_object, "ocel_event_id", "ocel_object_id")
             happened = (_json_event(row, related) for row in log.events.iter_rows(named=True))
             counts["events"] = _write_elements(events, happened, counts["events"])
         events.seek(0)
@@ -91,14 +93,14 @@ def _write_json(job: ExportJob, file: Path, _: str) -> dict[str, int]:
     return counts
 
 
-def _types(types: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+def _describe_types(types: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     return [
         {"name": name, "attributes": [{"name": column, "type": kind} for column, kind in attributes.items()]}
         for name, attributes in types.items()
     ]
 
 
-def _relationships(rows: pl.DataFrame, source: str, target: str) -> dict[str, list[dict[str, str]]]:
+def _relationships_by_source(rows: pl.DataFrame, source: str, target: str) -> dict[str, list[dict[str, str]]]:
     named = rows.group_by(source, maintain_order=True).agg(pl.struct(objectId=target, qualifier="ocel_qualifier"))
     return dict(named.iter_rows())
 
@@ -128,13 +130,13 @@ def _write_sqlite(job: ExportJob, file: Path, out: str) -> dict[str, int]:
     counts = {"objects": 0, "events": 0}
     try:
         with closing(sqlite3.connect(file)) as db:
-            db.executescript(_schema(attributes))
+            db.executescript(_schema_statements(attributes))
             for log in _event_logs(job):
                 for name, rows in log.objects.items():
-                    _insert(db, "object", rows.select("ocel_id", pl.lit(name)))
-                    _insert(
+                    _insert_rows(db, "object", rows.select("ocel_id", pl.lit(name)))
+                    _insert_rows(
                         db,
-                        f"object_{_mapped(name)}",
+                        f"object_{_table_suffix(name)}",
                         rows.select(
                             "ocel_id",
                             pl.lit(_ALWAYS).alias("ocel_time"),
@@ -143,13 +145,17 @@ def _write_sqlite(job: ExportJob, file: Path, out: str) -> dict[str, int]:
                         ),
                     )
                     counts["objects"] += rows.height
-                _insert(db, "event", log.events.select("ocel_id", "ocel_type"))
+                _insert_rows(db, "event", log.events.select("ocel_id", "ocel_type"))
                 for (name,), rows in log.events.partition_by("ocel_type", as_dict=True).items():
                     written = pl.col("ocel_time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-                    _insert(db, f"event_{_mapped(str(name))}", rows.select("ocel_id", written, *EVENT_ATTRIBUTES))
+                    _insert_rows(
+                        db,
+                        f"event_{_table_suffix(str(name))}",
+                        rows.select("ocel_id", written, *EVENT_ATTRIBUTES),
+                    )
                 counts["events"] += log.events.height
-                _insert(db, "event_object", log.event_object)
-                _insert(db, "object_object", log.object_object)
+                _insert_rows(db, "event_object", log.event_object)
+                _insert_rows(db, "object_object", log.object_object)
             db.commit()
     except sqlite3.Error as error:  # its message may hold a value of an order
         cause = explain_disk_error(error) if is_disk_error(error) else f"SQLite refused them ({type(error).__name__})"
@@ -160,17 +166,17 @@ def _write_sqlite(job: ExportJob, file: Path, out: str) -> dict[str, int]:
     return counts
 
 
-def _mapped(kind: str) -> str:
+def _table_suffix(kind: str) -> str:
     """A type in the names of tables: reversed: picked up -> reversed_picked_up."""
     return re.sub(r"\W+", "_", kind)
 
 
-def _schema(attributes: Mapping[str, Mapping[str, str]]) -> str:
+def _schema_statements(attributes: Mapping[str, Mapping[str, str]]) -> str:
     """The tables of the standard's relational schema, and its two lists of types."""
     kinds = {"object": list(attributes), "event": list(EVENT_TYPES)}
     statements = [f"PRAGMA application_id = {_APPLICATION_ID}", "PRAGMA journal_mode = OFF"]
     for kind, names in kinds.items():
-        values = ", ".join(f"('{name}', '{_mapped(name)}')" for name in names)
+        values = ", ".join(f"('{name}', '{_table_suffix(name)}')" for name in names)
         statements += [
             f"CREATE TABLE {kind}_map_type (ocel_type TEXT PRIMARY KEY, ocel_type_map TEXT)",
             f"INSERT INTO {kind}_map_type VALUES {values}",  # noqa: S608 - names of types
@@ -179,12 +185,12 @@ def _schema(attributes: Mapping[str, Mapping[str, str]]) -> str:
     for name, columns in attributes.items():
         typed = "".join(f", {quote_identifier(column)} {_SQL_TYPES[kind]}" for column, kind in columns.items())
         statements.append(
-            f"CREATE TABLE object_{_mapped(name)} (ocel_id TEXT PRIMARY KEY REFERENCES object (ocel_id), "
+            f"CREATE TABLE object_{_table_suffix(name)} (ocel_id TEXT PRIMARY KEY REFERENCES object (ocel_id), "
             f"ocel_time TIMESTAMP, ocel_changed_field TEXT{typed})"
         )
     typed = "".join(f", {quote_identifier(column)} {_SQL_TYPES[kind]}" for column, kind in EVENT_ATTRIBUTES.items())
     statements += [
-        f"CREATE TABLE event_{_mapped(name)} (ocel_id TEXT PRIMARY KEY REFERENCES event (ocel_id), "
+        f"CREATE TABLE event_{_table_suffix(name)} (ocel_id TEXT PRIMARY KEY REFERENCES event (ocel_id), "
         f"ocel_time TIMESTAMP{typed})"
         for name in EVENT_TYPES
     ]
@@ -197,7 +203,7 @@ def _schema(attributes: Mapping[str, Mapping[str, str]]) -> str:
     return ";\n".join([*statements, ""])
 
 
-def _insert(db: sqlite3.Connection, table: str, rows: pl.DataFrame) -> None:
+def _insert_rows(db: sqlite3.Connection, table: str, rows: pl.DataFrame) -> None:
     places = ", ".join("?" * rows.width)
     db.executemany(f"INSERT INTO {table} VALUES ({places})", rows.iter_rows())  # noqa: S608 - a table of the schema
 

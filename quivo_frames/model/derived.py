@@ -14,7 +14,7 @@ from quivo_frames.model.tables import TABLES, Reference, Table, table_of_named_t
 
 _PIECES, _UTC, _CURRENCY, _DAYS = "pieces", "UTC", "currency of the order", "days"
 UNKNOWN_CARRIER = "unknown"
-"""The carrier of what was shipped by nobody knows whom."""
+"""The carrier of a shipment that names none."""
 
 
 class LineQuantities(NamedTuple):
@@ -48,7 +48,7 @@ class LineQuantities(NamedTuple):
     reversed: Annotated[int, "Pieces in reversed shipments.", _PIECES]
     open: Annotated[
         int | None,
-        "Pieces that were ordered and not shipped; 0 if the order was called off; null if not certain.",
+        "Pieces that were ordered and not shipped; 0 if the order was called off; null if one is not known.",
         _PIECES,
     ]
     is_bundle: Annotated[bool, "Whether the line is a bundle, of which the order or the plan lists the parts."]

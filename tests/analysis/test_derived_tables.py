@@ -306,6 +306,11 @@ def test_an_order_has_one_row_with_its_sums_and_its_days() -> None:
     assert found["errors"].to_list() == [1, 0]
 
 
+def test_an_order_whose_fulfillment_names_no_warehouse_has_its_own() -> None:
+    nameless = {"fulfillmentOrders.0.warehouseName": None, "fulfillmentOrders.0.warehouseId": None, "warehouseId": 9}
+    assert qf.overview(flatten_orders([changed_order(nameless)]))["warehouse"].to_list() == ["9"]
+
+
 def test_the_overview_agrees_with_a_walk_of_the_orders() -> None:
     orders = stand_in_orders(800, 3)
     rows = {row["order_id"]: row for row in qf.overview(flatten_orders(orders)).to_dicts()}

@@ -177,17 +177,17 @@ def _compare_with_memory(
 
     Where they are to be kept, they are remembered; a folder that cannot be written just does not remember.
     """
-    compared = [compare_findings(KnownFindings.nothing(), found, run)]
+    compared = [compare_findings(KnownFindings.none_known(), found, run)]
     if dataset is None or is_remote(dataset.address):
         return compared[0], []
     memory = FindingsMemory(dataset.place)
 
-    def renew(known: KnownFindings) -> KnownFindings:
+    def compare_and_remember(known: KnownFindings) -> KnownFindings:
         compared.append(compare_findings(known, found, run))
         return remember_findings(known, compared[-1], run) if is_kept else known
 
     try:
-        memory.change(renew)
+        memory.change(compare_and_remember)
     except PermissionError:
         pass
     except OSError as error:

@@ -31,12 +31,12 @@ def describe_runs(checks: Sequence[Check], counted: pl.DataFrame, found: pl.Data
         missing = [name for name in check.needs if not judged[name]]
         rows.append((
             check.name, str(check.severity), SKIPPED if is_skipped else RAN,
-            _reason(missing, check.needs) if is_skipped else None, orders, counts.get(check.name, 0),
+            _reason_for_skip(missing, check.needs) if is_skipped else None, orders, counts.get(check.name, 0),
         ))  # fmt: skip
     return pl.DataFrame(rows, schema=RUN_SCHEMA, orient="row")
 
 
-def _reason(missing: Sequence[str], needs: Sequence[str]) -> str:
+def _reason_for_skip(missing: Sequence[str], needs: Sequence[str]) -> str:
     """Which columns are empty; if each is filled somewhere, that no order has all of them."""
     return f"no order has {' or '.join(missing)}" if missing else f"no order has all of {', '.join(needs)}"
 

@@ -189,20 +189,20 @@ class Findings(pl.DataFrame):
         shown = skipped[:_MOST_SKIPPED] + ([f"and {more:,} more"] if more > 0 else [])
         return f"Skipped: {', '.join(shown)}" if skipped else ""
 
-    def _remarks(self) -> list[str]:
+    def _summary_remarks(self) -> list[str]:
         return [text for text in (self.progress_sentence(), self.skipped_sentence()) if text]
 
     def __repr__(self) -> str:
         lines = [self.headline()]
         for severity, check, findings, orders, example in self.by_check().iter_rows():
             lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {terminal_text(example)}")
-        return "\n".join([*lines, *self._remarks()])
+        return "\n".join([*lines, *self._summary_remarks()])
 
     __str__ = __repr__
 
     def _repr_html_(self, *, _from_series: bool = False) -> str:
         head = ("severity", "check", "findings", "orders", "example")
-        return html_table(self.headline(), self.by_check().iter_rows(), head, self._remarks())
+        return html_table(self.headline(), self.by_check().iter_rows(), head, self._summary_remarks())
 
 
 def severity_rank() -> pl.Expr:

@@ -48,7 +48,7 @@ class KnownFindings:
     audits: AuditTimes
 
     @classmethod
-    def nothing(cls) -> KnownFindings:
+    def none_known(cls) -> KnownFindings:
         """What is known before the first audit."""
         return cls(pl.DataFrame(schema=_SCHEMA), {})
 
@@ -137,7 +137,7 @@ class FindingsMemory:
 
     def _decode(self, data: bytes | None) -> KnownFindings:
         if data is None:
-            return KnownFindings.nothing()
+            return KnownFindings.none_known()
         try:
             rows = pl.read_parquet(io.BytesIO(data))
             audits = pl.read_parquet_metadata(io.BytesIO(data)).get(_METADATA, "")
