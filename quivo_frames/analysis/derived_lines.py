@@ -7,6 +7,7 @@ import polars as pl
 from quivo_frames.analysis.line_matching import MATCHED, MATCHING_RULES, LineMatches
 from quivo_frames.analysis.line_quantities import count_pieces_by_line
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import name_or_number
 from quivo_frames.errors import FAULT_CURE, Fault
 from quivo_frames.model.carriers import stated_carrier
 from quivo_frames.model.derived import DERIVED_TABLES
@@ -133,11 +134,11 @@ def _with_context(rows: pl.DataFrame, view: OrderView) -> pl.DataFrame:
     orders = view.milestones.select("order_id", "called_off").join(
         view["orders"].select(
             "order_id", "currency", "warehouse_id",
-            seller=pl.coalesce("seller_name", pl.col("seller_id").cast(pl.String)),
+            seller=name_or_number("seller_name", "seller_id"),
         ), on="order_id",
     )  # fmt: skip
     holders = view["fulfillment_orders"].select(
-        "fulfillment_order_key", planned_at=pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))
+        "fulfillment_order_key", planned_at=name_or_number("warehouse_name", "warehouse_id")
     )
     names = view["fulfillment_orders"].drop_nulls("warehouse_id").group_by("order_id", "warehouse_id").agg(
         named=pl.col("warehouse_name").drop_nulls().first()

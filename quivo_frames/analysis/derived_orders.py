@@ -7,7 +7,7 @@ import polars as pl
 from quivo_frames.analysis.derived_lines import sort_by_order
 from quivo_frames.analysis.instants import day_of, is_midnight
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.analysis.text_columns import join_distinct
+from quivo_frames.analysis.text_columns import join_distinct, name_or_number
 from quivo_frames.model.carriers import stated_carrier
 from quivo_frames.model.tables import primary_key_of
 
@@ -54,11 +54,11 @@ def derive_overview(view: OrderView, lines: pl.DataFrame, milestones: pl.DataFra
     orders = view["orders"].select(
         "order_id", "order_identifier", "order_status", "currency", "warehouse_id", "latest_ship_date",
         "latest_delivery_date", country="delivery_address_country",
-        seller=pl.coalesce("seller_name", pl.col("seller_id").cast(pl.String)),
+        seller=name_or_number("seller_name", "seller_id"),
     )  # fmt: skip
     held = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True)).group_by("order_id").agg(
         fulfillment_orders=pl.len(),
-        warehouse=join_distinct(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
+        warehouse=join_distinct(name_or_number("warehouse_name", "warehouse_id")),
     )  # fmt: skip
     sent = view.valid_shipments.group_by("order_id").agg(shipments=pl.len(), carrier=join_distinct(stated_carrier()))
     units = view["handling_units"].filter(pl.col("depth") == 0).group_by("order_id").agg(handling_units=pl.len())
@@ -111,7 +111,7 @@ def _order_stage() -> pl.Expr:
 
 def derive_events(view: OrderView) -> pl.DataFrame:
     """The table `events`."""
-    warehouse = pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))
+    warehouse = name_or_number("warehouse_name", "warehouse_id")
     shipped_by = stated_carrier()
     values = {"fulfillment_orders": warehouse, "shipments": shipped_by}
     found = []

@@ -6,7 +6,7 @@ import polars as pl
 
 from quivo_frames.analysis.changes.changes import ArchiveLike, transitions
 from quivo_frames.analysis.milestones import OrderView
-from quivo_frames.analysis.text_columns import join_distinct
+from quivo_frames.analysis.text_columns import join_distinct, name_or_number
 from quivo_frames.dataset.dataset import TablesOrFolder
 from quivo_frames.model.time import InstantLike
 
@@ -45,13 +45,13 @@ def stuck(tables: TablesOrFolder, archive: ArchiveLike | None = None, as_of: Ins
     """
     view = OrderView(tables, as_of)
     held = view["fulfillment_orders"].filter(pl.col("cancelled").ne_missing(other=True)).group_by("order_id").agg(
-        warehouse=join_distinct(pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))),
+        warehouse=join_distinct(name_or_number("warehouse_name", "warehouse_id")),
         fulfillment_status=join_distinct(pl.col("fulfillment_status")),
         in_picking=pl.col("in_picking").any(),
     )  # fmt: skip
     orders = view["orders"].select(
         "order_id", "order_identifier", "order_status",
-        seller=pl.coalesce("seller_name", pl.col("seller_id").cast(pl.String)),
+        seller=name_or_number("seller_name", "seller_id"),
     )  # fmt: skip
     found = orders.join(last_events(view), on="order_id").join(held, on="order_id", how="left").collect()
     changed = _last_transitions(archive, found)

@@ -21,3 +21,8 @@ def format_columns(template: str, *values: str | pl.Expr) -> pl.Expr:
 def join_distinct(name: pl.Expr) -> pl.Expr:
     """The different names of a group in alphabetical order, as one text; null if there are none."""
     return pl.when(name.count() > 0).then(name.drop_nulls().unique().sort().str.join(", "))
+
+
+def name_or_number(name: str, number: str) -> pl.Expr:
+    """A column of names, with the number as text where there is no name."""
+    return pl.coalesce(name, pl.col(number).cast(pl.String))

@@ -9,6 +9,7 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import Check, Severity
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.analysis.text_columns import name_or_number
 from quivo_frames.model.carriers import carrier_of
 from quivo_frames.model.tables import TABLES
 
@@ -69,12 +70,12 @@ def _of_orders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
     own = pl.coalesce("warehouse", pl.col("warehouse_id").cast(pl.String))
     return orders.join(view.milestones.select("order_id", "placed"), on="order_id", how="left").select(
         "order_id", "order_identifier", "currency", "placed", own_warehouse=own,
-        seller=pl.coalesce("seller_name", pl.col("seller_id").cast(pl.String)),
+        seller=name_or_number("seller_name", "seller_id"),
     )  # fmt: skip
 
 
 def _of_holders(view: OrderView, ids: pl.LazyFrame) -> pl.LazyFrame:
-    warehouse = pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(pl.String))
+    warehouse = name_or_number("warehouse_name", "warehouse_id")
     holders = view["fulfillment_orders"].join(ids, on="order_id", how="semi")
     return holders.select("order_id", "fulfillment_order_key", warehouse=warehouse)
 

@@ -9,6 +9,7 @@ import polars as pl
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.sheets import Sheet, format_minute, join_words, make_sheet
+from quivo_frames.analysis.text_columns import name_or_number
 from quivo_frames.display.text import format_count
 from quivo_frames.model.carriers import carrier_of
 
@@ -69,7 +70,7 @@ def order_blocks(view: OrderView, findings: Findings, order_ids: list[int]) -> l
     wanted = pl.DataFrame({"order_id": sorted(set(order_ids))}, schema={"order_id": pl.Int64}).lazy()
     view = view.only_orders(order_ids)
     orders = view["orders"].select("order_id", "order_status", "order_identifier", "seller_id", "seller_name")
-    held = _names_of_each(view["fulfillment_orders"], pl.coalesce("warehouse_name", pl.col("warehouse_id").cast(str)))
+    held = _names_of_each(view["fulfillment_orders"], name_or_number("warehouse_name", "warehouse_id"))
     sent = _names_of_each(view["shipments"], carrier_of(view.whole.usual_providers))
     described = wanted.join(orders, on="order_id", how="left").join(
         held.rename({"names": "at"}), on="order_id", how="left"
