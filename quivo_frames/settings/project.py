@@ -38,7 +38,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise ConfigError(f"{name} is {text!r}. Write a duration: 90s, 30m, 12h, 7d or 2w.")
 
 
-class FindSection(_Section):
+class FindSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which orders `sync` looks for: `query` in Quivo's syntax, first those changed within `first`."""
 
     durations = ("first", "overlap")
@@ -50,7 +50,7 @@ class FindSection(_Section):
     """Files of webhook events, or folders of them, as further sources of ids."""
 
 
-class RefetchSection(_Section):
+class RefetchSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How gently `sync` refetches: at most `max_requests` orders at a time."""
 
     durations = ("max_age",)
@@ -61,28 +61,28 @@ class RefetchSection(_Section):
     workers: Annotated[int, Meta(ge=1, le=64)] = 4
 
 
-class BuildSection(_Section):
+class BuildSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the tables are built."""
 
     privacy: str = "full"
     derived: bool = True
 
 
-class AuditSection(_Section):
+class AuditSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The thresholds and the accepted findings of audits, KPIs and reports."""
 
     limits: Name | None = None
     accepted: Name | None = None
 
 
-class ReportSection(_Section):
+class ReportSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The report that `sync` writes: none if `file` is empty."""
 
     file: str = "report.html"
     on_time_against: str = "latest_delivery_date"
 
 
-class ExportEntry(_Section):
+class ExportEntry(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An export that `sync` writes."""
 
     to: Name
@@ -91,7 +91,7 @@ class ExportEntry(_Section):
     by_month: bool = False
 
 
-class Project(_Section):
+class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What quivo.toml says; without one, the places that commands use by default."""
 
     archive: Name = "orders.sqlite"

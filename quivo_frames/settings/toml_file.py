@@ -1,4 +1,4 @@
-"""The one way in which a TOML file that people write is read: what does not fit is said, with the file and the place."""
+"""The one way in which a TOML file that people write is read: messages name the file and the place in it."""
 
 from __future__ import annotations
 
