@@ -260,7 +260,7 @@ NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
     "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
     "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "kpis": {"folder", "as_of", "only", "limits"},
+    "kpis": {"folder", "as_of", "only", "limits", "on_time"},
     "lines": {"folder", "skus"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
