@@ -150,6 +150,47 @@ def test_max_age_postpones_and_does_not_forget(night: Night) -> None:
     assert night.requests()[changed] == 2
 
 
+def test_an_interrupted_sync_goes_on_without_asking_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, recorded = qf.Archive.record, []
+
+    def record_some(self: qf.Archive, run: int, answer: object) -> None:
+        if len(recorded) == 12:
+            raise qf.ArchiveError("The disk is full.")
+        recorded.append(answer)
+        record(self, run, answer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(qf.Archive, "record", record_some)
+        with pytest.raises(qf.ArchiveError):
+            night.sync()
+    (new,) = night.api.add_orders(1)
+    night.touch(new)
+    result = night.sync()
+    assert [(run.resumed, run.asked) for run in result.runs] == [(True, ORDERS), (False, 1)]
+    assert night.requests().total() <= ORDERS + 1 + 4  # those in flight are asked for again
+    assert result.new_orders == ORDERS + 1 - 12
+
+
+def test_a_sync_that_is_killed_when_all_is_refetched_asks_for_nothing_again(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = SyncMemory.write, []
+
+    def write_first(self: SyncMemory, state: object) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(state)
+        write(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SyncMemory, "write", write_first)
+        with pytest.raises(KeyboardInterrupt):
+            night.sync()
+    assert night.requests().total() == ORDERS
+    night.sync()
+    assert night.requests().total() == ORDERS
+
+
 def test_more_orders_than_allowed_are_not_requested(night: Night) -> None:
     night.write(more="[refetch]\nmax_requests = 10")
     with pytest.raises(qf.ConfigError, match=r"30 orders are to be refetched, and quivo.toml allows 10 .* 30\."):
