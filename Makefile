@@ -77,7 +77,8 @@ format: .venv/.dev  ## Format the code
 lab: .venv/.dev  ## Open the notebooks in JupyterLab
 	$(RUN)jupyter lab notebooks
 
-schemas: .venv/.dev  ## Generate schemas/ from the description in order.py
+schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and the codes of countries and currencies
+	$(RUN)python -m schemas.generator.iso_codes
 	$(RUN)python -m schemas.generator schemas
 
 # Environments of their own: what users have (with the report, which is measured), and what quivo_frames is compared with. Where pandas or hypothesis is

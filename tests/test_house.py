@@ -38,7 +38,6 @@ IMPORTERS = {
     "holidays": {"analysis"},
     "jinja2": {"analysis"},
     "vl_convert": {"analysis"},
-    "pycountry": {"analysis"},
     "tomli_w": {"analysis"},
     "rich": {"analysis"},
     "loky": {"executors"},
