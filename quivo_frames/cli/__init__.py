@@ -26,6 +26,7 @@ from quivo_frames.cli import (
     fetch_commands,
     figure_commands,
     maintenance_commands,
+    project_commands,
     table_commands,
 )
 from quivo_frames.cli.default_places import TABLES_HELP
@@ -96,7 +97,7 @@ def demo(out: Path, orders: int) -> None:
 
 
 _MODULES = (
-    fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
+    project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
     maintenance_commands,
 )  # fmt: skip
 for _module in _MODULES:
