@@ -262,6 +262,8 @@ NO_OUTPUTS = {
     "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
     "kpis": {"folder", "as_of", "only", "limits", "on_time"},
     "lines": {"folder", "skus"},
+    "columns": {"table", "folder"},
+    "checks": {"name", "folder"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
