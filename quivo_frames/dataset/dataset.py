@@ -183,7 +183,7 @@ class Dataset(StoredTables):
         Raises:
             ConfigError, ExportError: as for `export`.
         """
-        count = sum(self.only(order_ids).counts().values())
+        count = sum(self.only(order_ids).collect().counts().values())
         export_tables(self.export_job(self.level, order_ids), ExportFormat.PARQUET, self.address)
         return count
 
