@@ -263,24 +263,25 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
 
     def __repr__(self) -> str:
         rows = (f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
-        return terminal_lines([f"{self.address}: {self._summary_line()}", *rows])
+        return terminal_lines([f"{self.address}: {self.summary_line()}", *rows])
 
     def describe_slice(self) -> str:
         """The conditions of a slice in words, also of one that was written to this folder; empty for all orders."""
         written = self.origin.where if self.origin else ()
         return "; ".join(map(str, (*written, *self.conditions)))
 
-    def _summary_line(self) -> str:
+    def summary_line(self) -> str:
+        """How many orders there are, in words; of a slice also of how many, and which."""
         orders = self.manifest["orders"]
         if self.conditions:
-            count = format_count(self.counts()["orders"], "order")
+            count = format_count(self.scan.orders.select(pl.len()).collect().item(), "order")
             return f"{count} of {orders['out']:,}: {self.describe_slice()}"
         return f"{format_count(orders['in'], 'order')} in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
 
     def _repr_html_(self) -> str:
         tables = dataset_tables(derived=True) | REPORT_TABLES
         rows = ((name, f"one row per {tables[name].grain}", count) for name, count in self.counts().items())
-        return html_table(f"{Path(self.address).name}: {self._summary_line()}", rows, ("table", "grain", "rows"))
+        return html_table(f"{Path(self.address).name}: {self.summary_line()}", rows, ("table", "grain", "rows"))
 
 
 class LazyTables:
