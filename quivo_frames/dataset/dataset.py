@@ -146,11 +146,11 @@ class Dataset(StoredTables):
         of = self
         if export.where != self.conditions:  # it was exported before
             of = self.with_conditions(export.where, allow_unknown=True)
-        if export.path and export.path.resolve() == Path(self.address).resolve():
-            raise ConfigError(f"{export.out} holds the tables that are exported. Give another folder.")
         job = of.export_job(export.privacy, erased_order_ids)
         self.exports()  # fails before anything is written if the list of exports is damaged
         refuse_export_target(export.form, export.out)
+        if export.path and export.path.resolve() == Path(self.address).resolve():
+            raise ConfigError(f"{export.out} holds the tables that are exported. Give another folder.")
         self.outputs.sweep_leftovers()
         self.outputs.begin_export(export)
         try:

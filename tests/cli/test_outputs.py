@@ -23,6 +23,7 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.cli import main
 from quivo_frames.cli.params import DurationParam, InstantParam
+from quivo_frames.cli.slice_options import NameParam
 from tests.support.depth import sampled
 from tests.support.outputs import (
     COMMAND_OUTPUTS,
@@ -350,6 +351,7 @@ def test_a_full_disk_leaves_what_was_there_and_is_one_sentence(
 
 NEVER_A_PATH = (
     click.types.IntParamType, click.types.FloatParamType, click.types.BoolParamType, click.Choice, DurationParam, InstantParam,
+    NameParam,
 )  # fmt: skip
 
 
@@ -418,7 +420,7 @@ WRITING_CALLS = frozenset(
 WRITERS = {
     "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py",
     "export/csv.py", "export/duckdb.py", "export/frame_file.py", "export/ocel.py", "export/parquet.py",
-    "dataset/folder_writer.py", "cli/demo.py",
+    "dataset/export_manifest.py", "dataset/folder_writer.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
     "standin/orders.py",  # made-up orders for tests and benchmarks

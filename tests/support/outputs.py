@@ -258,14 +258,14 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
 """By command and parameter."""
 NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
-    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "kpis": {"folder", "as_of", "only", "limits"},
-    "lines": {"folder", "skus"},
+    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time", "until", "chosen_ids"},
+    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time", "until", "chosen_ids"},
+    "kpis": {"folder", "as_of", "only", "limits", "until", "chosen_ids"},
+    "lines": {"folder", "skus", "until", "chosen_ids"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
-    "export": {"folder"},
+    "export": {"folder", "until", "chosen_ids"},
     "export-raw": {"archive"},
     "find": {"query", "sort"},
     "doctor": {"order_id"},
@@ -322,6 +322,9 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
         Output(
             "csv export", "out", lambda world, target: call(qf.open(world.tables).export, "csv", target), is_folder=True
         )
+    ],
+    ("dataset.dataset.Dataset.write", "folder"): [
+        Output("parquet export", "out", lambda world, target: call(qf.open(world.tables).write, target), is_folder=True)
     ],
     ("archive.archive.Archive.export", "address"): [
         Output(
