@@ -11,16 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import as_json, print_facts, print_written, tables_argument
-from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam
+from quivo_frames.cli.default_places import (
+    accepted_option,
+    default_tables,
+    limits_option,
+    on_time_option,
+    tables_argument,
+)
+from quivo_frames.cli.options import as_json, print_facts, print_written
+from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.project import read_project
 
 if TYPE_CHECKING:
     from quivo_frames.analysis.checks.findings import Findings
 
-_REPORT = "report.html"
+_REPORT, _ACCEPTED = "report.html", "accepted-findings.toml"
 _REPORT_ENDINGS = (".html", ".htm")
 
 
@@ -41,12 +49,8 @@ def audit_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times."
         ),
-        click.option("--limits", type=FileParam(), help="TOML file of thresholds, such as pod_days = 3."),
-        click.option(
-            "--accepted",
-            type=FileParam(),
-            help="TOML file of accepted findings, which are counted apart; see `accept`.",
-        ),
+        limits_option,
+        accepted_option,
         click.option("--personal", is_flag=True, help="Show the personal values in findings."),
         click.option(
             "--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work."
@@ -67,16 +71,6 @@ def audit_options(command: Callable[..., None]) -> Callable[..., None]:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(options), with_choice)
 
 
-on_time_option = click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    metavar="DATE",
-    help="Promised date that the figures of the report measure against.",
-)
-
-
 @click.command()
 @tables_argument
 @audit_options
@@ -95,13 +89,13 @@ def audit(
     --as-of, or of some of the orders, changes nothing in this. The definition of each check is in schemas/checks.md of
     the project.
 
-    Example: quivo-frames audit tables --html report.html
+    Example: quivo-frames audit --html report.html
 
     Example: quivo-frames audit tables --only delivered_late --out late.csv
 
-    Example: quivo-frames audit tables --seller 2101 --since 7d
+    Example: quivo-frames audit --seller 2101 --since 7d
 
-    Example: quivo-frames audit tables --only new --accepted accepted-findings.toml
+    Example: quivo-frames audit --only new --accepted accepted-findings.toml
     """
     from quivo_frames.analysis.checks.audit import audit as audit_tables
     from quivo_frames.analysis.checks.findings import FINDINGS
@@ -121,18 +115,19 @@ def audit(
 
 
 @click.command()
-@tables_argument
+@click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.argument("out", metavar="[OUT]", required=False, type=FileParam())
 @audit_options
 @slice_options
 @on_time_option
 @as_json
 def report(
-    folder: str, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any], where: dict[str, Any]
+    folder: str | None, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any], where: dict[str, Any]
 ) -> None:  # fmt: skip
     """Write the report of an audit: one page for any browser, offline, with findings, figures and charts.
 
-    OUT ends in .html; a single name that does so is OUT. Exit status as of `audit`.
+    OUT is report.html by default, or what quivo.toml names. A single name that ends in .html is OUT. Exit status 1 if
+    a finding is an error that is not accepted.
 
     Example: quivo-frames report
 
@@ -140,10 +135,10 @@ def report(
     """
     from quivo_frames.analysis.report.report import report as write_report
 
-    if out is None and folder.lower().endswith(_REPORT_ENDINGS):
-        out, folder = Path(folder), "tables"
-    page = out or Path(_REPORT)
-    findings = write_report(open_slice(folder, where), page, on_time_against=on_time, **chosen)
+    if folder and out is None and folder.lower().endswith(_REPORT_ENDINGS):
+        out, folder = Path(folder), None
+    page = out or Path(read_project().report.file or _REPORT)
+    findings = write_report(open_slice(folder or default_tables(), where), page, on_time_against=on_time, **chosen)
     _print_findings(findings, [page], findings.notices, as_json=as_json)
 
 
@@ -167,10 +162,9 @@ def _print_findings(
 @click.option("--because", required=True, metavar="TEXT", help="Why.")
 @click.option(
     "--file",
-    default="accepted-findings.toml",
-    show_default=True,
+    default=lambda: read_project().audit.accepted or _ACCEPTED,
     type=FileParam(),
-    help="TOML file to add them to, for `audit --accepted`.",
+    help=f"TOML file to add them to, for `audit --accepted`.  [default: {_ACCEPTED}, or what quivo.toml names]",
 )
 def accept(findings: tuple[str, ...], until: date, because: str, file: Path) -> None:
     """Accept findings until a day: `audit --accepted FILE` counts them apart, and they set no exit status.
@@ -188,4 +182,6 @@ def accept(findings: tuple[str, ...], until: date, because: str, file: Path) -> 
         raise ConfigError(f"{until} is over. Give a later day.")
     total = accept_findings(findings, until, because, file, CHECKS)
     accepted = f"{format_count(len(set(findings)), 'finding')} accepted until {until}"
-    print_text(terminal_text(f"{accepted}; {file} has {total:,}. Give it to the audit: --accepted {file}"))
+    is_known = read_project().audit.accepted == str(file)
+    advice = "" if is_known else f" Give it to the audit: --accepted {file}"
+    print_text(terminal_text(f"{accepted}; {file} has {total:,}.{advice}"))

@@ -8,16 +8,14 @@ from typing import Any
 
 import click
 
-from quivo_frames.cli.options import as_json, print_facts, print_written, tables_argument
-from quivo_frames.cli.params import DayOrInstantParam, FileParam
+from quivo_frames.cli.default_places import limits_option, on_time_option, tables_argument
+from quivo_frames.cli.options import as_json, print_facts, print_written
+from quivo_frames.cli.params import DayOrInstantParam, FileParam, WordParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_json
 from quivo_frames.errors import ConfigError
 
 GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
-PROMISES = (
-    "latest_delivery_date", "expected_delivery_date", "delivery_window_end_time", "latest_ship_date",
-)  # fmt: skip
 """Repeated here, as the modules of the KPIs load polars; a test compares them."""
 
 
@@ -30,16 +28,8 @@ PROMISES = (
     type=DayOrInstantParam(),
     help="As it was then: day (its end) or instant, UTC, or yesterday, 7d (ago).  [default: all that is known]",
 )
-@click.option("--limits", type=FileParam(), help="TOML file of thresholds: time_zone, late_hours, [calendar].")
-@click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    type=click.Choice(PROMISES),
-    metavar="DATE",
-    help=f"Promised date to measure against: {', '.join(PROMISES)}.",
-)
+@limits_option
+@on_time_option
 @click.option("--out", type=FileParam(), help="Write all figures, one row each: .parquet, .csv, .ndjson or .xlsx.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work.")
 @slice_options
@@ -94,7 +84,14 @@ def kpis(
     metavar="ORDER",
     help="Only lines of this order; may be given several times.",
 )
-@click.option("--sku", "skus", multiple=True, metavar="SKU", help="Only lines of this SKU; may be given several times.")
+@click.option(
+    "--sku",
+    "skus",
+    multiple=True,
+    type=WordParam(),
+    metavar="SKU",
+    help="Only lines of this SKU; may be given several times.",
+)
 @click.option("--open", "only_open", is_flag=True, help="Only lines of which something is still to be shipped.")
 @click.option("--out", type=FileParam(), help="Write these lines with all columns: .parquet, .csv, .ndjson or .xlsx.")
 @slice_options

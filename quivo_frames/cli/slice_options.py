@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.params import DayOrInstantParam, FileParam, InstantParam
+from quivo_frames.cli.params import DayOrInstantParam, FileParam, InstantParam, WordParam
 from quivo_frames.display.text import print_text
 
 if TYPE_CHECKING:
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 
 _ID_LIST = re.compile(r"\d+(?:[\s,]+\d+)*,?", re.ASCII)
 _AGAIN = "may be given several times"
-
-
-class NameParam(click.ParamType[str]):
-    """A name, or a number, as text that is not empty."""
-
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The same text; fails if there is none, as of a variable of a script that is not set."""
-        if not str(value).strip():
-            self.fail("it is empty. Give a name or a number, or leave the option out.", param, ctx)
-        return value
 
 
 class OrderIdsParam(FileParam):
@@ -48,7 +36,7 @@ class OrderIdsParam(FileParam):
 
 def slice_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options that choose orders; the command gets them as `where`, for `open_slice`."""
-    several: dict[str, Any] = {"multiple": True, "type": NameParam()}
+    several: dict[str, Any] = {"multiple": True, "type": WordParam()}
     who: dict[str, Any] = {"metavar": "NAME|NUMBER", **several}
     ids: dict[str, Any] = {"metavar": "FILE|ID,ID", "type": OrderIdsParam(allow_dash=True)}
     ago = "or instant, UTC, or yesterday, 7d (ago)."

@@ -23,7 +23,6 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.cli import main
 from quivo_frames.cli.params import DurationParam, InstantParam
-from quivo_frames.cli.slice_options import NameParam
 from tests.support.depth import sampled
 from tests.support.outputs import (
     COMMAND_OUTPUTS,
@@ -351,7 +350,6 @@ def test_a_full_disk_leaves_what_was_there_and_is_one_sentence(
 
 NEVER_A_PATH = (
     click.types.IntParamType, click.types.FloatParamType, click.types.BoolParamType, click.Choice, DurationParam, InstantParam,
-    NameParam,
 )  # fmt: skip
 
 
@@ -425,7 +423,7 @@ WRITERS = {
     "fetch/rate_limit.py",  # a file of its own in the user's cache
     "standin/orders.py",  # made-up orders for tests and benchmarks
     "builder/partition.py",  # into a temporary folder
-    "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py",  # to memory
+    "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "cli/figure_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py",  # to memory
 }  # fmt: skip
 """Modules that write files: to a path that storage/atomic.py has looked at, or below it, if nothing else is said."""
 

@@ -256,16 +256,17 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
     ("refetch", "archive"): [Output("archive", "out.sqlite", _refetch, file_limit=40_000, creates_parents=False)],
 }
 """By command and parameter."""
+_SLICE = {"sellers", "warehouses", "statuses", "until", "chosen_ids"}
 NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
-    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time", "until", "chosen_ids"},
-    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time", "until", "chosen_ids"},
-    "kpis": {"folder", "as_of", "only", "limits", "until", "chosen_ids"},
-    "lines": {"folder", "skus", "until", "chosen_ids"},
+    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "kpis": {"folder", "as_of", "only", "limits", "on_time"} | _SLICE,
+    "lines": {"folder", "skus"} | _SLICE,
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
-    "export": {"folder", "until", "chosen_ids"},
+    "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
     "doctor": {"order_id"},
