@@ -48,7 +48,7 @@ def read_order(dataset: Dataset, order_id: int) -> Frames:
     Raises:
         ConfigError: the order is not in the dataset, or it failed.
     """
-    tables = dataset.only([order_id])
+    tables = dataset.only([order_id]).collect()
     if tables.failures.height:
         raise ConfigError(f"Order {order_id} is in no table of {dataset.address}. {tables.failures['message'][0]}")
     if tables.orders.is_empty():

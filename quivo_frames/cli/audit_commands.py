@@ -20,6 +20,7 @@ from quivo_frames.cli.default_places import (
 )
 from quivo_frames.cli.options import as_json, print_facts, print_written
 from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, PlaceParam
+from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.settings.project import read_project
@@ -73,30 +74,33 @@ def audit_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @tables_argument
 @audit_options
+@slice_options
 @click.option("--html", type=FileParam(), help="Write a report for any browser, offline.")
 @on_time_option
 @click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
 @as_json
 def audit(
-    folder: str, html: Path | None, on_time: str, out: Path | None, as_json: bool, chosen: dict[str, Any]
+    folder: str, html: Path | None, on_time: str, out: Path | None, as_json: bool, chosen: dict[str, Any],
+    where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error that is not accepted.
 
     A folder of tables remembers what was found: the next audit says what is new, and what is resolved. An audit with
-    --as-of changes nothing in this. `quivo-frames checks` defines the checks.
+    --as-of, or of some of the orders, changes nothing in this. `quivo-frames checks` defines the checks.
 
     Example: quivo-frames audit --html report.html
 
     Example: quivo-frames audit tables --only delivered_late --out late.csv
 
+    Example: quivo-frames audit --seller 2101 --since 7d
+
     Example: quivo-frames audit --only new --accepted accepted-findings.toml
     """
     from quivo_frames.analysis.checks.audit import audit as audit_tables
     from quivo_frames.analysis.checks.findings import FINDINGS
-    from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.export.frame_file import refuse_frame_file
 
-    dataset = Dataset.open(folder)
+    dataset = open_slice(folder, where)
     if out:
         refuse_frame_file(out, FINDINGS)
     if html:
@@ -113,9 +117,12 @@ def audit(
 @click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.argument("out", metavar="[OUT]", required=False, type=FileParam())
 @audit_options
+@slice_options
 @on_time_option
 @as_json
-def report(folder: str | None, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any]) -> None:
+def report(
+    folder: str | None, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any], where: dict[str, Any]
+) -> None:  # fmt: skip
     """Write the report of an audit: one page for any browser, offline, with findings, figures and charts.
 
     OUT is report.html by default, or what quivo.toml names. A single name that ends in .html is OUT. Exit status 1 if
@@ -126,12 +133,11 @@ def report(folder: str | None, out: Path | None, on_time: str, as_json: bool, ch
     Example: quivo-frames report tables june.html --as-of 2026-06-30
     """
     from quivo_frames.analysis.report.report import report as write_report
-    from quivo_frames.dataset.dataset import Dataset
 
     if folder and out is None and folder.lower().endswith(_REPORT_ENDINGS):
         out, folder = Path(folder), None
     page = out or Path(read_project().report.file or _REPORT)
-    findings = write_report(Dataset.open(folder or default_tables()), page, on_time_against=on_time, **chosen)
+    findings = write_report(open_slice(folder or default_tables(), where), page, on_time_against=on_time, **chosen)
     _print_findings(findings, [page], findings.notices, as_json=as_json)
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quivo_frames.cli.default_places import TABLES_HELP, default_archive, default_tables, has_tables, tables_or_default
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
+from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, noun_for, print_json, print_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.settings.project import BuildSection, read_project
+from quivo_frames.storage.atomic import EXPORT_MARKER
 
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
@@ -165,16 +168,20 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 )
 @click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as in the tables]")
 @click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
+@slice_options
 @as_json
 def export(
     folder: str | None, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
-    as_json: bool,
+    as_json: bool, where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, an event log.
 
     A single name is OUT, except with --check. An earlier export there is replaced; in Delta, the rows of these orders
     are replaced and other orders stay. For parquet and Delta, OUT may be an address such as s3://bucket/orders, with
     the credentials that the store's own tools use (environment, profile).
+
+    A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
+    shown and exported. `build` does not replace it.
 
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
@@ -185,25 +192,30 @@ def export(
 
     Example: quivo-frames export --to excel orders.xlsx --privacy none
 
+    Example: quivo-frames export --to parquet for-alpine --seller 2101 --since 2026-06-01 --privacy none
+
     Example: quivo-frames export tables --to ocel events.sqlite
 
     Example: quivo-frames export --check powerbi
     """
-    from quivo_frames.dataset.dataset import Dataset
-
-    if to and folder and not (out or reader or has_tables(folder)):
+    if to and folder and not (out or reader or _is_source(folder)):
         folder, out = None, folder
     if reader:
         if to or out or privacy or by_month:
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
-        _check_for_reader(Dataset.open(folder or default_tables()), reader, as_json)
+        _check_for_reader(open_slice(folder or default_tables(), where), reader, as_json)
     elif to and out:
-        exported = Dataset.open(folder or default_tables()).export(to, out, privacy=privacy, by_month=by_month)
+        exported = open_slice(folder or default_tables(), where).export(to, out, privacy=privacy, by_month=by_month)
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
             "Say what to write, and where (--to duckdb orders.duckdb), or for whom to check (--check excel)."
         )
+
+
+def _is_source(folder: str) -> bool:
+    """Whether there are tables in a folder that were not exported there, so that it is no OUT."""
+    return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
 
 
 def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:

@@ -256,18 +256,19 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
     ("refetch", "archive"): [Output("archive", "out.sqlite", _refetch, file_limit=40_000, creates_parents=False)],
 }
 """By command and parameter."""
+_SLICE = {"sellers", "warehouses", "statuses", "until", "chosen_ids"}
 NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
-    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "kpis": {"folder", "as_of", "only", "limits", "on_time"},
-    "lines": {"folder", "skus"},
+    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "kpis": {"folder", "as_of", "only", "limits", "on_time"} | _SLICE,
+    "lines": {"folder", "skus"} | _SLICE,
     "columns": {"table", "folder"},
     "checks": {"name", "folder"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
-    "export": {"folder"},
+    "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
     "doctor": {"order_id"},
@@ -324,6 +325,9 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
         Output(
             "csv export", "out", lambda world, target: call(qf.open(world.tables).export, "csv", target), is_folder=True
         )
+    ],
+    ("dataset.dataset.Dataset.write", "folder"): [
+        Output("parquet export", "out", lambda world, target: call(qf.open(world.tables).write, target), is_folder=True)
     ],
     ("archive.archive.Archive.export", "address"): [
         Output(

@@ -85,6 +85,8 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--out", f"f{HOSTILE}.csv", "--html", f"r{HOSTILE}.html"), 1),
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--limits", LIMITS, "--json"), 1),
         WorkingCommand((TABLES, "--only", HOSTILE), 2),
+        WorkingCommand((TABLES, "--seller", HOSTILE), 2),
+        WorkingCommand((TABLES, "--status", HOSTILE, "--json"), 1),
         WorkingCommand((TABLES, "--as-of", HOSTILE), 2),
     ],
     "report": [
