@@ -275,7 +275,7 @@ NO_OUTPUTS = {
     "forget": {"ids", "archive", "tables"},
     "history": {"archive"},
     "refetch": {"ids", "ids_file", "column"},
-    "show": {"folder"},
+    "show": {"wanted", "folder", "archive", "limits", "accepted"},
     "status": {"archive"},
 }
 """Parameters that are text, or a path that is read: an archive or tables must be there for `forget` to change them."""
@@ -361,6 +361,8 @@ READING_FUNCTIONS = {
     ("analysis.checks.limits.read_limits", "file"),
     ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
+    ("analysis.single_order.order", "accepted"),
+    ("analysis.single_order.order", "limits"),
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),
