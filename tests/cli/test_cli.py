@@ -83,7 +83,7 @@ def run_process(run, tmp_path: Path):
 
 def test_all_commands_are_there() -> None:
     assert sorted(main.commands) == [
-        "accept", "audit", "build", "changes", "check", "checks", "columns", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "init", "kpis", "lines",
+        "accept", "audit", "build", "changes", "check", "checks", "columns", "completion", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "init", "kpis", "lines",
         "refetch", "report", "serve", "show", "status", "sync",
     ]  # fmt: skip
 
@@ -155,7 +155,10 @@ WRONG_USE = {
     "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),
     "failures and a file": (["refetch", "--ids", "text.txt", "--failed-of", "1"], "leave out other ids"),
     "failures of no archive": (["refetch", "--failed-of", "1"], "no archive orders.sqlite"),
-    "an unreadable instant": (["find", "--since", "last week"], "last week is neither a day nor an instant. Write 2026-06-01,"),
+    "an unreadable instant": (
+        ["find", "--since", "last week"],
+        "last week is neither a day nor an instant. Write 2026-06-01,",
+    ),
     "an instant before time": (["find", "--since", "99999999d"], "99999999d is neither a day nor an instant"),
     "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
     "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),

@@ -21,7 +21,7 @@ def count_changes(found: pl.DataFrame) -> str:
     """How many changes there are, in how many orders; and how many answers cannot be read."""
     if found.is_empty():
         return "No changes"
-    broken = (found["kind"] == UNREADABLE).sum()
+    broken = found.filter(kind=UNREADABLE).height
     unread = f"; {format_count(broken, 'answer')} cannot be read" if broken else ""
     orders = format_count(found["order_id"].n_unique(), "order")
     return f"{format_count(found.height, 'change')} in {orders}{unread}"
