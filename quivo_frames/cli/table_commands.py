@@ -1,19 +1,23 @@
-"""Commands that write and read tables: build, audit, show, export."""
+"""Commands that write and read tables: build, show, export."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from quivo_frames.cli.default_places import TABLES_HELP, default_archive, default_tables, has_tables, tables_or_default
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
-from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, PlaceParam
-from quivo_frames.display.text import format_count, noun_for, print_json, print_text, terminal_text
+from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
+from quivo_frames.cli.slice_options import open_slice, slice_options
+from quivo_frames.display.text import format_count, noun_for, print_json, print_text
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.project import BuildSection, read_project
+from quivo_frames.storage.atomic import EXPORT_MARKER
 
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
@@ -31,9 +35,12 @@ READERS = (
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=PlaceParam())
+@click.argument("inputs", nargs=-1, type=PlaceParam())
 @click.option(
-    "--out", required=True, metavar="DIR|ADDRESS", type=PlaceParam(), help="Folder or address for the tables."
+    "--out",
+    metavar="DIR|ADDRESS",
+    type=PlaceParam(),
+    help="Folder or address for the tables.  [default: tables, or what quivo.toml names]",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
@@ -59,17 +66,23 @@ READERS = (
     type=DayOrInstantParam(),
     help="Only answers until this day (its end) or instant, UTC, or yesterday, 7d (ago); for archives only.",
 )
-@click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
+@click.option(
+    "--privacy",
+    type=click.Choice(LEVELS),
+    help="Personal values.  [default: full; without --out, what quivo.toml says of its tables]",
+)
 @click.option(
     "--no-derived", is_flag=True, help="Only the 18 tables, without lines, line_rows, overview, milestones and events."
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
 @as_json
 def build(
-    inputs: tuple[str, ...], out: str, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
-    privacy: str, no_derived: bool, strict: bool, as_json: bool,
+    inputs: tuple[str, ...], out: str | None, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
+    privacy: str | None, no_derived: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Build the tables from archives, their raw exports, files of orders, or folders of such files.
+
+    By default from the archive that quivo.toml in this folder names, else orders.sqlite.
 
     Files of orders are .ndjson or .json, also as .gz or .zst; raw exports are what `export-raw` wrote, in a folder or
     at an address such as s3://lake/quivo/orders.
@@ -81,7 +94,7 @@ def build(
     With --on, a running engine shares the work; it must be able to read the inputs and to write to --out. Tables
     built with an engine, at an address, or as delta, have several files each.
 
-    Example: quivo-frames build orders.sqlite --out tables
+    Example: quivo-frames build
 
     Example: quivo-frames build orders.sqlite --out tables-in-june --as-of 2026-06-30 --privacy none
 
@@ -90,11 +103,13 @@ def build(
     from quivo_frames.builder.build import build as build_tables
     from quivo_frames.executors.connect import connect_engine
 
+    usual = BuildSection() if out else read_project().build
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
         dataset = build_tables(
-            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form,
-            derived=not no_derived,
+            list(inputs) or [str(default_archive())], out or read_project().tables, full=full, as_of=as_of,
+            privacy=privacy or usual.privacy, jobs=jobs, executor=executor, form=form,
+            derived=usual.derived and not no_derived,
         )  # fmt: skip
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
@@ -119,121 +134,20 @@ def build(
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=PlaceParam())
-@click.option(
-    "--as-of",
-    type=DayOrInstantParam(),
-    help="Day (its end) or instant, UTC, or yesterday, 7d (ago).  [default: when the last answer arrived]",
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="CHECK|new",
-    help="Only this check, or only what the last audit did not find; may be given several times.",
-)
-@click.option("--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times.")
-@click.option("--limits", type=FileParam(), help="TOML file of thresholds, such as pod_days = 3.")
-@click.option(
-    "--accepted", type=FileParam(), help="TOML file of accepted findings, which are counted apart; see `accept`."
-)
-@click.option("--html", type=FileParam(), help="Write a report for any browser, offline.")
-@click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    metavar="DATE",
-    help="Promised date that the figures of the report measure against.",
-)
-@click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
-@click.option("--personal", is_flag=True, help="Show the personal values in findings.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work.")
-@as_json
-def audit(
-    folder: str, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
-    accepted: Path | None, html: Path | None, on_time: str, out: Path | None, personal: bool, jobs: int,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error that is not accepted.
-
-    A folder of tables remembers what was found: the next audit says what is new, and what is resolved. An audit with
-    --as-of changes nothing in this. The definition of each check is in schemas/checks.md of the project.
-
-    Example: quivo-frames audit tables --html report.html
-
-    Example: quivo-frames audit tables --only delivered_late --out late.csv
-
-    Example: quivo-frames audit tables --only new --accepted accepted-findings.toml
-    """
-    from quivo_frames.analysis.checks.audit import audit as audit_tables
-    from quivo_frames.analysis.checks.check import Severity
-    from quivo_frames.analysis.checks.findings import FINDINGS
-    from quivo_frames.dataset.dataset import Dataset
-    from quivo_frames.export.frame_file import refuse_frame_file
-
-    dataset = Dataset.open(folder)
-    if out:
-        refuse_frame_file(out, FINDINGS)
-    if html:
-        from quivo_frames.analysis.report.report import report
-
-        findings = report(
-            dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted,
-            on_time_against=on_time, jobs=jobs,
-        )  # fmt: skip
-    else:
-        findings = audit_tables(
-            dataset, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted,
-            jobs=jobs,
-        )  # fmt: skip
-    notices = [*findings.notices, *(findings.save(out) if out else ())]
-    if as_json:
-        print_facts(findings.facts())
-    else:
-        print_text(str(findings))
-        for notice in (*(f"Written: {file}" for file in (out, html) if file), *notices):
-            print_text(terminal_text(notice))
-    sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
-
-
-@click.command()
-@click.argument("findings", metavar="FINDING...", nargs=-1, required=True)
-@click.option("--until", required=True, type=DayParam(), help="The last day on which they are accepted, UTC.")
-@click.option("--because", required=True, metavar="TEXT", help="Why.")
-@click.option(
-    "--file",
-    default="accepted-findings.toml",
-    show_default=True,
-    type=FileParam(),
-    help="TOML file to add them to, for `audit --accepted`.",
-)
-def accept(findings: tuple[str, ...], until: date, because: str, file: Path) -> None:
-    """Accept findings until a day: `audit --accepted FILE` counts them apart, and they set no exit status.
-
-    A finding is named by its check and the key of its row, as in the column `finding` of what `audit --out` writes. A
-    finding that is accepted already gets the new day and reason. The file can be committed: it is sorted, with one line
-    for each.
-
-    Example: quivo-frames accept short_shipped:100017/0 --until 2026-12-31 --because "Replaced by order 100020"
-    """
-    from quivo_frames.analysis.checks.accepted import accept_findings
-    from quivo_frames.analysis.checks.audit import CHECKS
-
-    if until < datetime.now(UTC).date():
-        raise ConfigError(f"{until} is over. Give a later day.")
-    total = accept_findings(findings, until, because, file, CHECKS)
-    accepted = f"{format_count(len(set(findings)), 'finding')} accepted until {until}"
-    print_text(terminal_text(f"{accepted}; {file} has {total:,}. Give it to the audit: --accepted {file}"))
-
-
-@click.command()
 @click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
-@click.option("--from", "folder", required=True, metavar="DIR", type=PlaceParam(), help="Folder of the tables.")
+@click.option(
+    "--from",
+    "folder",
+    metavar="TABLES",
+    type=PlaceParam(),
+    callback=tables_or_default,
+    help=f"The tables.  [default: {TABLES_HELP}]",
+)
 @as_json
 def show(order_id: int, folder: str, as_json: bool) -> None:
     """Show one order: its events, its lines, and how they are packed. Without personal data, except with --json.
 
-    Example: quivo-frames show 100017 --from tables
+    Example: quivo-frames show 100017
     """
     from quivo_frames.analysis.order_page import order_as_json, print_order, read_order
     from quivo_frames.dataset.dataset import Dataset
@@ -246,7 +160,7 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=PlaceParam())
+@click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.option("--to", type=click.Choice(FORMS), help="What to write to OUT.")
 @click.argument("out", metavar="[OUT]", required=False, type=PlaceParam())
 @click.option(
@@ -254,43 +168,54 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 )
 @click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as in the tables]")
 @click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
+@slice_options
 @as_json
 def export(
-    folder: str, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
-    as_json: bool,
+    folder: str | None, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
+    as_json: bool, where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, an event log.
 
-    An earlier export at OUT is replaced; in Delta, the rows of these orders are replaced and other orders stay. For
-    parquet and Delta, OUT may be an address such as s3://bucket/orders, with the credentials that the store's own
-    tools use (environment, profile).
+    A single name is OUT, except with --check. An earlier export there is replaced; in Delta, the rows of these orders
+    are replaced and other orders stay. For parquet and Delta, OUT may be an address such as s3://bucket/orders, with
+    the credentials that the store's own tools use (environment, profile).
+
+    A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
+    shown and exported. `build` does not replace it.
 
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
     documentation. Exit status 1 if it would refuse anything.
 
-    Example: quivo-frames export tables --to duckdb orders.duckdb
+    Example: quivo-frames export --to duckdb orders.duckdb
 
-    Example: quivo-frames export tables --to excel orders.xlsx --privacy none
+    Example: quivo-frames export --to excel orders.xlsx --privacy none
 
-    Example: quivo-frames export tables --to ocel orders.sqlite
+    Example: quivo-frames export --to parquet for-alpine --seller 2101 --since 2026-06-01 --privacy none
 
-    Example: quivo-frames export tables --check powerbi
+    Example: quivo-frames export tables --to ocel events.sqlite
+
+    Example: quivo-frames export --check powerbi
     """
-    from quivo_frames.dataset.dataset import Dataset
-
+    if to and folder and not (out or reader or _is_source(folder)):
+        folder, out = None, folder
     if reader:
         if to or out or privacy or by_month:
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
-        _check_for_reader(Dataset.open(folder), reader, as_json)
+        _check_for_reader(open_slice(folder or default_tables(), where), reader, as_json)
     elif to and out:
-        exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
+        exported = open_slice(folder or default_tables(), where).export(to, out, privacy=privacy, by_month=by_month)
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
             "Say what to write, and where (--to duckdb orders.duckdb), or for whom to check (--check excel)."
         )
+
+
+def _is_source(folder: str) -> bool:
+    """Whether there are tables in a folder that were not exported there, so that it is no OUT."""
+    return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
 
 
 def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:

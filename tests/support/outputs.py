@@ -181,6 +181,18 @@ FRAME_FILES = {
     )
     for ending in (".csv", ".parquet", ".ndjson", ".xlsx")
 }
+LINES = Output(
+    "lines.csv",
+    "out.csv",
+    lambda world, target: run_command("lines", world.tables, "--out", target),
+    creates_parents=False,
+)
+KPIS = Output(
+    "kpis.csv",
+    "out.csv",
+    lambda world, target: run_command("kpis", world.tables, "--out", target),
+    creates_parents=False,
+)
 RECEIPTS = Output(
     "receipts",
     "out.ndjson",
@@ -225,6 +237,16 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
     ],
     ("audit", "html"): [REPORT],
     ("audit", "out"): [findings for findings, _ in FRAME_FILES.values()],
+    ("report", "out"): [
+        Output(
+            "report",
+            "out.html",
+            lambda world, target: run_command("report", world.tables, target, "--as-of", AS_OF),
+            creates_parents=False,
+        )
+    ],
+    ("kpis", "out"): [KPIS],
+    ("lines", "out"): [LINES],
     ("changes", "out"): [changes for _, changes in FRAME_FILES.values()],
     ("forget", "receipt"): [RECEIPTS],
     ("export", "out"): EXPORTS,
@@ -234,13 +256,17 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
     ("refetch", "archive"): [Output("archive", "out.sqlite", _refetch, file_limit=40_000, creates_parents=False)],
 }
 """By command and parameter."""
+_SLICE = {"sellers", "warehouses", "statuses", "until", "chosen_ids"}
 NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
-    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
+    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "kpis": {"folder", "as_of", "only", "limits", "on_time"} | _SLICE,
+    "lines": {"folder", "skus"} | _SLICE,
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
-    "export": {"folder"},
+    "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
     "init": {
@@ -306,6 +332,9 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
         Output(
             "csv export", "out", lambda world, target: call(qf.open(world.tables).export, "csv", target), is_folder=True
         )
+    ],
+    ("dataset.dataset.Dataset.write", "folder"): [
+        Output("parquet export", "out", lambda world, target: call(qf.open(world.tables).write, target), is_folder=True)
     ],
     ("archive.archive.Archive.export", "address"): [
         Output(

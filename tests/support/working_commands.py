@@ -99,7 +99,24 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--out", f"f{HOSTILE}.csv", "--html", f"r{HOSTILE}.html"), 1),
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--limits", LIMITS, "--json"), 1),
         WorkingCommand((TABLES, "--only", HOSTILE), 2),
+        WorkingCommand((TABLES, "--seller", HOSTILE), 2),
+        WorkingCommand((TABLES, "--status", HOSTILE, "--json"), 1),
         WorkingCommand((TABLES, "--as-of", HOSTILE), 2),
+    ],
+    "report": [
+        WorkingCommand((TABLES, f"r{HOSTILE}.html", "--as-of", "2026-10-12"), 1),
+        WorkingCommand((TABLES, "--as-of", "2026-10-12", "--json"), 1),
+        WorkingCommand((TABLES, HOSTILE), 2),
+    ],
+    "kpis": [
+        WorkingCommand((TABLES, "--out", f"k{HOSTILE}.csv")),
+        WorkingCommand((TABLES, "--by", "seller", "--limits", LIMITS, "--json"), shows_hostile=False),
+        WorkingCommand((TABLES, "--only", HOSTILE), 2),
+    ],
+    "lines": [
+        WorkingCommand((TABLES,)),
+        WorkingCommand((TABLES, "--json")),
+        WorkingCommand((TABLES, "--out", f"l{HOSTILE}.csv")),
     ],
     "show": [
         WorkingCommand(("1", "--from", TABLES)),
