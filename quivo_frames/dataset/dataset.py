@@ -258,7 +258,7 @@ class Dataset(Mapping[str, pl.DataFrame]):
         }
         job = ExportJob(
             tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values()),
-            self._refuse_outdated_export,
+            self._refuse_outdated_export, built_at=self.manifest["built_at"],
         )  # fmt: skip
         self.exports()  # fails before anything is written if the list of exports is damaged
         refuse_export_target(export.form, export.out)
