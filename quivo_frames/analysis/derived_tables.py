@@ -100,5 +100,6 @@ def _derived_table(tables: TablesOrFolder, name: str) -> pl.DataFrame:
     derived = derive_tables(opened)[name].lazy()
     if name not in ("lines", "overview"):
         return derived.collect()
-    shipments = lazy_table(opened, "shipments")
-    return fill_carriers(name, derived, shipments, usual_providers(shipments)).collect()
+    whole = opened.whole if isinstance(opened, Dataset) else opened
+    usual = usual_providers(lazy_table(whole, "shipments"))
+    return fill_carriers(name, derived, lazy_table(opened, "shipments"), usual).collect()

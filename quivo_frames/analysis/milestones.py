@@ -65,13 +65,17 @@ class OrderView:
         self._tables = as_tables(tables)
         self._as_of = None if as_of is None else parse_instant(as_of)
         self._some_orders = some_orders
-        self.whole = whole or self
-        """The view of all orders: for what crosses orders."""
+        self.whole = whole or self._view_of_whole()
+        """The view of all orders, also of those beside a slice: for what is known from all of them alone."""
 
     @classmethod
     def from_tables(cls, tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None) -> OrderView:
         """A view of tables; a view that is given stays as it is, with its cached results."""
         return tables if isinstance(tables, OrderView) else cls(tables, as_of)
+
+    def _view_of_whole(self) -> OrderView:
+        dataset = self.dataset
+        return self if dataset is None or not dataset.conditions else OrderView(dataset.whole, self._as_of)
 
     @property
     def dataset(self) -> Dataset | None:
@@ -95,7 +99,8 @@ class OrderView:
 
     def work_out_what_is_shared(self) -> None:
         """Work out what crosses orders, before views of ranges are sent to other processes."""
-        _ = self.as_of, self.usual_providers, self.zone_of_days, self.seller_names, self.warehouse_names
+        whole = self.whole
+        _ = whole.as_of, whole.usual_providers, whole.zone_of_days, whole.seller_names, whole.warehouse_names
 
     def __getitem__(self, name: str) -> pl.LazyFrame:
         return self.whole_table(name) if self._as_of is None else self._table_until(self._as_of, name)

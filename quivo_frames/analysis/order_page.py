@@ -7,14 +7,13 @@ how many more there are.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import IO, cast
+from typing import IO
 
 import msgspec
 import polars as pl
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
@@ -32,9 +31,10 @@ from quivo_frames.analysis.page_parts import (
     plain_texts,
     unbreakable_texts,
 )
+from quivo_frames.analysis.terminal_sheets import open_console
 from quivo_frames.analysis.unit_trees import unit_parts
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.display.text import TerminalStream, terminal_text
+from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.unflatten import unflatten
 from quivo_frames.model.frames import Frames
@@ -48,7 +48,7 @@ def read_order(dataset: Dataset, order_id: int) -> Frames:
     Raises:
         ConfigError: the order is not in the dataset, or it failed.
     """
-    tables = dataset.only([order_id])
+    tables = dataset.only([order_id]).collect()
     if tables.failures.height:
         raise ConfigError(f"Order {order_id} is in no table of {dataset.address}. {tables.failures['message'][0]}")
     if tables.orders.is_empty():
@@ -66,9 +66,7 @@ def order_as_json(tables: Mapping[str, pl.DataFrame]) -> str:
 
 def print_order(tables: Mapping[str, pl.DataFrame], *, file: IO[str] | None = None, width: int | None = None) -> None:
     """Prints the page of one order; in color only on a terminal."""
-    console = Console(
-        file=file or cast(IO[str], TerminalStream(sys.stdout)), width=width, markup=False, highlight=False, emoji=False
-    )
+    console = open_console(file, width)
     for part in _page_parts(_without_personal_columns(tables)):
         console.print(part)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from quivo_frames.dataset.table_profile import MAX_CODES, count_codes
 from quivo_frames.model.messages import describe_note
 from quivo_frames.model.records import Note
 from quivo_frames.model.tables import ORDER_ID, TABLES, Table
@@ -19,9 +20,6 @@ Profile = dict[str, dict[str, Any]]
 """By table: `rows`, `filled` (rows with a value, by column) and `codes` (for columns of codes: of each value, how many
 rows have it and the id of one such order). JSON as it is in the manifest."""
 
-MAX_CODES = 100
-"""A column with more values than this does not hold codes, and its values are not kept."""
-
 
 def profile_tables(tables: Mapping[str, pl.DataFrame]) -> Profile:
     """How many rows, values and codes some tables have."""
@@ -29,15 +27,9 @@ def profile_tables(tables: Mapping[str, pl.DataFrame]) -> Profile:
 
 
 def _profile_table(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
-    codes = {column.name: _count_codes(frame, column.name) for column in table.value_columns if column.categorical}
+    codes = {column.name: count_codes(frame, column.name) for column in table.value_columns if column.categorical}
     filled = {column.name: frame[column.name].count() for column in table.value_columns}
     return {"rows": frame.height, "filled": filled, "codes": codes}
-
-
-def _count_codes(frame: pl.DataFrame, column: str) -> dict[str, list[int]] | None:
-    values = frame.select(column, ORDER_ID.name).drop_nulls(column).group_by(column, maintain_order=True)
-    found = values.agg(pl.len(), pl.col(ORDER_ID.name).first().alias("example"))
-    return {value: counts for value, *counts in found.iter_rows()} if found.height <= MAX_CODES else None
 
 
 def update_profile(
@@ -62,7 +54,7 @@ def _update_table_profile(
     codes = before["codes"]
     if columns and (gone["rows"] or new["rows"]):
         frame = scan_table(table.name).select(*columns, ORDER_ID.name).collect()
-        codes = {column: _count_codes(frame, column) for column in columns}
+        codes = {column: count_codes(frame, column) for column in columns}
     return {"rows": before["rows"] - gone["rows"] + new["rows"], "filled": filled, "codes": codes}
 
 

@@ -19,7 +19,15 @@ from typing import Any, NoReturn
 import click
 
 from quivo_frames.analysis.definition import read_docstring
-from quivo_frames.cli import change_commands, doctor_command, fetch_commands, maintenance_commands, table_commands
+from quivo_frames.cli import (
+    audit_commands,
+    change_commands,
+    doctor_command,
+    fetch_commands,
+    figure_commands,
+    maintenance_commands,
+    table_commands,
+)
 from quivo_frames.cli.failures import explain_failure, install_hooks
 from quivo_frames.cli.params import FileParam
 from quivo_frames.display.text import TerminalStream, prepare_streams
@@ -86,7 +94,11 @@ def demo(out: Path, orders: int) -> None:
     run_demo(out, orders)
 
 
-for _module in (fetch_commands, doctor_command, change_commands, table_commands, maintenance_commands):
+_MODULES = (
+    fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
+    maintenance_commands,
+)  # fmt: skip
+for _module in _MODULES:
     for _command in vars(_module).values():
         if isinstance(_command, click.Command):
             main.add_command(_command)

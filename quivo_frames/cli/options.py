@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.params import FileParam
+from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.display.question import ask_on_terminal
 from quivo_frames.display.text import print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 archive_option = click.option(
     "--archive", default="orders.sqlite", show_default=True, type=FileParam(), help="The archive file."
 )
+tables_argument = click.argument("folder", metavar="[TABLES]", default="tables", type=PlaceParam())
+"""The folder or the address of the tables."""
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -63,6 +66,12 @@ def print_result(facts: Any, text: object, *, as_json: bool) -> None:
         print_facts(facts)
     else:
         print_text(text)
+
+
+def print_written(files: Iterable[Path | str | None], notices: Iterable[str] = ()) -> None:
+    """Print which files were written, a line each, and sentences that users should read."""
+    for sentence in (*(f"Written: {file}" for file in files if file), *notices):
+        print_text(terminal_text(sentence))
 
 
 def print_lines(texts: list[str], most: int = 10) -> None:

@@ -1,22 +1,24 @@
-"""Commands that write and read tables: build, audit, show, export."""
+"""Commands that write and read tables: build, show, export."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
-from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, PlaceParam
-from quivo_frames.display.text import format_count, noun_for, print_json, print_text, terminal_text
+from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
+from quivo_frames.display.text import format_count, noun_for, print_json, print_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quivo_frames.dataset.dataset import Dataset
+    from quivo_frames.export.formats import SheetSource
 
 FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
@@ -119,114 +121,6 @@ def build(
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=PlaceParam())
-@click.option(
-    "--as-of",
-    type=DayOrInstantParam(),
-    help="Day (its end) or instant, UTC, or yesterday, 7d (ago).  [default: when the last answer arrived]",
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="CHECK|new",
-    help="Only this check, or only what the last audit did not find; may be given several times.",
-)
-@click.option("--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times.")
-@click.option("--limits", type=FileParam(), help="TOML file of thresholds, such as pod_days = 3.")
-@click.option(
-    "--accepted", type=FileParam(), help="TOML file of accepted findings, which are counted apart; see `accept`."
-)
-@click.option("--html", type=FileParam(), help="Write a report for any browser, offline.")
-@click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    metavar="DATE",
-    help="Promised date that the figures of the report measure against.",
-)
-@click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
-@click.option("--personal", is_flag=True, help="Show the personal values in findings.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work.")
-@as_json
-def audit(
-    folder: str, as_of: str | None, only: tuple[str, ...], skip: tuple[str, ...], limits: Path | None,
-    accepted: Path | None, html: Path | None, on_time: str, out: Path | None, personal: bool, jobs: int,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error that is not accepted.
-
-    A folder of tables remembers what was found: the next audit says what is new, and what is resolved. An audit with
-    --as-of changes nothing in this. The definition of each check is in schemas/checks.md of the project.
-
-    Example: quivo-frames audit tables --html report.html
-
-    Example: quivo-frames audit tables --only delivered_late --out late.csv
-
-    Example: quivo-frames audit tables --only new --accepted accepted-findings.toml
-    """
-    from quivo_frames.analysis.checks.audit import audit as audit_tables
-    from quivo_frames.analysis.checks.check import Severity
-    from quivo_frames.analysis.checks.findings import FINDINGS
-    from quivo_frames.dataset.dataset import Dataset
-    from quivo_frames.export.frame_file import refuse_frame_file
-
-    dataset = Dataset.open(folder)
-    if out:
-        refuse_frame_file(out, FINDINGS)
-    if html:
-        from quivo_frames.analysis.report.report import report
-
-        findings = report(
-            dataset, html, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted,
-            on_time_against=on_time, jobs=jobs,
-        )  # fmt: skip
-    else:
-        findings = audit_tables(
-            dataset, as_of, only=only, skip=skip, limits=limits, personal=personal, accepted=accepted,
-            jobs=jobs,
-        )  # fmt: skip
-    notices = [*findings.notices, *(findings.save(out) if out else ())]
-    if as_json:
-        print_facts(findings.facts())
-    else:
-        print_text(str(findings))
-        for notice in (*(f"Written: {file}" for file in (out, html) if file), *notices):
-            print_text(terminal_text(notice))
-    sys.exit(1 if findings.counts()[Severity.ERROR] else 0)
-
-
-@click.command()
-@click.argument("findings", metavar="FINDING...", nargs=-1, required=True)
-@click.option("--until", required=True, type=DayParam(), help="The last day on which they are accepted, UTC.")
-@click.option("--because", required=True, metavar="TEXT", help="Why.")
-@click.option(
-    "--file",
-    default="accepted-findings.toml",
-    show_default=True,
-    type=FileParam(),
-    help="TOML file to add them to, for `audit --accepted`.",
-)
-def accept(findings: tuple[str, ...], until: date, because: str, file: Path) -> None:
-    """Accept findings until a day: `audit --accepted FILE` counts them apart, and they set no exit status.
-
-    A finding is named by its check and the key of its row, as in the column `finding` of what `audit --out` writes. A
-    finding that is accepted already gets the new day and reason. The file can be committed: it is sorted, with one line
-    for each.
-
-    Example: quivo-frames accept short_shipped:100017/0 --until 2026-12-31 --because "Replaced by order 100020"
-    """
-    from quivo_frames.analysis.checks.accepted import accept_findings
-    from quivo_frames.analysis.checks.audit import CHECKS
-
-    if until < datetime.now(UTC).date():
-        raise ConfigError(f"{until} is over. Give a later day.")
-    total = accept_findings(findings, until, because, file, CHECKS)
-    accepted = f"{format_count(len(set(findings)), 'finding')} accepted until {until}"
-    print_text(terminal_text(f"{accepted}; {file} has {total:,}. Give it to the audit: --accepted {file}"))
-
-
-@click.command()
 @click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
 @click.option("--from", "folder", required=True, metavar="DIR", type=PlaceParam(), help="Folder of the tables.")
 @as_json
@@ -265,6 +159,8 @@ def export(
     parquet and Delta, OUT may be an address such as s3://bucket/orders, with the credentials that the store's own
     tools use (environment, profile).
 
+    excel has an Excel table for each table, and the findings of an audit and the key figures beside them.
+
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
@@ -285,12 +181,26 @@ def export(
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
         _check_for_reader(Dataset.open(folder), reader, as_json)
     elif to and out:
-        exported = Dataset.open(folder).export(to, out, privacy=privacy, by_month=by_month)
+        tables = Dataset.open(folder)
+        tables.export_privacy(privacy)  # may be refused: before the audit
+        exported = tables.export(to, out, privacy=privacy, by_month=by_month, sheets=_further_sheets(tables, to, out))
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
             "Say what to write, and where (--to duckdb orders.duckdb), or for whom to check (--check excel)."
         )
+
+
+def _further_sheets(tables: Dataset, to: str, out: str) -> Sequence[SheetSource]:
+    """The findings and key figures for an Excel file."""
+    if to != "excel":
+        return ()
+    from quivo_frames.analysis.checks.audit import audit
+    from quivo_frames.analysis.kpi.kpis import kpis
+    from quivo_frames.export.formats import ExportFormat, refuse_export_target
+
+    refuse_export_target(ExportFormat.EXCEL, out)  # before the audit as well
+    return [audit(tables, remember=False), kpis(tables)]
 
 
 def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from quivo_frames.dataset.manifest import EXPORTS
 from quivo_frames.export.formats import ExportFormat
+from quivo_frames.model.order_selection import OrderConditions
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.storage import urls
 from quivo_frames.storage.leftovers import find_leftovers, is_written_to
@@ -25,8 +27,8 @@ _STRICTNESS = list(PrivacyLevel)
 class RecordedExport(msgspec.Struct, frozen=True, omit_defaults=True):
     """An export that the dataset remembers.
 
-    `key` is the fingerprint of the key of its pseudonyms. `begun`: nobody has recorded how it ended, because it is
-    running, or because it was killed.
+    `key` is the fingerprint of the key of its pseudonyms, `where` the conditions of a slice. `begun`: nobody has
+    recorded how it ended, because it is running, or because it was killed.
     """
 
     form: ExportFormat
@@ -34,6 +36,7 @@ class RecordedExport(msgspec.Struct, frozen=True, omit_defaults=True):
     privacy: PrivacyLevel
     by_month: bool
     key: str
+    where: tuple[OrderConditions, ...] = ()
     begun: bool = False
 
     def __post_init__(self) -> None:
@@ -52,6 +55,11 @@ class RecordedExport(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether the target holds either all of an export or nothing of it, at any time."""
         return self.path is not None and self.form is not ExportFormat.DELTA
 
+    def without_orders(self, order_ids: Collection[int]) -> RecordedExport:
+        """The same, and its slice names none of these orders."""
+        where = tuple(conditions.without_orders(order_ids) for conditions in self.where)
+        return msgspec.structs.replace(self, where=where)
+
 
 class KnownOutputs(RegisterContent, frozen=True, kw_only=True):
     """The content of the file. Earlier versions wrote a list of exports."""
@@ -66,18 +74,25 @@ class KnownOutputs(RegisterContent, frozen=True, kw_only=True):
         """One export per target, in the order of their first records.
 
         Where an export to a known target was begun, nobody can tell which of the two is there: the stricter privacy
-        level counts, so that nothing personal gets to where it was not.
+        level and the conditions of both count, so that nothing gets to where it was not.
         """
         found: dict[tuple[str, str], RecordedExport] = {}
         for export in self.exports:
             known = found.setdefault((export.form, export.out), export)
             stricter = max(known, export, key=lambda one: _STRICTNESS.index(one.privacy))
-            found[export.form, export.out] = msgspec.structs.replace(stricter, begun=known.begun or export.begun)
+            where = tuple(dict.fromkeys((*known.where, *export.where)))
+            found[export.form, export.out] = msgspec.structs.replace(
+                stricter, begun=known.begun or export.begun, where=where
+            )
         return list(found.values())
 
     def with_export(self, export: RecordedExport) -> KnownOutputs:
         """The same with an export: one that is begun stands beside a completed one, a completed one replaces both."""
         return msgspec.structs.replace(self, exports=(*self._others(export, only_begun=export.begun), export))
+
+    def without_orders(self, order_ids: Collection[int]) -> KnownOutputs:
+        """The same, and no slice names one of these orders."""
+        return msgspec.structs.replace(self, exports=tuple(one.without_orders(order_ids) for one in self.exports))
 
     def without_begun(self, export: RecordedExport) -> KnownOutputs:
         """The same without the record that an export to this target was begun."""
@@ -98,6 +113,14 @@ class DatasetOutputs(OutputRegister[KnownOutputs]):
         if data is not None and data.lstrip()[:1] == b"[":
             return KnownOutputs(exports=decode_own_json(data, tuple[RecordedExport, ...], self.file, _REMEDY))
         return super()._decode(data)
+
+    def forget_orders(self, order_ids: Collection[int]) -> None:
+        """Drop the ids of orders from the conditions of slices.
+
+        Raises:
+            DatasetError: the file cannot be written, or is damaged.
+        """
+        self.change_content(lambda known: known.without_orders(order_ids), "forget again")
 
     def begin_export(self, export: RecordedExport) -> None:
         """Record that an export begins. Where that cannot be recorded, `end_export` says so."""

@@ -208,7 +208,7 @@ class RetainedRows:
 
     def __init__(self, previous: Dataset, replaced: Sequence[int], order_positions: pl.DataFrame | None = None) -> None:
         self.previous, self.order_positions = previous, order_positions
-        self.replaced_rows = previous.only(replaced)
+        self.replaced_rows = previous.only(replaced).collect()
         """The rows that are not retained."""
         self._replaced = pl.Series(replaced, dtype=pl.Int64).implode()
 

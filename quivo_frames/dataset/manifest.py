@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from quivo_frames.dataset.manifest_facts import (
     COMMITTED_FILE,
     DELTA,
+    EXPORTED,
     LINEAGE,
     PARQUET,
     TABLE_PATHS,
@@ -22,6 +23,7 @@ from quivo_frames.dataset.manifest_facts import (
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.tables import REPORT_TABLES, SCHEMA_VERSION, TABLES
+from quivo_frames.storage.atomic import EXPORT_MARKER
 from quivo_frames.storage.own_json import DIGEST, decode_own_json, digest_of_facts
 from quivo_frames.storage.place import Place
 
@@ -131,10 +133,16 @@ def read_replaced_manifest(place: Place, data: bytes | None, form: str, *, rebui
     `data` is the content of the manifest file. With `rebuild` a dataset is replaced whatever is broken in it.
 
     Raises:
-        ConfigError: the place holds files of somebody else, or tables of another format.
+        ConfigError: the place holds files of somebody else, tables of another format, or tables that were exported.
         DatasetError: nobody can tell what the dataset holds, and it is not to be rebuilt.
     """
-    if (found := parse_manifest(data)) is not None:
+    found = parse_manifest(data)
+    if EXPORTED in (found or {}) or place.read(EXPORT_MARKER) is not None:
+        raise ConfigError(
+            f"{place.address} holds tables that were exported, which a build does not replace. Nothing was written. "
+            "Build into another place, and export again."
+        )
+    if found is not None:
         refuse_other_format(_form_of(found, place), form, place.address)
         return found if _are_facts_readable(data, found) else {}
     if not holds_damaged_dataset(place, data):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from quivo_frames.model.derived import DERIVED_TABLES
+from quivo_frames.model.order_selection import OrderConditions
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import LINEAGE_TABLES, REPORT_TABLES, TABLES
 
@@ -18,6 +19,8 @@ DELTA, PARQUET = "delta", "parquet"
 LINEAGE = ".lineage"
 DERIVED = "derived"
 """The folder of the derived tables."""
+EXPORTED = "exported"
+"""The fact of a manifest that tables were exported, and are none of a build."""
 
 
 def file_stem(table: str) -> str:
@@ -32,6 +35,7 @@ UNFINISHED = r"\.[^/\s]+-"
 COMMITTED_FILE = rf"(?:{TABLE_PATHS})/(?:{UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
 _NAMED_FILE = re.compile(
     rf"{COMMITTED_FILE}|(?:{TABLE_PATHS})\.parquet|{re.escape(LINEAGE)}/(?:{'|'.join(LINEAGE_TABLES)})\.parquet"
+    rf"|(?:{'|'.join(DERIVED_TABLES)})\.parquet"  # in an export, where derived tables lie beside the others
 )
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -75,6 +79,20 @@ class _PrivacyFacts(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class ExportOrigin(msgspec.Struct, frozen=True):
+    """What exported tables are from: the name of the state of those tables, their folder, the conditions of a slice."""
+
+    tables: str
+    folder: str
+    where: tuple[OrderConditions, ...] = ()
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> ExportOrigin | None:
+        """What a manifest says that its tables are from; None for those of a build."""
+        found = manifest.get(EXPORTED)
+        return None if found is None else msgspec.convert(found, cls)
+
+
 class ManifestHead(msgspec.Struct, frozen=True):
     """What every version writes into a manifest."""
 
@@ -99,6 +117,7 @@ class ManifestFacts(ManifestHead, frozen=True):
     privacy: _PrivacyFacts = _PrivacyFacts()
     counted: dict[str, _Count] = {}
     of: str | None = None
+    exported: ExportOrigin | None = None
 
 
 class CurrentManifestFacts(ManifestFacts, frozen=True):

@@ -77,11 +77,10 @@ def _required(job: ExportJob) -> set[str]:
 
 
 def _describe(job: ExportJob) -> list[str]:
-    built = [f"Built at {job.built_at}."] if job.built_at else []
     level = job.privacy.partition(" ")[0]
     return [
         f"Orders of Quivo as tables, written by quivo_frames {job.version}, schema version {SCHEMA_VERSION}.",
-        *built,
+        *job.facts,
         _PRIVACY.get(level, f"Privacy: {job.privacy}."),
         f"Name of these tables: {job.snapshot_name}. The same tables have the same name.",
     ]

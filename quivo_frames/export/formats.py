@@ -61,8 +61,9 @@ class ExportJob(NamedTuple):
     `tables` has the columns of `definitions`, in the same order. `snapshot_name` identifies the state of a dataset:
     equal tables have equal names. No data of `erased_order_ids` may remain at the target. `privacy` is the privacy
     level; for pseudonyms also the fingerprint of their key. `refuse_outdated` is called before the target is replaced,
-    and raises an error if the tables are no longer those of the dataset. `sheets` (excel only) are further sheets,
-    `built_at` tells when the tables were built.
+    and raises an error if the tables are no longer those of the dataset. `complete_folder` adds to a folder of parquet
+    files, before it replaces the target, what makes it a dataset again. `sheets` (excel only) are further sheets,
+    `facts` are sentences about the tables for readers.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -72,8 +73,9 @@ class ExportJob(NamedTuple):
     erased_order_ids: Sequence[int] = ()
     privacy: str = "full"
     refuse_outdated: Callable[[], object] = lambda: None
+    complete_folder: Callable[[Path], object] = lambda _: None
     sheets: Sequence[WorkbookSheet] = ()
-    built_at: str = ""
+    facts: Sequence[str] = ()
 
     def without_tables(self, names: Collection[str]) -> ExportJob:
         """The same without some tables and sheets."""
@@ -192,9 +194,9 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
     return result
 
 
-def kind_of_folder(noun: str, marked: str, ending: str) -> OutputKind:
-    """The kind of a folder with a file `<table><ending>` for each table, and a marker that says `marked`."""
-    return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending), is_folder=True)
+def kind_of_folder(noun: str, marked: str, ending: str, more: Collection[str] = ()) -> OutputKind:
+    """The kind of a folder with a file `<table><ending>` for each table, `more` files, and a marker: `marked`."""
+    return OutputKind(noun, partial(_is_export_folder, marked=marked, ending=ending, more=more), is_folder=True)
 
 
 class _ExportMarker(msgspec.Struct):
@@ -202,7 +204,7 @@ class _ExportMarker(msgspec.Struct):
     rows: dict[str, int] | None = None
 
 
-def _is_export_folder(folder: Path, marked: str, ending: str) -> bool:
+def _is_export_folder(folder: Path, marked: str, ending: str, more: Collection[str]) -> bool:
     """Whether a folder has the marker of an export of this kind.
 
     Raises:
@@ -215,7 +217,7 @@ def _is_export_folder(folder: Path, marked: str, ending: str) -> bool:
     if marker.export != marked:
         return False
     tables = {*TABLES, *(marker.rows or ())}  # an earlier version had other tables
-    ours = {EXPORT_MARKER, *_LEFT_BY_SYSTEMS, *(f"{name}{ending}" for name in tables)}
+    ours = {EXPORT_MARKER, *more, *_LEFT_BY_SYSTEMS, *(f"{name}{ending}" for name in tables)}
     for file in folder.rglob("*"):
         if file.name not in ours and not file.is_dir():
             raise ConfigError(

@@ -15,6 +15,7 @@ until the last is written export.json says that the export is incomplete.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,10 @@ MONTH_FOLDER = "month"
 NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
 """The folder name that Hive and compatible readers use for null."""
 _MARKED = "quivo_frames parquet"
-KIND = kind_of_folder("folder of parquet files", _MARKED, ".parquet")
+_OF_DATASET = ("manifest.json", "failures.parquet", "notes.parquet")
+_KEPT = ("exports.json", "findings.parquet")
+"""What a dataset in an exported folder remembers: where it was exported to, and what audits found. It stays."""
+KIND = kind_of_folder("folder of parquet files", _MARKED, ".parquet", (*_OF_DATASET, *_KEPT))
 _AFTER_FAILURE = "Files that were written already stay; the same export again replaces all of them."
 
 
@@ -57,6 +61,10 @@ def write_tables(job: ExportJob, out: str, by_month: bool = False) -> ExportResu
         return _write_to_store(job, out)
     with new_folder(Path(out), KIND) as folder:
         rows = (_write_months if by_month else _write_files)(job, folder)
+        if not by_month:
+            job.complete_folder(folder)
+            for kept in (file for file in (Path(out) / name for name in _KEPT) if file.exists()):
+                shutil.copyfile(kept, folder / kept.name)
         (folder / EXPORT_MARKER).write_text(json.dumps(_marker_facts(job, rows)), encoding="utf-8")
         job.refuse_outdated()
     return ExportResult(ExportFormat.PARQUET, out, rows)

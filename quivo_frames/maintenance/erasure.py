@@ -16,7 +16,7 @@ from quivo_frames.builder import drift
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.exports import RecordedExport
 from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
-from quivo_frames.dataset.manifest import EXPORTS
+from quivo_frames.dataset.manifest import EXPORTS, MANIFEST
 from quivo_frames.dataset.manifest_facts import DELTA
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.order_traces import find_order_traces
@@ -73,8 +73,7 @@ def forget(
         except QuivoError as error:
             receipt.note_left(f"{dataset.address} and its exports", error)
         else:
-            for export in dataset.exports():
-                _erase_from_export(Dataset.open(dataset.address), export, receipt)
+            _erase_from_exports(dataset, receipt)
         receipt.left += explain_copies_of_tables(dataset, receipt.order_ids, receipt.archive)
     if archive is not None:
         receipt.left += explain_saved_files(opened.outputs, receipt.order_ids)
@@ -135,9 +134,13 @@ def _open_intact(folder: str | os.PathLike[str]) -> Dataset:
 def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
     """Removes orders from the tables of a folder, and returns how many rows they had.
 
+    Tables that were exported are written again in the way that they were exported.
+
     Raises:
         DatasetError: the tables are in an object store, or Delta tables; those have to be built again.
     """
+    if dataset.origin:
+        return dataset.rewrite_without(order_ids)
     if is_remote(dataset.address) or dataset.manifest.get("form") == DELTA:
         raise DatasetError(
             "build these tables again, from the archive or from a raw export that is made after this; where they are "
@@ -161,6 +164,25 @@ def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
         lineage = {name: retained.scan_retained(name).collect() for name in dataset.manifest["lineage"]}
         writer.commit_dataset(facts, retained.scan_retained("failures").collect(), notes, lineage)
     return sum(retained.replaced_rows.counts().values())
+
+
+def _erase_from_exports(dataset: Dataset, receipt: ErasureReceipt) -> None:
+    """Removes orders from what a dataset was exported to, and from what was exported and saved from there."""
+    current = Dataset.open(dataset.address)  # as it is without them
+    try:
+        current.outputs.forget_orders(receipt.order_ids)
+    except QuivoError as error:
+        receipt.note_left(current.outputs.file, error)
+    for export in current.exports():
+        _erase_from_export(current, export, receipt)
+        if export.path and (export.path / MANIFEST).exists():
+            try:
+                exported = Dataset.open(export.path)
+                FindingsMemory(exported.place).forget_orders(receipt.order_ids)
+                _erase_from_exports(exported, receipt)
+                receipt.left += explain_saved_files(exported.outputs, receipt.order_ids)
+            except QuivoError as error:
+                receipt.note_left(f"{export} and its exports", error)
 
 
 def _erase_from_export(dataset: Dataset, export: RecordedExport, receipt: ErasureReceipt) -> None:

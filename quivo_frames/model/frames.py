@@ -10,6 +10,13 @@ import polars as pl
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError
+from quivo_frames.model.order_selection import (
+    OrderConditions,
+    SelectableOrders,
+    find_order_ids,
+    refuse_unknown_names,
+    shared_ids,
+)
 from quivo_frames.model.records import Failure, Note
 from quivo_frames.model.tables import REPORT_TABLES, TABLES, table_named
 
@@ -35,7 +42,7 @@ def lazy_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.LazyFrame:
     return tables[name].lazy()
 
 
-class Frames(Mapping[str, pl.DataFrame]):
+class Frames(SelectableOrders, Mapping[str, pl.DataFrame]):
     """The 18 tables of some orders as polars frames: `frames.shipments` or `frames["shipments"]`.
 
     `failures` has a row for each order that is in no table, `notes` one for each kind and JSON path of a note.
@@ -69,6 +76,18 @@ class Frames(Mapping[str, pl.DataFrame]):
     def notes(self) -> pl.DataFrame:
         """The notes of all orders: one row for each kind and path, with the count and one example."""
         return sum_notes(self.order_notes)
+
+    def _narrow_to(self, conditions: OrderConditions) -> Frames:
+        """The rows of some orders, with their notes."""
+        refuse_unknown_names([conditions], self._scan_table)
+        ids, named = find_order_ids([conditions], self._scan_table), shared_ids([conditions])
+        wanted = pl.col("order_id").is_in(ids.implode())
+        failures = self.failures.clear() if named is None else self.failures.filter(wanted)
+        tables = {name: frame.filter(wanted) for name, frame in self._tables.items()}
+        return Frames(tables, failures, self.order_notes.filter(wanted))
+
+    def _scan_table(self, name: str) -> pl.LazyFrame:
+        return self._tables[name].lazy()
 
     def without_orders(self, order_ids: Iterable[int]) -> dict[str, pl.DataFrame]:
         """The tables without the rows of some orders."""

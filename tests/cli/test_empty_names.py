@@ -20,7 +20,8 @@ from tests.support.archived_orders import NOON, record_answers
 TEXTS = {
     "refetch": {"ids", "column"}, "find": {"query", "sort"}, "doctor": {"order_id"}, "build": {"on"},
     "accept": {"findings", "because"},
-    "audit": {"only", "skip", "on_time"}, "forget": {"ids"},
+    "audit": {"only", "skip", "on_time"}, "report": {"only", "skip", "on_time"}, "kpis": {"only"}, "lines": {"skus"},
+    "forget": {"ids"},
 }  # fmt: skip
 """The parameters that are texts, and no names of files or folders."""
 

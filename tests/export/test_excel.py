@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,9 +15,12 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from xlsxwriter.utility import xl_col_to_name
 
+import quivo_frames as qf
+from quivo_frames.cli import main
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import excel, excel_sheets
@@ -353,11 +357,63 @@ def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) ->
     about = [[value for _, value, _ in row] for row in sheets["about"]]
     text = "\n".join(str(row[0]) for row in about)
     assert dataset.name in text
+    assert f"Built at {datetime.fromisoformat(dataset.manifest['built_at']):%Y-%m-%d %H:%M} UTC." in text
+    assert "Privacy: full" in text
     assert dataset.manifest["version"] in text
     assert "UTC" in text
     assert all([name, table.grain, dataset[name].height] in about for name, table in BUILT.items())
     columns = [[value or "" for _, value, _ in row][:4] for row in sheets["columns"][1:]]
     assert columns == [[name, c.name, c.sentence, c.unit or ""] for name, table in BUILT.items() for c in table.columns]
+
+
+SHEETS = """
+import json, sys, openpyxl
+book = openpyxl.load_workbook(sys.argv[1])
+print(json.dumps({sheet.title: [list(sheet.tables), list(sheet.values)] for sheet in book}, default=str))
+"""
+
+
+@pytest.mark.long
+def test_findings_and_key_figures_are_sheets_of_the_same_file(dataset: Dataset, tmp_path: Path) -> None:
+    findings, kpis = qf.audit(dataset, remember=False), qf.kpis(dataset)
+    result = dataset.export("excel", tmp_path / "out.xlsx", sheets=[findings, kpis])
+    sheets = run_in_reader_environment(SHEETS, tmp_path / "out.xlsx")
+    assert list(sheets) == ["about", "columns", "findings", "kpis", *BUILT]
+    assert [sheets[name][0] for name in ("findings", "kpis")] == [["findings"], ["kpis"]]
+    assert (result.rows["findings"], result.rows["kpis"]) == (findings.height, len(sheets["kpis"][1]) - 1)
+    names, *rows = sheets["findings"][1]
+    assert names == findings.columns
+    wanted = findings.select("finding", "order_id", "message", pl.col("value_at_risk").cast(pl.Float64))
+    assert (
+        pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
+        .select("finding", "order_id", "message", pl.col("value_at_risk").cast(pl.Float64))
+        .equals(wanted)
+    )
+    figures = {(kpi, of, figure): value for kpi, of, figure, value, *_ in sheets["kpis"][1][1:]}
+    assert figures["Perfect orders", None, "orders"] == kpis.perfect_order["orders"][0]
+    on_time = kpis.on_time.filter(reference="expected_delivery_date")
+    assert figures["On time", "reference expected_delivery_date", "rate"] == pytest.approx(on_time["rate"][0], abs=1e-6)
+    numbers = sum(frame.select(pl.selectors.numeric()).width * frame.height for frame in kpis.values())
+    assert len(figures) == numbers == result.rows["kpis"]
+
+
+def test_personal_findings_are_no_sheet_of_an_export_without_personal_data(dataset: Dataset, tmp_path: Path) -> None:
+    findings = qf.audit(dataset, remember=False, personal=True)
+    with pytest.raises(ConfigError, match="The findings show personal values, and the export is one with privacy none"):
+        dataset.export("excel", tmp_path / "out.xlsx", sheets=[findings], privacy="none")
+    with pytest.raises(ConfigError, match="Further sheets are for excel only"):
+        dataset.export("csv", tmp_path / "out", sheets=[findings])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+def test_the_prompt_writes_them_unasked_and_the_next_audit_has_not_seen_them(dataset: Dataset, tmp_path: Path) -> None:
+    tables = shutil.copytree(dataset.folder, tmp_path / "tables")
+    (tables / "findings.parquet").unlink(missing_ok=True)
+    done = CliRunner().invoke(main, ["export", str(tables), "--to", "excel", str(tmp_path / "out.xlsx")])
+    assert done.exit_code == 0, done.output
+    assert {"findings", "kpis"} < set(run_in_reader_environment(SHEETS, tmp_path / "out.xlsx"))
+    assert not (tables / "findings.parquet").exists()
 
 
 def test_whole_numbers_that_are_no_ids_are_these() -> None:

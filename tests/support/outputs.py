@@ -181,6 +181,18 @@ FRAME_FILES = {
     )
     for ending in (".csv", ".parquet", ".ndjson", ".xlsx")
 }
+LINES = Output(
+    "lines.csv",
+    "out.csv",
+    lambda world, target: run_command("lines", world.tables, "--out", target),
+    creates_parents=False,
+)
+KPIS = Output(
+    "kpis.csv",
+    "out.csv",
+    lambda world, target: run_command("kpis", world.tables, "--out", target),
+    creates_parents=False,
+)
 RECEIPTS = Output(
     "receipts",
     "out.ndjson",
@@ -225,6 +237,16 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
     ],
     ("audit", "html"): [REPORT],
     ("audit", "out"): [findings for findings, _ in FRAME_FILES.values()],
+    ("report", "out"): [
+        Output(
+            "report",
+            "out.html",
+            lambda world, target: run_command("report", world.tables, target, "--as-of", AS_OF),
+            creates_parents=False,
+        )
+    ],
+    ("kpis", "out"): [KPIS],
+    ("lines", "out"): [LINES],
     ("changes", "out"): [changes for _, changes in FRAME_FILES.values()],
     ("forget", "receipt"): [RECEIPTS],
     ("export", "out"): EXPORTS,
@@ -237,6 +259,9 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
 NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
     "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
+    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
+    "kpis": {"folder", "as_of", "only", "limits"},
+    "lines": {"folder", "skus"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},

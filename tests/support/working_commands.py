@@ -87,6 +87,21 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, "--only", HOSTILE), 2),
         WorkingCommand((TABLES, "--as-of", HOSTILE), 2),
     ],
+    "report": [
+        WorkingCommand((TABLES, f"r{HOSTILE}.html", "--as-of", "2026-10-12"), 1),
+        WorkingCommand((TABLES, "--as-of", "2026-10-12", "--json"), 1),
+        WorkingCommand((TABLES, HOSTILE), 2),
+    ],
+    "kpis": [
+        WorkingCommand((TABLES, "--out", f"k{HOSTILE}.csv")),
+        WorkingCommand((TABLES, "--by", "seller", "--limits", LIMITS, "--json"), shows_hostile=False),
+        WorkingCommand((TABLES, "--only", HOSTILE), 2),
+    ],
+    "lines": [
+        WorkingCommand((TABLES,)),
+        WorkingCommand((TABLES, "--json")),
+        WorkingCommand((TABLES, "--out", f"l{HOSTILE}.csv")),
+    ],
     "show": [
         WorkingCommand(("1", "--from", TABLES)),
         WorkingCommand(("1", "--from", TABLES, "--json")),

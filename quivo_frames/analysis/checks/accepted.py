@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 import tomli_w
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.toml_file import read_toml_file
 from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
 from quivo_frames.storage.path_names import check_path
 
@@ -53,18 +53,11 @@ def read_accepted(file: str | os.PathLike[str], checks: Iterable[str]) -> dict[s
     Raises:
         ConfigError: the file does not exist or does not fit, or a finding is of no check.
     """
-    path = check_path(file)
+    found = read_toml_file(check_path(file), _AcceptedFile, _EXAMPLE).accepted
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _AcceptedFile).accepted
         check_finding_names([one.finding for one in found], checks)
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {error}. {_EXAMPLE}") from error
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or too deep
-        raise ConfigError(f"{file} is no TOML of accepted findings. {_EXAMPLE}") from error
     return {one.finding: one for one in found}
 
 
@@ -98,8 +91,8 @@ def accept_findings(
 
 def _holds_accepted(file: Path) -> bool:
     try:
-        msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _AcceptedFile)
-    except (ValueError, RecursionError):
+        read_toml_file(file, _AcceptedFile, "")
+    except ConfigError:
         return False
     return True
 

@@ -89,7 +89,9 @@ def audit(
     `accepted` is a TOML file of accepted findings, as `quivo-frames accept` writes it.
 
     The folder of a dataset remembers what was found, so that the next audit knows what is new and what is resolved;
-    not with `as_of` or without `remember`, nor where the folder cannot be written.
+    not with `as_of` or without `remember`, nor where the folder cannot be written. The audit of a slice says what is
+    new too, and leaves what the folder remembers as it is: nobody looked whether the rest is resolved. Checks that
+    compare orders with each other see those of the slice alone.
 
     Orders are looked at in ranges, so that memory does not grow with them; `jobs` processes, or those of an `executor`
     as for `build`, share the ranges of a dataset.
@@ -110,7 +112,8 @@ def audit(
         runs.filter(outcome=RAN)["check"].to_list(), view["orders"].select("order_id").collect().to_series(),
         with_limits, view.as_of,
     )  # fmt: skip
-    is_kept = remember and as_of is None
+    is_slice = view.dataset is not None and bool(view.dataset.conditions)
+    is_kept = remember and as_of is None and not is_slice
     compared, notices = _compare_with_memory(view.dataset, found, run, is_kept=is_kept)
     valid = [name for name, one in agreed.items() if view.as_of.date() <= one.until]
     marked = mark_accepted(compared.found, valid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 import typing
 from typing import Annotated, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from quivo_frames.analysis.calendar import Calendar
 from quivo_frames.analysis.milestones import SETTLED_DAYS
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.time import check_time_zone as existing_time_zone
+from quivo_frames.settings.toml_file import read_toml_file
 from quivo_frames.storage.path_names import check_path
 
 _HIGHEST_LIMIT = 100_000
@@ -95,17 +95,7 @@ def read_limits(file: str | os.PathLike[str]) -> Limits:
     Raises:
         ConfigError: the file does not exist or is not TOML, or a threshold is unknown or of a wrong type.
     """
-    path = check_path(file)
-    try:
-        return msgspec.convert(msgspec.to_builtins(tomllib.loads(path.read_text(encoding="utf-8"))), Limits)
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {error}. The thresholds are: {', '.join(Limits.__struct_fields__)}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is no TOML: {error}. Write lines such as pod_days = 3.") from error
-    except (ValueError, RecursionError) as error:  # as Python says it, in words that help nobody
-        excess = "lists in lists too deep" if isinstance(error, RecursionError) else "a number of too many digits"
-        raise ConfigError(f"{file} holds {excess}. Write lines such as pod_days = 3.") from error
+    return read_toml_file(
+        check_path(file), Limits, "Write lines such as pod_days = 3.",
+        f"The thresholds are: {', '.join(Limits.__struct_fields__)}.",
+    )  # fmt: skip

@@ -102,24 +102,24 @@ class Kpis(Mapping[str, pl.DataFrame]):
             **{column: pl.lit(text) for column, text in texts.items()},
         ).select(pl.col(column).cast(dtype) for column, dtype in KEY_FIGURES.schema.items())  # fmt: skip
 
-    def _headline_text(self) -> str:
+    def headline(self) -> str:
+        """What was asked for, in a sentence."""
         by = f" by {', '.join(self.by)}" if self.by else ""
         return f"KPIs{by} as of {self.as_of:%Y-%m-%d %H:%M} UTC, on time against {self.on_time_against}"
 
-    def _titles_by_name(self) -> Iterator[tuple[str, str]]:
+    def titles_by_name(self) -> Iterator[tuple[str, str]]:
+        """The KPIs with their titles, and how many orders each is about."""
         for name, definition in self.definitions.items():
             yield name, f"{definition.title} ({format_count(self.about[name], 'order')})"
 
     def __repr__(self) -> str:
         with _display_config():
-            shown = (f"{title}\n{_displayed_frame(self[name])}" for name, title in self._titles_by_name())
-            return "\n\n".join([self._headline_text(), *shown])
+            shown = (f"{title}\n{_displayed_frame(self[name])}" for name, title in self.titles_by_name())
+            return "\n\n".join([self.headline(), *shown])
 
     def _repr_html_(self) -> str:
-        shown = (
-            html_table(title, self[name].iter_rows(), self[name].columns) for name, title in self._titles_by_name()
-        )
-        return f"<p>{html.escape(self._headline_text())}</p>{''.join(shown)}"
+        shown = (html_table(title, self[name].iter_rows(), self[name].columns) for name, title in self.titles_by_name())
+        return f"<p>{html.escape(self.headline())}</p>{''.join(shown)}"
 
 
 def _displayed_frame(frame: pl.DataFrame) -> pl.DataFrame:

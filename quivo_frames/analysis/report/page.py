@@ -82,6 +82,7 @@ def render_page(
     orders = view["orders"].select("seller_name", "order_date", "created").collect()
     return _load_template().render(
         title=_page_title(orders, tables.failures.height, whole),
+        slice_of=tables.describe_slice() if isinstance(tables, Dataset) else "",
         figures=performance.headline_figures(orders.height, findings, whole),
         telling=findings_summary.choose_highlights(findings, orders.height),
         found=found,
@@ -199,7 +200,9 @@ class _Instructions:
     """How to get all findings of a check. Files are named without their folders, which may contain a user name."""
 
     def __init__(self, tables: Dataset | Frames, options: ReportOptions) -> None:
-        self.folder = Path(tables.address).resolve().name if isinstance(tables, Dataset) else ""
+        self.folder = ""
+        if isinstance(tables, Dataset) and not tables.conditions:  # a slice has no folder
+            self.folder = Path(tables.address).resolve().name
         self._options = options
 
     def prompt_command(self, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -51,6 +52,11 @@ def format_days(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.1f}"
 
 
+def format_amount(amount: Decimal | None) -> str:
+    """An amount of money with two decimals: 1,234.50."""
+    return UNKNOWN if amount is None else f"{amount:,.2f}"
+
+
 def format_minute(instant: datetime | None) -> str:
     """An instant to the minute: 2026-06-01 12:00 UTC."""
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
@@ -69,11 +75,13 @@ def _cell_formatter(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
         return format_percent
     if dtype.is_float():
         return format_days
+    if dtype.is_decimal():
+        return format_amount
     return format_integer if dtype.is_integer() else lambda value: UNKNOWN if value is None else str(value)
 
 
 def make_sheet(frame: pl.DataFrame, caption: str, heads: Mapping[str, str] | None = None, note: str = "") -> Sheet:
-    """A frame as a table: columns named ...rate or ...share in percent, other fractions with one decimal.
+    """A frame as a table: columns named ...rate or ...share in percent, fractions with one decimal, money with two.
 
     `heads` are the headings of columns, where they are not the name of the column in words.
     """

@@ -1,0 +1,123 @@
+"""quivo.toml: the places that commands work on, and what `sync` does with them every night."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from quivo_frames.errors import ConfigError
+from quivo_frames.settings.toml_file import read_toml_file
+
+PROJECT_FILE = "quivo.toml"
+_EXAMPLE = 'Write lines such as tables = "tables", or make a new one: quivo-frames init.'
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(r"(\d{1,8}(?:\.\d+)?)([smhdw])", re.ASCII)
+_SECRET_NAME = re.compile(r"`(api_?key|username|password|token|pseudonym_key)`", re.IGNORECASE)
+
+Name = Annotated[str, Meta(min_length=1)]
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """The duration that a text such as 90s, 30m, 12h, 7d or 2w means; None for other texts."""
+    found = _DURATION.fullmatch(text)
+    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    durations: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.durations:
+            text = getattr(self, name)
+            if text is not None and parse_duration(text) is None:
+                raise ConfigError(f"{name} is {text!r}. Write a duration: 90s, 30m, 12h, 7d or 2w.")
+
+
+class FindSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which orders `sync` looks for: `query` in Quivo's syntax, first those changed within `first`."""
+
+    durations = ("first", "overlap")
+
+    query: str = ""
+    first: str = "30d"
+    overlap: str = "2h"
+    events: tuple[Name, ...] = ()
+    """Files of webhook events, or folders of them, as further sources of ids."""
+
+
+class RefetchSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How gently `sync` refetches: at most `max_requests` orders at a time."""
+
+    durations = ("max_age",)
+
+    max_age: str | None = None
+    max_requests: Annotated[int, Meta(ge=1)] = 5_000
+    rate: Annotated[float, Meta(gt=0)] | None = None
+    workers: Annotated[int, Meta(ge=1, le=64)] = 4
+
+
+class BuildSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the tables are built."""
+
+    privacy: str = "full"
+    derived: bool = True
+
+
+class AuditSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The thresholds and the accepted findings of audits, KPIs and reports."""
+
+    limits: Name | None = None
+    accepted: Name | None = None
+
+
+class ReportSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The report that `sync` writes: none if `file` is empty."""
+
+    file: str = "report.html"
+    on_time_against: str = "latest_delivery_date"
+
+
+class ExportEntry(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An export that `sync` writes."""
+
+    to: Name
+    out: Name
+    privacy: str | None = None
+    by_month: bool = False
+
+
+class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What quivo.toml says; without one, the places that commands use by default."""
+
+    archive: Name = "orders.sqlite"
+    tables: Name = "tables"
+    find: FindSection = FindSection()
+    refetch: RefetchSection = RefetchSection()
+    build: BuildSection = BuildSection()
+    audit: AuditSection = AuditSection()
+    report: ReportSection = ReportSection()
+    exports: tuple[ExportEntry, ...] = ()
+
+
+def read_project(file: Path = Path(PROJECT_FILE)) -> Project:
+    """What quivo.toml of the working folder says; the defaults if there is none.
+
+    Raises:
+        ConfigError: it cannot be read, or does not fit; also if it holds a credential.
+    """
+    if not file.exists():
+        return Project()
+    try:
+        return read_toml_file(file, Project, _EXAMPLE, "See `quivo-frames init --help` for what it may say.")
+    except ConfigError as error:
+        if _SECRET_NAME.search(str(error)):
+            raise ConfigError(
+                f"{file} holds credentials, which are read from the environment, a file .env or the keyring alone: "
+                "take them out, as such a file is often shared."
+            ) from None
+        raise
