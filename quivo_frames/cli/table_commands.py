@@ -20,7 +20,10 @@ from quivo_frames.settings.project import BuildSection, read_project
 from quivo_frames.storage.atomic import EXPORT_MARKER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from quivo_frames.dataset.dataset import Dataset
+    from quivo_frames.export.formats import SheetSource
 
 FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
@@ -183,6 +186,8 @@ def export(
     A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
     shown and exported. `build` does not replace it.
 
+    excel has an Excel table for each table, and the findings of an audit and the key figures beside them.
+
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
@@ -205,7 +210,9 @@ def export(
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
         _check_for_reader(open_slice(folder or default_tables(), where), reader, as_json)
     elif to and out:
-        exported = open_slice(folder or default_tables(), where).export(to, out, privacy=privacy, by_month=by_month)
+        tables = open_slice(folder or default_tables(), where)
+        tables.export_privacy(privacy)  # may be refused: before the audit
+        exported = tables.export(to, out, privacy=privacy, by_month=by_month, sheets=_further_sheets(tables, to, out))
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
@@ -216,6 +223,18 @@ def export(
 def _is_source(folder: str) -> bool:
     """Whether there are tables in a folder that were not exported there, so that it is no OUT."""
     return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
+
+
+def _further_sheets(tables: Dataset, to: str, out: str) -> Sequence[SheetSource]:
+    """The findings and key figures for an Excel file."""
+    if to != "excel":
+        return ()
+    from quivo_frames.analysis.checks.audit import audit
+    from quivo_frames.analysis.kpi.kpis import kpis
+    from quivo_frames.export.formats import ExportFormat, refuse_export_target
+
+    refuse_export_target(ExportFormat.EXCEL, out)  # before the audit as well
+    return [audit(tables, remember=False), kpis(tables)]
 
 
 def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:
