@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.default_places import TABLES_HELP, default_archive, default_tables, has_tables, tables_or_default
+from quivo_frames.cli.default_places import (
+    TABLES_HELP,
+    default_archive,
+    default_tables,
+    has_tables,
+    read_project,
+    tables_or_default,
+)
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, noun_for, print_json, print_text
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings.project import BuildSection, read_project
-from quivo_frames.storage.atomic import EXPORT_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +110,7 @@ def build(
     """
     from quivo_frames.builder.build import build as build_tables
     from quivo_frames.executors.connect import connect_engine
+    from quivo_frames.settings.project import BuildSection
 
     usual = BuildSection() if out else read_project().build
     began = datetime.now(UTC).replace(microsecond=0)
@@ -222,6 +228,8 @@ def export(
 
 def _is_source(folder: str) -> bool:
     """Whether there are tables in a folder that were not exported there, so that it is no OUT."""
+    from quivo_frames.storage.atomic import EXPORT_MARKER
+
     return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
 
 
