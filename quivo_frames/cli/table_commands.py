@@ -25,10 +25,7 @@ from quivo_frames.display.text import format_count, noun_for, print_json, print_
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from quivo_frames.dataset.dataset import Dataset
-    from quivo_frames.export.formats import SheetSource
 
 FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
@@ -209,6 +206,8 @@ def export(
 
     Example: quivo-frames export --check powerbi
     """
+    from quivo_frames.analysis.workbook import export_with_answers
+
     if to and folder and not (out or reader or _is_source(folder)):
         folder, out = None, folder
     if reader:
@@ -217,8 +216,11 @@ def export(
         _check_for_reader(open_slice(folder or default_tables(), where), reader, as_json)
     elif to and out:
         tables = open_slice(folder or default_tables(), where)
-        tables.export_privacy(privacy)  # may be refused: before the audit
-        exported = tables.export(to, out, privacy=privacy, by_month=by_month, sheets=_further_sheets(tables, to, out))
+        audited = read_project()
+        exported = export_with_answers(
+            tables, to, out, privacy=privacy, by_month=by_month, limits=audited.audit.limits,
+            on_time_against=audited.report.on_time_against,
+        )  # fmt: skip
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
@@ -231,18 +233,6 @@ def _is_source(folder: str) -> bool:
     from quivo_frames.storage.atomic import EXPORT_MARKER
 
     return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
-
-
-def _further_sheets(tables: Dataset, to: str, out: str) -> Sequence[SheetSource]:
-    """The findings and key figures for an Excel file."""
-    if to != "excel":
-        return ()
-    from quivo_frames.analysis.checks.audit import audit
-    from quivo_frames.analysis.kpi.kpis import kpis
-    from quivo_frames.export.formats import ExportFormat, refuse_export_target
-
-    refuse_export_target(ExportFormat.EXCEL, out)  # before the audit as well
-    return [audit(tables, remember=False), kpis(tables)]
 
 
 def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:

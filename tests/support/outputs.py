@@ -368,6 +368,7 @@ READING_FUNCTIONS = {
     ("analysis.checks.limits.read_limits", "file"),
     ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
+    ("analysis.workbook.export_with_answers", "out"),  # by what `Dataset.export` calls
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),
