@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
+from quivo_frames.cli.default_places import PROJECT_FILE
 from quivo_frames.cli.options import as_json, connection_options, print_facts, print_result
 from quivo_frames.cli.params import FileParam
 from quivo_frames.display.question import ask_text_on_terminal
 from quivo_frames.display.text import print_text, terminal_text
-from quivo_frames.settings.project import PROJECT_FILE
 
 project_option = click.option(
     "--project", default=PROJECT_FILE, show_default=True, type=FileParam(), help="The file that says what to do."

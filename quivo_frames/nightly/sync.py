@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,13 +72,23 @@ def sync(
         result = SyncResult(search, runs, known, archive, tables, state.completed_at, problems)
         result.findings = result.attempt("The tables were not audited", lambda: _audit_tables(settings, tables, result))
         result.audited_before = state.audited_as_of
-        for export in settings.exports:
-            result.attempt(f"{export.out} was not exported", lambda export=export: result.record_written(  # type: ignore[misc]
-                export.out, tables.export(export.to, export.out, privacy=export.privacy, by_month=export.by_month).told
-            ))  # fmt: skip
+        _write_exports(settings, tables, result)
         audited = result.findings.as_of if result.findings is not None else state.audited_as_of
         memory.write(msgspec.structs.replace(refetched, completed_at=began, audited_as_of=audited))
     return result
+
+
+def _write_exports(settings: Project, tables: Dataset, result: SyncResult) -> None:
+    from quivo_frames.analysis.workbook import export_with_answers
+
+    for export in settings.exports:
+        written = result.attempt(f"{export.out} was not exported", partial(
+            export_with_answers, tables, export.to, export.out, privacy=export.privacy, by_month=export.by_month,
+            findings=result.findings, limits=settings.audit.limits,
+            on_time_against=settings.report.on_time_against,
+        ))  # fmt: skip
+        if written is not None:
+            result.record_written(export.out, written.told)
 
 
 def plan_sync(client: Client, project: str | os.PathLike[str] = PROJECT_FILE) -> SyncPlan:

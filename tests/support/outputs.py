@@ -269,6 +269,15 @@ NO_OUTPUTS = {
     "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
+    "init": {
+        "query",
+        "first",
+        "tables",
+        "exports",
+        "privacy",
+        "project",
+    },  # quivo.toml: never replaced, see tests/nightly
+    "sync": {"project"},
     "doctor": {"order_id"},
     "forget": {"ids", "archive", "tables"},
     "history": {"archive"},
@@ -359,6 +368,7 @@ READING_FUNCTIONS = {
     ("analysis.checks.limits.read_limits", "file"),
     ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
+    ("analysis.workbook.export_with_answers", "out"),  # by what `Dataset.export` calls
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),
@@ -368,6 +378,9 @@ READING_FUNCTIONS = {
     ("maintenance.erasure.forget", "tables"),
     ("maintenance.erasure.honour_removed", "archive"),
     ("maintenance.integrity.check", "place"),
+    ("nightly.sync.plan_sync", "project"),
+    ("nightly.sync.sync", "project"),
+    ("settings.toml_file.read_toml_file", "file"),
     ("storage.path_names.check_path", "given"),
     ("storage.place.open_place", "out"),
     ("storage.place.refuse_output_place", "out"),
