@@ -23,7 +23,7 @@ from quivo_frames.dataset.manifest_facts import ExportOrigin
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError
-from quivo_frames.model.carriers import fill_carriers, usual_providers_if_needed
+from quivo_frames.model.carriers import fill_carriers, usual_providers, usual_providers_if_needed
 from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.order_selection import (
@@ -100,8 +100,16 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         return fill_carriers(name, rows, self.lazy_as_stored("shipments"), self._usual_providers)
 
     @cached_property
+    def usual_providers(self) -> pl.DataFrame:
+        """The usual provider of each provider_name in all orders; of exported tables in all of those tables."""
+        if self.origin is None:
+            return usual_providers(self.whole.lazy_as_stored("shipments"))
+        pairs = list(self.origin.carriers.items())
+        return pl.DataFrame(pairs, schema={"provider_name": pl.String, "provider": pl.String}, orient="row")
+
+    @cached_property
     def _usual_providers(self) -> pl.DataFrame:
-        """The usual provider of each provider_name in all orders; none, if each shipment names its provider."""
+        """As `usual_providers`, but none if each shipment names its provider."""
         return usual_providers_if_needed(self.whole.lazy_as_stored("shipments"))
 
     def lazy_as_stored(self, name: str) -> pl.LazyFrame:
@@ -205,7 +213,7 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         conditions = msgspec.json.encode(self.conditions) if self.conditions else b""
         return hashlib.sha256("".join(digests).encode() + conditions).hexdigest()[:16]
 
-    @property
+    @cached_property
     def origin(self) -> ExportOrigin | None:
         """What these tables were exported from, as parquet; None for those of a build."""
         return ExportOrigin.of(self.manifest)
