@@ -22,6 +22,7 @@ from quivo_frames.analysis.definition import read_docstring
 from quivo_frames.cli import (
     audit_commands,
     change_commands,
+    definition_commands,
     doctor_command,
     fetch_commands,
     figure_commands,
@@ -98,7 +99,7 @@ def demo(out: Path, orders: int) -> None:
 
 _MODULES = (
     project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
-    maintenance_commands,
+    definition_commands, maintenance_commands,
 )  # fmt: skip
 for _module in _MODULES:
     for _command in vars(_module).values():

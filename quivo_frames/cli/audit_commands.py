@@ -86,8 +86,7 @@ def audit(
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error that is not accepted.
 
     A folder of tables remembers what was found: the next audit says what is new, and what is resolved. An audit with
-    --as-of, or of some of the orders, changes nothing in this. The definition of each check is in schemas/checks.md of
-    the project.
+    --as-of, or of some of the orders, changes nothing in this. `quivo-frames checks` defines the checks.
 
     Example: quivo-frames audit --html report.html
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from quivo_frames.cli.default_places import limits_option, on_time_option, tables_argument
+from quivo_frames.cli.default_places import default_tables, limits_option, on_time_option, tables_argument
 from quivo_frames.cli.options import as_json, print_facts, print_written
-from quivo_frames.cli.params import DayOrInstantParam, FileParam, WordParam
+from quivo_frames.cli.params import DayOrInstantParam, FileParam, PlaceParam, WordParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_json
 from quivo_frames.errors import ConfigError
@@ -20,7 +20,7 @@ GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
 
 
 @click.command()
-@tables_argument
+@click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.option("--by", multiple=True, type=click.Choice(GROUPS), help="Group the orders; may be given several times.")
 @click.option("--only", multiple=True, metavar="KPI", help="Only this KPI; may be given several times.")
 @click.option(
@@ -30,13 +30,14 @@ GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
 )
 @limits_option
 @on_time_option
+@click.option("--definitions", is_flag=True, help="Only define the KPIs: what is counted, and what they cannot see.")
 @click.option("--out", type=FileParam(), help="Write all figures, one row each: .parquet, .csv, .ndjson or .xlsx.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work.")
 @slice_options
 @as_json
 def kpis(
-    folder: str, by: tuple[str, ...], only: tuple[str, ...], as_of: str | None, limits: Path | None, on_time: str,
-    out: Path | None, jobs: int, as_json: bool, where: dict[str, Any],
+    folder: str | None, by: tuple[str, ...], only: tuple[str, ...], as_of: str | None, limits: Path | None,
+    on_time: str, definitions: bool, out: Path | None, jobs: int, as_json: bool, where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Show how well the orders were fulfilled: perfect orders, on time, fill rate, cycle time, carriers and more.
 
@@ -47,9 +48,12 @@ def kpis(
 
     Example: quivo-frames kpis --by carrier --by month --only on_time
 
+    Example: quivo-frames kpis --definitions --only fill_rate
+
     Example: quivo-frames kpis tables --as-of 2026-06-30 --out kpis.csv
     """
     from quivo_frames.analysis.checks.limits import Limits, read_limits
+    from quivo_frames.analysis.definition_pages import kpi_definitions, print_kpi_definitions
     from quivo_frames.analysis.kpi.kpi_page import KPI_FIGURES, kpi_facts, print_kpis, stack_figures
     from quivo_frames.analysis.kpi.kpis import KPIS
     from quivo_frames.analysis.kpi.kpis import kpis as compute
@@ -57,11 +61,15 @@ def kpis(
 
     if unknown := [name for name in only if name not in KPIS]:
         raise ConfigError(f"There is no KPI {unknown[0]!r}. The KPIs are: {', '.join(KPIS)}.")
+    if definitions:
+        print_facts(kpi_definitions(only)) if as_json else print_kpi_definitions(only)
+        return
     if out:
         refuse_frame_file(out, KPI_FIGURES)
     with_limits = read_limits(limits) if limits else Limits()
     found = compute(
-        open_slice(folder, where), by, as_of, on_time_against=on_time, limits=with_limits, jobs=jobs,
+        open_slice(folder or default_tables(), where), by, as_of, on_time_against=on_time, limits=with_limits,
+        jobs=jobs,
         tolerance=timedelta(hours=with_limits.late_hours),
     )  # fmt: skip
     chosen = {name: frame for name, frame in found.items() if not only or name in only}

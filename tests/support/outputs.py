@@ -263,6 +263,8 @@ NO_OUTPUTS = {
     "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
     "kpis": {"folder", "as_of", "only", "limits", "on_time"} | _SLICE,
     "lines": {"folder", "skus"} | _SLICE,
+    "columns": {"table", "folder"},
+    "checks": {"name", "folder"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},

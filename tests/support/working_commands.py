@@ -113,6 +113,16 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, "--by", "seller", "--limits", LIMITS, "--json"), shows_hostile=False),
         WorkingCommand((TABLES, "--only", HOSTILE), 2),
     ],
+    "columns": [
+        WorkingCommand(("orders", "--from", TABLES)),
+        WorkingCommand(("--from", TABLES, "--json"), shows_hostile=False),
+        WorkingCommand((HOSTILE,), 2),
+    ],
+    "checks": [
+        WorkingCommand(("short_shipped", "--from", TABLES), shows_hostile=False),
+        WorkingCommand(("--json",), shows_hostile=False),
+        WorkingCommand((HOSTILE,), 2),
+    ],
     "lines": [
         WorkingCommand((TABLES,)),
         WorkingCommand((TABLES, "--json")),
