@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import polars as pl
@@ -38,6 +38,9 @@ from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_named
 from quivo_frames.storage import urls
 from quivo_frames.storage.place import Place
+
+if TYPE_CHECKING:
+    import quivo_frames
 
 
 class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
@@ -266,6 +269,18 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
 
     def __len__(self) -> int:
         return len(TABLES)
+
+    def order(self, wanted: int | str) -> quivo_frames.SingleOrder:
+        """One order, by its number, identifier, reference, purchase order, a tracking number or an SSCC.
+
+        In a notebook it shows itself: its days, findings, events, lines and handling units.
+
+        Raises:
+            ConfigError: no order is called so, or several are.
+        """
+        import quivo_frames  # the public page, whose functions are about whole datasets
+
+        return quivo_frames.order(self, wanted)
 
     def counts(self) -> dict[str, int]:
         """The number of rows of each table, of each derived one, of failures and of notes."""
