@@ -16,18 +16,23 @@ $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 
-.venv/.core: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --inexact --no-default-groups --python .uv/bin/python
+.venv/.demo: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --frozen --inexact --no-default-groups --extra report --python .uv/bin/python
 	@touch $@
 
 # Every extra but spark, which brings 456 MB and pandas: it has an environment of its own below.
 .venv/.dev: $(UV) pyproject.toml uv.lock
 	$(UV) sync --quiet --frozen --inexact --extra lab --extra export --extra stores --extra dask --python .uv/bin/python
-	@touch $@ .venv/.core
+	@touch $@ .venv/.demo
 
 # What others read exports with, in an environment of its own: where pandas is installed, pandera loads it.
 .venv-readers/.made: $(UV) pyproject.toml uv.lock
 	UV_PROJECT_ENVIRONMENT=.venv-readers $(UV) sync --quiet --frozen --no-install-project --only-group readers --python .uv/bin/python
+	@touch $@
+
+# What a user has who installs the wheel, without any extra.
+.venv-plain/.made: $(UV) pyproject.toml uv.lock $(shell find quivo_frames -name '*.py')
+	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) sync --quiet --frozen --no-default-groups --no-editable --reinstall-package quivo-frames --python .uv/bin/python
 	@touch $@
 
 # Existing engines and what they run on: Spark needs Java 17 or later.
@@ -39,7 +44,7 @@ $(UV):
 	UV_PROJECT_ENVIRONMENT=.venv-engines $(UV) sync --quiet --frozen --no-default-groups --group engines --extra stores --extra export --extra dask --extra spark --python .uv/bin/python
 	@touch $@
 
-demo: .venv/.core  ## Show everything on the stand-in API, offline, in under a minute
+demo: .venv/.demo  ## Show everything on the stand-in API, offline, in under a minute
 	$(RUN)quivo-frames demo --out data/demo
 
 # The report is looked at in a real browser. Without one these tests are skipped, and say what to install.
@@ -56,7 +61,7 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 
@@ -75,13 +80,14 @@ lab: .venv/.dev  ## Open the notebooks in JupyterLab
 notebooks: .venv/.dev  ## Run the notebooks, offline, and write them as pages to data/notebooks
 	$(RUN)python -m tests.support.notebook_pages data/notebooks
 
-schemas: .venv/.dev  ## Generate schemas/ from the description in order.py
+schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and the codes of countries and currencies
+	$(RUN)python -m schemas.generator.iso_codes
 	$(RUN)python -m schemas.generator schemas
 
-# Environments of their own: what users have, and what quivo_frames is compared with. Where pandas or hypothesis is
+# Environments of their own: what users have (with the report, which is measured), and what quivo_frames is compared with. Where pandas or hypothesis is
 # installed, pandera loads it.
 .venv-bench/.made: $(UV) pyproject.toml uv.lock
-	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) sync --quiet --frozen --no-default-groups --python .uv/bin/python
+	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) sync --quiet --frozen --no-default-groups --extra report --python .uv/bin/python
 	UV_PROJECT_ENVIRONMENT=.venv-bench/peers $(UV) sync --quiet --frozen --no-default-groups --group bench --python .uv/bin/python
 	@touch $@
 
@@ -113,4 +119,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from quivo_frames.maintenance.erasure import forget
     from quivo_frames.maintenance.integrity import check
     from quivo_frames.model.frames import Frames
+    from quivo_frames.nightly.sync import sync
     from quivo_frames.settings.settings import Settings
 
     open = Dataset.open  # noqa: A001 - qf.open reads as it should
@@ -105,6 +106,7 @@ _HOMES = {
     "report": "analysis.report.report",
     "schema": "flattening.validate",
     "stuck": "analysis.stuck",
+    "sync": "nightly.sync",
     "transitions": "analysis.changes.changes",
     "unflatten": "flattening.unflatten",
 }
@@ -149,6 +151,7 @@ __all__ = [
     "report",
     "schema",
     "stuck",
+    "sync",
     "transitions",
     "unflatten",
 ]

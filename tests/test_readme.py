@@ -1,9 +1,10 @@
-"""The README and its neighbours: commands and code run as written, tables, links and versions are up to date."""
+"""The README and the pages of docs/: commands and code run as written, tables, links and versions are up to date."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,52 +20,96 @@ from quivo_frames.standin.server import StandIn
 from schemas.generator.pages import render_derived_overview, render_table_overview
 from tests.support.paths import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+FROM_NOTHING = ("README.md", "docs/refetching.md")
+"""Pages that begin in an empty folder; those of the others begin with an archive and tables."""
+RUN_COMMANDS = {
+    "README.md": 6, "docs/answers.md": 3, "docs/clusters.md": 2, "docs/every-night.md": 5, "docs/exports.md": 3,
+    "docs/personal-data.md": 1, "docs/refetching.md": 7,
+}  # fmt: skip
+"""How many commands of each page are run."""
+IMPORTS = """
+import polars as pl
+import quivo_frames as qf
+tables = qf.open("tables")
+"""
 
 
-def code_blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def code_blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
+
+
+def commands_of(page: str) -> list[str]:
+    return [line for block in code_blocks(page, "sh") for line in block.splitlines() if line.startswith("quivo-frames")]
+
+
+@pytest.fixture(scope="module")
+def api():
+    with StandIn(orders=30) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def environment(api: StandIn) -> dict[str, str]:
+    credentials = {name: getattr(api, name) for name in ("base_url", "api_key", "username", "password")}
+    return {
+        **os.environ,
+        **{f"QUIVO_{name.upper()}": value for name, value in credentials.items()},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
+@pytest.fixture(scope="module")
+def worked_in(tmp_path_factory: pytest.TempPathFactory, api: StandIn, environment: dict[str, str]) -> Path:
+    """A folder after the first pages: with an archive of all orders, and tables."""
+    folder = tmp_path_factory.mktemp("worked")
+    ids = " ".join(map(str, api.order_ids))
+    for command in (f"quivo-frames refetch {ids}", "quivo-frames build orders.sqlite --out tables"):
+        subprocess.run(["bash", "-c", command], cwd=folder, env=environment, check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture
-def run_options(tmp_path: Path):
-    with StandIn(orders=30) as api:
-        yield {
-            "cwd": tmp_path,
-            "env": {
-                **os.environ,
-                "QUIVO_BASE_URL": api.base_url,
-                "QUIVO_API_KEY": api.api_key,
-                "QUIVO_USERNAME": api.username,
-                "QUIVO_PASSWORD": api.password,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            },
-        }
+def run_options(tmp_path: Path, environment: dict[str, str], request: pytest.FixtureRequest):
+    """Where the code of a page runs, and with which environment."""
+    page = request.getfixturevalue("page")
+    if page not in FROM_NOTHING:
+        shutil.copytree(request.getfixturevalue("worked_in"), tmp_path / "folder")
+    (tmp_path / "folder").mkdir(exist_ok=True)
+    return {"cwd": tmp_path / "folder", "env": environment, "capture_output": True, "text": True}
+
+
+def test_every_command_of_the_pages_is_run() -> None:
+    assert {page: count for page in PAGES if (count := len(commands_of(page)))} == RUN_COMMANDS
 
 
 @pytest.mark.long
-def test_the_python_of_the_readme_runs_from_top_to_bottom(run_options) -> None:
-    code = "\n".join(code_blocks("python"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **run_options)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"Run 1: (\d+) orders in .* s: \1 fetched", done.stdout)
-    assert (run_options["cwd"] / "tables" / "shipments.parquet").exists()
-
-
-@pytest.mark.long
-def test_the_commands_of_the_readme_run_one_after_another(run_options) -> None:
-    commands = [line for block in code_blocks("sh") for line in block.splitlines() if line.startswith("quivo-frames")]
-    assert len(commands) == 19
-    for command in commands:
-        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, **run_options)
+@pytest.mark.parametrize("page", list(PAGES))
+def test_the_code_of_a_page_runs_from_top_to_bottom(page: str, run_options) -> None:
+    for command in commands_of(page):
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], check=False, **run_options)
         # 1: an audit found something, or something still holds what is to be forgotten, as the raw export here does
-        fine = {0, 1} if command.startswith(("quivo-frames audit", "quivo-frames forget")) else {0}
+        fine = {0, 1} if command.startswith(MAY_FIND) else {0}
         assert done.returncode in fine, (command, done.stderr)
         assert "Traceback" not in done.stderr
+    code = "\n".join(code_blocks(page, "python"))
+    imports = "" if page in FROM_NOTHING else IMPORTS
+    done = subprocess.run([sys.executable, "-c", imports + code], check=False, **run_options)
+    assert done.returncode == 0, done.stderr
+    if page == "docs/refetching.md":
+        assert re.search(r"Run 1: (\d+) orders in .* s: \1 fetched", done.stdout)
+
+
+MAY_FIND = tuple(f"quivo-frames {name}" for name in ("audit", "forget", "sync", "report"))
 
 
 def test_the_searches_that_are_shown_find_orders_of_the_stand_in() -> None:
-    shown = README + (ROOT / "quivo_frames" / "cli" / "fetch_commands.py").read_text(encoding="utf-8")
+    shown = PAGES["docs/refetching.md"] + (ROOT / "quivo_frames" / "cli" / "fetch_commands.py").read_text(
+        encoding="utf-8"
+    )
     searches = set(re.findall(r"find '([^']+)'(?: --since (\d{4}-\d\d-\d\d))?", shown))
     assert len(searches) == 4
     with StandIn() as api:
@@ -74,18 +119,26 @@ def test_the_searches_that_are_shown_find_orders_of_the_stand_in() -> None:
             assert any(client.find(query, since=datetime.fromisoformat(since) if since else None)), query
 
 
-def test_the_readme_lists_the_tables_of_the_catalogue() -> None:
-    shown = re.search(r"<!-- tables: .*? -->\n(.*?)<!-- /tables -->", README, re.DOTALL)
+def test_the_pages_list_the_tables_of_the_catalogue() -> None:
+    shown = re.search(r"<!-- tables: .*? -->\n(.*?)<!-- /tables -->", PAGES["docs/tables.md"], re.DOTALL)
     assert shown, "the marks around the table are gone"
-    assert shown[1].strip() == render_table_overview(), "put render_table_overview() between the marks of README.md"
-    derived = re.search(r"<!-- derived: .*? -->\n(.*?)<!-- /derived -->", README, re.DOTALL)
+    assert shown[1].strip() == render_table_overview(), (
+        "put render_table_overview() between the marks of docs/tables.md"
+    )
+    derived = re.search(r"<!-- derived: .*? -->\n(.*?)<!-- /derived -->", PAGES["docs/tables.md"], re.DOTALL)
     assert derived[1].strip() == render_derived_overview(), "put render_derived_overview() there as well"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "SECURITY.md"])
 def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
-        assert (ROOT / target).exists(), target
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_readme_is_three_screens_and_leads_to_every_page() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 120
+    for page in PAGES:
+        assert page == "README.md" or f"]({page}" in PAGES["README.md"], page
 
 
 def test_the_page_for_contributors_describes_every_room_and_names_files_that_are_there() -> None:

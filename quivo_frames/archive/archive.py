@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import zstandard
-
 from quivo_frames.archive import ledger, maintenance, responses
 from quivo_frames.archive.database import (
     RENEW_SEAL,
@@ -30,6 +28,7 @@ from quivo_frames.display.html import html_table
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ArchiveError, ConfigError, is_caused_by_full_disk
 from quivo_frames.model.records import Outcome
+from quivo_frames.storage.compressed import compress_frame
 from quivo_frames.storage.path_names import check_path
 
 if TYPE_CHECKING:
@@ -391,5 +390,5 @@ def _response_values(run: int, at: str, answer: Answer) -> dict[str, Any]:
         "good": answer.outcome is Outcome.FETCHED,
         "size": len(answer.body),
         "sha256": hashlib.sha256(answer.body).digest(),
-        "body": zstandard.compress(answer.body),
+        "body": compress_frame(answer.body),
     }

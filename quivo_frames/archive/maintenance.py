@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-import zstandard
-
 from quivo_frames.archive.database import RENEW_SEAL
 from quivo_frames.archive.erasures import BLANKED, ERASED, record_erasures
 from quivo_frames.archive.responses import ResponseFlaw, ResponseReader, damaged_response_error
 from quivo_frames.errors import ArchiveError
+from quivo_frames.storage.compressed import compress_frame
 
 if TYPE_CHECKING:
     import sqlite3
@@ -68,7 +67,7 @@ def remove_personal_values(db: sqlite3.Connection, path: Path) -> ErasedCounts:
         after = remove_personal_fields(find_order_text(before.body).text) if before.good else b""
         if after != before.body:
             blanked.add((order_id,))
-            changed.append((len(after), hashlib.sha256(after).digest(), zstandard.compress(after), response))
+            changed.append((len(after), hashlib.sha256(after).digest(), compress_frame(after), response))
     db.executemany("UPDATE responses SET size = ?, sha256 = ?, body = ? WHERE response = ?", changed)
     db.executemany(f"{RENEW_SEAL['responses']} WHERE response = ?", [values[-1:] for values in changed])
     record_erasures(db, sorted(blanked), BLANKED)

@@ -15,11 +15,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import zstandard
-
 from quivo_frames.archive.database import format_instant, is_damage, open_for_reading
 from quivo_frames.errors import ArchiveError
 from quivo_frames.model.records import RawOrder
+from quivo_frames.storage.compressed import BrokenFrame, decompress_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +70,6 @@ class ResponseReader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._execute = db.cursor().execute
-        self._decompress = zstandard.ZstdDecompressor().decompress
 
     def read(self, response: int, order_id: int | None = None) -> ResponseRow:
         """The response with a number; `order_id` is the order that it must be about, if known.
@@ -113,11 +111,9 @@ class ResponseReader:
         if type(packed) is not bytes or type(sha256) is not bytes:
             raise ResponseFlaw("its body cannot be read")
         try:
-            if zstandard.frame_content_size(packed) != size:
-                raise ResponseFlaw("its body is of another size")
-            body = self._decompress(packed)
-        except zstandard.ZstdError:
-            raise ResponseFlaw("its body cannot be decompressed") from None
+            body = decompress_frame(packed, size)
+        except BrokenFrame as flaw:
+            raise ResponseFlaw(f"its body {flaw}") from None
         if hashlib.sha256(body).digest() != sha256:
             raise ResponseFlaw("its body has changed")
         return ResponseRow(order_id, fetched_at, response, good == 1, http_status, size, sha256, body)

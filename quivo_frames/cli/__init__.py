@@ -22,12 +22,15 @@ from quivo_frames.analysis.definition import read_docstring
 from quivo_frames.cli import (
     audit_commands,
     change_commands,
+    definition_commands,
     doctor_command,
     fetch_commands,
     figure_commands,
     maintenance_commands,
+    project_commands,
     table_commands,
 )
+from quivo_frames.cli.default_places import TABLES_HELP
 from quivo_frames.cli.failures import explain_failure, install_hooks
 from quivo_frames.cli.params import FileParam
 from quivo_frames.display.text import TerminalStream, prepare_streams
@@ -95,13 +98,17 @@ def demo(out: Path, orders: int) -> None:
 
 
 _MODULES = (
-    fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
-    maintenance_commands,
+    project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
+    definition_commands, maintenance_commands,
 )  # fmt: skip
 for _module in _MODULES:
     for _command in vars(_module).values():
         if isinstance(_command, click.Command):
             main.add_command(_command)
+
+for _command in main.commands.values():
+    if any(parameter.metavar == "[TABLES]" for parameter in _command.params):
+        _command.epilog = f"TABLES is the folder or the address of the tables, by default {TABLES_HELP}."
 
 for _command in (main, *main.commands.values()):
     if _command.help is None and _command.callback is not None:  # Python was started with -OO

@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.options import as_json, print_facts, print_written, tables_argument
-from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam
+from quivo_frames.cli.default_places import (
+    accepted_option,
+    default_tables,
+    limits_option,
+    on_time_option,
+    read_project,
+    tables_argument,
+)
+from quivo_frames.cli.options import as_json, print_facts, print_written
+from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, PlaceParam
+from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
     from quivo_frames.analysis.checks.findings import Findings
 
-_REPORT = "report.html"
+_REPORT, _ACCEPTED = "report.html", "accepted-findings.toml"
 _REPORT_ENDINGS = (".html", ".htm")
 
 
@@ -40,12 +49,8 @@ def audit_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--skip", multiple=True, metavar="CHECK", help="Leave out this check; may be given several times."
         ),
-        click.option("--limits", type=FileParam(), help="TOML file of thresholds, such as pod_days = 3."),
-        click.option(
-            "--accepted",
-            type=FileParam(),
-            help="TOML file of accepted findings, which are counted apart; see `accept`.",
-        ),
+        limits_option,
+        accepted_option,
         click.option("--personal", is_flag=True, help="Show the personal values in findings."),
         click.option(
             "--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work."
@@ -66,43 +71,36 @@ def audit_options(command: Callable[..., None]) -> Callable[..., None]:
     return functools.reduce(lambda decorated, option: option(decorated), reversed(options), with_choice)
 
 
-on_time_option = click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    metavar="DATE",
-    help="Promised date that the figures of the report measure against.",
-)
-
-
 @click.command()
 @tables_argument
 @audit_options
+@slice_options
 @click.option("--html", type=FileParam(), help="Write a report for any browser, offline.")
 @on_time_option
 @click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
 @as_json
 def audit(
-    folder: str, html: Path | None, on_time: str, out: Path | None, as_json: bool, chosen: dict[str, Any]
+    folder: str, html: Path | None, on_time: str, out: Path | None, as_json: bool, chosen: dict[str, Any],
+    where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Audit the tables: what went wrong in fulfillment. Exit status 1 if a finding is an error that is not accepted.
 
     A folder of tables remembers what was found: the next audit says what is new, and what is resolved. An audit with
-    --as-of changes nothing in this. The definition of each check is in schemas/checks.md of the project.
+    --as-of, or of some of the orders, changes nothing in this. `quivo-frames checks` defines the checks.
 
-    Example: quivo-frames audit tables --html report.html
+    Example: quivo-frames audit --html report.html
 
     Example: quivo-frames audit tables --only delivered_late --out late.csv
 
-    Example: quivo-frames audit tables --only new --accepted accepted-findings.toml
+    Example: quivo-frames audit --seller 2101 --since 7d
+
+    Example: quivo-frames audit --only new --accepted accepted-findings.toml
     """
     from quivo_frames.analysis.checks.audit import audit as audit_tables
     from quivo_frames.analysis.checks.findings import FINDINGS
-    from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.export.frame_file import refuse_frame_file
 
-    dataset = Dataset.open(folder)
+    dataset = open_slice(folder, where)
     if out:
         refuse_frame_file(out, FINDINGS)
     if html:
@@ -116,27 +114,30 @@ def audit(
 
 
 @click.command()
-@tables_argument
+@click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.argument("out", metavar="[OUT]", required=False, type=FileParam())
 @audit_options
+@slice_options
 @on_time_option
 @as_json
-def report(folder: str, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any]) -> None:
+def report(
+    folder: str | None, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any], where: dict[str, Any]
+) -> None:  # fmt: skip
     """Write the report of an audit: one page for any browser, offline, with findings, figures and charts.
 
-    OUT ends in .html; a single name that does so is OUT. Exit status as of `audit`.
+    OUT is report.html by default, or what quivo.toml names. A single name that ends in .html is OUT. Exit status 1 if
+    a finding is an error that is not accepted.
 
     Example: quivo-frames report
 
     Example: quivo-frames report tables june.html --as-of 2026-06-30
     """
     from quivo_frames.analysis.report.report import report as write_report
-    from quivo_frames.dataset.dataset import Dataset
 
-    if out is None and folder.lower().endswith(_REPORT_ENDINGS):
-        out, folder = Path(folder), "tables"
-    page = out or Path(_REPORT)
-    findings = write_report(Dataset.open(folder), page, on_time_against=on_time, **chosen)
+    if folder and out is None and folder.lower().endswith(_REPORT_ENDINGS):
+        out, folder = Path(folder), None
+    page = out or Path(read_project().report.file or _REPORT)
+    findings = write_report(open_slice(folder or default_tables(), where), page, on_time_against=on_time, **chosen)
     _print_findings(findings, [page], findings.notices, as_json=as_json)
 
 
@@ -160,10 +161,9 @@ def _print_findings(
 @click.option("--because", required=True, metavar="TEXT", help="Why.")
 @click.option(
     "--file",
-    default="accepted-findings.toml",
-    show_default=True,
+    default=lambda: read_project().audit.accepted or _ACCEPTED,
     type=FileParam(),
-    help="TOML file to add them to, for `audit --accepted`.",
+    help=f"TOML file to add them to, for `audit --accepted`.  [default: {_ACCEPTED}, or what quivo.toml names]",
 )
 def accept(findings: tuple[str, ...], until: date, because: str, file: Path) -> None:
     """Accept findings until a day: `audit --accepted FILE` counts them apart, and they set no exit status.
@@ -181,4 +181,6 @@ def accept(findings: tuple[str, ...], until: date, because: str, file: Path) -> 
         raise ConfigError(f"{until} is over. Give a later day.")
     total = accept_findings(findings, until, because, file, CHECKS)
     accepted = f"{format_count(len(set(findings)), 'finding')} accepted until {until}"
-    print_text(terminal_text(f"{accepted}; {file} has {total:,}. Give it to the audit: --accepted {file}"))
+    is_known = read_project().audit.accepted == str(file)
+    advice = "" if is_known else f" Give it to the audit: --accepted {file}"
+    print_text(terminal_text(f"{accepted}; {file} has {total:,}.{advice}"))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quivo_frames.cli.options import archive_option, as_json
+from quivo_frames.cli.default_places import archive_option
+from quivo_frames.cli.options import as_json
 from quivo_frames.cli.params import INSTANT_FORMS, FileParam, InstantParam
 from quivo_frames.display.text import print_json, print_text, terminal_text
 
@@ -33,7 +34,7 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
 
     A list in another order has not changed. Changes that were undone between two refetches are not seen.
 
-    Example: quivo-frames history 100017 --archive orders.sqlite
+    Example: quivo-frames history 100017
     """
     from quivo_frames.analysis.changes.changes import history as find_history
 

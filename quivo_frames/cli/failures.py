@@ -24,6 +24,7 @@ _REPORT_ADVICE = (
 _PACKAGE = Path(__file__).parent.parent
 _AFTER_INTERRUPT = {
     "refetch": "What was done is kept; the same command goes on from here.",
+    "sync": "What was done is kept; the same command goes on from here.",
     "export-raw": "What was exported earlier is still there; the same command again goes on.",
     "forget": "What was erased stays erased; the same command again erases the rest.",
     "export": "The same command again completes it.",  # of Delta tables, some may be written already

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quivo_frames.cli.default_places import archive_option, new_archive_option
 from quivo_frames.cli.options import (
-    archive_option,
     as_json,
     connection_options,
     print_facts,
@@ -48,7 +48,7 @@ CONFIRM_FROM = 100
 )
 @click.option("--column", help="Column of the ids.  [default: a name such as order_id, orderId, Order ID, id]")
 @click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="Only the failed orders of this run.")
-@archive_option
+@new_archive_option
 @click.option(
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Maximum number of concurrent requests."
 )
@@ -195,7 +195,7 @@ def find(query: str, sort: str, limit: int | None, since: datetime | None, conne
 def status(archive: Path, as_json: bool) -> None:
     """Show what was requested, what was fetched, what failed and why.
 
-    Example: quivo-frames status --archive orders.sqlite
+    Example: quivo-frames status
     """
     from quivo_frames.archive.archive import Archive
     from quivo_frames.archive.ledger import PERCENTILES

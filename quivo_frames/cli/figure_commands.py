@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
-from quivo_frames.cli.options import as_json, print_facts, print_written, tables_argument
-from quivo_frames.cli.params import DayOrInstantParam, FileParam
+from quivo_frames.cli.default_places import default_tables, limits_option, on_time_option, tables_argument
+from quivo_frames.cli.options import as_json, print_facts, print_written
+from quivo_frames.cli.params import DayOrInstantParam, FileParam, PlaceParam, WordParam
+from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_json
 from quivo_frames.errors import ConfigError
 
 GROUPS = ("month", "week", "day", "seller", "warehouse", "carrier", "country")
-PROMISES = (
-    "latest_delivery_date", "expected_delivery_date", "delivery_window_end_time", "latest_ship_date",
-)  # fmt: skip
 """Repeated here, as the modules of the KPIs load polars; a test compares them."""
 
 
 @click.command()
-@tables_argument
+@click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.option("--by", multiple=True, type=click.Choice(GROUPS), help="Group the orders; may be given several times.")
 @click.option("--only", multiple=True, metavar="KPI", help="Only this KPI; may be given several times.")
 @click.option(
@@ -28,22 +28,16 @@ PROMISES = (
     type=DayOrInstantParam(),
     help="As it was then: day (its end) or instant, UTC, or yesterday, 7d (ago).  [default: all that is known]",
 )
-@click.option("--limits", type=FileParam(), help="TOML file of thresholds: time_zone, late_hours, [calendar].")
-@click.option(
-    "--on-time-against",
-    "on_time",
-    default="latest_delivery_date",
-    show_default=True,
-    type=click.Choice(PROMISES),
-    metavar="DATE",
-    help=f"Promised date to measure against: {', '.join(PROMISES)}.",
-)
+@limits_option
+@on_time_option
+@click.option("--definitions", is_flag=True, help="Only define the KPIs: what is counted, and what they cannot see.")
 @click.option("--out", type=FileParam(), help="Write all figures, one row each: .parquet, .csv, .ndjson or .xlsx.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes that share the work.")
+@slice_options
 @as_json
 def kpis(
-    folder: str, by: tuple[str, ...], only: tuple[str, ...], as_of: str | None, limits: Path | None, on_time: str,
-    out: Path | None, jobs: int, as_json: bool,
+    folder: str | None, by: tuple[str, ...], only: tuple[str, ...], as_of: str | None, limits: Path | None,
+    on_time: str, definitions: bool, out: Path | None, jobs: int, as_json: bool, where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Show how well the orders were fulfilled: perfect orders, on time, fill rate, cycle time, carriers and more.
 
@@ -54,22 +48,28 @@ def kpis(
 
     Example: quivo-frames kpis --by carrier --by month --only on_time
 
+    Example: quivo-frames kpis --definitions --only fill_rate
+
     Example: quivo-frames kpis tables --as-of 2026-06-30 --out kpis.csv
     """
     from quivo_frames.analysis.checks.limits import Limits, read_limits
+    from quivo_frames.analysis.definition_pages import kpi_definitions, print_kpi_definitions
     from quivo_frames.analysis.kpi.kpi_page import KPI_FIGURES, kpi_facts, print_kpis, stack_figures
     from quivo_frames.analysis.kpi.kpis import KPIS
     from quivo_frames.analysis.kpi.kpis import kpis as compute
-    from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
 
     if unknown := [name for name in only if name not in KPIS]:
         raise ConfigError(f"There is no KPI {unknown[0]!r}. The KPIs are: {', '.join(KPIS)}.")
+    if definitions:
+        print_facts(kpi_definitions(only)) if as_json else print_kpi_definitions(only)
+        return
     if out:
         refuse_frame_file(out, KPI_FIGURES)
     with_limits = read_limits(limits) if limits else Limits()
     found = compute(
-        Dataset.open(folder), by, as_of, on_time_against=on_time, limits=with_limits, jobs=jobs,
+        open_slice(folder or default_tables(), where), by, as_of, on_time_against=on_time, limits=with_limits,
+        jobs=jobs,
         tolerance=timedelta(hours=with_limits.late_hours),
     )  # fmt: skip
     chosen = {name: frame for name, frame in found.items() if not only or name in only}
@@ -92,12 +92,21 @@ def kpis(
     metavar="ORDER",
     help="Only lines of this order; may be given several times.",
 )
-@click.option("--sku", "skus", multiple=True, metavar="SKU", help="Only lines of this SKU; may be given several times.")
+@click.option(
+    "--sku",
+    "skus",
+    multiple=True,
+    type=WordParam(),
+    metavar="SKU",
+    help="Only lines of this SKU; may be given several times.",
+)
 @click.option("--open", "only_open", is_flag=True, help="Only lines of which something is still to be shipped.")
 @click.option("--out", type=FileParam(), help="Write these lines with all columns: .parquet, .csv, .ndjson or .xlsx.")
+@slice_options
 @as_json
 def lines(
-    folder: str, order_ids: tuple[int, ...], skus: tuple[str, ...], only_open: bool, out: Path | None, as_json: bool
+    folder: str, order_ids: tuple[int, ...], skus: tuple[str, ...], only_open: bool, out: Path | None, as_json: bool,
+    where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Show the lines of the orders: how many pieces were ordered, planned, shipped, packed, and are open.
 
@@ -109,14 +118,13 @@ def lines(
     """
     from quivo_frames.analysis.derived_tables import lines as all_lines
     from quivo_frames.analysis.line_page import choose_lines, print_lines_page
-    from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
     from quivo_frames.model.derived import DERIVED_TABLES
 
     table = DERIVED_TABLES["lines"]
     if out:
         refuse_frame_file(out, table)
-    dataset = Dataset.open(folder)
+    dataset = open_slice(folder, where)
     found, notices = choose_lines(all_lines(dataset), order_ids, skus, only_open=only_open), list[str]()
     if out:
         notices += dataset.outputs.record_saved_file(out, table.name)

@@ -8,38 +8,48 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from quivo_frames.cli.options import archive_option, as_json, print_result, require_consent
+from quivo_frames.cli.default_places import archive_option, default_archive, existing_places, new_archive_option
+from quivo_frames.cli.options import as_json, print_result, require_consent
 from quivo_frames.cli.params import FileParam, PlaceParam
-from quivo_frames.display.text import format_count
+from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.storage.path_names import check_path
 
 
 @click.command()
-@click.argument("target", metavar="DIR|ARCHIVE", type=PlaceParam())
+@click.argument("target", metavar="[DIR|ARCHIVE]", required=False, type=PlaceParam())
 @as_json
-def check(target: str, as_json: bool) -> None:
+def check(target: str | None, as_json: bool) -> None:
     """Check that tables, an archive or a raw export are as they were written. Changes nothing.
 
-    Exit status 1 if it finds a flaw.
+    By default both the tables and the archive that quivo.toml in this folder names, else tables and orders.sqlite; with
+    --json, a line each. Exit status 1 if it finds a flaw.
 
-    Example: quivo-frames check tables
+    Example: quivo-frames check
 
     Example: quivo-frames check orders.sqlite
     """
     from quivo_frames.maintenance.integrity import check as check_integrity
 
-    found = check_integrity(target)
-    print_result(found.facts(), found, as_json=as_json)
-    sys.exit(1 if found.flaws.height else 0)
+    flaws = 0
+    for place in [target] if target else existing_places() or [str(default_archive())]:
+        found = check_integrity(place)
+        print_result(found.facts(), found, as_json=as_json)
+        flaws += found.flaws.height
+    sys.exit(1 if flaws else 0)
 
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ORDER]...")
 @click.option("--honour-removed", is_flag=True, help="Orders whose personal data was removed at Quivo, see above.")
-@archive_option
+@new_archive_option
 @click.option(
-    "--tables", multiple=True, metavar="DIR", type=PlaceParam(), help="Folder of tables; may be given several times."
+    "--tables",
+    multiple=True,
+    metavar="DIR",
+    type=PlaceParam(),
+    help="Folder of tables; may be given several times.  [default: tables, or what quivo.toml names, if they are there "
+    "and --archive is not given]",
 )
 @click.option(
     "--receipt",
@@ -63,7 +73,9 @@ def forget(
     With --honour-removed, personal values are removed from older answers in the archive about orders whose newest
     answer says piiDataRemoved; everything else in these answers stays.
 
-    Example: quivo-frames forget 100017 --tables tables
+    Example: quivo-frames forget 100017
+
+    Example: quivo-frames forget 100017 --archive orders.sqlite --tables tables --tables other-tables
 
     Example: quivo-frames forget --honour-removed --yes
     """
@@ -74,15 +86,19 @@ def forget(
 
     if honour_removed == bool(ids) or (honour_removed and tables):
         raise ConfigError("Give either orders, with --tables where there are any, or --honour-removed.")
+    is_given = click.get_current_context().get_parameter_source("archive") is not ParameterSource.DEFAULT
+    only_tables = bool(tables) and not is_given and not archive.exists()
+    if not (tables or is_given or honour_removed):
+        places = existing_places() or [str(archive)]
+        tables, only_tables = tuple(place for place in places if place != str(archive)), str(archive) not in places
+    erased_from = " and ".join(terminal_text(place) for place in ([] if only_tables else [archive]) + [*tables])
     what = (
         "the personal values of orders removed at Quivo"
         if honour_removed
-        else f"{format_count(len(set(ids)), 'order')} for good"
+        else f"{format_count(len(set(ids)), 'order')} for good, from {erased_from}"
     )
     if not yes:
         require_consent(f"This erases {what}", "Nothing was erased.")
-    is_given = click.get_current_context().get_parameter_source("archive") is not ParameterSource.DEFAULT
-    only_tables = bool(tables) and not is_given and not archive.exists()
     receipt = receipt or _receipt_file_of(tables[0] if only_tables else archive)
     order_ids = validate_ids(ids) if ids else []
     ErasureReceipt.require_writable(receipt)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.display.question import ask_on_terminal
 from quivo_frames.display.text import print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-archive_option = click.option(
-    "--archive", default="orders.sqlite", show_default=True, type=FileParam(), help="The archive file."
-)
-tables_argument = click.argument("folder", metavar="[TABLES]", default="tables", type=PlaceParam())
-"""The folder or the address of the tables."""
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

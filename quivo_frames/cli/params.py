@@ -57,6 +57,21 @@ class _TextParam(click.ParamType[T]):
         super().fail(terminal_text(message), param, ctx)
 
 
+class WordParam(_TextParam[str]):
+    """A word to look for, such as an SKU."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The same word without blanks around it; fails with a message if it is empty, or no text in UTF-8."""
+        word = str(value).strip()
+        if not word:
+            self.fail("it is empty. Give the text to look for.", param, ctx)
+        if not word.isascii() and word.encode("utf-8", "replace").decode() != word:
+            self.fail(f"{word} is no text in UTF-8.", param, ctx)
+        return word
+
+
 class DurationParam(_TextParam[timedelta]):
     """A duration such as 90s, 30m, 12h, 7d or 2w."""
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from quivo_frames.cli.default_places import (
+    TABLES_HELP,
+    default_archive,
+    default_tables,
+    has_tables,
+    read_project,
+    tables_or_default,
+)
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
+from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, noun_for, print_json, print_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from quivo_frames.dataset.dataset import Dataset
-    from quivo_frames.export.formats import SheetSource
 
 FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
@@ -33,9 +40,12 @@ READERS = (
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=PlaceParam())
+@click.argument("inputs", nargs=-1, type=PlaceParam())
 @click.option(
-    "--out", required=True, metavar="DIR|ADDRESS", type=PlaceParam(), help="Folder or address for the tables."
+    "--out",
+    metavar="DIR|ADDRESS",
+    type=PlaceParam(),
+    help="Folder or address for the tables.  [default: tables, or what quivo.toml names]",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
@@ -61,17 +71,23 @@ READERS = (
     type=DayOrInstantParam(),
     help="Only answers until this day (its end) or instant, UTC, or yesterday, 7d (ago); for archives only.",
 )
-@click.option("--privacy", default="full", show_default=True, type=click.Choice(LEVELS), help="Personal values.")
+@click.option(
+    "--privacy",
+    type=click.Choice(LEVELS),
+    help="Personal values.  [default: full; without --out, what quivo.toml says of its tables]",
+)
 @click.option(
     "--no-derived", is_flag=True, help="Only the 18 tables, without lines, line_rows, overview, milestones and events."
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
 @as_json
 def build(
-    inputs: tuple[str, ...], out: str, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
-    privacy: str, no_derived: bool, strict: bool, as_json: bool,
+    inputs: tuple[str, ...], out: str | None, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,
+    privacy: str | None, no_derived: bool, strict: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Build the tables from archives, their raw exports, files of orders, or folders of such files.
+
+    By default from the archive that quivo.toml in this folder names, else orders.sqlite.
 
     Files of orders are .ndjson or .json, also as .gz or .zst; raw exports are what `export-raw` wrote, in a folder or
     at an address such as s3://lake/quivo/orders.
@@ -83,7 +99,7 @@ def build(
     With --on, a running engine shares the work; it must be able to read the inputs and to write to --out. Tables
     built with an engine, at an address, or as delta, have several files each.
 
-    Example: quivo-frames build orders.sqlite --out tables
+    Example: quivo-frames build
 
     Example: quivo-frames build orders.sqlite --out tables-in-june --as-of 2026-06-30 --privacy none
 
@@ -91,12 +107,15 @@ def build(
     """
     from quivo_frames.builder.build import build as build_tables
     from quivo_frames.executors.connect import connect_engine
+    from quivo_frames.settings.project import BuildSection
 
+    usual = BuildSection() if out else read_project().build
     began = datetime.now(UTC).replace(microsecond=0)
     with nullcontext() if on == "local" else connect_engine(on) as executor:
         dataset = build_tables(
-            list(inputs), out, full=full, as_of=as_of, privacy=privacy, jobs=jobs, executor=executor, form=form,
-            derived=not no_derived,
+            list(inputs) or [str(default_archive())], out or read_project().tables, full=full, as_of=as_of,
+            privacy=privacy or usual.privacy, jobs=jobs, executor=executor, form=form,
+            derived=usual.derived and not no_derived,
         )  # fmt: skip
     failed, noted = dataset.manifest["orders"]["failed"], dataset.counts()["notes"]
     if as_json:
@@ -122,12 +141,19 @@ def build(
 
 @click.command()
 @click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
-@click.option("--from", "folder", required=True, metavar="DIR", type=PlaceParam(), help="Folder of the tables.")
+@click.option(
+    "--from",
+    "folder",
+    metavar="TABLES",
+    type=PlaceParam(),
+    callback=tables_or_default,
+    help=f"The tables.  [default: {TABLES_HELP}]",
+)
 @as_json
 def show(order_id: int, folder: str, as_json: bool) -> None:
     """Show one order: its events, its lines, and how they are packed. Without personal data, except with --json.
 
-    Example: quivo-frames show 100017 --from tables
+    Example: quivo-frames show 100017
     """
     from quivo_frames.analysis.order_page import order_as_json, print_order, read_order
     from quivo_frames.dataset.dataset import Dataset
@@ -140,7 +166,7 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=PlaceParam())
+@click.argument("folder", metavar="[TABLES]", required=False, type=PlaceParam())
 @click.option("--to", type=click.Choice(FORMS), help="What to write to OUT.")
 @click.argument("out", metavar="[OUT]", required=False, type=PlaceParam())
 @click.option(
@@ -148,16 +174,20 @@ def show(order_id: int, folder: str, as_json: bool) -> None:
 )
 @click.option("--privacy", type=click.Choice(LEVELS), help="Personal values.  [default: as in the tables]")
 @click.option("--by-month", is_flag=True, help="parquet: a folder for each month of the order date.")
+@slice_options
 @as_json
 def export(
-    folder: str, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
-    as_json: bool,
+    folder: str | None, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
+    as_json: bool, where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, an event log.
 
-    An earlier export at OUT is replaced; in Delta, the rows of these orders are replaced and other orders stay. For
-    parquet and Delta, OUT may be an address such as s3://bucket/orders, with the credentials that the store's own
-    tools use (environment, profile).
+    A single name is OUT, except with --check. An earlier export there is replaced; in Delta, the rows of these orders
+    are replaced and other orders stay. For parquet and Delta, OUT may be an address such as s3://bucket/orders, with
+    the credentials that the store's own tools use (environment, profile).
+
+    A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
+    shown and exported. `build` does not replace it.
 
     excel has an Excel table for each table, and the findings of an audit and the key figures beside them.
 
@@ -166,24 +196,31 @@ def export(
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
     documentation. Exit status 1 if it would refuse anything.
 
-    Example: quivo-frames export tables --to duckdb orders.duckdb
+    Example: quivo-frames export --to duckdb orders.duckdb
 
-    Example: quivo-frames export tables --to excel orders.xlsx --privacy none
+    Example: quivo-frames export --to excel orders.xlsx --privacy none
 
-    Example: quivo-frames export tables --to ocel orders.sqlite
+    Example: quivo-frames export --to parquet for-alpine --seller 2101 --since 2026-06-01 --privacy none
 
-    Example: quivo-frames export tables --check powerbi
+    Example: quivo-frames export tables --to ocel events.sqlite
+
+    Example: quivo-frames export --check powerbi
     """
-    from quivo_frames.dataset.dataset import Dataset
+    from quivo_frames.analysis.workbook import export_with_answers
 
+    if to and folder and not (out or reader or _is_source(folder)):
+        folder, out = None, folder
     if reader:
         if to or out or privacy or by_month:
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
-        _check_for_reader(Dataset.open(folder), reader, as_json)
+        _check_for_reader(open_slice(folder or default_tables(), where), reader, as_json)
     elif to and out:
-        tables = Dataset.open(folder)
-        tables.export_privacy(privacy)  # may be refused: before the audit
-        exported = tables.export(to, out, privacy=privacy, by_month=by_month, sheets=_further_sheets(tables, to, out))
+        tables = open_slice(folder or default_tables(), where)
+        audited = read_project()
+        exported = export_with_answers(
+            tables, to, out, privacy=privacy, by_month=by_month, limits=audited.audit.limits,
+            on_time_against=audited.report.on_time_against,
+        )  # fmt: skip
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
@@ -191,16 +228,11 @@ def export(
         )
 
 
-def _further_sheets(tables: Dataset, to: str, out: str) -> Sequence[SheetSource]:
-    """The findings and key figures for an Excel file."""
-    if to != "excel":
-        return ()
-    from quivo_frames.analysis.checks.audit import audit
-    from quivo_frames.analysis.kpi.kpis import kpis
-    from quivo_frames.export.formats import ExportFormat, refuse_export_target
+def _is_source(folder: str) -> bool:
+    """Whether there are tables in a folder that were not exported there, so that it is no OUT."""
+    from quivo_frames.storage.atomic import EXPORT_MARKER
 
-    refuse_export_target(ExportFormat.EXCEL, out)  # before the audit as well
-    return [audit(tables, remember=False), kpis(tables)]
+    return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
 
 
 def _check_for_reader(tables: Dataset, reader: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 from quivo_frames.dataset.export_manifest import write_export_manifest
 from quivo_frames.dataset.exports import DatasetOutputs, RecordedExport
 from quivo_frames.dataset.manifest import facts_of_tables, files_of_table, read_checked_manifest, read_manifest
+from quivo_frames.dataset.manifest_facts import EXPORTED
 from quivo_frames.dataset.stored_tables import StoredTables
 from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError, DatasetError
@@ -83,7 +84,7 @@ class Dataset(StoredTables):
             for file in files_of_table(facts):
                 if sizes.get(file.file) != file.bytes:
                     problem = f"{place.uri(file.file)} is missing or not the file of {name} that was built."
-                    raise DatasetError(f"{problem} Build it again.")
+                    raise DatasetError(f"{problem} {'Export' if EXPORTED in manifest else 'Build'} it again.")
         return cls(place, manifest)
 
     def write(self, folder: str | os.PathLike[str], *, privacy: str | None = None) -> Dataset:
@@ -113,7 +114,8 @@ class Dataset(StoredTables):
         none, at least as strict as the tables; None: as they are. `by_month` (parquet) writes a folder per month of the
         order date. The dataset remembers its exports, also those of its slices, so that orders can be erased from them.
 
-        A folder of parquet files that is not by month is a dataset again, with its manifest: `qf.open` opens it.
+        A folder of parquet files on this machine that is not by month is a dataset again, with its manifest: `qf.open`
+        opens it.
 
         `sheets` (excel) are further sheets, `sheets=[qf.audit(tables), qf.kpis(tables)]`. When orders are erased from
         the file, it is written without them.
@@ -157,11 +159,11 @@ class Dataset(StoredTables):
         of = self
         if export.where != self.conditions:  # it was exported before
             of = self.with_conditions(export.where, allow_unknown=True)
-        if export.path and export.path.resolve() == Path(self.address).resolve():
-            raise ConfigError(f"{export.out} holds the tables that are exported. Give another folder.")
         job = of.export_job(export.privacy, erased_order_ids)._replace(sheets=sheets)
         self.exports()  # fails before anything is written if the list of exports is damaged
         refuse_export_target(export.form, export.out)
+        if export.path and export.path.resolve() == Path(self.address).resolve():
+            raise ConfigError(f"{export.out} holds the tables that are exported. Give another folder.")
         self.outputs.sweep_leftovers()
         self.outputs.begin_export(export)
         try:
@@ -177,11 +179,9 @@ class Dataset(StoredTables):
         privacy_filter, facts = self._privacy_filter(level)
         known = dataset_tables(derived=bool(self.derived))
         definitions = {name: PrivacyFilter(level).filtered_table(table) for name, table in known.items()}
-        is_erased = pl.col(ORDER_ID.name).is_in(pl.Series(erased_order_ids, dtype=pl.Int64).implode())
-        tables = {
-            name: self.lazy(name).filter(~is_erased).select(privacy_filter.column_expressions(table))
-            for name, table in known.items()
-        }
+        is_kept = ~pl.col(ORDER_ID.name).is_in(pl.Series(erased_order_ids, dtype=pl.Int64).implode())
+        rows = {name: self.lazy(name).filter(is_kept) if erased_order_ids else self.lazy(name) for name in known}
+        tables = {name: rows[name].select(privacy_filter.column_expressions(table)) for name, table in known.items()}
         of_slice = [f"A slice of the orders: {conditions}."] if (conditions := self.describe_slice()) else []
         return ExportJob(
             tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values()),

@@ -23,7 +23,7 @@ from quivo_frames.dataset.manifest_facts import ExportOrigin
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError
-from quivo_frames.model.carriers import fill_carriers, usual_providers_if_needed
+from quivo_frames.model.carriers import fill_carriers, usual_providers, usual_providers_if_needed
 from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.order_selection import (
@@ -100,8 +100,16 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         return fill_carriers(name, rows, self.lazy_as_stored("shipments"), self._usual_providers)
 
     @cached_property
+    def usual_providers(self) -> pl.DataFrame:
+        """The usual provider of each provider_name in all orders; of exported tables in all of those tables."""
+        if self.origin is None:
+            return usual_providers(self.whole.lazy_as_stored("shipments"))
+        pairs = list(self.origin.carriers.items())
+        return pl.DataFrame(pairs, schema={"provider_name": pl.String, "provider": pl.String}, orient="row")
+
+    @cached_property
     def _usual_providers(self) -> pl.DataFrame:
-        """The usual provider of each provider_name in all orders; none, if each shipment names its provider."""
+        """As `usual_providers`, but none if each shipment names its provider."""
         return usual_providers_if_needed(self.whole.lazy_as_stored("shipments"))
 
     def lazy_as_stored(self, name: str) -> pl.LazyFrame:
@@ -205,7 +213,7 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         conditions = msgspec.json.encode(self.conditions) if self.conditions else b""
         return hashlib.sha256("".join(digests).encode() + conditions).hexdigest()[:16]
 
-    @property
+    @cached_property
     def origin(self) -> ExportOrigin | None:
         """What these tables were exported from, as parquet; None for those of a build."""
         return ExportOrigin.of(self.manifest)
@@ -263,24 +271,25 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
 
     def __repr__(self) -> str:
         rows = (f"  {name:<24}{count:>12,}" for name, count in self.counts().items())
-        return terminal_lines([f"{self.address}: {self._summary_line()}", *rows])
+        return terminal_lines([f"{self.address}: {self.summary_line()}", *rows])
 
     def describe_slice(self) -> str:
         """The conditions of a slice in words, also of one that was written to this folder; empty for all orders."""
         written = self.origin.where if self.origin else ()
         return "; ".join(map(str, (*written, *self.conditions)))
 
-    def _summary_line(self) -> str:
+    def summary_line(self) -> str:
+        """How many orders there are, in words; of a slice also of how many, and which."""
         orders = self.manifest["orders"]
         if self.conditions:
-            count = format_count(self.counts()["orders"], "order")
+            count = format_count(self.scan.orders.select(pl.len()).collect().item(), "order")
             return f"{count} of {orders['out']:,}: {self.describe_slice()}"
         return f"{format_count(orders['in'], 'order')} in, {orders['out']:,} in the tables, {orders['failed']:,} failed"
 
     def _repr_html_(self) -> str:
         tables = dataset_tables(derived=True) | REPORT_TABLES
         rows = ((name, f"one row per {tables[name].grain}", count) for name, count in self.counts().items())
-        return html_table(f"{Path(self.address).name}: {self._summary_line()}", rows, ("table", "grain", "rows"))
+        return html_table(f"{Path(self.address).name}: {self.summary_line()}", rows, ("table", "grain", "rows"))
 
 
 class LazyTables:

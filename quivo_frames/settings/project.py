@@ -14,6 +14,8 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.settings.toml_file import read_toml_file
 
 PROJECT_FILE = "quivo.toml"
+EVERYTHING = "all"
+"""What `first` says where the first sync looks for all orders, whenever they changed."""
 _EXAMPLE = 'Write lines such as tables = "tables", or make a new one: quivo-frames init.'
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d{1,8}(?:\.\d+)?)([smhdw])", re.ASCII)
@@ -34,12 +36,13 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         for name in self.durations:
             text = getattr(self, name)
-            if text is not None and parse_duration(text) is None:
+            words = (None, EVERYTHING) if name == "first" else (None,)
+            if text not in words and parse_duration(text) is None:
                 raise ConfigError(f"{name} is {text!r}. Write a duration: 90s, 30m, 12h, 7d or 2w.")
 
 
 class FindSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which orders `sync` looks for: `query` in Quivo's syntax, first those changed within `first`."""
+    """Which orders `sync` looks for: `query` in Quivo's syntax, first those changed within `first`, or "all"."""
 
     durations = ("first", "overlap")
 
@@ -103,9 +106,31 @@ class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     report: ReportSection = ReportSection()
     exports: tuple[ExportEntry, ...] = ()
 
+    def placed_in(self, folder: Path) -> Project:
+        """The same with relative names of files and folders meant from `folder`."""
+
+        def place(name: str) -> str:
+            return name if "://" in name or not name else str(folder / name)
+
+        def place_if_any(name: str | None) -> str | None:
+            return None if name is None else place(name)
+
+        replace = msgspec.structs.replace
+        return replace(
+            self,
+            archive=place(self.archive),
+            tables=place(self.tables),
+            find=replace(self.find, events=tuple(map(place, self.find.events))),
+            audit=AuditSection(limits=place_if_any(self.audit.limits), accepted=place_if_any(self.audit.accepted)),
+            report=replace(self.report, file=place(self.report.file)),
+            exports=tuple(replace(export, out=place(export.out)) for export in self.exports),
+        )
+
 
 def read_project(file: Path = Path(PROJECT_FILE)) -> Project:
-    """What quivo.toml of the working folder says; the defaults if there is none.
+    """What quivo.toml says, that of the working folder if no other is named; the defaults if there is none.
+
+    Names of files and folders in it are meant from its own folder.
 
     Raises:
         ConfigError: it cannot be read, or does not fit; also if it holds a credential.
@@ -113,7 +138,7 @@ def read_project(file: Path = Path(PROJECT_FILE)) -> Project:
     if not file.exists():
         return Project()
     try:
-        return read_toml_file(file, Project, _EXAMPLE, "See `quivo-frames init --help` for what it may say.")
+        found = read_toml_file(file, Project, _EXAMPLE, "See `quivo-frames init --help` for what it may say.")
     except ConfigError as error:
         if _SECRET_NAME.search(str(error)):
             raise ConfigError(
@@ -121,3 +146,4 @@ def read_project(file: Path = Path(PROJECT_FILE)) -> Project:
                 "take them out, as such a file is often shared."
             ) from None
         raise
+    return found.placed_in(file.parent)

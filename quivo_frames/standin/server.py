@@ -201,12 +201,13 @@ class StandIn:
         """Treat every token given so far as one that was never given."""
         self._tokens.clear()
 
-    def touch_orders(self, *order_ids: int) -> None:
-        """Do what a refetch by someone else does: one visit more, and a lastModified later than that of all others."""
+    def touch_orders(self, *order_ids: int, at: datetime | None = None) -> None:
+        """Do what a refetch by someone else does: one visit more, and a lastModified `at`, or later than all others."""
         for order_id in order_ids:
             self._visits[order_id] = min(self._visits.get(order_id, 0) + 1, LAST_VISIT)
             self._touches += 1
-            self._touched[order_id] = f"{_LATEST + timedelta(seconds=self._touches):%Y-%m-%dT%H:%M:%SZ}"
+            moment = at or _LATEST + timedelta(seconds=self._touches)
+            self._touched[order_id] = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
             self._rows.pop(order_id, None)
 
     def add_orders(self, count: int) -> range:

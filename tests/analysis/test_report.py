@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -364,6 +365,18 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -
 
 
 @pytest.mark.long
+def test_without_what_draws_charts_it_says_what_to_install_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, package in (("altair", "altair"), ("vl_convert", "vl-convert-python")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            with pytest.raises(
+                ConfigError, match=rf"^The report needs {package}\. .* pip install 'quivo-frames\[report\]'"
+            ):
+                report("no tables", tmp_path / "report.html")
+
+
 def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pathlib import Path as AnyPath
 

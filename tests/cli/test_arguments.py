@@ -22,6 +22,7 @@ from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
 from tests.support.depth import sampled
 from tests.support.working_commands import (
+    ARCHIVE,
     WORKING_COMMANDS,
     WorkingCommand,
     environment_of,
@@ -187,13 +188,16 @@ def test_help_is_complete_without_docstrings(tmp_path: Path) -> None:
 
 def test_a_report_is_refused_without_docstrings(hostile_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(hostile_folder, tmp_path / "work")
-    done = run_optimized(["audit", *WORKING_COMMANDS["audit"][0].arguments], WorkingCommand(()), folder)
-    assert done.returncode == 2
-    assert "Unset PYTHONOPTIMIZE" in done.stderr
+    for command in ("audit", "report"):
+        done = run_optimized([command, *WORKING_COMMANDS[command][0].arguments], WorkingCommand(()), folder)
+        assert done.returncode == 2
+        assert "Unset PYTHONOPTIMIZE" in done.stderr
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [name for name in WORKING_COMMANDS if name not in ("serve", "demo", "audit")])
+@pytest.mark.parametrize(
+    "name", [name for name in WORKING_COMMANDS if name not in ("serve", "demo", "audit", "report")]
+)
 def test_every_command_works_without_docstrings(name: str, hostile_folder: Path, tmp_path: Path) -> None:
     for number, case in enumerate(WORKING_COMMANDS[name]):
         folder = tmp_path / str(number)
@@ -251,7 +255,7 @@ def test_a_failure_of_the_machine_is_said_in_a_sentence(
         raise error
 
     monkeypatch.setattr(main.commands["status"], "callback", fail)
-    done = run(["status"], WorkingCommand(()))
+    done = run(["status", "--archive", ARCHIVE], WorkingCommand(()))
     assert done.exit_code == 3
     assert done.stderr.startswith(f"quivo-frames: {said}")
     assert "canary" not in done.stderr

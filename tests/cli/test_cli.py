@@ -83,8 +83,8 @@ def run_process(run, tmp_path: Path):
 
 def test_all_commands_are_there() -> None:
     assert sorted(main.commands) == [
-        "accept", "audit", "build", "changes", "check", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "kpis", "lines", "refetch",
-        "report", "serve", "show", "status",
+        "accept", "audit", "build", "changes", "check", "checks", "columns", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "init",
+        "kpis", "lines", "refetch", "report", "serve", "show", "status", "sync",
     ]  # fmt: skip
 
 
@@ -173,7 +173,7 @@ WRONG_USE = {
     "a broken order to show": (["show", "100002", "--from", "built"], "The JSON is broken at"),
     "a word for an order": (["show", "12a", "--from", "built"], "12a"),
     "an order of an id too high": (["show", HIGHEST, "--from", "built"], HIGHEST),
-    "no folder to show from": (["show", "1"], "--from"),
+    "nothing to show from": (["show", "1"], "There are no tables in tables yet."),
     "an order of no dataset": (["show", "1", "--from", "mine"], "mine is not a dataset"),
     "an order of a file": (["show", "1", "--from", "text.txt", "--json"], "text.txt is not a dataset"),
     "a history of no archive": (["history", "1"], "no archive orders.sqlite"),

@@ -104,7 +104,10 @@ def test_an_erasure_is_asked_about_at_the_terminal_and_refused_without_one(where
     forget = f"echo y | {COMMAND} forget 100001"
     refused = run_without_terminal(forget, **where)
     assert refused.returncode == 2
-    assert "erases 1 order for good: give --yes where nobody can be asked. Nothing was erased." in refused.stderr
+    assert (
+        "erases 1 order for good, from orders.sqlite: give --yes where nobody can be asked. Nothing was erased."
+        in refused.stderr
+    )
     assert run_on_terminal(forget, "n\n", **where).status == 2
     with Archive(where["folder"] / "orders.sqlite") as archive:
         assert archive.counts()["responses"] == 1

@@ -19,8 +19,8 @@ from tests.support.archived_orders import NOON, record_answers
 
 TEXTS = {
     "refetch": {"ids", "column"}, "find": {"query", "sort"}, "doctor": {"order_id"}, "build": {"on"},
-    "accept": {"findings", "because"},
-    "audit": {"only", "skip", "on_time"}, "report": {"only", "skip", "on_time"}, "kpis": {"only"}, "lines": {"skus"},
+    "accept": {"findings", "because"}, "init": {"query", "first", "tables", "exports", "privacy"},
+    "audit": {"only", "skip", "on_time"}, "report": {"only", "skip", "on_time"}, "kpis": {"only", "on_time"},
     "forget": {"ids"},
 }  # fmt: skip
 """The parameters that are texts, and no names of files or folders."""

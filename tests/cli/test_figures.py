@@ -54,7 +54,7 @@ def test_kpis_are_printed_in_plain_numbers(run: Callable[..., Result], built: Pa
     assert f"{100 * rate:.1f} %" in done.stdout
 
 
-@pytest.mark.parametrize("width", [20, 60, 80, 200])
+@pytest.mark.parametrize("width", [20, 80, *(pytest.param(width, marks=pytest.mark.long) for width in (60, 200))])
 def test_no_number_is_cut_however_narrow_the_terminal_is(run: Callable[..., Result], built: Path, width: int) -> None:
     for words in (("kpis", "--by", "warehouse", "--by", "month"), ("lines",)):
         shown = run(*words, width=width).stdout
@@ -110,7 +110,8 @@ def test_a_kpi_that_is_none_is_told(run: Callable[..., Result]) -> None:
 
 def test_the_choices_are_those_of_the_package() -> None:
     assert figure_commands.GROUPS == GROUPS
-    assert tuple(PROMISES) == figure_commands.PROMISES
+    (option,) = (found for found in main.commands["kpis"].params if found.name == "on_time")
+    assert re.findall(r"\w+_(?:date|time)\b", option.help) == list(PROMISES)
 
 
 def test_lines_are_summed_up_and_the_first_are_shown(run: Callable[..., Result], built: Path) -> None:
@@ -157,6 +158,7 @@ def test_a_file_of_lines_has_all_columns_and_the_folder_knows_it(run: Callable[.
     assert str(Path("open.parquet").absolute()) in [saved.path for saved in qf.open(built).outputs.read().saved]
 
 
+@pytest.mark.long
 def test_the_report_is_that_of_the_audit(run: Callable[..., Result], tmp_path: Path) -> None:
     audited = run("audit", "--html", "audit.html", "--as-of", AS_OF, "--skip", "short_shipped")
     done = run("report", "--as-of", AS_OF, "--skip", "short_shipped")
@@ -165,7 +167,7 @@ def test_the_report_is_that_of_the_audit(run: Callable[..., Result], tmp_path: P
     assert (tmp_path / "report.html").read_bytes() == (tmp_path / "audit.html").read_bytes()
 
 
-@pytest.mark.parametrize("words", [("june.html",), ("tables", "june.html")])
+@pytest.mark.parametrize("words", [("june.html",), pytest.param(("tables", "june.html"), marks=pytest.mark.long)])
 def test_a_single_name_of_a_page_is_where_the_report_goes(run: Callable[..., Result], words: tuple[str, ...]) -> None:
     done = run("report", *words, "--as-of", AS_OF)
     assert done.exit_code == 1

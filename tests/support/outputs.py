@@ -256,18 +256,30 @@ COMMAND_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
     ("refetch", "archive"): [Output("archive", "out.sqlite", _refetch, file_limit=40_000, creates_parents=False)],
 }
 """By command and parameter."""
+_SLICE = {"sellers", "warehouses", "statuses", "until", "chosen_ids"}
 NO_OUTPUTS = {
     "accept": {"findings", "because", "until"},
-    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"},
-    "kpis": {"folder", "as_of", "only", "limits"},
-    "lines": {"folder", "skus"},
+    "audit": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "report": {"folder", "as_of", "only", "skip", "limits", "accepted", "on_time"} | _SLICE,
+    "kpis": {"folder", "as_of", "only", "limits", "on_time"} | _SLICE,
+    "lines": {"folder", "skus"} | _SLICE,
+    "columns": {"table", "folder"},
+    "checks": {"name", "folder"},
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
-    "export": {"folder"},
+    "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
+    "init": {
+        "query",
+        "first",
+        "tables",
+        "exports",
+        "privacy",
+        "project",
+    },  # quivo.toml: never replaced, see tests/nightly
+    "sync": {"project"},
     "doctor": {"order_id"},
     "forget": {"ids", "archive", "tables"},
     "history": {"archive"},
@@ -323,6 +335,9 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
             "csv export", "out", lambda world, target: call(qf.open(world.tables).export, "csv", target), is_folder=True
         )
     ],
+    ("dataset.dataset.Dataset.write", "folder"): [
+        Output("parquet export", "out", lambda world, target: call(qf.open(world.tables).write, target), is_folder=True)
+    ],
     ("archive.archive.Archive.export", "address"): [
         Output(
             "raw export",
@@ -355,6 +370,7 @@ READING_FUNCTIONS = {
     ("analysis.checks.limits.read_limits", "file"),
     ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
+    ("analysis.workbook.export_with_answers", "out"),  # by what `Dataset.export` calls
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),
@@ -364,6 +380,9 @@ READING_FUNCTIONS = {
     ("maintenance.erasure.forget", "tables"),
     ("maintenance.erasure.honour_removed", "archive"),
     ("maintenance.integrity.check", "place"),
+    ("nightly.sync.plan_sync", "project"),
+    ("nightly.sync.sync", "project"),
+    ("settings.toml_file.read_toml_file", "file"),
     ("storage.path_names.check_path", "given"),
     ("storage.place.open_place", "out"),
     ("storage.place.refuse_output_place", "out"),

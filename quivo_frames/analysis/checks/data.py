@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gettext
+import tomllib
 from functools import cache
+from importlib import resources
 
 import polars as pl
 
@@ -49,7 +50,7 @@ def country_not_coded(view: OrderView, limits: Limits) -> pl.LazyFrame:
     It is a name of the country in a European language ("Austria", "Österreich"), its code of three letters (AUT), or
     UK or EL. The parcel will find its way; a customs form or a sum by country may not.
 
-    Limits: names are those of ISO 3166-1 and their translations of the package pycountry, written in full.
+    Limits: names are those of ISO 3166-1 in English and of the Unicode CLDR in 15 other languages, written in full.
     """
     return _report_countries(
         view, limits, "its country is written as {}, not by its code of two letters.", recognised=True
@@ -59,7 +60,7 @@ def country_not_coded(view: OrderView, limits: Limits) -> pl.LazyFrame:
 def _report_countries(view: OrderView, limits: Limits, message: str, *, recognised: bool) -> pl.LazyFrame:
     """Reports orders with a country that is no code: those whose country can, or cannot, be told nevertheless."""
     names = ["delivery_address_country", "invoice_address_country"]
-    known = [*_country_codes(), *limits.countries]
+    known = [*_iso_codes()["countries"].split(), *limits.countries]
     strange = [_unknown_code(name, known) for name in names]
     masked = [pl.col("pii_data_removed").fill_null(value=False) & _is_masked(pl.col(name)) for name in names]
     rows = view["orders"].filter(pl.any_horizontal(strange))
@@ -83,7 +84,7 @@ def unknown_currency(view: OrderView, limits: Limits) -> pl.LazyFrame:
 
     Limits: that Quivo means ISO 4217 is inferred, not documented. Currencies of the past are unknown.
     """
-    known = [*_currency_codes(), *limits.currencies]
+    known = [*_iso_codes()["currencies"].split(), *limits.currencies]
     names = ["currency", "cash_on_delivery_currency"]
     strange = [_unknown_code(name, known) for name in names]
     wrong = pl.coalesce(pl.when(is_strange).then(name) for is_strange, name in zip(strange, names, strict=True))
@@ -97,43 +98,32 @@ def _unknown_code(name: str, known: list[str]) -> pl.Expr:
     return ~comparison_form(pl.col(name)).is_in(known)
 
 
+_OTHER_NAMES = (
+    "UK", "EL", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND", "HOLLAND", "OLANDA", "BURMA",
+    "SWAZILAND", "HONGKONG", "MACAU", "PALESTINA", "VATICAN", "STATELE UNITE", "ZDRUŽENE DRŽAVE", "SJEDINJENE DRŽAVE",
+    "FÖRENADE KUNGARIKET", "VITRYSSLAND", "HVIDERUSLAND", "WIT-RUSLAND", "BIELORUSIA", "FEHÉROROSZORSZÁG",
+    "RUSSISCHE FÖDERATION", "FEDERACJA ROSYJSKA", "FEDERACIÓN RUSA", "RUSKÁ FEDERACE", "RUSKÁ FEDERÁCIA",
+    "DEMOKRATISCHE REPUBLIK KONGO", "RÉPUBLIQUE DÉMOCRATIQUE DU CONGO", "RÉPUBLIQUE DU CONGO", "FÄRÖER-INSELN",
+    "CAYMAN-INSELN", "SALOMONINSELN", "WYBRZEŻE KOŚCI SŁONIOWEJ", "COSTA D'AVORIO", "BOSNIA-ERZEGOVINA",
+)  # fmt: skip
+"""Names of parts of countries, and names of before and beside those of the standards, that are written often."""
+
+
 @cache
-def _country_codes() -> tuple[str, ...]:
-    import pycountry
-
-    return tuple(country.alpha_2 for country in pycountry.countries)
+def _iso_codes() -> dict[str, str]:
+    return tomllib.loads(resources.files(__package__).joinpath("iso_codes.toml").read_text(encoding="utf-8"))
 
 
-_LANGUAGES = ["de", "fr", "it", "es", "nl", "pl", "cs", "sk", "sl", "hr", "hu", "pt", "da", "sv", "ro"]
-_OTHER_NAMES = "UK", "EL", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND", "HOLLAND"
-
-
-@cache
-def _country_names() -> frozenset[str]:
+def _country_names() -> list[str]:
     """Names and codes of three letters of all countries, in upper case."""
-    import pycountry
-
-    countries = list(pycountry.countries)
-    fields = ("name", "official_name", "common_name", "alpha_3")
-    names = {getattr(country, field) for country in countries for field in fields if hasattr(country, field)}
-    for language in _LANGUAGES:
-        translation = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=[language], fallback=True)
-        names |= {translation.gettext(country.name) for country in countries}
-    return frozenset(name.upper() for name in names).union(_OTHER_NAMES)
+    return [*_iso_codes()["names"].splitlines(), *_OTHER_NAMES]
 
 
 def _tells_country(written: pl.Series) -> pl.Series:
     """Whether texts are names of countries."""
     if not written.drop_nulls().len():  # so that the names are not read for nothing
         return pl.repeat(None, written.len(), dtype=pl.Boolean, eager=True)
-    return written.to_frame("name").select(comparison_form(pl.col("name")).is_in(list(_country_names()))).to_series()
-
-
-@cache
-def _currency_codes() -> tuple[str, ...]:
-    import pycountry
-
-    return tuple(currency.alpha_3 for currency in pycountry.currencies)
+    return written.to_frame("name").select(comparison_form(pl.col("name")).is_in(_country_names())).to_series()
 
 
 @define_check(

@@ -57,7 +57,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         dict[str, int], "SKUs of packs that are shipped as pieces, each with its number of pieces, as in BOX6 = 6."
     ] = msgspec.field(default_factory=dict)
 
-    calendar: Annotated[Calendar, "When the warehouses work, for KPIs: see kpis.md."] = Calendar()
+    calendar: Annotated[Calendar, "When the warehouses work, for KPIs."] = Calendar()
 
     def __post_init__(self) -> None:
         """Refuses values that no check can work with."""

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from quivo_frames.analysis.checks import limits as thresholds
@@ -40,11 +41,12 @@ def report(
     holds no personal value unless `personal` is set. Only its owner can read it.
 
     Raises:
-        ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, or something else
-            is there than an earlier report.
+        ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, something else
+            is there than an earlier report, or the extra `report` is not installed.
         DatasetError: the dataset is incomplete, or of another version.
         ExportError: the file cannot be written.
     """
+    require_chart_libraries()
     if sys.flags.optimize > 1:  # altair cannot be imported
         raise ConfigError(
             "A report cannot be drawn without docstrings, which Python leaves out here. Unset PYTHONOPTIMIZE, and "
@@ -79,6 +81,24 @@ def report(
         findings.notices = [*findings.notices, *opened.outputs.record_saved_file(path, "report")]
     write_file_atomically(path, text.encode(), _REPORT)
     return findings
+
+
+def require_chart_libraries() -> None:
+    """Find out, before anything is done, whether a report can be drawn.
+
+    Raises:
+        ConfigError: the extra `report` is not installed.
+    """
+    missing = [package for module, package in _CHART_LIBRARIES.items() if find_spec(module) is None]
+    if missing:
+        raise ConfigError(
+            f"The report needs {' and '.join(missing)}. Install it: pip install 'quivo-frames[report]'. Findings and "
+            "KPIs need nothing more."
+        )
+
+
+_CHART_LIBRARIES = {"altair": "altair", "vl_convert": "vl-convert-python"}
+"""Module -> package of the extra `report`."""
 
 
 def _is_report(file: Path) -> bool:

@@ -1,0 +1,1 @@
+"""One command a night: `sync` finds, refetches, builds, audits, exports and reports what quivo.toml names."""
