@@ -21,7 +21,7 @@ def count_changes(found: pl.DataFrame) -> str:
     """How many changes there are, in how many orders; and how many answers cannot be read."""
     if found.is_empty():
         return "No changes"
-    broken = (found["kind"] == UNREADABLE).sum()
+    broken = found.filter(kind=UNREADABLE).height
     unread = f"; {format_count(broken, 'answer')} cannot be read" if broken else ""
     orders = format_count(found["order_id"].n_unique(), "order")
     return f"{format_count(found.height, 'change')} in {orders}{unread}"
@@ -30,8 +30,8 @@ def count_changes(found: pl.DataFrame) -> str:
 def summarize_changes(found: pl.DataFrame) -> Iterator[str]:
     """One line per table and field that changed, the most frequent first: how often, and in how many orders."""
     where = pl.concat_str("table", "column", separator=".", ignore_nulls=True)
-    told = found.filter(~IS_TOUCH & pl.col("table").is_not_null())
-    counted = told.group_by("kind", where=where).agg(times=pl.len(), orders=pl.col("order_id").n_unique())
+    kept = found.filter(~IS_TOUCH & pl.col("table").is_not_null())
+    counted = kept.group_by("kind", where=where).agg(times=pl.len(), orders=pl.col("order_id").n_unique())
     rows = counted.sort("times", "where", "kind", descending=[True, False, False]).rows()
     for kind, name, times, orders in rows[:_MOST_FIELDS]:
         yield f"  {times:>7,} {kind:<8} {name} in {format_count(orders, 'order')}"
