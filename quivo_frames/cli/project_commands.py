@@ -82,11 +82,10 @@ def sync(
     Example: quivo-frames sync --dry-run
     """
     from quivo_frames.fetch.client import Client
-    from quivo_frames.nightly.sync import plan_sync
+    from quivo_frames.nightly.sync import plan_sync, require_project
     from quivo_frames.nightly.sync import sync as sync_orders
-    from quivo_frames.settings.project import read_project
 
-    rate = read_project(project).refetch.rate
+    rate = require_project(project).refetch.rate
     with Client.from_env(rate=rate, **connection) as client:
         if dry_run:
             plan = plan_sync(client, project)

@@ -22,11 +22,24 @@ from quivo_frames.nightly.order_search import read_fetch_times, search_orders
 from quivo_frames.nightly.sync_result import SyncPlan, SyncResult
 from quivo_frames.nightly.sync_state import SearchResult, SyncMemory
 from quivo_frames.settings.project import PROJECT_FILE, Project, read_project
+from quivo_frames.storage.path_names import check_path
 
 if TYPE_CHECKING:
     from quivo_frames.analysis.checks.findings import Findings
     from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.fetch.client import Client
+
+
+def require_project(file: str | os.PathLike[str]) -> Project:
+    """What quivo.toml says.
+
+    Raises:
+        ConfigError: there is none, or it does not fit.
+    """
+    path = check_path(file)
+    if not path.exists():
+        raise ConfigError(f"There is no {path} here. `quivo-frames init` writes it; or change to its folder.")
+    return read_project(path)
 
 
 def sync(
@@ -45,12 +58,13 @@ def sync(
     `progress` shows bars on stderr (None: on a terminal and in a notebook).
 
     Raises:
-        ConfigError: quivo.toml does not fit, or there are more orders to refetch than it allows; nothing was requested.
+        ConfigError: there is no quivo.toml, it does not fit, or there are more orders than it allows; nothing was
+            refetched.
         LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used; the next sync goes on.
         ArchiveError: the archive cannot be written, or another sync of it is running.
         DatasetError: the tables cannot be written.
     """
-    settings = read_project(Path(project))
+    settings = require_project(project)
     allowed = settings.refetch.max_requests if max_requests is None else max_requests
     memory = SyncMemory(Path(settings.archive))
     with Archive(settings.archive) as archive, memory.locked():
@@ -97,7 +111,7 @@ def plan_sync(client: Client, project: str | os.PathLike[str] = PROJECT_FILE) ->
     Raises:
         ConfigError, LoginError, Unreachable, UnexpectedResponse, ArchiveError: as for `sync`.
     """
-    settings = read_project(Path(project))
+    settings = require_project(project)
     archive, memory = Archive(settings.archive), SyncMemory(Path(settings.archive))
     state = memory.read()
     if state.begun is not None:

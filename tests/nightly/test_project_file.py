@@ -65,7 +65,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('tabels = "x"', "unknown field `tabels`"),
-        ('[find]\noverlap = "2 hours"', "overlap is '2 hours'. Write a duration"),
+        ('[find]\noverlap = "soon"', "overlap is 'soon'. Write a duration"),
         ('[find]\noverlap = "all"', "overlap is 'all'"),
         ("[refetch]\nmax_requests = 0", "`int` >= 1"),
         ("archive = ", "is no TOML"),

@@ -383,6 +383,7 @@ READING_FUNCTIONS = {
     ("maintenance.erasure.honour_removed", "archive"),
     ("maintenance.integrity.check", "place"),
     ("nightly.sync.plan_sync", "project"),
+    ("nightly.sync.require_project", "file"),
     ("nightly.sync.sync", "project"),
     ("settings.toml_file.read_toml_file", "file"),
     ("storage.path_names.check_path", "given"),
