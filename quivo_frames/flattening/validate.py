@@ -103,7 +103,12 @@ def find_violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
     """
     for table in TABLES.values():
         yield from _find_violations_within(table, frames[table.name])
-    references = [(table, reference) for table in TABLES.values() for reference in table.references]
+    references = [
+        (table, reference)
+        for table in TABLES.values()
+        for reference in table.references
+        if not _are_all_there(frames[table.name][reference.column], frames[reference.to_table][reference.to_column])
+    ]
     rows = {name: frames[name].lazy().with_row_index("row") for name in TABLES}
     orphans = [
         rows_without_parent(rows[table.name], ref, rows[ref.to_table]).select("row") for table, ref in references
@@ -111,6 +116,11 @@ def find_violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
     for (table, reference), found in zip(references, pl.collect_all(orphans), strict=True):
         for row in found["row"].sort().to_list():
             yield Violation(table, row, table.column(reference.column), "reference", reference.to_table)
+
+
+def _are_all_there(references: pl.Series, keys: pl.Series) -> bool:
+    """Whether each reference that is no null is one of the keys: in half the time of a join that says which are not."""
+    return references.is_in(keys.implode()).all()
 
 
 def _find_violations_within(table: Table, frame: pl.DataFrame) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ from quivo_frames.flattening.flatten import flatten
 from quivo_frames.flattening.validate import find_violations, passes_quick_check, schema
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
-from tests.support.depth import IS_DEEP
+from tests.support.depth import IS_DEEP, sampled
 from tests.support.paths import ROOT
 
 GOOD = flatten([order_json(number) for number in range(1, 61)])
@@ -131,6 +131,37 @@ def test_each_rule_is_one_of_the_quick_check_as_of_pandera(name: str) -> None:
         assert passes_quick_check(table, changed) == satisfies_pandera(name, changed), (column, value)
         if not passes_quick_check(table, changed):
             assert any(found.table is table for found in find_violations({**GOOD, name: changed})), (column, value)
+
+
+@pytest.mark.drawn
+def test_references_are_compared_as_sets_of_python_compare_them() -> None:
+    chance = random.Random(5)
+    references = [(table, reference) for table in TABLES.values() for reference in table.references]
+    for table, reference in sampled(references):
+        for draw in range(DRAWS // 3):
+            frames = dict(GOOD)
+            if draw % 2:
+                frames[table.name] = set_cell(
+                    GOOD[table.name], reference.column, chance, chance.choice([None, 7, "7/7"])
+                )
+            else:
+                keys = GOOD[reference.to_table].select(pl.col(reference.to_column).sample(2, seed=draw)).to_series()
+                frames[reference.to_table] = GOOD[reference.to_table].filter(
+                    ~pl.col(reference.to_column).is_in(keys.implode())
+                )
+            known = set(frames[reference.to_table][reference.to_column])
+            lost = [
+                at
+                for at, key in enumerate(frames[table.name][reference.column])
+                if key is not None and key not in known
+            ]
+            found = [
+                violation.row
+                for violation in find_violations(frames)
+                if (violation.table, violation.column.name, violation.rule, violation.expected)
+                == (table, reference.column, "reference", reference.to_table)
+            ]
+            assert found == lost
 
 
 def test_pandera_is_loaded_only_for_a_table_that_breaks_a_rule() -> None:
