@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from quivo_frames.analysis.kpi.kpis import kpis
     from quivo_frames.analysis.kpi.result import Kpis
     from quivo_frames.analysis.report.report import report
+    from quivo_frames.analysis.single_order import SingleOrder, order
     from quivo_frames.analysis.stuck import stuck
     from quivo_frames.archive.archive import Archive
     from quivo_frames.builder.build import build
@@ -84,6 +85,7 @@ _HOMES = {
     "LostWorker": "errors",
     "QuivoError": "errors",
     "Settings": "settings.settings",
+    "SingleOrder": "analysis.single_order",
     "UnexpectedResponse": "errors",
     "Unreachable": "errors",
     "audit": "analysis.checks.audit",
@@ -99,6 +101,7 @@ _HOMES = {
     "kpis": "analysis.kpi.kpis",
     "lines": "analysis.derived_tables",
     "milestones": "analysis.derived_tables",
+    "order": "analysis.single_order",
     "overview": "analysis.derived_tables",
     "plan": "fetch.run",
     "read_ids": "fetch.order_ids",
@@ -128,6 +131,7 @@ __all__ = [
     "LostWorker",
     "QuivoError",
     "Settings",
+    "SingleOrder",
     "UnexpectedResponse",
     "Unreachable",
     "audit",
@@ -144,6 +148,7 @@ __all__ = [
     "lines",
     "milestones",
     "open",
+    "order",
     "overview",
     "plan",
     "read_ids",

@@ -7,7 +7,8 @@ how many more there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import chain
 from typing import IO
 
@@ -18,7 +19,9 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from quivo_frames.analysis.checks.findings import ACCEPTED, Findings
 from quivo_frames.analysis.order_lines import QUANTITY_TABLES, read_order_lines
+from quivo_frames.analysis.order_search import explain_nothing_found
 from quivo_frames.analysis.order_timeline import holder_text, timeline_parts
 from quivo_frames.analysis.page_parts import (
     MAX_CHILDREN,
@@ -37,6 +40,7 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.unflatten import unflatten
+from quivo_frames.model.carriers import stated_carrier
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES, row_noun
@@ -49,13 +53,8 @@ def read_order(dataset: Dataset, order_id: int) -> Frames:
         ConfigError: the order is not in the dataset, or it failed.
     """
     tables = dataset.only([order_id]).collect()
-    if tables.failures.height:
-        raise ConfigError(f"Order {order_id} is in no table of {dataset.address}. {tables.failures['message'][0]}")
-    if tables.orders.is_empty():
-        raise ConfigError(
-            f"Order {order_id} is not among the {dataset.manifest['orders']['in']:,} orders of {dataset.address}. "
-            "Refetch it, or add the file that has it, and build the tables again."
-        )
+    if tables.failures.height or tables.orders.is_empty():
+        raise ConfigError(explain_nothing_found(dataset, str(order_id)))
     return tables
 
 
@@ -64,14 +63,20 @@ def order_as_json(tables: Mapping[str, pl.DataFrame]) -> str:
     return msgspec.json.format(next(unflatten(tables))).decode()
 
 
-def print_order(tables: Mapping[str, pl.DataFrame], *, file: IO[str] | None = None, width: int | None = None) -> None:
-    """Prints the page of one order; in color only on a terminal."""
+def print_order(
+    tables: Mapping[str, pl.DataFrame], found: Findings | None = None, carriers: Sequence[str] | None = None, *,
+    file: IO[str] | None = None, width: int | None = None,
+) -> None:  # fmt: skip
+    """Prints the page of one order, with what an audit found in it, if that is known; in color only on a terminal.
+
+    `carriers` are those of its shipments, where not all shipments name theirs.
+    """
     console = open_console(file, width)
-    for part in _page_parts(_without_personal_columns(tables)):
+    for part in _page_parts(without_personal_columns(tables), found, carriers):
         console.print(part)
 
 
-def _without_personal_columns(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+def without_personal_columns(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The tables without the columns that may be personal or secret."""
     return {
         name: tables[name].select(column.name for column in table.columns if column.privacy is Privacy.NONE)
@@ -79,10 +84,14 @@ def _without_personal_columns(tables: Mapping[str, pl.DataFrame]) -> dict[str, p
     }
 
 
-def _page_parts(frames: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
+def _page_parts(
+    frames: Mapping[str, pl.DataFrame], found: Findings | None, carriers: Sequence[str] | None
+) -> Iterator[RenderableType]:  # fmt: skip
     order = frames["orders"].row(0, named=True)
     yield Text.assemble(("Order ", "bold"), (terminal_text(order["order_id"]), "bold"))
-    yield _indent_part(_facts_grid(order, frames["fulfillment_orders"]))
+    yield _indent_part(_facts_grid(order, frames, carriers))
+    if found is not None:
+        yield from _section_parts("Findings", finding_parts(found))
     yield from _section_parts("Timeline", timeline_parts(frames))
     yield from _section_parts("Lines", _line_parts(frames))
     yield from _section_parts("Handling units", unit_parts(frames["handling_units"], frames["handling_positions"]))
@@ -99,10 +108,15 @@ def _indent_part(part: RenderableType) -> RenderableType:
     return Padding(part, (0, 0, 0, 2))
 
 
-def _facts_grid(order: Row, fulfillment_orders: pl.DataFrame) -> RenderableType:
-    at = [(order["warehouse_id"], None), *fulfillment_orders.select("warehouse_id", "warehouse_name").iter_rows()]
+def _facts_grid(
+    order: Row, frames: Mapping[str, pl.DataFrame], carriers: Sequence[str] | None
+) -> RenderableType:  # fmt: skip
+    held = frames["fulfillment_orders"].select("warehouse_id", "warehouse_name").iter_rows()
+    at = [(order["warehouse_id"], None), *held]
     named = {number: name for number, name in at if name is not None}
     warehouses = dict.fromkeys(join_known(number, named.get(number, name)) for number, name in at)
+    sent = frames["shipments"]
+    stated = sent.select(stated_carrier()).to_series().unique(maintain_order=True).to_list()
     facts = {
         "status": join_known(order["order_status"]),
         "identifier": join_known(order["order_identifier"]),
@@ -110,6 +124,9 @@ def _facts_grid(order: Row, fulfillment_orders: pl.DataFrame) -> RenderableType:
         "seller": join_known(order["seller_id"], order["seller_name"]),
         "shop": join_known(order["shop_id"], order["shop_system_name"] or order["shop_system"]),
         "warehouse": ", ".join(plain_texts([*filter(None, warehouses)])),
+        "carrier": ", ".join(plain_texts(stated if carriers is None else carriers)),
+        "to be shipped": _promised_days(order["earliest_ship_date"], order["latest_ship_date"]),
+        "to be delivered": _promised_days(order["earliest_delivery_date"], order["latest_delivery_date"]),
     }
     grid = Grid.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -117,6 +134,25 @@ def _facts_grid(order: Row, fulfillment_orders: pl.DataFrame) -> RenderableType:
     for name, fact in facts.items():
         grid.add_row(name, Text(fact or "–"))
     return grid
+
+
+def _promised_days(first: date | None, last: date | None) -> str:
+    if first and last:
+        return f"{first}" if first == last else f"{first} to {last}"
+    return f"by {last}" if last else f"from {first}" if first else ""
+
+
+def finding_parts(found: Findings) -> Iterator[RenderableType]:
+    """What an audit found in the order, worst first, each with the values that the check saw."""
+    for row in found.head(MAX_SECTION_LINES).iter_rows(named=True):
+        accepted = " (accepted)" if row["status"] == ACCEPTED else ""
+        words = terminal_text(row["message"].partition(": ")[2])
+        yield Text.assemble((f"{row['severity']} {row['check']}", "bold"), f"{accepted}: {words}")
+        seen = ", ".join(f"{value['name']} {terminal_text(value['value'])}" for value in row["evidence"])
+        if seen:
+            yield Padding(Text(f"saw {seen}", style="dim"), (0, 0, 0, 2))
+    if hidden := hidden_part(found.height - MAX_SECTION_LINES, "finding"):
+        yield hidden
 
 
 def _line_parts(frames: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:

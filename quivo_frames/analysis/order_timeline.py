@@ -25,17 +25,19 @@ HOLDER_TABLES = ("fulfillment_orders", "shipments")
 
 def timeline_parts(frames: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
     """The timeline as a table, and how much of it is not shown: of an event of many shipments the first ones are."""
-    entries = _find_entries(frames)
+    entries = find_entries(frames)
     if entries.is_empty():
         return
     is_first = pl.int_range(pl.len()).over("event") < MAX_CHILDREN
     shown = entries.filter(is_first).head(MAX_SECTION_LINES)
-    grid = new_grid("when (UTC)", "what")
+    grid = new_grid()
+    grid.add_column("when (UTC)", no_wrap=True, min_width=19)
+    grid.add_column("what", overflow="fold")
     for name in HOLDER_TABLES:
         add_id_column(grid, row_noun(name), map(join_known, shown[name]))
     for at, event, times, *holders in shown.select("at", "event", "times", *HOLDER_TABLES).iter_rows():
         what = event + (f" ({times} times)" if times > 1 else "")
-        grid.add_row(at.replace(tzinfo=None).isoformat(" "), what, *(Text(join_known(holder)) for holder in holders))
+        grid.add_row(f"{at:%Y-%m-%d %H:%M:%S}", what, *(Text(join_known(holder)) for holder in holders))
     yield grid
     if hidden := hidden_part(entries.height - shown.height, "entry", "entries"):
         yield hidden
@@ -54,7 +56,7 @@ def holder_text(table: Table, columns: list[str], holder: str) -> pl.Expr:
     return pl.coalesce(pl.col(name).cast(pl.String) for name in names).fill_null("")
 
 
-def _find_entries(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def find_entries(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The entries in the order of time; the same event of several rows is one."""
     found = [_read_column(table, column, frames[table.name]) for table, column in _INSTANT_COLUMNS]
     entries = pl.concat(found).group_by("at", "event", *HOLDER_TABLES, maintain_order=True).agg(pl.col("times").sum())

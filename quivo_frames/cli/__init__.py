@@ -27,6 +27,7 @@ from quivo_frames.cli import (
     fetch_commands,
     figure_commands,
     maintenance_commands,
+    order_command,
     project_commands,
     table_commands,
 )
@@ -99,7 +100,7 @@ def demo(out: Path, orders: int) -> None:
 
 _MODULES = (
     project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
-    definition_commands, maintenance_commands,
+    order_command, definition_commands, maintenance_commands,
 )  # fmt: skip
 for _module in _MODULES:
     for _command in vars(_module).values():

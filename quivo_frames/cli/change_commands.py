@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from quivo_frames.cli.default_places import archive_option
-from quivo_frames.cli.options import as_json
-from quivo_frames.cli.params import INSTANT_FORMS, FileParam, InstantParam
-from quivo_frames.display.text import print_json, print_text, terminal_text
+from quivo_frames.cli.options import as_json, print_written
+from quivo_frames.cli.params import FileParam, InstantParam
+from quivo_frames.display.text import print_json, print_text
+from quivo_frames.settings.durations import INSTANT_FORMS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,8 +37,15 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
     Example: quivo-frames history 100017
     """
     from quivo_frames.analysis.changes.changes import history as find_history
+    from quivo_frames.analysis.changes.sentences import describe_changes
 
-    _print_changes(find_history(archive, order_id, personal=personal), None, as_json=as_json)
+    found = find_history(archive, order_id, personal=personal)
+    if as_json:
+        print_json(found.write_ndjson())
+    else:
+        for line in describe_changes(found):
+            print_text(line)
+    sys.exit(_exit_status(found))
 
 
 @click.command()
@@ -52,14 +59,18 @@ def history(order_id: int, archive: Path, personal: bool, as_json: bool) -> None
 @personal_option
 @as_json
 def changes(since: datetime | None, archive: Path, out: Path | None, personal: bool, as_json: bool) -> None:
-    """Show what changed in the orders of an archive. Exit status 1 if an answer cannot be read.
+    """Show what changed in the orders of an archive: first how often by table and field, then the changes.
 
-    Example: quivo-frames changes --since 24h
+    That Quivo touched an order (last_modified) is no change by itself. With --out, all changes are in the file, and
+    nothing is listed. Exit status 1 if an answer cannot be read.
+
+    Example: quivo-frames changes --since '2 weeks ago'
 
     Example: quivo-frames changes --since 2026-06-01 --out changes.csv
     """
     from quivo_frames.analysis.changes.changes import changes as find_changes
     from quivo_frames.analysis.changes.differences import CHANGES_TABLE
+    from quivo_frames.analysis.changes.sentences import count_changes, list_changes, summarize_changes
     from quivo_frames.archive.archive import Archive
     from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
 
@@ -69,18 +80,17 @@ def changes(since: datetime | None, archive: Path, out: Path | None, personal: b
     if out:
         notices += Archive(archive).outputs.record_saved_file(out, CHANGES_TABLE.name)
         notices += write_frame_file(found, out, CHANGES_TABLE)
-    _print_changes(found, MAX_CHANGES, [f"Written: {out}", *notices] if out else [], as_json=as_json)
-
-
-def _print_changes(found: pl.DataFrame, most: int | None, notices: Sequence[str] = (), *, as_json: bool) -> None:
-    from quivo_frames.analysis.changes.differences import UNREADABLE
-    from quivo_frames.analysis.changes.sentences import describe_changes
-
     if as_json:
         print_json(found.write_ndjson())
+    elif out:
+        print_written([f"{out}, {count_changes(found)}"], notices)
     else:
-        for line in describe_changes(found, most):
+        for line in (count_changes(found), *summarize_changes(found), *list_changes(found, MAX_CHANGES)):
             print_text(line)
-        for notice in notices:
-            print_text(terminal_text(notice))
-    sys.exit(1 if UNREADABLE in found["kind"] else 0)
+    sys.exit(_exit_status(found))
+
+
+def _exit_status(found: pl.DataFrame) -> int:
+    from quivo_frames.analysis.changes.differences import UNREADABLE
+
+    return 1 if UNREADABLE in found["kind"] else 0

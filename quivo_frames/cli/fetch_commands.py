@@ -20,9 +20,10 @@ from quivo_frames.cli.options import (
     print_result,
     require_consent,
 )  # fmt: skip
-from quivo_frames.cli.params import INSTANT_FORMS, DurationParam, FileParam, InstantParam
+from quivo_frames.cli.params import DurationParam, FileParam, InstantParam
 from quivo_frames.display.text import print_text
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.durations import DURATION_FORMS, INSTANT_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ CONFIRM_FROM = 100
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Maximum number of concurrent requests."
 )
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Maximum number of requests per second.")
-@click.option("--max-age", type=DurationParam(), help="Skip orders fetched within this time: 90s, 30m, 12h, 7d, 2w.")
+@click.option("--max-age", type=DurationParam(), help=f"Skip orders fetched within this time: {DURATION_FORMS}.")
 @click.option("--new-run", is_flag=True, help="Start over instead of resuming an unfinished run of these ids.")
 @click.option("--again", is_flag=True, help="Also fetch orders that `forget` erased; else they are left out.")
 @click.option("--service-moved", is_flag=True, help="The service of the archive has a new address; record it.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -11,12 +10,9 @@ import click
 
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.durations import DURATION_FORMS, parse_duration
 
 T = TypeVar("T")
-INSTANT_FORMS = "2026-06-01, 2026-06-01T12:00:00Z, today, yesterday, or how long ago: 24h, 7d, 2w, '3 months'"
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DAYS = {"today": timedelta(), "yesterday": timedelta(days=1)}
-_MONTHS = re.compile(r"(\d{1,4}) ?months?", re.ASCII)
 
 
 class FileParam(click.Path):
@@ -73,15 +69,15 @@ class WordParam(_TextParam[str]):
 
 
 class DurationParam(_TextParam[timedelta]):
-    """A duration such as 90s, 30m, 12h, 7d or 2w."""
+    """A duration such as 90s, 30m, 12h, 7d, 2w or `2 weeks`."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parses the duration; fails with a message that shows how to write one."""
-        duration = _parse_duration(str(value))
+        duration = parse_duration(str(value))
         if duration is None:
-            self.fail(f"{value} is not a duration. Write 90s, 30m, 12h, 7d or 2w.", param, ctx)
+            self.fail(f"{value} is not a duration. Write {DURATION_FORMS}.", param, ctx)
         return duration
 
 
@@ -92,15 +88,12 @@ class InstantParam(_TextParam[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parses the instant; fails with a message that shows how to write one."""
-        from quivo_frames.model.time import instant_in_utc  # late, as polars takes time to load
+        from quivo_frames.model.time import parse_beginning  # late, as polars takes time to load
 
         try:
-            given = _parse_past(str(value), datetime.now(UTC)) or datetime.fromisoformat(str(value))
-            return instant_in_utc(given if isinstance(given, datetime) else datetime.combine(given, time()))
+            return parse_beginning(value if isinstance(value, datetime) else str(value))
         except ConfigError as error:
             self.fail(str(error), param, ctx)
-        except (ValueError, OverflowError):
-            self.fail(f"{value} is not an instant. Write {INSTANT_FORMS}.", param, ctx)
 
 
 class DayParam(_TextParam[date]):
@@ -122,33 +115,12 @@ class DayOrInstantParam(_TextParam[str]):
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The day or instant that a word or a duration stands for, or the text itself; fails if it is none of them."""
-        from quivo_frames.model.time import parse_instant
+        """The day or instant that a text stands for, as text; fails if it is none."""
+        from quivo_frames.model.time import day_or_instant, parse_instant
 
         try:
-            given = _parse_past(str(value), datetime.now(UTC))
-            text = value if given is None else given.isoformat()
+            text = day_or_instant(str(value)).isoformat()
             parse_instant(text)
-        except (ConfigError, OverflowError) as error:
+        except ConfigError as error:
             self.fail(str(error), param, ctx)
         return text
-
-
-def _parse_past(text: str, now: datetime) -> date | datetime | None:
-    """The day of a word such as today, or the instant that lies as long ago as the text says; None for other texts."""
-    word = text.strip().lower()
-    if word in _DAYS:
-        return now.date() - _DAYS[word]
-    if months := _MONTHS.fullmatch(word):
-        import polars as pl
-
-        instants = pl.Series([now.replace(tzinfo=None)])
-        earlier: datetime = instants.dt.offset_by(f"-{months[1]}mo").item()  # the last day of a shorter month
-        return earlier.replace(tzinfo=UTC)
-    ago = _parse_duration(word)
-    return None if ago is None else now - ago
-
-
-def _parse_duration(text: str) -> timedelta | None:
-    found = re.fullmatch(r"(\d{1,8}(?:\.\d+)?)([smhdw])", text, re.ASCII)
-    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None

@@ -1,4 +1,4 @@
-"""Commands that write and read tables: build, show, export."""
+"""Commands that write and read tables: build, export."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.default_places import (
-    TABLES_HELP,
-    default_archive,
-    default_tables,
-    has_tables,
-    read_project,
-    tables_or_default,
-)
+from quivo_frames.cli.default_places import default_archive, default_tables, has_tables, read_project
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
-from quivo_frames.display.text import format_count, noun_for, print_json, print_text
+from quivo_frames.display.text import format_count, noun_for, print_text
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -137,32 +130,6 @@ def build(
             rows = dataset.notes.select("count", "path", "message").iter_rows()
             print_lines([f"{count:,} x {path}: {message}" for count, path, message in rows])
     sys.exit(1 if failed or (strict and noted) else 0)
-
-
-@click.command()
-@click.argument("order_id", metavar="ORDER", type=click.IntRange(-(2**63), 2**63 - 1))
-@click.option(
-    "--from",
-    "folder",
-    metavar="TABLES",
-    type=PlaceParam(),
-    callback=tables_or_default,
-    help=f"The tables.  [default: {TABLES_HELP}]",
-)
-@as_json
-def show(order_id: int, folder: str, as_json: bool) -> None:
-    """Show one order: its events, its lines, and how they are packed. Without personal data, except with --json.
-
-    Example: quivo-frames show 100017
-    """
-    from quivo_frames.analysis.order_page import order_as_json, print_order, read_order
-    from quivo_frames.dataset.dataset import Dataset
-
-    tables = read_order(Dataset.open(folder), order_id)
-    if as_json:
-        print_json(order_as_json(tables))
-        return
-    print_order(tables)
 
 
 @click.command()

@@ -172,7 +172,7 @@ class Dataset(StoredTables):
             if isinstance(error, ConfigError) or export.is_replaced_as_a_whole:
                 self.outputs.cancel_export(export)  # else a part of it may have been written
             raise
-        return result._replace(told=[*result.told, *self.outputs.end_export(export)])
+        return result._replace(notices=[*result.notices, *self.outputs.end_export(export)])
 
     def export_job(self, level: PrivacyLevel, erased_order_ids: Sequence[int] = ()) -> ExportJob:
         """What an export at a privacy level writes; no row of `erased_order_ids`, should there be any."""

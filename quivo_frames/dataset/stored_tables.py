@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import polars as pl
@@ -17,7 +17,8 @@ from quivo_frames.dataset.manifest import (
     files_of_table,
     is_manifest_intact,
     list_files,
-    read_manifest,
+    parse_manifest,
+    read_manifest_bytes,
 )
 from quivo_frames.dataset.manifest_facts import ExportOrigin
 from quivo_frames.display.html import html_table
@@ -38,6 +39,9 @@ from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, table_nam
 from quivo_frames.storage import urls
 from quivo_frames.storage.place import Place
 
+if TYPE_CHECKING:
+    import quivo_frames
+
 
 class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
     """The tables of a dataset, read when they are asked for; with `conditions`, a slice: the rows of some orders.
@@ -54,6 +58,8 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         self.conditions = tuple(conditions)
         """What the orders of a slice meet; none, if these are all orders of the dataset."""
         self._allow_unknown = allow_unknown
+        self._manifest_bytes: bytes | None = None
+        """The content of the manifest file when it was last read, which said what `manifest` says."""
 
     def _narrow_to(self, conditions: OrderConditions) -> Self:
         return self.with_conditions((*self.conditions, conditions))
@@ -122,10 +128,17 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
             DatasetError: the dataset was replaced since it was opened.
         """
         facts = self._facts_of_table(name)
-        if read_manifest(self.place) != self.manifest:
-            raise DatasetError(f"{self.address} was rebuilt since it was opened. Open it again.")
+        self._refuse_other_manifest()
         rows = self._scan_files(facts)
         return self._rows_of_slice(rows, name) if self.conditions else rows
+
+    def _refuse_other_manifest(self) -> None:
+        """Look whether the manifest is still the same; one with many ids is not parsed again for each table."""
+        data = read_manifest_bytes(self.place)
+        if data != self._manifest_bytes or data is None:
+            if parse_manifest(data) != self.manifest:
+                raise DatasetError(f"{self.address} was rebuilt since it was opened. Open it again.")
+            self._manifest_bytes = data
 
     def _rows_of_slice(self, rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
         if name == "notes":
@@ -256,6 +269,18 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
 
     def __len__(self) -> int:
         return len(TABLES)
+
+    def order(self, wanted: int | str) -> quivo_frames.SingleOrder:
+        """One order, by its number, identifier, reference, purchase order, a tracking number or an SSCC.
+
+        In a notebook it shows itself: its days, findings, events, lines and handling units.
+
+        Raises:
+            ConfigError: no order is called so, or several are.
+        """
+        import quivo_frames  # the public page, whose functions are about whole datasets
+
+        return quivo_frames.order(self, wanted)
 
     def counts(self) -> dict[str, int]:
         """The number of rows of each table, of each derived one, of failures and of notes."""

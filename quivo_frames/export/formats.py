@@ -96,16 +96,16 @@ class ExportJob(NamedTuple):
 
 
 class ExportResult(NamedTuple):
-    """What an export wrote: format, target, rows per table, and sentences that users should read (`told`)."""
+    """What an export wrote: format, target, rows per table, and sentences that users should read (`notices`)."""
 
     form: ExportFormat
     out: str
     rows: Mapping[str, int]
-    told: Sequence[str] = ()
+    notices: Sequence[str] = ()
 
     def __str__(self) -> str:
         lines = [f"{format_count(sum(self.rows.values()), 'row')} of {len(self.rows)} tables written to {self.out}."]
-        return terminal_lines([*lines, *(f"  {sentence}" for sentence in self.told)])
+        return terminal_lines([*lines, *(f"  {sentence}" for sentence in self.notices)])
 
 
 def parse_export_format(name: str) -> ExportFormat:

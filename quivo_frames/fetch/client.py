@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from quivo_frames.model.time import InstantLike
+
 logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 30.0  # seconds
@@ -155,13 +157,14 @@ class Client:
         )
 
     def find(
-        self, query: str = "", *, sort: str = "orderId:asc", limit: int | None = None, since: datetime | None = None
+        self, query: str = "", *, sort: str = "orderId:asc", limit: int | None = None, since: InstantLike | None = None
     ) -> Iterator[int]:
         """The ids of the orders that a query finds, each once, in the order of `sort` (`field:asc` or `field:desc`).
 
         `query` is Quivo's own syntax (Elasticsearch query strings), for example `sellerId:2101`; empty finds all.
-        `since` narrows it to orders last modified at that instant or later (without a zone: UTC). Quivo's index follows
-        its orders with a delay: let `since` overlap with the previous search; an id that comes again costs nothing.
+        `since` narrows it to orders last modified since then: an instant (without a zone: UTC), a day, or a text as
+        `7d`. Quivo's index follows its orders with a delay: let `since` overlap with the previous search; an id that
+        comes again costs nothing.
 
         Pages are requested one after another, while the ids are taken. Sorted by orderId no order is missed. With
         another sort, such as `lastModified:desc`, an order that changes meanwhile may move to a page already read.

@@ -25,11 +25,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from quivo_frames.errors import ConfigError, UnexpectedResponse
+
+if TYPE_CHECKING:
+    from quivo_frames.model.time import InstantLike
 
 Element = Mapping[str, msgspec.Raw]
 FetchPage = Callable[[Mapping[str, str]], Sequence[Element]]
@@ -41,12 +44,16 @@ _SORT = re.compile(r"[\w.]+:(asc|desc)(,[\w.]+:(asc|desc))*")
 _QUOTED = re.compile(r'\\.|"(?:\\.|[^"\\])*"', re.DOTALL)
 
 
-def narrow_to_changes(query: str, since: datetime, now: datetime) -> str:
-    """The query narrowed to orders last modified at an instant (without a zone: UTC) or later.
+def narrow_to_changes(query: str, since: InstantLike, now: datetime) -> str:
+    """The query narrowed to orders last modified at an instant (without a zone: UTC) or later; a day is its beginning.
 
     Raises:
         ConfigError: the instant is in the future, or the query cannot be put in brackets.
     """
+    if not isinstance(since, datetime):
+        from quivo_frames.model.time import parse_beginning  # late, as polars takes time to load
+
+        since = parse_beginning(since)
     try:
         moment = (since if since.tzinfo else since.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Self
 
 import msgspec
@@ -14,7 +14,7 @@ import polars as pl
 from quivo_frames.display.text import terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.tables import ORDER_ID
-from quivo_frames.model.time import InstantLike, instant_in_utc, parse_instant
+from quivo_frames.model.time import InstantLike, parse_beginning, parse_instant
 
 NumberOrName = int | str
 ScanTable = Callable[[str], pl.LazyFrame]
@@ -85,7 +85,7 @@ class SelectableOrders(ABC):
         """
         conditions = OrderConditions(
             _list_names(seller, "seller"), _list_names(warehouse, "warehouse"),
-            None if since is None else _parse_beginning(since), None if until is None else parse_instant(until),
+            None if since is None else parse_beginning(since), None if until is None else parse_instant(until),
             None if ids is None else _list_ids(ids),
             None if status is None else (status,) if isinstance(status, str) else tuple(status),
         )  # fmt: skip
@@ -119,18 +119,6 @@ def _list_names(given: NumberOrName | Iterable[NumberOrName] | None, noun: str) 
         return tuple(one if isinstance(one, str) else operator.index(one) for one in several)
     except TypeError as error:
         raise ConfigError(f"A {noun} is a whole number or a name: give one, or a list of them.") from error
-
-
-def _parse_beginning(given: InstantLike) -> datetime:
-    """The instant in UTC of an instant, or of the beginning of a day."""
-    if isinstance(given, str) and len(given) <= len("2026-06-01"):
-        try:
-            given = date.fromisoformat(given)
-        except ValueError:
-            return parse_instant(given)  # says how to write it
-    return (
-        parse_instant(given) if isinstance(given, datetime | str) else instant_in_utc(datetime.combine(given, time()))
-    )
 
 
 def shared_ids(where: Sequence[OrderConditions]) -> pl.Series | None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.durations import INSTANT_FORMS, parse_past
 
 InstantLike = datetime | date | str
 FIRST_YEAR, LAST_YEAR = 1900, 8999
@@ -25,23 +26,38 @@ def check_time_zone(name: str) -> str:
     return name
 
 
+def day_or_instant(given: InstantLike) -> date | datetime:
+    """The day or instant that a text stands for, also as a word, or as how long ago it is; others as they are.
+
+    Raises:
+        ConfigError: the text is neither an instant nor a day.
+    """
+    if not isinstance(given, str):
+        return given
+    try:
+        if (past := parse_past(given, datetime.now(UTC))) is not None:
+            return past
+        return date.fromisoformat(given) if len(given) <= len("2026-06-01") else datetime.fromisoformat(given)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{given} is neither a day nor an instant. Write {INSTANT_FORMS}.") from error
+
+
 def parse_instant(given: InstantLike) -> datetime:
     """The instant in UTC that an instant, a day (its end) or the text of either stands for; without a zone it is UTC.
 
     Raises:
         ConfigError: the text is neither an instant nor a day, or the instant lies before 1900 or after 8999.
     """
-    if isinstance(given, str):
-        parse = date.fromisoformat if len(given) <= len("2026-06-01") else datetime.fromisoformat
-        try:
-            given = parse(given)
-        except ValueError as error:
-            raise ConfigError(
-                f"{given} is neither a day nor an instant. Write 2026-06-01 or 2026-06-01T12:00:00Z."
-            ) from error
-    if not isinstance(given, datetime):
-        return instant_in_utc(datetime.combine(given, time())) + timedelta(days=1)
-    return instant_in_utc(given)
+    moment = day_or_instant(given)
+    if not isinstance(moment, datetime):
+        return instant_in_utc(datetime.combine(moment, time())) + timedelta(days=1)
+    return instant_in_utc(moment)
+
+
+def parse_beginning(given: InstantLike) -> datetime:
+    """As `parse_instant`, but a day stands for its beginning."""
+    moment = day_or_instant(given)
+    return instant_in_utc(moment if isinstance(moment, datetime) else datetime.combine(moment, time()))
 
 
 def instant_in_utc(given: datetime) -> datetime:

@@ -20,7 +20,8 @@ from quivo_frames.fetch.client import Client
 from quivo_frames.model.records import Outcome
 from quivo_frames.nightly.event_files import read_new_events
 from quivo_frames.nightly.sync_state import SearchResult, SyncState
-from quivo_frames.settings.project import EVERYTHING, Project, parse_duration
+from quivo_frames.settings.durations import parse_duration
+from quivo_frames.settings.project import EVERYTHING, Project
 
 
 def search_orders(

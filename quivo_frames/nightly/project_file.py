@@ -11,7 +11,8 @@ import tomli_w
 from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat, parse_export_format
 from quivo_frames.model.privacy import PrivacyLevel, privacy_level
-from quivo_frames.settings.project import EVERYTHING, Project, parse_duration, read_project
+from quivo_frames.settings.durations import parse_duration
+from quivo_frames.settings.project import EVERYTHING, Project, read_project
 from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
 from quivo_frames.storage.path_names import check_path
 

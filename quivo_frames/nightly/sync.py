@@ -88,7 +88,7 @@ def _write_exports(settings: Project, tables: Dataset, result: SyncResult) -> No
             on_time_against=settings.report.on_time_against,
         ))  # fmt: skip
         if written is not None:
-            result.record_written(export.out, written.told)
+            result.record_written(export.out, written.notices)
 
 
 def plan_sync(client: Client, project: str | os.PathLike[str] = PROJECT_FILE) -> SyncPlan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -11,23 +10,16 @@ import msgspec
 from msgspec import Meta
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.settings.durations import DURATION_FORMS, parse_duration
 from quivo_frames.settings.toml_file import read_toml_file
 
 PROJECT_FILE = "quivo.toml"
 EVERYTHING = "all"
 """What `first` says where the first sync looks for all orders, whenever they changed."""
 _EXAMPLE = 'Write lines such as tables = "tables", or make a new one: quivo-frames init.'
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION = re.compile(r"(\d{1,8}(?:\.\d+)?)([smhdw])", re.ASCII)
 _SECRET_NAME = re.compile(r"`(api_?key|username|password|token|pseudonym_key)`", re.IGNORECASE)
 
 Name = Annotated[str, Meta(min_length=1)]
-
-
-def parse_duration(text: str) -> timedelta | None:
-    """The duration that a text such as 90s, 30m, 12h, 7d or 2w means; None for other texts."""
-    found = _DURATION.fullmatch(text)
-    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +30,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             text = getattr(self, name)
             words = (None, EVERYTHING) if name == "first" else (None,)
             if text not in words and parse_duration(text) is None:
-                raise ConfigError(f"{name} is {text!r}. Write a duration: 90s, 30m, 12h, 7d or 2w.")
+                raise ConfigError(f"{name} is {text!r}. Write a duration: {DURATION_FORMS}.")
 
 
 class FindSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -607,7 +607,7 @@ def test_lines_are_short_and_no_terminal_obeys_them() -> None:
     assert told[1] == "Order 1, seen 2026-03-05 13:00 UTC, before 2026-03-05 12:00"
     assert told[2].startswith("  ~ orders.shop_system_name: nothing -> \\x1b[31mxxx")
     assert len(told[2]) < 130
-    assert told[3] == "… and 1 more; --out FILE has them all"
+    assert told[3] == "… and 1 more change; --out FILE has them all"
     assert list(describe_changes(found))[3] == '  + order_tags.tag 1/0: ""'
     assert list(describe_changes(found.clear())) == ["No changes"]
 

@@ -155,8 +155,11 @@ WRONG_USE = {
     "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),
     "failures and a file": (["refetch", "--ids", "text.txt", "--failed-of", "1"], "leave out other ids"),
     "failures of no archive": (["refetch", "--failed-of", "1"], "no archive orders.sqlite"),
-    "an unreadable instant": (["find", "--since", "last week"], "last week is not an instant. Write 2026-06-01,"),
-    "an instant before time": (["find", "--since", "99999999d"], "99999999d is not an instant"),
+    "an unreadable instant": (
+        ["find", "--since", "last week"],
+        "last week is neither a day nor an instant. Write 2026-06-01,",
+    ),
+    "an instant before time": (["find", "--since", "99999999d"], "99999999d is neither a day nor an instant"),
     "an endless duration": (["refetch", "1", "--max-age", "999999999d"], "12h"),
     "a demo in a folder of others": (["demo", "--out", "mine"], "mine is not empty"),
     "a demo in a file": (["demo", "--out", "text.txt"], "text.txt is a file. Give the name of a folder"),
@@ -179,7 +182,7 @@ WRONG_USE = {
     "a history of no archive": (["history", "1"], "no archive orders.sqlite"),
     "a history of no order": (["history", "x"], "x"),
     "changes of no archive": (["changes", "--archive", "text.txt"], "text.txt is not an archive"),
-    "changes since no instant": (["changes", "--since", "tomorrow"], "tomorrow is not an instant"),
+    "changes since no instant": (["changes", "--since", "tomorrow"], "tomorrow is neither a day nor an instant"),
     "an unknown command": (["rebuild"], "rebuild"),
 }
 
@@ -483,9 +486,8 @@ def test_changes_are_told_of_all_orders_and_an_unreadable_answer_is_status_1(
 ) -> None:
     done = run("changes", "--since", "2026-03-05T14:00:00Z", "--out", "changes.parquet")
     assert done.returncode == 1
-    assert done.stdout.startswith("3 changes in 2 orders\n")
-    assert "  ! Order 2 (orders.sqlite, response 4): The JSON is broken" in done.stdout
-    assert done.stdout.endswith("Written: changes.parquet\n")
+    assert done.stdout == "Written: changes.parquet, 3 changes in 2 orders; 1 answer cannot be read\n"
+    assert "  ! Order 2 (orders.sqlite, response 4): The JSON is broken" in run("changes").stdout
     assert pl.read_parquet(tmp_path / "changes.parquet").height == 3
     assert "canary" not in str(pl.read_parquet(tmp_path / "changes.parquet").rows())
     none = run("changes", "--since", "1s")

@@ -408,3 +408,27 @@ def test_missing_personal_values_are_no_findings_where_they_were_left_out(built:
         ("tracking_missing", "skipped", "the tables leave out personal values")
     ]
     assert "tracking_missing (the tables leave out personal values)" in str(found)
+
+
+def test_an_instant_is_in_the_slice_that_begins_with_it_and_not_in_the_one_that_ends_with_it(tmp_path: Path) -> None:
+    dates = {
+        1001: "2026-08-01T00:00:00Z",
+        1002: "2026-08-01T23:59:59.999999Z",
+        1003: "2026-08-02T00:00:00Z",
+        1004: None,
+    }
+    orders = [changed_order({"orderDate": at, "novelty": 1}, order_id) for order_id, at in dates.items()]
+    (tmp_path / "orders.ndjson").write_text("\n".join(map(json.dumps, orders)))
+    built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)
+
+    def ids(**given: Any) -> list[int]:
+        return built.where(**given).orders["order_id"].to_list()
+
+    assert ids(since="2026-08-02") == ids(since="2026-08-02T00:00:00Z") == [1003]
+    assert ids(until="2026-08-01") == ids(until="2026-08-02T00:00:00Z") == [1001, 1002]
+    assert ids(since="2026-08-01", until="2026-08-01") == [1001, 1002]
+    assert ids(since="1990-01-01") == [1001, 1002, 1003]  # an order without a date is in no such slice
+    assert built.notes.height
+    assert built.where(ids=1001).notes.is_empty()  # they count all orders
+    assert built.where(ids=1001).write(tmp_path / "slice").notes.is_empty()
+    assert built.write(tmp_path / "all").notes.equals(built.notes)

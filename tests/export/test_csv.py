@@ -206,8 +206,8 @@ def test_a_text_that_could_be_a_formula_gets_an_apostrophe_and_no_other(tmp_path
     _, result = export_orders([with_tags(text)], ExportFormat.CSV, tmp_path / "out")
     with (tmp_path / "out" / "order_tags.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream))[1][-1] == ("'" + text if text in FORMULA_TEXTS else text)
-    assert any("1 text that begins with" in sentence for sentence in result.told) is (text in FORMULA_TEXTS)
-    assert len(result.told) == 1 + (text in FORMULA_TEXTS)
+    assert any("1 text that begins with" in sentence for sentence in result.notices) is (text in FORMULA_TEXTS)
+    assert len(result.notices) == 1 + (text in FORMULA_TEXTS)
 
 
 def test_numbers_below_zero_stay_numbers(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
     )
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, sheets)
-    assert result.told == [
+    assert result.notices == [
         "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, listed in the sheet about."
     ]
     changes = {
@@ -218,7 +218,7 @@ def test_a_time_that_excel_would_change_is_rounded_or_a_text_and_told(
     tables, result = export_orders([body], ExportFormat.EXCEL, tmp_path / "out.xlsx")
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, sheets)
-    sentences = [sentence for sentence in result.told if sentence.startswith("Times")]
+    sentences = [sentence for sentence in result.notices if sentence.startswith("Times")]
     assert [told in sentence for sentence in sentences if told] == ([True] if told else [])
     counted = [row[2][1] for row in sheets["about"] if row[0][1] == "orders.order_date"]
     assert counted == ([1] if told else [])
@@ -251,7 +251,9 @@ def test_an_id_is_a_number_as_long_as_excel_keeps_its_digits(tmp_path: Path, ord
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert sheets["orders"][1][0][:2] == (["int", order_id] if is_number else ["str", str(order_id)])
     assert sheets["order_tags"][1][1] == sheets["orders"][1][0]
-    assert any("Ids of more than 15 digits stand as text: 2 in 2 columns" in told for told in result.told) != is_number
+    assert (
+        any("Ids of more than 15 digits stand as text: 2 in 2 columns" in told for told in result.notices) != is_number
+    )
 
 
 @pytest.mark.long
@@ -314,7 +316,7 @@ def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
 
 def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
     _, result = export_orders([with_tags("a\0", "b", "_x0041_", "c\r")], ExportFormat.EXCEL, tmp_path / "out.xlsx")
-    assert [sentence for sentence in result.told if ": 3 in 1 column," in sentence] == list(result.told)
+    assert [sentence for sentence in result.notices if ": 3 in 1 column," in sentence] == list(result.notices)
 
 
 @pytest.mark.long
@@ -336,7 +338,7 @@ def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) ->
     assert [part[:4] for part in parts] == [["order_tags", 3, "tag", number] for number in range(1, len(parts) + 1)]
     assert all(len(part[-1].encode("utf-16-le")) // 2 <= MAX_CELL_UNITS for part in parts)
     assert sheets["order_tags"][2][-1][1].startswith(f"[{len(text):,} characters: sheet long_texts, from row 2")
-    assert result.told == [
+    assert result.notices == [
         "Texts longer than a cell are split over rows of the sheet long_texts: 1 in 1 column, listed in the sheet about."
     ]
 
@@ -348,7 +350,7 @@ def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> Non
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert sheets["order_tags"][1][-1][1] == text
     assert "long_texts" not in sheets
-    assert not result.told
+    assert not result.notices
 
 
 @pytest.mark.long
@@ -447,7 +449,8 @@ def test_a_derived_table_longer_than_a_sheet_is_left_out_and_told(dataset: Datas
     written = excel.write_tables(job, str(tmp_path / "out.xlsx"), max_rows=most)
     assert set(written.rows) == BUILT.keys() - longer
     assert (
-        f"line_rows has {tables['line_rows'].height:,} rows, more than a sheet takes: it is left out." in written.told
+        f"line_rows has {tables['line_rows'].height:,} rows, more than a sheet takes: it is left out."
+        in written.notices
     )
     with zipfile.ZipFile(tmp_path / "out.xlsx") as workbook:
         sheets = re.findall(r'<sheet name="(\w+)"', workbook.read("xl/workbook.xml").decode())

@@ -284,7 +284,7 @@ NO_OUTPUTS = {
     "forget": {"ids", "archive", "tables"},
     "history": {"archive"},
     "refetch": {"ids", "ids_file", "column"},
-    "show": {"folder"},
+    "show": {"wanted", "folder", "archive", "limits", "accepted"},
     "status": {"archive"},
 }
 """Parameters that are text, or a path that is read: an archive or tables must be there for `forget` to change them."""
@@ -371,6 +371,8 @@ READING_FUNCTIONS = {
     ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
     ("analysis.workbook.export_with_answers", "out"),  # by what `Dataset.export` calls
+    ("analysis.single_order.order", "accepted"),
+    ("analysis.single_order.order", "limits"),
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),

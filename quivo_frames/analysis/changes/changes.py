@@ -14,11 +14,11 @@ import polars as pl
 
 from quivo_frames.analysis.changes import answer_windows, differences, statuses
 from quivo_frames.analysis.changes.answer_windows import WindowLimits
-from quivo_frames.analysis.changes.differences import CHANGES, FIRST, KEY_BEFORE, MOVED, STATUSES, UNREADABLE
+from quivo_frames.analysis.changes.differences import CHANGES, FIRST, IS_TOUCH, KEY_BEFORE, MOVED, STATUSES, UNREADABLE
 from quivo_frames.analysis.changes.sentences import describe_changes
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError
-from quivo_frames.model.time import instant_in_utc
+from quivo_frames.model.time import InstantLike, parse_beginning
 
 __all__ = ["CHANGES", "UNREADABLE", "changes", "describe_changes", "history", "transitions"]
 
@@ -40,7 +40,7 @@ def history(archive: ArchiveLike, order_id: int, *, personal: bool = True) -> pl
 
 def changes(
     archive: ArchiveLike,
-    since: datetime | None = None,
+    since: InstantLike | None = None,
     order_ids: Iterable[int] | None = None,
     *,
     personal: bool = True,
@@ -66,19 +66,26 @@ def changes(
     compared one by one, their values as JSON; the column that holds the whole object is reported only if it holds what
     the attributes do not: a value that is not an object, or a key twice.
 
-    `since` (without a zone: UTC) selects what was seen since then. With `personal=False`, a placeholder stands for each
-    personal value.
+    That Quivo touched an order (`last_modified`) is no change by itself: it is left out where nothing else changed.
+
+    `since` (an instant, a day or a text such as `7d`; without a zone: UTC) selects what was seen since then. With
+    `personal=False`, a placeholder stands for each personal value.
 
     Raises:
         ConfigError: there is no archive.
         ArchiveError: a stored answer is damaged.
     """
-    return find_changes(_open_archive(archive), since, order_ids, personal=personal)
+    return _without_mere_touches(find_changes(_open_archive(archive), since, order_ids, personal=personal))
+
+
+def _without_mere_touches(found: pl.DataFrame) -> pl.DataFrame:
+    """The changes without those of `last_modified` where nothing else of the order changed at that time."""
+    return found.filter(~IS_TOUCH.all().over("order_id", "seen_at")) if found.height else found
 
 
 def find_changes(
     archive: Archive,
-    since: datetime | None = None,
+    since: InstantLike | None = None,
     order_ids: Iterable[int] | None = None,
     *,
     personal: bool,
@@ -102,7 +109,7 @@ def find_changes(
 
 
 def transitions(
-    archive: ArchiveLike, since: datetime | None = None, order_ids: Iterable[int] | None = None
+    archive: ArchiveLike, since: InstantLike | None = None, order_ids: Iterable[int] | None = None
 ) -> pl.DataFrame:
     """Status transitions, one row each, as refetches saw them, which is later than they happened.
 
@@ -124,7 +131,7 @@ def transitions(
 
 def find_transitions(
     archive: Archive,
-    since: datetime | None = None,
+    since: InstantLike | None = None,
     order_ids: Iterable[int] | None = None,
     limits: WindowLimits = WindowLimits(),  # noqa: B008 - immutable
 ) -> pl.DataFrame:
@@ -159,8 +166,8 @@ def _compare_in_windows(
         yield differences.compare_window(window, personal=personal)
 
 
-def _as_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else instant_in_utc(moment)
+def _as_utc(moment: InstantLike | None) -> datetime | None:
+    return None if moment is None else parse_beginning(moment)
 
 
 def _open_archive(archive: ArchiveLike) -> Archive:

@@ -46,6 +46,8 @@ STATUSES = {
 }
 """The status columns of each table that has some."""
 
+IS_TOUCH = (pl.col("table").eq_missing("orders")) & (pl.col("column").eq_missing("last_modified"))
+"""On changes: whether it says only that Quivo touched the order."""
 CHANGED, ADDED, REMOVED, UNREADABLE = "changed", "added", "removed", "unreadable"
 FIRST, MOVED = "first", "moved"
 
