@@ -136,8 +136,12 @@ class Findings(pl.DataFrame):
         return [*write_frame_file(self, path, FINDINGS), *notices]
 
     def as_sheet(self) -> WorkbookSheet:
-        """The findings as a sheet of an Excel export: `tables.export("excel", file, sheets=[findings])`."""
-        return WorkbookSheet(FINDINGS, with_flat_lists(self), self.personal)
+        """The findings as a sheet of an Excel export: `tables.export("excel", file, sheets=[findings])`.
+
+        Numbers have 15 digits, as in Excel.
+        """
+        rows = with_flat_lists(self).with_columns(pl.selectors.float().round_sig_figs(15))
+        return WorkbookSheet(FINDINGS, rows, self.personal)
 
     def facts(self) -> dict[str, Any]:
         """The summary for programs: as_of, the numbers of findings, of orders, by severity, by status and by check.
