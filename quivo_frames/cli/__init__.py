@@ -29,11 +29,14 @@ from quivo_frames.cli import (
     maintenance_commands,
     order_command,
     project_commands,
+    shell_command,
     table_commands,
 )
 from quivo_frames.cli.default_places import TABLES_HELP
 from quivo_frames.cli.failures import explain_failure, install_hooks
+from quivo_frames.cli.options import quiet_option
 from quivo_frames.cli.params import FileParam
+from quivo_frames.cli.shell_command import print_version
 from quivo_frames.display.text import TerminalStream, prepare_streams
 
 
@@ -77,7 +80,10 @@ def _failures_explained(ctx: click.Context | None = None) -> Iterator[None]:
 
 
 @click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="quivo_frames")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Show versions and exit."
+)
+@quiet_option
 def main() -> None:
     """Refetch batches of Quivo orders, keep every answer, and build validated tables.
 
@@ -88,6 +94,7 @@ def main() -> None:
 @main.command()
 @click.option("--out", default="quivo-demo", show_default=True, type=FileParam(), help="Where to work.")
 @click.option("--orders", default=300, show_default=True, type=click.IntRange(20, 10_000), help="How many orders.")
+@quiet_option
 def demo(out: Path, orders: int) -> None:
     """Show everything on the stand-in API, offline, in under a minute.
 
@@ -100,7 +107,7 @@ def demo(out: Path, orders: int) -> None:
 
 _MODULES = (
     project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
-    order_command, definition_commands, maintenance_commands,
+    order_command, definition_commands, maintenance_commands, shell_command,
 )  # fmt: skip
 for _module in _MODULES:
     for _command in vars(_module).values():

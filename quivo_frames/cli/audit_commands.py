@@ -19,7 +19,7 @@ from quivo_frames.cli.default_places import (
     read_project,
     tables_argument,
 )
-from quivo_frames.cli.options import as_json, print_facts, print_written
+from quivo_frames.cli.options import as_json, print_facts, print_written, quiet_option
 from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_text, terminal_text
@@ -78,6 +78,7 @@ def audit_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--html", type=FileParam(), help="Write a report for any browser, offline.")
 @on_time_option
 @click.option("--out", type=FileParam(), help="Write all findings: .parquet, .csv, .ndjson or .xlsx.")
+@quiet_option
 @as_json
 def audit(
     folder: str, html: Path | None, on_time: str, out: Path | None, as_json: bool, chosen: dict[str, Any],
@@ -119,6 +120,7 @@ def audit(
 @audit_options
 @slice_options
 @on_time_option
+@quiet_option
 @as_json
 def report(
     folder: str | None, out: Path | None, on_time: str, as_json: bool, chosen: dict[str, Any], where: dict[str, Any]

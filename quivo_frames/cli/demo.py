@@ -52,7 +52,7 @@ def _refetch_from_standin(archive_file: Path, orders: int) -> None:
         with Client(settings, backoff=0.1) as client, Archive(archive_file) as archive:
             _print_step("2. Find the orders (quivo-frames find):")
             found = list(client.find())
-            print_text(f"   {len(found)} ids, {found[0]} to {found[-1]}")
+            print_text(f"   {format_count(len(found), 'id')}, {found[0]} to {found[-1]}")
 
             _print_step("3. Refetch them, and keep every answer as received (quivo-frames refetch):")
             print_text(

@@ -18,10 +18,12 @@ from quivo_frames.cli.options import (
     print_facts,
     print_lines,
     print_result,
+    quiet_option,
     require_consent,
 )  # fmt: skip
 from quivo_frames.cli.params import DurationParam, FileParam, InstantParam
-from quivo_frames.display.text import print_text
+from quivo_frames.display.progress import is_progress_hidden
+from quivo_frames.display.text import format_count, print_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.settings.durations import DURATION_FORMS, INSTANT_FORMS
 
@@ -63,6 +65,7 @@ CONFIRM_FROM = 100
     "--yes", is_flag=True, help=f"Do not ask before {CONFIRM_FROM} or more requests; needed where there is no terminal."
 )
 @connection_options
+@quiet_option
 @as_json
 def refetch(
     ids: tuple[str, ...], ids_file: Path | None, column: str | None, failed_of: int | None, archive: Path, workers: int,
@@ -97,7 +100,7 @@ def refetch(
         if plan.requests >= CONFIRM_FROM and not yes:
             require_consent(str(plan), "Nothing was requested.")
         with Client.from_env(rate=rate, **connection) as client:
-            on_progress = _print_progress if as_json else None
+            on_progress = _print_progress if as_json and not is_progress_hidden() else None
             run = refetch_orders(
                 given, client, opened, workers=workers, max_age=max_age, new_run=new_run, again=again,
                 service_moved=service_moved, progress=on_progress,
@@ -207,7 +210,8 @@ def status(archive: Path, as_json: bool) -> None:
         facts = {"counts": counts, "runs": runs.to_dicts(), "failures": failures.to_dicts()}
         print_facts(facts)
         return
-    print_text(f"{archive}: {counts['orders']:,} orders, {counts['responses']:,} good answers, {counts['runs']:,} runs")
+    nouns = {"orders": "order", "responses": "good answer", "runs": "run"}
+    print_text(f"{archive}: {', '.join(format_count(counts[name], noun) for name, noun in nouns.items())}")
     for run in runs.iter_rows(named=True):
         state = f"finished {run['finished_at']:%Y-%m-%d %H:%M}" if run["finished_at"] else "not finished"
         print_text(
@@ -221,7 +225,7 @@ def status(archive: Path, as_json: bool) -> None:
                 if run[f"latency_p{share}"] is not None
             )
             print_text(
-                f"    {run['requests']:,} requests, {run['rate'] or 0:.3g} a second, "
+                f"    {format_count(run['requests'], 'request')}, {run['rate'] or 0:.3g} a second, "
                 f"{run['throttled'] / run['requests']:.1%} too many for Quivo (429); answered: {times or 'none'}"
             )
     if failures.height:

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from quivo_frames.cli.default_places import archive_option, default_archive, existing_places, new_archive_option
-from quivo_frames.cli.options import as_json, print_result, require_consent
+from quivo_frames.cli.options import as_json, print_result, quiet_option, require_consent
 from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ConfigError, ExportError
@@ -122,6 +122,7 @@ def _receipt_file_of(place: str | Path) -> Path:
 @click.command()
 @archive_option
 @click.argument("address", metavar="DIR|ADDRESS", type=PlaceParam())
+@quiet_option
 @as_json
 def export_raw(archive: Path, address: str, as_json: bool) -> None:
     """Write all answers of an archive as parquet to a folder, or an address (s3://, gs://, az://).

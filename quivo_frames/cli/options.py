@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quivo_frames.display.progress import progress_hidden
 from quivo_frames.display.question import ask_on_terminal
 from quivo_frames.display.text import print_json, print_text, terminal_text
 from quivo_frames.errors import ConfigError
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def _be_quiet(ctx: click.Context, _: click.Parameter, quiet: bool) -> None:
+    if quiet:
+        ctx.with_resource(progress_hidden())
+
+
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, expose_value=False, callback=_be_quiet, help="No progress, only results."
+)
 
 
 def require_consent(consequence: str, declined: str) -> None:

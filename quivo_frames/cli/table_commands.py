@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quivo_frames.cli.default_places import default_archive, default_tables, has_tables, read_project
-from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result
+from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result, quiet_option
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, noun_for, print_text
@@ -73,6 +73,7 @@ READERS = (
     "--no-derived", is_flag=True, help="Only the 18 tables, without lines, line_rows, overview, milestones and events."
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything was noted, not only if orders failed.")
+@quiet_option
 @as_json
 def build(
     inputs: tuple[str, ...], out: str | None, jobs: int | None, on: str, form: str, full: bool, as_of: str | None,

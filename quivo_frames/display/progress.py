@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from quivo_frames.display.text import TerminalStream
@@ -62,6 +63,24 @@ class ProgressMeter:
         self._report(Progress(self._done, self._failed, left, round(rate, 2) if rate else None, eta))
 
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def progress_hidden() -> Iterator[None]:
+    """No bar is shown in the block, unless somebody asks for one by `shown=True`."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def is_progress_hidden() -> bool:
+    """Whether this is in a block of `progress_hidden`."""
+    return _quiet.get()
+
+
 class HiddenBar:
     """Stands in for a bar where none is shown."""
 
@@ -73,16 +92,17 @@ class HiddenBar:
 
 
 @contextmanager
-def open_progress_bar(what: str, total: int, shown: bool | None) -> Iterator[Any]:
+def open_progress_bar(what: str, total: int, shown: bool | None, unit: str = "orders") -> Iterator[Any]:
     """A progress bar for `total` orders; with `shown` None it appears on a terminal and in a notebook only."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not (on_terminal or _in_notebook() if shown is None else shown):
+    is_wanted = (on_terminal or _in_notebook()) and not is_progress_hidden()
+    if not (is_wanted if shown is None else shown):
         yield HiddenBar()
         return
     from tqdm.auto import tqdm
 
     stream = sys.stderr if _in_notebook() or sys.stderr is None else TerminalStream(sys.stderr)
-    with tqdm(total=total, unit=" orders", desc=what, file=stream) as progress:
+    with tqdm(total=total, unit=f" {unit}", desc=what, file=stream) as progress:
         yield progress
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import select_proxy
 
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import ConfigError, QuivoError
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.http import ConnectionFlaw, HttpResult, HttpSession, find_named_certificates
@@ -284,7 +285,8 @@ def _check_refetch(client: Client, order_id: int) -> DiagnosticCheck:
     if tables.failures.height:
         cure = "Refetch it into an archive: `build` says at which place it is not as documented."
         return DiagnosticCheck("refetch", False, f"fetched ({size}), and it does not fit the tables", cure)
-    return DiagnosticCheck("refetch", True, f"fetched ({size}), and it fits the tables; {tables.notes.height} notes")
+    notes = format_count(tables.notes.height, "note")
+    return DiagnosticCheck("refetch", True, f"fetched ({size}), and it fits the tables; {notes}")
 
 
 class _RecordingSession(HttpSession):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
+from quivo_frames.display.text import format_count
 from quivo_frames.errors import FAULT_CURE, Fault
 from quivo_frames.flattening.decode import scan_identity
 from quivo_frames.flattening.order_text import find_order_text
@@ -182,8 +183,8 @@ def _describe_difference(order_id: int, of_json: list[int], of_tables: list[int]
         if in_json != in_table
     ]
     hidden = len(differences) - _DIFFERENCES_SHOWN
-    more = f", and {hidden} more places" if hidden > 0 else ""
+    more = f", and {format_count(hidden, 'more place')}" if hidden > 0 else ""
     return (
-        f"Order {order_id} has {sum(of_json)} values in its JSON, but {sum(of_tables)} in the tables: "
+        f"Order {order_id} has {format_count(sum(of_json), 'value')} in its JSON, but {sum(of_tables)} in the tables: "
         f"{', '.join(differences[:_DIFFERENCES_SHOWN])}{more}. {FAULT_CURE}"
     )

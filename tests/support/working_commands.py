@@ -123,6 +123,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand(("--json",), shows_hostile=False),
         WorkingCommand((HOSTILE,), 2),
     ],
+    "completion": [WorkingCommand(("bash",), shows_hostile=False), WorkingCommand((HOSTILE,), 2)],
     "lines": [
         WorkingCommand((TABLES,)),
         WorkingCommand((TABLES, "--json")),

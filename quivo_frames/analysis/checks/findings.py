@@ -16,7 +16,7 @@ from quivo_frames.analysis.checks.coverage import RUN_SCHEMA, SKIPPED
 from quivo_frames.analysis.checks.memory import NEW, RESOLVED_SCHEMA, STANDING
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.html import html_table
-from quivo_frames.display.text import format_count, terminal_text
+from quivo_frames.display.text import format_count, noun_for, terminal_text
 from quivo_frames.export.formats import WorkbookSheet
 from quivo_frames.export.frame_file import refuse_frame_file, with_flat_lists, write_frame_file
 from quivo_frames.model.tables import table_of_named_tuple
@@ -204,7 +204,8 @@ class Findings(pl.DataFrame):
     def __repr__(self) -> str:
         lines = [self.headline()]
         for severity, check, findings, orders, example in self.by_check().iter_rows():
-            lines.append(f"  {severity:<8}{check:<28}{findings:>8,} in {orders:>7,} orders  {terminal_text(example)}")
+            count = f"{findings:>8,} in {orders:>7,} {noun_for(orders, 'order'):<6}"
+            lines.append(f"  {severity:<8}{check:<28}{count}  {terminal_text(example)}")
         return "\n".join([*lines, *self._summary_remarks()])
 
     __str__ = __repr__

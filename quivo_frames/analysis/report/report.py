@@ -20,6 +20,7 @@ from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
+from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.time import InstantLike
@@ -31,14 +32,15 @@ def report(
     only: Iterable[str] = (), skip: Iterable[str] = (),
     limits: Limits | str | os.PathLike[str] | None = None, personal: bool = False,
     accepted: str | os.PathLike[str] | None = None, on_time_against: str = "latest_delivery_date",
-    jobs: int | None = None, executor: object = None,
+    jobs: int | None = None, executor: object = None, progress: bool | None = None,
 ) -> Findings:  # fmt: skip
     """Audits the tables, writes the report to an HTML file, and returns the findings.
 
     `tables` is the folder of a dataset, a `Dataset` or `Frames`. `as_of`, `only`, `skip`, `limits`, `personal`,
     `accepted`, `jobs` and `executor` are those of `audit`, `on_time_against` is that of `kpis`. Days are days of the
     time zone in `limits`, and late means later than promised by more than `late_hours`, in the KPIs as well. The file
-    holds no personal value unless `personal` is set. Only its owner can read it.
+    holds no personal value unless `personal` is set. Only its owner can read it. `progress` shows a bar on stderr;
+    None: on a terminal and in a notebook only.
 
     Raises:
         ConfigError: `tables` are no tables, a check, a threshold, a date or a promise does not exist, something else
@@ -52,8 +54,6 @@ def report(
             "A report cannot be drawn without docstrings, which Python leaves out here. Unset PYTHONOPTIMIZE, and "
             "start Python without -OO."
         )
-    from quivo_frames.analysis.report.page import ReportOptions, draw_figures, render_page  # charts take time to load
-
     path = Path(file)
     refuse_output_file(path, _REPORT)
     opened = as_tables(tables)
@@ -64,19 +64,25 @@ def report(
         )
     with_limits = limits if isinstance(limits, Limits) else thresholds.read_limits(limits) if limits else Limits()
     limits_file = "" if limits is None or isinstance(limits, Limits) else Path(limits).name
-    options = ReportOptions(as_of, tuple(only), tuple(skip), with_limits, limits_file, personal)
     tolerance = timedelta(hours=with_limits.late_hours)
     view = OrderView(opened, as_of)
-    figures = draw_figures(
-        KpiQuery(
-            view, (), on_time_against, tolerance, with_limits.time_zone, with_limits.calendar, jobs, executor
-        )
+    query = KpiQuery(
+        view, (), on_time_against, tolerance, with_limits.time_zone, with_limits.calendar, jobs, executor
     )  # fmt: skip
-    findings = audit(
-        view, only=options.only, skip=options.skip, limits=with_limits, personal=personal, accepted=accepted,
-        remember=as_of is None, jobs=jobs, executor=executor,
-    )  # fmt: skip
-    text = render_page(opened, view, figures, findings, options)
+    with open_progress_bar("report", _STEPS, progress, "steps") as steps:
+        from quivo_frames.analysis.report.page import ReportOptions, draw_figures, render_page  # takes time to load
+
+        options = ReportOptions(as_of, tuple(only), tuple(skip), with_limits, limits_file, personal)
+        steps.update()
+        figures = draw_figures(query)
+        steps.update()
+        findings = audit(
+            view, only=options.only, skip=options.skip, limits=with_limits, personal=personal, accepted=accepted,
+            remember=as_of is None, jobs=jobs, executor=executor,
+        )  # fmt: skip
+        steps.update()
+        text = render_page(opened, view, figures, findings, options)
+        steps.update()
     if isinstance(opened, Dataset):
         findings.notices = [*findings.notices, *opened.outputs.record_saved_file(path, "report")]
     write_file_atomically(path, text.encode(), _REPORT)
@@ -97,6 +103,8 @@ def require_chart_libraries() -> None:
         )
 
 
+_STEPS = 4
+"""Loading the charts, drawing figures, the audit, and the page."""
 _CHART_LIBRARIES = {"altair": "altair", "vl_convert": "vl-convert-python"}
 """Module -> package of the extra `report`."""
 
