@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from quivo_frames.cli.default_places import PROJECT_FILE
-from quivo_frames.cli.options import as_json, connection_options, print_facts, print_result
+from quivo_frames.cli.options import as_json, connection_options, print_facts, print_result, quiet_option
 from quivo_frames.cli.params import FileParam
 from quivo_frames.display.question import ask_text_on_terminal
 from quivo_frames.display.text import print_text, terminal_text
@@ -68,6 +68,7 @@ def init(**given: Any) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only search, and say what would be refetched.")
 @connection_options
+@quiet_option
 @as_json
 def sync(
     project: Path, max_requests: int | None, jobs: int | None, dry_run: bool, connection: dict[str, Any], as_json: bool
