@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Tests start many processes: with compiled modules on the disk each of them starts in a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test long check format lab schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
+.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,9 @@ format: .venv/.dev  ## Format the code
 lab: .venv/.dev  ## Open the notebooks in JupyterLab
 	$(RUN)jupyter lab notebooks
 
+notebooks: .venv/.dev  ## Run the notebooks, offline, and write them as pages to data/notebooks
+	$(RUN)python -m tests.support.notebook_pages data/notebooks
+
 schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and the codes of countries and currencies
 	$(RUN)python -m schemas.generator.iso_codes
 	$(RUN)python -m schemas.generator schemas
@@ -116,4 +119,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks

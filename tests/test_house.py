@@ -165,10 +165,26 @@ def test_a_build_loads_nothing_of_the_api(tmp_path: Path) -> None:
     code = (
         f"import os, sys, quivo_frames; os.chdir({str(tmp_path)!r})\n"
         "quivo_frames.build('orders.ndjson', 'tables', jobs=1, progress=False)\n"
-        "print(sorted({'pydantic_settings', 'requests', 'ssl', 'sqlite3', 'keyring'} & set(sys.modules)))"
+        "print(sorted({'pydantic_settings', 'requests', 'ssl', 'sqlite3', 'keyring', 'pandera', 'pydantic', 'altair',\n"
+        "    'jinja2', 'loky', 'rich', 'tqdm', 'pyarrow', 'duckdb'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout == "['sqlite3']\n"
+
+
+def test_help_loads_click_and_nothing_else_from_outside() -> None:
+    """Of each command; it is what shells ask for while somebody waits."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from quivo_frames.cli import main\n"
+        "for words in (['--help'], *([name, '--help'] for name in main.commands)):\n"
+        "    try: main(words)\n"
+        "    except SystemExit as end: assert not end.code, words\n"
+        "tops = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)\n"
+        "print(sorted(tops), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr == "['click', 'quivo_frames']\n"
 
 
 def test_every_public_name_exists_and_has_a_docstring() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -12,27 +13,54 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
-from nbclient import NotebookClient
 
 from quivo_frames.standin.server import StandIn
-from tests.support.paths import ROOT
+from tests.support.notebook_pages import NOTEBOOKS, page_of, run_notebook
 
 if TYPE_CHECKING:
     from jupyter_client.blocking import BlockingKernelClient
-
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
+CHARTS = {"01-quickstart": 1, "03-explore": 2, "04-audit": 4, "06-fifteen-questions": 2}
+"""How many charts a notebook has."""
+
+
+def outputs_of(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
+    """What the cells show in one of the kinds in which it can be shown."""
+    outputs = (output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
+
+
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+def test_a_notebook_runs_from_top_to_bottom_and_its_page_loads_nothing(path: Path, tmp_path: Path) -> None:
+    notebook = run_notebook(path, tmp_path)
+    charts = outputs_of(notebook, "image/svg+xml")
+    assert len(charts) == CHARTS.get(path.stem, 0)
+    assert all("<svg" in chart and "<script" not in chart for chart in charts)
+    page = page_of(notebook)
+    assert page.count('src="data:image/svg+xml;base64') == len(charts)
+    assert re.findall(r"""<(?:script|link|img|iframe)[^>]*(?:src|href)=["']?https?:[^>]*>""", page) == []
+    assert re.findall(r"""https?://[^"'\s]*\.js\b""", page) == []
+    if path.stem.startswith(("01", "02")):  # failures say what to do: in full
+        shown = [table for table in outputs_of(notebook, "text/html") if ">message<" in table]
+        assert shown
+        assert not [table for table in shown if "…" in table]
+
+
+def test_the_notebooks_have_at_least_six_charts() -> None:
+    assert sum(CHARTS.values()) >= 6
+
+
+def test_the_quickstart_answers_the_first_question_within_ten_cells() -> None:
+    cells = nbformat.read(NOTEBOOKS[0], as_version=4).cells[:10]
+    assert [words for words in ("days_late", "warehouse", "value") if words not in cells[-1].source] == []
+    assert "which orders are late, where, and worth how much" in cells[-2].source
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain")
     with Archive(folder / "orders.sqlite") as archive:
         record_answers(archive, {number: order_json(number) for number in range(1, 101)}, NOON)
+    (folder / "ids.txt").write_text("17\n")
     done = run_command(folder, "build", "orders.sqlite", "--out", "tables")
     assert (done.returncode, "100 in the tables, 0 failed" in done.stdout + done.stderr) == (0, True)
     return folder
@@ -68,7 +69,10 @@ def test_only_the_core_is_installed_and_it_is_small() -> None:
         (["find", "--help"], 0),
         (["audit", "tables"], 1),
         (["audit", "tables", "--out", "findings.csv"], 1),
-        (["show", "17", "--from", "tables"], 0),
+        (["kpis", "tables"], 0),
+        (["lines", "tables"], 0),
+        (["show", "17"], 0),
+        (["export", "tables", "--to", "parquet", "slice", "--ids", "ids.txt"], 0),
         (["changes", "--archive", "orders.sqlite"], 0),
         (["check", "tables"], 0),
         (["check", "orders.sqlite"], 0),
@@ -113,6 +117,7 @@ def test_the_demo_without_the_report_says_how_to_get_it(folder: Path) -> None:
 
 MISSING = {
     "report": (["audit", "tables", "--html", "report.html"], {}),
+    "report, as a command": (["report", "tables"], {}),
     "export": (["export", "tables", "--to", "excel", "orders.xlsx"], {}),
     "export, for Delta": (["export", "tables", "--to", "delta", "delta"], {}),
     "export, for DuckDB": (["export", "tables", "--to", "duckdb", "orders.duckdb"], {}),

@@ -228,6 +228,8 @@ class OrderView:
     @cached_property
     def usual_providers(self) -> pl.DataFrame:
         """The provider that most often goes with each provider_name, in all shipments."""
+        if self.dataset and self.dataset.origin:
+            return self.dataset.usual_providers
         return usual_providers(self.whole_table("shipments"))
 
     @cached_property

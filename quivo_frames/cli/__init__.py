@@ -39,6 +39,17 @@ from quivo_frames.cli.params import FileParam
 from quivo_frames.cli.shell_command import print_version
 from quivo_frames.display.text import TerminalStream, prepare_streams
 
+SECTIONS = {
+    "To begin": ("demo", "doctor", "init"),
+    "Every night": ("sync",),
+    "Orders from Quivo": ("find", "refetch", "status"),
+    "Tables": ("build", "columns", "check"),
+    "Answers": ("show", "lines", "audit", "checks", "accept", "kpis", "report", "history", "changes"),
+    "For others": ("export", "export-raw", "forget"),
+    "Besides": ("serve", "completion"),
+}
+"""The commands as the help lists them."""
+
 
 class _CommandGroup(click.Group):
     """A group of commands that print errors as sentences and end with the exit status of the error."""
@@ -60,6 +71,14 @@ class _CommandGroup(click.Group):
             prepare_streams()
             logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=TerminalStream(sys.stderr))
             return super().make_context(*args, **extra)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands by what they are for."""
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([
+                    (f"{name:<10}", self.commands[name].get_short_help_str(formatter.width - 20)) for name in names
+                ])  # fmt: skip
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the context names."""

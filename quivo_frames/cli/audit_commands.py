@@ -16,6 +16,7 @@ from quivo_frames.cli.default_places import (
     default_tables,
     limits_option,
     on_time_option,
+    read_project,
     tables_argument,
 )
 from quivo_frames.cli.options import as_json, print_facts, print_written, quiet_option
@@ -23,7 +24,6 @@ from quivo_frames.cli.params import DayOrInstantParam, DayParam, FileParam, Plac
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings.project import read_project
 
 if TYPE_CHECKING:
     from quivo_frames.analysis.checks.findings import Findings

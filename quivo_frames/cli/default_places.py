@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from quivo_frames.cli.params import FileParam, PlaceParam
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings.project import PROJECT_FILE, read_project
 
-MANIFEST = "manifest.json"
-"""Repeated here, as the module that has it loads polars; a test compares them."""
+if TYPE_CHECKING:
+    from quivo_frames.settings.project import Project
+
+MANIFEST, PROJECT_FILE = "manifest.json", "quivo.toml"
+"""Repeated here, as the modules that have them load polars and msgspec; a test compares them."""
 TABLES_HELP = f"tables, or what {PROJECT_FILE} in this folder names"
 _ARCHIVE_HELP = f"orders.sqlite, or what {PROJECT_FILE} names"
+
+
+def read_project() -> Project:
+    """What quivo.toml of this folder says; the defaults if there is none."""
+    from quivo_frames.settings import project  # late, as it loads msgspec
+
+    return project.read_project()
 
 
 def default_tables() -> str:

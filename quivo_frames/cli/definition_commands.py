@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quivo_frames.cli.default_places import TABLES_HELP, has_tables
+from quivo_frames.cli.default_places import TABLES_HELP, has_tables, read_project
 from quivo_frames.cli.options import as_json, print_facts
 from quivo_frames.cli.params import PlaceParam, WordParam
-from quivo_frames.settings.project import read_project
 
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from quivo_frames.cli.options import as_json, connection_options, print_facts, print_result
+from quivo_frames.cli.default_places import PROJECT_FILE
+from quivo_frames.cli.options import as_json, connection_options, print_facts, print_result, quiet_option
 from quivo_frames.cli.params import FileParam
 from quivo_frames.display.question import ask_text_on_terminal
 from quivo_frames.display.text import print_text, terminal_text
-from quivo_frames.settings.project import PROJECT_FILE
 
 project_option = click.option(
     "--project", default=PROJECT_FILE, show_default=True, type=FileParam(), help="The file that says what to do."
@@ -68,6 +68,7 @@ def init(**given: Any) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only search, and say what would be refetched.")
 @connection_options
+@quiet_option
 @as_json
 def sync(
     project: Path, max_requests: int | None, jobs: int | None, dry_run: bool, connection: dict[str, Any], as_json: bool
@@ -82,11 +83,10 @@ def sync(
     Example: quivo-frames sync --dry-run
     """
     from quivo_frames.fetch.client import Client
-    from quivo_frames.nightly.sync import plan_sync
+    from quivo_frames.nightly.sync import plan_sync, require_project
     from quivo_frames.nightly.sync import sync as sync_orders
-    from quivo_frames.settings.project import read_project
 
-    rate = read_project(project).refetch.rate
+    rate = require_project(project).refetch.rate
     with Client.from_env(rate=rate, **connection) as client:
         if dry_run:
             plan = plan_sync(client, project)

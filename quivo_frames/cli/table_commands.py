@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.default_places import default_archive, default_tables, has_tables
+from quivo_frames.cli.default_places import default_archive, default_tables, has_tables, read_project
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result, quiet_option
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
 from quivo_frames.display.text import format_count, noun_for, print_text
 from quivo_frames.errors import ConfigError
-from quivo_frames.settings.project import BuildSection, read_project
-from quivo_frames.storage.atomic import EXPORT_MARKER
 
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
@@ -103,6 +101,7 @@ def build(
     """
     from quivo_frames.builder.build import build as build_tables
     from quivo_frames.executors.connect import connect_engine
+    from quivo_frames.settings.project import BuildSection
 
     usual = BuildSection() if out else read_project().build
     began = datetime.now(UTC).replace(microsecond=0)
@@ -158,6 +157,8 @@ def export(
     A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
     shown and exported. `build` does not replace it.
 
+    excel has an Excel table for each table, and the findings of an audit and the key figures beside them.
+
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
@@ -173,6 +174,8 @@ def export(
 
     Example: quivo-frames export --check powerbi
     """
+    from quivo_frames.analysis.workbook import export_with_answers
+
     if to and folder and not (out or reader or _is_source(folder)):
         folder, out = None, folder
     if reader:
@@ -180,7 +183,12 @@ def export(
             raise ConfigError("--check writes nothing. Leave out --to, OUT, --privacy and --by-month, or --check.")
         _check_for_reader(open_slice(folder or default_tables(), where), reader, as_json)
     elif to and out:
-        exported = open_slice(folder or default_tables(), where).export(to, out, privacy=privacy, by_month=by_month)
+        tables = open_slice(folder or default_tables(), where)
+        audited = read_project()
+        exported = export_with_answers(
+            tables, to, out, privacy=privacy, by_month=by_month, limits=audited.audit.limits,
+            on_time_against=audited.report.on_time_against,
+        )  # fmt: skip
         print_result(exported._asdict(), exported, as_json=as_json)
     else:
         raise ConfigError(
@@ -190,6 +198,8 @@ def export(
 
 def _is_source(folder: str) -> bool:
     """Whether there are tables in a folder that were not exported there, so that it is no OUT."""
+    from quivo_frames.storage.atomic import EXPORT_MARKER
+
     return has_tables(folder) and not (Path(folder) / EXPORT_MARKER).exists()
 
 

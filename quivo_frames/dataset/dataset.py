@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import polars as pl
 from quivo_frames.dataset.export_manifest import write_export_manifest
 from quivo_frames.dataset.exports import DatasetOutputs, RecordedExport
 from quivo_frames.dataset.manifest import facts_of_tables, files_of_table, read_checked_manifest, read_manifest
+from quivo_frames.dataset.manifest_facts import EXPORTED
 from quivo_frames.dataset.stored_tables import StoredTables
 from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError, DatasetError
@@ -19,8 +21,11 @@ from quivo_frames.export.formats import (
     ExportFormat,
     ExportJob,
     ExportResult,
+    SheetSource,
+    WorkbookSheet,
     export_tables,
     parse_export_format,
+    read_sheets,
     refuse_export_target,
 )
 from quivo_frames.model.derived import dataset_tables
@@ -79,7 +84,7 @@ class Dataset(StoredTables):
             for file in files_of_table(facts):
                 if sizes.get(file.file) != file.bytes:
                     problem = f"{place.uri(file.file)} is missing or not the file of {name} that was built."
-                    raise DatasetError(f"{problem} Build it again.")
+                    raise DatasetError(f"{problem} {'Export' if EXPORTED in manifest else 'Build'} it again.")
         return cls(place, manifest)
 
     def write(self, folder: str | os.PathLike[str], *, privacy: str | None = None) -> Dataset:
@@ -99,8 +104,9 @@ class Dataset(StoredTables):
         return Dataset.open(folder)
 
     def export(
-        self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False
-    ) -> ExportResult:
+        self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False,
+        sheets: Sequence[SheetSource] = (),
+    ) -> ExportResult:  # fmt: skip
         """Export the tables to `out` as parquet, delta, duckdb, excel, csv or ocel (`to`).
 
         `out` is a file or a folder, for parquet and delta also an address of an object store. An earlier export there
@@ -108,7 +114,11 @@ class Dataset(StoredTables):
         none, at least as strict as the tables; None: as they are. `by_month` (parquet) writes a folder per month of the
         order date. The dataset remembers its exports, also those of its slices, so that orders can be erased from them.
 
-        A folder of parquet files that is not by month is a dataset again, with its manifest: `qf.open` opens it.
+        A folder of parquet files on this machine that is not by month is a dataset again, with its manifest: `qf.open`
+        opens it.
+
+        `sheets` (excel) are further sheets, `sheets=[qf.audit(tables), qf.kpis(tables)]`. When orders are erased from
+        the file, it is written without them.
 
         Raises:
             ConfigError: the target holds something else, or a setting or a library is missing.
@@ -117,7 +127,8 @@ class Dataset(StoredTables):
         form, level = parse_export_format(to), self.export_privacy(privacy)
         _, facts = self._privacy_filter(level)
         key = facts.get("key", "")
-        return self.write_export(RecordedExport(form, _absolute_address(out), level, by_month, key, self.conditions))
+        export = RecordedExport(form, _absolute_address(out), level, by_month, key, self.conditions)
+        return self.write_export(export, sheets=read_sheets(sheets, form, level))
 
     def export_privacy(self, privacy: str | None) -> PrivacyLevel:
         """The privacy level of an export: the one asked for, or that of the tables.
@@ -134,7 +145,9 @@ class Dataset(StoredTables):
             )
         return asked
 
-    def write_export(self, export: RecordedExport, erased_order_ids: Sequence[int] = ()) -> ExportResult:
+    def write_export(
+        self, export: RecordedExport, erased_order_ids: Sequence[int] = (), *, sheets: Sequence[WorkbookSheet] = ()
+    ) -> ExportResult:
         """Write a recorded export, and remember it; no data of `erased_order_ids` remains there.
 
         Raises:
@@ -146,7 +159,7 @@ class Dataset(StoredTables):
         of = self
         if export.where != self.conditions:  # it was exported before
             of = self.with_conditions(export.where, allow_unknown=True)
-        job = of.export_job(export.privacy, erased_order_ids)
+        job = of.export_job(export.privacy, erased_order_ids)._replace(sheets=sheets)
         self.exports()  # fails before anything is written if the list of exports is damaged
         refuse_export_target(export.form, export.out)
         if export.path and export.path.resolve() == Path(self.address).resolve():
@@ -159,22 +172,22 @@ class Dataset(StoredTables):
             if isinstance(error, ConfigError) or export.is_replaced_as_a_whole:
                 self.outputs.cancel_export(export)  # else a part of it may have been written
             raise
-        return result._replace(told=[*result.told, *self.outputs.end_export(export)])
+        return result._replace(notices=[*result.notices, *self.outputs.end_export(export)])
 
     def export_job(self, level: PrivacyLevel, erased_order_ids: Sequence[int] = ()) -> ExportJob:
         """What an export at a privacy level writes; no row of `erased_order_ids`, should there be any."""
         privacy_filter, facts = self._privacy_filter(level)
         known = dataset_tables(derived=bool(self.derived))
         definitions = {name: PrivacyFilter(level).filtered_table(table) for name, table in known.items()}
-        is_erased = pl.col(ORDER_ID.name).is_in(pl.Series(erased_order_ids, dtype=pl.Int64).implode())
-        tables = {
-            name: self.lazy(name).filter(~is_erased).select(privacy_filter.column_expressions(table))
-            for name, table in known.items()
-        }
+        is_kept = ~pl.col(ORDER_ID.name).is_in(pl.Series(erased_order_ids, dtype=pl.Int64).implode())
+        rows = {name: self.lazy(name).filter(is_kept) if erased_order_ids else self.lazy(name) for name in known}
+        tables = {name: rows[name].select(privacy_filter.column_expressions(table)) for name, table in known.items()}
+        of_slice = [f"A slice of the orders: {conditions}."] if (conditions := self.describe_slice()) else []
         return ExportJob(
             tables, definitions, self.name, self.manifest["version"], erased_order_ids, " ".join(facts.values()),
             self._refuse_outdated_export,
             partial(write_export_manifest, self, definitions, facts, erased_order_ids),
+            facts=[f"Built at {datetime.fromisoformat(self.manifest['built_at']):%Y-%m-%d %H:%M} UTC.", *of_slice],
         )  # fmt: skip
 
     def rewrite_without(self, order_ids: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from quivo_frames.dataset.manifest import MANIFEST, DatasetFile, render_manifest
 from quivo_frames.dataset.manifest_facts import EXPORTED, ExportOrigin
 from quivo_frames.dataset.stored_tables import StoredTables
 from quivo_frames.dataset.table_profile import profile_rows
+from quivo_frames.model.carriers import usual_providers_among
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table
 from quivo_frames.storage.parquet import write_parquet_table
 from quivo_frames.storage.place import open_place
@@ -51,9 +52,11 @@ def _facts(
     out, failed = (files[name][0].rows for name in ("orders", "failures"))
     before = tables.origin
     where = (*(before.where if before else ()), *tables.conditions)
+    shipments = pl.scan_parquet(folder / "shipments.parquet", glob=False)
     origin = ExportOrigin(
-        tables.name, Path(tables.address).name, tuple(conditions.without_orders(erased) for conditions in where)
-    )
+        tables.name, Path(tables.address).name, tuple(conditions.without_orders(erased) for conditions in where),
+        dict(usual_providers_among(tables.usual_providers, shipments).iter_rows()),
+    )  # fmt: skip
     return {
         "version": tables.manifest["version"],
         "built_at": tables.manifest["built_at"],

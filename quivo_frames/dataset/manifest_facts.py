@@ -80,11 +80,15 @@ class _PrivacyFacts(msgspec.Struct, frozen=True):
 
 
 class ExportOrigin(msgspec.Struct, frozen=True):
-    """What exported tables are from: the name of the state of those tables, their folder, the conditions of a slice."""
+    """What exported tables are from: the name of the state of those tables, their folder, the conditions of a slice.
+
+    `carriers` has the usual provider of each provider_name in them, which was found in all orders of those tables.
+    """
 
     tables: str
     folder: str
     where: tuple[OrderConditions, ...] = ()
+    carriers: dict[str, str] = {}
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> ExportOrigin | None:

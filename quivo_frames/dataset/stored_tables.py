@@ -17,13 +17,14 @@ from quivo_frames.dataset.manifest import (
     files_of_table,
     is_manifest_intact,
     list_files,
-    read_manifest,
+    parse_manifest,
+    read_manifest_bytes,
 )
 from quivo_frames.dataset.manifest_facts import ExportOrigin
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError
-from quivo_frames.model.carriers import fill_carriers, usual_providers_if_needed
+from quivo_frames.model.carriers import fill_carriers, usual_providers, usual_providers_if_needed
 from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.order_selection import (
@@ -57,6 +58,8 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         self.conditions = tuple(conditions)
         """What the orders of a slice meet; none, if these are all orders of the dataset."""
         self._allow_unknown = allow_unknown
+        self._manifest_bytes: bytes | None = None
+        """The content of the manifest file when it was last read, which said what `manifest` says."""
 
     def _narrow_to(self, conditions: OrderConditions) -> Self:
         return self.with_conditions((*self.conditions, conditions))
@@ -103,8 +106,16 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         return fill_carriers(name, rows, self.lazy_as_stored("shipments"), self._usual_providers)
 
     @cached_property
+    def usual_providers(self) -> pl.DataFrame:
+        """The usual provider of each provider_name in all orders; of exported tables in all of those tables."""
+        if self.origin is None:
+            return usual_providers(self.whole.lazy_as_stored("shipments"))
+        pairs = list(self.origin.carriers.items())
+        return pl.DataFrame(pairs, schema={"provider_name": pl.String, "provider": pl.String}, orient="row")
+
+    @cached_property
     def _usual_providers(self) -> pl.DataFrame:
-        """The usual provider of each provider_name in all orders; none, if each shipment names its provider."""
+        """As `usual_providers`, but none if each shipment names its provider."""
         return usual_providers_if_needed(self.whole.lazy_as_stored("shipments"))
 
     def lazy_as_stored(self, name: str) -> pl.LazyFrame:
@@ -117,10 +128,17 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
             DatasetError: the dataset was replaced since it was opened.
         """
         facts = self._facts_of_table(name)
-        if read_manifest(self.place) != self.manifest:
-            raise DatasetError(f"{self.address} was rebuilt since it was opened. Open it again.")
+        self._refuse_other_manifest()
         rows = self._scan_files(facts)
         return self._rows_of_slice(rows, name) if self.conditions else rows
+
+    def _refuse_other_manifest(self) -> None:
+        """Look whether the manifest is still the same; one with many ids is not parsed again for each table."""
+        data = read_manifest_bytes(self.place)
+        if data != self._manifest_bytes or data is None:
+            if parse_manifest(data) != self.manifest:
+                raise DatasetError(f"{self.address} was rebuilt since it was opened. Open it again.")
+            self._manifest_bytes = data
 
     def _rows_of_slice(self, rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
         if name == "notes":
@@ -208,7 +226,7 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         conditions = msgspec.json.encode(self.conditions) if self.conditions else b""
         return hashlib.sha256("".join(digests).encode() + conditions).hexdigest()[:16]
 
-    @property
+    @cached_property
     def origin(self) -> ExportOrigin | None:
         """What these tables were exported from, as parquet; None for those of a build."""
         return ExportOrigin.of(self.manifest)

@@ -1,7 +1,8 @@
 """CSV export: a folder with one file per table, RFC 4180 in UTF-8, that reads back to the same values.
 
 There is no byte order mark: RFC 3629 advises against it where the encoding is known, and readers that do not expect it
-take it for part of the first column's name. A null is an empty field, an empty text is a quoted empty field.
+take it for part of the first column's name. A null is an empty field, an empty text is a quoted empty field. Times are
+UTC, and say so: 2026-03-05T14:48:12.000000+00:00.
 
 A text that a spreadsheet could run as a formula gets an apostrophe in front, and so does a text that begins with an
 apostrophe: to undo it, remove one apostrophe from each text that begins with one. The characters: OWASP, CSV Injection
@@ -24,7 +25,8 @@ FORMULA_GUARD = "'"
 _MARKED = "quivo_frames csv"
 KIND = kind_of_folder("folder of CSV files", _MARKED, ".csv")
 _FORMULA_START = r"^['=+\-@\t\r\n\x00]"
-_INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
+_INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.6f+00:00"
+"""Always six digits: where some have none, pandas takes the column for text."""
 
 
 def write_tables(job: ExportJob, out: str) -> ExportResult:

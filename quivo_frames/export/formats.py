@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import polars as pl
@@ -19,6 +19,7 @@ import polars as pl
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
 from quivo_frames.model.derived import DERIVED_TABLES
+from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES, Table
 from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, is_disk_error, refuse_output
 from quivo_frames.storage.own_json import decode_own_json
@@ -39,6 +40,21 @@ class ExportFormat(StrEnum):
     OCEL = "ocel"
 
 
+class WorkbookSheet(NamedTuple):
+    """A further sheet of an Excel export, such as the findings; `personal` says whether it shows personal values."""
+
+    table: Table
+    rows: pl.DataFrame
+    personal: bool = False
+
+
+class SheetSource(Protocol):
+    """What can be a sheet of an Excel export: findings and key figures."""
+
+    def as_sheet(self) -> WorkbookSheet:
+        """The sheet."""
+
+
 class ExportJob(NamedTuple):
     """The tables to export, and what the export records about them.
 
@@ -46,7 +62,8 @@ class ExportJob(NamedTuple):
     equal tables have equal names. No data of `erased_order_ids` may remain at the target. `privacy` is the privacy
     level; for pseudonyms also the fingerprint of their key. `refuse_outdated` is called before the target is replaced,
     and raises an error if the tables are no longer those of the dataset. `complete_folder` adds to a folder of parquet
-    files, before it replaces the target, what makes it a dataset again.
+    files, before it replaces the target, what makes it a dataset again. `sheets` (excel only) are further sheets,
+    `facts` are sentences about the tables for readers.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -57,11 +74,16 @@ class ExportJob(NamedTuple):
     privacy: str = "full"
     refuse_outdated: Callable[[], object] = lambda: None
     complete_folder: Callable[[Path], object] = lambda _: None
+    sheets: Sequence[WorkbookSheet] = ()
+    facts: Sequence[str] = ()
 
     def without_tables(self, names: Collection[str]) -> ExportJob:
-        """The same without some tables."""
+        """The same without some tables and sheets."""
         tables = {name: rows for name, rows in self.tables.items() if name not in names}
-        return self._replace(tables=tables, definitions={name: self.definitions[name] for name in tables})
+        sheets = [sheet for sheet in self.sheets if sheet.table.name not in names]
+        return self._replace(
+            tables=tables, definitions={name: self.definitions[name] for name in tables}, sheets=sheets
+        )
 
     def emptying(self, is_at_target: Callable[[str], bool]) -> ExportJob:
         """The same, and without rows the derived tables that an earlier export left at the target and this one lacks.
@@ -74,16 +96,16 @@ class ExportJob(NamedTuple):
 
 
 class ExportResult(NamedTuple):
-    """What an export wrote: format, target, rows per table, and sentences that users should read (`told`)."""
+    """What an export wrote: format, target, rows per table, and sentences that users should read (`notices`)."""
 
     form: ExportFormat
     out: str
     rows: Mapping[str, int]
-    told: Sequence[str] = ()
+    notices: Sequence[str] = ()
 
     def __str__(self) -> str:
         lines = [f"{format_count(sum(self.rows.values()), 'row')} of {len(self.rows)} tables written to {self.out}."]
-        return terminal_lines([*lines, *(f"  {sentence}" for sentence in self.told)])
+        return terminal_lines([*lines, *(f"  {sentence}" for sentence in self.notices)])
 
 
 def parse_export_format(name: str) -> ExportFormat:
@@ -95,6 +117,24 @@ def parse_export_format(name: str) -> ExportFormat:
     if name not in list(ExportFormat):
         raise ConfigError(f"There is no export format {name!r}. The formats are: {', '.join(ExportFormat)}.")
     return ExportFormat(name)
+
+
+def read_sheets(sources: Sequence[SheetSource], form: ExportFormat, level: PrivacyLevel) -> list[WorkbookSheet]:
+    """The further sheets of an export.
+
+    Raises:
+        ConfigError: the format has no sheets, or one shows personal values that the export must not have.
+    """
+    sheets = [source.as_sheet() for source in sources]
+    if sheets and form is not ExportFormat.EXCEL:
+        raise ConfigError(f"Further sheets are for excel only. Leave them out of the export to {form}.")
+    for sheet in sheets:
+        if sheet.personal and level is not PrivacyLevel.FULL:
+            raise ConfigError(
+                f"The {sheet.table.name} show personal values, and the export is one with privacy {level}. Leave out "
+                "personal=True."
+            )
+    return sheets
 
 
 def load_writer_module(form: ExportFormat) -> ModuleType:

@@ -94,11 +94,11 @@ def _first_line(file: Path) -> bytes:
 
 
 def _write_csv(frame: pl.DataFrame, file: Path, _: Table) -> list[str]:
-    return explain_guarded_texts(write_csv_file(_with_flat_lists(frame).lazy(), file)[1])
+    return explain_guarded_texts(write_csv_file(with_flat_lists(frame).lazy(), file)[1])
 
 
-def _with_flat_lists(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with lists of names and values as texts, such as `ordered=3, shipped=2`; null if there are none."""
+def with_flat_lists(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame with lists of names and values as texts, such as `ordered=3, shipped=2`; null if there are none."""
     entry = pl.concat_str(pl.element().struct["name"], pl.lit("="), pl.element().struct["value"])
     lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
     return frame.with_columns(
@@ -107,7 +107,7 @@ def _with_flat_lists(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_workbook(frame: pl.DataFrame, file: Path, table: Table) -> None:
-    load_writer_module(ExportFormat.EXCEL).write_frame(_with_flat_lists(frame), file, table, version("quivo_frames"))
+    load_writer_module(ExportFormat.EXCEL).write_frame(with_flat_lists(frame), file, table, version("quivo_frames"))
 
 
 _FORMATS = {

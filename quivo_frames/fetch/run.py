@@ -48,8 +48,8 @@ class Plan:
 
     `done` counts orders that the unfinished run `resumed` (None: a new run) already has, `skipped` those fetched
     recently. `forgotten` orders are left out, and not counted in `asked`: they were erased from the archive. `seconds`
-    is the time at `rate` requests per second: the given rate (`rate_is_told`), or the one that the last requests of the
-    archive reached; None where there is neither.
+    is the time at `rate` requests per second: the given rate (`rate_is_given`), or the one that the last requests of
+    the archive reached; None where there is neither.
     """
 
     requests: int
@@ -59,7 +59,7 @@ class Plan:
     skipped: int
     resumed: int | None
     rate: float | None
-    rate_is_told: bool
+    rate_is_given: bool
     forgotten: int = 0
 
     @property
@@ -78,7 +78,7 @@ class Plan:
         run = f"goes on with run {self.resumed}" if self.resumed else "a new run"
         rates = (self.rate,) if self.rate else TYPICAL_RATES if self.requests else ()
         times = ", ".join(f"{timedelta(seconds=round(self.requests / rate))} at {rate:g} a second" for rate in rates)
-        why = "" if self.rate_is_told else ", as reached lately" if self.rate else " (Quivo's answers decide)"
+        why = "" if self.rate_is_given else ", as reached lately" if self.rate else " (Quivo's answers decide)"
         took = f"; {times}{why}" if times else ""
         orders = format_count(self.asked, "order")
         return (
@@ -233,8 +233,8 @@ def plan(
     fresh_since = _oldest_fresh_time(max_age)
     batch = archive.survey(validate_ids(order_ids), fresh_since=fresh_since, new_run=new_run, again=again)
     counts = (batch.asked, batch.duplicates, batch.done, batch.fresh)
-    is_told = rate is not None
-    return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), is_told, batch.forgotten)
+    is_given = rate is not None
+    return Plan(batch.requests, *counts, batch.resumed, rate or archive.recent_rate(), is_given, batch.forgotten)
 
 
 def _save_answer(archive: Archive, run: int, answer: Answer) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pandera.polars as pa
 import polars as pl
-from pandera.errors import SchemaError, SchemaErrors
 
 from quivo_frames.flattening.rules import row_rules, rows_without_parent
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.messages import describe_failure
 from quivo_frames.model.records import Failure, RawOrder
 from quivo_frames.model.tables import TABLES, Column, Table, table_named
+
+if TYPE_CHECKING:
+    import pandera.polars as pa
 
 _VALUE_TYPES = ["string", "number", "boolean", "null", "object", "array"]
 
@@ -33,12 +34,14 @@ def schema(name: str) -> pa.DataFrameSchema:
     Raises:
         ConfigError: there is no such table.
     """
+    import pandera.polars as pa
+
     table = table_named(name)
     rules = {(rule.name, rule.column.name) for rule in row_rules(table)}
     columns = {
         column.name: pa.Column(
             column.dtype,
-            checks=[limit[0]] if (limit := _value_limit(column)) else [],
+            checks=_limits_of_pandera(column),
             nullable=("required", column.name) not in rules,
             unique=("unique", column.name) in rules,
             description=column.sentence,
@@ -48,27 +51,38 @@ def schema(name: str) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=False, name=name)
 
 
-def _value_limit(column: Column) -> tuple[pa.Check, pl.Expr] | None:
-    """The limit of the values of a column, if it has one: as a pandera check, and as an expression."""
-    value = pl.col(column.name)
-    if column.name in ("ordinal", "depth") and not column.path:
-        return pa.Check.ge(0, error="0 or more"), value >= 0
+def _is_counter(column: Column) -> bool:
+    return column.name in ("ordinal", "depth") and not column.path
+
+
+def _limits_of_pandera(column: Column) -> list[pa.Check]:
+    """What the values of a column may be, besides what its dtype allows."""
+    import pandera.polars as pa
+
+    if _is_counter(column):
+        return [pa.Check.ge(0, error="0 or more")]
     if column.name == "value_type":
-        return pa.Check.isin(_VALUE_TYPES, error=f"one of {', '.join(_VALUE_TYPES)}"), value.is_in(_VALUE_TYPES)
-    return None
+        return [pa.Check.isin(_VALUE_TYPES, error=f"one of {', '.join(_VALUE_TYPES)}")]
+    return []
+
+
+def _limits_of_polars(column: Column) -> list[pl.Expr]:
+    """The same as expressions, which are true or null where a value is allowed."""
+    if _is_counter(column):
+        return [pl.col(column.name) >= 0]
+    return [pl.col(column.name).is_in(_VALUE_TYPES)] if column.name == "value_type" else []
 
 
 @functools.cache
-def _quick_schema(name: str) -> pa.DataFrameSchema:
-    """Everything that the schema of a table asks of its values, as a single check that only says yes or no.
+def _all_rules_hold(name: str) -> pl.Expr:
+    """Whether the values of a table keep everything that its schema asks, as a single expression.
 
-    Pandera takes 1.5 ms for each column that has a check, as long as it takes to flatten 20 orders. Only a table that
-    does not pass here is checked column by column.
+    To load pandera takes as long as to flatten 1,000 orders, and it needs 1.5 ms for each column that has a check. So
+    only of a table that does not pass here is it asked, column by column: it is the judge, and has the words.
     """
     table = table_named(name)
-    limits = [limit[1] for column in table.columns if (limit := _value_limit(column))]
-    all_hold = pl.all_horizontal([*(rule.holds for rule in row_rules(table)), *limits])
-    return pa.DataFrameSchema(checks=[pa.Check(lambda data: data.lazyframe.select(all_hold))], name=name)
+    limits = [limit for column in table.columns for limit in _limits_of_polars(column)]
+    return pl.all_horizontal([*(rule.holds for rule in row_rules(table)), *limits]).all()
 
 
 class Violation(NamedTuple):
@@ -89,7 +103,12 @@ def find_violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
     """
     for table in TABLES.values():
         yield from _find_violations_within(table, frames[table.name])
-    references = [(table, reference) for table in TABLES.values() for reference in table.references]
+    references = [
+        (table, reference)
+        for table in TABLES.values()
+        for reference in table.references
+        if not _are_all_there(frames[table.name][reference.column], frames[reference.to_table][reference.to_column])
+    ]
     rows = {name: frames[name].lazy().with_row_index("row") for name in TABLES}
     orphans = [
         rows_without_parent(rows[table.name], ref, rows[ref.to_table]).select("row") for table, ref in references
@@ -99,10 +118,17 @@ def find_violations(frames: Mapping[str, pl.DataFrame]) -> Iterator[Violation]:
             yield Violation(table, row, table.column(reference.column), "reference", reference.to_table)
 
 
+def _are_all_there(references: pl.Series, keys: pl.Series) -> bool:
+    """Whether each reference that is no null is one of the keys: in half the time of a join that says which are not."""
+    return references.is_in(keys.implode()).all()
+
+
 def _find_violations_within(table: Table, frame: pl.DataFrame) -> Iterator[Violation]:
+    if passes_quick_check(table, frame):
+        return
+    from pandera.errors import SchemaErrors
+
     try:
-        if list(frame.schema.items()) == list(table.schema.items()) and _passes_quick_check(table, frame):
-            return
         schema(table.name).validate(frame, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
@@ -113,12 +139,11 @@ def _find_violations_within(table: Table, frame: pl.DataFrame) -> Iterator[Viola
             yield Violation(table, row, table.column(column), rule, check if rule == "allowed" else "")
 
 
-def _passes_quick_check(table: Table, frame: pl.DataFrame) -> bool:
-    try:
-        _quick_schema(table.name).validate(frame)
-    except SchemaError:
+def passes_quick_check(table: Table, frame: pl.DataFrame) -> bool:
+    """Whether a frame is as the schema of its table asks: the same answer as that of pandera, without loading it."""
+    if list(frame.schema.items()) != list(table.schema.items()):
         return False
-    return True
+    return bool(frame.select(_all_rules_hold(table.name)).item())
 
 
 def validate_frames(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:

@@ -35,6 +35,12 @@ def usual_providers(shipments: pl.LazyFrame) -> pl.DataFrame:
     return ranked.group_by("provider_name", maintain_order=True).agg(pl.col("provider").first()).collect()
 
 
+def usual_providers_among(usual: pl.DataFrame, shipments: pl.LazyFrame) -> pl.DataFrame:
+    """The usual providers of the names that some shipments have."""
+    names = shipments.select(_written_alike("provider_name")).unique().collect()
+    return usual.join(names, on="provider_name", how="semi", maintain_order="left")
+
+
 def usual_providers_if_needed(shipments: pl.LazyFrame) -> pl.DataFrame:
     """The usual providers; an empty frame, if each shipment names its provider."""
     if shipments.filter(stated_carrier() == UNKNOWN_CARRIER).head(1).collect().is_empty():

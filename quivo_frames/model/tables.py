@@ -174,14 +174,13 @@ class RecordField(typing.NamedTuple):
 @functools.cache
 def fields_of(record: type[Record]) -> tuple[RecordField, ...]:
     """The fields of a record, in their order in `order.py`."""
-    hints = typing.get_type_hints(record, include_extras=True)
     found = []
     for item in struct_fields(record):
-        extras = getattr(hints[item.name], "__metadata__", ())
+        extras = getattr(item.type, "__metadata__", ())
         kind = next((extra for extra in extras if isinstance(extra, Kind)), None)
         about = next((extra for extra in extras if isinstance(extra, Field)), None)
         child_table = next((extra for extra in extras if isinstance(extra, ChildTable)), None)
-        nested = _nested_record(hints[item.name])
+        nested = _nested_record(item.type)
         found.append(RecordField(item.name, item.encode_name, nested, kind, about, child_table))
     return tuple(found)
 

@@ -13,7 +13,8 @@ from quivo_frames.export.formats import ExportFormat, parse_export_format
 from quivo_frames.model.privacy import PrivacyLevel, privacy_level
 from quivo_frames.settings.durations import parse_duration
 from quivo_frames.settings.project import EVERYTHING, Project, read_project
-from quivo_frames.storage.atomic import OutputKind, write_file_atomically
+from quivo_frames.storage.atomic import OutputKind, refuse_output_file, write_file_atomically
+from quivo_frames.storage.path_names import check_path
 
 OUTPUT_NAMES = {
     ExportFormat.EXCEL: "orders.xlsx",
@@ -24,6 +25,9 @@ OUTPUT_NAMES = {
     ExportFormat.OCEL: "events.sqlite",
 }
 """Where `init` lets each export go, beside quivo.toml."""
+
+
+_PROJECT_FILE = OutputKind("quivo.toml", lambda _: False, (".toml",))
 
 
 class ProjectAnswers(NamedTuple):
@@ -43,8 +47,10 @@ def write_project(file: Path, answers: ProjectAnswers) -> Project:
         ConfigError: an answer cannot be used, or the file is there already.
         ExportError: the file cannot be written.
     """
-    if file.exists():
+    path = check_path(file)
+    if path.exists() or path.is_symlink():
         raise ConfigError(f"{file} is there already, and stays as it is. Change it with an editor.")
+    refuse_output_file(path, _PROJECT_FILE)
     if answers.first != EVERYTHING and parse_duration(answers.first) is None:
         raise ConfigError(f"{answers.first!r} is no duration. Write 24h, 7d, 30d, 8w, or all.")
     forms, privacy = [parse_export_format(form) for form in answers.exports], privacy_level(answers.privacy)
@@ -53,8 +59,8 @@ def write_project(file: Path, answers: ProjectAnswers) -> Project:
         content = _render(answers, forms, privacy, report).encode()
     except UnicodeEncodeError as error:
         raise ConfigError("An answer is not UTF-8 text. Write it again, in a terminal that uses UTF-8.") from error
-    write_file_atomically(file, content, OutputKind("quivo.toml", lambda _: False, (".toml",)))
-    return read_project(file)
+    write_file_atomically(path, content, _PROJECT_FILE)
+    return read_project(path)
 
 
 def _render(answers: ProjectAnswers, forms: list[ExportFormat], privacy: PrivacyLevel, report: str) -> str:

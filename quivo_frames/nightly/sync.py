@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,24 @@ from quivo_frames.nightly.order_search import read_fetch_times, search_orders
 from quivo_frames.nightly.sync_result import SyncPlan, SyncResult
 from quivo_frames.nightly.sync_state import SearchResult, SyncMemory
 from quivo_frames.settings.project import PROJECT_FILE, Project, read_project
+from quivo_frames.storage.path_names import check_path
 
 if TYPE_CHECKING:
     from quivo_frames.analysis.checks.findings import Findings
     from quivo_frames.dataset.dataset import Dataset
     from quivo_frames.fetch.client import Client
+
+
+def require_project(file: str | os.PathLike[str]) -> Project:
+    """What quivo.toml says.
+
+    Raises:
+        ConfigError: there is none, or it does not fit.
+    """
+    path = check_path(file)
+    if not path.exists():
+        raise ConfigError(f"There is no {path} here. `quivo-frames init` writes it; or change to its folder.")
+    return read_project(path)
 
 
 def sync(
@@ -44,12 +58,13 @@ def sync(
     `progress` shows bars on stderr (None: on a terminal and in a notebook).
 
     Raises:
-        ConfigError: quivo.toml does not fit, or there are more orders to refetch than it allows; nothing was requested.
+        ConfigError: there is no quivo.toml, it does not fit, or there are more orders than it allows; nothing was
+            refetched.
         LoginError, Unreachable, UnexpectedResponse: Quivo cannot be used; the next sync goes on.
         ArchiveError: the archive cannot be written, or another sync of it is running.
         DatasetError: the tables cannot be written.
     """
-    settings = read_project(Path(project))
+    settings = require_project(project)
     allowed = settings.refetch.max_requests if max_requests is None else max_requests
     memory = SyncMemory(Path(settings.archive))
     with Archive(settings.archive) as archive, memory.locked():
@@ -71,13 +86,23 @@ def sync(
         result = SyncResult(search, runs, known, archive, tables, state.completed_at, problems)
         result.findings = result.attempt("The tables were not audited", lambda: _audit_tables(settings, tables, result))
         result.audited_before = state.audited_as_of
-        for export in settings.exports:
-            result.attempt(f"{export.out} was not exported", lambda export=export: result.record_written(  # type: ignore[misc]
-                export.out, tables.export(export.to, export.out, privacy=export.privacy, by_month=export.by_month).told
-            ))  # fmt: skip
+        _write_exports(settings, tables, result)
         audited = result.findings.as_of if result.findings is not None else state.audited_as_of
         memory.write(msgspec.structs.replace(refetched, completed_at=began, audited_as_of=audited))
     return result
+
+
+def _write_exports(settings: Project, tables: Dataset, result: SyncResult) -> None:
+    from quivo_frames.analysis.workbook import export_with_answers
+
+    for export in settings.exports:
+        written = result.attempt(f"{export.out} was not exported", partial(
+            export_with_answers, tables, export.to, export.out, privacy=export.privacy, by_month=export.by_month,
+            findings=result.findings, limits=settings.audit.limits,
+            on_time_against=settings.report.on_time_against,
+        ))  # fmt: skip
+        if written is not None:
+            result.record_written(export.out, written.notices)
 
 
 def plan_sync(client: Client, project: str | os.PathLike[str] = PROJECT_FILE) -> SyncPlan:
@@ -86,7 +111,7 @@ def plan_sync(client: Client, project: str | os.PathLike[str] = PROJECT_FILE) ->
     Raises:
         ConfigError, LoginError, Unreachable, UnexpectedResponse, ArchiveError: as for `sync`.
     """
-    settings = read_project(Path(project))
+    settings = require_project(project)
     archive, memory = Archive(settings.archive), SyncMemory(Path(settings.archive))
     state = memory.read()
     if state.begun is not None:

@@ -57,7 +57,7 @@ class SyncResult:
     """What a sync did: its search, its runs, the tables, the findings, and what went wrong beside that.
 
     `known` are the orders that the archive had before, `since` is when the last complete sync began (None: there was
-    none), `written` the files that were written.
+    none), `written` the files that were written, `notices` what to know of them.
     """
 
     search: SearchResult
@@ -70,6 +70,7 @@ class SyncResult:
     findings: Findings | None = None
     audited_before: datetime | None = None
     written: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def attempt(self, consequence: str, step: Callable[[], T]) -> T | None:
         """What a step returns; None if it fails, which is a problem then."""
@@ -82,7 +83,7 @@ class SyncResult:
     def record_written(self, file: str, notices: Sequence[str]) -> None:
         """Keep that a file was written, and what the user should know of it."""
         self.written.append(file)
-        self.problems += notices
+        self.notices += [notice for notice in notices if notice not in self.notices]
 
     @cached_property
     def failures(self) -> pl.DataFrame:
@@ -137,6 +138,7 @@ class SyncResult:
             "findings": findings,
             "new_findings": dict(self.new_findings.group_by("severity").len().iter_rows()),
             "written": self.written,
+            "notices": self.notices,
             "problems": self.problems,
         }
 
@@ -145,8 +147,8 @@ class SyncResult:
         return terminal_lines([
             _describe_search(self.search), *map(str, self.runs), self._describe_tables(), "", f"What is new {since}:",
             *(f"  {line}" for line in self._describe_news()),
-            *([""] if self.written or self.problems else []),
-            *(f"Written: {file}" for file in self.written), *self.problems,
+            *([""] if self.written or self.problems or self.notices else []),
+            *(f"Written: {file}" for file in self.written), *self.notices, *self.problems,
         ])  # fmt: skip
 
     def _describe_tables(self) -> str:

@@ -86,6 +86,12 @@ class ExportEntry(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     by_month: bool = False
 
 
+_SECTIONS: dict[str, type[_Section]] = {
+    "find": FindSection, "refetch": RefetchSection, "build": BuildSection, "audit": AuditSection,
+    "report": ReportSection, "[exports]": ExportEntry,
+}  # fmt: skip
+
+
 class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What quivo.toml says; without one, the places that commands use by default."""
 
@@ -119,6 +125,11 @@ class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
+def _describe_settings() -> str:
+    sections = [f"[{name}] {', '.join(kind.__struct_fields__)}" for name, kind in _SECTIONS.items()]
+    return f"The settings are: {'; '.join(['archive, tables', *sections])}."
+
+
 def read_project(file: Path = Path(PROJECT_FILE)) -> Project:
     """What quivo.toml says, that of the working folder if no other is named; the defaults if there is none.
 
@@ -130,7 +141,7 @@ def read_project(file: Path = Path(PROJECT_FILE)) -> Project:
     if not file.exists():
         return Project()
     try:
-        found = read_toml_file(file, Project, _EXAMPLE, "See `quivo-frames init --help` for what it may say.")
+        found = read_toml_file(file, Project, _EXAMPLE, _describe_settings())
     except ConfigError as error:
         if _SECRET_NAME.search(str(error)):
             raise ConfigError(

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
-from quivo_frames.cli import main
+from quivo_frames.cli import SECTIONS, main
 from quivo_frames.model.records import Answer, Outcome
 from quivo_frames.standin.faults import ServerFault
 from quivo_frames.standin.orders import order_json, write_ndjson
@@ -86,6 +86,13 @@ def test_all_commands_are_there() -> None:
         "accept", "audit", "build", "changes", "check", "checks", "columns", "completion", "demo", "doctor", "export", "export-raw", "find", "forget", "history", "init", "kpis", "lines",
         "refetch", "report", "serve", "show", "status", "sync",
     ]  # fmt: skip
+
+
+def test_the_help_lists_every_command_once_in_a_section(run) -> None:
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(main.commands)
+    shown = run("--help").stdout
+    assert all(f"\n  {name} " in shown for name in main.commands)
+    assert shown.index("\nEvery night:") < shown.index("  sync ")
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 import quivo_frames as qf
 from quivo_frames.cli import default_places, main
 from quivo_frames.dataset.manifest import MANIFEST
+from quivo_frames.settings.project import PROJECT_FILE
 from tests.support.archived_orders import NOON, record_answers
 from tests.support.fair_order import changed_order
 
@@ -62,7 +63,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
 
 def test_the_file_of_tables_is_the_one_that_is_written() -> None:
-    assert default_places.MANIFEST == MANIFEST
+    assert (default_places.MANIFEST, default_places.PROJECT_FILE) == (MANIFEST, PROJECT_FILE)
 
 
 @pytest.mark.long

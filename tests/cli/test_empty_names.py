@@ -19,7 +19,7 @@ from tests.support.archived_orders import NOON, record_answers
 
 TEXTS = {
     "refetch": {"ids", "column"}, "find": {"query", "sort"}, "doctor": {"order_id"}, "build": {"on"},
-    "accept": {"findings", "because"},
+    "accept": {"findings", "because"}, "init": {"query", "first", "tables", "exports", "privacy"},
     "audit": {"only", "skip", "on_time"}, "report": {"only", "skip", "on_time"}, "kpis": {"only", "on_time"},
     "forget": {"ids"},
 }  # fmt: skip

@@ -114,7 +114,7 @@ def test_a_colleague_works_with_what_was_exported(run: Callable[..., Result], bu
     done = run("build", built.parent / "orders.ndjson", "--out", "colleague")
     assert done.exit_code == 2
     assert "holds tables that were exported" in done.stderr
-    assert "out.html (report) still holds order" in run("forget", order_id, "--tables", "colleague", "--yes").stdout
+    assert "rows taken out of colleague" in run("forget", order_id, "--tables", "colleague", "--yes").stdout
     assert order_id not in qf.open(tmp_path / "colleague").orders["order_id"]
 
 

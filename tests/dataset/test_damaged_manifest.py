@@ -216,7 +216,7 @@ def test_a_full_build_takes_no_folder_of_somebody_else(folder: Path) -> None:
     exported = folder / "exported"
     Dataset.open(folder / "tables").export("parquet", exported)
     (exported / "manifest.json").unlink(missing_ok=True)
-    with pytest.raises(ConfigError, match="holds no dataset"):
+    with pytest.raises(ConfigError, match="holds tables that were exported"):
         build(folder / "orders.sqlite", exported, full=True)
 
 

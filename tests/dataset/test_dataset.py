@@ -250,7 +250,7 @@ def test_an_export_that_cannot_be_remembered_is_reported(
 
     monkeypatch.setattr(Directory, "compare_and_swap", refused)
     exported = tables.export("csv", tmp_path / "csv")
-    assert "`forget` will not find this export" in exported.told[-1]
+    assert "`forget` will not find this export" in exported.notices[-1]
     assert (tmp_path / "csv" / "orders.csv").exists()
     monkeypatch.undo()
     assert tables.exports() == []

@@ -21,11 +21,14 @@ from quivo_frames.dataset import stored_tables
 from quivo_frames.dataset.manifest_facts import ExportOrigin
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.unflatten import unflatten
+from quivo_frames.maintenance.erasure import forget
+from quivo_frames.model.carriers import usual_providers
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order_selection import OrderConditions
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import write_ndjson
 from tests.support.depth import sampled
+from tests.support.fair_order import changed_order
 from tests.support.personal_traces import marked_order, unpacked
 
 EVERYTHING = {**TABLES, **DERIVED_TABLES, **REPORT_TABLES}
@@ -303,7 +306,10 @@ def test_a_written_slice_opens_as_a_dataset_that_says_what_it_is(built: qf.Datas
     for name in EVERYTHING:
         assert written.lazy(name).collect().equals(cut.lazy(name).collect()), name
     assert written.counts() == cut.counts()
-    assert written.origin == ExportOrigin(cut.name, "tables", cut.conditions)
+    carriers = dict(usual_providers(built.scan.shipments).iter_rows())
+    names = set(cut.shipments["provider_name"].str.to_uppercase())
+    used = {name: carrier for name, carrier in carriers.items() if name in names}
+    assert written.origin == ExportOrigin(cut.name, "tables", cut.conditions, used)
     assert cut.conditions[0] == OrderConditions(seller=(2102,), since=datetime(2026, 6, 1, tzinfo=UTC))
     assert written.manifest["version"] == built.manifest["version"]
     assert str(tmp_path) not in (tmp_path / "slice" / "manifest.json").read_text()
@@ -354,10 +360,11 @@ def test_a_build_replaces_no_written_slice(built: qf.Dataset, tmp_path: Path, da
 @pytest.mark.long
 def test_a_slice_without_personal_data_holds_none_in_any_byte(tmp_path: Path) -> None:
     mark = "Ida-Lund-of-Harbour-Road"
-    orders = b"\n".join(marked_order(order_id, mark) for order_id in range(100_001, 100_031))
-    (tmp_path / "orders.ndjson").write_bytes(orders)
+    orders = [marked_order(order_id, mark) for order_id in range(100_001, 100_031)]
+    failing = marked_order(100_031, mark, deliveryAddress={"name1": [mark]})
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join([*orders, failing]))
     built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)
-    cut = built.where(since="2026-01-01")
+    cut = built.only(range(100_001, 100_032))
 
     def marked_files(folder: Path) -> list[str]:
         files = (file for file in folder.rglob("*") if file.is_file())
@@ -368,6 +375,62 @@ def test_a_slice_without_personal_data_holds_none_in_any_byte(tmp_path: Path) ->
     qf.audit(written)
     assert marked_files(tmp_path / "slice") == []
     assert written.level == "none"
-    assert written.orders.height == cut.orders.height > 20
+    assert written.orders.height == cut.orders.height == 30
+    assert written.failures["order_id"].to_list() == [100_031]
     with pytest.raises(ConfigError, match="there is nothing in them for --privacy full"):
         written.write(tmp_path / "fuller", privacy="full")
+
+
+def test_the_usual_carrier_is_that_of_all_orders_also_in_what_was_written(tmp_path: Path) -> None:
+    """In the slice, nobody says who SLOW MAIL is; in all orders, it is UPS."""
+    orders = [changed_order({"fulfillmentOrders.0.shipments.0.providerName": "Slow Mail"} | change, number)
+              for number, change in ((1001, {"fulfillmentOrders.0.shipments.0.provider": "UPS", "sellerId": 7}),
+                                     (1002, {"fulfillmentOrders.0.shipments.0.provider": None, "sellerId": 8}))]  # fmt: skip
+    (tmp_path / "orders.ndjson").write_text("\n".join(map(json.dumps, orders)))
+    built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)
+    cut = built.where(seller=8)
+    written = cut.write(tmp_path / "slice")
+    assert written.where(ids=1002).write(tmp_path / "again").origin == ExportOrigin(
+        written.where(ids=1002).name, "slice", (*cut.conditions, OrderConditions(ids=(1002,))), {"SLOW MAIL": "UPS"}
+    )
+    for tables in (cut, written, qf.open(tmp_path / "again")):
+        assert qf.lines(tables)["carrier"].drop_nulls().unique().to_list() == ["UPS"]
+        assert qf.overview(tables)["carrier"].to_list() == ["UPS"]
+        assert qf.kpis(tables, by="carrier")["volume"]["carrier"].to_list() == ["UPS"]
+    forget([1002], tables=[tmp_path / "slice"])
+    assert "SLOW" not in (tmp_path / "slice" / "manifest.json").read_text()
+
+
+def test_missing_personal_values_are_no_findings_where_they_were_left_out(built: qf.Dataset, tmp_path: Path) -> None:
+    cut = built.where(seller=[2101, 2102])
+    written = cut.write(tmp_path / "slice", privacy="none")
+    found = qf.audit(written, only=["tracking_missing"])
+    assert found.is_empty()
+    assert found.checks.select("check", "outcome", "reason").rows() == [
+        ("tracking_missing", "skipped", "the tables leave out personal values")
+    ]
+    assert "tracking_missing (the tables leave out personal values)" in str(found)
+
+
+def test_an_instant_is_in_the_slice_that_begins_with_it_and_not_in_the_one_that_ends_with_it(tmp_path: Path) -> None:
+    dates = {
+        1001: "2026-08-01T00:00:00Z",
+        1002: "2026-08-01T23:59:59.999999Z",
+        1003: "2026-08-02T00:00:00Z",
+        1004: None,
+    }
+    orders = [changed_order({"orderDate": at, "novelty": 1}, order_id) for order_id, at in dates.items()]
+    (tmp_path / "orders.ndjson").write_text("\n".join(map(json.dumps, orders)))
+    built = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)
+
+    def ids(**given: Any) -> list[int]:
+        return built.where(**given).orders["order_id"].to_list()
+
+    assert ids(since="2026-08-02") == ids(since="2026-08-02T00:00:00Z") == [1003]
+    assert ids(until="2026-08-01") == ids(until="2026-08-02T00:00:00Z") == [1001, 1002]
+    assert ids(since="2026-08-01", until="2026-08-01") == [1001, 1002]
+    assert ids(since="1990-01-01") == [1001, 1002, 1003]  # an order without a date is in no such slice
+    assert built.notes.height
+    assert built.where(ids=1001).notes.is_empty()  # they count all orders
+    assert built.where(ids=1001).write(tmp_path / "slice").notes.is_empty()
+    assert built.write(tmp_path / "all").notes.equals(built.notes)

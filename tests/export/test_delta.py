@@ -50,8 +50,8 @@ def export_to_delta(
 ) -> list[str]:
     job = export_job(tables, erased)
     if max_ids is not None:
-        return list(delta.write_tables(job, out, max_ids_in_predicate=max_ids).told)
-    return list(export_tables(job, ExportFormat.DELTA, out).told)
+        return list(delta.write_tables(job, out, max_ids_in_predicate=max_ids).notices)
+    return list(export_tables(job, ExportFormat.DELTA, out).notices)
 
 
 def read_tables(out: str) -> dict[str, pl.DataFrame]:

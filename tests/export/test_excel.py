@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,11 +15,16 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
+from xlsxwriter.utility import xl_col_to_name
 
+import quivo_frames as qf
+from quivo_frames.cli import main
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, ExportError
-from quivo_frames.export import excel
+from quivo_frames.export import excel, excel_sheets
+from quivo_frames.export.excel_cells import MAX_CELL_UNITS
 from quivo_frames.export.formats import ExportFormat, ExportJob
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
@@ -78,11 +84,11 @@ def expected_cell(kind: Kind, name: str, value: Any) -> tuple[str, Any]:
         case Kind.TEXT | Kind.JSON:
             return "str", escape_as_excel(value)
         case Kind.INT64 if name.endswith("_id"):
-            return "str", str(value)
+            return ("number", value) if len(str(abs(value))) <= 15 else ("str", str(value))
         case Kind.INSTANT:
             plain = value.astimezone(UTC).replace(tzinfo=None)
-            if value.date() >= date(1900, 3, 1) and value.microsecond % 1000 == 0:
-                return "datetime", plain.isoformat()
+            if value.date() >= date(1900, 3, 1):
+                return "datetime", plain.replace(microsecond=plain.microsecond // 1000 * 1000).isoformat()
             fraction = f".{plain.microsecond:06d}".removesuffix("000") if plain.microsecond else ""
             return "str", f"{plain.replace(microsecond=0).isoformat()}{fraction}Z"
         case Kind.DAY:
@@ -183,7 +189,7 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
     )
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert_cells_equal(tables, sheets)
-    assert result.told == [
+    assert result.notices == [
         "Numbers of more than 15 digits, or beyond Excel's range, stand as text: 10 in 3 columns, listed in the sheet about."
     ]
     changes = {
@@ -196,32 +202,94 @@ def test_numbers_that_excel_would_change_stand_as_text_and_are_counted(tmp_path:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("time", "kept"),
+    ("time", "told"),
     [
-        ("1900-03-01T00:00:00Z", True), ("1900-02-28T23:59:59Z", False), ("1899-12-31T00:00:00Z", False),
-        ("0001-01-01T00:00:00Z", False), ("9999-12-31T23:59:59.999Z", True), ("9999-12-31T23:59:59.9999Z", False),
-        ("2026-03-05T14:48:12.123Z", True), ("2026-03-05T14:48:12.123456Z", False), ("2026-03-05T01:00:00+02:00", True),
+        ("1900-03-01T00:00:00Z", None), ("1900-02-28T23:59:59Z", "before 1900-03-01"),
+        ("1899-12-31T00:00:00Z", "before 1900-03-01"), ("0001-01-01T00:00:00Z", "before 1900-03-01"),
+        ("9999-12-31T23:59:59.999Z", None), ("9999-12-31T23:59:59.9999Z", "rounded down"),
+        ("2026-03-05T14:48:12.123Z", None), ("2026-03-05T14:48:12.123456Z", "rounded down"),
+        ("2026-03-05T23:59:59.999999Z", "rounded down"), ("2026-03-05T01:00:00+02:00", None),
     ],
 )  # fmt: skip
-def test_a_time_that_excel_would_change_stands_as_text(tmp_path: Path, time: str, kept: bool) -> None:
+def test_a_time_that_excel_would_change_is_rounded_or_a_text_and_told(
+    tmp_path: Path, time: str, told: str | None
+) -> None:
     body = json.dumps({"orderId": 1, "orderDate": time, "earliestShipDate": time[:10]})
     tables, result = export_orders([body], ExportFormat.EXCEL, tmp_path / "out.xlsx")
-    assert_cells_equal(tables, run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx"))
-    assert any(sentence.startswith("Times") for sentence in result.told) is not kept
+    sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
+    assert_cells_equal(tables, sheets)
+    sentences = [sentence for sentence in result.notices if sentence.startswith("Times")]
+    assert [told in sentence for sentence in sentences if told] == ([True] if told else [])
+    counted = [row[2][1] for row in sheets["about"] if row[0][1] == "orders.order_date"]
+    assert counted == ([1] if told else [])
 
 
 @pytest.mark.long
-def test_the_number_format_of_times_says_utc(file: Path) -> None:
+def test_every_date_of_every_table_is_a_date(dataset: Dataset, file: Path) -> None:
+    """Whatever an ordinary order holds: no column of dates is in part text."""
+    sheets = run_in_reader_environment(OPENPYXL, file)
+    finer = 0
+    for name, frame in all_tables(dataset).items():
+        for place, column in enumerate(BUILT[name].columns):
+            if column.kind in (Kind.INSTANT, Kind.DAY):
+                kinds = {row[place][0] for row in sheets[name][1:] if len(row) > place}
+                assert kinds <= {"datetime", "NoneType"}, (name, column.name)
+            if column.kind is Kind.INSTANT:
+                finer += sum(1 for value in frame[column.name] if value and value.microsecond % 1000)
+    assert finer
+    told = [row[2][1] for row in sheets["about"] if len(row) > 2 and "rounded down" in str(row[1][1])]
+    assert sum(told) == finer
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("order_id", "is_number"), [(999_999_999_999_999, True), (10**15, False), (-(10**15) + 1, True), (2**63 - 1, False)]
+)
+def test_an_id_is_a_number_as_long_as_excel_keeps_its_digits(tmp_path: Path, order_id: int, is_number: bool) -> None:
+    body = json.dumps({"orderId": order_id, "tags": ["a"]})
+    _, result = export_orders([body], ExportFormat.EXCEL, tmp_path / "out.xlsx")
+    sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
+    assert sheets["orders"][1][0][:2] == (["int", order_id] if is_number else ["str", str(order_id)])
+    assert sheets["order_tags"][1][1] == sheets["orders"][1][0]
+    assert (
+        any("Ids of more than 15 digits stand as text: 2 in 2 columns" in told for told in result.notices) != is_number
+    )
+
+
+@pytest.mark.long
+def test_numbers_and_dates_have_the_format_of_their_kind(file: Path) -> None:
     code = """
 import json, sys, openpyxl
-sheet = openpyxl.load_workbook(sys.argv[1])["orders"]
-place = [cell.value for cell in sheet[1]].index("created")
-print(json.dumps([sorted({row[place].number_format for row in sheet.iter_rows(min_row=2)}), sheet.freeze_panes, sheet.auto_filter.ref, sheet["A1"].font.bold]))
+book = openpyxl.load_workbook(sys.argv[1])
+def formats(sheet, column):
+    place = [cell.value for cell in book[sheet][1]].index(column)
+    return sorted({row[place].number_format for row in book[sheet].iter_rows(min_row=2) if row[place].value is not None})
+print(json.dumps([formats(*place.split(".")) for place in sys.argv[2:]]))
 """
-    formats, frozen, filtered, bold = run_in_reader_environment(code, file)
-    assert 'yyyy\\-mm\\-dd\\ hh:mm:ss" UTC"'.replace("\\", "") in formats
-    assert (frozen, bold) == ("B2", True)
-    assert filtered.startswith("A1:")
+    formats = {
+        "orders.created": 'yyyy-mm-dd hh:mm:ss" UTC"', "orders.order_id": "0", "orders.order_identifier": "@",
+        "orders.earliest_ship_date": "yyyy-mm-dd", "order_positions.unit_net_price": "#,##0.00##",
+        "order_positions.quantity": "#,##0", "lines.value": "#,##0.00##", "lines.open": "#,##0",
+    }  # fmt: skip
+    assert run_in_reader_environment(code, file, *formats) == [[number_format] for number_format in formats.values()]
+
+
+@pytest.mark.long
+def test_each_sheet_is_an_excel_table_of_its_name_with_a_frozen_head(dataset: Dataset, file: Path) -> None:
+    code = """
+import json, sys, openpyxl
+print(json.dumps([
+    [sheet.title, sheet.freeze_panes, sheet["A1"].font.bold, [
+        [table.name, table.ref, table.autoFilter.ref, [column.name for column in table.tableColumns]]
+        for table in sheet.tables.values()
+    ]] for sheet in openpyxl.load_workbook(sys.argv[1])
+]))
+"""
+    (about, *_), (columns, frozen, *_), *found = run_in_reader_environment(code, file)
+    assert (about, columns, frozen) == ("about", "columns", "B2")
+    for (name, frame), sheet in zip(all_tables(dataset).items(), found, strict=True):
+        reference = f"A1:{xl_col_to_name(frame.width - 1)}{max(frame.height, 1) + 1}"  # an empty one has an empty row
+        assert sheet == [name, "B2", True, [[name, reference, reference, frame.columns]]]
 
 
 ODD = [
@@ -237,7 +305,9 @@ def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "out.xlsx") as archive:
         sheet = next(text for name in archive.namelist() if name.startswith("xl/worksheets/sheet")
                      if b"<t>tag</t>" in (text := archive.read(name)) and b"<t>order_tag_key</t>" in text)  # fmt: skip
-        assert not [name for name in archive.namelist() if name.startswith("xl/worksheets/_rels")]
+        relations = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".rels"))
+    assert set(re.findall(rb'Type="[^"]*/(\w+)"', relations)) & {b"hyperlink", b"externalLink"} == set()
+    assert b"External" not in relations
     root = ElementTree.fromstring(sheet)
     assert not root.findall(".//x:f", NS)
     assert not root.findall(".//x:hyperlink", NS)
@@ -246,7 +316,7 @@ def test_no_text_is_a_formula_a_link_a_number_or_markup(tmp_path: Path) -> None:
 
 def test_codes_of_characters_are_counted(tmp_path: Path) -> None:
     _, result = export_orders([with_tags("a\0", "b", "_x0041_", "c\r")], ExportFormat.EXCEL, tmp_path / "out.xlsx")
-    assert [sentence for sentence in result.told if ": 3 in 1 column," in sentence] == list(result.told)
+    assert [sentence for sentence in result.notices if ": 3 in 1 column," in sentence] == list(result.notices)
 
 
 @pytest.mark.long
@@ -266,9 +336,9 @@ def test_a_text_longer_than_a_cell_stands_in_parts(tmp_path: Path, text: str) ->
     parts = [[value for _, value, _ in row] for row in sheets["long_texts"][1:]]
     assert "".join(part[-1] for part in parts) == text
     assert [part[:4] for part in parts] == [["order_tags", 3, "tag", number] for number in range(1, len(parts) + 1)]
-    assert all(len(part[-1].encode("utf-16-le")) // 2 <= excel.MAX_CELL_UNITS for part in parts)
+    assert all(len(part[-1].encode("utf-16-le")) // 2 <= MAX_CELL_UNITS for part in parts)
     assert sheets["order_tags"][2][-1][1].startswith(f"[{len(text):,} characters: sheet long_texts, from row 2")
-    assert result.told == [
+    assert result.notices == [
         "Texts longer than a cell are split over rows of the sheet long_texts: 1 in 1 column, listed in the sheet about."
     ]
 
@@ -280,7 +350,7 @@ def test_a_text_as_long_as_a_cell_stands_in_it(tmp_path: Path, text: str) -> Non
     sheets = run_in_reader_environment(OPENPYXL, tmp_path / "out.xlsx")
     assert sheets["order_tags"][1][-1][1] == text
     assert "long_texts" not in sheets
-    assert not result.told
+    assert not result.notices
 
 
 @pytest.mark.long
@@ -289,11 +359,63 @@ def test_the_first_sheets_tell_what_the_file_is(dataset: Dataset, file: Path) ->
     about = [[value for _, value, _ in row] for row in sheets["about"]]
     text = "\n".join(str(row[0]) for row in about)
     assert dataset.name in text
+    assert f"Built at {datetime.fromisoformat(dataset.manifest['built_at']):%Y-%m-%d %H:%M} UTC." in text
+    assert "Privacy: full" in text
     assert dataset.manifest["version"] in text
     assert "UTC" in text
     assert all([name, table.grain, dataset[name].height] in about for name, table in BUILT.items())
     columns = [[value or "" for _, value, _ in row][:4] for row in sheets["columns"][1:]]
     assert columns == [[name, c.name, c.sentence, c.unit or ""] for name, table in BUILT.items() for c in table.columns]
+
+
+SHEETS = """
+import json, sys, openpyxl
+book = openpyxl.load_workbook(sys.argv[1])
+print(json.dumps({sheet.title: [list(sheet.tables), list(sheet.values)] for sheet in book}, default=str))
+"""
+
+
+@pytest.mark.long
+def test_findings_and_key_figures_are_sheets_of_the_same_file(dataset: Dataset, tmp_path: Path) -> None:
+    findings, kpis = qf.audit(dataset, remember=False), qf.kpis(dataset)
+    result = dataset.export("excel", tmp_path / "out.xlsx", sheets=[findings, kpis])
+    sheets = run_in_reader_environment(SHEETS, tmp_path / "out.xlsx")
+    assert list(sheets) == ["about", "columns", "findings", "kpis", *BUILT]
+    assert [sheets[name][0] for name in ("findings", "kpis")] == [["findings"], ["kpis"]]
+    assert (result.rows["findings"], result.rows["kpis"]) == (findings.height, len(sheets["kpis"][1]) - 1)
+    names, *rows = sheets["findings"][1]
+    assert names == findings.columns
+    wanted = findings.select("finding", "order_id", "message", pl.col("value_at_risk").cast(pl.Float64))
+    assert (
+        pl.DataFrame(rows, names, orient="row", infer_schema_length=None)
+        .select("finding", "order_id", "message", pl.col("value_at_risk").cast(pl.Float64))
+        .equals(wanted)
+    )
+    figures = {(kpi, of, figure): value for kpi, of, figure, value, *_ in sheets["kpis"][1][1:]}
+    assert figures["Perfect orders", None, "orders"] == kpis.perfect_order["orders"][0]
+    on_time = kpis.on_time.filter(reference="expected_delivery_date")
+    assert figures["On time", "reference expected_delivery_date", "rate"] == pytest.approx(on_time["rate"][0], abs=1e-6)
+    numbers = sum(frame.select(pl.selectors.numeric()).width * frame.height for frame in kpis.values())
+    assert len(figures) == numbers == result.rows["kpis"]
+
+
+def test_personal_findings_are_no_sheet_of_an_export_without_personal_data(dataset: Dataset, tmp_path: Path) -> None:
+    findings = qf.audit(dataset, remember=False, personal=True)
+    with pytest.raises(ConfigError, match="The findings show personal values, and the export is one with privacy none"):
+        dataset.export("excel", tmp_path / "out.xlsx", sheets=[findings], privacy="none")
+    with pytest.raises(ConfigError, match="Further sheets are for excel only"):
+        dataset.export("csv", tmp_path / "out", sheets=[findings])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+def test_the_prompt_writes_them_unasked_and_the_next_audit_has_not_seen_them(dataset: Dataset, tmp_path: Path) -> None:
+    tables = shutil.copytree(dataset.folder, tmp_path / "tables")
+    (tables / "findings.parquet").unlink(missing_ok=True)
+    done = CliRunner().invoke(main, ["export", str(tables), "--to", "excel", str(tmp_path / "out.xlsx")])
+    assert done.exit_code == 0, done.output
+    assert {"findings", "kpis"} < set(run_in_reader_environment(SHEETS, tmp_path / "out.xlsx"))
+    assert not (tables / "findings.parquet").exists()
 
 
 def test_whole_numbers_that_are_no_ids_are_these() -> None:
@@ -327,7 +449,8 @@ def test_a_derived_table_longer_than_a_sheet_is_left_out_and_told(dataset: Datas
     written = excel.write_tables(job, str(tmp_path / "out.xlsx"), max_rows=most)
     assert set(written.rows) == BUILT.keys() - longer
     assert (
-        f"line_rows has {tables['line_rows'].height:,} rows, more than a sheet takes: it is left out." in written.told
+        f"line_rows has {tables['line_rows'].height:,} rows, more than a sheet takes: it is left out."
+        in written.notices
     )
     with zipfile.ZipFile(tmp_path / "out.xlsx") as workbook:
         sheets = re.findall(r'<sheet name="(\w+)"', workbook.read("xl/workbook.xml").decode())
@@ -386,10 +509,10 @@ def test_an_archive_that_does_not_fit_on_the_disk_is_reported(
         def write(self, data: Any) -> int:
             raise OSError(28, "No space left on device")
 
-    class Full(excel._FailOnceFile, Disk):
+    class Full(excel_sheets._FailOnceFile, Disk):
         pass
 
-    monkeypatch.setattr(excel, "_FailOnceFile", Full)
+    monkeypatch.setattr(excel_sheets, "_FailOnceFile", Full)
     with pytest.raises(ExportError, match="the disk is full"):
         dataset.export("excel", tmp_path / "out.xlsx")
     assert not list(tmp_path.iterdir())

@@ -41,7 +41,12 @@ def read_sheet(file: Path, number: int) -> list[list[str]]:
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
     with zipfile.ZipFile(file) as archive:
         sheet = ElementTree.fromstring(archive.read(f"xl/worksheets/sheet{number}.xml"))
-    return [["".join(cell.itertext()) for cell in row] for row in sheet.iter(f"{space}row")]
+        shared = ElementTree.fromstring(archive.read("xl/sharedStrings.xml"))
+    texts = ["".join(text.itertext()) for text in shared]
+    return [
+        [texts[int(value)] if cell.get("t") == "s" else value for cell in row for value in ["".join(cell.itertext())]]
+        for row in sheet.iter(f"{space}row")
+    ]
 
 
 def read_workbook(file: Path) -> pl.DataFrame:

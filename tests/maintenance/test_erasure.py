@@ -21,6 +21,8 @@ import zstandard
 from click.testing import CliRunner
 from deltalake import DeltaTable
 
+from quivo_frames.analysis.checks.audit import audit
+from quivo_frames.analysis.kpi.kpis import kpis
 from quivo_frames.archive import database
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
@@ -411,6 +413,23 @@ def test_nothing_of_a_forgotten_order_is_in_any_byte_of_an_export(archive: Archi
     assert not [order_id for order_id in GONE if f"shop-{order_id}".encode() in after]
     assert receipt.exports == [f"{place} ({'parquet' if way == 'by month' else way})"]
     assert not receipt.left
+
+
+@pytest.mark.long
+def test_a_workbook_from_which_orders_are_erased_has_no_findings_any_more(archive: Archive, tmp_path: Path) -> None:
+    """They and the key figures are of all orders, also of those that are gone."""
+    tables = build(archive, tmp_path / "tables")
+    findings = audit(tables, remember=False)
+    tables.export("excel", tmp_path / "orders.xlsx", sheets=[findings, kpis(tables)])
+    (gone, *_) = findings["order_id"].unique().sort()
+    assert f"Order {gone}: ".encode() in unpacked(tmp_path / "orders.xlsx")
+    receipt = forget([gone], archive, [tables.folder])
+    after = unpacked(tmp_path / "orders.xlsx")
+    assert receipt.exports == [f"{tmp_path / 'orders.xlsx'} (excel)"]
+    assert b'<sheet name="orders"' in after
+    assert b'<sheet name="findings"' not in after
+    assert b'<sheet name="kpis"' not in after
+    assert str(gone).encode() not in after
 
 
 @pytest.mark.long

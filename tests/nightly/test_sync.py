@@ -264,6 +264,13 @@ def test_a_failing_export_is_a_problem_and_the_others_are_written(night: Night) 
     assert (night.folder / "bi" / "orders.parquet").exists()
 
 
+def test_without_quivo_toml_nothing_is_asked(night: Night) -> None:
+    (night.folder / "quivo.toml").unlink()
+    with pytest.raises(qf.ConfigError, match=r"There is no .*quivo\.toml here\. `quivo-frames init` writes it"):
+        night.sync()
+    assert not night.api.requests
+
+
 def test_nothing_found_is_said(night: Night) -> None:
     night.write(first="1h")
     with pytest.raises(qf.ConfigError, match="No order was found, so there is nothing to build"):

@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import tomli_w
+
 from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.model.records import Answer, Outcome
@@ -24,7 +26,7 @@ from tests.support.fair_order import changed_order
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u200b\u2192\x7f\u00e4"
 """Clears a terminal, renames its window, prints backwards, and has characters that few encodings have."""
-ARCHIVE, TABLES, ORDERS, LIMITS, IDS = f"a{HOSTILE}.sqlite", f"t{HOSTILE}", f"o{HOSTILE}.ndjson", f"l{HOSTILE}.toml", f"i{HOSTILE}.csv"  # fmt: skip
+ARCHIVE, TABLES, ORDERS, LIMITS, IDS, PROJECT = f"a{HOSTILE}.sqlite", f"t{HOSTILE}", f"o{HOSTILE}.ndjson", f"l{HOSTILE}.toml", f"i{HOSTILE}.csv", f"q{HOSTILE}.toml.in"  # fmt: skip
 FAILING, REFUSED = 4, 9
 """Orders of the archive: the last answer of one is broken, Quivo refused the other."""
 
@@ -68,6 +70,18 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand(("100001", "--yes", "--json"), shows_hostile=False, api=_API),
         WorkingCommand(("100002", "--yes"), 1, shows_hostile=False, api=_REFUSING),
         WorkingCommand((), 1, shows_hostile=False, api=_API | {"login_faults": [_PAGE]}),
+    ],
+    "init": [
+        WorkingCommand(("--query", HOSTILE, "--export", "duckdb", "--project", f"q{HOSTILE}.toml")),
+        WorkingCommand(("--first", HOSTILE), 2),
+        WorkingCommand(("--export", HOSTILE), 2),
+        WorkingCommand(("--tables", HOSTILE, "--privacy", HOSTILE), 2),
+    ],
+    "sync": [
+        WorkingCommand(("--project", PROJECT, "--jobs", "1"), 1, api=_API | _REFUSING),
+        WorkingCommand(("--project", PROJECT, "--jobs", "1", "--json"), 1, api=_API | _REFUSING),
+        WorkingCommand(("--project", PROJECT, "--dry-run"), api=_API, shows_hostile=False),
+        WorkingCommand(("--project", LIMITS), 2),
     ],
     "status": [WorkingCommand(("--archive", ARCHIVE)), WorkingCommand(("--archive", ARCHIVE, "--json"))],
     "serve": [WorkingCommand(("--orders", "3"), shows_hostile=False)],
@@ -160,6 +174,13 @@ def make_hostile_folder(folder: Path, value: str = HOSTILE) -> None:
     (folder / ORDERS).write_bytes(b"\n".join([later[1], b"{", b'{"orderId":3,"sellerId":"x"}']))
     build(folder / ARCHIVE, folder / TABLES, progress=False, jobs=1)
     (folder / LIMITS).write_text("late_hours = 0\n")
+    hostile_names = {
+        "archive": f"s{HOSTILE}.sqlite",
+        "tables": f"u{HOSTILE}",
+        "exports": [{"to": "csv", "out": f"v{HOSTILE}"}],
+    }
+    sections = {"find": {"first": "all"}, "report": {"file": f"w{HOSTILE}.html"}}
+    (folder / PROJECT).write_text(tomli_w.dumps(hostile_names | sections), encoding="utf-8")
     (folder / IDS).write_text(f"id{HOSTILE},b\n100001,1\n", encoding="utf-8")
 
 

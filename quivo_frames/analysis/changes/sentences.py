@@ -30,8 +30,8 @@ def count_changes(found: pl.DataFrame) -> str:
 def summarize_changes(found: pl.DataFrame) -> Iterator[str]:
     """One line per table and field that changed, the most frequent first: how often, and in how many orders."""
     where = pl.concat_str("table", "column", separator=".", ignore_nulls=True)
-    told = found.filter(~IS_TOUCH & pl.col("table").is_not_null())
-    counted = told.group_by("kind", where=where).agg(times=pl.len(), orders=pl.col("order_id").n_unique())
+    kept = found.filter(~IS_TOUCH & pl.col("table").is_not_null())
+    counted = kept.group_by("kind", where=where).agg(times=pl.len(), orders=pl.col("order_id").n_unique())
     rows = counted.sort("times", "where", "kind", descending=[True, False, False]).rows()
     for kind, name, times, orders in rows[:_MOST_FIELDS]:
         yield f"  {times:>7,} {kind:<8} {name} in {format_count(orders, 'order')}"

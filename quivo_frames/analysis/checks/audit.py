@@ -28,7 +28,7 @@ from quivo_frames.analysis.checks import limits as thresholds
 from quivo_frames.analysis.checks.accepted import read_accepted
 from quivo_frames.analysis.checks.check import EVIDENCE, Check, Severity
 from quivo_frames.analysis.checks.context import add_context
-from quivo_frames.analysis.checks.coverage import RAN, count_judged_orders, describe_runs
+from quivo_frames.analysis.checks.coverage import RAN, count_judged_orders, describe_blind_checks, describe_runs
 from quivo_frames.analysis.checks.findings import (
     FINDINGS,
     FINDINGS_SCHEMA,
@@ -53,6 +53,7 @@ from quivo_frames.analysis.ranges import map_ranges, open_worker_pool
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder
 from quivo_frames.errors import ConfigError
 from quivo_frames.executors.local import WorkerPool
+from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.time import InstantLike
 from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.urls import is_remote
@@ -132,12 +133,15 @@ def _find(
 
     Checks that cross orders look at all of them, at few columns each; the others look at one range of orders at a time.
     """
+    is_blind = view.dataset is not None and view.dataset.level is PrivacyLevel.NONE
+    blind = [check for check in checks if is_blind and check.misses_personal]
+    checks = [check for check in checks if check not in blind]
     across = _run_checks([check for check in checks if check.crosses_orders], view, limits)
     work = partial(_find_in_range, [check.name for check in checks], limits, across, personal)
     parts = list(map_ranges(work, view, pool))
     judged = pl.concat(part.judged for part in parts).sum()
     found = pl.concat([pl.read_ipc(io.BytesIO(parts.pop().found)) for _ in range(len(parts))])
-    runs = describe_runs(checks, judged, found)
+    runs = pl.concat([describe_runs(checks, judged, found), describe_blind_checks(blind)])
     return sort_worst_first(found).select(*FINDINGS_SCHEMA), runs
 
 

@@ -44,6 +44,8 @@ class Check:
     """The columns without which it can judge nothing, such as shipments.delivery_date."""
     crosses_orders: bool = False
     """Whether it compares rows of different orders; other checks can look at any part of the orders by itself."""
+    misses_personal: bool = False
+    """Whether it finds that a personal value is missing, so that it cannot judge tables that leave those out."""
 
     @property
     def subject(self) -> str:
@@ -80,14 +82,22 @@ class Check:
 
 
 def define_check(
-    severity: Severity, table: str, reference: str, needs: tuple[str, ...] = (), *, crosses_orders: bool = False
+    severity: Severity,
+    table: str,
+    reference: str,
+    needs: tuple[str, ...] = (),
+    *,
+    crosses_orders: bool = False,
+    misses_personal: bool = False,
 ) -> Callable[[CheckFunction], Check]:
     """Decorates a check function; `needs` are the columns without which it can judge nothing.
 
     Its name is the name of the check. Its docstring has a title, the definition, and a paragraph `Limits:` about what
     the check cannot see.
     """
-    return lambda function: Check(function.__name__, severity, table, reference, function, needs, crosses_orders)
+    return lambda function: Check(
+        function.__name__, severity, table, reference, function, needs, crosses_orders, misses_personal
+    )
 
 
 def report_rows(

@@ -36,6 +36,13 @@ def describe_runs(checks: Sequence[Check], counted: pl.DataFrame, found: pl.Data
     return pl.DataFrame(rows, schema=RUN_SCHEMA, orient="row")
 
 
+def describe_blind_checks(checks: Sequence[Check]) -> pl.DataFrame:
+    """A row for each check that cannot judge tables without personal values."""
+    reason = "the tables leave out personal values"
+    rows = [(check.name, str(check.severity), SKIPPED, reason, 0, 0) for check in checks]
+    return pl.DataFrame(rows, schema=RUN_SCHEMA, orient="row")
+
+
 def _reason_for_skip(missing: Sequence[str], needs: Sequence[str]) -> str:
     """Which columns are empty; if each is filled somewhere, that no order has all of them."""
     return f"no order has {' or '.join(missing)}" if missing else f"no order has all of {', '.join(needs)}"

@@ -17,7 +17,8 @@ from quivo_frames.analysis.checks.memory import NEW, RESOLVED_SCHEMA, STANDING
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, noun_for, terminal_text
-from quivo_frames.export.frame_file import refuse_frame_file, write_frame_file
+from quivo_frames.export.formats import WorkbookSheet
+from quivo_frames.export.frame_file import refuse_frame_file, with_flat_lists, write_frame_file
 from quivo_frames.model.tables import table_of_named_tuple
 
 ACCEPTED = "accepted"
@@ -133,6 +134,14 @@ class Findings(pl.DataFrame):
         refuse_frame_file(path, FINDINGS)
         notices = self.dataset.outputs.record_saved_file(path, FINDINGS.name) if self.dataset else []
         return [*write_frame_file(self, path, FINDINGS), *notices]
+
+    def as_sheet(self) -> WorkbookSheet:
+        """The findings as a sheet of an Excel export: `tables.export("excel", file, sheets=[findings])`.
+
+        Numbers have 15 digits, as in Excel.
+        """
+        rows = with_flat_lists(self).with_columns(pl.selectors.float().round_sig_figs(15))
+        return WorkbookSheet(FINDINGS, rows, self.personal)
 
     def facts(self) -> dict[str, Any]:
         """The summary for programs: as_of, the numbers of findings, of orders, by severity, by status and by check.

@@ -40,14 +40,15 @@ def _shipments_without_number(view: OrderView) -> pl.LazyFrame:
     return alone.join(links, on="shipment_key", how="left").with_columns(link=pl.coalesce("tracking_link", "listed"))
 
 
-@define_check(Severity.WARNING, "shipments", _TRACKING, needs=("shipments.ship_date",))
+@define_check(Severity.WARNING, "shipments", _TRACKING, needs=("shipments.ship_date",), misses_personal=True)
 def tracking_missing(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: ARG001
     """A shipment that should be tracked has no tracking number.
 
     It has a `ship_date`, but neither a tracking number nor a tracking link, neither alone nor in a list. It is not
     `is_untracked`, and its order does not have `tracking_enabled` set to false. N/A, zeros and the like are no number.
 
-    Limits: reversed shipments are left out; a number that stands at a handling unit alone is not looked at.
+    Limits: reversed shipments are left out; a number that stands at a handling unit alone is not looked at. Tables
+    without personal values have no tracking numbers: there it cannot look.
     """
     enabled = view["orders"].select("order_id", "tracking_enabled")
     rows = _shipments_without_number(view).join(enabled, on="order_id", how="left")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Annotated, NamedTuple
 
 import polars as pl
 
 from quivo_frames.analysis.kpi.kpi import Definition
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_text
+from quivo_frames.export.formats import WorkbookSheet
+from quivo_frames.model.tables import table_of_named_tuple
 
 UNTOLD: Mapping[str, str] = {
     "dock to stock": "The orders say nothing about incoming goods.",
@@ -22,6 +25,24 @@ UNTOLD: Mapping[str, str] = {
     "cost per order": "The amounts of an order are those of its goods; the costs of fulfillment are not in the data.",
 }
 """Common KPIs that the data cannot tell, and why."""
+
+
+class KeyFigure(NamedTuple):
+    """One row of the sheet `kpis`: a figure of a KPI."""
+
+    kpi: Annotated[str, "What it measures."]
+    of: Annotated[str | None, "Of which part: a group, a promise, a stage; null for all orders."]
+    figure: Annotated[str, "The figure: a count, a rate (0 to 1), or days (mean, p50: half within, p90, max)."]
+    value: Annotated[float | None, "Its value; null if nothing can be judged."]
+    orders: Annotated[int, "How many orders the KPI is about.", "orders"]
+    as_of: Annotated[datetime, "The instant for which it was computed.", "UTC"]
+    definition: Annotated[str, "How the KPI is defined."]
+    limits: Annotated[str, "What it cannot see."]
+
+
+_DECIMALS = 6
+KEY_FIGURES = table_of_named_tuple("kpis", "figure of a KPI", KeyFigure)
+"""The columns of the sheet of key figures."""
 
 
 class Kpis(Mapping[str, pl.DataFrame]):
@@ -59,6 +80,27 @@ class Kpis(Mapping[str, pl.DataFrame]):
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    def as_sheet(self) -> WorkbookSheet:
+        """The key figures, one a row, as a sheet of an Excel export: `tables.export("excel", file, sheets=[kpis])`."""
+        return WorkbookSheet(KEY_FIGURES, pl.concat(map(self._key_figures, self), how="vertical"))
+
+    def _key_figures(self, name: str) -> pl.DataFrame:
+        """The figures of a KPI: its texts and days say of which orders each is."""
+        frame, definition = self[name], self.definitions[name]
+        figures = [column for column, dtype in frame.schema.items() if dtype.is_numeric()]
+        groups = [column for column in frame.columns if column not in figures]
+        named = [
+            pl.concat_str(pl.lit(f"{group} "), pl.col(group).cast(pl.String).fill_null("unknown")) for group in groups
+        ]
+        of = pl.concat_str(named, separator=", ") if named else pl.lit(None, pl.String)
+        rows = frame.select(of.alias("of"), pl.col(figures).cast(pl.Float64).round(_DECIMALS)).with_row_index("place")
+        texts = {"kpi": definition.title, "definition": definition.text, "limits": definition.limits}
+        long = rows.unpivot(index=("place", "of"), variable_name="figure").sort("place", maintain_order=True)
+        return long.with_columns(
+            pl.lit(self.about[name], pl.Int64).alias("orders"), pl.lit(self.as_of).alias("as_of"),
+            **{column: pl.lit(text) for column, text in texts.items()},
+        ).select(pl.col(column).cast(dtype) for column, dtype in KEY_FIGURES.schema.items())  # fmt: skip
 
     def headline(self) -> str:
         """What was asked for, in a sentence."""

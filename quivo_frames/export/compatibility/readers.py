@@ -135,7 +135,7 @@ _EXCEL = (
     ),
     ReaderLimit(
         "digits", Effect.CHANGES, "A number keeps 15 digits.",
-        "Take ids as text, as export --to excel writes them; read other numbers from another export.",
+        "Take longer ids as text, as export --to excel writes them; read other numbers from another export.",
         _EXCEL_SPECIFICATIONS, values_violating(NUMBERS, more_digits_than(15)),
     ),
     ReaderLimit(

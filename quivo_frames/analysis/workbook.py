@@ -1,0 +1,31 @@
+"""Exports of tables, of which an Excel file has the findings and the key figures as sheets as well."""
+
+from __future__ import annotations
+
+import os
+
+from quivo_frames.analysis.checks.audit import audit
+from quivo_frames.analysis.checks.findings import Findings
+from quivo_frames.analysis.kpi.kpis import kpis
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.export.formats import ExportFormat, ExportResult, parse_export_format, refuse_export_target
+
+
+def export_with_answers(
+    tables: Dataset, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False,
+    findings: Findings | None = None, limits: str | None = None, on_time_against: str = "latest_delivery_date",
+) -> ExportResult:  # fmt: skip
+    """What `Dataset.export` returns; to excel, with the `findings` (None: those of an audit now) and the key figures.
+
+    `limits` is the TOML file of thresholds of both, None the defaults.
+
+    Raises:
+        ConfigError, ExportError: as for `Dataset.export`, and before the audit, if nothing can be written.
+    """
+    tables.export_privacy(privacy)
+    if parse_export_format(to) is not ExportFormat.EXCEL:
+        return tables.export(to, out, privacy=privacy, by_month=by_month)
+    refuse_export_target(ExportFormat.EXCEL, os.fspath(out))
+    found = audit(tables, remember=False, limits=limits) if findings is None else findings
+    figures = kpis(tables, limits=limits, on_time_against=on_time_against)
+    return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=[found, figures])

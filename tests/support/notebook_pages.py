@@ -1,0 +1,42 @@
+"""Notebooks that are run and written as pages, without any network: `python -m tests.support.notebook_pages FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+from tests.support.paths import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def run_notebook(path: Path, folder: Path) -> nbformat.NotebookNode:
+    """A notebook with its outputs, run from top to bottom in a working folder."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    return notebook
+
+
+def page_of(notebook: nbformat.NotebookNode) -> str:
+    """The notebook as a page that loads nothing from elsewhere: bars of progress would load what draws them."""
+    notebook.metadata.pop("widgets", None)
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
+    return str(exporter.from_notebook_node(notebook)[0])
+
+
+def main(out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for path in NOTEBOOKS:
+        with tempfile.TemporaryDirectory() as folder:
+            page = out / f"{path.stem}.html"
+            page.write_text(page_of(run_notebook(path, Path(folder))), encoding="utf-8")
+            print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
