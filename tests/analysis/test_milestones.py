@@ -91,7 +91,7 @@ def test_a_day_means_its_end_and_no_zone_means_utc(given: Any, meant: str) -> No
     assert parse_instant(given).isoformat() == meant
 
 
-@pytest.mark.parametrize("wrong", ["yesterday", "", "2026-13-01", "01.06.2026"])
+@pytest.mark.parametrize("wrong", ["last week", "", "2026-13-01", "01.06.2026"])
 def test_what_is_no_date_is_refused(wrong: str) -> None:
     with pytest.raises(qf.ConfigError, match="is neither a day nor an instant"):
         OrderView(flatten_orders(), wrong)
