@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast, overload
 
-from quivo_frames.display.text import terminal_text
+from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.event_ids import PlacedValues, begins_like_json, read_event_ids
 from quivo_frames.fetch.id_columns import EXACT_DIGITS, read_csv_column, read_parquet_column, read_workbook_column
@@ -81,7 +81,7 @@ class Ids(Sequence[int]):
 
     def __str__(self) -> str:
         """The number of ids, the source, what was left out, and what was noted."""
-        text = f"{len(self):,} order ids from {self.source}"
+        text = f"{format_count(len(self), 'order id')} from {self.source}"
         for title, counts in (("left out", self.left_out), ("noted", self.notes)):
             if counts:
                 text += f"; {title}: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items())

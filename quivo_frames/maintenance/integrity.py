@@ -64,7 +64,8 @@ class Checkup:
     """A row per flaw; empty if there is none."""
 
     def __str__(self) -> str:
-        seen = ", ".join(f"{count:,} {name}" for name, count in self.looked.items())
+        singular = {name: name.removesuffix("s") for name in self.looked}
+        seen = ", ".join(format_count(count, singular[name], name) for name, count in self.looked.items())
         if self.flaws.is_empty():
             return terminal_text(f"{self.place}: {seen}. All is as it was written.")
         lines = [f"  {message}" for message in self.flaws["message"]]

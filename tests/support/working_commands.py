@@ -109,8 +109,8 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, HOSTILE), 2),
     ],
     "kpis": [
-        WorkingCommand((TABLES, "--out", f"k{HOSTILE}.csv")),
-        WorkingCommand((TABLES, "--by", "seller", "--limits", LIMITS, "--json"), shows_hostile=False),
+        WorkingCommand((TABLES, "--by", "seller", "--out", f"k{HOSTILE}.csv")),
+        WorkingCommand((TABLES, "--by", "seller", "--limits", LIMITS, "--json")),
         WorkingCommand((TABLES, "--only", HOSTILE), 2),
     ],
     "columns": [
@@ -160,7 +160,7 @@ def make_hostile_folder(folder: Path, value: str = HOSTILE) -> None:
 
     `value` stands in many places of the orders.
     """
-    changed = {"orderStatus": value, "fulfillmentOrders.0.shipments.0.positions.0.quantity": 1}
+    changed = {"orderStatus": value, "sellerName": value, "fulfillmentOrders.0.shipments.0.positions.0.quantity": 1}
     changed |= dict.fromkeys(_SKUS, value)
     earlier, later = ({number: _order_body(number, change) for number in (1, 2, FAILING)} for change in ({}, changed))
     later[FAILING] = b'{"orderId":4,'

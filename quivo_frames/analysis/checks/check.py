@@ -149,6 +149,12 @@ def value_text(value: str | pl.Expr) -> pl.Expr:
     return _as_expression(value).cast(pl.String).fill_null("?")
 
 
+def count_text(value: str | pl.Expr, noun: str) -> pl.Expr:
+    """A number with its noun as text: 1 piece, 2 pieces."""
+    ending = pl.when(_as_expression(value) == 1).then(pl.lit("")).otherwise(pl.lit("s"))
+    return pl.concat_str(value_text(value), pl.lit(f" {noun}"), ending)
+
+
 def instant_text(value: str | pl.Expr) -> pl.Expr:
     """An instant as text, to the minute: 2026-06-01 12:00 UTC."""
     return _as_expression(value).dt.strftime("%Y-%m-%d %H:%M UTC")

@@ -8,7 +8,14 @@ from importlib import resources
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount_text, amount_texts, define_check, report_rows
+from quivo_frames.analysis.checks.check import (
+    Severity,
+    amount_text,
+    amount_texts,
+    count_text,
+    define_check,
+    report_rows,
+)
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.identifiers import comparison_form
 from quivo_frames.analysis.milestones import OrderView
@@ -145,8 +152,8 @@ def weight_total_differs(view: OrderView, limits: Limits) -> pl.LazyFrame:
     off = (weighed - pl.col("total_weight")).abs() > larger * limits.weight_share
     return report_rows(
         view["order_positions"].filter(known, off), "order_position_key",
-        "{} pieces of {} weigh {} each, but {} together.", "quantity", "sku", amount_text("unit_weight"),
-        amount_text("total_weight"),
+        "the weight of {} of {} is {} each, but {} together.", count_text("quantity", "piece"), "sku",
+        amount_text("unit_weight"), amount_text("total_weight"),
         evidence={"quantity": "quantity", **amount_texts("unit_weight", "total_weight")},
         sku="sku", expected=weighed, actual="total_weight",
     )  # fmt: skip

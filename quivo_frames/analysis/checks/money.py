@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from quivo_frames.analysis.checks.check import Severity, amount_text, amount_texts, define_check, report_rows
+from quivo_frames.analysis.checks.check import (
+    Severity,
+    amount_text,
+    amount_texts,
+    count_text,
+    define_check,
+    report_rows,
+)
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.identifiers import comparison_form
 from quivo_frames.analysis.milestones import OrderView
@@ -105,7 +112,7 @@ def line_discount(view: OrderView, limits: Limits) -> pl.LazyFrame:
         for net, gross in (("net_worth", "gross_worth"), ("total_net_amount", "total_gross_amount"))
     )
     return report_rows(
-        lines, "order_position_key", "{} pieces of {} cost {} together instead of {}.", "quantity", "sku",
+        lines, "order_position_key", "{} of {} at {} together instead of {}.", count_text("quantity", "piece"), "sku",
         amount_text(total), amount_text(worth),
         evidence=amount_texts("total_net_amount", "total_gross_amount"), sku="sku", expected=worth, actual=total,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import polars as pl
 
 from quivo_frames.analysis.checks.check import (
     Severity,
+    count_text,
     days_of,
     days_text,
     define_check,
@@ -250,6 +251,7 @@ def serials_differ(view: OrderView, limits: Limits) -> pl.LazyFrame:  # noqa: AR
         view.valid_shipments, on="shipment_key", how="semi"
     )
     return report_rows(
-        rows, "shipment_position_key", "{} pieces of {} were shipped with {} serial numbers.", "quantity", "sku",
-        "serials", evidence=("quantity", "serials"), sku="sku", expected="quantity", actual="serials",
+        rows, "shipment_position_key", "shipped {} of {} with {}.", count_text("quantity", "piece"), "sku",
+        count_text("serials", "serial number"), evidence=("quantity", "serials"), sku="sku", expected="quantity",
+        actual="serials",
     )  # fmt: skip

@@ -82,10 +82,11 @@ class RawExport(NamedTuple):
         size = f"{format_count(self.segments, 'segment')}, {self.bytes / 1e6:,.1f} MB"
         held = f"{what} {noun_for(self.answers, 'is', 'are')} in {self.address}: {size}"
         there = self.segments - self.written
+        were = noun_for(there, "was", "were")
         done = (
-            f"{self.written:,} written, {there:,} were there already" if self.written else "nothing was to be written"
+            f"{self.written:,} written, {there:,} {were} there already" if self.written else "nothing was to be written"
         )
-        removed = f", {self.removed:,} older ones removed" if self.removed else ""
+        removed = f", {format_count(self.removed, 'older one')} removed" if self.removed else ""
         erased = f" {format_count(self.erased, 'order')} erased meanwhile: left out." if self.erased else ""
         return terminal_text(" ".join([f"{held} ({done}{removed}).{erased}", *self.notices]))
 
