@@ -131,7 +131,7 @@ def test_a_slice_may_have_no_orders(run: Callable[..., Result]) -> None:
         (("--seller", "Nobody"), "No order is of the seller Nobody. There are: "),
         (("--status", "shipped"), "No order has the status shipped. There are: CANCELLED, "),
         (("--seller", ""), "it is empty. Give the text to look for"),
-        (("--since", "June"), "June is not an instant"),
+        (("--since", "June"), "June is neither a day nor an instant"),
         (("--until", "June"), "June is neither a day nor an instant"),
         (("--ids", "nowhere.csv"), "There is no file nowhere.csv"),
         (("--ids", ""), "it is empty. Name a file"),
