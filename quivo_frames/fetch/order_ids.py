@@ -50,6 +50,15 @@ LONGEST_SHOWN = 40  # characters of a wrong id
 _HARMLESS = re.compile(rf"[-+0-9.,:/#%TZeE ]{{1,{LONGEST_SHOWN}}}")
 
 
+def _count_reason(reason: str, count: int) -> str:
+    """A number with its reason, which begins with a noun: 1 row without an id, 2 events of SHIPMENTS."""
+    noun, *more = reason.split(" ", 1)
+    return " ".join([format_count(count, noun.removesuffix("s") if noun in _NOUNS else noun, noun), *more])
+
+
+_NOUNS = ("rows", "events")
+
+
 class Ids(Sequence[int]):
     """The order ids of one source in its order, 8 bytes each.
 
@@ -84,7 +93,7 @@ class Ids(Sequence[int]):
         text = f"{format_count(len(self), 'order id')} from {self.source}"
         for title, counts in (("left out", self.left_out), ("noted", self.notes)):
             if counts:
-                text += f"; {title}: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+                text += f"; {title}: " + ", ".join(_count_reason(*one) for one in counts.items())
         return terminal_text(text)
 
     def __repr__(self) -> str:

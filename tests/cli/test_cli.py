@@ -358,7 +358,7 @@ def test_refetch_takes_ids_from_every_source_and_tells_what_it_left_out(run, set
     for source, told, warned in (
         (["--ids", "ids.csv"], "2 orders", ""),
         (["--ids", "ids.parquet", "--column", "theirs", "100009"], "3 orders", ""),
-        (["--ids", "events.ndjson"], "1 order", "1 order ids from events.ndjson; left out: 1 events of SHIPMENTS"),
+        (["--ids", "events.ndjson"], "1 order", "1 order id from events.ndjson; left out: 1 event of SHIPMENTS"),
     ):
         done = run("refetch", *source, env=settings)
         assert (done.returncode, done.stderr[: len(warned)]) == (0, warned)

@@ -255,7 +255,7 @@ def test_events_of_other_entities_are_left_out_and_counted(tmp_path: Path) -> No
         "events of an unknown entity (no ids of orders)": 2,
     }
     assert str(ids).startswith(
-        f"2 order ids from {file}; left out: 2 events of SHIPMENTS (no ids of orders), 1 events of"
+        f"2 order ids from {file}; left out: 2 events of SHIPMENTS (no ids of orders), 1 event of"
     )
 
 
