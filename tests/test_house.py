@@ -187,6 +187,16 @@ def test_help_loads_click_and_nothing_else_from_outside() -> None:
     assert done.stderr == "['click', 'quivo_frames']\n"
 
 
+def test_a_command_ends_without_a_search_for_cycles() -> None:
+    code = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+        "from quivo_frames.cli import main; sys.argv[1:] = ['find', '--help']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.endswith("\nTrue\n")
+
+
 def test_every_public_name_exists_and_has_a_docstring() -> None:
     for name in quivo_frames.__all__:
         assert inspect.getdoc(getattr(quivo_frames, name)), name

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 from quivo_frames.archive.archive import Archive
 from quivo_frames.maintenance.integrity import check
 from tests.support.archived_orders import NOON, record_answers
+from tests.support.killed_command import run_or_kill
 from tests.support.personal_traces import files_with, marked_order
 
 ROUNDS, KILLS_PER_ROUND = 10, 10
@@ -45,18 +43,7 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(os.name != "posix", reason="k
 
 def run(name: str, folder: Path, kill_after: float | None = None) -> int:
     """The exit status of a command; below 0 if it was killed after some seconds, with all that it had started."""
-    words = [sys.executable, "-m", "quivo_frames.cli", *COMMANDS[name].split()]
-    process = subprocess.Popen(
-        words, cwd=folder, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        _, errors = process.communicate(timeout=kill_after)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return process.returncode
-    assert b"Traceback" not in errors, errors.decode()
-    return process.returncode
+    return run_or_kill(COMMANDS[name].split(), folder, kill_after)
 
 
 def record_orders(folder: Path) -> None:

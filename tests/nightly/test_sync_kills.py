@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import LAST_VISIT
 from quivo_frames.standin.server import StandIn
 from tests.nightly.test_sync import Night
+from tests.support.killed_command import run_or_kill
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(os.name != "posix", reason="kills process groups")]
 
@@ -30,22 +28,8 @@ EXPORTS = '[[exports]]\nto = "duckdb"\nout = "x.duckdb"\n[[exports]]\nto = "csv"
 def run_sync(night: Night, kill_after: float | None = None) -> int:
     """The exit status of the command; below 0 if it was killed after some seconds, with all that it had started."""
     credentials = {name: getattr(night.api, name) for name in ("api_key", "username", "password", "base_url")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "quivo_frames.cli", "sync", "--jobs", "2"],
-        cwd=night.folder,
-        env={**os.environ, **{f"QUIVO_{name.upper()}": value for name, value in credentials.items()}},
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        _, errors = process.communicate(timeout=kill_after)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return process.returncode
-    assert b"Traceback" not in errors, errors.decode()
-    return process.returncode
+    settings = {f"QUIVO_{name.upper()}": value for name, value in credentials.items()}
+    return run_or_kill(["sync", "--jobs", "2"], night.folder, kill_after, settings)
 
 
 def make_night(folder: Path, api: StandIn) -> Night:
