@@ -14,7 +14,10 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.analysis.order_search import find_orders
 from quivo_frames.errors import ConfigError
+from quivo_frames.model.order import Privacy
+from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import write_ndjson
+from tests.analysis.test_order_page import DOCUMENTED, with_canary_values
 from tests.support.fair_order import OTHER_SSCC, OTHER_UNIT, SSCC, THIRD_SSCC, changed_order
 
 LATE = {
@@ -187,3 +190,26 @@ def test_thresholds_and_accepted_findings_count(tables: qf.Dataset, tmp_path: Pa
     )
     agreed = qf.order(tables, 1001, accepted=tmp_path / "agreed.toml").findings
     assert agreed.filter(pl.col("check") == "delivered_late")["status"].to_list() == ["accepted"]
+
+
+def test_no_personal_and_no_secret_value_is_on_either_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text of the documented order is another one, which says what it is; findings are there as well."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    (tmp_path / "orders.ndjson").write_text(json.dumps(with_canary_values(DOCUMENTED)))
+    tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)
+    order = tables.order(tables.orders["order_id"][0])
+    classes = {
+        str(value): column.privacy
+        for name, table in TABLES.items()
+        for column in table.columns
+        for value in tables[name][column.name]
+    }
+    assert order.findings.height
+    for face in (repr(order), html.unescape(order._repr_html_())):
+        seen = set(re.findall(r"canary[\w.]*|free[.]\w*", face))
+        assert seen
+        assert {classes[value] for value in seen if value in classes} == {Privacy.NONE}
+        hidden = [value for value, privacy in classes.items() if privacy is not Privacy.NONE and "canary" in value]
+        assert len(hidden) > 20
+        assert not [value for value in hidden if value in face]
+    assert "canary.deliveryAddress.name1" in order.json()
