@@ -8,6 +8,7 @@
     tables.shipments                                    # a polars DataFrame; tables.scan.shipments is lazy
     qf.lines(tables)                                    # ordered, planned, shipped, packed pieces of each line
     qf.audit(tables)                                    # what went wrong, as a frame of findings
+    tables.order(100001)                                # one order: its days, findings, lines, handling units
     tables.export("duckdb", "orders.duckdb")            # or parquet, delta, excel, csv
     qf.changes("orders.sqlite")                         # what changed from one refetch to the next
     qf.schema("shipments")                              # the pandera schema of a table, for one's own frames

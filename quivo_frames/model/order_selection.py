@@ -20,6 +20,8 @@ NumberOrName = int | str
 ScanTable = Callable[[str], pl.LazyFrame]
 _MOST_NAMED = 10
 """How many names a message lists."""
+_MOST_DIGITS = 1_000
+"""Python refuses to read numbers of many more digits."""
 
 
 class OrderConditions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,7 +175,8 @@ def _is_one_of(noun: str, asked: Sequence[NumberOrName], rows: pl.LazyFrame) -> 
 
 def _number_of(given: NumberOrName) -> int | None:
     """The number that was given, also as digits; None for a name."""
-    number = given if isinstance(given, int) else int(given) if given.isascii() and given.isdigit() else None
+    is_digits = isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < _MOST_DIGITS
+    number = int(given) if is_digits or isinstance(given, int) else None
     return number if number is not None and abs(number) < 2**63 else None
 
 

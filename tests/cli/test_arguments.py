@@ -76,7 +76,7 @@ def words_with(name: str, case: WorkingCommand, changed: click.Parameter, value:
     given = command.make_context(name, list(case.arguments)).params
     words, arguments = [name], []
     for parameter in command.params:
-        found = value if parameter is changed else given[parameter.name or ""]
+        found = value if parameter is changed else given.get(parameter.name or "", False)
         values = list(found) if isinstance(found, tuple) else [] if found is None or found is False else [found]
         if isinstance(parameter, click.Argument):
             arguments += map(str, values)
