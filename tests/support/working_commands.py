@@ -106,7 +106,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
     "report": [
         WorkingCommand((TABLES, f"r{HOSTILE}.html", "--as-of", "2026-10-12"), 1),
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--json"), 1),
-        WorkingCommand((TABLES, HOSTILE), 2),
+        WorkingCommand((TABLES, "--only", HOSTILE), 2),
     ],
     "kpis": [
         WorkingCommand((TABLES, "--by", "seller", "--out", f"k{HOSTILE}.csv")),
