@@ -51,7 +51,7 @@ def found_by_order(orders: Sequence[Mapping[str, Any]], first: int = 1001, **opt
 @pytest.mark.parametrize("name", sampled(ODDITIES))
 def test_a_fair_order_with_one_oddity_is_fair(name: str) -> None:
     oddity = ODDITIES[name]
-    assert found_by_order([oddity.changes])[1001] == oddity.notices
+    assert found_by_order([oddity.changes])[1001] == oddity.told
 
 
 @pytest.mark.long
@@ -61,9 +61,7 @@ def test_fair_orders_with_all_oddities_are_fair() -> None:
     drawn = [draw_oddities(1001 + place, dice) for place in range(examples(2_000))]
     found = found_by_order([oddity.changes for oddity in drawn])
     wrong = {
-        1001 + at: found[1001 + at] ^ oddity.notices
-        for at, oddity in enumerate(drawn)
-        if found[1001 + at] != oddity.notices
+        1001 + at: found[1001 + at] ^ oddity.told for at, oddity in enumerate(drawn) if found[1001 + at] != oddity.told
     }
     assert not wrong
 
