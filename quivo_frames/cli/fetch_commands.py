@@ -47,7 +47,8 @@ CONFIRM_FROM = 100
     "--ids",
     "ids_file",
     type=FileParam(allow_dash=True),
-    help="File with ids: text, .csv, .xlsx, .parquet, or .json of webhook events, also as .gz or .zst; - is stdin.",
+    help="File with ids: text, .csv, .xlsx, .parquet, or .json of webhook events (or a folder of them), also as .gz "
+    "or .zst; - is stdin.",
 )
 @click.option("--column", help="Column of the ids.  [default: a name such as order_id, orderId, Order ID, id]")
 @click.option("--failed-of", type=click.IntRange(1), metavar="RUN", help="Only the failed orders of this run.")

@@ -17,6 +17,7 @@ import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast, overload
 
@@ -38,7 +39,8 @@ POINT_NOTE = "with a decimal point (100001.0)"
 
 _TABLE_SUFFIXES = (".csv", ".tsv")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
-_EVENT_SUFFIXES = (".json", ".ndjson", ".jsonl")
+EVENT_SUFFIXES = (".json", ".ndjson", ".jsonl")
+"""How the names of files of webhook events end, also before .gz or .zst."""
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
 _WORD = re.compile(r"[^\s,;]+", re.ASCII)  # a blank that does not break is part of a number: French thousands
@@ -110,7 +112,7 @@ def read_ids(source: str | os.PathLike[str] | IO[bytes], column: str | None = No
     - .parquet: a column of numbers or text, chosen in the same way.
     - .xlsx: the same of the first sheet of a workbook; needs `pip install 'quivo-frames[export]'`.
     - .json, .ndjson, .jsonl: webhook events of Quivo, `{"events":[{"id":…,"entity":"ORDERS",…}]}`. Events of other
-      entities are left out and counted, because their ids are no order ids.
+      entities are left out and counted, because their ids are no order ids. A folder is read as all such files in it.
     - anything else, and a stream: text with ids separated by line ends, blanks or commas, and comments that begin with
       #. If it begins like JSON, it is read as events; if `column` is given, as a table.
 
@@ -241,7 +243,7 @@ def _read_file(path: Path, column: str | None) -> Ids:
     if not path.exists():
         raise ConfigError(f"There is no file {path}. Check the name and the folder you are in.")
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder: name a file of order ids in it.")
+        return _read_event_folder(path, column)
     packed = path.suffix.lower() in compressed.COMPRESSED_SUFFIXES
     suffix = Path(path.stem if packed else path.name).suffix.lower()
     try:
@@ -250,6 +252,32 @@ def _read_file(path: Path, column: str | None) -> Ids:
     except compressed.READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is broken or not packed so"
         raise ConfigError(f"The file {path} cannot be read: {reason}.") from error
+
+
+def list_event_files(folder: Path) -> list[Path]:
+    """The files of webhook events in a folder, by name: those whose names end as such files do."""
+
+    def is_event_file(file: Path) -> bool:
+        name = Path(file.stem) if file.suffix.lower() in compressed.COMPRESSED_SUFFIXES else file
+        return name.suffix.lower() in EVENT_SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+    return sorted(filter(is_event_file, folder.iterdir()))
+
+
+def _read_event_folder(folder: Path, column: str | None) -> Ids:
+    try:
+        files = list_event_files(folder)
+    except OSError as error:
+        raise ConfigError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+    if not files:
+        endings = ", ".join(EVENT_SUFFIXES)
+        raise ConfigError(
+            f"There are no files of webhook events ({endings}) in the folder {folder}: name a file of ids."
+        )
+    read = [_read_file(file, column) for file in files]
+    left_out: Counter[str] = sum((Counter(ids.left_out) for ids in read), Counter())
+    notes: Counter[str] = sum((Counter(ids.notes) for ids in read), Counter())
+    return Ids(chain.from_iterable(read), f"{format_count(len(files), 'file')} in {folder}", left_out, notes)
 
 
 def _read_stream(
@@ -278,7 +306,7 @@ def _read_stream(
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
     lines = read_text_lines(text, MAX_LINE_BYTES)
     try:
-        if suffix in _EVENT_SUFFIXES or (suffix not in _TABLE_SUFFIXES and column is None and begins_like_json(head)):
+        if suffix in EVENT_SUFFIXES or (suffix not in _TABLE_SUFFIXES and column is None and begins_like_json(head)):
             return take_ids(read_event_ids(lines, name, column, left_out), name, "line")
         if suffix in _TABLE_SUFFIXES or column is not None:
             where, values = read_csv_column(lines, name, column, left_out)

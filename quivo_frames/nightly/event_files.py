@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quivo_frames.errors import ConfigError
-from quivo_frames.fetch.order_ids import read_ids
+from quivo_frames.fetch.order_ids import list_event_files, read_ids
 from quivo_frames.nightly.sync_state import EventMark
 from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.path_names import check_path
 
-_ENDINGS = (".json", ".ndjson", ".jsonl")
 _LINE_ENDINGS = (".ndjson", ".jsonl")
-_COMPRESSED = (".gz", ".zst")
 
 
 class NewEvents(NamedTuple):
@@ -54,16 +52,11 @@ def read_new_events(places: Iterable[str], known: Mapping[str, EventMark]) -> Ne
 def _list_files(places: Iterable[str]) -> Iterator[Path]:
     for place in map(check_path, places):
         if place.is_dir():
-            yield from sorted(file for file in place.iterdir() if _is_event_file(file) and file.is_file())
+            yield from list_event_files(place)
         elif place.exists():
             yield place
         else:
             raise ConfigError(f"There is no file or folder {place}, which quivo.toml names for webhook events.")
-
-
-def _is_event_file(file: Path) -> bool:
-    name = Path(file.stem) if file.suffix.lower() in _COMPRESSED else file
-    return name.suffix.lower() in _ENDINGS and not file.name.startswith(".")
 
 
 def _unread_part(file: Path, content: bytes, known: EventMark | None) -> tuple[EventMark, bytes]:

@@ -173,7 +173,7 @@ WRONG: dict[str, tuple[str, bytes, str | None, str]] = {
     "an open quote": ("ids.csv", b'id,n\n1,"a\n2,b\n', None, "ids.csv cannot be read as CSV (unexpected end of data)"),
     "no parquet": ("ids.parquet", b"canary", None, "ids.parquet cannot be read as parquet"),
     "no such file": ("gone.txt", b"", None, "There is no file gone.txt. Check the name and the folder you are in."),
-    "a folder": ("folder", b"", None, "folder is a folder"),
+    "a folder without events": ("folder", b"", None, "There are no files of webhook events (.json, .ndjson, .jsonl) in the folder folder"),
     "a workbook": ("ids.xlsx", b"PK\x03\x04canary", None, "ids.xlsx cannot be read as an Excel workbook. Save it as CSV."),
     "no workbook": ("ids.xlsx", b"id\ncanary", None, "ids.xlsx cannot be read as an Excel workbook. Save it as CSV."),
     "a zero-width space": ("ids.txt", "1\n100001\u200b\n".encode(), None, "1 of the ids in ids.txt cannot be order ids: '100001' with U+200B after the number (line 2). "),
@@ -410,3 +410,15 @@ def test_ids_are_read_in_little_memory(tmp_path: Path, suffix: str) -> None:
     code = MEASURE.format(small=str(small), large=str(large))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert int(done.stdout) < 8_000  # KB; a list of them takes 8 MB at least, their text 13 MB
+
+
+def test_a_folder_of_webhook_events(tmp_path: Path) -> None:
+    """Each body that a receiver got, in a file of its own, or as lines of one file."""
+    (tmp_path / "1.json").write_text('{"events":[{"id":7,"entity":"ORDERS"}]}')
+    (tmp_path / "2.ndjson.gz").write_bytes(gzip.compress(b'{"events":[{"id":8,"entity":"ORDERS"}]}\n' * 2))
+    (tmp_path / "3.jsonl").write_text('{"events":[{"id":9,"entity":"RETURNS"}]}')
+    (tmp_path / "notes.txt").write_text("10")
+    (tmp_path / ".new.4.json").write_text("{")
+    ids = read_ids(tmp_path)
+    assert list(ids) == [7, 8, 8]
+    assert str(ids) == (f"3 order ids from 3 files in {tmp_path}; left out: 1 event of RETURNS (no ids of orders)")
