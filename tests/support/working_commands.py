@@ -99,7 +99,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--out", f"f{HOSTILE}.csv", "--html", f"r{HOSTILE}.html"), 1),
         WorkingCommand((TABLES, "--as-of", "2026-10-12", "--limits", LIMITS, "--json"), 1),
         WorkingCommand((TABLES, "--only", HOSTILE), 2),
-        WorkingCommand((TABLES, "--seller", HOSTILE), 2),
+        WorkingCommand((TABLES, "--seller", HOSTILE), 1),
         WorkingCommand((TABLES, "--status", HOSTILE, "--json"), 1),
         WorkingCommand((TABLES, "--as-of", HOSTILE), 2),
     ],
@@ -125,7 +125,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
     ],
     "completion": [WorkingCommand(("bash",), shows_hostile=False), WorkingCommand((HOSTILE,), 2)],
     "lines": [
-        WorkingCommand((TABLES,)),
+        WorkingCommand((TABLES,), shows_hostile=False),  # on two lines of its column
         WorkingCommand((TABLES, "--json")),
         WorkingCommand((TABLES, "--out", f"l{HOSTILE}.csv")),
     ],
