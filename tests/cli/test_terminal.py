@@ -61,9 +61,9 @@ def run_here(hostile_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         out, err = tmp_path / "out", tmp_path / "err"
         with environment_of(case) as environment, monkeypatch.context() as patch:
             patch.chdir(folder)
-            patch.setattr(os, "environ", {**os.environ, **environment})
             for variable, value in environment.items():
-                patch.setenv(variable, value)
+                patch.setenv(variable, value)  # for libraries that hold the mapping itself, as rich does for COLUMNS
+            patch.setattr(os, "environ", {**os.environ})
             patch.setattr(StandIn, "wait", lambda self: None)
             with out.open("w", encoding=encoding) as to_file, err.open("w", encoding=encoding) as errors:
                 patch.setattr(sys, "stdout", to_file if stdout is True else stdout)

@@ -125,7 +125,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
     ],
     "completion": [WorkingCommand(("bash",), shows_hostile=False), WorkingCommand((HOSTILE,), 2)],
     "lines": [
-        WorkingCommand((TABLES,), shows_hostile=False),  # on two lines of its column
+        WorkingCommand((TABLES,)),
         WorkingCommand((TABLES, "--json")),
         WorkingCommand((TABLES, "--out", f"l{HOSTILE}.csv")),
     ],
