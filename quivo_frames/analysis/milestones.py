@@ -65,17 +65,23 @@ class OrderView:
         self._tables = as_tables(tables)
         self._as_of = None if as_of is None else parse_instant(as_of)
         self._some_orders = some_orders
-        self.whole = whole or self._view_of_whole()
-        """The view of all orders, also of those beside a slice: for what is known from all of them alone."""
+        self._whole = whole or self._view_of_whole()
 
     @classmethod
     def from_tables(cls, tables: TablesOrFolder | OrderView, as_of: InstantLike | None = None) -> OrderView:
         """A view of tables; a view that is given stays as it is, with its cached results."""
         return tables if isinstance(tables, OrderView) else cls(tables, as_of)
 
-    def _view_of_whole(self) -> OrderView:
+    @property
+    def whole(self) -> OrderView:
+        """The view of all orders, also of those beside a slice: for what is known from all of them alone."""
+        return (
+            self if self._whole is None else self._whole
+        )  # no attribute, as a view that holds itself keeps its tables in memory for long
+
+    def _view_of_whole(self) -> OrderView | None:
         dataset = self.dataset
-        return self if dataset is None or not dataset.conditions else OrderView(dataset.whole, self._as_of)
+        return None if dataset is None or not dataset.conditions else OrderView(dataset.whole, self._as_of)
 
     @property
     def dataset(self) -> Dataset | None:
