@@ -56,6 +56,7 @@ def order_ids(view: OrderView) -> list[int]:
     return view["orders"].select("order_id").collect().to_series().to_list()
 
 
+@pytest.mark.long
 def test_an_audit_in_ranges_finds_the_same(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = qf.audit(dataset, remember=False)
     assert {*whole["check"]} >= {"tracking_twice", "pod_missing"}
@@ -87,6 +88,7 @@ def test_one_of_jobs_and_executor_is_enough(dataset: Dataset) -> None:
         qf.audit(dataset, jobs=2, executor=object())
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize(
     "by", sampled([("warehouse", "carrier", "week"), None, "carrier", "warehouse", "seller", "country"])

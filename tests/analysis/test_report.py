@@ -377,6 +377,7 @@ def test_without_what_draws_charts_it_says_what_to_install_before_the_work(
                 report("no tables", tmp_path / "report.html")
 
 
+@pytest.mark.long
 def test_the_file_before_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pathlib import Path as AnyPath
 

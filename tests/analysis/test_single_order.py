@@ -96,6 +96,7 @@ def test_every_identifier_of_the_stand_in_finds_its_order(tmp_path: Path) -> Non
         assert order_id in find_orders(tables, text)["order_id"].to_list(), text
 
 
+@pytest.mark.long
 def test_an_order_in_python_has_its_rows_lines_findings_and_document(tables: qf.Dataset) -> None:
     order = tables.order("po-9")
     assert order.order_id == 1001
@@ -108,6 +109,7 @@ def test_an_order_in_python_has_its_rows_lines_findings_and_document(tables: qf.
     assert qf.order(tables, 1001).findings.equals(order.findings)
 
 
+@pytest.mark.long
 def test_findings_of_an_order_are_those_of_the_audit_also_where_orders_are_compared(tables: qf.Dataset) -> None:
     whole = qf.audit(tables, remember=False)
     assert "sscc_on_two_orders" in set(whole["check"])

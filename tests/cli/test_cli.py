@@ -156,7 +156,7 @@ WRONG_USE = {
     "no such ids file": (["refetch", "--ids", "gone.txt"], "gone.txt"),
     "an ids file that is torn": (["refetch", "--ids", "torn.ndjson.gz"], "torn.ndjson.gz cannot be read"),
     "an ids file that is no text": (["refetch", "--ids", "text.txt"], "of the ids in text.txt cannot be order ids"),
-    "ids in a folder": (["refetch", "--ids", "empty"], "empty is a folder"),
+    "ids in a folder": (["refetch", "--ids", "empty"], "There are no files of webhook events"),
     "orders for events": (["refetch", "--ids", "orders.ndjson"], "line 1: this is no webhook event"),
     "a column of no file": (["refetch", "1", "--column", "id"], "--column belongs to a file"),
     "failures and ids": (["refetch", "1", "--failed-of", "1"], "--failed-of names the orders by itself"),

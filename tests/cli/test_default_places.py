@@ -139,6 +139,7 @@ def test_what_is_given_comes_before_the_project_file(run: Run, archive: Path) ->
     assert run("check mine").exit_code == 0
 
 
+@pytest.mark.long
 def test_accepted_findings_go_into_the_file_that_the_audit_reads(run: Run, archive: Path) -> None:
     Path("quivo.toml").write_text('[audit]\naccepted = "agreed.toml"\n')
     shutil.copy(archive, "orders.sqlite")

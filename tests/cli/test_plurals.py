@@ -33,6 +33,7 @@ ONE = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_one_of_a_thing_is_never_said_in_the_plural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("l.toml").write_text("late_hours = 1\n")

@@ -90,6 +90,7 @@ def test_the_page_is_as_wide_as_the_terminal(run: Run, width: int) -> None:
     assert len(times) > 5  # no instant is broken
 
 
+@pytest.mark.long
 def test_the_history_comes_from_the_archive(run: Run) -> None:
     done = run("1001", "--history")
     assert done.exit_code == 0

@@ -381,6 +381,7 @@ def test_a_slice_without_personal_data_holds_none_in_any_byte(tmp_path: Path) ->
         written.write(tmp_path / "fuller", privacy="full")
 
 
+@pytest.mark.long
 def test_the_usual_carrier_is_that_of_all_orders_also_in_what_was_written(tmp_path: Path) -> None:
     """In the slice, nobody says who SLOW MAIL is; in all orders, it is UPS."""
     orders = [changed_order({"fulfillmentOrders.0.shipments.0.providerName": "Slow Mail"} | change, number)

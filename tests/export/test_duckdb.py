@@ -82,6 +82,7 @@ def test_drawn_orders_come_back_from_the_file(tmp_path_factory: pytest.TempPathF
     assert [read_order(body) for body in qf.unflatten(read_tables(out))] == [read_order(body) for body in bodies]
 
 
+@pytest.mark.long
 def test_orders_of_the_stand_in_come_back_from_the_file(tmp_path: Path) -> None:
     bodies = [hostile_order_json(number, 9) for number in range(1, 301)]
     export_orders(bodies, ExportFormat.DUCKDB, tmp_path / "orders.duckdb")
@@ -138,6 +139,7 @@ print(json.dumps([frame.shipment_key.to_list(), frame.sscc.astype(object).where(
     assert storage["storage_version"].startswith("v1.0.0")
 
 
+@pytest.mark.long
 def test_it_needs_no_pyarrow_and_no_network(dataset: Dataset, tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -166,6 +166,7 @@ def test_no_command_tells_a_secret_and_no_file_holds_one(
     assert {path.name for path in (tmp_path / "cache").rglob("pace-*")} != set()
 
 
+@pytest.mark.long
 def test_no_exception_no_repr_and_no_log_tells_a_secret(
     api: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -488,6 +488,7 @@ def test_an_export_that_was_refused_is_not_remembered(archive: Archive, tmp_path
     assert tables.exports() == []
 
 
+@pytest.mark.long
 def test_exports_keep_the_privacy_that_they_had(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -607,6 +608,7 @@ def test_other_archives_that_the_tables_were_built_from_are_named(archive: Archi
     assert not forget([100_005], archive, [tables.folder]).left
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("ending", sampled(["csv", "html", "parquet", "ndjson", "xlsx"]))
 def test_saved_reports_and_findings_that_still_hold_an_order_are_named(

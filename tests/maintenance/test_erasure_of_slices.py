@@ -79,6 +79,7 @@ def test_a_slice_whose_seller_is_gone_is_renewed_without_orders(tables: qf.Datas
     assert ids_in(tmp_path / "slice") == set()
 
 
+@pytest.mark.long
 def test_what_was_made_from_a_written_slice_is_reached_too(tables: qf.Dataset, tmp_path: Path) -> None:
     written = tables.where(seller=7).write(tmp_path / "slice")
     qf.audit(written)

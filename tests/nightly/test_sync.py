@@ -98,6 +98,7 @@ def test_only_what_changed_is_refetched(night: Night) -> None:
     assert sorted(qf.open(night.folder / "tables").orders["order_id"]) == [*night.api.order_ids]
 
 
+@pytest.mark.long
 def test_what_changed_within_the_overlap_is_not_refetched_again(night: Night) -> None:
     """It was fetched after that change; what changed in the newer half of the overlap may not have been."""
     night.sync()
@@ -110,6 +111,7 @@ def test_what_changed_within_the_overlap_is_not_refetched_again(night: Night) ->
     assert result.search.order_ids == (late,)
 
 
+@pytest.mark.long
 def test_an_order_that_the_index_shows_late_is_found_by_the_overlap(night: Night) -> None:
     night.sync()
     night.sync()  # its search is after the last refetch of the order
@@ -171,6 +173,7 @@ def test_an_interrupted_sync_goes_on_without_asking_again(night: Night, monkeypa
     assert result.new_orders == ORDERS + 1 - 12
 
 
+@pytest.mark.long
 def test_a_sync_that_is_killed_when_all_is_refetched_asks_for_nothing_again(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +217,7 @@ def test_another_sync_is_refused(night: Night) -> None:
     assert not night.requests().total()
 
 
+@pytest.mark.long
 def test_a_damaged_state_is_a_sentence(night: Night) -> None:
     night.sync()
     file = night.folder / "orders.sqlite.sync.json"
@@ -224,6 +228,7 @@ def test_a_damaged_state_is_a_sentence(night: Night) -> None:
     assert night.sync().new_orders == 0
 
 
+@pytest.mark.long
 def test_a_clock_that_was_set_back_misses_nothing(night: Night) -> None:
     night.sync()
     night.later(days=-400)
@@ -232,6 +237,7 @@ def test_a_clock_that_was_set_back_misses_nothing(night: Night) -> None:
     assert changed in night.sync().search.order_ids
 
 
+@pytest.mark.long
 def test_what_is_new_is_said(night: Night) -> None:
     night.sync()
     night.touch(*night.api.order_ids)
