@@ -37,7 +37,7 @@ def search_orders(
     watermark = None if state.searched_at is None else min(state.searched_at, now)
     since = _look_back(project, watermark, now)
     found = [*client.find(project.find.query, since=since)]
-    fetched = read_fetch_times(archive)
+    fetched = _read_fetch_times(archive)
     covered = _covered_orders(project, client, found, fetched, since, watermark)
     failed = [*_failed_orders(archive)]
     wanted = dict.fromkeys(chain((one for one in found if one not in covered), events.order_ids, failed))
@@ -57,7 +57,7 @@ def search_orders(
     return search, events.problems
 
 
-def read_fetch_times(archive: Archive) -> pl.DataFrame:
+def _read_fetch_times(archive: Archive) -> pl.DataFrame:
     """When each order of the archive was fetched last: order_id and fetched_at; no rows if there is no archive."""
     none = pl.DataFrame(schema={"order_id": pl.Int64, "fetched_at": pl.Datetime("us", "UTC")})
     if not archive.path.exists():

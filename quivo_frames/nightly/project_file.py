@@ -56,20 +56,20 @@ def write_project(file: Path, answers: ProjectAnswers) -> Project:
     forms, privacy = [parse_export_format(form) for form in answers.exports], privacy_level(answers.privacy)
     report = "report.html" if importlib.util.find_spec("altair") else ""
     try:
-        content = _render(answers, forms, privacy, report).encode()
+        content = _render_project(answers, forms, privacy, report).encode()
     except UnicodeEncodeError as error:
         raise ConfigError("An answer is not UTF-8 text. Write it again, in a terminal that uses UTF-8.") from error
     write_file_atomically(path, content, _PROJECT_FILE)
     return read_project(path)
 
 
-def _render(answers: ProjectAnswers, forms: list[ExportFormat], privacy: PrivacyLevel, report: str) -> str:
-    def setting(name: str, value: object) -> str:
+def _render_project(answers: ProjectAnswers, forms: list[ExportFormat], privacy: PrivacyLevel, report: str) -> str:
+    def toml_line(name: str, value: object) -> str:
         return tomli_w.dumps({name: value}).strip()
 
     exports = "".join(
-        f"\n[[exports]]\n{setting('to', str(form))}\n{setting('out', OUTPUT_NAMES[form])}\n"
-        f"{setting('privacy', str(privacy))}\n"
+        f"\n[[exports]]\n{toml_line('to', str(form))}\n{toml_line('out', OUTPUT_NAMES[form])}\n"
+        f"{toml_line('privacy', str(privacy))}\n"
         for form in forms
     )
     return f"""\
@@ -78,12 +78,12 @@ def _render(answers: ProjectAnswers, forms: list[ExportFormat], privacy: Privacy
 # environment, a file .env, or the keyring.
 
 archive = "orders.sqlite"  # every answer of Quivo, as received
-{setting("tables", answers.tables)}  # what is built from it
+{toml_line("tables", answers.tables)}  # what is built from it
 
 [find]
 # Which orders, in Quivo's query syntax, such as sellerId:2101 AND orderStatus:PROCESSING. Empty: all.
-{setting("query", answers.query)}
-{setting("first", answers.first)}  # the first sync looks for orders that changed within this time; all: for all
+{toml_line("query", answers.query)}
+{toml_line("first", answers.first)}  # the first sync looks for orders that changed within this time; all: for all
 overlap = "2h"  # later ones look back this much further than the last, as Quivo's index lags behind the orders
 # events = ["webhooks"]  # files of webhook events, or folders of them, whose orders are refetched as well
 
@@ -100,7 +100,7 @@ privacy = "full"  # none, pseudonym or full: which personal values the tables ho
 # accepted = "accepted-findings.toml"  # what you can live with: see `quivo-frames accept`
 
 [report]
-{setting("file", report)}  # empty: none; it needs pip install 'quivo-frames[report]'
+{toml_line("file", report)}  # empty: none; it needs pip install 'quivo-frames[report]'
 on_time_against = "latest_delivery_date"  # the promised date that on time is measured against
 
 # Exports, written by each sync: to parquet, delta, duckdb, excel, csv or ocel.

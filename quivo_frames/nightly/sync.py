@@ -18,7 +18,7 @@ import polars as pl
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError
 from quivo_frames.fetch.run import Run, refetch
-from quivo_frames.nightly.order_search import read_fetch_times, search_orders
+from quivo_frames.nightly.order_search import search_orders
 from quivo_frames.nightly.sync_result import SyncPlan, SyncResult
 from quivo_frames.nightly.sync_state import SearchResult, SyncMemory
 from quivo_frames.settings.project import PROJECT_FILE, Project, read_project
@@ -68,27 +68,26 @@ def sync(
     allowed = settings.refetch.max_requests if max_requests is None else max_requests
     memory = SyncMemory(Path(settings.archive))
     with Archive(settings.archive) as archive, memory.locked():
-        state, began = memory.read(), datetime.now(UTC)
-        known = set(read_fetch_times(archive)["order_id"])
-        runs, problems = list[Run](), list[str]()
+        state = memory.read_state()
+        state = msgspec.structs.replace(state, first_began=state.first_began or datetime.now(UTC))
+        runs = list[Run]()
         if state.begun is not None:  # a sync was interrupted
             runs += _refetch_orders(settings, client, archive, state.begun, progress)
             state = state.with_refetched(state.begun)
-            memory.write(state)
+            memory.write_state(state)
         search, problems = search_orders(settings, client, archive, state, datetime.now(UTC))
         _require_few_enough(search, allowed)
-        memory.write(state.with_begun(search))
+        memory.write_state(state.with_begun(search))
         runs += _refetch_orders(settings, client, archive, search, progress)
-        refetched = state.with_refetched(search)
-        memory.write(refetched)
+        refetched, answered_at = state.with_refetched(search), datetime.now(UTC)
+        memory.write_state(refetched)
         archive.close()  # from here on it is only read
         tables = _build_tables(settings, archive, jobs, progress)
-        result = SyncResult(search, runs, known, archive, tables, state.completed_at, problems)
+        result = SyncResult(search, runs, archive, tables, state, problems)
         result.findings = result.attempt("The tables were not audited", lambda: _audit_tables(settings, tables, result))
-        result.audited_before = state.audited_as_of
         _write_exports(settings, tables, result)
         audited = result.findings.as_of if result.findings is not None else state.audited_as_of
-        memory.write(msgspec.structs.replace(refetched, completed_at=began, audited_as_of=audited))
+        memory.write_state(msgspec.structs.replace(refetched, completed_at=answered_at, audited_as_of=audited))
     return result
 
 
@@ -113,7 +112,7 @@ def plan_sync(client: Client, project: str | os.PathLike[str] = PROJECT_FILE) ->
     """
     settings = require_project(project)
     archive, memory = Archive(settings.archive), SyncMemory(Path(settings.archive))
-    state = memory.read()
+    state = memory.read_state()
     if state.begun is not None:
         return SyncPlan(state.begun, settings.refetch.max_requests, is_interrupted=True)
     search, problems = search_orders(settings, client, archive, state, datetime.now(UTC))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -12,10 +12,11 @@ import polars as pl
 
 from quivo_frames.analysis.changes.changes import transitions
 from quivo_frames.analysis.checks.check import Severity
+from quivo_frames.analysis.checks.memory import NEW
 from quivo_frames.display.text import format_count, noun_for, terminal_lines
 from quivo_frames.errors import QuivoError
 from quivo_frames.model.records import Outcome
-from quivo_frames.nightly.sync_state import SearchResult
+from quivo_frames.nightly.sync_state import SearchResult, SyncState
 
 if TYPE_CHECKING:
     from quivo_frames.analysis.checks.findings import Findings
@@ -56,19 +57,17 @@ class SyncPlan:
 class SyncResult:
     """What a sync did: its search, its runs, the tables, the findings, and what went wrong beside that.
 
-    `known` are the orders that the archive had before, `since` is when the last complete sync began (None: there was
-    none), `written` the files that were written, `notices` what to know of them.
+    New is what came since the last complete sync, also by one that was interrupted; `before` is the state that this
+    sync found. `written` are the files that were written, `notices` what to know of them.
     """
 
     search: SearchResult
     runs: Sequence[Run]
-    known: Collection[int]
     archive: Archive = field(repr=False)
     tables: Dataset = field(repr=False)
-    since: datetime | None
+    before: SyncState = field(repr=False)
     problems: list[str]
     findings: Findings | None = None
-    audited_before: datetime | None = None
     written: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -85,18 +84,24 @@ class SyncResult:
         self.written.append(file)
         self.notices += [notice for notice in notices if notice not in self.notices]
 
+    @property
+    def since(self) -> datetime | None:
+        """When the last complete sync had its answers; None: this is the first."""
+        return self.before.completed_at
+
+    @property
+    def _news_begin(self) -> datetime | None:
+        return self.before.completed_at or self.before.first_began
+
     @cached_property
     def failures(self) -> pl.DataFrame:
-        """The orders of this sync without a good answer, with the columns of `Archive.attempts`."""
-        return pl.concat([run.failures for run in self.runs]) if self.runs else self.archive.failures().clear()
+        """The orders whose last request failed since then, with the columns of `Archive.attempts`."""
+        return self.archive.failures().filter(pl.col("at") >= self._news_begin)
 
     @cached_property
     def status_changes(self) -> pl.DataFrame:
-        """Transitions of statuses that this sync has seen first: table, before, after, and how many (`count`)."""
-        schema = {"table": pl.String, "before": pl.String, "after": pl.String, "count": pl.UInt32}
-        if self.since is None or not self.runs:
-            return pl.DataFrame(schema=schema)
-        seen = transitions(self.archive, self.since).filter(pl.col("table").is_in([*_STATUS_TABLES]))
+        """Transitions of statuses that were first seen since then: table, before, after, and how many (`count`)."""
+        seen = transitions(self.archive, self._news_begin).filter(pl.col("table").is_in([*_STATUS_TABLES]))
         changed = seen.filter(pl.col("before").is_not_null(), pl.col("after").is_not_null())
         counted = changed.group_by("table", "before", "after").agg(count=pl.len())
         return counted.sort("table", "count", "before", "after", descending=[True, True, False, False])
@@ -105,17 +110,23 @@ class SyncResult:
     def new_findings(self) -> pl.DataFrame:
         """The findings that were not there when the last complete sync audited; all of them in the first one."""
         if self.findings is None:
-            return pl.DataFrame({"severity": []}, schema={"severity": pl.String})
-        found = self.findings.unaccepted()
-        return found if self.audited_before is None else found.filter(pl.col("first_seen") > self.audited_before)
+            return pl.DataFrame(schema={"severity": pl.String})
+        found, audited = self.findings.unaccepted(), self.before.audited_as_of
+        return found if audited is None else found.filter((pl.col("first_seen") > audited) | (pl.col("status") == NEW))
+
+    @cached_property
+    def _fetched_orders(self) -> pl.DataFrame:
+        """The orders that were fetched since then, and whether each of them is new to the archive."""
+        fetched = self.archive.attempts().filter(outcome=Outcome.FETCHED).group_by("order_id")
+        times = fetched.agg(first=pl.col("at").min(), last=pl.col("at").max())
+        return times.filter(pl.col("last") >= self._news_begin).select(
+            "order_id", is_new=pl.col("first") >= self._news_begin
+        )
 
     @property
     def new_orders(self) -> int:
         """How many orders are in the archive that were not before."""
-        if not any(run.fetched for run in self.runs):
-            return 0
-        of_runs = self.archive.attempts().filter(pl.col("run").is_in([run.run for run in self.runs]))
-        return len(set(of_runs.filter(outcome=Outcome.FETCHED)["order_id"]) - set(self.known))
+        return int(self._fetched_orders["is_new"].sum())
 
     @property
     def needs_attention(self) -> bool:
@@ -132,6 +143,7 @@ class SyncResult:
             "search": _search_facts(self.search),
             "runs": [run.facts() for run in self.runs],
             "new_orders": self.new_orders,
+            "fetched_orders": self._fetched_orders.height,
             "failures": self.failures.select("order_id", "outcome", "message").to_dicts(),
             "status_changes": self.status_changes.to_dicts(),
             "tables": {"folder": self.tables.address, **self.tables.manifest["orders"]},
@@ -153,13 +165,12 @@ class SyncResult:
 
     def _describe_tables(self) -> str:
         orders = self.tables.manifest["orders"]
-        failed = f"; {orders['failed']:,} could not be built, see `failures`" if orders["failed"] else ""
+        failed = f"; {orders['failed']:,} could not be built: `quivo-frames build` says why" if orders["failed"] else ""
         return f"Tables in {self.tables.address}: {format_count(orders['out'], 'order')}{failed}"
 
     def _describe_news(self) -> list[str]:
-        new, fetched = self.new_orders, sum(run.fetched for run in self.runs)
-        again = f", {fetched - new:,} known {noun_for(fetched - new, 'one was', 'ones were')} refetched"
-        lines = [f"orders: {new:,} new{again}"]
+        new, again = self.new_orders, self._fetched_orders.height - self.new_orders
+        lines = [f"orders: {new:,} new, {again:,} known {noun_for(again, 'one was', 'ones were')} refetched"]
         for table, name in _STATUS_TABLES.items():
             rows = self.status_changes.filter(pl.col("table") == table).select("before", "after", "count").rows()
             shown = [f"{before} -> {after} {count:,}" for before, after, count in rows[:_MOST_SHOWN]]

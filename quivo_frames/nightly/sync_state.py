@@ -47,13 +47,15 @@ class SyncState(msgspec.Struct, frozen=True, kw_only=True):
     """The watermark of the searches, the orders that are owed a request, and the last sync that came to its end.
 
     `searched_at` is the watermark: what changed before it has been refetched, or is among `postponed`, or failed.
-    `begun` is a search whose orders are being refetched. `audited_as_of` is the time of the last audit.
+    `begun` is a search whose orders are being refetched. `first_began` is when the first sync began, `completed_at`
+    when the last complete one had its answers: what came later is new. `audited_as_of` is the time of its audit.
     """
 
     searched_at: datetime | None = None
     postponed: tuple[int, ...] = ()
     events: dict[str, EventMark] = {}
     begun: SearchResult | None = None
+    first_began: datetime | None = None
     completed_at: datetime | None = None
     audited_as_of: datetime | None = None
 
@@ -76,7 +78,7 @@ class SyncMemory:
         self._lock = archive.with_name(f"{archive.name}.sync.lock")
         self._archive = archive
 
-    def read(self) -> SyncState:
+    def read_state(self) -> SyncState:
         """The state; that of the first night if there is no file.
 
         Raises:
@@ -90,7 +92,7 @@ class SyncMemory:
             raise ArchiveError(f"{self.file} cannot be read: {explain_disk_error(error)}.") from error
         return decode_own_json(data, SyncState, str(self.file), _REMEDY, ArchiveError)
 
-    def write(self, state: SyncState) -> None:
+    def write_state(self, state: SyncState) -> None:
         """Replace the state.
 
         Raises:
