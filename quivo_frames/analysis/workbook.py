@@ -13,11 +13,12 @@ from quivo_frames.export.formats import ExportFormat, ExportResult, parse_export
 
 def export_with_answers(
     tables: Dataset, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False,
-    findings: Findings | None = None, limits: str | None = None, on_time_against: str = "latest_delivery_date",
+    findings: Findings | None = None, limits: str | None = None, accepted: str | None = None,
+    on_time_against: str = "latest_delivery_date",
 ) -> ExportResult:  # fmt: skip
     """What `Dataset.export` returns; to excel, with the `findings` (None: those of an audit now) and the key figures.
 
-    `limits` is the TOML file of thresholds of both, None the defaults.
+    `limits` is the TOML file of thresholds of both, None the defaults; `accepted` the one of accepted findings.
 
     Raises:
         ConfigError, ExportError: as for `Dataset.export`, and before the audit, if nothing can be written.
@@ -26,6 +27,6 @@ def export_with_answers(
     if parse_export_format(to) is not ExportFormat.EXCEL:
         return tables.export(to, out, privacy=privacy, by_month=by_month)
     refuse_export_target(ExportFormat.EXCEL, os.fspath(out))
-    found = audit(tables, remember=False, limits=limits) if findings is None else findings
+    found = audit(tables, remember=False, limits=limits, accepted=accepted) if findings is None else findings
     figures = kpis(tables, limits=limits, on_time_against=on_time_against)
     return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=[found, figures])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MANIFEST, PROJECT_FILE = "manifest.json", "quivo.toml"
 """Repeated here, as the modules that have them load polars and msgspec; a test compares them."""
 TABLES_HELP = f"tables, or what {PROJECT_FILE} in this folder names"
+_HOW_TO_REFETCH = "`quivo-frames refetch` fetches orders (`quivo-frames init` sets up to do so every night)"
 _ARCHIVE_HELP = f"orders.sqlite, or what {PROJECT_FILE} names"
 
 
@@ -35,9 +36,13 @@ def default_tables() -> str:
     project = read_project()
     if has_tables(project.tables):
         return project.tables
-    fetched = Path(project.archive).exists()
-    first = "`quivo-frames build` makes them" if fetched else f"{_how_to_fetch()}, and `quivo-frames build` makes them"
-    raise ConfigError(f"There are no tables in {project.tables} yet. {first}. Or name other tables.")
+    if Path(project.archive).exists():
+        first = "`quivo-frames build` makes them"
+    elif Path(PROJECT_FILE).exists():
+        first = "`quivo-frames sync` fetches the orders and makes them"
+    else:
+        first = f"{_HOW_TO_REFETCH}, and `quivo-frames build` makes them"
+    raise ConfigError(f"The folder {project.tables} has no tables yet. {first}. Or name other tables.")
 
 
 def default_archive() -> Path:
@@ -49,13 +54,8 @@ def default_archive() -> Path:
     file = Path(read_project().archive)
     if file.exists():
         return file
-    raise ConfigError(f"There is no archive {file} yet. {_how_to_fetch()}. Or name another archive.")
-
-
-def _how_to_fetch() -> str:
-    if Path(PROJECT_FILE).exists():
-        return "`quivo-frames sync` fetches the orders"
-    return "`quivo-frames refetch` fetches orders (`quivo-frames init` sets up to do so every night)"
+    first = "`quivo-frames sync` fetches the orders" if Path(PROJECT_FILE).exists() else _HOW_TO_REFETCH
+    raise ConfigError(f"There is no archive {file} yet. {first}. Or name another archive.")
 
 
 def existing_places() -> list[str]:
@@ -106,7 +106,7 @@ limits_option = click.option(
 )
 accepted_option = click.option(
     "--accepted",
-    default=lambda: _existing_file(read_project().audit.accepted),
+    default=lambda: existing_file(read_project().audit.accepted),
     type=FileParam(),
     help="TOML file of accepted findings, which are counted apart; see `accept`.  "
     f"[default: what {PROJECT_FILE} names]",
@@ -121,6 +121,6 @@ on_time_option = click.option(
 )
 
 
-def _existing_file(name: str | None) -> str | None:
+def existing_file(name: str | None) -> str | None:
     """A file that may not be there yet, as nothing was accepted so far."""
     return name if name and Path(name).exists() else None

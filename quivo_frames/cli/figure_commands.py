@@ -69,8 +69,7 @@ def kpis(
     with_limits = read_limits(limits) if limits else Limits()
     found = compute(
         open_slice(folder or default_tables(), where), by, as_of, on_time_against=on_time, limits=with_limits,
-        jobs=jobs,
-        tolerance=timedelta(hours=with_limits.late_hours),
+        jobs=jobs, tolerance=timedelta(hours=with_limits.late_hours),
     )  # fmt: skip
     chosen = {name: frame for name, frame in found.items() if not only or name in only}
     notices = write_frame_file(stack_figures(chosen), out, KPI_FIGURES) if out else []

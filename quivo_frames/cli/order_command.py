@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,9 +17,6 @@ from quivo_frames.cli.options import as_json, print_facts
 from quivo_frames.cli.params import FileParam, PlaceParam, WordParam
 from quivo_frames.display.text import print_json, print_text
 from quivo_frames.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -66,7 +66,7 @@ def slice_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def open_slice(folder: str, where: Mapping[str, Any]) -> Dataset:
-    """The dataset of a folder, or the slice of it that was asked for; how many orders it has is told on stderr."""
+    """The dataset of a folder, or the slice of it that was asked for, whose size is printed on stderr."""
     from quivo_frames.dataset.dataset import Dataset
 
     tables = Dataset.open(folder).where(**where)

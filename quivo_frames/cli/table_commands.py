@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quivo_frames.cli.default_places import default_archive, default_tables, has_tables, read_project
+from quivo_frames.cli.default_places import default_archive, default_tables, existing_file, has_tables, read_project
 from quivo_frames.cli.options import as_json, print_facts, print_lines, print_result, quiet_option
 from quivo_frames.cli.params import DayOrInstantParam, PlaceParam
 from quivo_frames.cli.slice_options import open_slice, slice_options
@@ -187,7 +187,7 @@ def export(
         audited = read_project()
         exported = export_with_answers(
             tables, to, out, privacy=privacy, by_month=by_month, limits=audited.audit.limits,
-            on_time_against=audited.report.on_time_against,
+            accepted=existing_file(audited.audit.accepted), on_time_against=audited.report.on_time_against,
         )  # fmt: skip
         print_result(exported._asdict(), exported, as_json=as_json)
     else:

@@ -33,7 +33,7 @@ def write_export_manifest(
     for name, rows in {"failures": failures, "notes": notes}.items():
         write_parquet_table(rows, folder / f"{name}.parquet", REPORT_TABLES[name])
     files = {name: [_describe_file(folder, f"{name}.parquet")] for name in (*definitions, *REPORT_TABLES)}
-    (folder / MANIFEST).write_bytes(render_manifest(_facts(tables, files, privacy, erased, folder), files, {}))
+    (folder / MANIFEST).write_bytes(render_manifest(_export_facts(tables, files, privacy, erased, folder), files, {}))
 
 
 def _describe_file(folder: Path, name: str) -> DatasetFile:
@@ -44,7 +44,7 @@ def _describe_file(folder: Path, name: str) -> DatasetFile:
     return DatasetFile(name, rows, file.stat().st_size, digest)
 
 
-def _facts(
+def _export_facts(
     tables: StoredTables, files: Mapping[str, Sequence[DatasetFile]], privacy: Mapping[str, str],
     erased: Sequence[int], folder: Path,
 ) -> dict[str, Any]:  # fmt: skip

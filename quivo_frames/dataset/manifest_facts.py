@@ -91,7 +91,7 @@ class ExportOrigin(msgspec.Struct, frozen=True):
     carriers: dict[str, str] = {}
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> ExportOrigin | None:
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> ExportOrigin | None:
         """What a manifest says that its tables are from; None for those of a build."""
         found = manifest.get(EXPORTED)
         return None if found is None else msgspec.convert(found, cls)

@@ -229,7 +229,7 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
     @cached_property
     def origin(self) -> ExportOrigin | None:
         """What these tables were exported from, as parquet; None for those of a build."""
-        return ExportOrigin.of(self.manifest)
+        return ExportOrigin.from_manifest(self.manifest)
 
     def collect(self) -> Frames:
         """All tables in memory, with failures and notes.

@@ -54,7 +54,9 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
     """
     rows = {name: _count_rows(frame) for name, frame in job.tables.items()}
     given = {sheet.table.name: sheet.rows.height for sheet in job.sheets}
-    left_out = [name for name, count in (given | rows).items() if count > max_rows and name not in _required(job)]
+    left_out = [
+        name for name, count in (given | rows).items() if count > max_rows and name not in _required_sheets(job)
+    ]
     for name, count in rows.items():
         if count > max_rows and name not in left_out:
             raise ConfigError(
@@ -72,7 +74,7 @@ def write_tables(job: ExportJob, out: str, *, max_rows: int = MAX_ROWS) -> Expor
     return ExportResult(ExportFormat.EXCEL, out, written, [*sentences, *writer.explain_changes()])
 
 
-def _required(job: ExportJob) -> set[str]:
+def _required_sheets(job: ExportJob) -> set[str]:
     return job.tables.keys() - DERIVED_TABLES
 
 

@@ -141,7 +141,7 @@ def rows_as_xml(batch: pl.DataFrame, styles: Sequence[CellStyle], formats: Seque
             as_text = _text_cell(begin, style.text, formats[-1], escape=False)
             cell = pl.when(style.unfit.where).then(as_text).otherwise(cell)
         cells.append(cell)
-    return _rows(batch, cells, first_row)
+    return _render_rows(batch, cells, first_row)
 
 
 def header_as_xml(names: Sequence[str], number: int) -> bytes:
@@ -151,10 +151,10 @@ def header_as_xml(names: Sequence[str], number: int) -> bytes:
         _text_cell(f'<c r="{xl_col_to_name(place)}', pl.col(name), number, escape=True)
         for place, name in enumerate(head.columns)
     ]
-    return _rows(head, cells, 1)
+    return _render_rows(head, cells, 1)
 
 
-def _rows(batch: pl.DataFrame, cells: Sequence[pl.Expr], first_row: int) -> bytes:
+def _render_rows(batch: pl.DataFrame, cells: Sequence[pl.Expr], first_row: int) -> bytes:
     rows = batch.with_columns(pl.int_range(first_row, first_row + pl.len()).cast(pl.String).alias(_ROW))
     head, end = pl.concat_str(pl.lit('<row r="'), _ROW, pl.lit('">')), pl.lit("</row>")
     row = pl.concat_str(head, pl.concat_str(cells, ignore_nulls=True), end)

@@ -149,7 +149,9 @@ class WorkbookWriter:
         longest = batch.select(pl.col(texts).str.len_chars().max().fill_null(0)).row(0, named=True) if texts else {}
         for name in (name for name, length in longest.items() if length > _STEP):
             cells = [
-                self._move_long_text(table, name, row, text) if text and _units(text) > MAX_CELL_UNITS else text
+                self._move_long_text(table, name, row, text)
+                if text and _count_utf16_units(text) > MAX_CELL_UNITS
+                else text
                 for row, text in enumerate(batch[name], sheet.count + 2)
             ]
             batch = batch.with_columns(pl.Series(name, cells, pl.String))
@@ -207,5 +209,5 @@ class WorkbookWriter:
             sheet.set_column(place, place, width)
 
 
-def _units(text: str) -> int:
+def _count_utf16_units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2

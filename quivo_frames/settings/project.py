@@ -107,21 +107,21 @@ class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def placed_in(self, folder: Path) -> Project:
         """The same with relative names of files and folders meant from `folder`."""
 
-        def place(name: str) -> str:
+        def join_folder(name: str) -> str:
             return name if "://" in name or not name else str(folder / name)
 
-        def place_if_any(name: str | None) -> str | None:
-            return None if name is None else place(name)
+        def join_if_named(name: str | None) -> str | None:
+            return None if name is None else join_folder(name)
 
         replace = msgspec.structs.replace
         return replace(
             self,
-            archive=place(self.archive),
-            tables=place(self.tables),
-            find=replace(self.find, events=tuple(map(place, self.find.events))),
-            audit=AuditSection(limits=place_if_any(self.audit.limits), accepted=place_if_any(self.audit.accepted)),
-            report=replace(self.report, file=place(self.report.file)),
-            exports=tuple(replace(export, out=place(export.out)) for export in self.exports),
+            archive=join_folder(self.archive),
+            tables=join_folder(self.tables),
+            find=replace(self.find, events=tuple(map(join_folder, self.find.events))),
+            audit=AuditSection(limits=join_if_named(self.audit.limits), accepted=join_if_named(self.audit.accepted)),
+            report=replace(self.report, file=join_folder(self.report.file)),
+            exports=tuple(replace(export, out=join_folder(export.out)) for export in self.exports),
         )
 
 

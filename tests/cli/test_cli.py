@@ -183,7 +183,7 @@ WRONG_USE = {
     "a broken order to show": (["show", "100002", "--from", "built"], "The JSON is broken at"),
     "a word for an order": (["show", "12a", "--from", "built"], "12a"),
     "an order of an id too high": (["show", HIGHEST, "--from", "built"], HIGHEST),
-    "nothing to show from": (["show", "1"], "There are no tables in tables yet."),
+    "nothing to show from": (["show", "1"], "The folder tables has no tables yet."),
     "an order of no dataset": (["show", "1", "--from", "mine"], "mine is not a dataset"),
     "an order of a file": (["show", "1", "--from", "text.txt", "--json"], "text.txt is not a dataset"),
     "a history of no archive": (["history", "1"], "no archive orders.sqlite"),

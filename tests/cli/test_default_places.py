@@ -85,24 +85,23 @@ def test_every_command_that_reads_a_place_finds_it_by_itself(run: Run, archive: 
 @pytest.mark.parametrize("words", [*READING["tables"], *READING["archive"]])
 def test_with_nothing_there_it_is_said_what_to_run_first(run: Run, tmp_path: Path, words: str) -> None:
     done = run(words)
-    what = "tables in tables" if words in READING["tables"] else "archive orders.sqlite"
+    of_tables, of_archive = "The folder tables has no tables yet. ", "There is no archive orders.sqlite yet"
     assert done.exit_code == 2
-    assert done.stderr.startswith(f"quivo-frames: There {'are' if words in READING['tables'] else 'is'} no {what} yet")
+    assert done.stderr.startswith(f"quivo-frames: {of_tables if words in READING['tables'] else of_archive}")
     assert "`quivo-frames refetch` fetches orders" in done.stderr or "refetch orders into it first" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
 def test_what_to_run_first_depends_on_what_is_there(run: Run, archive: Path) -> None:
     Path("quivo.toml").write_text('tables = "built"\n')
-    assert (
-        "no tables in built yet. `quivo-frames sync` fetches the orders, and `quivo-frames build`" in run("kpis").stderr
-    )
+    first = "The folder built has no tables yet. `quivo-frames sync` fetches the orders and makes them."
+    assert first in run("kpis").stderr
     shutil.copy(archive, "orders.sqlite")
-    assert "no tables in built yet. `quivo-frames build` makes them. Or name other" in run("kpis").stderr
+    assert "The folder built has no tables yet. `quivo-frames build` makes them. Or name other" in run("kpis").stderr
 
 
 def test_every_command_named_in_what_to_run_first_is_there() -> None:
-    assert {"refetch", "build"} <= set(main.commands)
+    assert {"refetch", "build", "init", "sync"} <= set(main.commands)
 
 
 @pytest.mark.long
