@@ -32,8 +32,8 @@ def compiled_core() -> ModuleType | None:
     except ImportError as error:
         if wanted == COMPILED:
             raise ConfigError(
-                f"{VARIABLE} is {COMPILED}, but this installation has no compiled core. Install a wheel of quivo-frames, or "
-                f"install from source where there is a C++ compiler; or unset {VARIABLE}."
+                f"{VARIABLE} is {COMPILED}, but this installation has no compiled core. Install a wheel of "
+                f"quivo-frames, or from source where there is a C++ compiler; or unset {VARIABLE}."
             ) from error
         return None
 
