@@ -36,6 +36,7 @@ from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault, QuivoError
 from quivo_frames.executors.connect import worker_pool_of
 from quivo_frames.executors.local import LocalPool, WorkerPool
+from quivo_frames.flattening.core_choice import core_name
 from quivo_frames.flattening.latest import note_repeated_orders
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_note
@@ -301,6 +302,7 @@ def _manifest_facts(
     superseded = len(index.superseded_positions)
     return {
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "core": core_name(),
         "inputs": [{"name": name, "orders": count} for name, count in index.orders_by_source.items()],
         "orders": {"in": expected, "out": written, "failed": failed, "superseded": superseded},
         "made": result.orders_read,

@@ -122,6 +122,7 @@ class ManifestFacts(ManifestHead, frozen=True):
     counted: dict[str, _Count] = {}
     of: str | None = None
     exported: ExportOrigin | None = None
+    core: Literal["compiled", "python"] | None = None
 
 
 class CurrentManifestFacts(ManifestFacts, frozen=True):
