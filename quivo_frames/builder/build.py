@@ -164,7 +164,7 @@ class _BuildRun:
         return sum(source.estimate_size() for source in self.sources)
 
     def start_local_pool(self, jobs: int | None, size: int) -> LocalPool:
-        """Workers of this machine, as many as `size` bytes of JSON are worth; with the compiled core, they are threads."""
+        """Workers of this machine, as many as `size` bytes of JSON are worth; threads, with the compiled core."""
         in_threads = core_name() == COMPILED
         worth = self.settings.bytes_per_thread if in_threads else self.settings.bytes_per_process
         return LocalPool(jobs, 1 + size // worth, build_partition.__module__, in_threads=in_threads)
