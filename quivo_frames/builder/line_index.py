@@ -11,10 +11,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from quivo_frames.flattening.compiled import USUAL_BEGINNING
 from quivo_frames.flattening.core_choice import compiled_core
 
-_USUAL_BEGINNING = b'{"orderId":'
-_LINE_BEGINNING = rb'(?:\{"orderId":(-?[1-9]\d{0,18}|0)[,}])?'
+_LINE_BEGINNING = b"(?:" + re.escape(USUAL_BEGINNING) + rb"(-?[1-9]\d{0,18}|0)[,}])?"
 _FIRST_LINE, _NEXT_LINE = re.compile(_LINE_BEGINNING), re.compile(rb"\n" + _LINE_BEGINNING)
 VALUE_BEHIND_VALUE = re.compile(rb"\}[ \t\r]*\{")
 """Where a value may follow another on its line."""
@@ -40,7 +40,7 @@ def index_lines(text: bytes | memoryview) -> LineIndex:
     core = compiled_core()
     if core is None:
         return _index_lines_in_python(text)
-    return LineIndex(*(memoryview(found).cast("q") for found in core.index_lines(text, _USUAL_BEGINNING)))
+    return LineIndex(*(memoryview(found).cast("q") for found in core.index_lines(text, USUAL_BEGINNING)))
 
 
 def _index_lines_in_python(text: bytes | memoryview) -> LineIndex:
@@ -57,7 +57,7 @@ def _index_lines_in_python(text: bytes | memoryview) -> LineIndex:
         zip(ids, begins, ends, strict=False)
     ):  # behind the last end is nothing
         order_id = int(written or 0)
-        if written is None or not -_LIMIT <= order_id < _LIMIT:
+        if written is None or abs(order_id) >= _LIMIT:
             order_id = 0
             unusual.add(number)
         while end > begin and text[end - 1] in _BLANKS:

@@ -25,6 +25,7 @@ from quivo_frames.flattening.latest import (
     find_superseded_positions,
     has_repeated_ids,
 )
+from quivo_frames.flattening.reconcile import sampling_rate
 from quivo_frames.model.records import RawOrder
 
 _ANSWERS_PER_DIGEST = 1_000_000
@@ -57,12 +58,11 @@ class SourceRange(NamedTuple):
         Raises:
             ConfigError: the source has fewer orders than when it was indexed.
         """
-        position = 0
-        for raw in islice(self.source.read_from(self.cursor), self.order_count):
-            if position not in self.superseded_positions:
+        read = 0
+        for read, raw in enumerate(islice(self.source.read_from(self.cursor), self.order_count), 1):
+            if read - 1 not in self.superseded_positions:
                 yield raw
-            position += 1
-        if position < self.order_count:
+        if read < self.order_count:
             raise ConfigError(f"{self.source.name} was changed while it was read. Build again when it is complete.")
 
 
@@ -82,6 +82,10 @@ class Partition(NamedTuple):
 
     number: int
     pieces: Sequence[SourceRange | SelectedOrders]
+    first_order: int
+    """How many orders of the build come before these."""
+    counted_one_in: int
+    """Of so many orders of the build, one is counted."""
 
     def read_orders(self) -> Iterator[RawOrder]:
         """The orders of the partition.
@@ -199,10 +203,14 @@ class OrderIndex:
         stops = iter([*(point.position for points in starts for point in points), self._order_count])
         next(stops, None)  # each range stops where the next one starts
         superseded_sorted = sorted(self.superseded_positions)
-        return [
-            Partition(number, [self._range_from(point, next(stops), superseded_sorted) for point in points])
-            for number, points in enumerate(starts)
-        ]
+        counted_one_in = sampling_rate(self.orders_left, self._settings.counted_one_in)
+        found: list[Partition] = []
+        first_order = 0
+        for number, points in enumerate(starts):
+            ranges = [self._range_from(point, next(stops), superseded_sorted) for point in points]
+            found.append(Partition(number, ranges, first_order, counted_one_in))
+            first_order += sum(piece.order_count - len(piece.superseded_positions) for piece in ranges)
+        return found
 
     def _range_from(self, point: SeekPoint, stop: int, superseded_sorted: Sequence[int]) -> SourceRange:
         start = point.position
@@ -216,9 +224,12 @@ class OrderIndex:
             (pl.int_range(pl.len()) // self._settings.orders_per_partition).alias("by_count"),
             (pl.col("size").cum_sum() // self._settings.bytes_per_partition).alias("by_size"),
         ]
+        counted_one_in = sampling_rate(answers.height, self._settings.counted_one_in)
         found: list[Partition] = []
+        first_order = 0
         for (source,), rows in answers.partition_by("source", as_dict=True, maintain_order=True).items():
             for group in rows.with_columns(group_keys).partition_by("by_count", "by_size", maintain_order=True):
                 selected = SelectedOrders(self._sources[source], group["order_id"].to_list())
-                found.append(Partition(len(found), [selected]))
+                found.append(Partition(len(found), [selected], first_order, counted_one_in))
+                first_order += group.height
         return found

@@ -61,8 +61,7 @@ def build_partition(
     with pause_garbage_collection():
         for batch in _in_batches(settings, partition.read_orders()):
             batches.append(flattener.flatten_batch(batch, origins))
-            is_first = partition.number == orders_read == 0
-            sample |= reconcile.sample_orders(batch, first=is_first, one_in=settings.counted_one_in)
+            sample |= reconcile.sample_orders(batch, partition.first_order + orders_read, partition.counted_one_in)
             orders_read += len(batch)
     frames = validate_frames(Frames.concat(batches), origins)
     value_counts = reconcile.compare_value_counts(sample, frames)
