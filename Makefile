@@ -23,7 +23,7 @@ $(UV):
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 
 .venv/.demo: $(UV) $(PROJECT)
-	$(UV) $(SYNC) --inexact --no-default-groups --extra report
+	$(UV) $(SYNC) --inexact --no-default-groups --extra report --compile-bytecode
 	@touch $@
 
 # Development needs a C++ compiler, unless it cannot be had: then the tests of the compiled core are skipped, and say so.
@@ -45,7 +45,7 @@ $(UV):
 
 # What a user has who installs the wheel, without any extra.
 .venv-plain/.made: $(UV) $(PROJECT) $(shell find quivo_frames -name '*.py')
-	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) $(SYNC) --no-default-groups --no-editable
+	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) $(SYNC) --no-default-groups --no-editable --compile-bytecode
 	@touch $@
 
 # Existing engines and what they run on: Spark needs Java 17 or later.
@@ -58,6 +58,7 @@ $(UV):
 	@touch $@
 
 demo: .venv/.demo  ## Show everything on the stand-in API, offline, in under a minute
+	@$(RUN)python -m compileall -q quivo_frames
 	$(RUN)quivo-frames demo --out data/demo
 
 # The report is looked at in a real browser. Without one these tests are skipped, and say what to install.
@@ -100,7 +101,7 @@ schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and 
 # Environments of their own: what users have (with the report, which is measured), and what quivo_frames is compared with. Where pandas or hypothesis is
 # installed, pandera loads it.
 .venv-bench/.made: $(UV) $(PROJECT)
-	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) $(SYNC) --no-default-groups --extra report
+	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) $(SYNC) --no-default-groups --extra report --compile-bytecode
 	UV_PROJECT_ENVIRONMENT=.venv-bench/peers $(UV) $(SYNC) --no-default-groups --group bench
 	@touch $@
 
@@ -150,4 +151,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks quivo_frames/_core.*
