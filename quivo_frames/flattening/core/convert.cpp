@@ -142,10 +142,10 @@ bool read_measure(const char *text, size_t length, double &value) {
             return false;
         }
     }
-    if (decimals > GREATEST_POWER || (is_negative && digits == 0)) return false;
+    if (decimals > GREATEST_POWER) return false;
     // Both numbers are exact, so their quotient is the double that is nearest to the number that was written.
     value = static_cast<double>(digits) / POWERS_OF_TEN[decimals];
-    if (is_negative) value = -value;
+    if (is_negative && (digits || is_fraction)) value = -value;  // -0 is an integer, and has no sign
     return true;
 }
 
