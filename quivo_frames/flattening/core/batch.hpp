@@ -18,7 +18,7 @@ struct Table {
     Buffer<uint32_t> parents, orders;    // rows of the parent table and of the table of orders
     Buffer<int64_t> ordinals, depths;
     Buffer<uint32_t> unit_parents, unit_roots;
-    Buffer<int32_t> owners;  // of attributes: the table of the row that has them, whose row is the parent
+    Buffer<size_t> owners;  // of attributes: the table of the row that has them, whose row is the parent
 
     size_t add_row();
     void rearrange(size_t first, const std::vector<uint32_t> &rows);  // see Column
@@ -37,7 +37,7 @@ struct Remarks {
     Buffer<StringView> texts;  // a value; an unknown field: the first character of its value, then its name
     TextArena arena;
 
-    void add(RemarkKind kind, int table, int place, size_t row, const char *text, size_t length);
+    void add(RemarkKind kind, size_t table, size_t place, size_t row, const char *text, size_t length);
 };
 
 struct Batch {

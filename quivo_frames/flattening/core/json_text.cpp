@@ -210,29 +210,15 @@ void skip_value(const char *&at, int depth) {
             return;
         }
         case '{':
-            at++;
-            skip_blanks(at);
-            if (*at == '}') {
-                at++;
-                return;
-            }
-            do {
+            if (begin_elements(at, '{', '}')) do {
                 if (*at != '"') throw OddOrder();
                 skip_value(at, depth + 1);
-                skip_blanks(at);
-                expect(at, ':');
-                skip_blanks(at);
+                expect_colon(at);
                 skip_value(at, depth + 1);
             } while (next_element(at, '}'));
             return;
         case '[':
-            at++;
-            skip_blanks(at);
-            if (*at == ']') {
-                at++;
-                return;
-            }
-            do skip_value(at, depth + 1);
+            if (begin_elements(at, '[', ']')) do skip_value(at, depth + 1);
             while (next_element(at, ']'));
             return;
         case 't': case 'f': read_flag(at); return;
