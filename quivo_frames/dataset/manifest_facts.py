@@ -122,6 +122,8 @@ class ManifestFacts(ManifestHead, frozen=True):
     counted: dict[str, _Count] = {}
     of: str | None = None
     exported: ExportOrigin | None = None
+    core: Literal["compiled", "python"] | None = None
+    read_in_python: _Count = 0
 
 
 class CurrentManifestFacts(ManifestFacts, frozen=True):
