@@ -114,9 +114,9 @@ bench-fetch: .venv-bench/.made  ## Measure refetch against limits and noise of t
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch --noise
 
-bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, renewed builds, a short bench-fetch
+bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, renewed builds, unusual orders, a short bench-fetch
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch --quick
-	@for part in profile cores memory audit renew; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
+	@for part in profile cores memory audit renew fallback; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
 
 COUNT ?= 100000
 SEED ?= $(shell date +%s)

@@ -306,5 +306,6 @@ def _manifest_facts(
         "inputs": [{"name": name, "orders": count} for name, count in index.orders_by_source.items()],
         "orders": {"in": expected, "out": written, "failed": failed, "superseded": superseded},
         "made": result.orders_read,
+        "read_in_python": result.read_in_python,
         "counted": result.value_counts._asdict(),
     }

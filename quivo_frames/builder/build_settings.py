@@ -24,7 +24,7 @@ class BuildSettings:
     bytes_per_batch: int = 32 * 2**20
     """Bytes of JSON in a batch, unless a single order has more."""
     counted_one_in: int = SAMPLED_ONE_IN
-    """One of so many orders is counted: its values in the JSON against those in the tables."""
+    """One of so many orders is counted, in small builds more: its values in the JSON against those in the tables."""
     orders_per_seek_point: int = 500
     """Orders from one position at which reading can begin to the next."""
     bytes_per_seek_point: int = 8 * 2**20

@@ -43,6 +43,8 @@ class PartitionResult(NamedTuple):
     failures: pl.DataFrame
     value_counts: reconcile.ValueCounts
     profile: drift.Profile
+    read_in_python: int
+    """How many orders the compiled core left to the one in Python, or did not read as there is none."""
 
 
 def build_partition(
@@ -61,8 +63,7 @@ def build_partition(
     with pause_garbage_collection():
         for batch in _in_batches(settings, partition.read_orders()):
             batches.append(flattener.flatten_batch(batch, origins))
-            is_first = partition.number == orders_read == 0
-            sample |= reconcile.sample_orders(batch, first=is_first, one_in=settings.counted_one_in)
+            sample |= reconcile.sample_orders(batch, partition.first_order + orders_read, partition.counted_one_in)
             orders_read += len(batch)
     frames = validate_frames(Frames.concat(batches), origins)
     value_counts = reconcile.compare_value_counts(sample, frames)
@@ -74,7 +75,10 @@ def build_partition(
     more = derive_tables(frames) if derived else {}
     store_tables(partition.number, {**frames, **more, NOTICED: frames.order_notes})
     profile = drift.profile_tables(frames)
-    return PartitionResult(partition.number, orders_read, frames.orders.height, frames.failures, value_counts, profile)
+    return PartitionResult(
+        partition.number, orders_read, frames.orders.height, frames.failures, value_counts, profile,
+        flattener.read_in_python,
+    )  # fmt: skip
 
 
 def build_and_deliver(
@@ -115,18 +119,18 @@ def build_and_deliver(
 def merge_results(results: Iterable[PartitionResult]) -> PartitionResult:
     """One result for several partitions, or for none, with the number of the first."""
     in_order = sorted(results, key=lambda result: result.number) or [_empty_result()]
-    numbers, orders_read, orders_written, failures, value_counts, profiles = zip(*in_order, strict=True)
+    numbers, orders_read, orders_written, failures, value_counts, profiles, in_python = zip(*in_order, strict=True)
     total_counts = reconcile.ValueCounts(*(sum(counts) for counts in zip(*value_counts, strict=True)))
     profile = drift.merge_profiles(profiles)
     return PartitionResult(
-        numbers[0], sum(orders_read), sum(orders_written), pl.concat(failures), total_counts, profile
+        numbers[0], sum(orders_read), sum(orders_written), pl.concat(failures), total_counts, profile, sum(in_python)
     )
 
 
 def _empty_result() -> PartitionResult:
     no_frames = Frames.of({})
     return PartitionResult(
-        -1, 0, 0, no_frames.failures, reconcile.ValueCounts(0, 0, 0), drift.profile_tables(no_frames)
+        -1, 0, 0, no_frames.failures, reconcile.ValueCounts(0, 0, 0), drift.profile_tables(no_frames), 0
     )
 
 

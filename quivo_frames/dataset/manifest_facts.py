@@ -123,6 +123,7 @@ class ManifestFacts(ManifestHead, frozen=True):
     of: str | None = None
     exported: ExportOrigin | None = None
     core: Literal["compiled", "python"] | None = None
+    read_in_python: _Count = 0
 
 
 class CurrentManifestFacts(ManifestFacts, frozen=True):

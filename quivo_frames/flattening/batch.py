@@ -14,7 +14,7 @@ from itertools import groupby
 import polars as pl
 
 from quivo_frames.flattening import custom_attributes, exact
-from quivo_frames.flattening.batch_findings import BatchFindings, ColumnFinding, UnknownField, decode_failure
+from quivo_frames.flattening.batch_findings import BatchFindings, ColumnFinding, UnknownFieldRows, decode_failure
 from quivo_frames.flattening.collect import RowCollector, TableRows
 from quivo_frames.flattening.convert import convert_columns
 from quivo_frames.flattening.decode import (
@@ -115,7 +115,7 @@ class OrderBatch:
         self._fields_accounted_for += rows.container_fields
         for path, (of_rows, raws) in rows.unknown_values.items():
             self._fields_accounted_for += len(raws) + int(count_fields(to_text_series(raws)).sum())
-            unknown = UnknownField(table.name, path, of_rows, list(map(json_type_of, raws)))
+            unknown = UnknownFieldRows(table.name, path, of_rows, list(map(json_type_of, raws)))
             self.findings.unknown_fields.append(unknown)
         self.tables[table.name] = pl.DataFrame([columns[name].rename(name) for name in table.schema])
         if table.parent is None:

@@ -28,7 +28,7 @@ class ColumnFinding(NamedTuple):
     """The JSON values of these rows, if they break a rule."""
 
 
-class UnknownField(NamedTuple):
+class UnknownFieldRows(NamedTuple):
     """Rows of one table whose objects have an unknown field."""
 
     table: str
@@ -44,7 +44,7 @@ class BatchFindings:
     def __init__(self) -> None:
         self.rejected: list[ColumnFinding] = []
         self.noted: list[ColumnFinding] = []
-        self.unknown_fields: list[UnknownField] = []
+        self.unknown_fields: list[UnknownFieldRows] = []
         self.notes: list[Note] = []
         """Notes about whole orders."""
 

@@ -10,6 +10,7 @@ to the Python core, which knows what to say about it.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from enum import IntEnum
 from itertools import compress
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from quivo_frames.flattening.batch_findings import BatchFindings, ColumnFinding, UnknownField
+from quivo_frames.flattening.batch_findings import BatchFindings, ColumnFinding, UnknownFieldRows
 from quivo_frames.flattening.convert import convert_written_values, find_placeholders
 from quivo_frames.flattening.order_text import find_order_text
 from quivo_frames.model.messages import describe_note, json_type_of
@@ -258,6 +259,8 @@ class CompiledBatch:
                 self._note_unknown_fields(table, _core_plan().shapes[place].json_path, rows, texts)
 
     def _convert_cells(self, table: Table, column: Column, rows: list[int], texts: pl.Series) -> None:
+        if column.dtype.is_integer():  # a message shows a short number as Python reads it, see exact.py
+            texts = texts.map_elements(lambda text: repr(json.loads(text)), return_dtype=pl.String)
         converted = convert_written_values(column.kind, texts)
         cells = self.tables[table.name][column.name].scatter(rows, converted.values)
         self.tables[table.name] = self.tables[table.name].with_columns(cells)
@@ -269,7 +272,7 @@ class CompiledBatch:
             is_field = (texts.str.slice(1) == name) & ~texts.str.starts_with("n")
             types = [json_type_of(first.encode()) for first in texts.filter(is_field).str.slice(0, 1).to_list()]
             of_rows = list(compress(rows, is_field))
-            self.findings.unknown_fields.append(UnknownField(table.name, f"{json_path}.{name}", of_rows, types))
+            self.findings.unknown_fields.append(UnknownFieldRows(table.name, f"{json_path}.{name}", of_rows, types))
 
     def _note_placeholders(self) -> None:
         for table in TABLES.values():

@@ -94,9 +94,6 @@ def convert_written_values(kind: Kind, texts: pl.Series) -> ConvertedColumn:
     """
     if kind is Kind.MEASURE:
         return _keep_values(texts.cast(DTYPES[kind]))
-    if kind in (Kind.INT64, Kind.INT32):  # as text of the float that Python reads
-        floats = [text if text.isdigit() or text.endswith(".0") else repr(float(text)) for text in texts.to_list()]
-        texts = pl.Series(floats, dtype=pl.String)
     return _CONVERTERS[kind](texts)
 
 

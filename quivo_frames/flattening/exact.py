@@ -84,13 +84,17 @@ def _walk_known_objects(body: bytes) -> Iterator[_KnownObject]:
 
 
 def find_repeated_field(body: bytes) -> str | None:
-    """JSON path of a field that stands twice in one object, or of the object if the field is unknown; else None."""
+    """JSON path of a field that stands twice in one object, or of the object if the field is unknown; else None.
+
+    A field that was null before is none: the decoder takes the last one, and no value is lost.
+    """
     for fields, record, path, _ in _walk_known_objects(body):
-        names: set[str] = set()
-        for name, _ in fields:
-            if name in names:
+        names_with_value: set[str] = set()
+        for name, value in fields:
+            if name in names_with_value:
                 return f"{path}.{name}" if name in _records_by_name(record) else path
-            names.add(name)
+            if value is not None:
+                names_with_value.add(name)
     return None
 
 

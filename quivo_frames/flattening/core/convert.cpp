@@ -1,5 +1,7 @@
 #include "convert.hpp"
 
+#include <cstring>
+
 #include "json_text.hpp"
 
 namespace quivo {
@@ -96,6 +98,14 @@ bool read_integer(const char *text, size_t length, int64_t &value) {
     return true;
 }
 
+bool read_whole_float(const char *text, size_t length, int64_t &value) {
+    auto point = static_cast<const char *>(std::memchr(text, '.', length));
+    if (point == nullptr || length > DIGITS_OF_DOUBLE) return false;
+    for (const char *at = point + 1; at < text + length; at++)
+        if (*at != '0') return false;
+    return read_integer(text, static_cast<size_t>(point - text), value);
+}
+
 bool read_money(const char *text, size_t length, int64_t &ten_thousandths) {
     const char *at = text, *end = text + length;
     bool is_negative = *at == '-';
@@ -132,19 +142,16 @@ bool read_measure(const char *text, size_t length, double &value) {
             return false;
         }
     }
-    if (decimals > GREATEST_POWER || (is_negative && digits == 0)) return false;
+    if (decimals > GREATEST_POWER) return false;
     // Both numbers are exact, so their quotient is the double that is nearest to the number that was written.
     value = static_cast<double>(digits) / POWERS_OF_TEN[decimals];
-    if (is_negative) value = -value;
+    if (is_negative && (digits || is_fraction)) value = -value;  // -0 is an integer, and has no sign
     return true;
 }
 
-bool is_short_number(const char *text, size_t length) {
-    const char *end = text + length;
-    if (*text == '-') text++;
-    if (end - text > static_cast<ptrdiff_t>(DIGITS_OF_DOUBLE)) return false;
-    for (; text < end; text++)
-        if (!is_digit(*text) && *text != '.') return false;
+bool is_plain_number(const char *text, size_t length) {
+    for (const char *at = text + (*text == '-'); at < text + length; at++)
+        if (!is_digit(*at) && *at != '.') return false;
     return true;
 }
 

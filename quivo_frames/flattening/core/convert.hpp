@@ -8,9 +8,9 @@ namespace quivo {
 bool read_day(const char *text, size_t length, int32_t &days);                   // days since 1970-01-01
 bool read_instant(const char *text, size_t length, int64_t &microseconds);       // since 1970-01-01T00:00:00Z
 bool read_integer(const char *text, size_t length, int64_t &value);
+bool read_whole_float(const char *text, size_t length, int64_t &value);          // 2.0
 bool read_money(const char *text, size_t length, int64_t &ten_thousandths);
 bool read_measure(const char *text, size_t length, double &value);
-// Whether a float holds a number as it was written: convert.py then takes the float, else the text (exact.py).
-bool is_short_number(const char *text, size_t length);
+bool is_plain_number(const char *text, size_t length);  // without an exponent
 
 }  // namespace quivo

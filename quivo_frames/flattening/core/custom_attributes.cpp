@@ -68,7 +68,7 @@ void OrderReader::add_attributes(const char *at, const char *end, int owner_tabl
             add_attribute_value(at, row);
         } while (next_element(at, '}'));
     }
-    skip_blanks(at);
+    while (at < end && is_blank(*at)) at++;
     if (at != end) throw OddOrder();
     refuse_repeated_attributes(first);
 }

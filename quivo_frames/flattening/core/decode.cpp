@@ -9,6 +9,13 @@
 
 namespace quivo {
 
+namespace {
+
+constexpr size_t LONGEST_MEASURE = 40;      // of longer numbers a double may hold no value at all
+constexpr size_t LONGEST_EXACT_FLOAT = 15;  // of longer numbers a message shows the text, see is_long_number in exact.py
+
+}  // namespace
+
 void OrderReader::read(const char *text, size_t length, int64_t place) {
     remember_sizes();
     try {
@@ -159,10 +166,10 @@ void OrderReader::read_number(const char *&at, const Field &field, int table, si
     double measure;
     if (field.kind == Kind::MEASURE) {
         if (quivo::read_measure(text, length, measure)) column.set(row, measure);
-        else if (std::memchr(text, 'e', length) || std::memchr(text, 'E', length)) throw OddOrder();
-        else note_unusual(field, table, row, text, length);
-    } else if (!read_integer(text, length, integer)) {
-        if (!is_short_number(text, length)) throw OddOrder();
+        else if (length <= LONGEST_MEASURE && is_plain_number(text, length)) note_unusual(field, table, row, text, length);
+        else throw OddOrder();
+    } else if (!read_integer(text, length, integer) && !read_whole_float(text, length, integer)) {
+        if (length > LONGEST_EXACT_FLOAT || !is_plain_number(text, length)) throw OddOrder();
         note_unusual(field, table, row, text, length);
     } else if (field.kind == Kind::INT64) {
         column.set(row, integer);

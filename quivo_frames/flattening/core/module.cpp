@@ -211,8 +211,8 @@ PyMethodDef METHODS[] = {
      "(plan, list of bodies) -> (tables, remarks, places, odd): tables and remarks as pairs of Arrow capsules; as bytes of "
      "int64, the indexes of the bodies that are in the tables, and of those that Python must read."},
     {"index_lines", index_lines_of, METH_VARARGS,
-     "(buffer, usual beginning) -> (ids, sizes, begins, unusual) of the lines that are not blank, as bytes of int64; the id "
-     "of an unusual line is 0."},
+     "(buffer, usual beginning) -> (ids, sizes, begins, unusual) of all lines, as bytes of int64; the id of an "
+     "unusual line is 0."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -8,8 +8,9 @@
 namespace quivo {
 
 struct LineIndex {
-    std::vector<int64_t> order_ids, sizes, begins;  // of the lines that are not blank; begins count from the first byte
-    std::vector<int64_t> unusual;                   // which of these do not begin with the id as usual; their id is 0
+    std::vector<int64_t> order_ids, sizes, begins;  // of every line; sizes without blanks at its end
+    std::vector<int64_t> unusual;                   // which are for Python to read: blank, several values, another
+                                                    // beginning; their id is 0
 };
 
 LineIndex index_lines(std::string_view text, std::string_view usual_beginning);
