@@ -71,6 +71,7 @@ class _Remark(IntEnum):
     UNUSUAL_VALUE = 0
     UNKNOWN_FIELD = 1
     NOT_FREE_FORM = 2
+    NO_TIME_ZONE = 3
 
 
 _FIXED_ROLES = {
@@ -264,10 +265,11 @@ class CompiledBatch:
             rows, texts = found["row"].to_list(), found["text"]
             if kind == _Remark.UNUSUAL_VALUE:
                 self._convert_cells(table, table.value_columns[place], rows, texts)
-            elif kind == _Remark.NOT_FREE_FORM:
-                self.findings.noted.append(ColumnFinding(table, table.value_columns[place], "not_free_form", rows, []))
-            else:
+            elif kind == _Remark.UNKNOWN_FIELD:
                 self._note_unknown_fields(table, _core_plan().shapes[place].json_path, rows, texts)
+            else:
+                note_kind = _Remark(kind).name.lower()
+                self.findings.noted.append(ColumnFinding(table, table.value_columns[place], note_kind, rows, []))
 
     def _convert_cells(self, table: Table, column: Column, rows: list[int], texts: pl.Series) -> None:
         if column.dtype.is_integer():  # a message shows a short number as Python reads it, see exact.py

@@ -28,7 +28,7 @@ private:
 };
 
 // What convert.py or the notes must hear about a cell or an object.
-enum class RemarkKind : int32_t { UNUSUAL_VALUE, UNKNOWN_FIELD, NOT_FREE_FORM };
+enum class RemarkKind : int32_t { UNUSUAL_VALUE, UNKNOWN_FIELD, NOT_FREE_FORM, NO_TIME_ZONE };
 
 struct Remarks {
     size_t count = 0;

@@ -26,25 +26,32 @@ const char *json_type(char first) {
 
 void OrderReader::read_free_form(const char *&at, const Field &field, size_t table, size_t row) {
     const char *text = at;
-    if (*at == '"') {  // some shops write the object as a JSON text
-        JsonString string = read_string(at);
-        if (!decode_string(string, opened_)) throw OddOrder();
+    if (*at == '{') {
+        add_attributes(at, table, row);
     } else {
         skip_value(at);
+        if (*text != '"' || !read_opened_text(text, table, row))
+            batch_.remarks.add(RemarkKind::NOT_FREE_FORM, table, field.target, row, "", 0);
     }
     column_of(field, table).set_text(row, text, static_cast<size_t>(at - text));
-    const char *begin = text, *end = at;
-    if (*text == '"') {
-        size_t length = opened_.size();
-        opened_.append(PADDING, '\0');
-        begin = opened_.data(), end = begin + length;
-    }
-    skip_blanks(begin);
-    if (*begin == '{') add_attributes(begin, end, table, row);
-    else batch_.remarks.add(RemarkKind::NOT_FREE_FORM, table, field.target, row, "", 0);
 }
 
-void OrderReader::add_attributes(const char *at, const char *end, size_t owner_table, size_t owner_row) {
+// Some shops write the object as a JSON text. False: the text is of something else.
+bool OrderReader::read_opened_text(const char *at, size_t table, size_t row) {
+    if (!decode_string(read_string(at), opened_)) throw OddOrder();
+    size_t length = opened_.size();
+    opened_.append(PADDING, '\0');
+    at = opened_.data();
+    const char *end = at + length;
+    skip_blanks(at);
+    if (*at != '{') return false;
+    add_attributes(at, table, row);
+    skip_blanks(at);
+    if (at != end) throw OddOrder();
+    return true;
+}
+
+void OrderReader::add_attributes(const char *&at, size_t owner_table, size_t owner_row) {
     Table &attributes = batch_.tables[plan_.attributes];
     size_t first = attributes.rows;
     int64_t ordinal = 0;
@@ -58,8 +65,6 @@ void OrderReader::add_attributes(const char *at, const char *end, size_t owner_t
         expect_colon(at);
         add_attribute_value(at, row);
     } while (next_element(at, '}'));
-    while (at < end && is_blank(*at)) at++;
-    if (at != end) throw OddOrder();
     refuse_repeated_attributes(first);
 }
 

@@ -171,11 +171,13 @@ void OrderReader::read_time(const char *&at, const Field &field, size_t table, s
     JsonString string = read_string(at);
     int64_t microseconds;
     int32_t days;
+    bool has_zone;
     if (string.is_escaped) {
         if (!decode_string(string, decoded_)) throw OddOrder();
         note_unusual(field, table, row, decoded_.data(), decoded_.size());
-    } else if (field.kind == Kind::INSTANT && read_instant(string.begin, string.length, microseconds)) {
+    } else if (field.kind == Kind::INSTANT && read_instant(string.begin, string.length, microseconds, has_zone)) {
         column.set(row, microseconds);
+        if (!has_zone) batch_.remarks.add(RemarkKind::NO_TIME_ZONE, table, field.target, row, "", 0);
     } else if (field.kind == Kind::DAY && read_day(string.begin, string.length, days)) {
         column.set(row, days);
     } else {

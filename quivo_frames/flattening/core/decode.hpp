@@ -47,7 +47,8 @@ private:
     void note_unusual(const Field &field, size_t table, size_t row, const char *text, size_t length);
 
     // custom_attributes.cpp
-    void add_attributes(const char *at, const char *end, size_t owner_table, size_t owner_row);
+    void add_attributes(const char *&at, size_t owner_table, size_t owner_row);
+    bool read_opened_text(const char *at, size_t table, size_t row);
     void add_attribute_value(const char *&at, size_t row);
     void refuse_repeated_attributes(size_t first) const;
 
