@@ -165,9 +165,9 @@ private:
 // The id of an ancestor's row, found by climbing from table to table.
 void add_inherited(TableExport &to, const Batch &batch, size_t number, const OutputColumn &output) {
     std::vector<const uint32_t *> steps;
-    for (int at = static_cast<int>(number); at != output.table; at = batch.plan->tables[static_cast<size_t>(at)].parent)
-        steps.push_back(batch.tables[static_cast<size_t>(at)].parents.data());
-    const Column &ids = batch.tables[static_cast<size_t>(output.table)].columns[static_cast<size_t>(output.column)];
+    for (size_t at = number; at != output.table; at = batch.plan->tables[at].parent)
+        steps.push_back(batch.tables[at].parents.data());
+    const Column &ids = batch.tables[output.table].columns[output.column];
     to.add_gathered(output.name, output.kind, ids.as<int64_t>(), [&](size_t row) {
         for (const uint32_t *parents : steps) row = parents[row];
         return ids.is_set(row) ? static_cast<uint32_t>(row) : NO_ROW;
@@ -176,32 +176,22 @@ void add_inherited(TableExport &to, const Batch &batch, size_t number, const Out
 
 void add_column(TableExport &to, const Batch &batch, size_t number, const OutputColumn &output) {
     const Table &table = batch.tables[number];
-    int parent = batch.plan->tables[number].parent;
-    auto keys_of = [&](int of) { return batch.tables[static_cast<size_t>(of)].keys.data(); };
+    auto add_keys = [&](size_t of, auto row_of) { to.add_gathered(output.name, Kind::TEXT, batch.tables[of].keys.data(), row_of, &batch.keys); };
     switch (output.role) {
-        case Role::VALUE: to.add_values(output.name, table.columns[static_cast<size_t>(output.column)]); return;
-        case Role::OWN_KEY: to.add_whole(output.name, Kind::TEXT, table.keys.data(), &batch.keys); return;
-        case Role::ORDINAL: to.add_whole(output.name, Kind::INT64, table.ordinals.data()); return;
-        case Role::DEPTH: to.add_whole(output.name, Kind::INT64, table.depths.data()); return;
-        case Role::ORDER_ID:
-            to.add_gathered(output.name, Kind::INT64, batch.tables[0].columns[0].as<int64_t>(),
-                            [&](size_t row) { return table.orders[row]; });
-            return;
-        case Role::PARENT_KEY:
-            to.add_gathered(output.name, Kind::TEXT, keys_of(parent), [&](size_t row) { return table.parents[row]; }, &batch.keys);
-            return;
-        case Role::UNIT_PARENT:
-            to.add_gathered(output.name, Kind::TEXT, table.keys.data(), [&](size_t row) { return table.unit_parents[row]; }, &batch.keys);
-            return;
-        case Role::UNIT_ROOT:
-            to.add_gathered(output.name, Kind::TEXT, table.keys.data(), [&](size_t row) { return table.unit_roots[row]; }, &batch.keys);
-            return;
+        case Role::VALUE: return to.add_values(output.name, table.columns[output.column]);
+        case Role::OWN_KEY: return to.add_whole(output.name, Kind::TEXT, table.keys.data(), &batch.keys);
+        case Role::ORDINAL: return to.add_whole(output.name, Kind::INT64, table.ordinals.data());
+        case Role::DEPTH: return to.add_whole(output.name, Kind::INT64, table.depths.data());
+        case Role::ORDER_ID: {
+            auto *ids = batch.tables[0].columns[0].as<int64_t>();
+            return to.add_gathered(output.name, Kind::INT64, ids, [&](size_t row) { return table.orders[row]; });
+        }
+        case Role::PARENT_KEY: return add_keys(batch.plan->tables[number].parent, [&](size_t row) { return table.parents[row]; });
+        case Role::UNIT_PARENT: return add_keys(number, [&](size_t row) { return table.unit_parents[row]; });
+        case Role::UNIT_ROOT: return add_keys(number, [&](size_t row) { return table.unit_roots[row]; });
         case Role::OWNER_KEY:
-            to.add_gathered(output.name, Kind::TEXT, keys_of(output.table), [&](size_t row) {
-                return table.owners[row] == output.table ? table.parents[row] : NO_ROW;
-            }, &batch.keys);
-            return;
-        case Role::INHERITED: add_inherited(to, batch, number, output); return;
+            return add_keys(output.table, [&](size_t row) { return table.owners[row] == output.table ? table.parents[row] : NO_ROW; });
+        case Role::INHERITED: return add_inherited(to, batch, number, output);
     }
 }
 

@@ -79,7 +79,9 @@ bool is_utf8(const char *text, size_t length) {
     while (at < end) {
         unsigned char first = *at;
         if (first < 0x80) {
-            at++;
+            uint64_t eight;
+            while (end - at >= 8 && (std::memcpy(&eight, at, 8), !(eight & 0x8080808080808080ull))) at += 8;
+            while (at < end && *at < 0x80) at++;
         } else if (first < 0xC2) {
             return false;
         } else if (first < 0xE0) {
@@ -143,33 +145,48 @@ JsonString read_string(const char *&at) {
     return found;
 }
 
-bool decode_string(const JsonString &string, std::string &to) {
-    to.clear();
+namespace {
+
+// The character that `\uXXXX` at `at`, or a surrogate pair of two of them, stands for; false: half a pair.
+bool read_code_point(const char *&at, const char *end, unsigned &point) {
+    point = hex_value(at + 2);
+    at += 6;
+    if (point < 0xD800 || point >= 0xE000) return true;
+    if (point >= 0xDC00 || end - at < 6 || at[0] != '\\' || at[1] != 'u') return false;
+    unsigned low = hex_value(at + 2);
+    if (low < 0xDC00 || low > 0xDFFF) return false;
+    point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
+    at += 6;
+    return true;
+}
+
+// Calls `copy` with each run of plain characters, and `put` with each escaped one.
+template <class Copy, class Put> bool decode_escapes(const JsonString &string, Copy copy, Put put) {
     const char *at = string.begin, *end = at + string.length;
     while (at < end) {
-        if (*at != '\\') {
-            to += *at++;
-            continue;
-        }
-        char mark = at[1];
-        if (mark != 'u') {
+        auto escape = static_cast<const char *>(std::memchr(at, '\\', static_cast<size_t>(end - at)));
+        if (escape == nullptr) escape = end;
+        copy(at, static_cast<size_t>(escape - at));
+        if ((at = escape) == end) break;
+        unsigned point = static_cast<unsigned char>(at[1]);
+        if (point == 'u') {
+            if (!read_code_point(at, end, point)) return false;
+        } else {
+            const char *names = "bfnrt", *values = "\b\f\n\r\t", *found = std::strchr(names, at[1]);
+            if (found) point = static_cast<unsigned char>(values[found - names]);
             at += 2;
-            const char *names = "bfnrt", *values = "\b\f\n\r\t", *found = std::strchr(names, mark);
-            to += found ? values[found - names] : mark;
-            continue;
         }
-        unsigned point = hex_value(at + 2);
-        at += 6;
-        if (point >= 0xD800 && point < 0xE000) {
-            if (point >= 0xDC00 || end - at < 6 || at[0] != '\\' || at[1] != 'u') return false;
-            unsigned low = hex_value(at + 2);
-            if (low < 0xDC00 || low > 0xDFFF) return false;
-            point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
-            at += 6;
-        }
-        append_utf8(to, point);
+        put(point);
     }
     return true;
+}
+
+}  // namespace
+
+bool decode_string(const JsonString &string, std::string &to) {
+    to.clear();
+    return decode_escapes(
+        string, [&](const char *text, size_t length) { to.append(text, length); }, [&](unsigned point) { append_utf8(to, point); });
 }
 
 void skip_number(const char *&at) {
@@ -205,34 +222,20 @@ void skip_value(const char *&at, int depth) {
     switch (*at) {
         case '"': {
             JsonString string = read_string(at);
-            std::string decoded;
-            if (string.is_escaped && !decode_string(string, decoded)) throw OddOrder();
+            auto ignore = [](auto...) {};
+            if (string.is_escaped && !decode_escapes(string, ignore, ignore)) throw OddOrder();
             return;
         }
         case '{':
-            at++;
-            skip_blanks(at);
-            if (*at == '}') {
-                at++;
-                return;
-            }
-            do {
+            if (begin_elements(at, '{', '}')) do {
                 if (*at != '"') throw OddOrder();
                 skip_value(at, depth + 1);
-                skip_blanks(at);
-                expect(at, ':');
-                skip_blanks(at);
+                expect_colon(at);
                 skip_value(at, depth + 1);
             } while (next_element(at, '}'));
             return;
         case '[':
-            at++;
-            skip_blanks(at);
-            if (*at == ']') {
-                at++;
-                return;
-            }
-            do skip_value(at, depth + 1);
+            if (begin_elements(at, '[', ']')) do skip_value(at, depth + 1);
             while (next_element(at, ']'));
             return;
         case 't': case 'f': read_flag(at); return;
