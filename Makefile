@@ -13,7 +13,7 @@ PROJECT := pyproject.toml uv.lock hatch_build.py $(wildcard quivo_frames/flatten
 COMPILES := echo '\#include <Python.h>' | $${CXX:-g++} -x c++ -fsyntax-only -I "$$(.uv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2> /dev/null
 SYNC := sync --quiet --frozen --reinstall-package quivo-frames --python .uv/bin/python
 
-.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
+.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -119,9 +119,27 @@ bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, a
 	@for part in profile cores memory audit renew fallback; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
 
 COUNT ?= 100000
-SEED ?= $(shell date +%s)
+SEED := $(or $(SEED),$(shell date +%s))
 fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
 	$(RUN)python -m tests.support.fuzz --count $(COUNT) --seed $(SEED)
+
+# Compiled thrice: with sanitizers, without them, and without vector instructions; all read the same.
+CORE := quivo_frames/flattening/core
+READER := $(filter-out %/module.cpp %/export.cpp,$(wildcard $(CORE)/*.cpp))
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g
+INPUTS ?= 1000000
+sanitize: .venv/.dev  ## Read INPUTS damaged orders in the compiled core, and run its tests, under address and undefined-behaviour sanitizers
+	mkdir -p data/sanitize
+	$(RUN)python -m tests.core.write_inputs data/sanitize
+	$(CXX) -std=c++20 -O1 $(SANITIZERS) tests/core/mutate.cpp $(READER) -o data/sanitize/mutate
+	$(CXX) -std=c++20 -O2 -DQUIVO_FRAMES_PLAIN tests/core/mutate.cpp $(READER) -o data/sanitize/mutate_plain
+	$(CXX) -std=c++20 -O2 tests/core/mutate.cpp $(READER) -o data/sanitize/mutate_fast
+	$(CXX) -std=c++20 -O1 $(SANITIZERS) -shared -fPIC -DPy_LIMITED_API=0x030B0000 -I$$($(RUN)python -c "import sysconfig; print(sysconfig.get_path('include'))") $(CORE)/*.cpp -o data/sanitize/_core.abi3.so
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 $(RUN)python -m tests.core.run_sanitized $(CURDIR)/data/sanitize
+	data/sanitize/mutate data/sanitize/plan data/sanitize/orders $(INPUTS) $(SEED) > data/sanitize/found
+	data/sanitize/mutate_plain data/sanitize/plan data/sanitize/orders $(INPUTS) $(SEED) | diff - data/sanitize/found
+	data/sanitize/mutate_fast data/sanitize/plan data/sanitize/orders $(INPUTS) $(SEED) | diff - data/sanitize/found
+	cat data/sanitize/found
 
 chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed again and again (4 min)
 	$(RUN)python -m tests.support.chaos --seed $(SEED)

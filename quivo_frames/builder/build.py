@@ -36,7 +36,7 @@ from quivo_frames.display.progress import open_progress_bar
 from quivo_frames.errors import FAULT_CURE, ConfigError, Fault, QuivoError
 from quivo_frames.executors.connect import worker_pool_of
 from quivo_frames.executors.local import LocalPool, WorkerPool
-from quivo_frames.flattening.core_choice import core_name
+from quivo_frames.flattening.core_choice import COMPILED, core_name
 from quivo_frames.flattening.latest import note_repeated_orders
 from quivo_frames.model.frames import report_frame, sum_notes
 from quivo_frames.model.messages import describe_note
@@ -70,9 +70,9 @@ def build(
 
     `as_of` (an instant, or a day, which means its end; UTC) ignores answers of archives that came later: the tables as
     they were known then. `privacy` is full, pseudonym (personal texts become pseudonyms, under the key
-    QUIVO_PSEUDONYM_KEY) or none (personal values become null). `jobs` processes share the work, this one included;
-    None: as many as the machine has cores. The tables are the same for any number. `progress` shows a bar on stderr;
-    None: on a terminal and in a notebook.
+    QUIVO_PSEUDONYM_KEY) or none (personal values become null). `jobs` threads share the work, this one included; where
+    there is no compiled core, processes do. None: as many as the machine has cores. The tables are the same for any
+    number. `progress` shows a bar on stderr; None: on a terminal and in a notebook.
 
     `executor` (a Dask client, a SparkSession, or anything with the `map` of concurrent.futures) shares the work instead
     of `jobs`. Its workers must be able to read the inputs and to write to `out`, which may be an address of an object
@@ -164,8 +164,10 @@ class _BuildRun:
         return sum(source.estimate_size() for source in self.sources)
 
     def start_local_pool(self, jobs: int | None, size: int) -> LocalPool:
-        """Processes of this machine, as many as `size` bytes of JSON are worth."""
-        return LocalPool(jobs, 1 + size // self.settings.bytes_per_process, build_partition.__module__)
+        """Workers of this machine, as many as `size` bytes of JSON are worth; threads, with the compiled core."""
+        in_threads = core_name() == COMPILED
+        worth = self.settings.bytes_per_thread if in_threads else self.settings.bytes_per_process
+        return LocalPool(jobs, 1 + size // worth, build_partition.__module__, in_threads=in_threads)
 
     def build_into_folder(self, out: str | os.PathLike[str], jobs: int | None) -> Dataset:
         """Builds with processes of this machine into a folder of its disk: one file per table."""

@@ -31,6 +31,8 @@ class BuildSettings:
     """Bytes of JSON from one such position to the next, unless a single order has more."""
     bytes_per_process: int = 48 * 2**20
     """Bytes of JSON for which another process is worth the half second that it takes to start."""
+    bytes_per_thread: int = 16 * 2**20
+    """Bytes of JSON for which another thread is worth a further file of each table."""
     partitions_per_file: int = 10
     """Partitions that workers of an engine deliver as one file per table: readers prefer few large files."""
     attempts_per_task: int = 3

@@ -128,7 +128,8 @@ def _values_of(table: Table) -> list[Column]:
 
 
 @functools.cache
-def _core_plan() -> _CorePlan:
+def core_plan() -> _CorePlan:
+    """What the compiled core needs to know of an order, derived from `model/order.py`."""
     shapes: list[_ShapePlan] = []
     numbers: dict[tuple[type[Record], str, tuple[str, ...]], int] = {}
     columns = {
@@ -196,7 +197,7 @@ USUAL_BEGINNING = f'{{"{fields_of(Order)[0].json_name}":'.encode()
 
 @functools.cache
 def _compiled_plan(core: ModuleType) -> Any:
-    return core.compile_plan(_core_plan())
+    return core.compile_plan(core_plan())
 
 
 class _ArrowStruct:
@@ -256,7 +257,7 @@ class CompiledBatch:
             elif kind == _Remark.NOT_FREE_FORM:
                 self.findings.noted.append(ColumnFinding(table, table.value_columns[place], "not_free_form", rows, []))
             else:
-                self._note_unknown_fields(table, _core_plan().shapes[place].json_path, rows, texts)
+                self._note_unknown_fields(table, core_plan().shapes[place].json_path, rows, texts)
 
     def _convert_cells(self, table: Table, column: Column, rows: list[int], texts: pl.Series) -> None:
         if column.dtype.is_integer():  # a message shows a short number as Python reads it, see exact.py

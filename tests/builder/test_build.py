@@ -145,7 +145,9 @@ def test_tables_are_rebuilt_from_the_archive_byte_for_byte(tmp_path: Path) -> No
     assert before == after
 
 
-SMALL_PARTITIONS = BuildSettings(orders_per_partition=40, bytes_per_process=1, orders_per_seek_point=10)
+SMALL_PARTITIONS = BuildSettings(
+    orders_per_partition=40, bytes_per_process=1, bytes_per_thread=1, orders_per_seek_point=10
+)
 
 
 @pytest.mark.parametrize("jobs", [pytest.param(2, marks=pytest.mark.long), 3])

@@ -3,9 +3,12 @@
 #include <bit>
 #include <cstring>
 
-#if defined(__SSE2__) || defined(_M_X64)
+#if defined(QUIVO_FRAMES_PLAIN)  // for tests: as on a processor that has neither
+#elif defined(__SSE2__) || defined(_M_X64)
+#define QUIVO_FRAMES_SSE2
 #include <emmintrin.h>
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(__aarch64__)
+#define QUIVO_FRAMES_NEON
 #include <arm_neon.h>
 #endif
 
@@ -15,7 +18,7 @@ namespace {
 
 // Moves to the next quote, backslash or control character; true if a byte of 0x80 or more was passed.
 // Most strings are shorter than 32 bytes: 16 bytes a step take a third of the time of one byte a step.
-#if defined(__SSE2__) || defined(_M_X64)
+#if defined(QUIVO_FRAMES_SSE2)
 bool find_special(const char *&at) {
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1f);
     for (unsigned passed_high = 0;; at += 16) {
@@ -32,7 +35,7 @@ bool find_special(const char *&at) {
         passed_high |= high;
     }
 }
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(QUIVO_FRAMES_NEON)
 bool find_special(const char *&at) {
     for (uint64_t passed_high = 0;; at += 16) {
         uint8x16_t bytes = vld1q_u8(reinterpret_cast<const uint8_t *>(at));
