@@ -192,6 +192,16 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
+def test_pip_leaves_compiled_modules(sdist: Path, tmp_path: Path) -> None:
+    """As the README installs, but without what quivo_frames needs."""
+    run(PYTHON, "-m", "venv", tmp_path)
+    words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", sdist]
+    run(tmp_path / "bin" / "python", *words, PYTHONDONTWRITEBYTECODE="1")
+    package = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path)}), "quivo_frames")
+    assert [*package.rglob("*.py")]
+    assert not [file for file in package.rglob("*.py") if not has_compiled_module(file)]
+
+
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 @pytest.mark.parametrize(
     "compiler",
