@@ -13,4 +13,8 @@ if __name__ == "__main__":
     from quivo_frames import _core
 
     assert str(_core.__file__).startswith(sys.argv[1]), _core.__file__
-    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/flattening/test_cores.py", "tests/builder/test_line_index.py"]))
+    sys.exit(
+        pytest.main(
+            ["-q", "-p", "no:cacheprovider", "tests/flattening/test_cores.py", "tests/builder/test_line_index.py"]
+        )
+    )
