@@ -166,7 +166,7 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     for name in files:
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes(), name
     found = {path.relative_to(shared.folder).as_posix() for path in shared.folder.rglob("*") if path.is_file()}
-    assert found == {*files, "manifest.json"}
+    assert found == {*files, ".lineage/noticed.parquet", ".lineage/parts.parquet", "manifest.json"}
 
 
 @pytest.mark.long
