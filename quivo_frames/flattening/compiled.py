@@ -197,13 +197,14 @@ USUAL_BEGINNING = f'{{"{fields_of(Order)[0].json_name}":'.encode()
 def write_plan() -> str:
     """The plan as the core reads it: numbers and names with blanks between them, counts before what is counted."""
     plan = _core_plan()
-    words: list[str | int] = [plan.attributes, plan.units, len(plan.tables), len(plan.shapes)]
+    words: list[object] = [plan.attributes, plan.units, len(plan.tables), len(plan.shapes)]
     for table in plan.tables:
         words += [table.parent, table.has_children, len(table.kinds), *table.kinds, len(table.output)]
         words += chain.from_iterable(table.output)
     for shape in plan.shapes:
-        words += [shape.table, len(shape.fields), *chain.from_iterable(shape.fields)]
-    return " ".join(word if isinstance(word, str) else str(int(word)) for word in words)
+        words += [shape.table, len(shape.fields)]
+        words += chain.from_iterable(shape.fields)
+    return " ".join(str(word + 0) if isinstance(word, int) else str(word) for word in words)
 
 
 @functools.cache

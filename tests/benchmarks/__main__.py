@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from tests.benchmarks import audit, build, cores, engines, fallback, fetch, measure, memory, profiling, renew, start
+from tests.benchmarks import (
+    audit,
+    build,
+    cores,
+    engines,
+    fallback,
+    fetch,
+    measure,
+    memory,
+    profiling,
+    renew,
+    scale,
+    start,
+)
 from tests.benchmarks.orders import KINDS
 
 
@@ -41,6 +55,14 @@ def main() -> None:
     part = parts.add_parser("renew", help="a build after few orders changed, beside a build of all")
     part.add_argument("--orders", type=int, default=renew.ORDERS)
     part.add_argument("--rounds", type=int, default=5)
+    part = parts.add_parser(
+        "scale", help="many orders: archive, build, renewed build, audit, exports; takes hours and disk"
+    )
+    part.add_argument("--orders", type=int, default=scale.ORDERS)
+    part.add_argument("--folder", type=Path, required=True, help="for all that it writes, which stays there")
+    part.add_argument("--jobs", type=int, default=0, help="0: as many as there are cores")
+    part.add_argument("--step", action="append", default=[], choices=list(scale.STEPS), dest="steps")
+    part.add_argument("--derived", action="store_true", help="build derived tables as well")
     part = parts.add_parser("engines", help="builds on engines beside processes of this machine (make bench-engines)")
     part.add_argument("--orders", type=int, nargs="+", default=list(engines.SIZES), dest="sizes")
     part.add_argument("--rounds", type=int, default=3)
@@ -57,7 +79,7 @@ def main() -> None:
     name = given.pop("part")
     modules = {
         "build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores, "audit": audit,
-        "renew": renew, "fallback": fallback, "engines": engines, "fetch": fetch,
+        "renew": renew, "scale": scale, "fallback": fallback, "engines": engines, "fetch": fetch,
     }  # fmt: skip
     run = modules[name].run
     measure.keep(name, run(**given))

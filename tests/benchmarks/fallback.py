@@ -13,7 +13,7 @@ from tests.benchmarks.measure import in_turn, middle, ratios
 from tests.benchmarks.orders import KINDS, SPARSE, orders_file
 
 ORDERS = 20_000
-FACT = "flattened_in_python"
+FACT = "read_in_python"
 """The fact of the manifest that counts the orders which left the compiled core."""
 PYTHON_CORE = replace(OURS, name="Python core", environment={"QUIVO_FRAMES_CORE": "python"})
 

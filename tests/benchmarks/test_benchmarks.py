@@ -17,12 +17,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from quivo_frames import build, flatten
+from quivo_frames import audit, build, flatten
+from quivo_frames import open as open_dataset
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES, Table
+from quivo_frames.standin.orders import order_json
 from tests.benchmarks import build as build_benchmark
-from tests.benchmarks import fetch, measure, orders, profiling
+from tests.benchmarks import fetch, measure, orders, profiling, scale
 from tests.benchmarks.candidates import duckdb_keys
+from tests.benchmarks.many_orders import FIRST_ID, many_orders
 from tests.benchmarks.measure import Candidate, Cost
 from tests.benchmarks.scenarios import Scenario
 from tests.benchmarks.serving import Seen
@@ -150,6 +153,43 @@ def test_odd_orders_have_what_their_kind_says(folder: Path) -> None:
     assert b':00Z"' in files[orders.STAND_IN]
     assert files["naive-times"].replace(b'Z"', b'"') == files[orders.STAND_IN].replace(b'Z"', b'"')
     assert b':00Z"' not in files["naive-times"]
+
+
+def test_copies_among_many_orders_are_orders_of_their_own() -> None:
+    found = dict(many_orders(FIRST_ID, 800))
+    assert list(found) == list(range(FIRST_ID, FIRST_ID + 800))
+    assert found[FIRST_ID + 7] == order_json(FIRST_ID + 7)
+    tables = flatten(found.values())
+    assert tables.failures.is_empty()
+    assert tables.orders["order_id"].to_list() == list(found)
+    made, copies = (
+        tables.order_positions.filter((pl.col("order_id") < FIRST_ID + 200) == is_made) for is_made in (True, False)
+    )
+    assert copies.height == 3 * made.height
+    for name in ("serial_number", "sscc"):
+        rows = tables[{"serial_number": "serial_numbers", "sscc": "handling_units"}[name]].filter(
+            pl.col(name).is_not_null()
+        )
+        assert rows.height > 100
+        assert rows.select("order_id", name).unique().height == rows[name].n_unique()
+    wrong = audit(tables, only=["sscc_check_digit"])["order_id"]
+    assert {(order_id - FIRST_ID) % 200 for order_id in wrong} == {n - FIRST_ID for n in wrong if n < FIRST_ID + 200}
+
+
+@pytest.mark.long
+def test_steps_with_many_orders_are_measured_and_leave_the_tables_of_a_full_build(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = scale.run(tmp_path, 400, 1)
+    assert found["missing"] == {}
+    assert (
+        len(re.findall(r"^\| (archive|build|change|renew|audit|delta) \| [0-9]", capsys.readouterr().out, re.MULTILINE))
+        == 6
+    )
+    assert build(tmp_path / "orders.sqlite", tmp_path / "full", derived=False, progress=False).orders.equals(
+        open_dataset(tmp_path / "tables").orders
+    )
+    assert open_dataset(tmp_path / "tables").orders["completed_at"].is_not_null().sum() >= 100
 
 
 @pytest.mark.long

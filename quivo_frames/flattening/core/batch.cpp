@@ -4,9 +4,9 @@ namespace quivo {
 
 size_t Table::add_row() {
     if (rows == capacity_) {
-        size_t capacity = capacity_ ? capacity_ * 2 : 256;
+        size_t capacity = capacity_ + ROWS_AT_ONCE;
         if (capacity >= NO_ROW) throw OddOrder();
-        for (Column &column : columns) column.reserve(capacity);
+        for (Column &column : columns) column.add_rows(capacity_, capacity);
         keys.reserve(capacity), parents.reserve(capacity), orders.reserve(capacity), ordinals.reserve(capacity);
         depths.reserve(capacity), unit_parents.reserve(capacity), unit_roots.reserve(capacity), owners.reserve(capacity);
         capacity_ = capacity;

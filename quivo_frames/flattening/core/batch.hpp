@@ -24,6 +24,7 @@ struct Table {
     void rearrange(size_t first, const std::vector<uint32_t> &rows);  // see Column
 
 private:
+    static constexpr size_t ROWS_AT_ONCE = 256;
     size_t capacity_ = 0;
 };
 

@@ -88,11 +88,13 @@ public:
     void add_gathered(const std::string &name, Kind kind, const T *source, RowOf row_of, const TextArena *arena = nullptr) {
         auto holder = new_holder();
         holder->values.reserve(rows_ * sizeof(T) + 1), holder->valid.reserve(rows_ / 8 + 1);
+        holder->valid.clear(0, rows_ / 8 + 1);
         T *values = reinterpret_cast<T *>(holder->values.data());
         size_t nulls = 0;
         for (size_t row = 0; row < rows_; row++) {
             uint32_t from = row_of(row);
             if (from == NO_ROW) {
+                values[row] = T{};
                 nulls++;
                 continue;
             }
