@@ -24,7 +24,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.erasures import ATTEMPTS
 from quivo_frames.builder import drift
 from quivo_frames.builder.build_settings import BuildSettings, settings_from_environment
-from quivo_frames.builder.inputs import BuildInput, OrderSource, open_sources
+from quivo_frames.builder.inputs import BuildInput, OrderSource, SourceKind, open_sources
 from quivo_frames.builder.order_index import OrderIndex
 from quivo_frames.builder.partition import UnitResult, build_unit, merge_results
 from quivo_frames.builder.plan import (
@@ -79,9 +79,9 @@ def build(
 
     `as_of` (an instant, or a day, which means its end; UTC) ignores answers of archives that came later: the tables as
     they were known then. `privacy` is full, pseudonym (personal texts become pseudonyms, under the key
-    QUIVO_PSEUDONYM_KEY) or none (personal values become null). `jobs` threads share the work, this one included; where
-    there is no compiled core, processes do. None: as many as the machine has cores. The tables are the same for any
-    number. `progress` shows a bar on stderr; None: on a terminal and in a notebook.
+    QUIVO_PSEUDONYM_KEY) or none (personal values become null). `jobs` threads share the work, this one included, or
+    processes where there is an archive or no compiled core; None: as many as the machine has cores. The tables are the
+    same for any number. `progress` shows a bar on stderr; None: on a terminal and in a notebook.
 
     `executor` (a Dask client, a SparkSession, or anything with the `map` of concurrent.futures) shares the work instead
     of `jobs`. Its workers must be able to read the inputs and to write to `out`, which may be an address of an object
@@ -193,8 +193,14 @@ class _BuildRun:
         }
 
     def start_local_pool(self, jobs: int | None, size: int) -> LocalPool:
-        """Workers of this machine, as many as `size` bytes of JSON are worth; threads, with the compiled core."""
-        in_threads = core_name() == COMPILED
+        """Workers of this machine, as many as `size` bytes of JSON are worth.
+
+        They are threads where little is left to Python, which one thread at a time runs: with the compiled core, and
+        without an archive, whose answers are unpacked one by one. Measured with two jobs on 50,000 orders: files 1.7
+        times as fast in threads and 1.4 in processes, archives 1.2 and 1.75.
+        """
+        has_archive = any(source.kind is SourceKind.ARCHIVE for source in self.sources)
+        in_threads = core_name() == COMPILED and not has_archive
         worth = self.settings.bytes_per_thread if in_threads else self.settings.bytes_per_process
         return LocalPool(jobs, 1 + size // worth, build_unit.__module__, in_threads=in_threads)
 
