@@ -16,7 +16,7 @@ class BuildSettings:
     """Sizes and limits of one build. They decide about speed and memory, never about a value in the tables."""
 
     orders_per_partition: int = 10_000
-    """Orders validated and written at a time: the best trade of speed against memory."""
+    """Orders of a part, which is validated and written at a time: the best trade of speed against memory."""
     bytes_per_partition: int = 128 * 2**20
     """Bytes of JSON in a partition, unless a single order has more: large orders come in smaller partitions."""
     orders_per_batch: int = ORDERS_PER_BATCH
@@ -35,6 +35,8 @@ class BuildSettings:
     """Bytes of JSON for which another thread is worth a further file of each table."""
     partitions_per_file: int = 10
     """Partitions that workers of an engine deliver as one file per table: readers prefer few large files."""
+    orders_per_file: int = 1_000_000
+    """Orders of a folder on this machine up to which each table is one file; more are in files of as many."""
     attempts_per_task: int = 3
     """How often a worker tries to build its partitions when the failure may be temporary."""
     max_order_bytes: int = MAX_LINE_BYTES

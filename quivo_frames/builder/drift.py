@@ -6,7 +6,7 @@ row had and none has now, and a new value in a column of codes, such as a status
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from quivo_frames.dataset.table_profile import MAX_CODES, count_codes
 from quivo_frames.model.messages import describe_note
 from quivo_frames.model.records import Note
-from quivo_frames.model.tables import ORDER_ID, TABLES, Table
+from quivo_frames.model.tables import TABLES, Table
 
 Profile = dict[str, dict[str, Any]]
 """By table: `rows`, `filled` (rows with a value, by column) and `codes` (for columns of codes: of each value, how many
@@ -23,39 +23,14 @@ rows have it and the id of one such order). JSON as it is in the manifest."""
 
 def profile_tables(tables: Mapping[str, pl.DataFrame]) -> Profile:
     """How many rows, values and codes some tables have."""
-    return {name: _profile_table(TABLES[name], frame) for name, frame in tables.items()}
+    return {name: profile_table(TABLES[name], frame) for name, frame in tables.items()}
 
 
-def _profile_table(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
+def profile_table(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
+    """How many rows, values and codes a table has."""
     codes = {column.name: count_codes(frame, column.name) for column in table.value_columns if column.categorical}
     filled = {column.name: frame[column.name].count() for column in table.value_columns}
     return {"rows": frame.height, "filled": filled, "codes": codes}
-
-
-def update_profile(
-    before: Profile, gone: Mapping[str, pl.DataFrame], new: Profile, scan_table: Callable[[str], pl.LazyFrame]
-) -> Profile:
-    """The profile after an incremental build: `before`, without the rows that are `gone`, with those of `new`.
-
-    `scan_table` gives the tables as they are now, to count their codes again.
-    """
-    return {
-        name: _update_table_profile(table, before[name], _profile_table(table, gone[name]), new[name], scan_table)
-        for name, table in TABLES.items()
-    }
-
-
-def _update_table_profile(
-    table: Table, before: dict[str, Any], gone: dict[str, Any], new: dict[str, Any],
-    scan_table: Callable[[str], pl.LazyFrame],
-) -> dict[str, Any]:  # fmt: skip
-    filled = {name: count - gone["filled"][name] + new["filled"][name] for name, count in before["filled"].items()}
-    columns = [column.name for column in table.value_columns if column.categorical]
-    codes = before["codes"]
-    if columns and (gone["rows"] or new["rows"]):
-        frame = scan_table(table.name).select(*columns, ORDER_ID.name).collect()
-        codes = {column: count_codes(frame, column) for column in columns}
-    return {"rows": before["rows"] - gone["rows"] + new["rows"], "filled": filled, "codes": codes}
 
 
 def merge_profiles(profiles: Iterable[Profile]) -> Profile:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from secrets import token_hex
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
@@ -91,23 +93,34 @@ class OrderSource(Protocol):
 class _FileSource:
     kind = SourceKind.FILE
 
-    def __init__(self, path: Path, max_order_bytes: int) -> None:
+    def __init__(self, path: Path, max_order_bytes: int, token: str) -> None:
         self.path, self.name, self.max_order_bytes = path, str(path), max_order_bytes
+        self._token, self._of_thread = token, threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _file_source_of, (self.path, self.max_order_bytes, self._token)
 
     def estimate_size(self) -> int:
         is_compressed = self.path.suffix.lower() in COMPRESSED_SUFFIXES
         return self.path.stat().st_size * (_COMPRESSION_RATIO if is_compressed else 1)
 
     def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:
-        index = order_files.FileIndex(self.path, exact=exact)
+        read = 0
+        index = order_files.FileIndex(self.path, read, exact=exact)
         for found in order_files.read_in_runs(self.path, None, self.max_order_bytes):
             index.add(found)
             if len(index.sizes) >= _ORDERS_PER_CHUNK:
                 yield _frame_of(index)
-                index = order_files.FileIndex(self.path, exact=exact)
+                read += len(index.sizes)
+                index = order_files.FileIndex(self.path, read, exact=exact)
         yield _frame_of(index)
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
+        if isinstance(cursor, int):
+            if not hasattr(self._of_thread, "reader"):
+                self._of_thread.reader = order_files.ForwardReader(self.path, self.max_order_bytes)
+            reader: order_files.ForwardReader = self._of_thread.reader
+            return reader.read_from(cursor)
         start = cursor if isinstance(cursor, order_files.LinePosition) else None
         return order_files.read_orders(self.path, start, self.max_order_bytes)
 
@@ -119,6 +132,12 @@ class _FileSource:
 
     def hold_off_erasures(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+@functools.lru_cache(maxsize=8)
+def _file_source_of(path: Path, max_order_bytes: int, token: str) -> _FileSource:
+    """The same source for all partitions of a build in a process, so that reading goes on where it stopped."""
+    return _FileSource(path, max_order_bytes, token)
 
 
 class _ArchiveSource:
@@ -161,7 +180,7 @@ class _RawExportSource:
 
     def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the segments know
         for orders in self.segments.index_newest(self.as_of):
-            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), partial(_segment_position, orders))
+            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), functools.partial(_segment_position, orders))
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         return self.segments.read_from(cursor if isinstance(cursor, SegmentPosition) else None, self.as_of)
@@ -220,7 +239,7 @@ def _sources_of(build_input: BuildInput, as_of: datetime | None, max_order_bytes
         raise ConfigError(f"{path} holds exports in folders of it, such as {inside.parent}. Name each of them.")
     if as_of is not None:
         raise ConfigError(f"{path} does not say when its orders were fetched. As of an instant, give archives alone.")
-    return [_FileSource(file, max_order_bytes) for file in order_files.find_order_files(path)]
+    return [_FileSource(file, max_order_bytes, token_hex(8)) for file in order_files.find_order_files(path)]
 
 
 def _is_sqlite(path: Path) -> bool:

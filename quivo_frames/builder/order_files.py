@@ -8,6 +8,7 @@ decoded.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -118,14 +119,17 @@ def read_orders(path: Path, start: LinePosition | None = None, max_bytes: int = 
 
 
 class FileIndex:
-    """What the first look tells of orders of one file, by number: a closer one also tells times and sellers."""
+    """What the first look tells of orders of one file, of which `first` others come before them.
 
-    def __init__(self, path: Path, *, exact: bool) -> None:
+    A closer look also tells times and sellers.
+    """
+
+    def __init__(self, path: Path, first: int, *, exact: bool) -> None:
         self.order_ids: list[int | None] = []
         self.identities: list[OrderIdentity] | None = [] if exact else None
         self.sizes: list[int] = []
         """Bytes of JSON of each."""
-        self._name, self._can_start_within = path.name, _can_start_within(path)
+        self._name, self._first, self._can_start_within = path.name, first, _can_start_within(path)
         self._lines: list[int] = []
         self._offsets: list[int] = []
         """The bytes before each line; -1 where reading cannot start."""
@@ -149,10 +153,33 @@ class FileIndex:
             raws = found.read_orders(self._name) if isinstance(found, UsualLines) else [found[1]]
             self.identities.extend(read_identity(raw.body) for raw in raws)
 
-    def position_of(self, number: int) -> LinePosition | None:
-        """What `read_orders` needs to start with an order; None where it cannot."""
+    def position_of(self, number: int) -> LinePosition | int | None:
+        """Where reading can start with an order: at a line, or, where all before it is read as well, its number."""
+        if not self._can_start_within:
+            return self._first + number
         offset = self._offsets[number]
-        return LinePosition(self._lines[number], offset) if self._can_start_within and offset >= 0 else None
+        return LinePosition(self._lines[number], offset) if offset >= 0 else None
+
+
+class ForwardReader:
+    """The orders of a file that is read from its beginning, such as a compressed one.
+
+    A read that begins behind the last one goes on there: so a file that is read part by part is unpacked once.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path, self._max_bytes = path, max_bytes
+        self._orders: Iterator[RawOrder] = iter(())
+        self._read: float = math.inf
+
+    def read_from(self, first: int) -> Iterator[RawOrder]:
+        """The orders from a number on, which counts from 0."""
+        if first < self._read:
+            self._orders, self._read = read_orders(self._path, None, self._max_bytes), 0
+        for raw in self._orders:
+            self._read += 1
+            if self._read > first:
+                yield raw
 
 
 def read_in_runs(

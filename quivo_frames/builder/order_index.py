@@ -82,9 +82,9 @@ class Partition(NamedTuple):
 
     number: int
     pieces: Sequence[SourceRange | SelectedOrders]
-    first_order: int
+    first_order: int = 0
     """How many orders of the build come before these."""
-    counted_one_in: int
+    counted_one_in: int = 1
     """Of so many orders of the build, one is counted."""
 
     def read_orders(self) -> Iterator[RawOrder]:

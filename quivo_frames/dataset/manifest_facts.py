@@ -28,13 +28,14 @@ def file_stem(table: str) -> str:
     return f"{DERIVED}/{table}" if table in DERIVED_TABLES else table
 
 
-TABLE_PATHS = "|".join(map(file_stem, (*TABLES, *REPORT_TABLES, *DERIVED_TABLES)))
-"""A pattern for the paths of tables and reports."""
+_LINEAGE_PATHS = [rf"{re.escape(LINEAGE)}/{name}" for name in LINEAGE_TABLES]
+TABLE_PATHS = "|".join([*map(file_stem, (*TABLES, *REPORT_TABLES, *DERIVED_TABLES)), *_LINEAGE_PATHS])
+"""A pattern for the paths of tables, reports and lineage."""
 UNFINISHED = r"\.[^/\s]+-"
 """A pattern for the start of the name of a file that a killed process left incomplete."""
 COMMITTED_FILE = rf"(?:{TABLE_PATHS})/(?:{UNFINISHED})?[0-9a-f]+-\d+-[0-9a-f]+\.parquet"
 _NAMED_FILE = re.compile(
-    rf"{COMMITTED_FILE}|(?:{TABLE_PATHS})\.parquet|{re.escape(LINEAGE)}/(?:{'|'.join(LINEAGE_TABLES)})\.parquet"
+    rf"{COMMITTED_FILE}|(?:{TABLE_PATHS})\.parquet"
     rf"|(?:{'|'.join(DERIVED_TABLES)})\.parquet"  # in an export, where derived tables lie beside the others
 )
 
@@ -121,6 +122,7 @@ class ManifestFacts(ManifestHead, frozen=True):
     privacy: _PrivacyFacts = _PrivacyFacts()
     counted: dict[str, _Count] = {}
     of: str | None = None
+    files: Literal["tables", "parts"] | None = None
     exported: ExportOrigin | None = None
     core: Literal["compiled", "python"] | None = None
     read_in_python: _Count = 0
@@ -132,7 +134,8 @@ class CurrentManifestFacts(ManifestFacts, frozen=True):
     def __post_init__(self) -> None:
         _require(_are_same(self.tables, (*TABLES, *REPORT_TABLES)))
         _require(_are_same(self.derived, DERIVED_TABLES if self.with_derived else ()))
-        _require(not self.lineage or _are_same(self.lineage, LINEAGE_TABLES))
+        _require(self.lineage.keys() <= LINEAGE_TABLES.keys())
+        _require(not self.lineage or "noticed" in self.lineage)
         _require(_are_same(self.profile, TABLES))
         for name, found in self.profile.items():
             columns = {column.name: column.categorical for column in TABLES[name].value_columns}

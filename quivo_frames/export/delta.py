@@ -180,15 +180,12 @@ def open_or_create_tables(out: str, definitions: Mapping[str, Table], privacy: s
 
 @hidden_native_text()
 def commit_data_files(
-    tables: Mapping[str, DeltaTable],
-    files: Mapping[str, Sequence[DataFile]],
-    version: str,
-    privacy: str,
+    tables: Mapping[str, DeltaTable], files: Mapping[str, Sequence[DataFile]], version: str, privacy: str,
     is_current: Callable[[], bool],
-) -> bool:
+) -> bool:  # fmt: skip
     """Make existing parquet files the content of each table: one commit per table, `orders` last.
 
-    A table whose latest commit is this one is skipped, so repeating an interrupted commit completes it. `is_current`
+    A table that has just these files is skipped, so repeating an interrupted commit completes it. `is_current`
     says whether this run may still commit. `tables` must have been read before it became true, and after a conflict the
     table is read again before `is_current` is called again: a run that lost its turn can never commit last.
 
@@ -202,12 +199,11 @@ def commit_data_files(
     rows = {name: sum(file.rows for file in files[name]) for name in tables}
     commit = _CommitIdentity(f"{content} {privacy}", version, rows)
     for name, table in reversed(list(tables.items())):
-        actions: list[AddAction | RemoveAction] = [file.add_action() for file in files[name]]
         attempts = COMMIT_ATTEMPTS
-        while not commit.is_latest_commit_of(name, table):
+        while not commit.is_latest_commit_of(name, table) and (actions := _actions_to_have(table, files[name])):
             try:
                 table.create_write_transaction(
-                    actions, "overwrite", table.schema(), commit_properties=commit.commit_properties(name, retries=0)
+                    actions, "append", table.schema(), commit_properties=commit.commit_properties(name, retries=0)
                 )
                 break
             except CommitFailedError:
@@ -218,6 +214,15 @@ def commit_data_files(
                 if not is_current():
                     return False
     return True
+
+
+def _actions_to_have(table: DeltaTable, files: Sequence[DataFile]) -> list[AddAction | RemoveAction]:
+    """What a commit does so that a table has some files and no others, whoever has written to it."""
+    found: Any = table.get_add_actions()
+    there, now = {unquote(path) for path in pl.DataFrame(found)["path"]}, int(time.time() * 1000)
+    gone = sorted(there - {file.name for file in files})
+    removed = [RemoveAction(path, data_change=True, deletion_timestamp=now) for path in gone]
+    return [*removed, *(file.add_action() for file in files if file.name not in there)]
 
 
 def _find_target_table(out: str, definition: Table, privacy: str) -> DeltaTable | None:
@@ -315,12 +320,8 @@ def _type_name(field: Field) -> str:
 def _delta_schema(definition: Table) -> Schema:
     """The schema of a Delta table; Spark and Databricks show `comment` next to a column."""
     plain = Schema.from_arrow(arrow_schema(definition))
-    return Schema(
-        [
-            Field(field.name, field.type, nullable=field.nullable, metadata=_with_comment(field.metadata))
-            for field in plain.fields
-        ]
-    )
+    fields = (Field(f.name, f.type, nullable=f.nullable, metadata=_with_comment(f.metadata)) for f in plain.fields)
+    return Schema(list(fields))
 
 
 def _with_comment(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -356,12 +357,9 @@ def _replaced_order_ids(job: ExportJob) -> pl.DataFrame:
 
 
 def _replace_orders(
-    table: DeltaTable,
-    rows: pl.LazyFrame,
-    replaced: pl.DataFrame,
-    properties: CommitProperties,
+    table: DeltaTable, rows: pl.LazyFrame, replaced: pl.DataFrame, properties: CommitProperties,
     max_ids_in_predicate: int,
-) -> None:
+) -> None:  # fmt: skip
     """Replace the rows of some orders in one commit."""
     staying = _scan_rows(table).join(replaced.lazy(), on=ORDER_ID.name, how="anti")
     predicate = None

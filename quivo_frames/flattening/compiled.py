@@ -13,7 +13,7 @@ import functools
 import json
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import compress
+from itertools import chain, compress
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -71,6 +71,7 @@ class _Remark(IntEnum):
     UNUSUAL_VALUE = 0
     UNKNOWN_FIELD = 1
     NOT_FREE_FORM = 2
+    NO_TIME_ZONE = 3
 
 
 _FIXED_ROLES = {
@@ -107,7 +108,6 @@ class _OutputPlan(NamedTuple):
 
 class _TablePlan(NamedTuple):
     parent: int
-    has_units: bool
     has_children: bool
     kinds: list[_CoreKind]
     output: list[_OutputPlan]
@@ -128,8 +128,7 @@ def _values_of(table: Table) -> list[Column]:
 
 
 @functools.cache
-def core_plan() -> _CorePlan:
-    """What the compiled core needs to know of an order, derived from `model/order.py`."""
+def _core_plan() -> _CorePlan:
     shapes: list[_ShapePlan] = []
     numbers: dict[tuple[type[Record], str, tuple[str, ...]], int] = {}
     columns = {
@@ -168,7 +167,7 @@ def _plan_table(table: Table) -> _TablePlan:
     kinds = [_CoreKind[column.kind.name] for column in _values_of(table)]
     output = [_plan_output(table, column) for column in table.columns if column is not FETCHED_AT]
     parent = -1 if table.parent is None else _TABLE_NUMBERS[table.parent]
-    return _TablePlan(parent, table.name == _UNITS, table.name in children, kinds, output)
+    return _TablePlan(parent, table.name in children, kinds, output)
 
 
 def _plan_output(table: Table, column: Column) -> _OutputPlan:
@@ -195,9 +194,22 @@ USUAL_BEGINNING = f'{{"{fields_of(Order)[0].json_name}":'.encode()
 """How the JSON of an order begins as Quivo writes it."""
 
 
+def write_plan() -> str:
+    """The plan as the core reads it: numbers and names with blanks between them, counts before what is counted."""
+    plan = _core_plan()
+    words: list[object] = [plan.attributes, plan.units, len(plan.tables), len(plan.shapes)]
+    for table in plan.tables:
+        words += [table.parent, table.has_children, len(table.kinds), *table.kinds, len(table.output)]
+        words += chain.from_iterable(table.output)
+    for shape in plan.shapes:
+        words += [shape.table, len(shape.fields)]
+        words += chain.from_iterable(shape.fields)
+    return " ".join(str(word + 0) if isinstance(word, int) else str(word) for word in words)
+
+
 @functools.cache
 def _compiled_plan(core: ModuleType) -> Any:
-    return core.compile_plan(core_plan())
+    return core.compile_plan(write_plan())
 
 
 class _ArrowStruct:
@@ -254,10 +266,11 @@ class CompiledBatch:
             rows, texts = found["row"].to_list(), found["text"]
             if kind == _Remark.UNUSUAL_VALUE:
                 self._convert_cells(table, table.value_columns[place], rows, texts)
-            elif kind == _Remark.NOT_FREE_FORM:
-                self.findings.noted.append(ColumnFinding(table, table.value_columns[place], "not_free_form", rows, []))
+            elif kind == _Remark.UNKNOWN_FIELD:
+                self._note_unknown_fields(table, _core_plan().shapes[place].json_path, rows, texts)
             else:
-                self._note_unknown_fields(table, core_plan().shapes[place].json_path, rows, texts)
+                note_kind = _Remark(kind).name.lower()
+                self.findings.noted.append(ColumnFinding(table, table.value_columns[place], note_kind, rows, []))
 
     def _convert_cells(self, table: Table, column: Column, rows: list[int], texts: pl.Series) -> None:
         if column.dtype.is_integer():  # a message shows a short number as Python reads it, see exact.py

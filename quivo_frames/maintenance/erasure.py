@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -13,11 +15,18 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.erasures import ERASED, erased_orders
 from quivo_frames.archive.maintenance import UnfinishedErasure
 from quivo_frames.builder import drift
+from quivo_frames.builder.build_settings import DEFAULT_SETTINGS
+from quivo_frames.builder.order_index import Partition
+from quivo_frames.builder.partition import PartTask, build_unit
+from quivo_frames.builder.plan import BuildPlan, merge_units
+from quivo_frames.dataset.commit import BuiltParts, DatasetCommit
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.exports import RecordedExport
-from quivo_frames.dataset.folder_writer import DatasetWriter, RetainedRows
+from quivo_frames.dataset.folder_commit import FolderCommit
 from quivo_frames.dataset.manifest import EXPORTS, MANIFEST
-from quivo_frames.dataset.manifest_facts import DELTA
+from quivo_frames.dataset.manifest_facts import DELTA, PARQUET
+from quivo_frames.dataset.parts import Part, read_layout
+from quivo_frames.dataset.place_commit import PlaceCommit
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.export.order_traces import find_order_traces
 from quivo_frames.flattening.order_text import find_order_text
@@ -25,7 +34,7 @@ from quivo_frames.maintenance.receipt import ErasureReceipt
 from quivo_frames.maintenance.remaining_copies import explain_copies_of_tables, explain_saved_files
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
-from quivo_frames.model.tables import ORDER_ID
+from quivo_frames.model.tables import ORDER_ID, TABLES
 from quivo_frames.storage.leftovers import remove_leftovers, remove_temporary_leftovers
 from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.urls import is_remote
@@ -69,7 +78,7 @@ def forget(
         try:
             if not is_remote(dataset.address):
                 FindingsMemory(dataset.place).forget_orders(receipt.order_ids)
-            receipt.rows[dataset.address] = _erase_from_tables(dataset, receipt.order_ids)
+            _erase_from_tables(dataset, receipt)
         except QuivoError as error:
             receipt.note_left(f"{dataset.address} and its exports", error)
         else:
@@ -131,39 +140,80 @@ def _open_intact(folder: str | os.PathLike[str]) -> Dataset:
     return dataset
 
 
-def _erase_from_tables(dataset: Dataset, order_ids: Sequence[int]) -> int:
-    """Removes orders from the tables of a folder, and returns how many rows they had.
+def _erase_from_tables(dataset: Dataset, receipt: ErasureReceipt) -> None:
+    """Removes orders from tables, and notes how many rows they had.
 
-    Tables that were exported are written again in the way that they were exported.
-
-    Raises:
-        DatasetError: the tables are in an object store, or Delta tables; those have to be built again.
+    Tables that were exported are written again in the way that they were exported. Of others the parts that may hold
+    the orders are. Files of earlier versions of Delta tables that hold them are removed: those versions cannot be read
+    any more.
     """
+    ids, address = receipt.order_ids, dataset.address
     if dataset.origin:
-        return dataset.rewrite_without(order_ids)
-    if is_remote(dataset.address) or dataset.manifest.get("form") == DELTA:
-        raise DatasetError(
-            "build these tables again, from the archive or from a raw export that is made after this; where they are "
-            "Delta tables, VACUUM them then, for their earlier versions. Export again what was exported from them."
-        )
-    with DatasetWriter(dataset.address, PrivacyFilter(dataset.level), derived=bool(dataset.derived)) as writer:
-        order = dataset.scan.orders.select(ORDER_ID.name).collect().with_row_index("place")
-        retained = RetainedRows(dataset, order_ids, order)
-        writer.take_single_partition({})
-        writer.write_tables(map, retained)
-        no_rows = drift.profile_tables(Frames.of({}))
-        facts = {name: fact for name, fact in dataset.manifest.items() if name not in ("tables", "derived", "lineage")}
-        facts["profile"] = drift.update_profile(
-            dataset.manifest["profile"], retained.replaced_rows, no_rows, writer.scan_table
-        )
-        removed = {"out": retained.replaced_rows.orders.height, "failed": retained.replaced_rows.failures.height}
-        removed["in"] = sum(removed.values())
-        facts["orders"] = {name: count - removed.get(name, 0) for name, count in facts["orders"].items()}
-        example = pl.when(~pl.col(ORDER_ID.name).is_in(list(order_ids))).then(ORDER_ID.name)
+        receipt.rows[address] = dataset.rewrite_without(ids)
+        return
+    is_delta = dataset.manifest.get("form") == DELTA
+    kind = FolderCommit if _has_table_files(dataset) else PlaceCommit
+    with kind(
+        address, PrivacyFilter(dataset.level), DELTA if is_delta else PARQUET, derived=bool(dataset.derived)
+    ) as commit:
+        built = _build_without(dataset, ids, commit)
+        failures = dataset.failures.filter(~pl.col(ORDER_ID.name).is_in(ids).fill_null(value=False))
+        example = pl.when(~pl.col(ORDER_ID.name).is_in(ids)).then(ORDER_ID.name)
         notes = dataset.notes.with_columns(example.alias(ORDER_ID.name))
-        lineage = {name: retained.scan_retained(name).collect() for name in dataset.manifest["lineage"]}
-        writer.commit_dataset(facts, retained.scan_retained("failures").collect(), notes, lineage)
-    return sum(retained.replaced_rows.counts().values())
+        answers = dataset.lineage("answers")
+        kept = None if answers is None else answers.filter(~pl.col(ORDER_ID.name).is_in(ids)).collect()
+        facts, before = _facts_without(dataset, built, failures.height), dataset.counts()
+        after = commit.commit_dataset(facts, built, failures, notes, kept).counts()
+        receipt.rows[address] = sum(before[name] - after[name] for name in (*TABLES, "failures"))
+        if isinstance(commit, PlaceCommit) and is_delta and (count := commit.remove_earlier_versions(ids)):
+            receipt.earlier_versions[address] = count
+
+
+def _has_table_files(dataset: Dataset) -> bool:
+    """Whether tables have one file each, as far as one file takes all orders; earlier versions do not say."""
+    if is_remote(dataset.address) or dataset.manifest.get("form") == DELTA:
+        return False
+    in_one = [file.rpartition("/")[2] for file in dataset.files("orders")] == ["orders.parquet"]
+    return bool(dataset.manifest.get("files", "tables" if in_one else "parts") == "tables")
+
+
+def _build_without(dataset: Dataset, order_ids: Sequence[int], commit: DatasetCommit) -> BuiltParts:
+    """The parts of a dataset without some orders: those that may hold one are written anew."""
+    layout = read_layout(dataset)
+    is_foreign = layout.writer != pl.__version__  # whose row groups cannot be joined to others
+    planned: list[Part | PartTask] = []
+    for number, part in enumerate(_count_without(dataset, layout.parts, order_ids)):
+        may_hold = any(piece.may_hold(order_ids) for piece in part.pieces.values())
+        task = PartTask(Partition(number, []), part.file_number, part, order_ids, is_rewritten=is_foreign)
+        planned.append(task if may_hold or is_foreign else part)
+    units = BuildPlan(planned, pl.Series(dtype=pl.Int64)).cut_units(commit.has_table_files, commit.earlier_files)
+    build = partial(build_unit, DEFAULT_SETTINGS, PrivacyFilter(dataset.level), commit.open_destination(None))
+    built = {unit.number: build(unit).built for unit in units if unit.tasks()}
+    return commit.assemble(merge_units(units, built), map)
+
+
+def _count_without(dataset: Dataset, parts: Sequence[Part], order_ids: Sequence[int]) -> Iterator[Part]:
+    """The parts, with how many orders each has left, as far as its answers are known."""
+    answers = dataset.lineage("answers")
+    if answers is None:
+        yield from parts
+        return
+    is_kept = ~answers.select(ORDER_ID.name).collect().to_series().is_in(order_ids)
+    start = 0
+    for part in parts:
+        yield part._replace(orders=int(is_kept.slice(start, part.orders).sum()))
+        start += part.orders
+
+
+def _facts_without(dataset: Dataset, built: BuiltParts, failed: int) -> dict[str, Any]:
+    """What the manifest says of the dataset now, of which `failed` orders are in no table."""
+    out = sum(part.count_rows("orders") for part in built.parts)
+    about_files = ("tables", "derived", "lineage", "of")  # nor is it what these answers would give
+    facts = {name: fact for name, fact in dataset.manifest.items() if name not in about_files}
+    facts["orders"] = {**facts["orders"], "in": out + failed, "out": out, "failed": failed}
+    no_rows = drift.profile_tables(Frames.of({}))
+    facts["profile"] = drift.merge_profiles([no_rows, *(part.profile for part in built.parts)])
+    return facts
 
 
 def _erase_from_exports(dataset: Dataset, receipt: ErasureReceipt) -> None:

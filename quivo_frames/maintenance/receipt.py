@@ -36,6 +36,8 @@ class ErasureReceipt:
     """How many of the orders had been erased from the archive already."""
     rows: dict[str, int] = field(default_factory=dict)
     """By folder of tables: how many rows were removed."""
+    earlier_versions: dict[str, int] = field(default_factory=dict)
+    """By place of Delta tables: how many files of earlier versions held the orders and were removed."""
     exports: list[str] = field(default_factory=list)
     """Exports that the orders were erased from."""
     left: list[str] = field(default_factory=list)
@@ -64,6 +66,11 @@ class ErasureReceipt:
             what += f"; {self.erased_before:,} had been erased before" if self.erased_before else ""
             advice = [_RAW_EXPORT_ADVICE if self.reason == "blanked" else _KEEP_AWAY_ADVICE]
         lines = [f"{format_count(count, 'row')} taken out of {folder}" for folder, count in self.rows.items()]
+        lines += [
+            f"{format_count(count, 'file')} of earlier versions of the Delta tables in {place} removed: those versions "
+            "cannot be read any more"
+            for place, count in self.earlier_versions.items()
+        ]
         lines += [f"Erased from {export}" for export in self.exports]
         lines += [f"LEFT, to be erased by hand: {reason}" for reason in self.left]
         return terminal_lines([what, *lines, *advice])

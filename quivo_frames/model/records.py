@@ -92,6 +92,14 @@ class Lineage(NamedTuple):
     source: Annotated[int, "The archive that has it, by its place among the inputs, counted from 0."]
 
 
+class PartRecord(NamedTuple):
+    """A part of a dataset: one row of the lineage table `parts`."""
+
+    part: Annotated[int, "The part, counted from 0 in the order of rows."]
+    writer: Annotated[str, "The version of polars that wrote its files."]
+    record: Annotated[str, "What is known of it, as JSON: its pieces by table, its profile, its notes."]
+
+
 class Note(NamedTuple):
     """A value that needed a decision, or an unknown field: one row of `notes`."""
 

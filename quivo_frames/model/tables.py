@@ -25,7 +25,7 @@ from msgspec.structs import fields as struct_fields
 
 from quivo_frames.errors import ConfigError
 from quivo_frames.model.order import ChildTable, Field, Kind, Order, Privacy, Record
-from quivo_frames.model.records import Failure, Lineage, Note
+from quivo_frames.model.records import Failure, Lineage, Note, PartRecord
 
 DTYPES: dict[Kind, pl.DataType] = {
     Kind.TEXT: pl.String(),
@@ -365,5 +365,6 @@ REPORT_TABLES: dict[str, Table] = {
 LINEAGE_TABLES: dict[str, Table] = {
     "answers": table_of_named_tuple("answers", "order that was read", Lineage),
     "noticed": replace(REPORT_TABLES["notes"], name="noticed", grain="order, kind of thing noticed, and place"),
+    "parts": table_of_named_tuple("parts", "part of the dataset", PartRecord),
 }
-"""The tables that a build keeps for the next incremental build: the answer and the notes of each order."""
+"""The tables that a build keeps for the next one: the answer and the notes of each order, and where its rows are."""

@@ -127,14 +127,14 @@ def _timed(owner: Any, name: str, spent: dict[str, float], what: str) -> None:
 def drive(way: str, raw: str, out: str, address: str) -> None:
     """Builds once, and prints what it took."""
     from quivo_frames.builder import build, partition  # noqa: F401 - imported before the clock starts
-    from quivo_frames.dataset.commit import DatasetCommit
-    from quivo_frames.dataset.folder_writer import DatasetWriter
+    from quivo_frames.dataset.folder_commit import FolderCommit
+    from quivo_frames.dataset.place_commit import PlaceCommit
     from quivo_frames.executors.connect import connect_engine
 
     spent: dict[str, float] = {}
     _timed(build, "OrderIndex", spent, "look")
-    _timed(DatasetCommit, "commit_dataset", spent, "commit")
-    _timed(DatasetWriter, "write_tables", spent, "commit")
+    _timed(PlaceCommit, "commit_dataset", spent, "commit")
+    _timed(FolderCommit, "write_tables", spent, "commit")
     with ExitStack() as stack:
         options: dict[str, Any] = {"jobs": 2}
         if way == "pool":

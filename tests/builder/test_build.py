@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -20,6 +21,8 @@ from quivo_frames.builder.build import build, build_with
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError, Fault
+from quivo_frames.executors.local import LocalPool
+from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.flattening.flatten import Flattener, flatten
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.frames import Frames
@@ -166,7 +169,7 @@ def test_the_tables_are_the_same_however_many_processes_made_them(tmp_path: Path
     for name in files:
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes(), name
     found = {path.relative_to(shared.folder).as_posix() for path in shared.folder.rglob("*") if path.is_file()}
-    assert found == {*files, "manifest.json"}
+    assert found == {*files, ".lineage/noticed.parquet", ".lineage/parts.parquet", "manifest.json"}
 
 
 @pytest.mark.long
@@ -178,6 +181,26 @@ def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> Non
         shared = build_with(SMALL_PARTITIONS, archive, tmp_path / "shared", jobs=2)
     assert read_statuses(tmp_path / "shared") == {n: "old" if n % 7 else "new" for n in range(1, 200)}
     assert all(alone[name].equals(shared[name]) for name in TABLES)
+
+
+def test_files_are_shared_among_threads_archives_among_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[bool] = []
+
+    class SpiedPool(LocalPool):
+        def __init__(self, *given: Any, in_threads: bool) -> None:
+            chosen.append(in_threads)
+            super().__init__(1, 1)
+
+    monkeypatch.setattr("quivo_frames.builder.build.LocalPool", SpiedPool)
+    file = write_lines(tmp_path / "o.ndjson", order_body(1, "x"))
+    with record_in_archive(tmp_path / "a.sqlite", (2, order_body(2, "x"), NOON)) as archive:
+        archive.export(tmp_path / "raw")
+        for inputs in ([file], [tmp_path / "raw", file], [archive], [file, archive]):
+            build(inputs, tmp_path / "out", full=True)
+    has_core = compiled_core() is not None
+    assert chosen == [has_core, has_core, False, False]
 
 
 @pytest.mark.long

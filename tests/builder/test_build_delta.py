@@ -25,7 +25,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder import build as building
 from quivo_frames.builder.build import build_with
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.dataset import commit as delivering
+from quivo_frames.dataset import place_commit as delivering
 from quivo_frames.errors import ConfigError, DatasetError
 from quivo_frames.export import delta
 from quivo_frames.model.derived import DERIVED_TABLES

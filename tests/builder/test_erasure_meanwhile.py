@@ -18,8 +18,8 @@ from quivo_frames.archive.raw_export.reader import RawExportReader
 from quivo_frames.builder.build import build
 from quivo_frames.builder.inputs import open_sources
 from quivo_frames.builder.order_index import OrderIndex
-from quivo_frames.dataset.commit import DatasetCommit
 from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.dataset.place_commit import PlaceCommit
 from quivo_frames.errors import ArchiveError
 from quivo_frames.maintenance.erasure import honour_removed
 from quivo_frames.maintenance.integrity import check
@@ -32,8 +32,8 @@ IDS = range(100_001, 100_021)
 GONE = 100_005
 WHO = "Ida-Lund-of-Harbour-Road"
 BEFORE_COMMIT = {
-    "folder": "quivo_frames.dataset.folder_writer DatasetWriter.commit_dataset",
-    "delta": "quivo_frames.dataset.commit DatasetCommit.commit_dataset",
+    "folder": "quivo_frames.dataset.folder_commit FolderCommit.commit_dataset",
+    "delta": "quivo_frames.dataset.place_commit PlaceCommit.commit_dataset",
 }
 BEFORE_SEGMENT = "quivo_frames.storage.directory Directory.write"
 
@@ -83,14 +83,14 @@ def test_a_build_that_has_read_a_forgotten_order_does_not_bring_it_back(path: Pa
 def test_a_build_on_an_executor_that_has_read_a_forgotten_order_does_not_bring_it_back(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = DatasetCommit.commit_dataset
+    commit = PlaceCommit.commit_dataset
 
-    def erase_before_the_first(self: DatasetCommit, *args: Any, **options: Any) -> Any:
-        monkeypatch.setattr(DatasetCommit, "commit_dataset", commit)
+    def erase_before_the_first(self: PlaceCommit, *args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(PlaceCommit, "commit_dataset", commit)
         forget_in_archive(path)
         return commit(self, *args, **options)
 
-    monkeypatch.setattr(DatasetCommit, "commit_dataset", erase_before_the_first)
+    monkeypatch.setattr(PlaceCommit, "commit_dataset", erase_before_the_first)
     with ThreadPoolExecutor(2) as pool:
         build(path, tmp_path / "tables", executor=pool, progress=False)
     assert_forgotten(tmp_path / "tables")

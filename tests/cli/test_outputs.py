@@ -418,7 +418,7 @@ WRITING_CALLS = frozenset(
 WRITERS = {
     "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py",
     "export/csv.py", "export/duckdb.py", "export/frame_file.py", "export/ocel.py", "export/parquet.py",
-    "dataset/export_manifest.py", "dataset/folder_writer.py", "cli/demo.py",
+    "dataset/export_manifest.py", "dataset/folder_commit.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
     "standin/orders.py",  # made-up orders for tests and benchmarks

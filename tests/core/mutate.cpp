@@ -36,38 +36,6 @@ struct Dice {  // xorshift64*: the same numbers on every machine
     std::abort();
 }
 
-std::shared_ptr<Plan> read_plan(const char *path) {
-    std::ifstream file(path);
-    auto plan = std::make_shared<Plan>();
-    size_t tables = 0, shapes = 0;
-    file >> plan->attributes >> plan->units >> tables >> shapes;
-    auto read_int = [&] {
-        int value = 0;
-        file >> value;
-        return value;
-    };
-    for (size_t i = 0; i < tables; i++) {
-        TablePlan table{};
-        table.parent = read_int(), table.has_units = read_int(), table.has_children = read_int();
-        for (int kinds = read_int(); kinds > 0; kinds--) table.kinds.push_back(Kind(read_int()));
-        plan->tables.push_back(table);
-    }
-    for (size_t i = 0; i < shapes; i++) {
-        Shape shape;
-        shape.table = read_int();
-        for (int fields = read_int(); fields > 0; fields--) {
-            Field field{};
-            file >> field.name;
-            field.kind = Kind(read_int()), field.target = read_int(), field.shape = read_int();
-            shape.fields.push_back(field);
-        }
-        shape.build_index();
-        plan->shapes.push_back(shape);
-    }
-    if (!file || plan->tables.empty()) fail("the plan cannot be read");
-    return plan;
-}
-
 std::vector<std::string> read_lines(const char *path) {
     std::ifstream file(path, std::ios::binary);
     std::vector<std::string> lines;
@@ -136,11 +104,11 @@ private:
         const TablePlan &plan = batch.plan->tables[number];
         for (size_t row = 0; row < table.rows; row++) {
             if (table.orders[row] >= batch.tables[0].rows) fail("a row of no order");
-            size_t parent = number == static_cast<size_t>(batch.plan->attributes) ? static_cast<size_t>(table.owners[row]) : static_cast<size_t>(plan.parent);
+            size_t parent = number == batch.plan->attributes ? table.owners[row] : plan.parent;
             if (number && table.parents[row] >= batch.tables[parent].rows) fail("a row without a parent");
             add_text(table.keys[row], batch.keys);
             add_number(static_cast<uint64_t>(table.ordinals[row]));
-            if (plan.has_units && table.unit_roots[row] > row) fail("a unit before its root");
+            if (number == batch.plan->units && table.unit_roots[row] > row) fail("a unit before its root");
         }
         for (const Column &column : table.columns) add_column(column, table.rows);
     }
@@ -162,7 +130,8 @@ private:
 
 int main(int count, char **arguments) {
     if (count != 5) fail("mutate PLAN ORDERS COUNT SEED");
-    std::shared_ptr<const Plan> plan = read_plan(arguments[1]);
+    std::ifstream plan_file(arguments[1]);
+    auto plan = std::make_shared<const Plan>(plan_file);
     std::vector<std::string> orders = read_lines(arguments[2]);
     size_t inputs = std::strtoull(arguments[3], nullptr, 10), odd = 0;
     Dice dice{std::strtoull(arguments[4], nullptr, 10) * 0x9E3779B97F4A7C15ull + 1};

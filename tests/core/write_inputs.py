@@ -1,4 +1,4 @@
-"""Writes what tests/core/mutate.cpp reads: the plan of the tables as numbers, and orders, one a line."""
+"""Writes what tests/core/mutate.cpp reads: the plan of the tables, and orders, one a line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from quivo_frames.flattening.compiled import core_plan
+from quivo_frames.flattening.compiled import write_plan
 from quivo_frames.standin.orders import order_json
 from tests.support.hostile_attributes import hostile_order_json
 from tests.support.mutations import unmutated_order
@@ -14,19 +14,6 @@ from tests.support.mutations import unmutated_order
 ORDERS_OF_EACH = 60
 LONGEST_ORDER = 6_000
 """Bytes: of short orders, more are read in the same time."""
-
-
-def write_plan(path: Path) -> None:
-    plan = core_plan()
-    rows: list[list[object]] = [[plan.attributes, plan.units, len(plan.tables), len(plan.shapes)]]
-    rows += [
-        [table.parent, int(table.has_units), int(table.has_children), len(table.kinds), *map(int, table.kinds)]
-        for table in plan.tables
-    ]
-    for shape in plan.shapes:
-        rows.append([shape.table, len(shape.fields)])
-        rows += [[field.name, int(field.kind), field.target, field.shape] for field in shape.fields]
-    path.write_text("\n".join(" ".join(map(str, row)) for row in rows), encoding="ascii")
 
 
 def write_orders(path: Path) -> None:
@@ -49,5 +36,5 @@ def write_orders(path: Path) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    write_plan(folder / "plan")
+    (folder / "plan").write_text(write_plan(), encoding="ascii")
     write_orders(folder / "orders")

@@ -17,12 +17,13 @@ import pytest
 
 from quivo_frames.builder.build import build, build_with
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.dataset import folder_writer
+from quivo_frames.dataset import folder_commit
 from quivo_frames.dataset.dataset import Dataset, as_tables
-from quivo_frames.dataset.folder_writer import DatasetWriter
+from quivo_frames.dataset.folder_commit import FolderCommit
 from quivo_frames.errors import ConfigError, DatasetError, QuivoError
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.derived import DERIVED_TABLES
+from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import REPORT_TABLES, TABLES
 from quivo_frames.standin.orders import order_json, write_ndjson
 from quivo_frames.storage.directory import Directory
@@ -45,7 +46,8 @@ def file_contents(folder: Path) -> dict[str, bytes]:
 def test_there_is_a_file_for_each_table_and_nothing_else(orders: Path, tmp_path: Path) -> None:
     build(orders, tmp_path / "out")
     found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert found == {"manifest.json", *PATHS.values()}
+    lineage = {".lineage/noticed.parquet", ".lineage/parts.parquet"}
+    assert found == {"manifest.json", *PATHS.values(), *lineage}
 
 
 @pytest.mark.long
@@ -123,11 +125,11 @@ def test_a_build_that_fails_leaves_the_earlier_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_writer, "write_table_file", full)
+    monkeypatch.setattr(folder_commit, "write_table_file", full)
     with pytest.raises(DatasetError, match="disk is full"):
         build(orders, tmp_path / "out")
     assert Dataset.open(tmp_path / "out").orders.equals(before)
-    assert not list((tmp_path / "out").glob(".*"))
+    assert [file.name for file in (tmp_path / "out").glob(".*")] == [".lineage"]
 
 
 @pytest.mark.long
@@ -172,7 +174,7 @@ def test_a_build_that_fails_while_it_moves_files_can_be_built_again(
     with pytest.raises(DatasetError, match="build it again"):
         Dataset.open(tmp_path / "out")
     assert build(orders, tmp_path / "out").orders.height == 38
-    assert not list((tmp_path / "out").glob(".*"))
+    assert [file.name for file in (tmp_path / "out").glob(".*")] == [".lineage"]
 
 
 def test_a_full_disk_is_reported_and_leaves_nothing(orders: Path, tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_a_folder_that_is_no_dataset_is_left_alone(orders: Path, tmp_path: Path)
 
 
 def test_two_builds_into_one_folder_do_not_mix(orders: Path, tmp_path: Path) -> None:
-    with DatasetWriter(tmp_path / "out"), pytest.raises(DatasetError, match="Another build"):
+    with FolderCommit(str(tmp_path / "out"), PrivacyFilter()), pytest.raises(DatasetError, match="Another build"):
         build(orders, tmp_path / "out")
 
 

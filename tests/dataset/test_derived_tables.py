@@ -111,7 +111,7 @@ def test_without_them_there_are_18_tables_and_whoever_asks_is_told_how_to_get_th
     built = leave_out_by_command(archive, tmp_path / "tables")
     assert built.derived == []
     assert files_below(built.folder) == {
-        "manifest.json", ".lineage/answers.parquet", ".lineage/noticed.parquet",
+        "manifest.json", *(f".lineage/{name}.parquet" for name in ("answers", "noticed", "parts")),
         *(f"{name}.parquet" for name in (*TABLES, "failures", "notes")),
     }  # fmt: skip
     assert "lines" not in repr(built)
@@ -207,14 +207,14 @@ def test_a_missing_or_another_file_is_reported_when_the_dataset_is_opened(archiv
     assert qf.build(archive, folder).derived
 
 
-def test_a_flipped_bit_is_found_and_mended_by_the_next_build(archive: Path, tmp_path: Path) -> None:
+def test_a_flipped_bit_is_found_and_mended_by_the_next_full_build(archive: Path, tmp_path: Path) -> None:
     folder = qf.build(archive, tmp_path / "tables").folder
     file = folder / "derived" / "overview.parquet"
     content = bytearray(file.read_bytes())
     content[100] ^= 1
     file.write_bytes(content)
     assert set(check(folder).flaws.select("what", "place").iter_rows()) == {("file", "overview.parquet")}
-    assert qf.build(archive, folder).manifest["made"] == len(IDS)
+    assert qf.build(archive, folder, full=True).manifest["made"] == len(IDS)
     assert check(folder).flaws.is_empty()
 
 

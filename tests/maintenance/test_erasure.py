@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -28,7 +27,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.cli import main
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.dataset.folder_writer import DatasetWriter
+from quivo_frames.dataset.folder_commit import FolderCommit
 from quivo_frames.errors import ArchiveError, ConfigError, DatasetError, ExportError
 from quivo_frames.export import delta
 from quivo_frames.fetch.client import Client
@@ -36,6 +35,7 @@ from quivo_frames.fetch.run import plan, refetch
 from quivo_frames.maintenance.erasure import forget, honour_removed
 from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.order import Privacy
+from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from quivo_frames.standin.server import StandIn
@@ -337,7 +337,7 @@ def test_tables_that_are_being_built_are_told_and_what_was_erased_has_its_receip
 ) -> None:
     tables = build(archive, tmp_path / "tables")
     others = build(archive, tmp_path / "others")
-    with DatasetWriter(tables.folder):
+    with FolderCommit(str(tables.folder), PrivacyFilter()):
         receipt = forget(GONE, archive, [tables.folder, others.folder])
     assert receipt.responses == 4
     assert list(receipt.rows) == [str(others.folder)]
@@ -527,19 +527,6 @@ def test_an_export_is_not_emptied_by_tables_that_have_less(archive: Archive, tmp
     receipt = forget([100_005], archive, [tmp_path / "tables"])
     assert "were built with --privacy none" in receipt.left[0]
     assert f"{WHO}-100006".encode() in bytes_of(tmp_path / "csv")
-
-
-@pytest.mark.long
-def test_tables_that_were_delivered_are_erased_in_a_folder_and_else_told(tmp_path: Path, archive: Archive) -> None:
-    with ThreadPoolExecutor(1) as executor:
-        tables = build(archive, tmp_path / "delivered", executor=executor)
-    delta = build(archive, tmp_path / "delta", form="delta")
-    receipt = forget(GONE, archive, [tables.folder, delta.folder])
-    assert not bytes_of(tables.folder).count(f"{WHO}-{GONE[0]}".encode())
-    assert check(tables.folder).flaws.is_empty()
-    assert [told.partition(" ")[0] for told in receipt.left] == [str(delta.folder)]
-    assert "VACUUM" in receipt.left[0]
-    assert set(build(archive, tmp_path / "delta", form="delta").orders["order_id"]).isdisjoint(GONE)
 
 
 def run_forget(*words: str) -> tuple[int, str]:

@@ -192,6 +192,16 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
+def test_pip_leaves_compiled_modules(sdist: Path, tmp_path: Path) -> None:
+    """As the README installs, but without what quivo_frames needs."""
+    run(PYTHON, "-m", "venv", tmp_path)
+    words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", sdist]
+    run(tmp_path / "bin" / "python", *words, PYTHONDONTWRITEBYTECODE="1")
+    package = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path)}), "quivo_frames")
+    assert [*package.rglob("*.py")]
+    assert not [file for file in package.rglob("*.py") if not has_compiled_module(file)]
+
+
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 @pytest.mark.parametrize(
     "compiler",
@@ -216,6 +226,25 @@ def test_make_demo_leaves_compiled_modules_and_says_which_core(
     for folder in (tmp_path / "quivo_frames", packages / "polars", packages / "pandera"):
         without = [file for file in folder.rglob("*.py") if not has_compiled_module(file)]
         assert not without, without
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_only_development_installs_a_compiler_and_only_where_it_may(tmp_path: Path, no_compilers: str) -> None:
+    """With an apt-get that only writes down what it is asked for."""
+    copy_checkout(tmp_path)
+    for name, text in {"apt-get": f'echo "$@" >> {tmp_path}/asked', ".uv/bin/python": "", ".uv/bin/uv": ""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    hidden = {"PATH": f"{tmp_path}:{no_compilers}", "CXX": "no-compiler"}
+    assert "apt-get" not in run("make", "--dry-run", "demo", cwd=tmp_path, **hidden)
+    run("make", ".uv/.compiler", cwd=tmp_path, **hidden)
+    asked = (tmp_path / "asked").read_text().splitlines() if (tmp_path / "asked").exists() else []
+    assert asked == (["update -qq", "install -qq --no-install-recommends g++"] if os.getuid() == 0 else [])
+    (tmp_path / ".uv" / ".compiler").unlink()
+    (tmp_path / "asked").unlink(missing_ok=True)
+    run("make", ".uv/.compiler", cwd=tmp_path, PATH=f"{tmp_path}:{no_compilers}", CXX="true")
+    assert not (tmp_path / "asked").exists()
 
 
 def has_compiled_module(file: Path) -> bool:

@@ -4,9 +4,9 @@ namespace quivo {
 
 size_t Table::add_row() {
     if (rows == capacity_) {
-        size_t capacity = capacity_ ? capacity_ * 2 : 256;
+        size_t capacity = capacity_ + ROWS_AT_ONCE;
         if (capacity >= NO_ROW) throw OddOrder();
-        for (Column &column : columns) column.reserve(capacity);
+        for (Column &column : columns) column.add_rows(capacity_, capacity);
         keys.reserve(capacity), parents.reserve(capacity), orders.reserve(capacity), ordinals.reserve(capacity);
         depths.reserve(capacity), unit_parents.reserve(capacity), unit_roots.reserve(capacity), owners.reserve(capacity);
         capacity_ = capacity;
@@ -25,11 +25,11 @@ void Table::rearrange(size_t first, const std::vector<uint32_t> &new_rows) {
     rearrange_buffer(owners);
 }
 
-void Remarks::add(RemarkKind kind, int table, int place, size_t row, const char *text, size_t length) {
+void Remarks::add(RemarkKind kind, size_t table, size_t place, size_t row, const char *text, size_t length) {
     kinds.reserve(count + 1), tables.reserve(count + 1), places.reserve(count + 1), rows.reserve(count + 1);
     texts.reserve(count + 1);
-    kinds[count] = static_cast<int32_t>(kind), tables[count] = table, places[count] = place;
-    rows[count] = static_cast<int64_t>(row);
+    kinds[count] = static_cast<int32_t>(kind), tables[count] = static_cast<int32_t>(table);
+    places[count] = static_cast<int32_t>(place), rows[count] = static_cast<int64_t>(row);
     arena.put(texts[count], text, length);
     count++;
 }

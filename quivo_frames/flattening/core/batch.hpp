@@ -18,17 +18,18 @@ struct Table {
     Buffer<uint32_t> parents, orders;    // rows of the parent table and of the table of orders
     Buffer<int64_t> ordinals, depths;
     Buffer<uint32_t> unit_parents, unit_roots;
-    Buffer<int32_t> owners;  // of attributes: the table of the row that has them, whose row is the parent
+    Buffer<size_t> owners;  // of attributes: the table of the row that has them, whose row is the parent
 
     size_t add_row();
     void rearrange(size_t first, const std::vector<uint32_t> &rows);  // see Column
 
 private:
+    static constexpr size_t ROWS_AT_ONCE = 256;
     size_t capacity_ = 0;
 };
 
 // What convert.py or the notes must hear about a cell or an object.
-enum class RemarkKind : int32_t { UNUSUAL_VALUE, UNKNOWN_FIELD, NOT_FREE_FORM };
+enum class RemarkKind : int32_t { UNUSUAL_VALUE, UNKNOWN_FIELD, NOT_FREE_FORM, NO_TIME_ZONE };
 
 struct Remarks {
     size_t count = 0;
@@ -37,7 +38,7 @@ struct Remarks {
     Buffer<StringView> texts;  // a value; an unknown field: the first character of its value, then its name
     TextArena arena;
 
-    void add(RemarkKind kind, int table, int place, size_t row, const char *text, size_t length);
+    void add(RemarkKind kind, size_t table, size_t place, size_t row, const char *text, size_t length);
 };
 
 struct Batch {

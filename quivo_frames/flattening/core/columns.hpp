@@ -29,7 +29,7 @@ constexpr size_t value_bytes(Kind kind) {
     }
 }
 
-// Memory that grows, is zero where nothing was written, and throws std::bad_alloc.
+// Memory that grows, or throws std::bad_alloc. It is not set to zero: pages that nothing is written to cost nothing.
 template <class T> class Buffer {
 public:
     Buffer() = default;
@@ -44,10 +44,9 @@ public:
         if (capacity > (SIZE_MAX / 2 - PADDING) / sizeof(T)) throw std::bad_alloc();
         T *grown = static_cast<T *>(std::realloc(static_cast<void *>(data_), capacity * sizeof(T) + PADDING));
         if (grown == nullptr) throw std::bad_alloc();
-        data_ = grown;
-        std::memset(reinterpret_cast<char *>(data_ + capacity_), 0, (capacity - capacity_) * sizeof(T) + PADDING);
-        capacity_ = capacity;
+        data_ = grown, capacity_ = capacity;
     }
+    void clear(size_t first, size_t stop) { std::memset(static_cast<void *>(data_ + first), 0, (stop - first) * sizeof(T)); }
     T *data() { return data_; }
     const T *data() const { return data_; }
     T &operator[](size_t at) { return data_[at]; }
@@ -110,9 +109,15 @@ public:
     Kind kind = Kind::TEXT;
     TextArena text;
 
-    void reserve(size_t rows) {
-        values_.reserve(value_bytes(kind) ? rows * value_bytes(kind) : rows / 8 + 1);
-        valid_.reserve(rows / 8 + 1);
+    // Makes room for the rows from `first` to `stop`, both multiples of 8; they are null.
+    void add_rows(size_t first, size_t stop) {
+        auto grow = [&](auto &buffer, size_t from, size_t to) {
+            buffer.reserve(to);
+            buffer.clear(from, to);
+        };
+        size_t width = value_bytes(kind);
+        grow(values_, width ? first * width : first / 8, width ? stop * width : stop / 8);
+        grow(valid_, first / 8, stop / 8);
     }
     template <class T> void set(size_t row, T value) {
         as<T>()[row] = value;

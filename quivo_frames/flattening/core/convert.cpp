@@ -37,7 +37,6 @@ bool read_date(const char *text, int64_t &days) {
 // The offset of a zone that ends the text, in minutes: Z, +01, +01:30 or +0130.
 bool read_zone(const char *at, const char *end, int64_t &minutes) {
     minutes = 0;
-    if (at == end) return false;
     if (*at == 'Z') return at + 1 == end;
     if ((*at != '+' && *at != '-') || end - at < 3) return false;
     int hours = two_digits(at + 1), rest = 0;
@@ -61,9 +60,9 @@ bool read_day(const char *text, size_t length, int32_t &days) {
     return true;
 }
 
-bool read_instant(const char *text, size_t length, int64_t &microseconds) {
-    int64_t days, zone;
-    if (length < 20 || !read_date(text, days) || text[10] != 'T' || text[13] != ':' || text[16] != ':') return false;
+bool read_instant(const char *text, size_t length, int64_t &microseconds, bool &has_zone) {
+    int64_t days, zone = 0;
+    if (length < 19 || !read_date(text, days) || text[10] != 'T' || text[13] != ':' || text[16] != ':') return false;
     int hour = two_digits(text + 11), minute = two_digits(text + 14), second = two_digits(text + 17);
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return false;
     const char *at = text + 19, *end = text + length;
@@ -77,7 +76,8 @@ bool read_instant(const char *text, size_t length, int64_t &microseconds) {
         }
         if (unit == SECOND) return false;
     }
-    if (!read_zone(at, end, zone)) return false;
+    has_zone = at != end;
+    if (has_zone && !read_zone(at, end, zone)) return false;
     microseconds = (((days * 24 + hour) * 60 + minute - zone) * 60 + second) * SECOND + fraction;
     constexpr int64_t FIRST = -62'135'596'800 * SECOND, LAST = 253'402'300'800 * SECOND - 1;  // years 1 and 9999
     return FIRST <= microseconds && microseconds <= LAST;

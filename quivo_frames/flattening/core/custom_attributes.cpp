@@ -24,57 +24,52 @@ const char *json_type(char first) {
 
 }  // namespace
 
-void OrderReader::read_free_form(const char *&at, const Field &field, int table, size_t row) {
+void OrderReader::read_free_form(const char *&at, const Field &field, size_t table, size_t row) {
     const char *text = at;
-    if (*at == '"') {  // some shops write the object as a JSON text
-        JsonString string = read_string(at);
-        if (!decode_string(string, opened_)) throw OddOrder();
+    if (*at == '{') {
+        add_attributes(at, table, row);
     } else {
         skip_value(at);
+        if (*text != '"' || !read_opened_text(text, table, row))
+            batch_.remarks.add(RemarkKind::NOT_FREE_FORM, table, field.target, row, "", 0);
     }
-    Column &column = batch_.tables[static_cast<size_t>(table)].columns[static_cast<size_t>(field.target)];
-    column.set_text(row, text, static_cast<size_t>(at - text));
-    const char *begin = text, *end = at;
-    if (*text == '"') {
-        size_t length = opened_.size();
-        opened_.append(PADDING, '\0');
-        begin = opened_.data(), end = begin + length;
-    }
-    skip_blanks(begin);
-    if (*begin == '{') add_attributes(begin, end, table, row);
-    else batch_.remarks.add(RemarkKind::NOT_FREE_FORM, table, field.target, row, "", 0);
+    column_of(field, table).set_text(row, text, static_cast<size_t>(at - text));
 }
 
-void OrderReader::add_attributes(const char *at, const char *end, int owner_table, size_t owner_row) {
-    Table &attributes = batch_.tables[static_cast<size_t>(plan_.attributes)];
-    size_t first = attributes.rows;
-    expect(at, '{');
+// Some shops write the object as a JSON text. False: the text is of something else.
+bool OrderReader::read_opened_text(const char *at, size_t table, size_t row) {
+    if (!decode_string(read_string(at), opened_)) throw OddOrder();
+    size_t length = opened_.size();
+    opened_.append(PADDING, '\0');
+    at = opened_.data();
+    const char *end = at + length;
     skip_blanks(at);
-    if (*at == '}') {
-        at++;
-    } else {
-        int64_t ordinal = 0;
-        do {
-            JsonString key = read_string(at);
-            size_t row = attributes.add_row();
-            attributes.parents[row] = static_cast<uint32_t>(owner_row), attributes.owners[row] = owner_table;
-            attributes.orders[row] = order_row_, attributes.ordinals[row] = ordinal;
-            const Table &owners = batch_.tables[static_cast<size_t>(owner_table)];
-            set_key(attributes.keys[row], owners.keys[owner_row], '/', ordinal++);
-            set_text(attributes.columns[KEY], row, key);
-            skip_blanks(at);
-            expect(at, ':');
-            skip_blanks(at);
-            add_attribute_value(at, row);
-        } while (next_element(at, '}'));
-    }
-    while (at < end && is_blank(*at)) at++;
+    if (*at != '{') return false;
+    add_attributes(at, table, row);
+    skip_blanks(at);
     if (at != end) throw OddOrder();
+    return true;
+}
+
+void OrderReader::add_attributes(const char *&at, size_t owner_table, size_t owner_row) {
+    Table &attributes = batch_.tables[plan_.attributes];
+    size_t first = attributes.rows;
+    int64_t ordinal = 0;
+    if (begin_elements(at, '{', '}')) do {
+        JsonString key = read_string(at);
+        size_t row = attributes.add_row();
+        attributes.parents[row] = static_cast<uint32_t>(owner_row), attributes.owners[row] = owner_table;
+        attributes.orders[row] = order_row_, attributes.ordinals[row] = ordinal;
+        set_key(attributes.keys[row], batch_.tables[owner_table].keys[owner_row], '/', ordinal++);
+        set_text(attributes.columns[KEY], row, key);
+        expect_colon(at);
+        add_attribute_value(at, row);
+    } while (next_element(at, '}'));
     refuse_repeated_attributes(first);
 }
 
 void OrderReader::add_attribute_value(const char *&at, size_t row) {
-    Table &attributes = batch_.tables[static_cast<size_t>(plan_.attributes)];
+    Table &attributes = batch_.tables[plan_.attributes];
     const char *text = at, *type = json_type(*at);
     if (*text == '"') {
         set_text(attributes.columns[VALUE], row, read_string(at));
@@ -87,7 +82,7 @@ void OrderReader::add_attribute_value(const char *&at, size_t row) {
 
 // Of a key that stands twice custom_attributes.py takes the last value, and notes it.
 void OrderReader::refuse_repeated_attributes(size_t first) const {
-    const Table &attributes = batch_.tables[static_cast<size_t>(plan_.attributes)];
+    const Table &attributes = batch_.tables[plan_.attributes];
     const Column &column = attributes.columns[KEY];
     const StringView *keys = column.as<StringView>();
     if (attributes.rows - first <= FEW_ATTRIBUTES) {

@@ -45,13 +45,9 @@ void OrderReader::read_order(const char *text, const char *end) {
 // The id of the order, which may stand behind other fields.
 int64_t OrderReader::find_order_id(const char *at) const {
     const std::string &id_name = plan_.shapes[0].fields[0].name;
-    expect(at, '{');
-    skip_blanks(at);
-    do {
+    if (begin_elements(at, '{', '}')) do {
         JsonString name = read_string(at);
-        skip_blanks(at);
-        expect(at, ':');
-        skip_blanks(at);
+        expect_colon(at);
         const char *value = at;
         if (std::string_view(name.begin, name.length) == id_name) {
             skip_number(at);
@@ -64,28 +60,19 @@ int64_t OrderReader::find_order_id(const char *at) const {
     throw OddOrder();
 }
 
-void OrderReader::read_object(const char *&at, int shape_number, size_t row, int depth) {
+void OrderReader::read_object(const char *&at, size_t shape_number, size_t row, int depth) {
     if (depth > DEEPEST_OBJECT) throw OddOrder();
-    const Shape &shape = plan_.shapes[static_cast<size_t>(shape_number)];
+    const Shape &shape = plan_.shapes[shape_number];
     uint64_t seen[Shape::MOST_FIELDS / 64] = {};
     size_t expected = 0, first_remark = batch_.remarks.count;
-    expect(at, '{');
-    skip_blanks(at);
-    if (*at == '}') {
-        at++;
-        return;
-    }
-    do {
+    if (begin_elements(at, '{', '}')) do {
         JsonString unknown_name;
-        int found = find_field(at, shape, expected, unknown_name);
-        skip_blanks(at);
-        expect(at, ':');
-        skip_blanks(at);
-        if (found < 0) {
+        size_t field = find_field(at, shape, expected, unknown_name);
+        expect_colon(at);
+        if (field == NONE) {
             read_unknown_field(at, shape_number, row, unknown_name, first_remark);
             continue;
         }
-        size_t field = static_cast<size_t>(found);
         if (seen[field / 64] >> (field % 64) & 1) throw OddOrder();  // no one can tell which of them is meant
         seen[field / 64] |= uint64_t{1} << (field % 64);
         read_field(at, shape.fields[field], shape.table, row, depth);
@@ -93,14 +80,14 @@ void OrderReader::read_object(const char *&at, int shape_number, size_t row, int
     } while (next_element(at, '}'));
 }
 
-// The index of the field whose name stands here; -1 and its name if it is unknown.
-int OrderReader::find_field(const char *&at, const Shape &shape, size_t expected, JsonString &unknown_name) {
+// The index of the field whose name stands here; NONE and its name if it is unknown.
+size_t OrderReader::find_field(const char *&at, const Shape &shape, size_t expected, JsonString &unknown_name) {
     // Nearly always the fields come as they are described: one comparison in place of a scan and a search.
     if (expected < shape.fields.size() && *at == '"') {
         const std::string &name = shape.fields[expected].name;
         if (!std::memcmp(at + 1, name.data(), name.size()) && at[1 + name.size()] == '"') {
             at += name.size() + 2;
-            return static_cast<int>(expected);
+            return expected;
         }
     }
     unknown_name = read_string(at);
@@ -109,31 +96,30 @@ int OrderReader::find_field(const char *&at, const Shape &shape, size_t expected
 }
 
 void OrderReader::read_unknown_field(
-    const char *&at, int shape, size_t row, const JsonString &name, size_t first_of_object) {
+    const char *&at, size_t shape, size_t row, const JsonString &name, size_t first_of_object) {
     if (++unknown_fields_ > MOST_UNKNOWN_FIELDS) throw OddOrder();
     std::string text(1, *at);
     text.append(name.begin, name.length);
     Remarks &remarks = batch_.remarks;
     for (size_t i = first_of_object; i < remarks.count; i++) {  // null values are there as well, so that none repeats
         std::string_view other(remarks.arena.at(remarks.texts[i]), remarks.texts[i].length);
-        bool is_same_object = remarks.places[i] == shape && remarks.rows[i] == static_cast<int64_t>(row);
+        bool is_same_object = remarks.places[i] == static_cast<int32_t>(shape) && remarks.rows[i] == static_cast<int64_t>(row);
         bool is_unknown = remarks.kinds[i] == static_cast<int32_t>(RemarkKind::UNKNOWN_FIELD);
         if (is_unknown && is_same_object && other.substr(1) == std::string_view(text).substr(1)) throw OddOrder();
     }
     skip_value(at);
-    int table = plan_.shapes[static_cast<size_t>(shape)].table;
-    remarks.add(RemarkKind::UNKNOWN_FIELD, table, shape, row, text.data(), text.size());
+    remarks.add(RemarkKind::UNKNOWN_FIELD, plan_.shapes[shape].table, shape, row, text.data(), text.size());
 }
 
-void OrderReader::read_field(const char *&at, const Field &field, int table, size_t row, int depth) {
+void OrderReader::read_field(const char *&at, const Field &field, size_t table, size_t row, int depth) {
     if (*at == 'n') skip_null(at);
     else if (field.kind < Kind::OBJECT) read_value(at, field, table, row);
     else if (field.kind == Kind::OBJECT) read_object(at, field.shape, row, depth + 1);
     else read_list(at, field, row, depth);
 }
 
-void OrderReader::read_value(const char *&at, const Field &field, int table, size_t row) {
-    Column &column = batch_.tables[static_cast<size_t>(table)].columns[static_cast<size_t>(field.target)];
+void OrderReader::read_value(const char *&at, const Field &field, size_t table, size_t row) {
+    Column &column = column_of(field, table);
     switch (field.kind) {
         case Kind::TEXT: set_text(column, row, read_string(at)); return;
         case Kind::FLAG: column.set_flag(row, read_flag(at)); return;
@@ -153,12 +139,12 @@ void OrderReader::set_text(Column &column, size_t row, const JsonString &string)
     column.set_text(row, decoded_.data(), decoded_.size());
 }
 
-void OrderReader::note_unusual(const Field &field, int table, size_t row, const char *text, size_t length) {
+void OrderReader::note_unusual(const Field &field, size_t table, size_t row, const char *text, size_t length) {
     batch_.remarks.add(RemarkKind::UNUSUAL_VALUE, table, field.target, row, text, length);
 }
 
-void OrderReader::read_number(const char *&at, const Field &field, int table, size_t row) {
-    Column &column = batch_.tables[static_cast<size_t>(table)].columns[static_cast<size_t>(field.target)];
+void OrderReader::read_number(const char *&at, const Field &field, size_t table, size_t row) {
+    Column &column = column_of(field, table);
     const char *text = at;
     skip_number(at);
     size_t length = static_cast<size_t>(at - text);
@@ -180,16 +166,18 @@ void OrderReader::read_number(const char *&at, const Field &field, int table, si
     }
 }
 
-void OrderReader::read_time(const char *&at, const Field &field, int table, size_t row) {
-    Column &column = batch_.tables[static_cast<size_t>(table)].columns[static_cast<size_t>(field.target)];
+void OrderReader::read_time(const char *&at, const Field &field, size_t table, size_t row) {
+    Column &column = column_of(field, table);
     JsonString string = read_string(at);
     int64_t microseconds;
     int32_t days;
+    bool has_zone;
     if (string.is_escaped) {
         if (!decode_string(string, decoded_)) throw OddOrder();
         note_unusual(field, table, row, decoded_.data(), decoded_.size());
-    } else if (field.kind == Kind::INSTANT && read_instant(string.begin, string.length, microseconds)) {
+    } else if (field.kind == Kind::INSTANT && read_instant(string.begin, string.length, microseconds, has_zone)) {
         column.set(row, microseconds);
+        if (!has_zone) batch_.remarks.add(RemarkKind::NO_TIME_ZONE, table, field.target, row, "", 0);
     } else if (field.kind == Kind::DAY && read_day(string.begin, string.length, days)) {
         column.set(row, days);
     } else {
@@ -197,8 +185,8 @@ void OrderReader::read_time(const char *&at, const Field &field, int table, size
     }
 }
 
-void OrderReader::read_money(const char *&at, const Field &field, int table, size_t row) {
-    Column &column = batch_.tables[static_cast<size_t>(table)].columns[static_cast<size_t>(field.target)];
+void OrderReader::read_money(const char *&at, const Field &field, size_t table, size_t row) {
+    Column &column = column_of(field, table);
     const char *text = at;
     skip_value(at);
     size_t length = static_cast<size_t>(at - text);
@@ -208,14 +196,8 @@ void OrderReader::read_money(const char *&at, const Field &field, int table, siz
 }
 
 void OrderReader::read_list(const char *&at, const Field &field, size_t row, int depth) {
-    expect(at, '[');
-    skip_blanks(at);
-    if (*at == ']') {
-        at++;
-        return;
-    }
     int64_t ordinal = 0;
-    do {
+    if (begin_elements(at, '[', ']')) do {
         if (*at == 'n') skip_null(at);  // the ordinals keep its gap
         else read_entry(at, field, row, ordinal, depth);
         ordinal++;
@@ -223,7 +205,7 @@ void OrderReader::read_list(const char *&at, const Field &field, size_t row, int
 }
 
 void OrderReader::read_entry(const char *&at, const Field &field, size_t row, int64_t ordinal, int depth) {
-    Table &table = batch_.tables[static_cast<size_t>(field.target)];
+    Table &table = batch_.tables[field.target];
     if (field.kind == Kind::TEXT_LIST) {
         JsonString string = read_string(at);
         set_text(table.columns[0], add_child_row(field.target, row, ordinal), string);
@@ -242,9 +224,9 @@ void OrderReader::read_entry(const char *&at, const Field &field, size_t row, in
     }
 }
 
-size_t OrderReader::add_child_row(int number, size_t parent, int64_t ordinal) {
-    Table &table = batch_.tables[static_cast<size_t>(number)];
-    const Table &above = batch_.tables[static_cast<size_t>(plan_.tables[static_cast<size_t>(number)].parent)];
+size_t OrderReader::add_child_row(size_t number, size_t parent, int64_t ordinal) {
+    Table &table = batch_.tables[number];
+    const Table &above = batch_.tables[plan_.tables[number].parent];
     size_t row = table.add_row();
     table.parents[row] = static_cast<uint32_t>(parent), table.orders[row] = order_row_, table.ordinals[row] = ordinal;
     set_key(table.keys[row], above.keys[parent], '/', ordinal);
@@ -286,7 +268,7 @@ void OrderReader::take_back() {
 
 // Rows stand as their parents do, and attributes first as the tables of their owners, whatever comes first in the JSON.
 void OrderReader::sort_rows() {
-    sort_rows_by_parent(static_cast<size_t>(plan_.attributes), true);
+    sort_rows_by_parent(plan_.attributes, true);
     for (size_t i = 0; i < plan_.tables.size(); i++)
         if (plan_.tables[i].parent == plan_.units) sort_rows_by_parent(i, false);
 }

@@ -29,24 +29,26 @@ private:
 
     void read_order(const char *text, const char *end);
     int64_t find_order_id(const char *at) const;
-    void read_object(const char *&at, int shape, size_t row, int depth);
-    int find_field(const char *&at, const Shape &shape, size_t expected, JsonString &unknown_name);
-    void read_unknown_field(const char *&at, int shape, size_t row, const JsonString &name, size_t first_of_object);
-    void read_field(const char *&at, const Field &field, int table, size_t row, int depth);
-    void read_value(const char *&at, const Field &field, int table, size_t row);
-    void read_number(const char *&at, const Field &field, int table, size_t row);
-    void read_time(const char *&at, const Field &field, int table, size_t row);
-    void read_money(const char *&at, const Field &field, int table, size_t row);
-    void read_free_form(const char *&at, const Field &field, int table, size_t row);
+    void read_object(const char *&at, size_t shape, size_t row, int depth);
+    size_t find_field(const char *&at, const Shape &shape, size_t expected, JsonString &unknown_name);
+    void read_unknown_field(const char *&at, size_t shape, size_t row, const JsonString &name, size_t first_of_object);
+    void read_field(const char *&at, const Field &field, size_t table, size_t row, int depth);
+    void read_value(const char *&at, const Field &field, size_t table, size_t row);
+    void read_number(const char *&at, const Field &field, size_t table, size_t row);
+    void read_time(const char *&at, const Field &field, size_t table, size_t row);
+    void read_money(const char *&at, const Field &field, size_t table, size_t row);
+    void read_free_form(const char *&at, const Field &field, size_t table, size_t row);
     void read_list(const char *&at, const Field &field, size_t row, int depth);
     void read_entry(const char *&at, const Field &field, size_t row, int64_t ordinal, int depth);
-    size_t add_child_row(int table, size_t parent, int64_t ordinal);
+    size_t add_child_row(size_t table, size_t parent, int64_t ordinal);
     void set_key(StringView &key, const StringView &above, char separator, int64_t ordinal);
+    Column &column_of(const Field &field, size_t table) { return batch_.tables[table].columns[field.target]; }
     void set_text(Column &column, size_t row, const JsonString &string);
-    void note_unusual(const Field &field, int table, size_t row, const char *text, size_t length);
+    void note_unusual(const Field &field, size_t table, size_t row, const char *text, size_t length);
 
     // custom_attributes.cpp
-    void add_attributes(const char *at, const char *end, int owner_table, size_t owner_row);
+    void add_attributes(const char *&at, size_t owner_table, size_t owner_row);
+    bool read_opened_text(const char *at, size_t table, size_t row);
     void add_attribute_value(const char *&at, size_t row);
     void refuse_repeated_attributes(size_t first) const;
 

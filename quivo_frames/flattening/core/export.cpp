@@ -88,16 +88,15 @@ public:
     void add_gathered(const std::string &name, Kind kind, const T *source, RowOf row_of, const TextArena *arena = nullptr) {
         auto holder = new_holder();
         holder->values.reserve(rows_ * sizeof(T) + 1), holder->valid.reserve(rows_ / 8 + 1);
+        holder->valid.clear(0, rows_ / 8 + 1);
         T *values = reinterpret_cast<T *>(holder->values.data());
         size_t nulls = 0;
         for (size_t row = 0; row < rows_; row++) {
             uint32_t from = row_of(row);
-            if (from == NO_ROW) {
-                nulls++;
-                continue;
-            }
-            values[row] = source[from];
-            holder->valid[row >> 3] |= static_cast<uint8_t>(1 << (row & 7));
+            bool is_set = from != NO_ROW;
+            values[row] = is_set ? source[from] : T{};
+            holder->valid[row >> 3] |= static_cast<uint8_t>(is_set << (row & 7));
+            nulls += !is_set;
         }
         const uint8_t *valid = nulls ? holder->valid.data() : nullptr;
         add(name, kind, std::move(holder), valid, values, nulls, arena);
@@ -105,10 +104,9 @@ public:
 
     PyObject *to_capsules() {
         StructHolder &holder = *holder_;
-        for (size_t i = 0; i < holder.arrays.size(); i++) {
+        for (size_t i = 0; i < holder.arrays.size(); i++)
             holder.schemas.push_back({arrow_format(kinds_[i]), holder.names[i].c_str(), nullptr, ARROW_FLAG_NULLABLE, 0,
                                       nullptr, nullptr, release_field, nullptr});
-        }
         for (auto &schema : holder.schemas) holder.schema_pointers.push_back(&schema);
         for (auto &array : holder.arrays) holder.array_pointers.push_back(&array);
         auto count = static_cast<int64_t>(holder.arrays.size());
@@ -165,9 +163,9 @@ private:
 // The id of an ancestor's row, found by climbing from table to table.
 void add_inherited(TableExport &to, const Batch &batch, size_t number, const OutputColumn &output) {
     std::vector<const uint32_t *> steps;
-    for (int at = static_cast<int>(number); at != output.table; at = batch.plan->tables[static_cast<size_t>(at)].parent)
-        steps.push_back(batch.tables[static_cast<size_t>(at)].parents.data());
-    const Column &ids = batch.tables[static_cast<size_t>(output.table)].columns[static_cast<size_t>(output.column)];
+    for (size_t at = number; at != output.table; at = batch.plan->tables[at].parent)
+        steps.push_back(batch.tables[at].parents.data());
+    const Column &ids = batch.tables[output.table].columns[output.column];
     to.add_gathered(output.name, output.kind, ids.as<int64_t>(), [&](size_t row) {
         for (const uint32_t *parents : steps) row = parents[row];
         return ids.is_set(row) ? static_cast<uint32_t>(row) : NO_ROW;
@@ -176,32 +174,22 @@ void add_inherited(TableExport &to, const Batch &batch, size_t number, const Out
 
 void add_column(TableExport &to, const Batch &batch, size_t number, const OutputColumn &output) {
     const Table &table = batch.tables[number];
-    int parent = batch.plan->tables[number].parent;
-    auto keys_of = [&](int of) { return batch.tables[static_cast<size_t>(of)].keys.data(); };
+    auto add_keys = [&](size_t of, auto row_of) { to.add_gathered(output.name, Kind::TEXT, batch.tables[of].keys.data(), row_of, &batch.keys); };
     switch (output.role) {
-        case Role::VALUE: to.add_values(output.name, table.columns[static_cast<size_t>(output.column)]); return;
-        case Role::OWN_KEY: to.add_whole(output.name, Kind::TEXT, table.keys.data(), &batch.keys); return;
-        case Role::ORDINAL: to.add_whole(output.name, Kind::INT64, table.ordinals.data()); return;
-        case Role::DEPTH: to.add_whole(output.name, Kind::INT64, table.depths.data()); return;
-        case Role::ORDER_ID:
-            to.add_gathered(output.name, Kind::INT64, batch.tables[0].columns[0].as<int64_t>(),
-                            [&](size_t row) { return table.orders[row]; });
-            return;
-        case Role::PARENT_KEY:
-            to.add_gathered(output.name, Kind::TEXT, keys_of(parent), [&](size_t row) { return table.parents[row]; }, &batch.keys);
-            return;
-        case Role::UNIT_PARENT:
-            to.add_gathered(output.name, Kind::TEXT, table.keys.data(), [&](size_t row) { return table.unit_parents[row]; }, &batch.keys);
-            return;
-        case Role::UNIT_ROOT:
-            to.add_gathered(output.name, Kind::TEXT, table.keys.data(), [&](size_t row) { return table.unit_roots[row]; }, &batch.keys);
-            return;
+        case Role::VALUE: return to.add_values(output.name, table.columns[output.column]);
+        case Role::OWN_KEY: return to.add_whole(output.name, Kind::TEXT, table.keys.data(), &batch.keys);
+        case Role::ORDINAL: return to.add_whole(output.name, Kind::INT64, table.ordinals.data());
+        case Role::DEPTH: return to.add_whole(output.name, Kind::INT64, table.depths.data());
+        case Role::ORDER_ID: {
+            auto *ids = batch.tables[0].columns[0].as<int64_t>();
+            return to.add_gathered(output.name, Kind::INT64, ids, [&](size_t row) { return table.orders[row]; });
+        }
+        case Role::PARENT_KEY: return add_keys(batch.plan->tables[number].parent, [&](size_t row) { return table.parents[row]; });
+        case Role::UNIT_PARENT: return add_keys(number, [&](size_t row) { return table.unit_parents[row]; });
+        case Role::UNIT_ROOT: return add_keys(number, [&](size_t row) { return table.unit_roots[row]; });
         case Role::OWNER_KEY:
-            to.add_gathered(output.name, Kind::TEXT, keys_of(output.table), [&](size_t row) {
-                return table.owners[row] == output.table ? table.parents[row] : NO_ROW;
-            }, &batch.keys);
-            return;
-        case Role::INHERITED: add_inherited(to, batch, number, output); return;
+            return add_keys(output.table, [&](size_t row) { return table.owners[row] == output.table ? table.parents[row] : NO_ROW; });
+        case Role::INHERITED: return add_inherited(to, batch, number, output);
     }
 }
 

@@ -27,6 +27,19 @@ inline void expect(const char *&at, char wanted) {
     if (*at != wanted) throw OddOrder();
     at++;
 }
+inline void expect_colon(const char *&at) {
+    skip_blanks(at);
+    expect(at, ':');
+    skip_blanks(at);
+}
+// Whether the list or object that begins here has elements; afterwards at the first one, or behind its end.
+inline bool begin_elements(const char *&at, char opening, char closing) {
+    expect(at, opening);
+    skip_blanks(at);
+    if (*at != closing) return true;
+    at++;
+    return false;
+}
 // Whether another element follows in a list or object that ends with `closing`; afterwards behind the comma or the end.
 inline bool next_element(const char *&at, char closing) {
     skip_blanks(at);
