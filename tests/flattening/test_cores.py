@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from quivo_frames.flattening.compiled import write_plan
 from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.model.order import Kind
 from quivo_frames.model.records import RawOrder
@@ -53,7 +56,7 @@ UNUSUAL_VALUES: dict[Kind, list[str]] = {
         '"2026-03-05 14:48:12"', '"0001-01-01T00:00:00Z"', '"1970-01-01T00:00:00Z"', '"2026-03-05T24:00:00Z"',
         '"2026-03-05T14:48:60Z"', '"2026-03-05T14:48:12.Z"', '"2026-03-05T14:48:12Z "', '"2026\\u002d03-05T14:48:12Z"', "12",
     ],
-    Kind.DAY: ['""', '"2026-03-05T10:00:00Z"', '"2024-02-29"', '"2026-02-29"', '"0000-01-01"', '"0001-01-01"', '"x"', "12"],
+    Kind.DAY: ['""', '"2026-03-05T10:00:00Z"', '"2024-02-29"', '"2000-02-29"', '"2100-02-29"', '"1900-02-29"', '"2026-02-29"', '"0000-01-01"', '"0001-01-01"', '"x"', "12"],
     Kind.MONEY: [
         "0", "-0", "-0.0", "1.23456", "1.00005", "1e2", "1e-9", "99999999999999.9999", "100000000000000", "1e400", "0.1e-1",
         '"1.5"', "{}", "[1, 2]", "true", "12345678901234", "123456789012345", "1.", "01",
@@ -227,3 +230,41 @@ def test_threads_do_not_disturb_each_other() -> None:
         thread.join()
     assert len(found) == 20
     assert all(frames[name].equals(alone[name]) for frames in found for name in TABLES)
+
+
+OUT_OF_MEMORY = """
+import resource
+from quivo_frames import _core
+from quivo_frames.flattening.compiled import write_plan
+plan = _core.compile_plan(write_plan())
+body = b'{"orderId":1,"comment":"' + b"x" * 50_000_000 + b'"}'
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 20_000_000, resource.RLIM_INFINITY))
+try:
+    _core.flatten_orders(plan, [body])
+except MemoryError:
+    print("MemoryError")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(len(_core.flatten_orders(plan, [body])[2]) // 8)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory that holds")
+def test_short_memory_is_an_error_of_python() -> None:
+    done = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True)
+    assert (done.stdout.split(), done.returncode) == (["MemoryError", "1"], 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), (None, []), ("plan", []), (b"", [b""]), ([], ["text"])],
+)
+def test_wrong_arguments_are_errors_of_python(arguments: tuple[Any, ...]) -> None:
+    core = compiled_core()
+    assert core is not None
+    with pytest.raises((TypeError, ValueError)):
+        core.flatten_orders(*arguments)
+    with pytest.raises(RuntimeError, match="plan"):
+        core.compile_plan("1 2 nonsense")
+    with pytest.raises(TypeError):
+        core.flatten_orders(core.compile_plan(write_plan()), ["text"])

@@ -93,13 +93,10 @@ public:
         size_t nulls = 0;
         for (size_t row = 0; row < rows_; row++) {
             uint32_t from = row_of(row);
-            if (from == NO_ROW) {
-                values[row] = T{};
-                nulls++;
-                continue;
-            }
-            values[row] = source[from];
-            holder->valid[row >> 3] |= static_cast<uint8_t>(1 << (row & 7));
+            bool is_set = from != NO_ROW;
+            values[row] = is_set ? source[from] : T{};
+            holder->valid[row >> 3] |= static_cast<uint8_t>(is_set << (row & 7));
+            nulls += !is_set;
         }
         const uint8_t *valid = nulls ? holder->valid.data() : nullptr;
         add(name, kind, std::move(holder), valid, values, nulls, arena);
@@ -107,10 +104,9 @@ public:
 
     PyObject *to_capsules() {
         StructHolder &holder = *holder_;
-        for (size_t i = 0; i < holder.arrays.size(); i++) {
+        for (size_t i = 0; i < holder.arrays.size(); i++)
             holder.schemas.push_back({arrow_format(kinds_[i]), holder.names[i].c_str(), nullptr, ARROW_FLAG_NULLABLE, 0,
                                       nullptr, nullptr, release_field, nullptr});
-        }
         for (auto &schema : holder.schemas) holder.schema_pointers.push_back(&schema);
         for (auto &array : holder.arrays) holder.array_pointers.push_back(&array);
         auto count = static_cast<int64_t>(holder.arrays.size());

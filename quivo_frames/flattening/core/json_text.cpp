@@ -1,6 +1,7 @@
 #include "json_text.hpp"
 
 #include <bit>
+#include <charconv>
 #include <cstring>
 
 #if defined(QUIVO_FRAMES_PLAIN)  // for tests: as on a processor that has neither
@@ -68,49 +69,36 @@ bool is_hex(char c) { return is_digit(c) || static_cast<unsigned char>((c | 32) 
 
 unsigned hex_value(const char *four) {
     unsigned value = 0;
-    for (int i = 0; i < 4; i++) value = value * 16 + static_cast<unsigned>(is_digit(four[i]) ? four[i] - '0' : (four[i] | 32) - 'a' + 10);
+    std::from_chars(four, four + 4, value, 16);
     return value;
 }
 
 // Whether bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(const char *text, size_t length) {
     auto at = reinterpret_cast<const unsigned char *>(text), end = at + length;
-    auto continues = [&](int place) { return (at[place] & 0xC0) == 0x80; };
     while (at < end) {
-        unsigned char first = *at;
-        if (first < 0x80) {
-            uint64_t eight;
-            while (end - at >= 8 && (std::memcpy(&eight, at, 8), !(eight & 0x8080808080808080ull))) at += 8;
-            while (at < end && *at < 0x80) at++;
-        } else if (first < 0xC2) {
-            return false;
-        } else if (first < 0xE0) {
-            if (end - at < 2 || !continues(1)) return false;
-            at += 2;
-        } else if (first < 0xF0) {
-            if (end - at < 3 || !continues(1) || !continues(2)) return false;
-            if ((first == 0xE0 && at[1] < 0xA0) || (first == 0xED && at[1] > 0x9F)) return false;
-            at += 3;
-        } else {
-            if (first > 0xF4 || end - at < 4 || !continues(1) || !continues(2) || !continues(3)) return false;
-            if ((first == 0xF0 && at[1] < 0x90) || (first == 0xF4 && at[1] > 0x8F)) return false;
-            at += 4;
+        uint64_t eight;
+        while (end - at >= 8 && (std::memcpy(&eight, at, 8), !(eight & 0x8080808080808080ull))) at += 8;
+        while (at < end && *at < 0x80) at++;
+        if (at == end) break;
+        int more = *at < 0xE0 ? 1 : *at < 0xF0 ? 2 : 3;
+        if (*at < 0xC2 || *at > 0xF4 || end - at <= more) return false;
+        uint32_t point = *at++ & (0x3Fu >> more);
+        for (int left = more; left > 0; left--) {
+            if ((*at & 0xC0) != 0x80) return false;
+            point = point << 6 | (*at++ & 63u);
         }
+        constexpr uint32_t LEAST[] = {0, 0x80, 0x800, 0x10000};
+        if (point < LEAST[more] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) return false;
     }
     return true;
 }
 
 void append_utf8(std::string &to, unsigned point) {
-    auto tail = [&](int shift) { to += static_cast<char>(0x80 | (point >> shift & 63)); };
-    if (point < 0x80) {
-        to += static_cast<char>(point);
-    } else if (point < 0x800) {
-        to += static_cast<char>(0xC0 | point >> 6), tail(0);
-    } else if (point < 0x10000) {
-        to += static_cast<char>(0xE0 | point >> 12), tail(6), tail(0);
-    } else {
-        to += static_cast<char>(0xF0 | point >> 18), tail(12), tail(6), tail(0);
-    }
+    int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    constexpr unsigned char FIRST[] = {0, 0xC0, 0xE0, 0xF0};
+    to += static_cast<char>(FIRST[more] | point >> 6 * more);
+    while (more-- > 0) to += static_cast<char>(0x80 | (point >> 6 * more & 63));
 }
 
 void skip_word(const char *&at, const char *word, size_t length) {
@@ -130,8 +118,7 @@ JsonString read_string(const char *&at) {
         if (*at != '\\') throw OddOrder();  // a control character, or the zero behind the end of the text
         is_escaped = true;
         if (at[1] == 'u') {
-            for (int i = 2; i < 6; i++)
-                if (!is_hex(at[i])) throw OddOrder();
+            if (!is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]) || !is_hex(at[5])) throw OddOrder();
             at += 6;
         } else if (at[1] && std::strchr("\"\\/bfnrt", at[1])) {
             at += 2;
