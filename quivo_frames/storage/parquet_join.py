@@ -113,7 +113,7 @@ def _write_joined(pieces: Sequence[ParquetPiece], out: IO[bytes]) -> JoinedFile:
 
     write(_MAGIC)
     whole: Struct = {}
-    groups: list[Struct] = []
+    groups: list[bytes] = []
     rows = 0
     for path, first, stop in pieces:
         with _explain_damage(path), path.open("rb") as stream:
@@ -128,7 +128,7 @@ def _write_joined(pieces: Sequence[ParquetPiece], out: IO[bytes]) -> JoinedFile:
             ranges = list(_byte_ranges(footer, size))[first:stop]
             for group, (begin, end) in zip(_groups_of(footer)[first:stop], ranges, strict=True):
                 _move_group(group, written - begin, len(groups))
-                groups.append(group)
+                groups.append(write_struct(group))
                 rows += group[_ROWS][1]
                 stream.seek(begin)
                 for block in _blocks_of(stream, end - begin, buffer):
