@@ -85,9 +85,9 @@ def build(
 
     `executor` (a Dask client, a SparkSession, or anything with the `map` of concurrent.futures) shares the work instead
     of `jobs`. Its workers must be able to read the inputs and to write to `out`, which may be an address of an object
-    store (s3://, gs://, az://). Tables built this way have several files each; if they were built from exactly the same
-    answers before, they are left as they are. `form` is parquet, or delta: then each table is a Delta table as well, of
-    which only the files with a changed order are replaced.
+    store (s3://, gs://, az://, abfss://). Tables built this way have several files each; if they were built from
+    exactly the same answers before, they are left as they are. `form` is parquet, or delta: then each table is a Delta
+    table as well, of which only the files with a changed order are replaced.
 
     With `derived`, there are further tables beside the 18, worked out from them: `lines`, `line_rows`, `overview`,
     `milestones` and `events`; read them as `dataset.scan.lines`.
