@@ -7,7 +7,13 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Tests start many processes: with compiled modules on the disk each of them starts in a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz chaos engines clean
+# quivo_frames is installed from here, and its compiled core made anew where a source of it is newer. Without a C++ compiler
+# it is installed without one.
+PROJECT := pyproject.toml uv.lock hatch_build.py $(wildcard quivo_frames/flattening/core/*pp)
+COMPILES := echo '\#include <Python.h>' | $${CXX:-g++} -x c++ -fsyntax-only -I "$$(.uv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2> /dev/null
+SYNC := sync --quiet --frozen --reinstall-package quivo-frames --python .uv/bin/python
+
+.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,13 +22,20 @@ $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 
-.venv/.demo: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --inexact --no-default-groups --extra report --python .uv/bin/python
+.venv/.demo: $(UV) $(PROJECT)
+	$(UV) $(SYNC) --inexact --no-default-groups --extra report --compile-bytecode
+	@touch $@
+
+# Development needs a C++ compiler, unless it cannot be had: then the tests of the compiled core are skipped, and say so.
+.uv/.compiler: $(UV)
+	@$(COMPILES) || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -qq --no-install-recommends g++ > /dev/null; fi; }
 	@touch $@
 
 # Every extra but spark, which brings 456 MB and pandas: it has an environment of its own below.
-.venv/.dev: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --inexact --extra lab --extra export --extra stores --extra dask --python .uv/bin/python
+.venv/.dev: $(UV) $(PROJECT) .uv/.compiler
+	@if $(COMPILES); then export QUIVO_FRAMES_CORE=compiled; fi; $(UV) $(SYNC) --inexact --extra lab --extra export --extra stores --extra dask
 	@touch $@ .venv/.demo
 
 # What others read exports with, in an environment of its own: where pandas is installed, pandera loads it.
@@ -31,20 +44,21 @@ $(UV):
 	@touch $@
 
 # What a user has who installs the wheel, without any extra.
-.venv-plain/.made: $(UV) pyproject.toml uv.lock $(shell find quivo_frames -name '*.py')
-	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) sync --quiet --frozen --no-default-groups --no-editable --reinstall-package quivo-frames --python .uv/bin/python
+.venv-plain/.made: $(UV) $(PROJECT) $(shell find quivo_frames -name '*.py')
+	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) $(SYNC) --no-default-groups --no-editable --compile-bytecode
 	@touch $@
 
 # Existing engines and what they run on: Spark needs Java 17 or later.
-.venv-engines/.made: $(UV) pyproject.toml uv.lock
+.venv-engines/.made: $(UV) $(PROJECT)
 	@java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])' || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
 	  then apt-get update -qq && apt-get install -qq --no-install-recommends openjdk-17-jre-headless > /dev/null; \
 	  else echo "Spark needs Java 17 or later. On Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; fi; }
-	UV_PROJECT_ENVIRONMENT=.venv-engines $(UV) sync --quiet --frozen --no-default-groups --group engines --extra stores --extra export --extra dask --extra spark --python .uv/bin/python
+	UV_PROJECT_ENVIRONMENT=.venv-engines $(UV) $(SYNC) --no-default-groups --group engines --extra stores --extra export --extra dask --extra spark
 	@touch $@
 
 demo: .venv/.demo  ## Show everything on the stand-in API, offline, in under a minute
+	@$(RUN)python -m compileall -q quivo_frames
 	$(RUN)quivo-frames demo --out data/demo
 
 # The report is looked at in a real browser. Without one these tests are skipped, and say what to install.
@@ -64,6 +78,7 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 long: .venv/.dev .venv-readers/.made .venv-plain/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
+	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check
@@ -86,9 +101,9 @@ schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and 
 
 # Environments of their own: what users have (with the report, which is measured), and what quivo_frames is compared with. Where pandas or hypothesis is
 # installed, pandera loads it.
-.venv-bench/.made: $(UV) pyproject.toml uv.lock
-	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) sync --quiet --frozen --no-default-groups --extra report --python .uv/bin/python
-	UV_PROJECT_ENVIRONMENT=.venv-bench/peers $(UV) sync --quiet --frozen --no-default-groups --group bench --python .uv/bin/python
+.venv-bench/.made: $(UV) $(PROJECT)
+	UV_PROJECT_ENVIRONMENT=.venv-bench/plain $(UV) $(SYNC) --no-default-groups --extra report --compile-bytecode
+	UV_PROJECT_ENVIRONMENT=.venv-bench/peers $(UV) $(SYNC) --no-default-groups --group bench
 	@touch $@
 
 bench: .venv-bench/.made  ## Measure build beside what others would write, and the start
@@ -100,14 +115,32 @@ bench-fetch: .venv-bench/.made  ## Measure refetch against limits and noise of t
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch --noise
 
-bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, renewed builds, a short bench-fetch
+bench-all: bench  ## bench, and the long ones: where time goes, cores, memory, audit, renewed builds, unusual orders, a short bench-fetch
 	.venv-bench/peers/bin/python -m tests.benchmarks fetch --quick
-	@for part in profile cores memory audit renew; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
+	@for part in profile cores memory audit renew fallback; do echo; .venv-bench/plain/bin/python -m tests.benchmarks $$part || exit 1; done
 
 COUNT ?= 100000
-SEED ?= $(shell date +%s)
+SEED := $(or $(SEED),$(shell date +%s))
 fuzz: .venv/.dev  ## Damage COUNT orders by SEED and look for what breaks
 	$(RUN)python -m tests.support.fuzz --count $(COUNT) --seed $(SEED)
+
+# Compiled thrice: with sanitizers, without them, and without vector instructions; all read the same.
+CORE := quivo_frames/flattening/core
+READER := $(filter-out %/module.cpp %/export.cpp,$(wildcard $(CORE)/*.cpp))
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g
+INPUTS ?= 1000000
+sanitize: .venv/.dev  ## Read INPUTS damaged orders in the compiled core, and run its tests, under address and undefined-behaviour sanitizers
+	mkdir -p data/sanitize
+	$(RUN)python -m tests.core.write_inputs data/sanitize
+	$(CXX) -std=c++20 -O1 $(SANITIZERS) tests/core/mutate.cpp $(READER) -o data/sanitize/mutate
+	$(CXX) -std=c++20 -O2 -DQUIVO_FRAMES_PLAIN tests/core/mutate.cpp $(READER) -o data/sanitize/mutate_plain
+	$(CXX) -std=c++20 -O2 tests/core/mutate.cpp $(READER) -o data/sanitize/mutate_fast
+	$(CXX) -std=c++20 -O1 $(SANITIZERS) -shared -fPIC -DPy_LIMITED_API=0x030B0000 -I$$($(RUN)python -c "import sysconfig; print(sysconfig.get_path('include'))") $(CORE)/*.cpp -o data/sanitize/_core.abi3.so
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 $(RUN)python -m tests.core.run_sanitized $(CURDIR)/data/sanitize
+	data/sanitize/mutate data/sanitize/plan data/sanitize/orders $(INPUTS) $(SEED) > data/sanitize/found
+	data/sanitize/mutate_plain data/sanitize/plan data/sanitize/orders $(INPUTS) $(SEED) | diff - data/sanitize/found
+	data/sanitize/mutate_fast data/sanitize/plan data/sanitize/orders $(INPUTS) $(SEED) | diff - data/sanitize/found
+	cat data/sanitize/found
 
 chaos: .venv/.dev  ## Refetch 20,000 orders from a server full of faults, killed again and again (4 min)
 	$(RUN)python -m tests.support.chaos --seed $(SEED)
@@ -119,4 +152,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks quivo_frames/_core.*

@@ -298,7 +298,7 @@ def test_the_top_level_is_the_agreed_one() -> None:
         pytest.skip("not a git checkout")
     files = {
         "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "Makefile",
-        "pyproject.toml", "uv.lock",
+        "pyproject.toml", "uv.lock", "hatch_build.py",
     }  # fmt: skip
     tops = {name.split("/")[0] for name in listed}
     assert {top for top in tops if not top.startswith(".")} <= files | {

@@ -157,7 +157,10 @@ def test_citation_classifiers_and_workflow_say_the_same_as_the_package() -> None
     assert (citation["version"], " AND ".join(citation["license"])) == (project["version"], project["license"])
     assert citation["abstract"] == project["description"]
     assert citation["authors"] == project["authors"]
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    workflow, wheels = (
+        yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
+        for name in ("ci", "wheels")
+    )
     versions = workflow["jobs"]["quick"]["strategy"]["matrix"]["python"]
     assert [f"Programming Language :: Python :: {version}" for version in versions] == [
         name for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)
@@ -166,3 +169,13 @@ def test_citation_classifiers_and_workflow_say_the_same_as_the_package() -> None
     pinned = re.search(r"uv==[\d.]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
     assert pinned
     assert pinned[0] in str(workflow)
+    assert pinned[0] in str(wheels)
+
+
+def test_there_is_a_machine_for_every_platform_of_which_a_wheel_is_made() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "wheels.yml").read_text(encoding="utf-8"))
+    machines = workflow["jobs"]["wheels"]["strategy"]["matrix"]["include"]
+    names = {"linux": "ubuntu", "macos": "macos", "windows": "windows"}
+    made = {(names[system], arch) for system in names for arch in tool[system]["archs"]}
+    assert {(machine["os"].split("-")[0], machine["arch"]) for machine in machines} == made

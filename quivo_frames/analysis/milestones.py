@@ -90,18 +90,25 @@ class OrderView:
 
     def id_ranges(self) -> list[tuple[int, int]]:
         """Ranges of order ids, first and last, with about ORDERS_PER_RANGE orders each; one or none for few orders."""
-        ids = lazy_table(self._tables, "orders").select("order_id").collect().to_series().sort()
+        orders = lazy_table(self._tables, "orders")
+        orders = orders if self._some_orders is None else orders.filter(self._some_orders)
+        ids = orders.select("order_id").collect().to_series().sort()
         starts = ids.gather_every(ORDERS_PER_RANGE).unique(maintain_order=True).to_list()
         return list(zip(starts, [*(start - 1 for start in starts[1:]), *ids[-1:]], strict=True))
 
     def within_range(self, id_range: tuple[int, int]) -> OrderView:
         """The view of the orders with ids from the first to the last of a range."""
-        return OrderView(self._tables, self._as_of, pl.col("order_id").is_between(*id_range), self.whole)
+        return self._narrowed_to(pl.col("order_id").is_between(*id_range))
 
     def only_orders(self, order_ids: Sequence[int]) -> OrderView:
         """The view of some orders."""
         wanted = pl.Series(order_ids, dtype=pl.Int64).implode()
-        return OrderView(self._tables, self._as_of, pl.col("order_id").is_in(wanted), self.whole)
+        return self._narrowed_to(pl.col("order_id").is_in(wanted))
+
+    def _narrowed_to(self, some_orders: pl.Expr) -> OrderView:
+        """The view of those of its orders that meet a condition."""
+        both = some_orders if self._some_orders is None else self._some_orders & some_orders
+        return OrderView(self._tables, self._as_of, both, self.whole)
 
     def work_out_what_is_shared(self) -> None:
         """Work out what crosses orders, before views of ranges are sent to other processes."""

@@ -172,7 +172,7 @@ def read_newest(
     sql, values = _newest_query(as_of, last, first_order, of_ids=of_ids)
     columns = ", ".join(f"r.{name}" for name in RESPONSE_COLUMNS.split(", "))
     joined = f"SELECT n.order_id, n.response, {columns} FROM ({sql}) n LEFT JOIN responses r ON r.response = n.response"  # noqa: S608
-    decode_row, last_read = ResponseReader(db).decode_row, None
+    decode_row, last_read, source = ResponseReader(db).decode_row, None, path.name
     try:
         for row in db.execute(joined, values):
             order_id, response = last_read = row[:2]
@@ -180,7 +180,7 @@ def read_newest(
                 found = decode_row(row[2:], order_id)
             except ResponseFlaw as flaw:
                 raise damaged_response_error(path, response, order_id, flaw) from None
-            yield RawOrder(found.body, order_id, found.fetched_at, path.name, f"response {response}")
+            yield RawOrder(found.body, order_id, found.fetched_at, source, f"response {response}")
     except sqlite3.Error as error:
         if not is_damage(error):
             raise

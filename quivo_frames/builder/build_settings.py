@@ -24,13 +24,15 @@ class BuildSettings:
     bytes_per_batch: int = 32 * 2**20
     """Bytes of JSON in a batch, unless a single order has more."""
     counted_one_in: int = SAMPLED_ONE_IN
-    """One of so many orders is counted: its values in the JSON against those in the tables."""
+    """One of so many orders is counted, in small builds more: its values in the JSON against those in the tables."""
     orders_per_seek_point: int = 500
     """Orders from one position at which reading can begin to the next."""
     bytes_per_seek_point: int = 8 * 2**20
     """Bytes of JSON from one such position to the next, unless a single order has more."""
     bytes_per_process: int = 48 * 2**20
     """Bytes of JSON for which another process is worth the half second that it takes to start."""
+    bytes_per_thread: int = 16 * 2**20
+    """Bytes of JSON for which another thread is worth a further file of each table."""
     partitions_per_file: int = 10
     """Partitions that workers of an engine deliver as one file per table: readers prefer few large files."""
     orders_per_file: int = 1_000_000

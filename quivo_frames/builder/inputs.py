@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from secrets import token_hex
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
@@ -20,7 +22,6 @@ from quivo_frames.archive.raw_export.reader import RawExportReader, SegmentPosit
 from quivo_frames.builder import order_files
 from quivo_frames.dataset import manifest
 from quivo_frames.errors import ConfigError
-from quivo_frames.flattening.decode import OrderIdentity
 from quivo_frames.flattening.latest import IDENTITY_SCHEMA, make_identity_frame
 from quivo_frames.model.records import RawOrder
 from quivo_frames.storage.bounded_lines import MAX_LINE_BYTES
@@ -42,8 +43,6 @@ _NO_LAST_MODIFIED = pl.lit(None, IDENTITY_SCHEMA["last_modified"]).alias("last_m
 _NO_FINGERPRINT = pl.lit(None, pl.Int64).alias("fingerprint")
 _NO_EARLIER_ANSWER = pl.lit(value=False).alias("clock_ran_backwards")
 
-ReadIdentity = Callable[[bytes], OrderIdentity]
-
 
 class SourceKind(StrEnum):
     """What orders are read from."""
@@ -59,8 +58,8 @@ class IndexedOrders(NamedTuple):
     orders: pl.DataFrame
     """A row of INDEX per order, with `size` (bytes of JSON) and `fingerprint`: two bodies with the same one are the
     same. It is null for files, which would have to be read twice for it."""
-    cursors: Sequence[object]
-    """For each order, what `read_from` needs to begin with it; None where it cannot."""
+    cursor_of: Callable[[int], object]
+    """By the number of an order, counted from 0, what `read_from` needs to begin with it; None where it cannot."""
 
 
 class OrderSource(Protocol):
@@ -72,8 +71,11 @@ class OrderSource(Protocol):
     def estimate_size(self) -> int:
         """Bytes of JSON, about."""
 
-    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:
-        """Index entries of all orders, in chunks; the first pass."""
+    def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:
+        """Index entries of all orders, in chunks; the first pass.
+
+        Only an `exact` one reads the times and sellers of orders in files, and ids that are written twice.
+        """
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         """The orders from a cursor on; None: from the first."""
@@ -91,26 +93,34 @@ class OrderSource(Protocol):
 class _FileSource:
     kind = SourceKind.FILE
 
-    def __init__(self, path: Path, max_order_bytes: int) -> None:
+    def __init__(self, path: Path, max_order_bytes: int, token: str) -> None:
         self.path, self.name, self.max_order_bytes = path, str(path), max_order_bytes
+        self._token, self._of_thread = token, threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _file_source_of, (self.path, self.max_order_bytes, self._token)
 
     def estimate_size(self) -> int:
         is_compressed = self.path.suffix.lower() in COMPRESSED_SUFFIXES
         return self.path.stat().st_size * (_COMPRESSION_RATIO if is_compressed else 1)
 
-    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:
-        # Without the bodies: those of a chunk would take more memory than everything else.
-        entries = (
-            (read_identity_of(raw.body), len(raw.body), position)
-            for position, raw in order_files.read_with_positions(self.path, None, self.max_order_bytes)
-        )
-        while chunk := list(islice(entries, _ORDERS_PER_CHUNK)):
-            orders = make_identity_frame([(None, found) for found, _, _ in chunk])
-            sizes = pl.Series("size", [size for _, size, _ in chunk], dtype=pl.Int64)
-            orders = orders.with_columns(sizes, _NO_FINGERPRINT, _NO_EARLIER_ANSWER)
-            yield IndexedOrders(orders, [position for *_, position in chunk])
+    def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:
+        read = 0
+        index = order_files.FileIndex(self.path, read, exact=exact)
+        for found in order_files.read_in_runs(self.path, None, self.max_order_bytes):
+            index.add(found)
+            if len(index.sizes) >= _ORDERS_PER_CHUNK:
+                yield _frame_of(index)
+                read += len(index.sizes)
+                index = order_files.FileIndex(self.path, read, exact=exact)
+        yield _frame_of(index)
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
+        if isinstance(cursor, int):
+            if not hasattr(self._of_thread, "reader"):
+                self._of_thread.reader = order_files.ForwardReader(self.path, self.max_order_bytes)
+            reader: order_files.ForwardReader = self._of_thread.reader
+            return reader.read_from(cursor)
         start = cursor if isinstance(cursor, order_files.LinePosition) else None
         return order_files.read_orders(self.path, start, self.max_order_bytes)
 
@@ -124,6 +134,12 @@ class _FileSource:
         return nullcontext()
 
 
+@functools.lru_cache(maxsize=8)
+def _file_source_of(path: Path, max_order_bytes: int, token: str) -> _FileSource:
+    """The same source for all partitions of a build in a process, so that reading goes on where it stopped."""
+    return _FileSource(path, max_order_bytes, token)
+
+
 class _ArchiveSource:
     kind = SourceKind.ARCHIVE
 
@@ -135,9 +151,9 @@ class _ArchiveSource:
     def estimate_size(self) -> int:
         return self.path.stat().st_size * _COMPRESSION_RATIO
 
-    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the archive knows
+    def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the archive knows
         for orders in Archive(self.path).index_newest(self.as_of, last=self.last):
-            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), orders["order_id"].to_list())
+            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), orders["order_id"].item)
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         first = cursor if isinstance(cursor, int) else None
@@ -162,10 +178,9 @@ class _RawExportSource:
     def estimate_size(self) -> int:
         return self.segments.json_bytes
 
-    def index_orders(self, read_identity_of: ReadIdentity) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the segments know
+    def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the segments know
         for orders in self.segments.index_newest(self.as_of):
-            cursors = list(map(SegmentPosition._make, orders.select(SegmentPosition._fields).iter_rows()))
-            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), cursors)
+            yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), functools.partial(_segment_position, orders))
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         return self.segments.read_from(cursor if isinstance(cursor, SegmentPosition) else None, self.as_of)
@@ -178,6 +193,21 @@ class _RawExportSource:
 
     def hold_off_erasures(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+def _segment_position(orders: pl.DataFrame, number: int) -> SegmentPosition:
+    return SegmentPosition(*orders.select(SegmentPosition._fields).row(number))
+
+
+def _frame_of(index: order_files.FileIndex) -> IndexedOrders:
+    if index.identities is None:
+        orders = pl.DataFrame({"order_id": index.order_ids}, schema_overrides=IDENTITY_SCHEMA).with_columns(
+            pl.lit(None, dtype).alias(name) for name, dtype in IDENTITY_SCHEMA.items() if name != "order_id"
+        )
+    else:
+        orders = make_identity_frame([(None, identity) for identity in index.identities])
+    sizes = pl.Series("size", index.sizes, dtype=pl.Int64)
+    return IndexedOrders(orders.with_columns(sizes, _NO_FINGERPRINT, _NO_EARLIER_ANSWER), index.position_of)
 
 
 def open_sources(
@@ -209,7 +239,7 @@ def _sources_of(build_input: BuildInput, as_of: datetime | None, max_order_bytes
         raise ConfigError(f"{path} holds exports in folders of it, such as {inside.parent}. Name each of them.")
     if as_of is not None:
         raise ConfigError(f"{path} does not say when its orders were fetched. As of an instant, give archives alone.")
-    return [_FileSource(file, max_order_bytes) for file in order_files.find_order_files(path)]
+    return [_FileSource(file, max_order_bytes, token_hex(8)) for file in order_files.find_order_files(path)]
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
 import polars as pl
 
 from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
-from quivo_frames.builder.inputs import OrderSource, ReadIdentity
+from quivo_frames.builder.inputs import OrderSource
 from quivo_frames.errors import ConfigError
-from quivo_frames.flattening.decode import read_identity, scan_identity
 from quivo_frames.flattening.latest import (
     IDENTITY_SCHEMA,
     SELLER,
@@ -26,6 +25,7 @@ from quivo_frames.flattening.latest import (
     find_superseded_positions,
     has_repeated_ids,
 )
+from quivo_frames.flattening.reconcile import sampling_rate
 from quivo_frames.model.records import RawOrder
 
 _ANSWERS_PER_DIGEST = 1_000_000
@@ -58,12 +58,11 @@ class SourceRange(NamedTuple):
         Raises:
             ConfigError: the source has fewer orders than when it was indexed.
         """
-        position = 0
-        for raw in islice(self.source.read_from(self.cursor), self.order_count):
-            if position not in self.superseded_positions:
+        read = 0
+        for read, raw in enumerate(islice(self.source.read_from(self.cursor), self.order_count), 1):
+            if read - 1 not in self.superseded_positions:
                 yield raw
-            position += 1
-        if position < self.order_count:
+        if read < self.order_count:
             raise ConfigError(f"{self.source.name} was changed while it was read. Build again when it is complete.")
 
 
@@ -83,6 +82,10 @@ class Partition(NamedTuple):
 
     number: int
     pieces: Sequence[SourceRange | SelectedOrders]
+    first_order: int = 0
+    """How many orders of the build come before these."""
+    counted_one_in: int = 1
+    """Of so many orders of the build, one is counted."""
 
     def read_orders(self) -> Iterator[RawOrder]:
         """The orders of the partition.
@@ -115,9 +118,9 @@ class OrderIndex:
         self._sources, self._settings = sources, settings
         self._seek_points: list[SeekPoint] = []
         self._bytes_indexed = 0
-        index = self._index_sources(scan_identity)
+        index = self._index_sources(exact=False)
         if has_repeated_ids(index["order_id"]):  # a quick glance is not exact enough to decide which answer wins
-            index = self._index_sources(read_identity)
+            index = self._index_sources(exact=True)
         self.superseded_positions = find_superseded_positions(index)
         """Positions of the orders that a newer answer supersedes, with their ids."""
         self.ids_of_two_sellers = find_orders_of_two_sellers(index) if self.superseded_positions else []
@@ -130,18 +133,15 @@ class OrderIndex:
         self.backward_clock_ids = index.filter("clock_ran_backwards")["order_id"]
         """The orders of which an earlier answer has a later time than the newest."""
 
-    def _index_sources(self, read_identity_of: ReadIdentity) -> pl.DataFrame:
+    def _index_sources(self, *, exact: bool) -> pl.DataFrame:
         self._bytes_indexed, self._seek_points = 0, []
         chunks = [pl.DataFrame(schema=_INDEX_SCHEMA)]
         position = 0
         for number, source in enumerate(self._sources):
             start = position
-            for orders, cursors in source.index_orders(read_identity_of):
-                for size, cursor in zip(orders["size"].to_list(), cursors, strict=True):
-                    if position == start or (cursor is not None and self._seek_point_due(position)):
-                        self._seek_points.append(SeekPoint(position, number, cursor, self._bytes_indexed))
-                    self._bytes_indexed += size
-                    position += 1
+            for orders, cursor_of in source.index_orders(exact=exact):
+                self._add_seek_points(orders["size"], cursor_of, number, position, is_first=position == start)
+                position += orders.height
                 named = orders.with_columns(source=pl.lit(number, pl.Int64))
                 chunks.append(named.select(*_INDEX_SCHEMA, f"^{SELLER}$"))
             self.orders_by_source[source.name] = position - start
@@ -166,10 +166,26 @@ class OrderIndex:
             digest.update(found.getbuffer())
         return digest.hexdigest()
 
-    def _seek_point_due(self, position: int) -> bool:
-        orders = position - self._seek_points[-1].position
-        size = self._bytes_indexed - self._seek_points[-1].bytes_before
-        return orders >= self._settings.orders_per_seek_point or size >= self._settings.bytes_per_seek_point
+    def _add_seek_points(
+        self, sizes: pl.Series, cursor_of: Callable[[int], object], source_number: int, position: int, *, is_first: bool
+    ) -> None:
+        """Adds those within the next orders of a source, which begin at a position; the first of all is one."""
+        bytes_before = [self._bytes_indexed, *(sizes.cum_sum() + self._bytes_indexed)]
+        number = 0 if is_first else self._next_due(position, bytes_before)
+        while number < len(sizes):
+            cursor = cursor_of(number)
+            if cursor is not None or (is_first and number == 0):
+                self._seek_points.append(SeekPoint(position + number, source_number, cursor, bytes_before[number]))
+                number = self._next_due(position, bytes_before)
+            else:
+                number += 1
+        self._bytes_indexed = bytes_before[-1]
+
+    def _next_due(self, position: int, bytes_before: Sequence[int]) -> int:
+        """The number of the first order at which another seek point is due; the first of them is at a position."""
+        last = self._seek_points[-1]
+        by_size = bisect_left(bytes_before, last.bytes_before + self._settings.bytes_per_seek_point)
+        return max(min(last.position - position + self._settings.orders_per_seek_point, by_size), 0)
 
     def partition_all(self, workers: int) -> list[Partition]:
         """All orders in partitions of at most the sizes of the settings, as many for each of `workers`."""
@@ -187,10 +203,14 @@ class OrderIndex:
         stops = iter([*(point.position for points in starts for point in points), self._order_count])
         next(stops, None)  # each range stops where the next one starts
         superseded_sorted = sorted(self.superseded_positions)
-        return [
-            Partition(number, [self._range_from(point, next(stops), superseded_sorted) for point in points])
-            for number, points in enumerate(starts)
-        ]
+        counted_one_in = sampling_rate(self.orders_left, self._settings.counted_one_in)
+        found: list[Partition] = []
+        first_order = 0
+        for number, points in enumerate(starts):
+            ranges = [self._range_from(point, next(stops), superseded_sorted) for point in points]
+            found.append(Partition(number, ranges, first_order, counted_one_in))
+            first_order += sum(piece.order_count - len(piece.superseded_positions) for piece in ranges)
+        return found
 
     def _range_from(self, point: SeekPoint, stop: int, superseded_sorted: Sequence[int]) -> SourceRange:
         start = point.position
@@ -204,9 +224,12 @@ class OrderIndex:
             (pl.int_range(pl.len()) // self._settings.orders_per_partition).alias("by_count"),
             (pl.col("size").cum_sum() // self._settings.bytes_per_partition).alias("by_size"),
         ]
+        counted_one_in = sampling_rate(answers.height, self._settings.counted_one_in)
         found: list[Partition] = []
+        first_order = 0
         for (source,), rows in answers.partition_by("source", as_dict=True, maintain_order=True).items():
             for group in rows.with_columns(group_keys).partition_by("by_count", "by_size", maintain_order=True):
                 selected = SelectedOrders(self._sources[source], group["order_id"].to_list())
-                found.append(Partition(len(found), [selected]))
+                found.append(Partition(len(found), [selected], first_order, counted_one_in))
+                first_order += group.height
         return found

@@ -79,6 +79,8 @@ class UnitResult(NamedTuple):
     failures: pl.DataFrame
     value_counts: reconcile.ValueCounts
     built: BuiltParts
+    read_in_python: int
+    """How many orders the compiled core left to the one in Python, or did not read as there is none."""
 
 
 class _FlatOrders(NamedTuple):
@@ -88,6 +90,7 @@ class _FlatOrders(NamedTuple):
     orders_read: int
     failures: pl.DataFrame
     value_counts: reconcile.ValueCounts
+    read_in_python: int
 
 
 def build_unit(
@@ -136,7 +139,15 @@ def _build_members(
         no_parts = BuiltParts([], {}, {})
         written = flat.tables["orders"].height
         results.append(
-            UnitResult(member.partition.number, flat.orders_read, written, flat.failures, flat.value_counts, no_parts)
+            UnitResult(
+                member.partition.number,
+                flat.orders_read,
+                written,
+                flat.failures,
+                flat.value_counts,
+                no_parts,
+                flat.read_in_python,
+            )
         )
     built = BuiltParts(parts, {}, read_files)
     if destination.staging is None:
@@ -150,7 +161,7 @@ def _read_orders(
     """Flattens and validates the orders of a partition, removes personal values if asked to, and derives tables."""
     if not partition.pieces:  # there are only rows that stay
         no_rows = {name: table.empty_frame() for name, table in destination.tables.items()}
-        return _FlatOrders(no_rows, 0, Frames.of({}).failures, reconcile.ValueCounts(0, 0, 0))
+        return _FlatOrders(no_rows, 0, Frames.of({}).failures, reconcile.ValueCounts(0, 0, 0), 0)
     flattener = Flattener()
     batches: list[Frames] = []
     origins: dict[int, RawOrder] = {}
@@ -159,8 +170,7 @@ def _read_orders(
     with pause_garbage_collection():
         for batch in _in_batches(settings, partition.read_orders()):
             batches.append(flattener.flatten_batch(batch, origins))
-            is_first = partition.number == orders_read == 0
-            sample |= reconcile.sample_orders(batch, first=is_first, one_in=settings.counted_one_in)
+            sample |= reconcile.sample_orders(batch, partition.first_order + orders_read, partition.counted_one_in)
             orders_read += len(batch)
     frames = validate_frames(Frames.concat(batches), origins)
     value_counts = reconcile.compare_value_counts(sample, frames)
@@ -172,7 +182,7 @@ def _read_orders(
     # They hold no personal values that the tables do not hold.
     derived = derive_tables(frames) if DERIVED_TABLES.keys() & destination.tables.keys() else {}
     tables = {**frames, **derived, NOTICED: frames.order_notes}
-    return _FlatOrders(tables, orders_read, frames.failures, value_counts)
+    return _FlatOrders(tables, orders_read, frames.failures, value_counts, flattener.read_in_python)
 
 
 def _write_part(
@@ -232,11 +242,17 @@ def merge_results(results: Iterable[UnitResult]) -> UnitResult:
     """One result for several units, or for none, with the number of the first; without their parts."""
     in_order = sorted(results, key=lambda result: result.number)
     if not in_order:
-        return UnitResult(-1, 0, 0, Frames.of({}).failures, reconcile.ValueCounts(0, 0, 0), BuiltParts([], {}, {}))
-    numbers, orders_read, orders_written, failures, value_counts, _ = zip(*in_order, strict=True)
+        return UnitResult(-1, 0, 0, Frames.of({}).failures, reconcile.ValueCounts(0, 0, 0), BuiltParts([], {}, {}), 0)
+    numbers, orders_read, orders_written, failures, value_counts, _, in_python = zip(*in_order, strict=True)
     total_counts = reconcile.ValueCounts(*(sum(counts) for counts in zip(*value_counts, strict=True)))
     return UnitResult(
-        numbers[0], sum(orders_read), sum(orders_written), pl.concat(failures), total_counts, BuiltParts([], {}, {})
+        numbers[0],
+        sum(orders_read),
+        sum(orders_written),
+        pl.concat(failures),
+        total_counts,
+        BuiltParts([], {}, {}),
+        sum(in_python),
     )
 
 

@@ -17,6 +17,7 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.dataset.manifest import DatasetFile, facts_of_tables
 from quivo_frames.dataset.parts import Part, read_intact, read_layout
 from quivo_frames.errors import DatasetError
+from quivo_frames.flattening.reconcile import sampling_rate
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES
 
 _ANSWER_IDENTITY = ["order_id", "fetched_at", "fingerprint", "source"]
@@ -158,7 +159,8 @@ class _Comparison(NamedTuple):
         ends = list(accumulate(part.orders for part in self.parts))
         starts = [end - part.orders for end, part in zip(ends, self.parts, strict=True)]
         new_starts = [0, *self._places_now(starts[1:]), self.answers.height]
-        tasks = 0
+        counted_one_in = sampling_rate(self.changed.height, settings.counted_one_in)
+        tasks = orders_before = 0
         for number, part in enumerate(self.parts):
             first, stop = new_starts[number : number + 2]
             changed, gone = _within(self.changed, first, stop), _within(self.gone, starts[number], ends[number])
@@ -172,9 +174,11 @@ class _Comparison(NamedTuple):
             per_piece = max(-(-(stop - first) // pieces), 1)
             for begin in range(first, stop, per_piece):
                 end = min(begin + per_piece, stop)
-                read = [piece for one in index.partition_answers(_within(changed, begin, end)) for piece in one.pieces]
+                inside = _within(changed, begin, end)
+                read = [piece for one in index.partition_answers(inside) for piece in one.pieces]
                 ids = self.answers["order_id"].slice(begin, end - begin)
-                partition = Partition(tasks, read)
+                partition = Partition(tasks, read, orders_before, counted_one_in)
+                orders_before += inside.height
                 yield PartTask(partition, part.file_number, part, gone["order_id"], ids, is_split=pieces > 1)
                 tasks += 1
 

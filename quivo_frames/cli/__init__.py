@@ -103,14 +103,21 @@ def _failures_explained(ctx: click.Context | None = None) -> Iterator[None]:
 
 @click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Show versions and exit."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show versions and exit.",
 )
+@click.option("-v", "verbose", is_flag=True, is_eager=True, help="With --version: which core builds tables, too.")
 @quiet_option
-def main() -> None:
+def main(verbose: bool) -> None:
     """Refetch batches of Quivo orders, keep every answer, and build validated tables.
 
     Begin with `quivo-frames demo`: it needs no account and no network.
     """
+    if verbose:
+        raise click.UsageError("-v goes with --version.")
 
 
 @main.command()

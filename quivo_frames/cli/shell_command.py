@@ -17,10 +17,19 @@ _PACKAGES = ("polars", "pandera", "msgspec", "requests", "duckdb", "deltalake", 
 
 
 def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    """Print the version, and on a second line those of Python and of the packages that matter; then end."""
+    """Print the version, and on a second line those of Python and of the packages that matter; then end.
+
+    With -v, each is a line of its own, and the first of them says which core builds tables.
+    """
     if asked and not ctx.resilient_parsing:
         print_text(f"{_PROGRAM}, version {version('quivo_frames')}")
-        print_text(f"Python {platform.python_version()}, {', '.join(_installed_packages())}; {platform.platform()}")
+        python, packages, system = f"Python {platform.python_version()}", _installed_packages(), platform.platform()
+        if ctx.params["verbose"]:
+            from quivo_frames.flattening.core_choice import describe_core
+
+            print_text("\n".join([f"core {describe_core()}", python, *packages, system]))
+        else:
+            print_text(f"{python}, {', '.join(packages)}; {system}")
         ctx.exit()
 
 

@@ -41,7 +41,9 @@ READERS = (
     help="Folder or address for the tables.  [default: tables, or what quivo.toml names]",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), help="Processes that share the work.  [default: as many as the machine has cores]"
+    "--jobs",
+    type=click.IntRange(1),
+    help="Threads or processes that share the work.  [default: as many as the machine has cores]",
 )
 @click.option(
     "--on",

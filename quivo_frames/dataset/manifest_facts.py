@@ -124,6 +124,8 @@ class ManifestFacts(ManifestHead, frozen=True):
     of: str | None = None
     files: Literal["tables", "parts"] | None = None
     exported: ExportOrigin | None = None
+    core: Literal["compiled", "python"] | None = None
+    read_in_python: _Count = 0
 
 
 class CurrentManifestFacts(ManifestFacts, frozen=True):

@@ -240,6 +240,26 @@ class StoredTables(SelectableOrders, Mapping[str, pl.DataFrame]):
         *tables, failures, notes = pl.collect_all([self.lazy(name) for name in (*TABLES, *REPORT_TABLES)])
         return Frames(dict(zip(TABLES, tables, strict=True)), failures, notes)
 
+    def read_in_ranges(self, orders_at_a_time: int) -> Iterator[Mapping[str, pl.DataFrame]]:
+        """The rows of so many orders in all tables, then of the next ones, in the order of the rows of `orders`.
+
+        Of the files only the row groups are read that have ids between the least and the greatest of them.
+
+        Raises:
+            ConfigError, DatasetError: as for `lazy`.
+        """
+        column = pl.col(ORDER_ID.name)
+        all_ids = self.lazy("orders").select(column).collect()
+        for ids in all_ids.iter_slices(orders_at_a_time):
+            least, greatest = ids.select(column.min().alias("least"), column.max().alias("greatest")).row(0)
+            between = column.is_between(least, greatest)
+            frames = {name: self.lazy(name).filter(between).collect() for name in TABLES}
+            if frames["orders"].height > ids.height:  # of several sources, whose ids overlap
+                wanted = column.is_in(ids.to_series().implode())
+                frames = {name: frame.filter(wanted) for name, frame in frames.items()}
+            yield frames
+            del frames  # before the next ones are read
+
     @property
     def failures(self) -> pl.DataFrame:
         """The orders that are in no table, and why."""

@@ -1,4 +1,7 @@
-"""Work shared by this process and others of this machine.
+"""Work shared by threads of this process, or by this process and others of this machine.
+
+Threads start at once and share what is loaded; they fit work that lets others run, as polars and the compiled core do.
+What Python itself does is done by one thread at a time, so it takes processes.
 
 Loky rather than the standard library: its processes do not run the user's script again (which would need
 `if __name__ == "__main__"`), can have an environment of their own, and one that dies is an error instead of a deadlock.
@@ -12,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from queue import SimpleQueue
@@ -29,7 +32,7 @@ _ENVIRONMENT = {"POLARS_MAX_THREADS": "1"}
 
 
 class WorkerPool(Protocol):
-    """Processes that share work, on this machine or on others."""
+    """Threads or processes that share work, on this machine or on others."""
 
     size: int
     """How many tasks run at a time, about."""
@@ -37,7 +40,7 @@ class WorkerPool(Protocol):
     def map_unordered(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """Results of `work` for each item, as they come.
 
-        `work` and the items are pickled. `work` is idempotent: an engine may run it twice for one item.
+        `work` and the items can be pickled. `work` is idempotent: an engine may run it twice for one item.
 
         Raises:
             LostWorker: a worker was ended from outside, and the others could not make up for it.
@@ -46,37 +49,45 @@ class WorkerPool(Protocol):
 
 
 class LocalPool:
-    """`jobs` processes, at most `max_jobs`: this one, and others that live as long as the `with` block.
+    """`jobs` threads or processes, at most `max_jobs`: this one, and others that live as long as the `with` block.
 
-    `jobs=None` means as many as this process may use cores. The others import `warm_up_module` first, so that they are
-    ready when there is work.
+    `jobs=None` means as many as this process may use cores. Other processes import `warm_up_module` first, so that they
+    are ready when there is work. Threads end what they have begun before the block is left, also after an error.
     """
 
-    def __init__(self, jobs: int | None, max_jobs: int, warm_up_module: str = __name__) -> None:
-        self._warm_up_module = warm_up_module
+    def __init__(
+        self, jobs: int | None, max_jobs: int, warm_up_module: str = __name__, *, in_threads: bool = False
+    ) -> None:
+        self._warm_up_module, self._in_threads = warm_up_module, in_threads
         self.size = 1 if max_jobs == 1 else min(max_jobs, jobs or _usable_cores())
         self._executor: Any = None
 
     def __enter__(self) -> Self:
         if self.size > 1:
-            from loky import ProcessPoolExecutor
-
-            self._executor = ProcessPoolExecutor(
-                self.size - 1, env=_ENVIRONMENT, initializer=_exit_with_parent, initargs=(os.getpid(),)
-            )
-            with _interrupts_ignored():  # Ctrl-C reaches all processes of a terminal, and this one ends the others
-                for _ in range(self.size - 1):
-                    self._executor.submit(import_module, self._warm_up_module)
+            self._executor = ThreadPoolExecutor(self.size - 1) if self._in_threads else self._start_processes()
         return self
+
+    def _start_processes(self) -> Any:
+        from loky import ProcessPoolExecutor
+
+        executor = ProcessPoolExecutor(
+            self.size - 1, env=_ENVIRONMENT, initializer=_exit_with_parent, initargs=(os.getpid(),)
+        )
+        with _interrupts_ignored():  # Ctrl-C reaches all processes of a terminal, and this one ends the others
+            for _ in range(self.size - 1):
+                executor.submit(import_module, self._warm_up_module)
+        return executor
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._executor is not None:
+        if isinstance(self._executor, ThreadPoolExecutor):
+            self._executor.shutdown(cancel_futures=True)
+        elif self._executor is not None:
             self._executor.shutdown(kill_workers=True)
 
     def map_unordered(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """Results of `work` as they come: whichever process is free takes the next item.
+        """Results of `work` as they come: whichever thread or process is free takes the next item.
 
         Raises:
             LostWorker: a process was ended from outside.
@@ -84,7 +95,7 @@ class LocalPool:
         waiting, done = deque(items), SimpleQueue[Future[R]]()
 
         def submit_next(finished: Future[R] | None = None) -> None:
-            """Submits the next item; a future calls it when it has finished, as its process is free then."""
+            """Submits the next item; a future calls it when it has finished, as its worker is free then."""
             if finished is not None:
                 done.put(finished)
             if waiting:

@@ -19,6 +19,7 @@ from quivo_frames.errors import ConfigError, QuivoError
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.http import ConnectionFlaw, HttpResult, HttpSession, find_named_certificates
 from quivo_frames.fetch.replies import CURES, OK, TOO_MANY, UNAUTHORIZED
+from quivo_frames.flattening.core_choice import describe_core
 from quivo_frames.model.records import Outcome
 from quivo_frames.settings.settings import KEYRING_CURE, Settings, is_loopback
 from quivo_frames.settings.sources import ADDRESSES, CREDENTIALS, Origin, find_origins, has_keyring, read_env_file
@@ -85,6 +86,7 @@ def _check_in_order(
     arguments: Mapping[str, Any], order_id: int | None, may_refetch: Callable[[], bool]
 ) -> Iterator[DiagnosticCheck]:
     """The checks up to the first that others depend on, and that failed."""
+    yield _check_core()
     settings_checks = [*_check_settings(arguments)]
     yield from settings_checks
     if not all(check.ok for check in settings_checks):
@@ -106,6 +108,14 @@ def _check_in_order(
         yield (resolved := _check_name(settings.base_url, session))
         if resolved.ok:
             yield from _check_service(client, session, order_id, may_refetch)
+
+
+def _check_core() -> DiagnosticCheck:
+    """Which core builds tables: either will do."""
+    try:
+        return DiagnosticCheck("core", True, describe_core())
+    except ConfigError as error:
+        return DiagnosticCheck("core", False, "cannot be chosen", str(error))
 
 
 def _check_settings(arguments: Mapping[str, Any]) -> Iterator[DiagnosticCheck]:

@@ -1,4 +1,7 @@
-"""One batch of orders: decoded and collected round by round, then every table made in one go.
+"""One batch of orders in Python: decoded and collected round by round, then every table made in one go.
+
+It is the core of the package where there is no compiled one, the path of orders that the compiled one does not read,
+and what that is compared with.
 
 Keys are built from those of the parent table. Nothing is done for each row that can be done for a whole column.
 """
@@ -7,24 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 import polars as pl
 
 from quivo_frames.flattening import custom_attributes, exact
+from quivo_frames.flattening.batch_findings import BatchFindings, ColumnFinding, UnknownFieldRows, decode_failure
 from quivo_frames.flattening.collect import RowCollector, TableRows
 from quivo_frames.flattening.convert import convert_columns
 from quivo_frames.flattening.decode import (
     OrderDecoder,
     UndecodableOrder,
-    UnlearnedField,
     count_fields,
     guess_order_id,
     to_text_series,
 )
 from quivo_frames.flattening.order_text import find_order_text
-from quivo_frames.model.frames import report_frame, sum_notes
-from quivo_frames.model.messages import describe_failure, describe_note, json_type_of
+from quivo_frames.model.messages import describe_note, json_type_of
 from quivo_frames.model.order import Kind
 from quivo_frames.model.records import Failure, RawOrder
 from quivo_frames.model.tables import FETCHED_AT, ORDER_ID, ORDINAL, TABLES, Column, Table
@@ -40,17 +41,6 @@ _UNIT_KEY_COLUMNS = {
 }
 
 
-class _ColumnFinding(NamedTuple):
-    """Rows of one column whose JSON values break a rule, or need a note of a kind."""
-
-    table: Table
-    column: Column
-    rule_or_kind: str
-    rows: list[int]
-    values: pl.Series
-    """The JSON values of the whole column."""
-
-
 class OrderBatch:
     """The tables of some orders, each of which is given once, and why others are not in them.
 
@@ -58,29 +48,26 @@ class OrderBatch:
     """
 
     def __init__(self, decoder: OrderDecoder, origins: dict[int, RawOrder]) -> None:
-        self.decode_failures: list[Failure] = []
-        """Why orders could not be decoded, one an order."""
+        self.places: dict[int, int] = {}
+        """By order that was decoded, its place in the batch; sorted by it."""
+        self.decode_failures: list[tuple[int, Failure]] = []
+        """Why orders could not be decoded, one an order, with its place in the batch."""
         self.tables: dict[str, pl.DataFrame] = {}
         """The tables that have rows, still with those of the orders in `find_failures`."""
+        self.findings = BatchFindings()
         self._decoder, self._origins = decoder, origins
         self._collector = RowCollector(decoder.empty_objects)
         self._decoded: list[tuple[int, RawOrder]] = []
         self._key_texts: dict[str, pl.Series] = {}
         """By table, the keys of its rows as text."""
-        self._rejected: list[_ColumnFinding] = []
-        self._noted: list[_ColumnFinding] = []
-        self._unlearned_fields: list[tuple[int, UnlearnedField]] = []
-        """Unknown fields that were not learned, with their orders."""
-        self._envelopes: list[tuple[int, str]] = []
-        """Orders that came in an envelope, each with its path in the answer."""
         self._attribute_rows: list[pl.DataFrame] = []
         self._fields_accounted_for = 0
         """One of the two sums in `_find_repeated_fields`."""
 
-    def add_orders(self, raws: Sequence[RawOrder]) -> None:
-        """Decodes one round of orders and collects their rows."""
+    def add_orders(self, placed: Sequence[tuple[int, RawOrder]]) -> None:
+        """Decodes one round of orders, given with their places in the batch, and collects their rows."""
         orders = []
-        for raw in raws:
+        for place, raw in placed:
             try:
                 if raw.problem:
                     raise UndecodableOrder(raw.problem.rule, expected=raw.problem.expected, got=raw.problem.got)
@@ -88,15 +75,17 @@ class OrderBatch:
                 order = self._decoder.decode(text)
             except UndecodableOrder as error:
                 order_id = raw.order_id if raw.order_id is not None else guess_order_id(raw.body)
-                self.decode_failures.append(_decode_failure(raw, order_id, error))
+                self.decode_failures.append((place, decode_failure(raw, order_id, error)))
             else:
                 orders.append(order)
+                self.places[order.order_id] = place
                 self._decoded.append((order.order_id, raw if text is raw.body else raw._replace(body=text)))
                 if path != "$":
-                    self._envelopes.append((order.order_id, path))
+                    self.findings.notes.append(describe_note("envelope", path, 1, order.order_id))
                 self._origins[order.order_id] = RawOrder(b"", *raw[1:])
-                if unlearned := self._decoder.unlearned_fields:
-                    self._unlearned_fields += [(order.order_id, field) for field in unlearned]
+                for kind, field_path, times, json_type in self._decoder.unlearned_fields:
+                    note = describe_note(kind, field_path, times, order.order_id, json_type)
+                    self.findings.notes.append(note)
         self._collector.add_orders(orders, self._decoder.learned_fields)
 
     def make_tables(self) -> None:
@@ -119,14 +108,15 @@ class OrderBatch:
         for column, values in json_values.items():
             cells, rejected, noted = converted[column.name]
             columns[column.name] = cells
-            self._rejected += [_ColumnFinding(table, column, rule, found, values) for rule, found in rejected.items()]
-            self._noted += [_ColumnFinding(table, column, kind, found, values) for kind, found in noted.items()]
+            self.findings.add_converted(table, column, converted[column.name], None, values)
             if column.path:
                 without_cell = [*rejected.values(), noted.get("empty_text", [])]
                 self._fields_accounted_for += cells.count() + sum(map(len, without_cell))
         self._fields_accounted_for += rows.container_fields
-        for _, raws in rows.unknown_values.values():
+        for path, (of_rows, raws) in rows.unknown_values.items():
             self._fields_accounted_for += len(raws) + int(count_fields(to_text_series(raws)).sum())
+            unknown = UnknownFieldRows(table.name, path, of_rows, list(map(json_type_of, raws)))
+            self.findings.unknown_fields.append(unknown)
         self.tables[table.name] = pl.DataFrame([columns[name].rename(name) for name in table.schema])
         if table.parent is None:
             self._key_texts[table.name] = columns[ORDER_ID.name].cast(pl.String)
@@ -164,7 +154,8 @@ class OrderBatch:
             if order_id in inexact:
                 rows = list(of_order)
                 paths = [table.json_path(column, keys[table.key][row] if table.parent else None) for row in rows]
-                written |= zip(rows, exact.read_numbers_as_text(bodies[order_id], paths), strict=True)
+                found = zip(rows, exact.read_numbers_as_text(bodies[order_id], paths), strict=True)
+                written |= {row: text for row, text in found if exact.is_long_number(text)}
         return values.scatter(list(written), list(written.values())) if written else values
 
     def _add_attribute_rows(self, table: Table, column: Column) -> None:
@@ -173,25 +164,12 @@ class OrderBatch:
         texts = frame[column.name]
         rows, noted = custom_attributes.make_attribute_rows(texts, table, frame[ORDER_ID.name], keys)
         self._attribute_rows.append(rows)
-        self._noted += [_ColumnFinding(table, column, kind, found, texts) for kind, found in noted.items()]
+        self.findings.noted += [ColumnFinding(table, column, kind, found, []) for kind, found in noted.items()]
         self._fields_accounted_for += int(count_fields(texts).sum())
 
     def find_failures(self) -> dict[int, Failure]:
         """By order, the first reason why the tables cannot hold it."""
-        failures = self._find_repeated_fields()
-        for table, column, rule, rows, values in self._rejected:
-            frame = self.tables[table.name]
-            for row in rows:
-                order_id = frame[ORDER_ID.name][row]
-                if order_id not in failures:
-                    path = table.json_path(column, frame[table.key][row])
-                    got = _describe_value(values[row], column, rule)
-                    expected = "a number" if rule == "wrong_type" else ""
-                    failures[order_id] = describe_failure(
-                        self._origins[order_id], "flatten", rule, path,
-                        order_id=order_id, column=(table, column), expected=expected, got=got,
-                    )  # fmt: skip
-        return failures
+        return self.findings.describe_rejected(self.tables, self._origins) | self._find_repeated_fields()
 
     def _find_repeated_fields(self) -> dict[int, Failure]:
         """By order, that a field stands twice in one of its objects: the decoder took the last one and said nothing.
@@ -212,54 +190,5 @@ class OrderBatch:
         failures = {}
         for position, error in self._decoder.find_repeated_fields(bodies).items():
             order_id, raw = self._decoded[position]
-            failures[order_id] = _decode_failure(raw, order_id, error)
+            failures[order_id] = decode_failure(raw, order_id, error)
         return failures
-
-    def collect_notes(self, failed_ids: set[int]) -> pl.DataFrame:
-        """The notes of all orders that did not fail: one row for each order, kind and JSON path."""
-        unlearned = [
-            describe_note(kind, path, count, order_id, json_type)
-            for order_id, (kind, path, count, json_type) in self._unlearned_fields
-        ]
-        opened = [describe_note("envelope", path, 1, order_id) for order_id, path in self._envelopes]
-        found = [report_frame("notes", [*unlearned, *opened])]
-        for table, column, kind, rows, _ in self._noted:
-            found.append(_count_notes_by_order(kind, table.json_path(column), self._order_ids_of(table.name, rows)))
-        for name, collected in self._collector.tables.items():
-            for path, (rows, raws) in collected.unknown_values.items():
-                types = list(map(json_type_of, raws))
-                found.append(_count_notes_by_order("unknown_field", path, self._order_ids_of(name, rows), types))
-        kept = [order_id for order_id, _ in self._decoded if order_id not in failed_ids]
-        orders = pl.DataFrame({ORDER_ID.name: kept}, schema={ORDER_ID.name: ORDER_ID.dtype})
-        notes = sum_notes(pl.concat(found), ORDER_ID.name)
-        return orders.join(notes, on=ORDER_ID.name, maintain_order="left_right").select(notes.columns)
-
-    def _order_ids_of(self, table: str, rows: list[int]) -> pl.Series:
-        return self.tables[table][ORDER_ID.name].gather(rows)
-
-
-def _count_notes_by_order(kind: str, path: str, order_ids: pl.Series, got: Sequence[str] = ()) -> pl.DataFrame:
-    """Notes of one kind and path, a row an order; `got` says what was found there, one a value."""
-    found = pl.DataFrame({ORDER_ID.name: order_ids, "got": got or [""] * len(order_ids)})
-    counted = found.group_by(ORDER_ID.name, maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias("count"), pl.col("got").first()
-    )
-    messages = {text: describe_note(kind, path, 0, None, text).message for text in counted["got"].unique()}
-    return counted.select(
-        pl.lit(kind).alias("kind"), pl.lit(path).alias("path"), "count", ORDER_ID.name,
-        pl.col("got").replace_strict(messages, return_dtype=pl.String).alias("message"),
-    )  # fmt: skip
-
-
-def _decode_failure(raw: RawOrder, order_id: int | None, error: UndecodableOrder) -> Failure:
-    return describe_failure(
-        raw, "decode", error.rule, error.path, order_id=order_id, expected=error.expected, got=error.got
-    )
-
-
-def _describe_value(value: object, column: Column, rule: str) -> object:
-    """What a failure says about a value; about money of a wrong type only its type, for it may be personal data."""
-    if column.kind is not Kind.MONEY:
-        return value
-    text, json_type = custom_attributes.read_attribute(str(value))
-    return json_type if rule == "wrong_type" else text

@@ -82,9 +82,19 @@ def unpack_column(kind: Kind, packed: Sequence[PackedValues]) -> pl.Series:
 
 def convert_column(kind: Kind, values: Sequence[Any]) -> ConvertedColumn:
     """One column of JSON values, not packed, converted to the dtype of its kind."""
-    converted = {"values": _CONVERTERS[kind](unpack_column(kind, [pack_values(kind, values)]))}
-    _note_placeholders({name: kind for name in converted if kind in _PLACEHOLDER_TESTS}, converted)
-    return converted["values"]
+    converted = _CONVERTERS[kind](unpack_column(kind, [pack_values(kind, values)]))
+    converted.noted.update(_note_placeholders({"values": (kind, converted.values)}).get("values", {}))
+    return converted
+
+
+def convert_written_values(kind: Kind, texts: pl.Series) -> ConvertedColumn:
+    """JSON values of unusual form, as they were written (but times without quotes), converted to the dtype of a kind.
+
+    Placeholders are not noted: `find_placeholders`.
+    """
+    if kind is Kind.MEASURE:
+        return _keep_values(texts.cast(DTYPES[kind]))
+    return _CONVERTERS[kind](texts)
 
 
 def convert_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, ConvertedColumn]:
@@ -109,20 +119,29 @@ def convert_columns(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, 
             unusual.setdefault(kind, {})[name] = _rows_where(parsed[name].is_null() & ~missing)
     for kind, rows in unusual.items():
         _convert_unusual_values(kind, {name: columns[name][1] for name in rows}, rows, converted)
-    _note_placeholders({name: kind for name, (kind, _) in columns.items() if kind in _PLACEHOLDER_TESTS}, converted)
+    placeholders = _note_placeholders({name: (kind, converted[name].values) for name, (kind, _) in columns.items()})
+    for name, noted in placeholders.items():
+        converted[name].noted.update(noted)
     return converted
 
 
-def _note_placeholders(kinds: Mapping[str, Kind], converted: dict[str, ConvertedColumn]) -> None:
-    """Notes the dates that stand for no date; one query says that there are none, as nearly always."""
-    if not kinds:
-        return
-    tests = [_PLACEHOLDER_TESTS[kind](pl.col(name)).alias(name) for name, kind in kinds.items()]
-    dates = pl.DataFrame([converted[name].values.alias(name) for name in kinds])
-    if any(dates.select(test.any() for test in tests).row(0)):
-        for found in dates.select(tests):
-            if rows := _rows_where(found):
-                converted[found.name].noted["placeholder_date"] = rows
+def _note_placeholders(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, RowsByName]:
+    return {name: {"placeholder_date": rows} for name, rows in find_placeholders(columns).items()}
+
+
+def find_placeholders(columns: Mapping[str, tuple[Kind, pl.Series]]) -> dict[str, list[int]]:
+    """By column, the rows whose dates stand for no date; one query says that there are none, as nearly always."""
+    tests = {
+        name: _PLACEHOLDER_TESTS[kind](pl.col(name))
+        for name, (kind, _) in columns.items()
+        if kind in _PLACEHOLDER_TESTS
+    }
+    if not tests:
+        return {}
+    dates = pl.DataFrame([columns[name][1].alias(name) for name in tests])
+    if not any(dates.select(test.any() for test in tests.values()).row(0)):
+        return {}
+    return drop_empty_names({found.name: _rows_where(found) for found in dates.select(**tests)})
 
 
 def _convert_unusual_values(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
+import struct
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from quivo_frames.errors import ConfigError
 
 VARIABLE = "QUIVO_FRAMES_CORE"
+_MODULE = "quivo_frames._core"
 COMPILED, PYTHON = "compiled", "python"
+_SLOWER = "which makes the same tables in two to three times the time"
 
 
 @functools.cache
@@ -28,7 +33,7 @@ def compiled_core() -> ModuleType | None:
     if wanted == PYTHON:
         return None
     try:
-        return import_module("quivo_frames._core")
+        return _load_core()
     except ImportError as error:
         if wanted == COMPILED:
             raise ConfigError(
@@ -38,6 +43,34 @@ def compiled_core() -> ModuleType | None:
         return None
 
 
+def _load_core() -> ModuleType:
+    found = find_spec(_MODULE)
+    if found and found.origin and _is_cut_off(Path(found.origin)):
+        raise ImportError(f"{found.origin} is cut off")
+    return import_module(_MODULE)
+
+
+def _is_cut_off(library: Path) -> bool:
+    """Whether a library of Linux lacks its end, where its table of sections is: loading it could kill the process."""
+    with library.open("rb") as opened:
+        header = opened.read(64)
+    if len(header) < 64 or header[:6] != b"\x7fELF\2\1":  # of 64 bits, and little-endian
+        return False
+    (table,), (entry_size, entries) = struct.unpack_from("<Q", header, 40), struct.unpack_from("<HH", header, 58)
+    return bool(library.stat().st_size < table + entry_size * entries)
+
+
 def core_name() -> str:
     """`compiled` or `python`: which core flattens orders here."""
     return COMPILED if compiled_core() is not None else PYTHON
+
+
+def describe_core() -> str:
+    """Which core flattens orders here; if it is the one in Python: why, what that costs, and what to do."""
+    if (name := core_name()) == COMPILED:
+        return name
+    if os.environ.get(VARIABLE, "").strip():
+        return f"{name}, as {VARIABLE} says"
+    if find_spec(_MODULE):
+        return f"{name}, {_SLOWER}: the compiled core is there, but cannot be loaded; install quivo-frames again"
+    return f"{name}, {_SLOWER}: install a wheel of quivo-frames, or install it again where there is a C++ compiler"

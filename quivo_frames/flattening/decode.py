@@ -54,7 +54,7 @@ _WRONG_TYPE_ERROR = re.compile(r"Expected `(?P<expected>.*?)`, got `(?P<got>.*?)
 _ANY_ERROR = re.compile(rf"(?P<message>.*?){_PATH_IN_ERROR}", re.DOTALL)
 _UNLEARNABLE_NAME = re.compile(r'[\\"`\x00-\x1f]')
 _USUAL_BEGINNING = re.compile(
-    rb'\{"orderId":(\d{1,18}),"created":(?:null|"[^"\\]*"),"lastModified":(?:null|"([^"\\]*)"),'
+    rb'\{"orderId":(-?[1-9]\d{0,18}|0),"created":(?:null|"[^"\\]*"),"lastModified":(?:null|"([^"\\]*)"),'
 )
 _ORDER_ID_FIRST = re.compile(rb'^\s*\{\s*"orderId"\s*:\s*(\d{1,18})\s*[,}]')
 _SURROGATES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F])")
@@ -128,9 +128,9 @@ def scan_identity(body: bytes) -> OrderIdentity:
     else:
         text = find_order_text(body).text
         head = _USUAL_BEGINNING.match(text)
-    if head is None:
+    if head is None or not -(2**63) <= (order_id := int(head[1])) < 2**63:
         return _read_identity_of_order(text)
-    return OrderIdentity(int(head[1]), head[2].decode("ascii", "replace") if head[2] else None)
+    return OrderIdentity(order_id, head[2].decode("ascii", "replace") if head[2] else None)
 
 
 RecordStructs = dict[type[Record], type[msgspec.Struct]]

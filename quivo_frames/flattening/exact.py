@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from quivo_frames.model.order import Order, Record
 from quivo_frames.model.tables import fields_of
 
-LONG_NUMBER_PATTERN = r"[:\[,\s]-?[0-9]([0-9.]{15}|[0-9.]*[eE][-+]?[0-9])"
+_LONG_NUMBER = r"-?[0-9]([0-9.]{15}|[0-9.]*[eE][-+]?[0-9])"
+LONG_NUMBER_PATTERN = rf"[:\[,\s]{_LONG_NUMBER}"
 """Matches JSON with a number of so many digits, or with an exponent, that a float may not hold it as written."""
 _PATH_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
@@ -83,13 +84,17 @@ def _walk_known_objects(body: bytes) -> Iterator[_KnownObject]:
 
 
 def find_repeated_field(body: bytes) -> str | None:
-    """JSON path of a field that stands twice in one object, or of the object if the field is unknown; else None."""
+    """JSON path of a field that stands twice in one object, or of the object if the field is unknown; else None.
+
+    A field that was null before is none: the decoder takes the last one, and no value is lost.
+    """
     for fields, record, path, _ in _walk_known_objects(body):
-        names: set[str] = set()
-        for name, _ in fields:
-            if name in names:
+        names_with_value: set[str] = set()
+        for name, value in fields:
+            if name in names_with_value:
                 return f"{path}.{name}" if name in _records_by_name(record) else path
-            names.add(name)
+            if value is not None:
+                names_with_value.add(name)
     return None
 
 
@@ -121,6 +126,11 @@ def read_numbers_as_text(body: bytes, paths: Iterable[str]) -> list[str]:
             value = dict(value)[name] if name else value[int(index)]
         found.append(str(value))
     return found
+
+
+def is_long_number(written: str) -> bool:
+    """Whether a float may not hold a number as it was written; a message then shows the text, else the float."""
+    return re.match(_LONG_NUMBER, written) is not None
 
 
 def find_integer_error(written: str, bound: int) -> str | None:

@@ -8,11 +8,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from os import PathLike
+
+import polars as pl
 
 from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.batch import OrderBatch
+from quivo_frames.flattening.compiled import CompiledBatch
+from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.flattening.decode import OrderDecoder, read_identity
 from quivo_frames.flattening.latest import (
     find_orders_of_two_sellers,
@@ -20,8 +25,9 @@ from quivo_frames.flattening.latest import (
     make_identity_frame,
     note_repeated_orders,
 )
-from quivo_frames.model.frames import Frames
-from quivo_frames.model.records import RawOrder
+from quivo_frames.model.frames import Frames, report_frame
+from quivo_frames.model.records import Failure, RawOrder
+from quivo_frames.model.tables import ORDER_ID, TABLES
 
 ORDERS_PER_BATCH = 2_000
 """Orders flattened at a time: fewer pay the fixed cost of a query too often, more take memory for nothing."""
@@ -77,22 +83,61 @@ class Flattener:
     def __init__(self, orders_per_round: int = ORDERS_PER_ROUND) -> None:
         self._decoder = OrderDecoder()
         self._orders_per_round = orders_per_round
+        self.read_in_python = 0
+        """How many orders the compiled core did not read."""
 
     def flatten_batch(self, raws: Sequence[RawOrder], origins: dict[int, RawOrder] | None = None) -> Frames:
-        """The tables of one batch, in which no order comes twice.
+        """The tables of one batch, in which no order comes twice; failures are sorted as the orders.
 
         `origins` receives, by order id, where each order was read: the RawOrder without its body.
         """
-        batch = OrderBatch(self._decoder, {} if origins is None else origins)
+        origins = {} if origins is None else origins
+        core = compiled_core()
+        if core is None:
+            return _merge_batches([self._flatten_in_python(list(enumerate(raws)), origins)])
+        batch = CompiledBatch(core, raws, origins)
+        if not batch.odd_places:
+            return _merge_batches([batch])
+        odd = self._flatten_in_python([(place, raws[place]) for place in batch.odd_places], origins)
+        return _merge_batches([batch, odd])
+
+    def _flatten_in_python(self, placed: Sequence[tuple[int, RawOrder]], origins: dict[int, RawOrder]) -> OrderBatch:
+        self.read_in_python += len(placed)
+        batch = OrderBatch(self._decoder, origins)
         with pause_garbage_collection():
-            for start in range(0, len(raws), self._orders_per_round):
-                batch.add_orders(raws[start : start + self._orders_per_round])
+            for start in range(0, len(placed), self._orders_per_round):
+                batch.add_orders(placed[start : start + self._orders_per_round])
             batch.make_tables()
-        failures = batch.find_failures()
-        failed_ids = set(failures)
-        frames = Frames.of(batch.tables, [*batch.decode_failures, *failures.values()])
-        tables = frames.without_orders(failed_ids) if failed_ids else frames
-        return Frames(tables, frames.failures, batch.collect_notes(failed_ids))
+        return batch
+
+
+def _merge_batches(batches: Sequence[CompiledBatch | OrderBatch]) -> Frames:
+    """The tables of the orders that did not fail, with failures and notes, all sorted by the places of the orders."""
+    places: dict[int, int] = {}
+    tables: list[Mapping[str, pl.DataFrame]] = []
+    failures: list[tuple[int, Failure]] = []
+    notes: list[pl.DataFrame] = []
+    for batch in batches:
+        places |= batch.places
+        failed = batch.find_failures()
+        frames = Frames.of(batch.tables)
+        tables.append(frames.without_orders(failed) if failed else frames)
+        failures += batch.decode_failures
+        failures += [(batch.places[order_id], failure) for order_id, failure in failed.items()]
+        kept = [order_id for order_id in batch.places if order_id not in failed]
+        notes.append(batch.findings.collect_notes(batch.tables, kept))
+    merged = {name: _merge_by_place([some[name] for some in tables], places) for name in TABLES}
+    in_order = [failure for _, failure in sorted(failures, key=itemgetter(0))]
+    return Frames(merged, report_frame("failures", in_order), _merge_by_place(notes, places))
+
+
+def _merge_by_place(parts: Sequence[pl.DataFrame], places: Mapping[int, int]) -> pl.DataFrame:
+    filled = [part for part in parts if part.height] or parts[:1]
+    if len(filled) == 1:
+        return filled[0]
+    numbered = pl.DataFrame({ORDER_ID.name: list(places), "place": list(places.values())})
+    rows = pl.concat(filled).join(numbered, on=ORDER_ID.name, how="left", maintain_order="left")
+    return rows.sort("place", maintain_order=True).drop("place")
 
 
 @contextmanager

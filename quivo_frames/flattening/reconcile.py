@@ -1,8 +1,9 @@
 """Compares the number of values in the JSON of orders with that in their tables; a difference is a Fault.
 
-A build does so for a sample of its orders. The values that are not null are counted twice, for each order and column:
-in the JSON, with a general decoder that shares nothing with `decode.py`, and in the cells of the tables. This guards
-against faults of this package; what is wrong with an order itself is a failure or a note.
+A build does so for a sample of its orders: one in 500, and at least 20 (of fewer, all). It is spread over them, and is
+the same for any number of jobs. The values that are not null are counted twice, for each order and column: in the JSON,
+with a general decoder that shares nothing with `decode.py` and the compiled core, and in the cells of the tables. This
+guards against faults of this package; what is wrong with an order itself is a failure or a note.
 
 A free-form value counts once, whatever it holds. Not counted is what has a note instead of a cell: unknown fields, and
 an empty text where a time or a day should be.
@@ -11,7 +12,6 @@ an empty text where a time or a day should be.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,9 +26,11 @@ from quivo_frames.model.order import Kind, Order, Record
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import ORDER_ID, TABLES, fields_of
 
-SAMPLED_ONE_IN = 50
-"""One of so many orders is counted: counting an order costs about as much as flattening it."""
-_BYTES_HASHED = 100  # they hold the id of the order and its first times
+SAMPLED_ONE_IN = 500
+"""One of so many orders is counted: counting an order costs several times as much as flattening it."""
+FEWEST_SAMPLED = 20
+"""So many orders are counted at least, if there are as many."""
+_SPREAD = 0x9E3779B97F4A7C15
 _DIFFERENCES_SHOWN = 3
 
 
@@ -40,15 +42,21 @@ class ValueCounts(NamedTuple):
     values_in_tables: int
 
 
-def sample_orders(orders: Sequence[RawOrder], *, first: bool = False, one_in: int = SAMPLED_ONE_IN) -> dict[int, bytes]:
-    """The JSON of the orders to be counted, by id.
+def sampling_rate(order_count: int, one_in: int = SAMPLED_ONE_IN) -> int:
+    """Of how many orders one is counted, in a build of so many."""
+    return max(min(one_in, order_count // FEWEST_SAMPLED), 1)
 
-    Orders are chosen by a hash of their first bytes, so that every build chooses the same ones. `first` adds the first
-    order, so that a build of few orders is checked as well.
+
+def sample_orders(orders: Sequence[RawOrder], first: int, one_in: int) -> dict[int, bytes]:
+    """The JSON of the orders to be counted, by id; `first` orders of the build come before these.
+
+    Of each run of `one_in` orders of a build one is chosen, at a place that varies from run to run.
     """
     sample = {}
-    for position, (body, order_id, *_) in enumerate(orders):
-        if zlib.crc32(body[:_BYTES_HASHED]) % one_in == 0 or (first and position == 0):
+    for run in range(first // one_in, -(-(first + len(orders)) // one_in)):
+        number = run * one_in + (run * _SPREAD >> 32) % one_in - first
+        if 0 <= number < len(orders):
+            body, order_id, *_ = orders[number]
             known_id = order_id if order_id is not None else scan_identity(body).order_id
             if known_id is not None:
                 sample[known_id] = find_order_text(body).text

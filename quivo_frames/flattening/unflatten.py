@@ -14,11 +14,14 @@ import polars as pl
 
 from quivo_frames.display.text import type_with_article
 from quivo_frames.errors import ConfigError
+from quivo_frames.model.frames import SupportsRanges
 from quivo_frames.model.order import Kind, Record
 from quivo_frames.model.tables import ORDER_ID, ORDINAL, TABLES, Column, Table, fields_of, primary_key_of
 
-ORDERS_PER_BATCH = 2_000
+ORDERS_PER_BATCH = 1_000
 """Orders written at a time, so that memory does not grow with the number of orders."""
+_ORDERS_PER_RANGE = 8 * ORDERS_PER_BATCH
+"""Orders of a dataset read at a time: fewer cost more time, as row groups that they share are read again."""
 _ESCAPES = {sign: json.dumps(sign)[1:-1] for sign in map(chr, (*range(32), ord('"'), ord("\\")))}
 JSON_TEXTS: dict[Kind, Callable[[pl.Expr], pl.Expr]] = {
     Kind.TEXT: lambda value: '"' + value.str.replace_many(_ESCAPES) + '"',
@@ -38,7 +41,8 @@ _JSON, _BATCH, _GAP = "$", "$batch", "$gap"
 def unflatten(tables: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
     """The orders as JSON again, from the 18 tables alone: one order an item, sorted as the rows of `orders`.
 
-    Takes what `flatten`, `build` and `open` return, or a dict of frames. What `flatten` read comes back: money as plain
+    Takes what `flatten`, `build` and `open` return, or a dict of frames. Of a dataset, some thousand orders are read at
+    a time: memory stays flat while they are iterated. What `flatten` read comes back: money as plain
     decimals, instants in UTC, free-form attributes as their own text, nulls between the entries of a list.
 
     What the tables do not hold does not come back: whether a field without a value was missing, null, [] or {}; nulls
@@ -47,14 +51,35 @@ def unflatten(tables: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
 
     Raises:
         ConfigError: `tables` are not tables, a table or a column is missing or of another type, a key stands twice, or
-            a row belongs to a row that is missing.
+            a row belongs to a row that is missing; of a dataset, the latter two may come after other orders.
     """
     if not isinstance(tables, Mapping):
         raise ConfigError(
             "unflatten takes the tables that flatten, build and open return, or a dict of frames; got "
             f"{type_with_article(tables)}. For tables in a folder, use open first."
         )
+    if isinstance(tables, SupportsRanges):
+        for table in TABLES.values():
+            _check_columns(table, tables.lazy(table.name).collect_schema())
+        return _unflatten_in_ranges(tables)
     return unflatten_in_batches({name: _check_table(table, tables) for name, table in TABLES.items()})
+
+
+def _unflatten_in_ranges(tables: SupportsRanges) -> Iterator[bytes]:
+    """The same from a dataset."""
+    rows = dict.fromkeys(TABLES, 0)
+    for frames in tables.read_in_ranges(_ORDERS_PER_RANGE):
+        checked = {name: _check_table(table, frames) for name, table in TABLES.items()}
+        for ids in frames["orders"].select(ORDER_ID.name).iter_slices(ORDERS_PER_BATCH):
+            wanted = pl.col(ORDER_ID.name).is_in(ids.to_series().implode())
+            batch = {name: frame.filter(wanted) for name, frame in checked.items()}
+            rows = {name: count + batch[name].height for name, count in rows.items()}
+            yield from _write_orders(batch)
+        del frames, checked  # before the next ones are read
+    for name, table in TABLES.items():
+        if rows[name] < tables.lazy(name).select(pl.len()).collect().item():
+            orphans = tables.lazy(name).join(tables.lazy("orders"), on=ORDER_ID.name, how="anti").collect()
+            raise _orphan_error(table, orphans, ORDER_ID.name, "orders")
 
 
 def unflatten_in_batches(
@@ -70,8 +95,11 @@ def unflatten_in_batches(
         parts[name] = numbered.partition_by(_BATCH, as_dict=True, include_key=False)
     for batch in parts["orders"]:
         tables = {name: part[batch] if batch in part else frames[name].clear() for name, part in parts.items()}
-        for text in _write_rows(TABLES["orders"], tables)[_JSON]:
-            yield text.encode()
+        yield from _write_orders(tables)
+
+
+def _write_orders(frames: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
+    return (text.encode() for text in _write_rows(TABLES["orders"], frames)[_JSON])
 
 
 def _check_table(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -81,11 +109,8 @@ def _check_table(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFra
     frame = tables[table.name]
     if not isinstance(frame, pl.DataFrame):
         raise ConfigError(f"The table {table.name} is {type_with_article(frame)}. Give a polars DataFrame.")
+    _check_columns(table, frame.schema)
     for column in table.columns:
-        found = frame.schema.get(column.name)
-        if found != column.dtype:
-            what = "is missing" if found is None else f"is {found}, not {column.dtype}"
-            raise ConfigError(f"The column {column.name} of {table.name} {what}. Give the tables as they were built.")
         if column.kind is Kind.MEASURE and not frame[column.name].is_finite().all():
             raise ConfigError(f"The column {column.name} of {table.name} has a value that is no number in JSON.")
     repeated = frame.filter(pl.col(table.key).is_duplicated())
@@ -93,6 +118,14 @@ def _check_table(table: Table, tables: Mapping[str, pl.DataFrame]) -> pl.DataFra
         key = repeated[table.key][0]
         raise ConfigError(f"The key {key} stands in more than one row of {table.name}. Give each row once.")
     return frame.select(*table.schema)
+
+
+def _check_columns(table: Table, schema: Mapping[str, pl.DataType]) -> None:
+    for column in table.columns:
+        found = schema.get(column.name)
+        if found != column.dtype:
+            what = "is missing" if found is None else f"is {found}, not {column.dtype}"
+            raise ConfigError(f"The column {column.name} of {table.name} {what}. Give the tables as they were built.")
 
 
 def _write_rows(table: Table, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -1,5 +1,14 @@
 """Validates tables: pandera schemas, references between tables, and the orders that break a rule.
 
+Every row of a build is checked, partition by partition:
+
+- columns, their order and dtypes, values that must be there, keys that must differ, counters below 0 and value types
+  that there are not: by a gate in polars (`passes_quick_check`), which tests hold against pandera. A table that does
+  not pass is given to pandera, which decides, and names the rows;
+- whether the row that a reference names is in the other table: by polars.
+
+All about an order is in one partition, and no order is in two: so what holds in each partition holds in the whole.
+
 Schemas are strict: exact columns in exact order, exact dtypes, nothing converted. They are checked on eager frames,
 because of a lazy frame pandera checks nothing but the dtypes.
 """
@@ -74,15 +83,10 @@ def _limits_of_polars(column: Column) -> list[pl.Expr]:
 
 
 @functools.cache
-def _all_rules_hold(name: str) -> pl.Expr:
-    """Whether the values of a table keep everything that its schema asks, as a single expression.
-
-    To load pandera takes as long as to flatten 1,000 orders, and it needs 1.5 ms for each column that has a check. So
-    only of a table that does not pass here is it asked, column by column: it is the judge, and has the words.
-    """
-    table = table_named(name)
-    limits = [limit for column in table.columns for limit in _limits_of_polars(column)]
-    return pl.all_horizontal([*(rule.holds for rule in row_rules(table)), *limits]).all()
+def _all_limits_hold(name: str) -> pl.Expr:
+    """Whether the values of a table are within the limits of their columns, as a single expression."""
+    limits = [limit for column in table_named(name).columns for limit in _limits_of_polars(column)]
+    return pl.all_horizontal(limits or [pl.lit(value=True)]).all()
 
 
 class Violation(NamedTuple):
@@ -140,10 +144,17 @@ def _find_violations_within(table: Table, frame: pl.DataFrame) -> Iterator[Viola
 
 
 def passes_quick_check(table: Table, frame: pl.DataFrame) -> bool:
-    """Whether a frame is as the schema of its table asks: the same answer as that of pandera, without loading it."""
+    """Whether a frame is as the schema of its table asks: the same answer as that of pandera, without loading it.
+
+    To load pandera takes as long as to flatten 5,000 orders, and it needs 1.5 ms for each column that has a check.
+    """
     if list(frame.schema.items()) != list(table.schema.items()):
         return False
-    return bool(frame.select(_all_rules_hold(table.name)).item())
+    if any(frame[column.name].null_count() for column in table.columns if column.required):
+        return False
+    if table.key and frame[table.key].n_unique() < frame.height:
+        return False
+    return bool(frame.select(_all_limits_hold(table.name)).item())
 
 
 def validate_frames(frames: Frames, origins: Mapping[int, RawOrder]) -> Frames:

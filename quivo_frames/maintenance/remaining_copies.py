@@ -14,7 +14,6 @@ from quivo_frames.builder.inputs import SourceKind, open_sources
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import QuivoError
 from quivo_frames.export.order_traces import OrderTraces, find_order_traces
-from quivo_frames.flattening.decode import scan_identity
 from quivo_frames.storage.leftovers import remove_leftovers
 from quivo_frames.storage.output_register import OutputRegister
 from quivo_frames.storage.urls import is_remote
@@ -78,7 +77,7 @@ def _find_in_input(name: str, order_ids: Collection[int]) -> tuple[OrderTraces, 
     try:
         for source in open_sources([name]):
             remedy = _REMEDIES[source.kind]
-            for indexed in source.index_orders(scan_identity):
+            for indexed in source.index_orders(exact=False):
                 found.update(indexed.orders.filter(pl.col("order_id").is_in(wanted))["order_id"])
     except (OSError, QuivoError):
         return OrderTraces(frozenset(found), is_certain=False), remedy

@@ -29,6 +29,14 @@ class SupportsLazy(Protocol):
         """A table as a LazyFrame."""
 
 
+@runtime_checkable
+class SupportsRanges(SupportsLazy, Protocol):
+    """Tables that can be read some orders at a time, so that memory does not grow with their number."""
+
+    def read_in_ranges(self, orders_at_a_time: int) -> Iterator[Mapping[str, pl.DataFrame]]:
+        """All rows of so many orders, then of the next ones, in the order of the rows of `orders`."""
+
+
 def lazy_table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.LazyFrame:
     """A table as a LazyFrame; the file of a dataset is not read yet.
 

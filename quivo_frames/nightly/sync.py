@@ -54,8 +54,8 @@ def sync(
     was interrupted; the same again changes nothing. What goes wrong with an export, the report or a file of events is
     in `problems` of the result, and the rest goes on.
 
-    `project` is the file quivo.toml, `max_requests` replaces the limit in it. `jobs` processes share the build.
-    `progress` shows bars on stderr (None: on a terminal and in a notebook).
+    `project` is the file quivo.toml, `max_requests` replaces the limit in it. `jobs` threads or processes share the
+    build. `progress` shows bars on stderr (None: on a terminal and in a notebook).
 
     Raises:
         ConfigError: there is no quivo.toml, it does not fit, or there are more orders than it allows; nothing was

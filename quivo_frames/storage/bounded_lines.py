@@ -22,21 +22,58 @@ class Line(NamedTuple):
     """None: it is longer than the limit, and was passed over."""
 
 
+class LineBlock(NamedTuple):
+    """Lines one after the other, and where they are."""
+
+    offset: int
+    """Bytes before them."""
+    size: int
+    text: bytes | memoryview | None
+    """The lines with their ends; the last line of a stream may have none. None: it is a single line, longer than the
+    limit, and was passed over."""
+
+
+def read_line_blocks(stream: IO[bytes], max_bytes: int, offset: int = 0) -> Iterator[LineBlock]:
+    """The lines of a stream from here on, in blocks as they are read; there are `offset` bytes before it."""
+    size = 0
+    begin: list[bytes] = []  # pieces of the line under way, unless it is too long; `size` is that of all its pieces
+    while block := stream.read(min(_CHUNK_BYTES, max_bytes)):  # so that only a line of several blocks can be too long
+        if head := block.find(b"\n") + 1:
+            size += head
+            yield LineBlock(offset, size, b"".join([*begin, block[:head]]) if size <= max_bytes else None)
+            offset += size
+            if (tail := block.rfind(b"\n") + 1) > head:
+                yield LineBlock(offset, tail - head, memoryview(block)[head:tail])
+                offset += tail - head
+            block, size, begin = block[tail:], 0, []
+        size += len(block)
+        begin = [*begin, block] if 0 < size <= max_bytes else []
+    if size:
+        yield LineBlock(offset, size, b"".join(begin) if size <= max_bytes else None)
+
+
 def read_lines(stream: IO[bytes], max_bytes: int, first: int = 1, offset: int = 0) -> Iterator[Line]:
     """The lines of a stream from here on; the next one has the number `first` and `offset` bytes before it."""
-    number, size = first, 0
-    begin: list[bytes] = []  # pieces of the line under way, unless it is too long; `size` is that of all its pieces
-    while block := stream.read(_CHUNK_BYTES):  # splitting blocks takes a third of the time of `readline` with a limit
-        *ended, rest = block.split(b"\n")
-        for end in ended:
-            size += len(end) + 1
-            text = None if size > max_bytes else b"".join([*begin, end]) if begin else end
-            yield Line(number, offset, size, text)
-            number, offset, begin, size = number + 1, offset + size, [], 0
-        size += len(rest)
-        begin = [*begin, rest] if 0 < size <= max_bytes else []
-    if size:
-        yield Line(number, offset, size, b"".join(begin) if size <= max_bytes else None)
+    number = first
+    for block in read_line_blocks(stream, max_bytes, offset):
+        for line in lines_of_block(block, number):
+            yield line
+            number += 1
+
+
+def lines_of_block(block: LineBlock, first: int) -> Iterator[Line]:
+    """The lines of a block, of which the first one has a number."""
+    offset, size, content = block
+    if content is None:
+        yield Line(first, offset, size, None)
+        return
+    ended = bytes(content).split(b"\n")
+    last = ended.pop()
+    for number, text in enumerate(ended, first):
+        yield Line(number, offset, len(text) + 1, text)
+        offset += len(text) + 1
+    if last:
+        yield Line(first + len(ended), offset, len(last), last)
 
 
 class LineTooLong(Exception):

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -65,6 +66,23 @@ def test_an_audit_in_ranges_finds_the_same(dataset: Dataset, monkeypatch: pytest
     assert in_ranges.equals(whole)
     assert in_ranges.checks.equals(whole.checks)
     assert qf.audit(dict(dataset), remember=False).equals(whole)
+
+
+def test_one_order_of_many_has_its_own_findings_alone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = qf.audit(dataset, remember=False)
+    some = found["order_id"].unique().sort().gather_every(150).to_list()
+    monkeypatch.setattr(milestones, "ORDERS_PER_RANGE", 250)
+    for order_id in some:
+        own = dataset.order(order_id).findings
+        assert {*own["order_id"]} == {order_id}
+        assert {*own["finding"]} == {*found.filter(pl.col("order_id") == order_id)["finding"]}
+
+
+def test_a_view_of_a_range_of_some_orders_has_the_orders_of_both(dataset: Dataset) -> None:
+    ids = dataset.orders["order_id"].sort().to_list()
+    some = milestones.OrderView(dataset).only_orders(ids[10:20])
+    assert some.id_ranges() == [(ids[10], ids[19])]
+    assert some.within_range((ids[15], ids[-1]))["orders"].collect()["order_id"].sort().to_list() == ids[15:20]
 
 
 @pytest.mark.long

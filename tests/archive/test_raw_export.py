@@ -7,6 +7,8 @@ import json
 import pickle
 import shutil
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -22,8 +24,9 @@ import zstandard
 from click.testing import CliRunner
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.archive.raw_export import reader
 from quivo_frames.archive.raw_export.export import read_responses
-from quivo_frames.archive.raw_export.index import INDEX_FILE
+from quivo_frames.archive.raw_export.index import INDEX_FILE, metadata_digest
 from quivo_frames.archive.raw_export.reader import RawExportReader, SegmentPosition
 from quivo_frames.archive.raw_export.writer import ArchiveState, SegmentSizes, write_raw_export
 from quivo_frames.archive.responses import ResponseRow
@@ -211,6 +214,32 @@ def test_the_newest_good_answers_are_those_of_the_archive(
     assert list(found.read_orders(wanted, as_of)) == [
         raw._replace(source=name) for raw in archive.newest(as_of, order_ids=wanted)
     ]
+
+
+def test_segments_are_looked_at_side_by_side_and_once_for_partitions_in_a_row(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.export(tmp_path / "raw")
+    lock = threading.Lock()
+    running, most, looks = 0, 0, 0
+
+    def look(metadata: pl.DataFrame) -> str:
+        nonlocal running, most, looks
+        with lock:
+            running, looks = running + 1, looks + 1
+            most = max(most, running)
+        time.sleep(0.1)
+        with lock:
+            running -= 1
+        return metadata_digest(metadata)
+
+    monkeypatch.setattr(reader, "metadata_digest", look)
+    found = open_export(tmp_path / "raw")
+    positions = [SegmentPosition(*row) for rows in found.index_newest() for row in rows["segment", "row"].iter_rows()]
+    assert (most, looks) == (5, 5)
+    for position in positions[:9]:  # all in the first segment
+        next(found.read_from(position))
+    assert looks == 6
 
 
 def test_only_what_is_wanted_is_read(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

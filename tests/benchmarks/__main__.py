@@ -1,11 +1,26 @@
-"""python -m tests.benchmarks PART: build, start, profile, memory, cores, audit, renew, engines or fetch; what a part prints says how to read it."""
+"""python -m tests.benchmarks PART, as -h lists them; what a part prints says how to read it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from tests.benchmarks import audit, build, cores, engines, fetch, measure, memory, profiling, renew, start
+from tests.benchmarks import (
+    audit,
+    build,
+    cores,
+    engines,
+    fallback,
+    fetch,
+    measure,
+    memory,
+    profiling,
+    renew,
+    scale,
+    start,
+)
+from tests.benchmarks.orders import KINDS
 
 
 def main() -> None:
@@ -13,8 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Ratios measured in one run.")
     parts = parser.add_subparsers(dest="part", required=True)
     part = parts.add_parser("build", help="build beside the floor and beside what others would write")
-    part.add_argument("--orders", type=int, default=5_000)
-    part.add_argument("--rounds", type=int, default=5)
+    part.add_argument("--orders", type=int, nargs="+", default=list(build.SIZES), dest="sizes")
+    part.add_argument("--shape", action="append", default=[], choices=build.SHAPES, dest="shapes")
+    part.add_argument("--rounds", type=int, default=3)
     part.add_argument(
         "--only", action="append", default=[], choices=build.NAMES, help="this one, beside the floor and quivo_frames"
     )
@@ -24,6 +40,10 @@ def main() -> None:
     part = parts.add_parser("profile", help="where the CPU time of build goes")
     part.add_argument("--orders", type=int, default=10_000)
     part.add_argument("--rounds", type=int, default=3)
+    part = parts.add_parser("fallback", help="what unusual orders cost, and how many leave the compiled core")
+    part.add_argument("--orders", type=int, default=fallback.ORDERS)
+    part.add_argument("--rounds", type=int, default=3)
+    part.add_argument("--kind", action="append", default=[], choices=list(KINDS), dest="kinds")
     part = parts.add_parser("memory", help="whether the memory of build stays flat")
     part.add_argument("--orders", type=int, nargs="+", default=list(memory.ORDERS), dest="sizes")
     part = parts.add_parser("cores", help="one job against two")
@@ -35,6 +55,14 @@ def main() -> None:
     part = parts.add_parser("renew", help="a build after few orders changed, beside a build of all")
     part.add_argument("--orders", type=int, default=renew.ORDERS)
     part.add_argument("--rounds", type=int, default=5)
+    part = parts.add_parser(
+        "scale", help="many orders: archive, build, renewed build, audit, exports; takes hours and disk"
+    )
+    part.add_argument("--orders", type=int, default=scale.ORDERS)
+    part.add_argument("--folder", type=Path, required=True, help="for all that it writes, which stays there")
+    part.add_argument("--jobs", type=int, default=0, help="0: as many as there are cores")
+    part.add_argument("--step", action="append", default=[], choices=list(scale.STEPS), dest="steps")
+    part.add_argument("--derived", action="store_true", help="build derived tables as well")
     part = parts.add_parser("engines", help="builds on engines beside processes of this machine (make bench-engines)")
     part.add_argument("--orders", type=int, nargs="+", default=list(engines.SIZES), dest="sizes")
     part.add_argument("--rounds", type=int, default=3)
@@ -51,7 +79,7 @@ def main() -> None:
     name = given.pop("part")
     modules = {
         "build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores, "audit": audit,
-        "renew": renew, "engines": engines, "fetch": fetch,
+        "renew": renew, "scale": scale, "fallback": fallback, "engines": engines, "fetch": fetch,
     }  # fmt: skip
     run = modules[name].run
     measure.keep(name, run(**given))

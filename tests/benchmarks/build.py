@@ -8,33 +8,47 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from quivo_frames.flattening.core_choice import PYTHON, VARIABLE
 from tests.benchmarks.measure import DATA, Candidate, Cost, in_turn, middle, ratios
-from tests.benchmarks.orders import ALL, orders_file, rows
+from tests.benchmarks.orders import ALL, SPARSE, STAND_IN, orders_file, rows
 
 FLOOR = Candidate("orjson.loads", "floor")
-OURS = Candidate("quivo_frames", "ours", options={"jobs": 1})
+OURS = Candidate("quivo_frames", "ours", options={"jobs": 1, "derived": False})
 VARIANTS = (
     OURS,
+    replace(OURS, name="quivo_frames Python core", environment={VARIABLE: PYTHON}),
     replace(OURS, name="quivo_frames 1 thread", environment={"POLARS_MAX_THREADS": "1"}),
-    replace(OURS, name="quivo_frames 2 jobs", options={"jobs": 2}, workers=1),
+    replace(OURS, name="quivo_frames 2 jobs", options=dict(OURS.options) | {"jobs": 2}, workers=1),
+    replace(OURS, name="quivo_frames derived", options={"jobs": 1}),
 )
+FAIR_PEER = Candidate("duckdb keys checked", "duckdb_keys")
 PEERS = (
+    FAIR_PEER,
     Candidate("duckdb", "duckdb_sql"),
     Candidate("flatterer", "flatterer_parquet"),
     Candidate("pyarrow+polars", "pyarrow_polars"),
+)
+SLOW_PEERS = (
     Candidate("pandas", "pandas_normalize"),
     Candidate("polars", "polars_ndjson"),
     Candidate("dlt", "dlt_pipeline"),
 )
-NAMES = [one.name for one in (FLOOR, *VARIANTS, *PEERS)]
+"""They cost 30 to 200 times the floor: they take part up to `SLOW_PEERS_UP_TO` orders, and where they are asked for."""
+SLOW_PEERS_UP_TO = 5_000
+SIZES = (20_000, 100_000)
+SHAPES = (STAND_IN, SPARSE)
+NAMES = [one.name for one in (FLOOR, *VARIANTS, *PEERS, *SLOW_PEERS)]
 BEGINNING = 10
 """Orders of a build that costs little but what a process pays once."""
 
 _READ = """\
 One line a candidate. All read the same file, each in a fresh process, in turn; medians of {rounds} rounds.
+  quivo_frames  one job, the 18 tables alone, as the others write them; derived: with the tables worked out of these
+  Python core: without the compiled one; duckdb keys checked: DuckDB made to write keys and places, and to check them
   CPU/floor  CPU seconds (threads and child processes included) over those of orjson.loads of the same lines
   CPU/ours   the same over those of quivo_frames: below 1, it needs less; in brackets the lowest and the highest round
   wall/ours  seconds on the clock, the same way; with other work on the machine it says little
@@ -79,34 +93,44 @@ def _rows(path: Path) -> int:
 
 
 def run(
-    orders: int, rounds: int, only: Sequence[str] = (), folder: Path = DATA, python: str = sys.executable
-) -> dict[str, object]:
-    """Measures, prints, and gives the results; `python` is the interpreter of quivo_frames."""
-    everybody = (FLOOR, *(replace(one, python=python) for one in VARIANTS), *PEERS)
-    candidates = [one for one in everybody if not only or one.name in {*only, FLOOR.name, OURS.name}]
-    file = orders_file(orders, folder)
+    sizes: Sequence[int] = SIZES, rounds: int = 3, only: Sequence[str] = (), shapes: Sequence[str] = SHAPES,
+    folder: Path = DATA, python: str = sys.executable,
+) -> dict[str, object]:  # fmt: skip
+    """Measures, prints, and gives the results by shape and size; `python` is the interpreter of quivo_frames."""
+    print(_READ.format(rounds=rounds, beginning=BEGINNING))
+    results = {
+        f"{shape} {orders}": _measured(shape, orders, rounds, only, folder, python)
+        for shape in shapes or SHAPES
+        for orders in sizes
+    }
+    _leaves_out([one for one in _everybody(python) if any(one.name in found["costs"] for found in results.values())])
+    return {"rounds": rounds, "results": results}
+
+
+def _everybody(python: str) -> list[Candidate]:
+    return [FLOOR, *(replace(one, python=python) for one in VARIANTS), *PEERS, *SLOW_PEERS]
+
+
+def _measured(shape: str, orders: int, rounds: int, only: Sequence[str], folder: Path, python: str) -> dict[str, Any]:
+    """The costs of all candidates for one file, printed as a table."""
+    candidates = [one for one in _everybody(python) if not only or one.name in {*only, FLOOR.name, OURS.name}]
+    if orders > SLOW_PEERS_UP_TO and not only:
+        candidates = [one for one in candidates if one not in SLOW_PEERS]
+    file = orders_file(orders, folder, shape)
     expected = rows(file)
     with tempfile.TemporaryDirectory() as name:
-        first, _ = in_turn(candidates, orders_file(BEGINNING, folder), Path(name), 3)
+        first, _ = in_turn(candidates, orders_file(BEGINNING, folder, shape), Path(name), 3)
         costs, missing = in_turn(candidates, file, Path(name), rounds)
         if missing.keys() & {FLOOR.name, OURS.name}:
             raise SystemExit(f"Nothing to compare with ({missing}). `make bench` sets up what it takes.")
         looks = {one.name: written(one, Path(name) / one.name, expected) for one in candidates if one.name in costs}
     print(
-        f"{orders:,} orders of {file.stat().st_size / orders / 1000:.1f} kB, {sum(expected.values()):,} rows in {len(ALL)} tables.\n"
+        f"{orders:,} {shape} orders of {file.stat().st_size / orders / 1000:.1f} kB, "
+        f"{sum(expected.values()) / orders:.1f} rows an order in {len(ALL)} tables.\n"
     )
-    print(_READ.format(rounds=rounds, beginning=BEGINNING))
     _table(candidates, first, costs, looks, missing)
-    _details(candidates, looks)
-    results: dict[str, object] = {
-        "orders": orders,
-        "rounds": rounds,
-        "first": first,
-        "costs": costs,
-        "written": looks,
-        "missing": missing,
-    }
-    return results
+    _differences(looks)
+    return {"orders": orders, "first": first, "costs": costs, "written": looks, "missing": missing}
 
 
 def _table(
@@ -141,18 +165,22 @@ def _table(
 def _verdict(look: Written) -> str:
     if not look.rows:
         return "-"
-    return f"{len(look.wrong)} table(s) DIFFER, see below" if look.wrong else "as they must be"
+    return f"{len(look.wrong)} table(s) DIFFER" if look.wrong else "as they must be"
 
 
-def _details(candidates: Sequence[Candidate], looks: Mapping[str, Written]) -> None:
-    print("\nWhat they leave out, beside what quivo_frames does:")
-    for module in dict.fromkeys(one.module for one in candidates if one.name in looks):
-        one = next(one for one in candidates if one.module == module and one.name in looks)
-        told = importlib.import_module(f"tests.benchmarks.candidates.{module}")
-        print(f"- {one.name}: {(told.__doc__ or '').splitlines()[0]}\n    leaves out: {told.LEAVES_OUT}")
-        look = looks[one.name]
+def _differences(looks: Mapping[str, Written]) -> None:
+    for name, look in looks.items():
         absent = [table for table in ALL if table not in look.rows]
         if look.rows and absent:
-            print(f"    does not write: {', '.join(absent)}")
+            print(f"{name} does not write: {', '.join(absent)}")
         for table, what in look.wrong.items():
-            print(f"    DIFFERS: {table} has {what}")
+            print(f"DIFFERS: {table} of {name} has {what}")
+    print()
+
+
+def _leaves_out(candidates: Sequence[Candidate]) -> None:
+    print("What they leave out, beside what quivo_frames does:")
+    for module in dict.fromkeys(one.module for one in candidates):
+        one = next(one for one in candidates if one.module == module)
+        told = importlib.import_module(f"tests.benchmarks.candidates.{module}")
+        print(f"- {one.name}: {(told.__doc__ or '').splitlines()[0]}\n    leaves out: {told.LEAVES_OUT}")

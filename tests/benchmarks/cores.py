@@ -13,7 +13,7 @@ from tests.benchmarks.orders import orders_file
 
 ORDERS = 50_000
 ONE = replace(OURS, name="1 job")
-TWO = replace(OURS, name="2 jobs", options={"jobs": 2}, workers=1)
+TWO = replace(OURS, name="2 jobs", options=dict(OURS.options) | {"jobs": 2}, workers=1)
 
 
 def run(orders: int, rounds: int) -> dict[str, object]:

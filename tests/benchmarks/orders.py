@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import DATA, ROOT
+from tests.benchmarks.sparse_orders import sparse_order
+
+STAND_IN, SPARSE = "stand-in", "sparse"
+"""The two shapes of orders that builds are measured on."""
+_STAND_IN = ROOT / "quivo_frames" / "standin"
 
 LISTS = {
     "address_identifiers": ("orders", ("deliveryAddress", "additionalIdentifiers")),
@@ -49,24 +56,53 @@ IDS = {
 """Table -> the fields that rows of its lists are joined to it by, as far as the API has ids."""
 
 
-def orders_file(orders: int, folder: Path = DATA) -> Path:
-    """The file of that many orders of the stand-in API, with their shape beside it.
+def orders_file(orders: int, folder: Path = DATA, kind: str = STAND_IN) -> Path:
+    """The file of that many orders of a kind of `KINDS`, with their shape beside it.
 
-    Written once, and anew when the stand-in has changed.
+    Written once, and anew when the sources of the orders have changed.
     """
-    from quivo_frames.standin.orders import write_ndjson
-
     digest = hashlib.sha256()
-    for source in sorted((ROOT / "quivo_frames" / "standin").glob("*.py")):
+    for source in (Path(__file__), Path(__file__).with_name("sparse_orders.py"), *sorted(_STAND_IN.glob("*.py"))):
         digest.update(source.read_bytes())
-    file = folder / f"orders-{orders}-{digest.hexdigest()[:8]}.ndjson"
+    file = folder / f"{kind}-{orders}-{digest.hexdigest()[:8]}.ndjson"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SHAPE).write_text(json.dumps(shape()), encoding="utf-8")
     if not file.exists():
         part = file.with_suffix(".part")
-        write_ndjson(part, orders)
+        with part.open("wb") as lines:
+            lines.writelines(order + b"\n" for order in islice(KINDS[kind](), orders))
         part.rename(file)
     return file
+
+
+def _stand_in_orders() -> Iterator[bytes]:
+    from quivo_frames.standin.orders import FIRST_ID, order_json
+
+    return map(order_json, count(FIRST_ID))
+
+
+def _with_unknown_field() -> Iterator[bytes]:
+    for number, order in enumerate(_stand_in_orders()):
+        yield order if number % 5 else b'{"salesChannel":{"name":"web","since":2024},' + order[1:]
+
+
+def _with_decimal_quantities() -> Iterator[bytes]:
+    return (re.sub(rb'("quantity":\d+)(?=[,}])', rb"\1.0", order) for order in _stand_in_orders())
+
+
+def _with_naive_times() -> Iterator[bytes]:
+    return (re.sub(rb'(T\d\d:\d\d:\d\d)Z"', rb'\1"', order) for order in _stand_in_orders())
+
+
+KINDS: dict[str, Callable[[], Iterator[bytes]]] = {
+    STAND_IN: _stand_in_orders,
+    SPARSE: lambda: map(sparse_order, count()),
+    "unknown-field": _with_unknown_field,
+    "decimal-quantity": _with_decimal_quantities,
+    "naive-times": _with_naive_times,
+}
+"""Orders without end, by kind: those of the stand-in, those of another shape, and the stand-in's with something odd:
+an unknown field in every fifth order, every quantity written as 2.0, every time without its zone."""
 
 
 def shape() -> dict[str, Any]:

@@ -51,7 +51,7 @@ def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file, built = folder / "orders.sqlite", folder / "built"
-        _fetched(file, bodies, BEGIN)
+        fetched(file, bodies, BEGIN)
         full = replace(OURS, name="full", options={"jobs": os.cpu_count()}, workers=1)
         again = Candidate("renewed", "renewing", options={"dataset": str(built)})
         spend(again, file, folder / "empty")
@@ -59,7 +59,7 @@ def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
             costs = found.setdefault(way, {"full": [], "renewed": []})
             for day in range(rounds):
                 changed = [change(*chance.sample(bodies, 2)) for _ in range(CHANGED)]
-                _fetched(file, changed, BEGIN + timedelta(days=1 + day + number * rounds))
+                fetched(file, changed, BEGIN + timedelta(days=1 + day + number * rounds))
                 costs["full"].append(spend(full, file, folder / "full"))
                 costs["renewed"].append(spend(again, file, folder / "empty"))
             differs += differing(folder / "full", built)
@@ -82,7 +82,7 @@ def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
     return {"costs": found, "differing": differs}
 
 
-def _fetched(file: Path, bodies: list[bytes], at: datetime) -> None:
+def fetched(file: Path, bodies: list[bytes], at: datetime) -> None:
     """Puts answers into an archive as a refetch does."""
     from quivo_frames import Archive
     from quivo_frames.flattening.decode import scan_identity

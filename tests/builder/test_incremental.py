@@ -18,6 +18,7 @@ from quivo_frames.builder.build import build, build_with
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
+from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.maintenance.erasure import honour_removed
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
@@ -179,6 +180,21 @@ def test_what_is_not_as_it_was_built_is_built_as_a_whole(
         (folder / "manifest.json").unlink()
         (folder / ".building").mkdir()
     assert build(given, tmp_path / "out", **options).manifest["made"] == len(IDS)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(compiled_core() is None, reason="There is no compiled core here")
+def test_the_core_is_a_fact_and_no_reason_to_build_anew(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both cores make the same tables."""
+    assert build(archive, tmp_path / "out").manifest["core"] == "compiled"
+    record_answers(archive, {100_001: b'{"orderId": 100001}'}, NOON + timedelta(days=1))
+    with monkeypatch.context() as patched:
+        patched.setenv("QUIVO_FRAMES_CORE", "python")
+        compiled_core.cache_clear()
+        again = build(archive, tmp_path / "out")
+    compiled_core.cache_clear()
+    assert (again.manifest["core"], again.manifest["made"]) == ("python", 1)
 
 
 def test_a_dataset_of_files_is_built_as_a_whole(tmp_path: Path) -> None:

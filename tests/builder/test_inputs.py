@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
+import zstandard
 
 from quivo_frames.archive.archive import Archive
+from quivo_frames.builder import order_files
 from quivo_frames.builder.build import build
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.builder.inputs import open_sources
@@ -19,6 +22,7 @@ from quivo_frames.builder.order_index import OrderIndex, Partition, SourceRange
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.decode import OrderIdentity, read_identity, scan_identity
 from quivo_frames.model.records import Answer, Outcome
+from quivo_frames.storage.compressed import open_decompressed
 
 if TYPE_CHECKING:
     from quivo_frames.model.records import RawOrder
@@ -84,8 +88,37 @@ def test_partitions_are_even_and_as_many_as_can_be_shared(given: list[Path]) -> 
         index = index_orders(given, orders_per_partition=orders)
         sizes = [count_orders(partition) for partition in index.partition_all(workers)]
         assert sum(sizes) == 60
-        assert max(sizes) <= orders + 20  # a compressed file has one seek point
+        assert max(sizes) <= orders + 3
         assert len(sizes) <= -(-60 // orders // workers) * workers
+
+
+@pytest.mark.parametrize("form", ["lines.ndjson.gz", "lines.ndjson.zst", "list.json", "list.json.gz", "lines.json"])
+def test_a_file_that_is_read_from_its_beginning_is_cut_as_well_and_unpacked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    bodies = [order_body(n) for n in range(100)]
+    content = b"[" + b",".join(bodies) + b"]" if "list" in form else b"\n".join(bodies)
+    pack = {".gz": gzip.compress, ".zst": zstandard.compress}.get(Path(form).suffix, bytes)
+    (tmp_path / form).write_bytes(pack(content))
+    opened: list[Path] = []
+
+    def count_opened(path: Path) -> IO[bytes]:
+        opened.append(path)
+        return open_decompressed(path)
+
+    monkeypatch.setattr(order_files, "open_decompressed", count_opened)
+    partitions = index_orders([tmp_path / form], orders_per_partition=9).partition_all(1)
+    assert max(map(count_orders, partitions)) <= 12
+    sent = [pickle.dumps(partition) for partition in partitions]
+    for given in (partitions, map(pickle.loads, sent)):  # here, and as another process gets them
+        opened.clear()
+        assert [raw.body for partition in given for raw in partition.read_orders()] == bodies
+        assert len(opened) == 2  # to see how it is laid out, and to read it
+    bodies_of = {partition.number: [raw.body for raw in partition.read_orders()] for partition in partitions[::-1]}
+    assert [body for number in sorted(bodies_of) for body in bodies_of[number]] == bodies
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda partition: [raw.body for raw in partition.read_orders()], partitions * 5))
+    assert [body for part in found for body in part] == bodies * 5
 
 
 def test_large_orders_make_small_partitions(tmp_path: Path) -> None:

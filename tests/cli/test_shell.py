@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from quivo_frames.cli import main
 from quivo_frames.cli.shell_command import SHELLS
 from quivo_frames.display.progress import open_progress_bar, progress_hidden
+from quivo_frames.flattening.core_choice import core_name
 from quivo_frames.standin.orders import write_ndjson
 
 PROGRAM = Path(sys.executable).parent / "quivo-frames"
@@ -29,6 +30,22 @@ def test_the_version_is_the_first_line_and_what_it_runs_on_the_second() -> None:
     assert (done.exit_code, first) == (0, f"quivo-frames, version {version('quivo_frames')}")
     for part in (f"Python {platform.python_version()}", f"polars {version('polars')}", f"pandera {version('pandera')}"):
         assert part in second
+
+
+@pytest.mark.parametrize("words", [["--version", "-v"], ["-v", "--version"]])
+def test_with_v_the_version_says_which_core_builds_and_each_fact_in_a_line(words: list[str]) -> None:
+    done = CliRunner().invoke(main, words)
+    plain, lines = CliRunner().invoke(main, ["--version"]).stdout, done.stdout.splitlines()
+    assert (done.exit_code, lines[0]) == (0, plain.splitlines()[0])
+    assert lines[1].split(", ")[0] == f"core {core_name()}"
+    assert lines[2] == f"Python {platform.python_version()}"
+    assert {f"polars {version('polars')}", platform.platform()} <= set(lines)
+    assert "core" not in plain
+
+
+def test_v_is_only_for_the_version() -> None:
+    done = CliRunner().invoke(main, ["-v", "columns"])
+    assert (done.exit_code, "-v goes with --version" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

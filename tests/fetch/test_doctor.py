@@ -93,7 +93,7 @@ def api() -> Iterator[CanaryStandIn]:
 def test_all_is_well(doctor: Callable[..., Report], api: StandIn) -> None:
     report = doctor(**login_of(api))
     assert [*report.checks] == [
-        "places", "QUIVO_API_KEY", "QUIVO_USERNAME", "QUIVO_PASSWORD", "QUIVO_BASE_URL", "address", "host name",
+        "core", "places", "QUIVO_API_KEY", "QUIVO_USERNAME", "QUIVO_PASSWORD", "QUIVO_BASE_URL", "address", "host name",
         "connection", "TLS", "login", "ping", "list",
     ]  # fmt: skip
     assert report.status == 0

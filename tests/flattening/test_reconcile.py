@@ -10,7 +10,7 @@ import pytest
 
 from quivo_frames.errors import Fault
 from quivo_frames.flattening.flatten import flatten
-from quivo_frames.flattening.reconcile import SAMPLED_ONE_IN, compare_value_counts, sample_orders
+from quivo_frames.flattening.reconcile import compare_value_counts, sample_orders, sampling_rate
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
 from tests.support.hostile_attributes import hostile_order_json
@@ -64,12 +64,27 @@ def test_orders_that_failed_are_not_counted() -> None:
     assert compare_value_counts(bodies, flatten(list(bodies.values()))) == (1, 2, 2)
 
 
-def test_the_same_orders_are_sampled_each_time_about_one_in_fifty() -> None:
-    raws = [RawOrder(b'{"orderId":%d}' % n, None, None, "", "") for n in range(100_000, 110_000)]
-    found = sample_orders(raws)
-    assert found == {
-        n: body for start in range(0, 10_000, 999) for n, body in sample_orders(raws[start : start + 999]).items()
-    }
-    assert 0.8 < len(found) * SAMPLED_ONE_IN / len(raws) < 1.2
-    assert list(sample_orders(raws[:1], first=True)) == [100_000]
-    assert sample_orders([RawOrder(b"not JSON", None, None, "", "")], first=True) == {}
+def test_one_order_in_500_is_sampled_and_twenty_at_least_however_the_build_is_cut() -> None:
+    raws = [RawOrder(b'{"orderId":%d}' % n, None, None, "", "") for n in range(100_000, 130_000)]
+    for count, expected in (
+        (0, 0),
+        (1, 1),
+        (19, 19),
+        (20, 20),
+        (39, 39),
+        (40, 20),
+        (9_999, 20),
+        (10_500, 21),
+        (30_000, 60),
+    ):
+        one_in = sampling_rate(count)
+        whole = sample_orders(raws[:count], 0, one_in)
+        assert len(whole) == expected, count
+        for size in (1, 7, 999) if count < 10_000 else (999,):
+            cut = {}
+            for start in range(0, count, size):
+                cut |= sample_orders(raws[start : min(start + size, count)], start, one_in)
+            assert cut == whole
+    places = [number % 500 for number in whole]
+    assert len(set(places)) > 30  # not every 500th, which could be the orders of one kind
+    assert sample_orders([RawOrder(b"not JSON", None, None, "", "")], 0, 1) == {}

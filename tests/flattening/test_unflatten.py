@@ -15,14 +15,17 @@ from hypothesis import example, given, settings
 
 import quivo_frames as qf
 from quivo_frames.errors import ConfigError
+from quivo_frames.flattening import unflatten as unflatten_module
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.flattening.unflatten import unflatten, unflatten_in_batches
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
 from quivo_frames.model.tables import TABLES
+from quivo_frames.standin.orders import write_ndjson
 from tests.support.depth import examples
 from tests.support.drawn_orders import DRAWN_SETTINGS, drawn_orders, several_orders
 from tests.support.hostile_attributes import hostile_order_json
+from tests.support.memory import grows_by_less_than
 from tests.support.order_comparison import assert_orders_come_back, flatten_drawn_orders
 from tests.support.paths import DOCUMENTED_ORDER
 
@@ -115,6 +118,68 @@ def test_drawn_orders_come_back_through_parquet(tmp_path: Path) -> None:
 def test_the_size_of_a_batch_changes_no_text(size: int) -> None:
     frames = flatten([hostile_order_json(number, 4) for number in range(1, 41)])
     assert list(unflatten_in_batches(frames, orders_per_batch=size)) == list(unflatten(frames))
+
+
+# A dataset, which is read in ranges
+
+
+def build_two_sources(folder: Path) -> qf.Dataset:
+    """Orders whose ids alternate between two files."""
+    for name, first in (("even", 2), ("odd", 1)):
+        bodies = [hostile_order_json(number, 4) for number in range(first, 61, 2)]
+        (folder / f"{name}.ndjson").write_bytes(b"\n".join(bodies))
+    return qf.build([folder / "even.ndjson", folder / "odd.ndjson"], folder / "tables", progress=False)
+
+
+@pytest.mark.parametrize("orders_per_range", [7, 60])
+def test_a_dataset_gives_the_same_orders_in_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders_per_range: int
+) -> None:
+    dataset = build_two_sources(tmp_path)
+    whole = list(unflatten(dataset.collect()))
+    monkeypatch.setattr(unflatten_module, "_ORDERS_PER_RANGE", orders_per_range)
+    assert list(unflatten(dataset)) == whole
+    some = dataset.only([5, 8, 21, 40, 59])
+    assert list(unflatten(some)) == list(unflatten(some.collect()))
+    assert len(list(unflatten(some))) == 5
+
+
+def test_rows_of_a_dataset_whose_order_is_missing_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = build_two_sources(tmp_path)
+    stored = qf.Dataset.lazy
+    for missing in (1, 30, 60):  # before, between and after the ids that there are
+        without = pl.col("order_id") != missing
+
+        def damaged(self: qf.Dataset, name: str, without: pl.Expr = without) -> pl.LazyFrame:
+            return stored(self, name).filter(without) if name == "orders" else stored(self, name)
+
+        monkeypatch.setattr(qf.Dataset, "lazy", damaged)
+        with pytest.raises(ConfigError, match=f"of order {missing} belongs to no row of orders"):
+            list(unflatten(dataset))
+
+
+def test_a_dataset_that_is_built_again_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = build_two_sources(tmp_path)
+    monkeypatch.setattr(unflatten_module, "_ORDERS_PER_RANGE", 7)
+    orders = unflatten(dataset)
+    next(orders)
+    qf.build(tmp_path / "odd.ndjson", tmp_path / "tables", progress=False)
+    with pytest.raises(qf.DatasetError, match="rebuilt since it was opened"):
+        list(orders)
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_memory_does_not_grow_with_the_orders_of_a_dataset(tmp_path: Path) -> None:
+    """5,000 orders, and six times as many."""
+    write_ndjson(tmp_path / "few.ndjson", 5_000, seed=6)
+    write_ndjson(tmp_path / "many.ndjson", 30_000, seed=6)
+    few, many = (
+        qf.build(tmp_path / f"{name}.ndjson", tmp_path / name, jobs=1, derived=False) for name in ("few", "many")
+    )
+    assert sum(1 for _ in unflatten(few)) == 5_000
+    with grows_by_less_than(80):
+        assert sum(1 for _ in unflatten(many)) == 30_000
 
 
 def test_tables_whose_rows_were_sorted_otherwise_give_the_same_orders() -> None:

@@ -134,8 +134,8 @@ def test_files_of_envelopes_are_read_and_counted(where: str, tmp_path: Path) -> 
         assert built[name].equals(plain[name]), name
         assert flatten(bodies)[name].equals(flatten(orders)[name]), name
     assert isinstance(built, Dataset)
-    counts = compare_value_counts(sample_orders(_raw_orders(bodies), one_in=1), flatten(bodies))
-    assert counts == compare_value_counts(sample_orders(_raw_orders(orders), one_in=1), flatten(orders))
+    counts = compare_value_counts(sample_orders(_raw_orders(bodies), 0, 1), flatten(bodies))
+    assert counts == compare_value_counts(sample_orders(_raw_orders(orders), 0, 1), flatten(orders))
     assert counts.orders == len(IDS)
 
 

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.messages import NOTES, RULES
 from tests.support import independent_flattener
+from tests.support.both_cores import list_differences, raw_orders
 from tests.support.independent_flattener import Cells, FreeForm, Number, Pairs, parse_json
 from tests.support.mutations import JsonText, mutated_order, unmutated_order, write_json
 
@@ -38,6 +40,7 @@ _DERIVED_COLUMN = re.compile(
 )
 _CHECK_ALONE = "to be looked at alone"
 _MUST_FAIL, _MUST_NOT_FAIL = "what the tables cannot hold is a failure", "what the tables can hold is no failure"
+_SAME_OF_BOTH_CORES = "both cores make the same tables, failures and notes"
 _NOTHING_PRIVATE = "no message tells a name or an address"
 
 
@@ -87,6 +90,10 @@ def _check_together(bodies: Sequence[bytes], private: Sequence[set[str]]) -> Ite
     if not set(frames.notes["kind"].to_list()) <= set(NOTES) or not all(frames.notes["message"].to_list()):
         yield "a note has a known kind and a message", str(frames.notes["kind"].to_list())
     yield from _compare_with_independent_flattener(bodies, frames, failures)
+    if compiled_core() is not None:
+        differences = list_differences(raw_orders(bodies))
+        if differences:
+            yield _SAME_OF_BOTH_CORES, "; ".join(differences)
 
 
 def _compare_with_independent_flattener(

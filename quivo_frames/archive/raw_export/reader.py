@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import repeat
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -27,6 +29,9 @@ from quivo_frames.errors import ArchiveError, ConfigError, QuivoError
 from quivo_frames.model.records import RawOrder
 from quivo_frames.storage.place import Place
 
+SEGMENTS_AT_A_TIME = 8
+"""Segments whose metadata are read at a time: an object store answers several requests in the time of one."""
+
 
 class SegmentPosition(NamedTuple):
     """Where an answer is: the number of its segment, and its row there, both from 0."""
@@ -42,6 +47,7 @@ class RawExportReader:
         self.address = where.address
         self._place, self._index_sha256, self._row_group_rows = where, index_sha256, row_group_rows
         self._source = PurePath(where.address).name  # not the segment: a later export may move an answer to another one
+        self._last_looked_at: tuple[str, datetime | None, pl.DataFrame] = ("", None, pl.DataFrame())
 
     @classmethod
     def open(cls, where: Place, row_group_rows: int = ROW_GROUP_ROWS) -> RawExportReader:
@@ -106,10 +112,13 @@ class RawExportReader:
             ArchiveError: a segment is missing or damaged.
         """
         fingerprint = pl.col("sha256").bin.slice(0, 8).bin.reinterpret(dtype=pl.Int64, endianness="big")
-        for number, segment in enumerate(self.export_index.segments):
-            position = pl.lit(number, pl.Int64).alias("segment"), "row"
-            columns = "order_id", "fetched_at", "size", fingerprint.alias("fingerprint"), "clock_ran_backwards"
-            yield self._newest_rows(segment, as_of).select(*columns, *position)
+        columns = "order_id", "fetched_at", "size", fingerprint.alias("fingerprint"), "clock_ran_backwards"
+        segments = self.export_index.segments
+        with ThreadPoolExecutor(SEGMENTS_AT_A_TIME) as pool:
+            for start in range(0, len(segments), SEGMENTS_AT_A_TIME):
+                rows = pool.map(self._newest_rows, segments[start : start + SEGMENTS_AT_A_TIME], repeat(as_of))
+                for number, newest in enumerate(rows, start):
+                    yield newest.select(*columns, pl.lit(number, pl.Int64).alias("segment"), "row")
 
     def read_from(self, start: SegmentPosition | None = None, as_of: datetime | None = None) -> Iterator[RawOrder]:
         """The newest good answers from a position on, by order id, in flat memory; each is verified.
@@ -136,7 +145,17 @@ class RawExportReader:
                 yield from self._read_bodies(segment, newest.filter(pl.col("order_id").is_in(here.implode())))
 
     def _newest_rows(self, segment: Segment, as_of: datetime | None) -> pl.DataFrame:
-        """METADATA_COLUMNS of the newest good answers in a segment, their `row` in it, and clock_ran_backwards."""
+        """METADATA_COLUMNS of the newest good answers in a segment, their `row` in it, and clock_ran_backwards.
+
+        Those of the last segment are kept: several partitions begin in one.
+        """
+        name, moment, newest = self._last_looked_at
+        if (name, moment) != (segment.name, as_of):
+            newest = self._read_newest_rows(segment, as_of)
+            self._last_looked_at = segment.name, as_of, newest
+        return newest
+
+    def _read_newest_rows(self, segment: Segment, as_of: datetime | None) -> pl.DataFrame:
         with self._explain_segment_errors(segment):
             metadata = self._scan_segment(segment).select(list(METADATA_COLUMNS)).collect()
             digest = metadata_digest(metadata)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ LEAVES_OUT = (
     "row keys and places in lists, free-form numbers as they were written, decimals of more than 15 digits exactly, "
     "checks, failures apart (a bad value ends the run or is converted silently: 12.7 to 13)"
 )
-_TYPES = {
+TYPES = {
     "text": "VARCHAR",
     "int64": "BIGINT",
     "int32": "INTEGER",
@@ -34,18 +34,14 @@ def run(file: Path, out: Path) -> None:
     out.mkdir()
     order = shape(file)
     with duckdb.connect() as db:
-        columns = {name: _type(what) for name, what in order.items()}
-        db.execute(
-            f"CREATE TABLE orders AS FROM read_json($file, format = 'newline_delimited', columns = {columns})",
-            {"file": str(file)},
-        )
+        read_orders(db, file, order)
         shapes: dict[str, Any] = {"orders": order}
-        _copy(db, out, "orders", _fields(order))
+        copy_table(db, out, "orders", plain_values(order))
         for table, (parent, way) in LISTS.items():
             shapes[table] = record(shapes[parent], way)
             _unnest(db, table, parent, way)
-            value = _fields(shapes[table], "entry.") if isinstance(shapes[table], dict) else ["entry AS value"]
-            _copy(db, out, table, [*(f"parent_{name}" for name in IDS[parent]), *value])
+            value = plain_values(shapes[table], "entry.") if isinstance(shapes[table], dict) else ["entry AS value"]
+            copy_table(db, out, table, [*(f"parent_{name}" for name in IDS[parent]), *value])
         _units(db, out, record(order, ["handlingUnits"]))
         _attributes(db, out)
 
@@ -54,25 +50,36 @@ def tables(out: Path) -> dict[str, list[Path]]:
     return a_file_each(out, ALL)
 
 
-def _type(what: Any) -> str:
+def read_orders(db: duckdb.DuckDBPyConnection, file: Path, order: dict[str, Any]) -> None:
+    """The file as a table of nested orders."""
+    columns = {name: duckdb_type(what) for name, what in order.items()}
+    db.execute(
+        f"CREATE TABLE orders AS FROM read_json($file, format = 'newline_delimited', columns = {columns})",
+        {"file": str(file)},
+    )
+
+
+def duckdb_type(what: Any) -> str:
+    """The type of a column, from the shape of its values."""
     if isinstance(what, list):
-        return f"{_type(what[0])}[]"
+        return f"{duckdb_type(what[0])}[]"
     if isinstance(what, dict):
-        fields = ", ".join(f'"{name}" {_type(inner)}' for name, inner in what.items())
+        fields = ", ".join(f'"{name}" {duckdb_type(inner)}' for name, inner in what.items())
         return f"STRUCT({fields})"
-    return _TYPES[what]
+    return TYPES[what]
 
 
-def _fields(what: dict[str, Any], around: str = "", prefix: str = "") -> Iterator[str]:
+def plain_values(what: dict[str, Any], around: str = "", prefix: str = "") -> Iterator[str]:
     """The plain values of a record, those of objects in it with a prefix."""
     for name, inner in what.items():
         if isinstance(inner, dict):
-            yield from _fields(inner, f'{around}"{name}".', f"{prefix}{name}_")
+            yield from plain_values(inner, f'{around}"{name}".', f"{prefix}{name}_")
         elif not isinstance(inner, list) and inner != "recursive":
             yield f'{around}"{name}" AS "{prefix}{name}"'
 
 
-def _copy(db: duckdb.DuckDBPyConnection, out: Path, table: str, columns: Any) -> None:
+def copy_table(db: duckdb.DuckDBPyConnection, out: Path, table: str, columns: Iterable[str]) -> None:
+    """Writes columns of a table to a file of its name."""
     db.execute(f"COPY (SELECT {', '.join(columns)} FROM {table}) TO '{out}/{table}.parquet' (FORMAT parquet)")
 
 
@@ -112,25 +119,30 @@ def _units(db: duckdb.DuckDBPyConnection, out: Path, unit: dict[str, Any]) -> No
             ) WHERE entry IS NOT NULL
         )
         FROM units""",
-        {"structure": json.dumps(_structure([unit]))},
+        {"structure": json.dumps(structure_of([unit]))},
     )
-    _copy(db, out, "handling_units", ["orderId", "place", "parent", "depth", *_fields(unit, "entry.")])
+    copy_table(db, out, "handling_units", ["orderId", "place", "parent", "depth", *plain_values(unit, "entry.")])
     db.execute(
         """
         CREATE TABLE handling_positions AS FROM (
             SELECT orderId, place, unnest(entry."handlingPositions") AS entry FROM handling_units
         ) WHERE entry IS NOT NULL"""
     )
-    _copy(db, out, "handling_positions", ["orderId", "place", *_fields(record(unit, ["handlingPositions"]), "entry.")])
+    copy_table(
+        db,
+        out,
+        "handling_positions",
+        ["orderId", "place", *plain_values(record(unit, ["handlingPositions"]), "entry.")],
+    )
 
 
-def _structure(what: Any) -> Any:
-    """The same as `_type`, in the form that from_json wants."""
+def structure_of(what: Any) -> Any:
+    """The same as `duckdb_type`, in the form that from_json wants."""
     if isinstance(what, list):
-        return [_structure(what[0])]
+        return [structure_of(what[0])]
     if isinstance(what, dict):
-        return {name: _structure(inner) for name, inner in what.items()}
-    return _TYPES[what]
+        return {name: structure_of(inner) for name, inner in what.items()}
+    return TYPES[what]
 
 
 def _attributes(db: duckdb.DuckDBPyConnection, out: Path) -> None:
@@ -150,4 +162,4 @@ def _attributes(db: duckdb.DuckDBPyConnection, out: Path) -> None:
         SELECT orderId, positionId, key, value ->> '$' AS value, type
         FROM opened, json_each(attributes) WHERE json_type(attributes) = 'OBJECT'"""
     )
-    _copy(db, out, "custom_attributes", ["*"])
+    copy_table(db, out, "custom_attributes", ["*"])

@@ -1,0 +1,63 @@
+// What flattening needs to know of an order: compiled.py derives it from model/order.py. No field has a name in C++.
+#pragma once
+#include <cstdint>
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "columns.hpp"
+
+namespace quivo {
+
+constexpr size_t NONE = SIZE_MAX;
+
+// How a column of a table is made.
+enum class Role : int { VALUE, OWN_KEY, ORDER_ID, PARENT_KEY, INHERITED, ORDINAL, UNIT_PARENT, UNIT_ROOT, DEPTH, OWNER_KEY };
+
+struct OutputColumn {
+    std::string name;
+    Role role;
+    Kind kind;
+    size_t table;   // INHERITED: the table that has the id; OWNER_KEY: the table of the owner
+    size_t column;  // VALUE, INHERITED: the column of values
+};
+
+struct TablePlan {
+    size_t parent;  // NONE: the table of orders
+    bool has_children;
+    std::vector<Kind> kinds;  // of the columns of values
+    std::vector<OutputColumn> output;
+};
+
+struct Field {
+    std::string name;
+    Kind kind;
+    size_t target;  // a value: its column; a list: its table
+    size_t shape;   // an object, or a list of them: its shape
+};
+
+// One record of model/order.py at one place of an order.
+class Shape {
+public:
+    static constexpr size_t MOST_FIELDS = 128;
+    size_t table = 0;
+    std::vector<Field> fields;
+
+    void build_index();
+    size_t find(const char *name, size_t length) const;  // NONE: no field has this name
+
+private:
+    static size_t hash(const char *name, size_t length);
+    std::vector<size_t> slots_;
+};
+
+struct Plan {
+    size_t attributes;  // the table of free-form attributes: key, value and value type are its values
+    size_t units;       // the table of units in units
+    std::vector<TablePlan> tables;  // parents before their children; the first one is of orders
+    std::vector<Shape> shapes;      // the first one is of orders, and its first field the id
+
+    explicit Plan(std::istream &numbers_and_names);  // as compiled.py writes it; throws std::invalid_argument
+};
+
+}  // namespace quivo
