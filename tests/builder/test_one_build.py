@@ -95,7 +95,7 @@ def test_every_way_gives_the_same_at_first_and_after_changes(
             after = {file["file"] for file in made.manifest["tables"]["orders"]["files"]}
             if day:
                 assert after - before
-                assert day == 1 or after & before  # files without such an order are the same
+                assert len(after) < 4 or after & before  # files without such an order are the same
         then = build_with(SMALL, archive, out, form=form, progress=False, as_of=NOON, **options)
         assert 0 < then.manifest["made"] < len(IDS)
         assert_same_dataset(then, build_with(SMALL, archive, tmp_path / "then", as_of=NOON), notes=False)
