@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 import polars as pl
@@ -67,9 +69,10 @@ class BatchFindings:
     ) -> dict[int, Failure]:
         """By order, the first value that its column cannot hold."""
         failures: dict[int, Failure] = {}
-        for table, column, rule, rows, values in self.rejected:
+        for (table, column), findings in groupby(self.rejected, key=lambda finding: finding[:2]):
             frame = tables[table.name]
-            for row, value in zip(rows, values, strict=True):
+            cells = [zip(found.rows, repeat(found.rule_or_kind), found.values) for found in findings]
+            for row, rule, value in sorted(chain.from_iterable(cells), key=itemgetter(0)):
                 order_id = frame[ORDER_ID.name][row]
                 if order_id not in failures:
                     path = table.json_path(column, frame[table.key][row])

@@ -260,8 +260,9 @@ class CompiledBatch:
         return self.findings.describe_rejected(self.tables, self._origins)
 
     def _take_remarks(self, remarks: pl.DataFrame) -> None:
-        groups = remarks.partition_by("kind", "table", "place", as_dict=True) if remarks.height else {}
-        for (kind, number, place), found in sorted(groups.items()):
+        in_order = remarks.sort("kind", "table", "place", "row") if remarks.height else remarks
+        groups = in_order.partition_by("kind", "table", "place", as_dict=True) if remarks.height else {}
+        for (kind, number, place), found in groups.items():
             table = list(TABLES.values())[number]
             rows, texts = found["row"].to_list(), found["text"]
             if kind == _Remark.UNUSUAL_VALUE:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -66,21 +65,26 @@ def _records_by_name(record: type[Record]) -> dict[str, type[Record] | None]:
 
 
 def _walk_known_objects(body: bytes) -> Iterator[_KnownObject]:
-    """Every object in the order that `order.py` describes, outer ones first."""
-    waiting = deque([_KnownObject(_parse_pairs(body), Order, "$", "$")])
+    """Every object in the order that `order.py` describes, outer ones first, and those of one table as its rows."""
+    waiting = [_KnownObject(_parse_pairs(body), Order, "$", "$")]
     while waiting:
-        fields, record, path, general_path = current = waiting.popleft()
+        fields, record, path, general_path = current = waiting.pop()
         yield current
         records = _records_by_name(record)
+        inside: list[_KnownObject] = []
         for name, value in fields:
             inner = records.get(name)
             if inner is not None and isinstance(value, _JsonPairs):
-                waiting.append(_KnownObject(value, inner, f"{path}.{name}", f"{general_path}.{name}"))
+                inside.append(_KnownObject(value, inner, f"{path}.{name}", f"{general_path}.{name}"))
             elif inner is not None and isinstance(value, list):
                 general = general_path if inner is record else f"{general_path}.{name}[]"
                 for index, entry in enumerate(value):
                     if isinstance(entry, _JsonPairs):
-                        waiting.append(_KnownObject(entry, inner, f"{path}.{name}[{index}]", general))
+                        inside.append(_KnownObject(entry, inner, f"{path}.{name}[{index}]", general))
+        inside.sort(
+            key=lambda found: found.record is record
+        )  # the rows of a unit stand before those of the units in it
+        waiting += reversed(inside)
 
 
 def find_repeated_field(body: bytes) -> str | None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ UNUSUAL_VALUES: dict[Kind, list[str]] = {
         '""', '"2026-03-05"', '"2026-03-05T14:48:12"', '"2026-03-05T14:48:12.123456789Z"', '"2026-03-05T14:48:12.1+0530"',
         '"2026-03-05T14:48:12-08"', '"2026-03-05T14:48:12.1234567"', '"2026-02-30T00:00:00Z"', '"0000-01-01T00:00:00Z"',
         '"0001-01-01T00:00:00+01:00"', '"9999-12-31T23:59:59.999999Z"', '"9999-12-31T23:59:59-01:00"', '"2026-03-05t14:48:12z"',
-        '"2026-03-05 14:48:12"', '"0001-01-01T00:00:00Z"', '"1970-01-01T00:00:00Z"', '"2026-03-05T24:00:00Z"',
+        '"2026-03-05 14:48:12"', '"0001-01-01T00:00:00Z"', '"1970-01-01T00:00:00Z"', '"1900-02-29T00:00:00Z"', '"2000-02-29T00:00:00Z"', '"2026-03-05T24:00:00Z"',
         '"2026-03-05T14:48:60Z"', '"2026-03-05T14:48:12.Z"', '"2026-03-05T14:48:12Z "', '"2026\\u002d03-05T14:48:12Z"', "12",
     ],
     Kind.DAY: ['""', '"2026-03-05T10:00:00Z"', '"2024-02-29"', '"2000-02-29"', '"2100-02-29"', '"1900-02-29"', '"2026-02-29"', '"0000-01-01"', '"0001-01-01"', '"x"', "12"],
@@ -128,6 +129,43 @@ def test_odd_texts() -> None:
     assert_same(raws)
     for raw in raws:
         assert_same([raw])
+
+
+def test_every_day_of_the_calendar() -> None:
+    first, last = date.min.toordinal(), date.max.toordinal()
+    days = [date.fromordinal(number) for number in {first, last, *range(first, last, 97)}]
+    days += [date(year, month, day) for year in range(1, 9999, 50) for month, day in ((2, 28), (3, 1), (12, 31))]
+    bodies = [f'{{"orderId":{number},"earliestDeliveryDate":"{day}","created":"{day}T00:00:00Z"}}' for number, day in enumerate(days)]  # fmt: skip
+    frames, flattener = flatten_with_core(raw_orders([body.encode() for body in bodies]), compiled_core())
+    assert frames["orders"]["earliest_delivery_date"].to_list() == days
+    assert frames["orders"]["created"].dt.date().to_list() == days
+    assert flattener.read_in_python == 0
+
+
+@pytest.mark.parametrize("name", ["new", "n`w", "n\u00e9w"])
+@pytest.mark.parametrize(
+    "units",
+    [
+        '[{"childHandlingUnits":[{"NAME":"a"}],"NAME":1}]',
+        '[{"childHandlingUnits":[{"NAME":"a"}]},{"NAME":1}]',
+        '[{"childHandlingUnits":[{"handlingPositions":[{"NAME":"a"}]}],"handlingPositions":[{"NAME":1}]}]',
+        '[{"childHandlingUnits":[{"handlingPositions":[{"quantity":2.5}]}],"handlingPositions":[{"quantity":3.5}]}]',
+    ],
+)
+def test_the_first_row_is_that_of_the_table(units: str, name: str) -> None:
+    """Of several values a failure or a note shows that of the first row, whatever comes first in the JSON."""
+    assert_same(raw_orders([f'{{"orderId":1,"handlingUnits":{units.replace("NAME", name)}}}'.encode()]))
+
+
+def test_other_orders_do_not_change_a_failure() -> None:
+    too_great = b'{"orderId":1,"positions":[{"quantity":12345678901234567890123}]}'
+    two_failures = b'{"orderId":2,"positions":[{"quantity":2.5},{"quantity":99999999999999999999}]}'
+    only_unusual = b'{"orderId":3,"positions":[{"quantity":2.5},{"quantity":2.0}]}'
+    raws = raw_orders([too_great, two_failures, only_unusual])
+    assert_same(raws)
+    for core in (compiled_core(), None):
+        rules = flatten_with_core(raws, core)[0].failures["rule"].to_list()
+        assert rules == ["out_of_range", "not_whole", "not_whole"]
 
 
 def test_deep_orders() -> None:

@@ -1,6 +1,7 @@
 // Columns that grow row by row, in the layout of Arrow, so that they are handed over without a copy.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +9,9 @@
 #include <vector>
 
 namespace quivo {
+
+// Elsewhere nothing is compiled, and the core in Python does its work.
+static_assert(std::endian::native == std::endian::little && sizeof(size_t) == 8);
 
 // Readable bytes behind every text of JSON: what is searched in steps of 16 looks behind its end.
 constexpr size_t PADDING = 64;
@@ -60,13 +64,14 @@ private:
 // A text of a string-view column: up to 12 bytes in place, longer ones by their offset in the column's arena.
 struct StringView {
     static constexpr size_t IN_PLACE = 12;
+    struct Far {
+        char prefix[4];
+        uint32_t buffer, offset;
+    };
     uint32_t length;
     union {
         char in_place[IN_PLACE];
-        struct {
-            char prefix[4];
-            uint32_t buffer, offset;
-        } far;
+        Far far;
     };
 };
 static_assert(sizeof(StringView) == 16);
@@ -75,18 +80,18 @@ static_assert(sizeof(StringView) == 16);
 class TextArena {
 public:
     void put(StringView &view, const char *text, size_t length) {
-        view.length = static_cast<uint32_t>(length);
         if (length <= StringView::IN_PLACE) {
-            std::memset(view.in_place, 0, StringView::IN_PLACE);
+            view = {};
             std::memcpy(view.in_place, text, length);
-            return;
+        } else {
+            if (size_ + length > INT32_MAX) throw OddOrder();  // offsets are of 32 bits; the view is still null
+            bytes_.reserve(size_ + length);
+            std::memcpy(bytes_.data() + size_, text, length);
+            view.far = {{}, 0, static_cast<uint32_t>(size_)};
+            std::memcpy(view.far.prefix, text, sizeof view.far.prefix);
+            size_ += length;
         }
-        if (size_ + length > INT32_MAX) throw OddOrder();  // offsets are of 32 bits
-        bytes_.reserve(size_ + length);
-        std::memcpy(bytes_.data() + size_, text, length);
-        std::memcpy(view.far.prefix, text, 4);
-        view.far.buffer = 0, view.far.offset = static_cast<uint32_t>(size_);
-        size_ += length;
+        view.length = static_cast<uint32_t>(length);
     }
     const char *at(const StringView &view) const {
         return view.length <= StringView::IN_PLACE ? view.in_place : bytes_.data() + view.far.offset;
@@ -131,7 +136,7 @@ public:
         if (value) values_[row >> 3] |= static_cast<char>(1 << (row & 7));
         mark(row);
     }
-    // A decimal of 128 bits, lower half first as on every processor that there are wheels for.
+    // A decimal of 128 bits, lower half first.
     void set_money(size_t row, int64_t ten_thousandths) {
         int64_t *halves = as<int64_t>() + 2 * row;
         halves[0] = ten_thousandths, halves[1] = ten_thousandths < 0 ? -1 : 0;

@@ -57,10 +57,8 @@ void OrderReader::add_attributes(const char *&at, size_t owner_table, size_t own
     int64_t ordinal = 0;
     if (begin_elements(at, '{', '}')) do {
         JsonString key = read_string(at);
-        size_t row = attributes.add_row();
-        attributes.parents[row] = static_cast<uint32_t>(owner_row), attributes.owners[row] = owner_table;
-        attributes.orders[row] = order_row_, attributes.ordinals[row] = ordinal;
-        set_key(attributes.keys[row], batch_.tables[owner_table].keys[owner_row], '/', ordinal++);
+        size_t row = add_row(plan_.attributes, owner_row, batch_.tables[owner_table].keys[owner_row], '/', ordinal++);
+        attributes.owners[row] = owner_table;
         set_text(attributes.columns[KEY], row, key);
         expect_colon(at);
         add_attribute_value(at, row);

@@ -92,7 +92,8 @@ size_t OrderReader::find_field(const char *&at, const Shape &shape, size_t expec
     }
     unknown_name = read_string(at);
     if (unknown_name.is_escaped) throw OddOrder();
-    return shape.find(unknown_name.begin, unknown_name.length);
+    auto found = shape.indexes.find({unknown_name.begin, unknown_name.length});
+    return found == shape.indexes.end() ? NONE : found->second;
 }
 
 void OrderReader::read_unknown_field(
@@ -206,41 +207,32 @@ void OrderReader::read_list(const char *&at, const Field &field, size_t row, int
 
 void OrderReader::read_entry(const char *&at, const Field &field, size_t row, int64_t ordinal, int depth) {
     Table &table = batch_.tables[field.target];
-    if (field.kind == Kind::TEXT_LIST) {
-        JsonString string = read_string(at);
-        set_text(table.columns[0], add_child_row(field.target, row, ordinal), string);
-    } else if (field.kind == Kind::LIST) {
-        size_t entry = add_child_row(field.target, row, ordinal);
-        table.unit_parents[entry] = NO_ROW, table.unit_roots[entry] = static_cast<uint32_t>(entry);
-        table.depths[entry] = 0;
-        read_object(at, field.shape, entry, depth + 1);
-    } else {  // units in a unit are rows of its own table
-        size_t entry = table.add_row();
-        table.parents[entry] = table.parents[row], table.orders[entry] = order_row_, table.ordinals[entry] = ordinal;
+    if (field.kind == Kind::UNIT_LIST) {  // units in a unit are rows of its own table
+        size_t entry = add_row(field.target, table.parents[row], table.keys[row], '.', ordinal);
         table.unit_parents[entry] = static_cast<uint32_t>(row), table.unit_roots[entry] = table.unit_roots[row];
         table.depths[entry] = table.depths[row] + 1;
-        set_key(table.keys[entry], table.keys[row], '.', ordinal);
-        read_object(at, field.shape, entry, depth + 1);
+        return read_object(at, field.shape, entry, depth + 1);
     }
+    const Table &above = batch_.tables[plan_.tables[field.target].parent];
+    size_t entry = add_row(field.target, row, above.keys[row], '/', ordinal);
+    if (field.kind == Kind::TEXT_LIST) return set_text(table.columns[0], entry, read_string(at));
+    table.unit_parents[entry] = NO_ROW, table.unit_roots[entry] = static_cast<uint32_t>(entry);
+    table.depths[entry] = 0;
+    read_object(at, field.shape, entry, depth + 1);
 }
 
-size_t OrderReader::add_child_row(size_t number, size_t parent, int64_t ordinal) {
+size_t OrderReader::add_row(size_t number, size_t parent, StringView key_above, char separator, int64_t ordinal) {
     Table &table = batch_.tables[number];
-    const Table &above = batch_.tables[plan_.tables[number].parent];
     size_t row = table.add_row();
     table.parents[row] = static_cast<uint32_t>(parent), table.orders[row] = order_row_, table.ordinals[row] = ordinal;
-    set_key(table.keys[row], above.keys[parent], '/', ordinal);
-    return row;
-}
-
-void OrderReader::set_key(StringView &key, const StringView &above, char separator, int64_t ordinal) {
-    char text[LONGEST_KEY + 24];
-    if (above.length > LONGEST_KEY) throw OddOrder();
-    std::memcpy(text, batch_.keys.at(above), above.length);
-    char *end = text + above.length;
+    char key[LONGEST_KEY + 24];
+    if (key_above.length > LONGEST_KEY) throw OddOrder();
+    std::memcpy(key, batch_.keys.at(key_above), key_above.length);
+    char *end = key + key_above.length;
     *end++ = separator;
-    end = std::to_chars(end, text + sizeof text, ordinal).ptr;
-    batch_.keys.put(key, text, static_cast<size_t>(end - text));
+    end = std::to_chars(end, key + sizeof key, ordinal).ptr;
+    batch_.keys.put(table.keys[row], key, static_cast<size_t>(end - key));
+    return row;
 }
 
 void OrderReader::remember_sizes() {

@@ -40,8 +40,7 @@ private:
     void read_free_form(const char *&at, const Field &field, size_t table, size_t row);
     void read_list(const char *&at, const Field &field, size_t row, int depth);
     void read_entry(const char *&at, const Field &field, size_t row, int64_t ordinal, int depth);
-    size_t add_child_row(size_t table, size_t parent, int64_t ordinal);
-    void set_key(StringView &key, const StringView &above, char separator, int64_t ordinal);
+    size_t add_row(size_t table, size_t parent, StringView key_above, char separator, int64_t ordinal);
     Column &column_of(const Field &field, size_t table) { return batch_.tables[table].columns[field.target]; }
     void set_text(Column &column, size_t row, const JsonString &string);
     void note_unusual(const Field &field, size_t table, size_t row, const char *text, size_t length);

@@ -22,7 +22,7 @@ const char *arrow_format(Kind kind) {
     }
 }
 
-constexpr char NO_VALUES[PADDING] = {};  // a buffer must not be null, even if it has no rows
+alignas(16) constexpr char NO_VALUES[PADDING] = {};  // a buffer must not be null, even if it has no rows
 
 // The buffers of one exported column; the batch lives as long as any of them.
 struct ColumnHolder {

@@ -147,13 +147,15 @@ bool read_code_point(const char *&at, const char *end, unsigned &point) {
     return true;
 }
 
-// Calls `copy` with each run of plain characters, and `put` with each escaped one.
-template <class Copy, class Put> bool decode_escapes(const JsonString &string, Copy copy, Put put) {
+}  // namespace
+
+bool decode_string(const JsonString &string, std::string &to) {
+    to.clear();
     const char *at = string.begin, *end = at + string.length;
     while (at < end) {
         auto escape = static_cast<const char *>(std::memchr(at, '\\', static_cast<size_t>(end - at)));
         if (escape == nullptr) escape = end;
-        copy(at, static_cast<size_t>(escape - at));
+        to.append(at, escape);
         if ((at = escape) == end) break;
         unsigned point = static_cast<unsigned char>(at[1]);
         if (point == 'u') {
@@ -163,17 +165,9 @@ template <class Copy, class Put> bool decode_escapes(const JsonString &string, C
             if (found) point = static_cast<unsigned char>(values[found - names]);
             at += 2;
         }
-        put(point);
+        append_utf8(to, point);
     }
     return true;
-}
-
-}  // namespace
-
-bool decode_string(const JsonString &string, std::string &to) {
-    to.clear();
-    return decode_escapes(
-        string, [&](const char *text, size_t length) { to.append(text, length); }, [&](unsigned point) { append_utf8(to, point); });
 }
 
 void skip_number(const char *&at) {
@@ -209,8 +203,8 @@ void skip_value(const char *&at, int depth) {
     switch (*at) {
         case '"': {
             JsonString string = read_string(at);
-            auto ignore = [](auto...) {};
-            if (string.is_escaped && !decode_escapes(string, ignore, ignore)) throw OddOrder();
+            std::string decoded;
+            if (string.is_escaped && !decode_string(string, decoded)) throw OddOrder();
             return;
         }
         case '{':

@@ -51,7 +51,7 @@ LineIndex index_lines(std::string_view text, std::string_view usual_beginning) {
         index.order_ids.push_back(order_id);
         index.sizes.push_back(static_cast<int64_t>(line.size()));
         index.begins.push_back(at - text.data());
-        at = line_end + 1;
+        at = line_end == end ? end : line_end + 1;
     }
     return index;
 }

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <istream>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "columns.hpp"
@@ -37,18 +39,11 @@ struct Field {
 };
 
 // One record of model/order.py at one place of an order.
-class Shape {
-public:
-    static constexpr size_t MOST_FIELDS = 128;
+struct Shape {
+    static constexpr size_t MOST_FIELDS = 128, LONGEST_NAME = PADDING - 2;  // it is read beside the end of the text
     size_t table = 0;
     std::vector<Field> fields;
-
-    void build_index();
-    size_t find(const char *name, size_t length) const;  // NONE: no field has this name
-
-private:
-    static size_t hash(const char *name, size_t length);
-    std::vector<size_t> slots_;
+    std::unordered_map<std::string_view, size_t> indexes;  // by name
 };
 
 struct Plan {
