@@ -105,8 +105,9 @@ private:
         for (size_t row = 0; row < table.rows; row++) {
             if (table.orders[row] >= batch.tables[0].rows) fail("a row of no order");
             size_t parent = number == batch.plan->attributes ? table.owners[row] : plan.parent;
-            if (number && table.parents[row] >= batch.tables[parent].rows) fail("a row without a parent");
             add_text(table.keys[row], batch.keys);
+            if (number == 0) continue;  // orders have no parent and no place in a list
+            if (table.parents[row] >= batch.tables[parent].rows) fail("a row without a parent");
             add_number(static_cast<uint64_t>(table.ordinals[row]));
             if (number == batch.plan->units && table.unit_roots[row] > row) fail("a unit before its root");
         }

@@ -55,7 +55,8 @@ UNUSUAL_VALUES: dict[Kind, list[str]] = {
         '"2026-03-05T14:48:12-08"', '"2026-03-05T14:48:12.1234567"', '"2026-02-30T00:00:00Z"', '"0000-01-01T00:00:00Z"',
         '"0001-01-01T00:00:00+01:00"', '"9999-12-31T23:59:59.999999Z"', '"9999-12-31T23:59:59-01:00"', '"2026-03-05t14:48:12z"',
         '"2026-03-05 14:48:12"', '"0001-01-01T00:00:00Z"', '"1970-01-01T00:00:00Z"', '"1900-02-29T00:00:00Z"', '"2000-02-29T00:00:00Z"', '"2026-03-05T24:00:00Z"',
-        '"2026-03-05T14:48:60Z"', '"2026-03-05T14:48:12.Z"', '"2026-03-05T14:48:12Z "', '"2026\\u002d03-05T14:48:12Z"', "12",
+        '"2026-03-05T14:48:60Z"', '"2026-03-05T14:48:12.Z"', '"2026-03-05T14:48:12Z "', '"2026-03-05T14:48:12+24:00"', '"2026-03-05T14:48:12+01:60"',
+        '"2026-03-05T14:48:12-23:59"', '"2026-03-05T14:48:12+1:00"', '"2026-03-05T14:60:12Z"', '"2026-13-05T14:48:12Z"', '"2026\\u002d03-05T14:48:12Z"', "12",
     ],
     Kind.DAY: ['""', '"2026-03-05T10:00:00Z"', '"2024-02-29"', '"2000-02-29"', '"2100-02-29"', '"1900-02-29"', '"2026-02-29"', '"0000-01-01"', '"0001-01-01"', '"x"', "12"],
     Kind.MONEY: [
@@ -69,7 +70,7 @@ UNUSUAL_VALUES: dict[Kind, list[str]] = {
     Kind.JSON: [
         "{}", "[]", '""', "1", "true", '"{}"', '"{\\"a\\": 1}"', '" {\\"a\\": \\"\\\\u00e9\\"} "', '"{"', '"[1]"', '{"a": 1, "a": 2}',
         '{"a": {"b": [1, {"c": null}]}}', '{"\\u0061": 1, "a": 2}', '{"a": "\\ud83d"}', '{"": ""}', '{"a": null}',
-        json.dumps({f"k{i}": i for i in range(90)}), '"not json"', '"{\\"a\\": 1, \\"a\\": 2}"', '{"a":1 , "b" :"x:y"}',
+        json.dumps({f"k{i}": i for i in range(90)}), "{" + ", ".join(f'"k{i % 30}": {i}' for i in range(32)) + "}", '"not json"', '"{\\"a\\": 1, \\"a\\": 2}"', '{"a":1 , "b" :"x:y"}',
     ],
 }  # fmt: skip
 """By kind of value, JSON of forms that a reader may get wrong; some break a rule."""
@@ -121,6 +122,11 @@ ODD_TEXTS = [
     b'{"orderId":35,"customAttributes":{"a":1},"positions":[{"customAttributes":{"b":2}},{"customAttributes":{"c":3}}]}',
     b'{"orderId":36,"positions":[{"customAttributes":{"b":2}}],"customAttributes":{"a":1}}', b'{"orderId":037}', b'{"orderId":38,"tags":{}}',
     b'{"orderId":39,"deliveryAddress":[]}', b'{"orderId":40,"deliveryAddress":{"new":1,"name1":"\\ud83d\\ude00"}}', b'{"orderId":+41}',
+    b'{"orderId":42,"comment":"\xff' + b"a" * 40 + b'"}', b'{"orderId":43,"comment":"\xe0\x80\xaf"}', b'{"orderId":44,"comment":"\xf0\x80\x80\xaf"}',
+    b'{"orderId":45,"comment":"\\v"}', b'{"orderId":46,"new":1e}', b'{"orderId":47,"new":1.e5}', b'{"orderId":48,"new":-}', b'{"orderId":49,"new":[1 2]}',
+    b'{"orderId":50,"new":{"a" 1}}', b'{"orderId":51,"new":{1:2}}', b'{"orderId":52,"new":"\\ud83d"}', b'{"orderId":53,"new":nul}', b'{"orderId":54,"new":"\\u00g0"}',
+    b'{"orderId":55,"handlingUnits":[{"childHandlingUnits":[{"handlingPositions":[{"new":1}]}],"handlingPositions":[{"new":[]},{"old":1}]}]}',
+    b'{"orderId":56,"positions":[{"customAttributes":[]}],"customAttributes":{"a":1},"deliveryAddress":{"name1":"x"}}',
 ]  # fmt: skip
 
 
@@ -174,6 +180,11 @@ def test_deep_orders() -> None:
 
     bodies = [
         f'{{"orderId":{depth},"handlingUnits":{nested_units(depth)}}}' for depth in (1, 50, 190, 199, 200, 201, 300)
+    ]
+    nulls = "null," * 100  # long keys: 7/0.100.100
+    bodies += [
+        f'{{"orderId":{500 + depth},"handlingUnits":{nested_units(depth).replace("[{", f"[{nulls}{{")}}}'
+        for depth in (100, 190)
     ]
     bodies += [
         f'{{"orderId":{1000 + depth},"new":{"[" * depth}{"]" * depth}}}' for depth in (1, 99, 100, 101, 102, 900)

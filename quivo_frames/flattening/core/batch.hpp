@@ -18,7 +18,7 @@ struct Table {
     Buffer<uint32_t> parents, orders;    // rows of the parent table and of the table of orders
     Buffer<int64_t> ordinals, depths;
     Buffer<uint32_t> unit_parents, unit_roots;
-    Buffer<size_t> owners;  // of attributes: the table of the row that has them, whose row is the parent
+    Buffer<size_t> owners;  // the table of the parents; of attributes it differs from row to row
 
     size_t add_row();
     void rearrange(size_t first, const std::vector<uint32_t> &rows);  // see Column

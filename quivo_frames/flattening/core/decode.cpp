@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "convert.hpp"
 
@@ -225,6 +226,7 @@ size_t OrderReader::add_row(size_t number, size_t parent, StringView key_above, 
     Table &table = batch_.tables[number];
     size_t row = table.add_row();
     table.parents[row] = static_cast<uint32_t>(parent), table.orders[row] = order_row_, table.ordinals[row] = ordinal;
+    table.owners[row] = plan_.tables[number].parent;
     char key[LONGEST_KEY + 24];
     if (key_above.length > LONGEST_KEY) throw OddOrder();
     std::memcpy(key, batch_.keys.at(key_above), key_above.length);
@@ -260,17 +262,15 @@ void OrderReader::take_back() {
 
 // Rows stand as their parents do, and attributes first as the tables of their owners, whatever comes first in the JSON.
 void OrderReader::sort_rows() {
-    sort_rows_by_parent(plan_.attributes, true);
     for (size_t i = 0; i < plan_.tables.size(); i++)
-        if (plan_.tables[i].parent == plan_.units) sort_rows_by_parent(i, false);
+        if (i == plan_.attributes || plan_.tables[i].parent == plan_.units) sort_rows_by_parent(i);
 }
 
-void OrderReader::sort_rows_by_parent(size_t number, bool by_owner) {
+void OrderReader::sort_rows_by_parent(size_t number) {
     Table &table = batch_.tables[number];
     size_t first = sizes_[number].rows;
     auto comes_first = [&](size_t one, size_t other) {
-        if (by_owner && table.owners[one] != table.owners[other]) return table.owners[one] < table.owners[other];
-        return table.parents[one] < table.parents[other];
+        return std::pair(table.owners[one], table.parents[one]) < std::pair(table.owners[other], table.parents[other]);
     };
     size_t row = first + 1;
     while (row < table.rows && !comes_first(row, row - 1)) row++;

@@ -54,7 +54,7 @@ private:
     void remember_sizes();
     void take_back();
     void sort_rows();
-    void sort_rows_by_parent(size_t table, bool by_owner);
+    void sort_rows_by_parent(size_t table);
 
     Batch &batch_;
     const Plan &plan_;

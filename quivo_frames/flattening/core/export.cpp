@@ -1,6 +1,5 @@
 #include "export.hpp"
 
-#include <string>
 #include <vector>
 
 #include "arrow.hpp"
@@ -34,7 +33,7 @@ struct ColumnHolder {
 };
 
 struct StructHolder {
-    std::vector<std::string> names;
+    std::shared_ptr<const Plan> plan;  // which has the names
     std::vector<ArrowSchema> schemas;
     std::vector<ArrowSchema *> schema_pointers;
     std::vector<ArrowArray> arrays;
@@ -68,24 +67,26 @@ void delete_array_capsule(PyObject *capsule) { delete_capsule<ArrowArray>(capsul
 // Builds the columns of one table.
 class TableExport {
 public:
-    TableExport(const std::shared_ptr<Batch> &batch, size_t rows) : batch_(batch), rows_(rows), holder_(std::make_shared<StructHolder>()) {}
+    TableExport(const std::shared_ptr<Batch> &batch, size_t rows) : batch_(batch), rows_(rows), holder_(std::make_shared<StructHolder>()) {
+        holder_->plan = batch->plan;
+    }
     ~TableExport() {
         for (ArrowArray &array : holder_->arrays)
             if (!is_handed_over_ && array.release) array.release(&array);
     }
 
-    void add_values(const std::string &name, const Column &column) {
+    void add_values(const char *name, const Column &column) {
         auto holder = new_holder();
         const uint8_t *valid = column.set_count() == rows_ ? nullptr : column.validity();
         bool has_arena = is_text(column.kind);
         add(name, column.kind, std::move(holder), valid, column.as<char>(), rows_ - column.set_count(), has_arena ? &column.text : nullptr);
     }
-    template <class T> void add_whole(const std::string &name, Kind kind, const T *values, const TextArena *arena = nullptr) {
+    template <class T> void add_whole(const char *name, Kind kind, const T *values, const TextArena *arena = nullptr) {
         add(name, kind, new_holder(), nullptr, values, 0, arena);
     }
     // A column of values of other rows: `row_of` says of which, or NO_ROW.
     template <class T, class RowOf>
-    void add_gathered(const std::string &name, Kind kind, const T *source, RowOf row_of, const TextArena *arena = nullptr) {
+    void add_gathered(const char *name, Kind kind, const T *source, RowOf row_of, const TextArena *arena = nullptr) {
         auto holder = new_holder();
         holder->values.reserve(rows_ * sizeof(T) + 1), holder->valid.reserve(rows_ / 8 + 1);
         holder->valid.clear(0, rows_ / 8 + 1);
@@ -104,9 +105,6 @@ public:
 
     PyObject *to_capsules() {
         StructHolder &holder = *holder_;
-        for (size_t i = 0; i < holder.arrays.size(); i++)
-            holder.schemas.push_back({arrow_format(kinds_[i]), holder.names[i].c_str(), nullptr, ARROW_FLAG_NULLABLE, 0,
-                                      nullptr, nullptr, release_field, nullptr});
         for (auto &schema : holder.schemas) holder.schema_pointers.push_back(&schema);
         for (auto &array : holder.arrays) holder.array_pointers.push_back(&array);
         auto count = static_cast<int64_t>(holder.arrays.size());
@@ -136,7 +134,7 @@ private:
         holder->batch = batch_;
         return holder;
     }
-    void add(const std::string &name, Kind kind, std::unique_ptr<ColumnHolder> holder, const uint8_t *valid,
+    void add(const char *name, Kind kind, std::unique_ptr<ColumnHolder> holder, const uint8_t *valid,
              const void *values, size_t nulls, const TextArena *arena) {
         holder->buffers[0] = valid, holder->buffers[1] = values ? values : NO_VALUES;
         int64_t buffer_count = 2;
@@ -146,7 +144,7 @@ private:
             holder->buffers[3] = &holder->arena_size;
             buffer_count = 4;
         }
-        holder_->names.push_back(name), kinds_.push_back(kind);
+        holder_->schemas.push_back({arrow_format(kind), name, nullptr, ARROW_FLAG_NULLABLE, 0, nullptr, nullptr, release_field, nullptr});
         holder_->arrays.reserve(holder_->arrays.size() + 1);
         ColumnHolder *owned = holder.release();
         holder_->arrays.push_back({static_cast<int64_t>(rows_), static_cast<int64_t>(nulls), 0, buffer_count, 0,
@@ -156,7 +154,6 @@ private:
     std::shared_ptr<Batch> batch_;
     size_t rows_;
     std::shared_ptr<StructHolder> holder_;
-    std::vector<Kind> kinds_;
     bool is_handed_over_ = false;
 };
 
@@ -166,7 +163,7 @@ void add_inherited(TableExport &to, const Batch &batch, size_t number, const Out
     for (size_t at = number; at != output.table; at = batch.plan->tables[at].parent)
         steps.push_back(batch.tables[at].parents.data());
     const Column &ids = batch.tables[output.table].columns[output.column];
-    to.add_gathered(output.name, output.kind, ids.as<int64_t>(), [&](size_t row) {
+    to.add_gathered(output.name.c_str(), output.kind, ids.as<int64_t>(), [&](size_t row) {
         for (const uint32_t *parents : steps) row = parents[row];
         return ids.is_set(row) ? static_cast<uint32_t>(row) : NO_ROW;
     });
@@ -174,20 +171,21 @@ void add_inherited(TableExport &to, const Batch &batch, size_t number, const Out
 
 void add_column(TableExport &to, const Batch &batch, size_t number, const OutputColumn &output) {
     const Table &table = batch.tables[number];
-    auto add_keys = [&](size_t of, auto row_of) { to.add_gathered(output.name, Kind::TEXT, batch.tables[of].keys.data(), row_of, &batch.keys); };
+    const char *name = output.name.c_str();
+    auto add_keys = [&](size_t of, auto row_of) { to.add_gathered(name, Kind::TEXT, batch.tables[of].keys.data(), row_of, &batch.keys); };
     switch (output.role) {
-        case Role::VALUE: return to.add_values(output.name, table.columns[output.column]);
-        case Role::OWN_KEY: return to.add_whole(output.name, Kind::TEXT, table.keys.data(), &batch.keys);
-        case Role::ORDINAL: return to.add_whole(output.name, Kind::INT64, table.ordinals.data());
-        case Role::DEPTH: return to.add_whole(output.name, Kind::INT64, table.depths.data());
+        case Role::VALUE: return to.add_values(name, table.columns[output.column]);
+        case Role::OWN_KEY: return to.add_whole(name, Kind::TEXT, table.keys.data(), &batch.keys);
+        case Role::ORDINAL: return to.add_whole(name, Kind::INT64, table.ordinals.data());
+        case Role::DEPTH: return to.add_whole(name, Kind::INT64, table.depths.data());
         case Role::ORDER_ID: {
             auto *ids = batch.tables[0].columns[0].as<int64_t>();
-            return to.add_gathered(output.name, Kind::INT64, ids, [&](size_t row) { return table.orders[row]; });
+            return to.add_gathered(name, Kind::INT64, ids, [&](size_t row) { return table.orders[row]; });
         }
-        case Role::PARENT_KEY: return add_keys(batch.plan->tables[number].parent, [&](size_t row) { return table.parents[row]; });
+        case Role::PARENT_KEY: return add_keys(output.table, [&](size_t row) { return table.parents[row]; });
         case Role::UNIT_PARENT: return add_keys(number, [&](size_t row) { return table.unit_parents[row]; });
         case Role::UNIT_ROOT: return add_keys(number, [&](size_t row) { return table.unit_roots[row]; });
-        case Role::OWNER_KEY:
+        case Role::OWNER_KEY:  // null where another table has the owner
             return add_keys(output.table, [&](size_t row) { return table.owners[row] == output.table ? table.parents[row] : NO_ROW; });
         case Role::INHERITED: return add_inherited(to, batch, number, output);
     }
