@@ -62,7 +62,6 @@ class _Role(IntEnum):
     UNIT_PARENT = 6
     UNIT_ROOT = 7
     DEPTH = 8
-    OWNER_KEY = 9
 
 
 class _Remark(IntEnum):
@@ -179,10 +178,9 @@ def _plan_output(table: Table, column: Column) -> _OutputPlan:
         return _OutputPlan(column.name, _Role.OWN_KEY)
     if column.name in _FIXED_ROLES:
         return _OutputPlan(column.name, _FIXED_ROLES[column.name])
-    owner = next((name for name in TABLES if primary_key_of(name) == column.name), None)
-    if owner is not None:
-        role = _Role.OWNER_KEY if table.name == _ATTRIBUTES else _Role.PARENT_KEY
-        return _OutputPlan(column.name, role, table=_TABLE_NUMBERS[owner])
+    parent = next((name for name in TABLES if primary_key_of(name) == column.name), None)
+    if parent is not None:
+        return _OutputPlan(column.name, _Role.PARENT_KEY, table=_TABLE_NUMBERS[parent])
     ancestor = TABLES[table.parent or ""]  # an id that is inherited from the nearest ancestor that has it
     while column.name not in [value.name for value in ancestor.value_columns]:
         ancestor = TABLES[ancestor.parent or ""]

@@ -1,6 +1,7 @@
 #include "decode.hpp"
 
 #include <algorithm>
+#include <bitset>
 #include <charconv>
 #include <cstring>
 #include <numeric>
@@ -64,7 +65,7 @@ int64_t OrderReader::find_order_id(const char *at) const {
 void OrderReader::read_object(const char *&at, size_t shape_number, size_t row, int depth) {
     if (depth > DEEPEST_OBJECT) throw OddOrder();
     const Shape &shape = plan_.shapes[shape_number];
-    uint64_t seen[Shape::MOST_FIELDS / 64] = {};
+    std::bitset<Shape::MOST_FIELDS> seen;
     size_t expected = 0, first_remark = batch_.remarks.count;
     if (begin_elements(at, '{', '}')) do {
         JsonString unknown_name;
@@ -74,8 +75,8 @@ void OrderReader::read_object(const char *&at, size_t shape_number, size_t row, 
             read_unknown_field(at, shape_number, row, unknown_name, first_remark);
             continue;
         }
-        if (seen[field / 64] >> (field % 64) & 1) throw OddOrder();  // no one can tell which of them is meant
-        seen[field / 64] |= uint64_t{1} << (field % 64);
+        if (seen[field]) throw OddOrder();  // no one can tell which of them is meant
+        seen[field] = true;
         read_field(at, shape.fields[field], shape.table, row, depth);
         expected = field + 1;
     } while (next_element(at, '}'));

@@ -129,11 +129,7 @@ public:
     }
 
 private:
-    std::unique_ptr<ColumnHolder> new_holder() {
-        auto holder = std::make_unique<ColumnHolder>();
-        holder->batch = batch_;
-        return holder;
-    }
+    std::unique_ptr<ColumnHolder> new_holder() const { return std::unique_ptr<ColumnHolder>(new ColumnHolder{batch_, {}, {}, {}, 0}); }
     void add(const char *name, Kind kind, std::unique_ptr<ColumnHolder> holder, const uint8_t *valid,
              const void *values, size_t nulls, const TextArena *arena) {
         holder->buffers[0] = valid, holder->buffers[1] = values ? values : NO_VALUES;
@@ -182,10 +178,9 @@ void add_column(TableExport &to, const Batch &batch, size_t number, const Output
             auto *ids = batch.tables[0].columns[0].as<int64_t>();
             return to.add_gathered(name, Kind::INT64, ids, [&](size_t row) { return table.orders[row]; });
         }
-        case Role::PARENT_KEY: return add_keys(output.table, [&](size_t row) { return table.parents[row]; });
         case Role::UNIT_PARENT: return add_keys(number, [&](size_t row) { return table.unit_parents[row]; });
         case Role::UNIT_ROOT: return add_keys(number, [&](size_t row) { return table.unit_roots[row]; });
-        case Role::OWNER_KEY:  // null where another table has the owner
+        case Role::PARENT_KEY:  // null where the parent is in another table
             return add_keys(output.table, [&](size_t row) { return table.owners[row] == output.table ? table.parents[row] : NO_ROW; });
         case Role::INHERITED: return add_inherited(to, batch, number, output);
     }

@@ -14,13 +14,13 @@ namespace quivo {
 constexpr size_t NONE = SIZE_MAX;
 
 // How a column of a table is made.
-enum class Role : int { VALUE, OWN_KEY, ORDER_ID, PARENT_KEY, INHERITED, ORDINAL, UNIT_PARENT, UNIT_ROOT, DEPTH, OWNER_KEY };
+enum class Role : int { VALUE, OWN_KEY, ORDER_ID, PARENT_KEY, INHERITED, ORDINAL, UNIT_PARENT, UNIT_ROOT, DEPTH };
 
 struct OutputColumn {
     std::string name;
     Role role;
     Kind kind;
-    size_t table;   // INHERITED: the table that has the id; OWNER_KEY: the table of the owner
+    size_t table;   // INHERITED: the table that has the id; PARENT_KEY: the table of the parent
     size_t column;  // VALUE, INHERITED: the column of values
 };
 
