@@ -1,6 +1,6 @@
 """Parquet files of one schema joined to one file, without reading a value: its row groups are copied as bytes.
 
-Only the footer is written anew: it says where each column of each row group begins, counted from the beginning of the
+Only the footer is rewritten: it says where each column of each row group begins, counted from the beginning of the
 file. Indexes of pages and bloom filters are left out, which readers do without: a column of a row group is one page, or
 few. Statistics of row groups, by which readers pass over them, stay.
 """
