@@ -227,7 +227,7 @@ def test_another_input_replaces_all_rows_in_one_commit_a_table_and_earlier_versi
 
 
 @pytest.mark.long
-def test_full_makes_all_anew(inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str) -> None:
+def test_full_rebuilds_all(inputs: Sequence[Path], wanted: Sequence[Mapping[str, pl.DataFrame]], lake: str) -> None:
     write_deltalake(f"{lake}/order_tags", pl.read_delta(f"{lake}/order_tags"), mode="append")
     build_delta(inputs[0], lake, full=True)
     assert_tables_equal(read_by_logs(lake), wanted[0])

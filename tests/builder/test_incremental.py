@@ -140,7 +140,7 @@ def test_more_gone_than_half_of_what_is_left_is_made_by_making_all(archive: Arch
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 0
 
 
-def test_an_answer_that_was_blanked_since_is_made_anew(archive: Archive, tmp_path: Path) -> None:
+def test_an_answer_that_was_blanked_since_is_rebuilt(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     removed = order_json(100_003)[:-1] + b', "piiDataRemoved": true}'
     record_answers(archive, {100_003: removed}, NOON + timedelta(days=1))
@@ -183,7 +183,7 @@ def test_what_is_not_as_it_was_built_is_built_as_a_whole(
 
 
 @pytest.mark.skipif(compiled_core() is None, reason="There is no compiled core here")
-def test_the_core_is_a_fact_and_no_reason_to_build_anew(
+def test_the_core_is_a_fact_and_no_reason_to_rebuild(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both cores make the same tables."""

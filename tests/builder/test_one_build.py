@@ -57,7 +57,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 def change_some(archive: Archive, day: int) -> int:
-    """Some orders are answered anew, some are new; returns how many."""
+    """Some orders are answered again, some are new; returns how many."""
     drawn = random.Random(day)
     ids = {*drawn.sample(IDS[:12], 2), IDS[-1] + day, *([100_009] if day == 2 else [])}
     bodies = {order_id: order_json(order_id, seed=day) for order_id in ids}
@@ -157,7 +157,7 @@ def test_where_nothing_changed_no_table_is_read(
 
 
 @pytest.mark.parametrize("table", ["orders", "shipments"])
-def test_damage_to_rows_that_would_stay_is_found_when_they_are_copied_and_all_is_built_anew(
+def test_damage_to_rows_that_would_stay_is_found_when_they_are_copied_and_all_is_rebuilt(
     archive: Archive, tmp_path: Path, table: str
 ) -> None:
     settings = BuildSettings(orders_per_partition=5, orders_per_seek_point=1)
