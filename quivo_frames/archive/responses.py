@@ -142,15 +142,18 @@ def index_newest(db: sqlite3.Connection, path: Path, as_of: datetime | None, las
     newest, values = _newest_query(as_of, last)
     sql = f"""
         SELECT n.order_id, r.order_id = n.order_id AND r.good = 1 AND typeof(r.size) = 'integer',
-        r.fetched_at, r.size, substr(r.sha256, 1, 8), n.latest > r.fetched_at
+        CAST(r.fetched_at AS BLOB), r.size, substr(r.sha256, 1, 8), n.latest > r.fetched_at
         FROM ({newest}) n LEFT JOIN responses r ON r.response = n.response"""  # noqa: S608
     names = ("order_id", "is_sound", "fetched_at", "size", "fingerprint", "clock_ran_backwards")
-    schema = dict(zip(names, (pl.Int64, pl.Int64, pl.String, pl.Int64, pl.Binary, pl.Int64), strict=True))
+    # the time as bytes, because texts take a call of Python each
+    schema = dict(zip(names, (pl.Int64, pl.Int64, pl.Binary, pl.Int64, pl.Binary, pl.Int64), strict=True))
     rows = db.execute(sql, values)
     try:
         while chunk := rows.fetchmany(ROWS_PER_FRAME):
             frame = pl.DataFrame(chunk, schema=schema, orient="row").with_columns(
-                pl.col("fetched_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC"),
+                pl.col("fetched_at")
+                .cast(pl.String)
+                .str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC"),
                 pl.col("fingerprint").bin.reinterpret(dtype=pl.Int64, endianness="big"),
                 pl.col("clock_ran_backwards").cast(pl.Boolean),
             )

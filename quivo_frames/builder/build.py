@@ -85,9 +85,9 @@ def build(
 
     `executor` (a Dask client, a SparkSession, or anything with the `map` of concurrent.futures) shares the work instead
     of `jobs`. Its workers must be able to read the inputs and to write to `out`, which may be an address of an object
-    store (s3://, gs://, az://). Tables built this way have several files each; if they were built from exactly the same
-    answers before, they are left as they are. `form` is parquet, or delta: then each table is a Delta table as well, of
-    which only the files with a changed order are replaced.
+    store (s3://, gs://, az://, abfss://). Tables built this way have several files each; if they were built from
+    exactly the same answers before, they are left as they are. `form` is parquet, or delta: then each table is a Delta
+    table as well, of which only the files with a changed order are replaced.
 
     With `derived`, there are further tables beside the 18, worked out from them: `lines`, `line_rows`, `overview`,
     `milestones` and `events`; read them as `dataset.scan.lines`.
@@ -170,7 +170,8 @@ class _BuildRun:
         index = plan = None
         if before and can_build_incrementally(before, recipe, [source.name for source in self.sources]):
             index = OrderIndex(self.sources, self.settings)
-            if same := commit.find_unchanged_dataset(index.answers_digest(json.dumps(recipe))):
+            recipe["of"] = index.answers_digest(json.dumps(recipe))
+            if same := commit.find_unchanged_dataset(recipe["of"]):
                 return same
             plan = plan_incremental_build(before, index, self.settings, has_table_files=commit.has_table_files)
         size = sum(source.estimate_size() for source in self.sources) if plan is None else plan.json_bytes
@@ -180,7 +181,8 @@ class _BuildRun:
             index = index or OrderIndex(self.sources, self.settings)
             if plan is None:
                 plan = plan_full_build(index, self.settings, pool.size, has_table_files=commit.has_table_files)
-            recipe["of"] = index.answers_digest(json.dumps(recipe))
+            if "of" not in recipe:
+                recipe["of"] = index.answers_digest(json.dumps(recipe))
             return self._build_plan(commit, index, plan, recipe, pool)
 
     def recipe(self, commit: DatasetCommit) -> dict[str, Any]:

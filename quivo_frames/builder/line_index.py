@@ -14,8 +14,7 @@ from typing import NamedTuple
 from quivo_frames.flattening.compiled import USUAL_BEGINNING
 from quivo_frames.flattening.core_choice import compiled_core
 
-_LINE_BEGINNING = b"(?:" + re.escape(USUAL_BEGINNING) + rb"(-?[1-9]\d{0,18}|0)[,}])?"
-_FIRST_LINE, _NEXT_LINE = re.compile(_LINE_BEGINNING), re.compile(rb"\n" + _LINE_BEGINNING)
+_USUAL_LINE = re.compile(re.escape(USUAL_BEGINNING) + rb"(-?[1-9]\d{0,18}|0)[,}]")
 VALUE_BEHIND_VALUE = re.compile(rb"\}[ \t\r]*\{")
 """Where a value may follow another on its line."""
 _BLANKS = frozenset(b" \t\r\n\v\f")
@@ -44,28 +43,28 @@ def index_lines(text: bytes | memoryview) -> LineIndex:
 
 
 def _index_lines_in_python(text: bytes | memoryview) -> LineIndex:
-    first = _FIRST_LINE.match(text)
-    ids, begins, ends = [first and first[1]], [0], []
-    for line in _NEXT_LINE.finditer(text):
-        ends.append(line.start())
-        begins.append(line.start() + 1)
-        ids.append(line[1])
-    if begins[-1] < len(text):
-        ends.append(len(text))
-    order_ids, sizes, unusual = [], [], set()
-    for number, (written, begin, end) in enumerate(
-        zip(ids, begins, ends, strict=False)
-    ):  # behind the last end is nothing
-        order_id = int(written or 0)
-        if written is None or abs(order_id) >= _LIMIT:
-            order_id = 0
-            unusual.add(number)
+    text = bytes(text)
+    order_ids: list[int] = []
+    sizes: list[int] = []
+    begins: list[int] = []
+    unusual: set[int] = set()
+    begin = 0
+    while begin < len(text):
+        line_end = text.find(b"\n", begin)
+        end = stop = line_end if line_end >= 0 else len(text)
         while end > begin and text[end - 1] in _BLANKS:
             end -= 1
+        found = _USUAL_LINE.match(text, begin)
+        order_id = int(found[1]) if found else _LIMIT
+        if abs(order_id) >= _LIMIT:
+            order_id = 0
+            unusual.add(len(begins))
         order_ids.append(order_id)
         sizes.append(end - begin)
+        begins.append(begin)
+        begin = stop + 1
     for behind in VALUE_BEHIND_VALUE.finditer(text):
         number = bisect_right(begins, behind.start()) - 1
         order_ids[number] = 0
         unusual.add(number)
-    return LineIndex(order_ids, sizes, begins[: len(ends)], sorted(unusual))
+    return LineIndex(order_ids, sizes, begins, sorted(unusual))

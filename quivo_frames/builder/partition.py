@@ -45,7 +45,7 @@ class PartTask(NamedTuple):
     is_split: bool = False
     """Whether the earlier part also has orders that are none of this one."""
     is_rewritten: bool = False
-    """Whether also rows that stay all the same are written anew."""
+    """Whether rows that stay all the same are rewritten too."""
 
     @property
     def orders(self) -> int | None:

@@ -155,7 +155,7 @@ class _Comparison(NamedTuple):
     gone: pl.DataFrame
 
     def plan_parts(self, index: OrderIndex, settings: BuildSettings) -> Iterator[PlannedPart]:
-        """Of each part what becomes of it: it stays, is built anew, is built as several, or goes."""
+        """Of each part what becomes of it: it stays, is rebuilt, is rebuilt as several, or goes."""
         ends = list(accumulate(part.orders for part in self.parts))
         starts = [end - part.orders for end, part in zip(ends, self.parts, strict=True)]
         new_starts = [0, *self._places_now(starts[1:]), self.answers.height]

@@ -125,7 +125,7 @@ def _receipt_file_of(place: str | Path) -> Path:
 @quiet_option
 @as_json
 def export_raw(archive: Path, address: str, as_json: bool) -> None:
-    """Write all answers of an archive as parquet to a folder, or an address (s3://, gs://, az://).
+    """Write all answers of an archive as parquet to a folder, or an address (s3://, gs://, az://, abfss://).
 
     `build` reads them there as it reads the archive, from any machine. A repeated export replaces what was there, and
     writes only what is new. Headers, runs and the ledger stay in the archive.

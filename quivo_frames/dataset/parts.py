@@ -238,8 +238,7 @@ def join_table(staging: Path, earlier: EarlierFiles, job: TableJob) -> tuple[Tab
         assert digest is not None
         file = DatasetFile(name, job.pieces[0].rows, out.stat().st_size, digest)
     else:
-        paths = [_parquet_piece(staging, earlier, piece) for piece in job.pieces]
-        joined = join_parquet_files(paths, out, job.table)
+        joined = join_parquet_files(list(_parquet_pieces(staging, earlier, job.pieces)), out, job.table)
         file = DatasetFile(name, joined.rows, joined.bytes, joined.sha256)
         for piece in job.pieces:
             if piece.is_staged:
@@ -247,11 +246,20 @@ def join_table(staging: Path, earlier: EarlierFiles, job: TableJob) -> tuple[Tab
     return job, file, _pieces_of_file(name, job.pieces)
 
 
-def _parquet_piece(staging: Path, earlier: EarlierFiles, piece: Piece) -> ParquetPiece:
-    if piece.is_staged:
-        return ParquetPiece(staging / piece.file)
-    stop = None if piece.groups < 0 else piece.first_group + piece.groups
-    return ParquetPiece(earlier.path_of(piece.file), piece.first_group, stop)
+def _parquet_pieces(staging: Path, earlier: EarlierFiles, pieces: Sequence[Piece]) -> Iterator[ParquetPiece]:
+    """What is copied for some pieces: those that stand one behind the other are one range of row groups."""
+    last: ParquetPiece | None = None
+    for piece in pieces:
+        path = staging / piece.file if piece.is_staged else earlier.path_of(piece.file)
+        first, stop = piece.first_group, piece.first_group + piece.groups
+        if last and (last.path, last.stop_row_group) == (path, first):
+            last = last._replace(stop_row_group=stop)
+            continue
+        if last:
+            yield last
+        last = ParquetPiece(path, first, stop)
+    if last:
+        yield last
 
 
 def _pieces_of_file(name: str, pieces: Sequence[Piece]) -> list[Piece]:

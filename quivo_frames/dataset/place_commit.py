@@ -156,8 +156,10 @@ class PlaceCommit(DatasetCommit):
 
     def _holds_orders(self, name: str, order_ids: Sequence[int]) -> bool:
         wanted = pl.Series(list(order_ids), dtype=pl.Int64).implode()
-        rows = pl.scan_parquet(self.place.uri(name), glob=False).filter(pl.col(ORDER_ID.name).is_in(wanted))
-        return bool(rows.select(pl.len()).collect().item())
+        rows = pl.scan_parquet(self.place.uri(name), glob=False)
+        if rows.collect_schema().get(ORDER_ID.name) != pl.Int64:  # none of ours
+            return False
+        return bool(rows.select(pl.col(ORDER_ID.name).is_in(wanted).any()).collect().item())
 
     def _is_leftover(self, name: str) -> bool:
         """Whether an unnamed file can be removed: files of Delta tables may be named by their log."""

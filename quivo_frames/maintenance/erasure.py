@@ -178,7 +178,7 @@ def _has_table_files(dataset: Dataset) -> bool:
 
 
 def _build_without(dataset: Dataset, order_ids: Sequence[int], commit: DatasetCommit) -> BuiltParts:
-    """The parts of a dataset without some orders: those that may hold one are written anew."""
+    """The parts of a dataset without some orders: those that may hold one are rewritten."""
     layout = read_layout(dataset)
     is_foreign = layout.writer != pl.__version__  # whose row groups cannot be joined to others
     planned: list[Part | PartTask] = []

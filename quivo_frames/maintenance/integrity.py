@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -22,7 +20,7 @@ from quivo_frames.dataset.manifest import BUILDING, FOUND, LOCK, find_unnamed_fi
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_lines, terminal_text
 from quivo_frames.errors import ArchiveError, DatasetError, QuivoError
-from quivo_frames.flattening.rules import row_rules, rows_without_parent
+from quivo_frames.maintenance.row_checks import BrokenRows, find_broken_rows
 from quivo_frames.model.derived import dataset_tables
 from quivo_frames.model.privacy import PrivacyFilter
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES, TABLES, Table, table_of_named_tuple
@@ -217,45 +215,26 @@ def _check_exports(known: KnownOutputs) -> Iterator[Flaw]:
 def _check_rows(dataset: Dataset) -> Iterator[Flaw]:
     """Flaws of the rows: of each table alone first, then between tables."""
     privacy_filter = PrivacyFilter(dataset.level)
-    readable = []
-    tables = dataset_tables(derived=bool(dataset.derived))
-    for name, table in (tables | REPORT_TABLES).items():
+    readable: dict[str, Table] = {}
+    for name, table in (dataset_tables(derived=bool(dataset.derived)) | REPORT_TABLES).items():
         rows = dataset.lazy(name)
         if list(rows.collect_schema().items()) != list(table.schema.items()):
             yield Flaw("columns", name, None, 1, f"{name} has other columns or types than it must have. {_REBUILD}")
             continue
-        readable.append(name)
-        yield from _check_table(privacy_filter.filtered_table(table), rows, dataset.counts()[name])
-    for table in (tables[name] for name in readable if name in tables):
-        for reference in table.references:
-            column, to_table, _ = reference
-            if to_table in readable:
-                orphans = rows_without_parent(dataset.lazy(table.name), reference, dataset.lazy(to_table))
-                defect = f"of {table.name} whose {column} is in no row of {to_table}"
-                yield from _flaw_of_rows("reference", table.name, orphans, defect)
+        readable[name] = privacy_filter.filtered_table(table)
+        found, expected = rows.select(pl.len()).collect().item(), dataset.counts()[name]
+        if found != expected:
+            message = f"{name} has {format_count(found, 'row')} instead of {expected:,}. {_REBUILD}"
+            yield Flaw("rows", name, None, abs(found - expected), message)
+    for defect, broken in find_broken_rows(dataset, readable):
+        yield _flaw_of_rows(defect.what, defect.table, broken, defect.words)
     yield from _check_balance(dataset)
 
 
-def _check_table(table: Table, rows: pl.LazyFrame, expected: int) -> Iterator[Flaw]:
-    found = rows.select(pl.len()).collect().item()
-    if found != expected:
-        message = f"{table.name} has {format_count(found, 'row')} instead of {expected:,}. {_REBUILD}"
-        yield Flaw("rows", table.name, None, abs(found - expected), message)
-    defects = {
-        "required": f"of {table.name} without a value where there must be one",
-        "unique": f"of {table.name} with the {table.key} of another",
-    }
-    for name, rules in groupby(row_rules(table), key=attrgetter("name")):
-        broken = rows.filter(~pl.all_horizontal(rule.holds for rule in rules))
-        yield from _flaw_of_rows(name, table.name, broken, defects[name])
-
-
-def _flaw_of_rows(what: str, place: str, rows: pl.LazyFrame, defect: str) -> Iterator[Flaw]:
-    """One flaw for all rows that have a defect, with the order of the first as an example; none for no rows."""
-    count, order_id = rows.select(pl.len(), pl.col(ORDER_ID.name).first().alias("of")).collect().row(0)
-    if count:
-        message = f"{format_count(count, 'row')} {defect}, such as of order {order_id}. {_REBUILD}"
-        yield Flaw(what, place, order_id, count, message)
+def _flaw_of_rows(what: str, place: str, broken: BrokenRows, defect: str) -> Flaw:
+    """One flaw for all rows that have a defect, with one of their orders as an example."""
+    message = f"{format_count(broken.number, 'row')} {defect}, such as of order {broken.order_id}. {_REBUILD}"
+    return Flaw(what, place, broken.order_id, broken.number, message)
 
 
 def _check_balance(dataset: Dataset) -> Iterator[Flaw]:
@@ -268,4 +247,7 @@ def _check_balance(dataset: Dataset) -> Iterator[Flaw]:
         )
         yield Flaw("balance", "manifest.json", None, abs(orders["in"] - sum(found.values())), message)
     both = dataset.lazy("failures").join(dataset.lazy("orders"), on=ORDER_ID.name, how="semi")
-    yield from _flaw_of_rows("balance", "failures", both, "of failures about orders that are in the tables as well")
+    count, order_id = both.select(pl.len(), pl.col(ORDER_ID.name).first().alias("of")).collect().row(0)
+    if count:
+        told = "of failures about orders that are in the tables as well"
+        yield _flaw_of_rows("balance", "failures", BrokenRows(count, order_id), told)

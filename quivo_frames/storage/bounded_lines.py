@@ -10,18 +10,6 @@ MAX_LINE_BYTES = 256 * 2**20
 _CHUNK_BYTES = 2**20
 
 
-class Line(NamedTuple):
-    """A line without its end, and where it is."""
-
-    number: int
-    offset: int
-    """Bytes before it."""
-    size: int
-    """Bytes of it, with its end."""
-    text: bytes | None
-    """None: it is longer than the limit, and was passed over."""
-
-
 class LineBlock(NamedTuple):
     """Lines one after the other, and where they are."""
 
@@ -50,30 +38,6 @@ def read_line_blocks(stream: IO[bytes], max_bytes: int, offset: int = 0) -> Iter
         begin = [*begin, block] if 0 < size <= max_bytes else []
     if size:
         yield LineBlock(offset, size, b"".join(begin) if size <= max_bytes else None)
-
-
-def read_lines(stream: IO[bytes], max_bytes: int, first: int = 1, offset: int = 0) -> Iterator[Line]:
-    """The lines of a stream from here on; the next one has the number `first` and `offset` bytes before it."""
-    number = first
-    for block in read_line_blocks(stream, max_bytes, offset):
-        for line in lines_of_block(block, number):
-            yield line
-            number += 1
-
-
-def lines_of_block(block: LineBlock, first: int) -> Iterator[Line]:
-    """The lines of a block, of which the first one has a number."""
-    offset, size, content = block
-    if content is None:
-        yield Line(first, offset, size, None)
-        return
-    ended = bytes(content).split(b"\n")
-    last = ended.pop()
-    for number, text in enumerate(ended, first):
-        yield Line(number, offset, len(text) + 1, text)
-        offset += len(text) + 1
-    if last:
-        yield Line(first + len(ended), offset, len(last), last)
 
 
 class LineTooLong(Exception):

@@ -25,7 +25,12 @@ REQUEST_TIMEOUT = timedelta(minutes=5)
 """For a request to a store, with all that it sends or fetches."""
 BATCH_SIZE = 1_000
 """Files listed or removed in one request."""
-_STORE_CLASSES = {"s3": ("S3Store", "AWS"), "gs": ("GCSStore", "GOOGLE"), "az": ("AzureStore", "AZURE")}
+_STORE_CLASSES = {
+    "s3": ("S3Store", "AWS"),
+    "gs": ("GCSStore", "GOOGLE"),
+    "az": ("AzureStore", "AZURE"),
+    "abfss": ("AzureStore", "AZURE"),
+}
 _SWAP_ATTRIBUTE = "swap"
 """The attribute of an object that says which compare-and-swap wrote it."""
 _IMPOSSIBLE_VERSION: UpdateVersion = {"e_tag": f'"{"0" * 32}"'}
@@ -34,6 +39,8 @@ _IMPOSSIBLE_VERSION: UpdateVersion = {"e_tag": f'"{"0" * 32}"'}
 
 class Bucket:
     """The place at s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER; see `storage.place.Place`.
+
+    Azure is also abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/FOLDER, and with it OneLake.
 
     It holds its address only: each process that it is sent to takes credentials, region and endpoint from its own
     environment, when it first asks the store. Errors of a store are raised as obstore words them, for
@@ -117,7 +124,12 @@ class Bucket:
         options: dict[str, Any] = {"timeout": REQUEST_TIMEOUT}
         if http := os.environ.get(f"{environment}_ALLOW_HTTP"):  # obstore ignores it where there are options
             options["allow_http"] = http
-        store: ObjectStore = getattr(library, kind)(bucket, prefix=folder or None, client_options=options)
+        store_class = getattr(library, kind)
+        store: ObjectStore
+        if "@" in bucket:  # the address has the account, and is read by the library
+            store = store_class.from_url(self.address, client_options=options)
+        else:
+            store = store_class(bucket, prefix=folder or None, client_options=options)
         return store
 
     def _import_library(self) -> ModuleType:

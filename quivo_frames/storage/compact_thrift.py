@@ -13,7 +13,10 @@ TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, _MAP, STRUCT = rang
 _LONG_LIST, _MOST_IN_LIST_HEADER, _MOST_IN_FIELD_HEADER = 0xF0, 14, 15
 
 Struct = dict[int, tuple[int, Any]]
-"""By number of the field: its type and its value. A list (or set) is the type of its elements, and a list of them."""
+"""By number of the field: its type and its value. A list (or set) is the type of its elements, and a list of them.
+
+What is written may hold a struct as its bytes, which take a twentieth of the memory.
+"""
 
 
 class BrokenStruct(ValueError):
@@ -133,14 +136,14 @@ def _write_value(data: bytearray, kind: int, value: Any) -> None:
     elif kind == BINARY:
         _write_length(data, len(value))
         data += value
-    elif kind == STRUCT:
+    elif kind == STRUCT and not isinstance(value, bytes):
         _write_struct(data, value)
     elif kind in (LIST, SET):
         _write_list(data, *value)
     elif kind == BYTE:
         data.append(value)
     else:
-        data += value  # a DOUBLE, as its bytes
+        data += value  # a DOUBLE or a struct as its bytes
 
 
 def _write_list(data: bytearray, kind: int, values: list[Any]) -> None:

@@ -1,6 +1,6 @@
 """Parquet files of one schema joined to one file, without reading a value: its row groups are copied as bytes.
 
-Only the footer is written anew: it says where each column of each row group begins, counted from the beginning of the
+Only the footer is rewritten: it says where each column of each row group begins, counted from the beginning of the
 file. Indexes of pages and bloom filters are left out, which readers do without: a column of a row group is one page, or
 few. Statistics of row groups, by which readers pass over them, stay.
 """
@@ -113,7 +113,7 @@ def _write_joined(pieces: Sequence[ParquetPiece], out: IO[bytes]) -> JoinedFile:
 
     write(_MAGIC)
     whole: Struct = {}
-    groups: list[Struct] = []
+    groups: list[bytes] = []
     rows = 0
     for path, first, stop in pieces:
         with _explain_damage(path), path.open("rb") as stream:
@@ -128,7 +128,7 @@ def _write_joined(pieces: Sequence[ParquetPiece], out: IO[bytes]) -> JoinedFile:
             ranges = list(_byte_ranges(footer, size))[first:stop]
             for group, (begin, end) in zip(_groups_of(footer)[first:stop], ranges, strict=True):
                 _move_group(group, written - begin, len(groups))
-                groups.append(group)
+                groups.append(write_struct(group))
                 rows += group[_ROWS][1]
                 stream.seek(begin)
                 for block in _blocks_of(stream, end - begin, buffer):

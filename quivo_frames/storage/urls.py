@@ -1,4 +1,4 @@
-"""Addresses of object stores (s3://, gs://, az://), and what the errors of storage mean.
+"""Addresses of object stores (s3://, gs://, az://, abfss://), and what the errors of storage mean.
 
 Credentials, region and endpoint come from the environment, under the names that the libraries of the stores use:
 AWS_ACCESS_KEY_ID and the like, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY.
@@ -16,7 +16,7 @@ import polars as pl
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full, is_panic
 
-OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
+OBJECT_STORE_SCHEMES = ("s3", "gs", "az", "abfss")
 MISSING_BUCKET = r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist"
 """A pattern in the error of every store for a missing bucket or container, but not for a missing file."""
 NO_CONDITIONAL_WRITES = r"NotImplemented|status\D{0,9}501\b"

@@ -46,6 +46,7 @@ def main() -> None:
     part.add_argument("--kind", action="append", default=[], choices=list(KINDS), dest="kinds")
     part = parts.add_parser("memory", help="whether the memory of build stays flat")
     part.add_argument("--orders", type=int, nargs="+", default=list(memory.ORDERS), dest="sizes")
+    part.add_argument("--shape", action="append", default=[], choices=build.SHAPES, dest="shapes")
     part = parts.add_parser("cores", help="one job against two")
     part.add_argument("--orders", type=int, default=cores.ORDERS)
     part.add_argument("--rounds", type=int, default=5)

@@ -134,7 +134,7 @@ def drive(way: str, raw: str, out: str, address: str) -> None:
     spent: dict[str, float] = {}
     _timed(build, "OrderIndex", spent, "look")
     _timed(PlaceCommit, "commit_dataset", spent, "commit")
-    _timed(FolderCommit, "write_tables", spent, "commit")
+    _timed(FolderCommit, "assemble", spent, "commit")
     with ExitStack() as stack:
         options: dict[str, Any] = {"jobs": 2}
         if way == "pool":

@@ -19,11 +19,12 @@ from polars.testing import assert_frame_equal
 
 from quivo_frames import audit, build, flatten
 from quivo_frames import open as open_dataset
+from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import TABLES, Table
 from quivo_frames.standin.orders import order_json
 from tests.benchmarks import build as build_benchmark
-from tests.benchmarks import fetch, measure, orders, profiling, scale
+from tests.benchmarks import fallback, fetch, measure, orders, profiling, scale
 from tests.benchmarks.candidates import duckdb_keys
 from tests.benchmarks.many_orders import FIRST_ID, many_orders
 from tests.benchmarks.measure import Candidate, Cost
@@ -190,6 +191,16 @@ def test_steps_with_many_orders_are_measured_and_leave_the_tables_of_a_full_buil
         open_dataset(tmp_path / "tables").orders
     )
     assert open_dataset(tmp_path / "tables").orders["completed_at"].is_not_null().sum() >= 100
+
+
+@pytest.mark.skipif(compiled_core() is None, reason="the compiled core is not built here")
+def test_what_the_compiled_core_leaves_to_the_other_is_told(folder: Path, tmp_path: Path) -> None:
+    bodies = orders.orders_file(ORDERS, folder).read_bytes().splitlines()
+    odd = bodies[3].replace(b'"sellerId":', b'"sellerId":1,"sellerId":', 1)  # a key twice
+    for name, lines, share in (("plain", bodies, 0), ("odd", [*bodies[:3], odd, *bodies[4:]], 1)):
+        (tmp_path / f"{name}.ndjson").write_bytes(b"\n".join(lines))
+        build(tmp_path / f"{name}.ndjson", tmp_path / name, progress=False, derived=False)
+        assert json.loads((tmp_path / name / "manifest.json").read_bytes())[fallback.FACT] == share
 
 
 @pytest.mark.long

@@ -320,10 +320,14 @@ def test_lines_are_told_apart_wherever_a_chunk_ends(monkeypatch: pytest.MonkeyPa
     content = b"abc\nabcd\nabcdefgh\n\nabcdefghi\nx"
     lines = content.splitlines(keepends=True)
     for limit in (4, 5, 9, 10, 100):
-        found = list(bounded_lines.read_lines(BytesIO(content), limit))
-        assert [line.text for line in found] == [line.rstrip(b"\n") if len(line) <= limit else None for line in lines]
-        assert [line.size for line in found] == list(map(len, lines))
-        assert [line.offset for line in found] == [sum(map(len, lines[:place])) for place in range(len(lines))]
+        found = list(bounded_lines.read_line_blocks(BytesIO(content), limit))
+        texts = [[None] if text is None else bytes(text).splitlines(keepends=True) for _, _, text in found]
+        assert [text for block in texts for text in block] == [line if len(line) <= limit else None for line in lines]
+        assert sum(size for _, size, _ in found) == len(content)
+        for offset, size, text in found:
+            assert text is None or content[offset : offset + size] == text
+        behind = list(bounded_lines.read_line_blocks(BytesIO(content[4:]), limit, 4))
+        assert [offset for offset, _, _ in behind] == [offset for offset, _, _ in found if offset >= 4]
 
 
 def memory_of(code: str, path: Path) -> float:

@@ -416,13 +416,12 @@ WRITING_CALLS = frozenset(
     ]
 )
 WRITERS = {
-    "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py",
+    "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py", "storage/parquet_join.py",
     "export/csv.py", "export/duckdb.py", "export/frame_file.py", "export/ocel.py", "export/parquet.py",
-    "dataset/export_manifest.py", "dataset/folder_commit.py", "cli/demo.py",
+    "dataset/commit.py", "dataset/export_manifest.py", "dataset/folder_commit.py", "dataset/parts.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
     "standin/orders.py",  # made-up orders for tests and benchmarks
-    "builder/partition.py",  # into a temporary folder
     "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "cli/figure_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py",  # to memory
 }  # fmt: skip
 """Modules that write files: to a path that storage/atomic.py has looked at, or below it, if nothing else is said."""

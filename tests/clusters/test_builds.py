@@ -112,12 +112,12 @@ class RunTwice:
 
     def map_unordered(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         seen: dict[int, Any] = {}
-        for result, part in self._pool.map_unordered(work, [*items, *reversed(items)]):
-            before = seen.setdefault(result.number, part)
-            if before is part:
-                yield result, part
+        for result in self._pool.map_unordered(work, [*items, *reversed(items)]):
+            before = seen.setdefault(result.number, result)
+            if before is result:
+                yield result
             else:
-                assert before.files == part.files
+                assert before.built.new_files == result.built.new_files
         assert len(seen) == len(items)
 
 
@@ -174,26 +174,26 @@ def test_a_part_that_fails_each_time_is_named(
     cluster: Cluster, raw: list[Path], here: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = build(raw, tmp_path / "tables", executor=cluster.executor)
-    monkeypatch.setattr(building, "build_and_deliver", build_all_but_the_seventh)
+    monkeypatch.setattr(building, "build_unit", build_all_but_the_seventh)
     with pytest.raises(DatasetError, match=r"Part 7 of the build .* failed each of 3 times \(MemoryError\)"):
         build(raw, tmp_path / "tables", executor=cluster.executor, full=True)
     assert_same(here, Dataset.open(tmp_path / "tables"))
     assert before.manifest == Dataset.open(tmp_path / "tables").manifest
 
 
-def build_all_but_the_seventh(settings: Any, privacy_filter: Any, destination: Any, partitions: Any) -> Any:
-    """Builds partitions, but the seventh never fits into memory."""
+def build_all_but_the_seventh(settings: Any, privacy_filter: Any, destination: Any, unit: Any) -> Any:
+    """Builds parts, but the seventh never fits into memory."""
     from quivo_frames.builder import partition
 
-    if partitions[0].number != 7:
-        return partition.build_and_deliver(settings, privacy_filter, destination, partitions)
+    if unit.number != 7:
+        return partition.build_unit(settings, privacy_filter, destination, unit)
 
     def fails(*_: object) -> Any:
         raise MemoryError("of the worker")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partition, "build_partition", fails)
-        return partition.build_and_deliver(settings, privacy_filter, destination, partitions)
+        patch.setattr(partition, "_read_orders", fails)
+        return partition.build_unit(settings, privacy_filter, destination, unit)
 
 
 @pytest.mark.parametrize("engine", ["dask", "spark"])

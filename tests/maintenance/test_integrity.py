@@ -18,6 +18,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.builder.build import build
 from quivo_frames.cli import main
 from quivo_frames.errors import ConfigError
+from quivo_frames.maintenance import row_checks
 from quivo_frames.maintenance.integrity import check
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
@@ -99,6 +100,56 @@ def test_each_flaw_of_the_content_is_found_though_the_hashes_fit(folder: Path, c
     rewrite_table(folder, name, how, **facts)
     assert expected in kinds_and_places(folder)
     assert "--full" in check(folder).flaws["message"][0]
+
+
+def other_order(frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The last row with the key of the first one: rows of two orders have the same key."""
+    return frame.with_columns(
+        pl.when(pl.int_range(pl.len()) == pl.len() - 1).then(pl.col(key).first()).otherwise(key).alias(key)
+    )
+
+
+ACROSS: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], tuple[str, str, int]]] = {
+    "key of another order": ("order_positions", lambda f: other_order(f, "order_position_key"), ("unique", "order_positions", 2)),
+    "parent of another order": ("shipments", lambda f: other_order(f, "fulfillment_order_key"), ("", "", 0)),
+    "parent of no order": ("shipments", lambda f: f.with_columns(fulfillment_order_key=pl.lit("7/0")), ("reference", "shipments", 28)),
+    "order of no table": ("order_tags", lambda f: f.with_columns(order_id=pl.lit(7, pl.Int64), order_tag_key=pl.format("7/{}", pl.int_range(pl.len()))), ("reference", "order_tags", 7)),
+    "no order id": ("order_tags", lambda f: f.with_columns(order_id=pl.lit(None, pl.Int64)), ("required", "order_tags", 7)),
+    "an order twice": ("orders", lambda f: pl.concat([f, f.tail(1)]), ("unique", "orders", 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ACROSS)
+def test_ranges_of_orders_find_what_the_whole_tables_show(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    name, how, (what, place, count) = ACROSS[case]
+    before = pl.read_parquet(folder / f"{name}.parquet").height
+    rewrite_table(folder, name, how)
+    whole = check(folder).flaws
+    for orders in (1, 4):
+        monkeypatch.setattr(row_checks, "ORDERS_PER_RANGE", orders)
+        found = check(folder).flaws
+        assert found.drop("order_id", "message").equals(whole.drop("order_id", "message"))
+    rows = [row for row in whole.select("what", "place", "count").iter_rows() if row[0] != "balance"]
+    expected = (what, place, before if count in (7, 28) else count)
+    assert (expected in rows) if what else not rows
+
+
+def test_no_more_rows_are_held_at_a_time_than_those_of_a_range(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    look = row_checks._broken_rows
+
+    def looked(rows: dict[str, pl.LazyFrame], tables: Any) -> Any:
+        held.append(sum(frame.select(pl.len()).collect().item() for frame in rows.values()))
+        return look(rows, tables)
+
+    monkeypatch.setattr(row_checks, "_broken_rows", looked)
+    monkeypatch.setattr(row_checks, "ORDERS_PER_RANGE", 5)
+    rows = check(folder).looked["rows"]
+    assert len(held) == 6
+    assert max(held) < rows / 3
+    assert sum(held) >= rows
 
 
 def test_an_order_too_few_in_the_tables_is_found_where_a_failure_is_too_many(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import stat
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
@@ -120,6 +121,21 @@ def test_every_table_is_joined(tmp_path: Path, table: object, monkeypatch: pytes
     # Descriptions of columns, and which of them are never null, are still there.
     assert pq.read_schema(out).equals(pq.read_schema(paths[0]), check_metadata=True)
     assert pq.ParquetFile(out).metadata.created_by == pq.ParquetFile(paths[0]).metadata.created_by
+
+
+@pytest.mark.long
+def test_many_pieces_take_little_memory(tmp_path: Path) -> None:
+    frame = flatten_standin_orders(range(1, 4))["orders"]
+    write_parquet_table(frame.lazy(), path := tmp_path / "piece.parquet", TABLES["orders"])
+    tracemalloc.start()
+    try:
+        joined = join_parquet_files([ParquetPiece(path)] * 60, out := tmp_path / "out.parquet")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (joined.rows, joined.row_groups) == (180, 60)
+    assert most < 5_000_000  # a row group of 67 columns takes 150,000 bytes as a struct
+    assert_reads_as(out, pl.concat([frame] * 60))
 
 
 def test_statistics_stay_right(tmp_path: Path, pieces: list[ParquetPiece]) -> None:

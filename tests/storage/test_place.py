@@ -329,12 +329,29 @@ def test_addresses_mean_the_same_to_obstore_as_to_polars(monkeypatch: pytest.Mon
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
     made = {kind: Bucket(f"{kind}://lake/a/b c/")._object_store for kind in urls.OBJECT_STORE_SCHEMES}
-    assert [type(store) for store in made.values()] == [S3Store, GCSStore, AzureStore]
+    assert [type(store) for store in made.values()] == [S3Store, GCSStore, AzureStore, AzureStore]
     assert {store.prefix for store in made.values()} == {"a/b c"}
     assert made["s3"].config["bucket"] == made["gs"].config["bucket"] == "lake"
     assert made["az"].config["container_name"] == "lake"
     assert not Bucket("s3://lake/")._object_store.prefix
     assert Bucket("az://lake/a/").uri("b/c.parquet") == "az://lake/a/b/c.parquet"
+
+
+def test_an_address_of_onelake_has_the_workspace_the_account_and_the_endpoint_of_fabric(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    bucket = Bucket("abfss://sales@onelake.dfs.fabric.microsoft.com/My lake.Lakehouse/Files/out/")
+    config = bucket._object_store.config
+    assert (config["container_name"], config["account_name"], config["use_fabric_endpoint"]) == (
+        "sales",
+        "onelake",
+        "true",
+    )
+    assert bucket._object_store.prefix == "My lake.Lakehouse/Files/out"
+    assert bucket.uri("a.parquet").endswith("@onelake.dfs.fabric.microsoft.com/My lake.Lakehouse/Files/out/a.parquet")
+    plain = Bucket("abfss://lake@account.dfs.core.windows.net/out")._object_store
+    assert (plain.config["container_name"], plain.config["account_name"]) == ("lake", "account")
 
 
 # What goes wrong

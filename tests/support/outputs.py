@@ -376,9 +376,6 @@ READING_FUNCTIONS = {
     ("analysis.report.report.report", "limits"),
     ("builder.build.build_with", "out"),  # what `build` calls
     ("dataset.dataset.Dataset.open", "folder"),
-    ("dataset.commit.DatasetCommit.__init__", "out"),  # what `build` calls
-    ("dataset.folder_commit.FolderCommit.__init__", "out"),  # what `build` calls
-    ("dataset.place_commit.PlaceCommit.__init__", "out"),  # what `build` calls
     ("fetch.order_ids.read_ids", "source"),
     ("maintenance.erasure.forget", "archive"),
     ("maintenance.erasure.forget", "tables"),

@@ -158,8 +158,11 @@ def _attributes(db: duckdb.DuckDBPyConnection, out: Path) -> None:
             SELECT orderId, positionId,
                 CASE json_type(attributes) WHEN 'VARCHAR' THEN (attributes->>'$')::JSON ELSE attributes END AS attributes
             FROM objects
+        ), pairs AS (
+            SELECT orderId, positionId, unnest(json_keys(attributes)) AS key,
+                unnest(json_extract(attributes, '$.*')) AS value
+            FROM opened WHERE json_type(attributes) = 'OBJECT'
         )
-        SELECT orderId, positionId, key, value ->> '$' AS value, type
-        FROM opened, json_each(attributes) WHERE json_type(attributes) = 'OBJECT'"""
+        SELECT orderId, positionId, key, value ->> '$' AS value, json_type(value) AS type FROM pairs"""
     )
     copy_table(db, out, "custom_attributes", ["*"])
