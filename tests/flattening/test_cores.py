@@ -65,10 +65,10 @@ UNUSUAL_VALUES: dict[Kind, list[str]] = {
     ],
     Kind.MEASURE: [
         "0", "-0", "-0.0", "0.1", "0.30000000000000004", "123456789012345678", "1e300", "1e400", "1e-400", "5e-324", "1E5",
-        "123456789012345.5", "0.000000000000000000000000001", "9" * 300, '"1"', "1.7976931348623157e308",
+        "123456789012345.5", "0.000000000000000000000000001", "9" * 300, "9" * 310, '"1"', "1.7976931348623157e308",
     ],
     Kind.JSON: [
-        "{}", "[]", '""', "1", "true", '"{}"', '"{\\"a\\": 1}"', '" {\\"a\\": \\"\\\\u00e9\\"} "', '"{"', '"[1]"', '{"a": 1, "a": 2}',
+        "{}", "[]", '""', "1", "true", '"{}"', '"{\\"a\\": 1}"', '"{\\"a\\": 1}x"', '" {\\"a\\": \\"\\\\u00e9\\"} "', '"{"', '"[1]"', '{"a": 1, "a": 2}',
         '{"a": {"b": [1, {"c": null}]}}', '{"\\u0061": 1, "a": 2}', '{"a": "\\ud83d"}', '{"": ""}', '{"a": null}',
         json.dumps({f"k{i}": i for i in range(90)}), "{" + ", ".join(f'"k{i % 30}": {i}' for i in range(32)) + "}", '"not json"', '"{\\"a\\": 1, \\"a\\": 2}"', '{"a":1 , "b" :"x:y"}',
     ],
@@ -126,6 +126,7 @@ ODD_TEXTS = [
     b'{"orderId":45,"comment":"\\v"}', b'{"orderId":46,"new":1e}', b'{"orderId":47,"new":1.e5}', b'{"orderId":48,"new":-}', b'{"orderId":49,"new":[1 2]}',
     b'{"orderId":50,"new":{"a" 1}}', b'{"orderId":51,"new":{1:2}}', b'{"orderId":52,"new":"\\ud83d"}', b'{"orderId":53,"new":nul}', b'{"orderId":54,"new":"\\u00g0"}',
     b'{"orderId":55,"handlingUnits":[{"childHandlingUnits":[{"handlingPositions":[{"new":1}]}],"handlingPositions":[{"new":[]},{"old":1}]}]}',
+    b'{"orderId":57,"trackingEnabled":true,"tags":1}', b'{"orderId":58,"trackingEnabled":false}',
     b'{"orderId":56,"positions":[{"customAttributes":[]}],"customAttributes":{"a":1},"deliveryAddress":{"name1":"x"}}',
 ]  # fmt: skip
 
