@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.batch_findings import BatchFindings, ColumnFinding, UnknownFieldRows
 from quivo_frames.flattening.convert import convert_written_values, find_placeholders
 from quivo_frames.flattening.order_text import find_order_text
@@ -28,6 +29,8 @@ from quivo_frames.model.records import Failure, RawOrder
 from quivo_frames.model.tables import FETCHED_AT, ORDER_ID, ORDINAL, TABLES, Column, Table, fields_of, primary_key_of
 
 _ATTRIBUTES, _UNITS = "custom_attributes", "handling_units"
+_PLAN_VERSION = 1
+"""`Plan::VERSION` of core/plan.hpp: one more with each change of what Python and C++ exchange."""
 _TABLE_NUMBERS = {name: number for number, name in enumerate(TABLES)}
 _ATTRIBUTE_VALUES = ("key", "value", "value_type")
 
@@ -195,7 +198,7 @@ USUAL_BEGINNING = f'{{"{fields_of(Order)[0].json_name}":'.encode()
 def write_plan() -> str:
     """The plan as the core reads it: numbers and names with blanks between them, counts before what is counted."""
     plan = _core_plan()
-    words: list[object] = [plan.attributes, plan.units, len(plan.tables), len(plan.shapes)]
+    words: list[object] = [_PLAN_VERSION, plan.attributes, plan.units, len(plan.tables), len(plan.shapes)]
     for table in plan.tables:
         words += [table.parent, table.has_children, len(table.kinds), *table.kinds, len(table.output)]
         words += chain.from_iterable(table.output)
@@ -207,7 +210,13 @@ def write_plan() -> str:
 
 @functools.cache
 def _compiled_plan(core: ModuleType) -> Any:
-    return core.compile_plan(write_plan())
+    try:
+        return core.compile_plan(write_plan())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"The compiled core does not fit this version of quivo_frames ({error}). Install quivo_frames again, or set "
+            "QUIVO_FRAMES_CORE=python."
+        ) from error
 
 
 class _ArrowStruct:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from quivo_frames.flattening.compiled import write_plan
+from quivo_frames.errors import ConfigError
+from quivo_frames.flattening.compiled import _compiled_plan, write_plan
 from quivo_frames.flattening.core_choice import compiled_core
 from quivo_frames.model.order import Kind
 from quivo_frames.model.records import RawOrder
@@ -285,7 +286,8 @@ def test_threads_do_not_disturb_each_other() -> None:
 OUT_OF_MEMORY = """
 import resource
 from quivo_frames import _core
-from quivo_frames.flattening.compiled import write_plan
+from quivo_frames.errors import ConfigError
+from quivo_frames.flattening.compiled import _compiled_plan, write_plan
 plan = _core.compile_plan(write_plan())
 body = b'{"orderId":1,"comment":"' + b"x" * 50_000_000 + b'"}'
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -318,3 +320,10 @@ def test_wrong_arguments_are_errors_of_python(arguments: tuple[Any, ...]) -> Non
         core.compile_plan("1 2 nonsense")
     with pytest.raises(TypeError):
         core.flatten_orders(core.compile_plan(write_plan()), ["text"])
+
+
+def test_a_core_of_another_version_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quivo_frames.flattening.compiled._PLAN_VERSION", 0)
+    _compiled_plan.cache_clear()
+    with pytest.raises(ConfigError, match=r"does not fit .* Install quivo_frames again"):
+        flatten_with_core(raw_orders([b'{"orderId":1}']), compiled_core())

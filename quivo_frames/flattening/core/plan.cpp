@@ -16,6 +16,7 @@ Plan::Plan(std::istream &from) {
         return found;
     };
     auto kind = [&] { return static_cast<Kind>(number()); };
+    if (number() != VERSION) throw std::invalid_argument("the plan is of another version of the core");
     attributes = number(), units = number();
     tables.resize(number()), shapes.resize(number());
     for (TablePlan &table : tables) {

@@ -47,6 +47,7 @@ struct Shape {
 };
 
 struct Plan {
+    static constexpr size_t VERSION = 1;  // as in compiled.py: one more with each change of what Python and C++ exchange
     size_t attributes;  // the table of free-form attributes: key, value and value type are its values
     size_t units;       // the table of units in units
     std::vector<TablePlan> tables;  // parents before their children; the first one is of orders
