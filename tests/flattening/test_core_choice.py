@@ -72,7 +72,9 @@ def test_no_core_is_told_with_what_it_costs_and_what_to_do() -> None:
         [sys.executable, "-c", code, ""], env=os.environ | {"QUIVO_FRAMES_CORE": ""}, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    told = "two to three times the time: install a wheel of quivo-frames, or install it again where there is a C++ compiler"
+    told = (
+        "about three times the time: install a wheel of quivo-frames, or install it again where there is a C++ compiler"
+    )
     assert done.stdout.splitlines() == ["python", f"python, which makes the same tables in {told}"]
 
 
