@@ -214,8 +214,8 @@ def _compiled_plan(core: ModuleType) -> Any:
         return core.compile_plan(write_plan())
     except RuntimeError as error:
         raise ConfigError(
-            f"The compiled core does not fit this version of quivo_frames ({error}). Install quivo_frames again, or set "
-            "QUIVO_FRAMES_CORE=python."
+            f"The compiled core does not fit this version of quivo_frames ({error}). "
+            "Install quivo_frames again, or set QUIVO_FRAMES_CORE=python."
         ) from error
 
 
