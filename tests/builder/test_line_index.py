@@ -91,7 +91,7 @@ def read_one_by_one(text: bytes) -> list[tuple[bytes, str]]:
 
 
 @pytest.mark.drawn
-@pytest.mark.parametrize("chunk", [2**20, 64, 7])
+@pytest.mark.parametrize("chunk", [2**20, *(pytest.param(chunk, marks=pytest.mark.long) for chunk in (64, 7))])
 def test_orders_are_read_the_same_with_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(bounded_lines, "_CHUNK_BYTES", chunk)
     path = tmp_path / "o.ndjson"

@@ -101,6 +101,7 @@ def test_every_way_gives_the_same_at_first_and_after_changes(
         assert_same_dataset(then, build_with(SMALL, archive, tmp_path / "then", as_of=NOON), notes=False)
 
 
+@pytest.mark.long
 def test_up_to_a_bound_a_table_is_one_file_and_above_it_several_of_which_others_stay(
     archive: Archive, tmp_path: Path
 ) -> None:
@@ -156,7 +157,7 @@ def test_where_nothing_changed_no_table_is_read(
     assert set(opened) <= {"manifest.json", "export.json", "answers.parquet", "parts.parquet", "failures.parquet"}
 
 
-@pytest.mark.parametrize("table", ["orders", "shipments"])
+@pytest.mark.parametrize("table", ["orders", pytest.param("shipments", marks=pytest.mark.long)])
 def test_damage_to_rows_that_would_stay_is_found_when_they_are_copied_and_all_is_rebuilt(
     archive: Archive, tmp_path: Path, table: str
 ) -> None:

@@ -223,6 +223,7 @@ def test_hostile_and_sample_orders() -> None:
     assert_same(raw_orders([*samples, *(hostile_order_json(number, 11) for number in range(1, examples(200)))]))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_mutated_orders() -> None:
     for start in range(0, examples(5000), 50):
