@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from quivo_frames.errors import DatasetError
-from quivo_frames.model.tables import ORDER_ID, Table
+from quivo_frames.model.tables import Table
 from quivo_frames.storage.atomic import open_private_file, renamed_when_complete
 from quivo_frames.storage.compact_thrift import I64, STRUCT, BrokenStruct, Struct, read_struct, write_struct
 from quivo_frames.storage.parquet import write_parquet_table
@@ -25,26 +25,12 @@ _MAGIC = b"PAR1"
 _TAIL_BYTES = 8  # the size of the footer, and _MAGIC
 _COPIED_BYTES = 2**20
 _MOST_ORDINALS = 2**15
-_INT64 = 2  # a type of columns
 
 # The numbers of fields in parquet.thrift, by struct.
 _SCHEMA, _FILE_ROWS, _ROW_GROUPS, _WRITER = 2, 3, 4, 6
 _COLUMNS, _ROWS, _GROUP_OFFSET, _ORDINAL = 1, 3, 5, 7
 _CHUNK_OFFSET, _METADATA, _PAGE_INDEXES = 2, 3, (4, 5, 6, 7)
-_TYPE, _NAME, _COMPRESSED_SIZE, _PAGE_OFFSETS, _STATISTICS, _BLOOM_FILTERS = 1, 3, 7, (9, 10, 11), 12, (14, 15)
-_LARGEST, _SMALLEST = 5, 6
-
-
-class RowGroup(NamedTuple):
-    """A row group of a parquet file."""
-
-    rows: int
-    start: int
-    """Bytes of the file before it."""
-    stop: int
-    smallest: int | None
-    """The smallest number in the column that was asked for, as its statistics say; None: they do not."""
-    largest: int | None
+_COMPRESSED_SIZE, _PAGE_OFFSETS, _BLOOM_FILTERS = 7, (9, 10, 11), (14, 15)
 
 
 class ParquetPiece(NamedTuple):
@@ -63,21 +49,6 @@ class JoinedFile(NamedTuple):
     bytes: int
     sha256: str
     row_groups: int
-
-
-def read_footer(path: Path, column: str = ORDER_ID.name) -> list[RowGroup]:
-    """The row groups of a parquet file, with the smallest and largest number in a column of 64-bit integers.
-
-    Raises:
-        DatasetError: it is no complete parquet file.
-        OSError: the disk refuses.
-    """
-    with _explain_damage(path), path.open("rb") as stream:
-        footer, size = _read_footer(stream)
-        return [
-            RowGroup(group[_ROWS][1], start, stop, *_limits_of(group, column))
-            for group, (start, stop) in zip(_groups_of(footer), _byte_ranges(footer, size), strict=True)
-        ]
 
 
 def join_parquet_files(pieces: Sequence[ParquetPiece], out: Path, described: Table | None = None) -> JoinedFile:
@@ -105,13 +76,13 @@ def join_parquet_files(pieces: Sequence[ParquetPiece], out: Path, described: Tab
 def _write_joined(pieces: Sequence[ParquetPiece], out: IO[bytes]) -> JoinedFile:
     written, digest, buffer = 0, hashlib.sha256(), memoryview(bytearray(_COPIED_BYTES))
 
-    def write(data: bytes | memoryview) -> None:
+    def append_and_digest(data: bytes | memoryview) -> None:
         nonlocal written
         out.write(data)
         digest.update(data)
         written += len(data)
 
-    write(_MAGIC)
+    append_and_digest(_MAGIC)
     whole: Struct = {}
     groups: list[bytes] = []
     rows = 0
@@ -132,11 +103,11 @@ def _write_joined(pieces: Sequence[ParquetPiece], out: IO[bytes]) -> JoinedFile:
                 rows += group[_ROWS][1]
                 stream.seek(begin)
                 for block in _blocks_of(stream, end - begin, buffer):
-                    write(block)
+                    append_and_digest(block)
     whole[_FILE_ROWS] = I64, rows
     whole[_ROW_GROUPS] = whole[_ROW_GROUPS][0], (STRUCT, groups)
     data = write_struct(whole)
-    write(data + len(data).to_bytes(4, "little") + _MAGIC)
+    append_and_digest(data + len(data).to_bytes(4, "little") + _MAGIC)
     return JoinedFile(rows, written, digest.hexdigest(), len(groups))
 
 
@@ -181,38 +152,25 @@ def _byte_ranges(footer: Struct, size: int) -> Iterator[tuple[int, int]]:
         yield min(starts), last
 
 
-def _limits_of(group: Struct, name: str) -> tuple[int | None, int | None]:
-    for _, column in _columns_of(group):
-        is_asked_for = column[_NAME][1][1] == [name.encode()] and column[_TYPE][1] == _INT64
-        if is_asked_for and _STATISTICS in column:
-            found = column[_STATISTICS][1]
-            smallest, largest = (
-                int.from_bytes(found[number][1], "little", signed=True) if number in found else None
-                for number in (_SMALLEST, _LARGEST)
-            )
-            return smallest, largest
-    return None, None
-
-
 def _move_group(group: Struct, distance: int, ordinal: int) -> None:
     """Let a row group say that it is so many bytes further on, and which one it is."""
-    _move(group, _GROUP_OFFSET, distance)
+    _move_offset(group, _GROUP_OFFSET, distance)
     if _ORDINAL in group:
         if ordinal < _MOST_ORDINALS:
             group[_ORDINAL] = group[_ORDINAL][0], ordinal
         else:
             del group[_ORDINAL]
     for chunk, column in _columns_of(group):
-        _move(chunk, _CHUNK_OFFSET, distance)
+        _move_offset(chunk, _CHUNK_OFFSET, distance)
         for number in _PAGE_OFFSETS:
-            _move(column, number, distance)
+            _move_offset(column, number, distance)
         for number in _PAGE_INDEXES:
             chunk.pop(number, None)
         for number in _BLOOM_FILTERS:
             column.pop(number, None)
 
 
-def _move(fields: Struct, number: int, distance: int) -> None:
+def _move_offset(fields: Struct, number: int, distance: int) -> None:
     kind, offset = fields.get(number, (I64, 0))
     if offset:  # 0 says that there is none
         fields[number] = kind, offset + distance

@@ -24,7 +24,7 @@ from quivo_frames.model.tables import TABLES
 from quivo_frames.storage import parquet
 from quivo_frames.storage.compact_thrift import BrokenStruct, read_struct, write_struct
 from quivo_frames.storage.parquet import write_parquet_table
-from quivo_frames.storage.parquet_join import JoinedFile, ParquetPiece, join_parquet_files, read_footer
+from quivo_frames.storage.parquet_join import JoinedFile, ParquetPiece, join_parquet_files
 from tests.support.round_trips import flatten_standin_orders
 
 
@@ -146,11 +146,6 @@ def test_statistics_stay_right(tmp_path: Path, pieces: list[ParquetPiece]) -> No
         found = pl.DataFrame(pq.ParquetFile(out).read_row_group(number))
         statistics = footer.row_group(number).column(0).statistics
         assert (statistics.min, statistics.max) == (found["order_id"].min(), found["order_id"].max())
-    assert [(group.rows, group.smallest, group.largest) for group in read_footer(out)] == [
-        (footer.row_group(at).num_rows, statistics.min, statistics.max)
-        for at in range(footer.num_row_groups)
-        for statistics in [footer.row_group(at).column(0).statistics]
-    ]
     for low, high in ((0, 0), (299, 303), (999, 999), (150, 820), (1000, 2000)):
         wanted = expected.filter(pl.col("order_id").is_between(low, high))
         assert_frame_equal(pl.scan_parquet(out).filter(pl.col("order_id").is_between(low, high)).collect(), wanted)
@@ -159,16 +154,6 @@ def test_statistics_stay_right(tmp_path: Path, pieces: list[ParquetPiece]) -> No
         assert [order_id for (order_id,) in ids] == wanted["order_id"].to_list()
         by_pyarrow = pq.read_table(out, filters=[("order_id", ">=", low), ("order_id", "<=", high)])
         assert by_pyarrow["order_id"].to_pylist() == wanted["order_id"].to_list()
-
-
-def test_limits_that_nobody_wrote_are_unknown(tmp_path: Path) -> None:
-    numbers(range(10)).write_parquet(path := tmp_path / "no.parquet", statistics=False)
-    ((*_, smallest, largest),) = read_footer(path)
-    assert (smallest, largest) == (None, None)
-    write_numbers(path, range(-7, 9))
-    assert [group[3:] for group in read_footer(path)] == [(-7, 8)]
-    assert [group[3:] for group in read_footer(path, "code")] == [(None, None)]
-    assert [group[3:] for group in read_footer(path, "often_null")] == [(-5, 5)]
 
 
 def test_files_of_another_writer_with_indexes_and_filters_are_joined(tmp_path: Path) -> None:
@@ -231,12 +216,8 @@ def test_a_damaged_file_is_an_error_that_names_it(
 ) -> None:
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(damage(pieces[0].path.read_bytes()))
-    for run in (
-        lambda: join_parquet_files([pieces[-1], ParquetPiece(broken)], tmp_path / "o"),
-        lambda: read_footer(broken),
-    ):
-        with pytest.raises(DatasetError, match=r"broken\.parquet is no complete parquet file"):
-            run()
+    with pytest.raises(DatasetError, match=r"broken\.parquet is no complete parquet file"):
+        join_parquet_files([pieces[-1], ParquetPiece(broken)], tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
 
