@@ -306,7 +306,7 @@ class Archive:
             yield db
 
     def export(self, address: str | os.PathLike[str], *, progress: bool | None = None) -> RawExport:
-        """Write all answers that have a body, good or not, as parquet to a folder or an address (s3://, gs://, az://, abfss://).
+        """Write all answers that have a body, good or not, as parquet to a folder or an address of an object store.
 
         A build on any machine reads them there as it reads the archive. They replace an earlier export of this archive;
         segments that stay the same are not written again. Answers that arrive meanwhile are left to the next export;

@@ -165,7 +165,7 @@ class _BuildRun:
 
     def _build_what_changed(self, commit: DatasetCommit, jobs: int | None, executor: object) -> Dataset:
         """Builds all orders, or next to the parts of the earlier dataset those with another answer."""
-        recipe = self.recipe(commit)
+        recipe = self.describe_recipe(commit)
         before = None if self.full else commit.previous_dataset()
         index = plan = None
         if before and can_build_incrementally(before, recipe, [source.name for source in self.sources]):
@@ -185,7 +185,7 @@ class _BuildRun:
                 recipe["of"] = index.answers_digest(json.dumps(recipe))
             return self._build_plan(commit, index, plan, recipe, pool)
 
-    def recipe(self, commit: DatasetCommit) -> dict[str, Any]:
+    def describe_recipe(self, commit: DatasetCommit) -> dict[str, Any]:
         """What decides about the files besides the orders; part of the manifest."""
         return {
             "version": version("quivo_frames"),
@@ -221,9 +221,9 @@ class _BuildRun:
                     progress_bar.update(result.orders_read)
                     return result
 
-                work = [unit for unit in units if unit.tasks()]
+                work = [unit for unit in units if unit.list_tasks()]
                 result = merge_results(map(take_result, pool.map_unordered(run_unit, work)))
-            built = commit.assemble(merge_units(units, built_units), pool.map_unordered)
+            built = commit.join_parts(merge_units(units, built_units), pool.map_unordered)
             facts, failures, notes = self._summarise(commit, index, plan, result, built)
             answers = index.current_answers
             if answers is not None:

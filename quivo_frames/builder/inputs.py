@@ -108,7 +108,7 @@ class _FileSource:
         read = 0
         index = order_files.FileIndex(self.path, read, exact=exact)
         for found in order_files.read_in_runs(self.path, None, self.max_order_bytes):
-            index.add(found)
+            index.add_orders(found)
             if len(index.sizes) >= _ORDERS_PER_CHUNK:
                 yield _frame_of(index)
                 read += len(index.sizes)

@@ -134,7 +134,7 @@ class FileIndex:
         self._offsets: list[int] = []
         """The bytes before each line; -1 where reading cannot start."""
 
-    def add(self, found: UsualLines | PlacedOrder) -> None:
+    def add_orders(self, found: UsualLines | PlacedOrder) -> None:
         """Adds the next orders, or the next one."""
         if isinstance(found, UsualLines):
             block, index, first, lines = found

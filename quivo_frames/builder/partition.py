@@ -48,7 +48,7 @@ class PartTask(NamedTuple):
     """Whether rows that stay all the same are rewritten too."""
 
     @property
-    def orders(self) -> int | None:
+    def order_count(self) -> int | None:
         """How many orders the part has; None: those that are read."""
         return None if self.order_ids is None else len(self.order_ids)
 
@@ -61,11 +61,11 @@ class WorkUnit(NamedTuple):
     """The files of parts that stay, or of which rows stay, by name."""
 
     @property
-    def number(self) -> int:
+    def first_task(self) -> int:
         """The number of its first part that is built."""
-        return min(task.partition.number for task in self.tasks())
+        return min(task.partition.number for task in self.list_tasks())
 
-    def tasks(self) -> list[PartTask]:
+    def list_tasks(self) -> list[PartTask]:
         """The parts that are built."""
         return [member for member in self.members if isinstance(member, PartTask)]
 
@@ -103,7 +103,7 @@ def build_unit(
     """
     if destination.staging is not None:
         return _build_members(settings, privacy_filter, destination, unit, destination.staging)
-    subject = f"Part {unit.number} of the build ({_name_sources(unit)})"
+    subject = f"Part {unit.first_task} of the build ({_name_sources(unit)})"
     attempts_left = settings.attempts_per_task
     while True:
         try:
@@ -151,7 +151,7 @@ def _build_members(
         )
     built = BuiltParts(parts, {}, read_files)
     if destination.staging is None:
-        built = destination.deliver(staging, earlier, built)
+        built = destination.deliver_parts(staging, earlier, built)
     return merge_results(results)._replace(built=built)
 
 
@@ -210,7 +210,7 @@ def _write_part(
             profile[name] = earlier_part.profile[name] if rows is None else drift.profile_table(TABLES[name], rows)
         elif name == NOTICED and rows is not None:
             notes = sum_notes(rows)
-    orders = (earlier_part.orders or flat.orders_read) if task.orders is None else task.orders
+    orders = (earlier_part.order_count or flat.orders_read) if task.order_count is None else task.order_count
     summed = earlier_part.notes if notes is None else notes.rows()
     return Part(task.file_number, orders, pieces, profile, summed)
 
@@ -257,7 +257,7 @@ def merge_results(results: Iterable[UnitResult]) -> UnitResult:
 
 
 def _name_sources(unit: WorkUnit) -> str:
-    names = list(dict.fromkeys(piece.source.name for task in unit.tasks() for piece in task.partition.pieces))
+    names = list(dict.fromkeys(piece.source.name for task in unit.list_tasks() for piece in task.partition.pieces))
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 

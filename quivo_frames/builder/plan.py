@@ -68,10 +68,10 @@ def merge_units(units: Sequence[WorkUnit], built_units: Mapping[int, BuiltParts]
     new_files: dict[str, DatasetFile] = {}
     read_files: dict[str, list[str]] = {}
     for unit in units:
-        if not unit.tasks():
+        if not unit.list_tasks():
             parts += [member for member in unit.members if isinstance(member, Part)]
             continue
-        built = built_units[unit.number]
+        built = built_units[unit.first_task]
         parts += built.parts
         new_files.update(built.new_files)
         for table, files in built.read_files.items():
@@ -126,7 +126,7 @@ def plan_incremental_build(
         built, layout = read_intact(before, facts), read_layout(before)
     except (OSError, DatasetError, pl.exceptions.PolarsError):
         return None
-    if layout.writer != pl.__version__ or sum(part.orders for part in layout.parts) != built.height:
+    if layout.writer != pl.__version__ or sum(part.order_count for part in layout.parts) != built.height:
         return None
     changed = answers.with_row_index("place").join(built, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
     gone = built.with_row_index("place").join(answers, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
@@ -156,14 +156,17 @@ class _Comparison(NamedTuple):
 
     def plan_parts(self, index: OrderIndex, settings: BuildSettings) -> Iterator[PlannedPart]:
         """Of each part what becomes of it: it stays, is rebuilt, is rebuilt as several, or goes."""
-        ends = list(accumulate(part.orders for part in self.parts))
-        starts = [end - part.orders for end, part in zip(ends, self.parts, strict=True)]
+        ends = list(accumulate(part.order_count for part in self.parts))
+        starts = [end - part.order_count for end, part in zip(ends, self.parts, strict=True)]
         new_starts = [0, *self._places_now(starts[1:]), self.answers.height]
         counted_one_in = sampling_rate(self.changed.height, settings.counted_one_in)
         tasks = orders_before = 0
         for number, part in enumerate(self.parts):
             first, stop = new_starts[number : number + 2]
-            changed, gone = _within(self.changed, first, stop), _within(self.gone, starts[number], ends[number])
+            changed, gone = (
+                _rows_placed_within(self.changed, first, stop),
+                _rows_placed_within(self.gone, starts[number], ends[number]),
+            )
             if changed.is_empty() and gone.is_empty():
                 yield part
                 continue
@@ -174,7 +177,7 @@ class _Comparison(NamedTuple):
             per_piece = max(-(-(stop - first) // pieces), 1)
             for begin in range(first, stop, per_piece):
                 end = min(begin + per_piece, stop)
-                inside = _within(changed, begin, end)
+                inside = _rows_placed_within(changed, begin, end)
                 read = [piece for one in index.partition_answers(inside) for piece in one.pieces]
                 ids = self.answers["order_id"].slice(begin, end - begin)
                 partition = Partition(tasks, read, orders_before, counted_one_in)
@@ -195,7 +198,7 @@ class _Comparison(NamedTuple):
             yield before + (int(ids_of[source].search_sorted(order_id)) if source in ids_of else 0)
 
 
-def _within(rows: pl.DataFrame, start: int, stop: int) -> pl.DataFrame:
+def _rows_placed_within(rows: pl.DataFrame, start: int, stop: int) -> pl.DataFrame:
     return rows.filter(pl.col("place").is_between(start, stop, closed="left"))
 
 
@@ -205,7 +208,7 @@ def _split_files(parts: Sequence[PlannedPart], most: int, *, by_orders: bool) ->
     for _, together in groupby(parts, key=attrgetter("file_number")):
         members = list(together)
         next_number = found[-1].file_number + 1 if found else 0
-        weights = [part.orders or 0 for part in members] if by_orders else [1] * len(members)
+        weights = [part.order_count or 0 for part in members] if by_orders else [1] * len(members)
         is_changed = any(isinstance(part, PartTask) for part in members)
         numbers = _numbers_of_files(weights, most) if is_changed else [0] * len(members)
         found += [part._replace(file_number=next_number + n) for part, n in zip(members, numbers, strict=True)]

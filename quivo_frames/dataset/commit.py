@@ -35,7 +35,7 @@ from quivo_frames.dataset.parts import (
     EarlierFiles,
     Part,
     PartLayout,
-    TableJob,
+    TableJoin,
     join_table,
     part_tables,
     path_of_table,
@@ -64,12 +64,12 @@ class BuiltParts(NamedTuple):
     read_files: Mapping[str, Sequence[str]]
 
 
-class MapJobs(Protocol):
+class MapJoins(Protocol):
     """A map in any order, which workers may share."""
 
     def __call__(
-        self, work: Callable[[TableJob], Any], items: Sequence[TableJob], /
-    ) -> Iterable[tuple[TableJob, DatasetFile, list[Any]]]:
+        self, work: Callable[[TableJoin], Any], items: Sequence[TableJoin], /
+    ) -> Iterable[tuple[TableJoin, DatasetFile, list[Any]]]:
         """Results of `work` for each item."""
 
 
@@ -85,7 +85,7 @@ class PartDestination(NamedTuple):
     tables: Mapping[str, Table]
     staging: Path | None = None
 
-    def deliver(self, staging: Path, earlier: EarlierFiles, built: BuiltParts) -> BuiltParts:
+    def deliver_parts(self, staging: Path, earlier: EarlierFiles, built: BuiltParts) -> BuiltParts:
         """Join parts that share files, and write these files to the place; doing it twice is harmless.
 
         Raises:
@@ -93,14 +93,14 @@ class PartDestination(NamedTuple):
             DatasetError: the files cannot be written.
         """
         parts, delivered = list(built.parts), dict(built.new_files)
-        for job in jobs_of(self.tables, built, earlier.files):
-            _, file, pieces = join_table(staging, earlier, job)
-            name = name_of_file(self.run, job.table.name, job.file_number, file)
+        for join in list_joins(self.tables, built, earlier.files):
+            _, file, pieces = join_table(staging, earlier, join)
+            name = name_of_file(self.run, join.table.name, join.file_number, file)
             with explain_write_errors(self.place):
                 self.place.write(name, (staging / file.file).read_bytes())
             (staging / file.file).unlink()
             delivered[name] = file._replace(file=name)
-            parts = move_pieces(parts, job, [piece._replace(file=name) for piece in pieces])
+            parts = move_pieces(parts, join, [piece._replace(file=name) for piece in pieces])
         return BuiltParts(parts, delivered, {})
 
 
@@ -109,7 +109,9 @@ def name_of_file(run: str, table: str, number: int, file: DatasetFile) -> str:
     return f"{path_of_table(table)}/{run}-{number:06d}-{file.sha256[:16]}.parquet"
 
 
-def jobs_of(tables: Mapping[str, Table], built: BuiltParts, earlier: Mapping[str, DatasetFile]) -> Iterator[TableJob]:
+def list_joins(
+    tables: Mapping[str, Table], built: BuiltParts, earlier: Mapping[str, DatasetFile]
+) -> Iterator[TableJoin]:
     """What is to be joined: per table and number of files all pieces, unless they are just what an earlier file has."""
     for name, table in tables.items():
         by_file: dict[int, list[Any]] = {}
@@ -121,15 +123,15 @@ def jobs_of(tables: Mapping[str, Table], built: BuiltParts, earlier: Mapping[str
             file = earlier.get(next(iter(names)))
             is_complete = file is not None and sum(piece.rows for piece in pieces) == file.rows
             if len(names) > 1 or not is_complete:
-                yield TableJob(table, number, pieces, built.read_files.get(name, ()))
+                yield TableJoin(table, number, pieces, built.read_files.get(name, ()))
 
 
-def move_pieces(parts: Sequence[Part], job: TableJob, pieces: Sequence[Any]) -> list[Part]:
-    """The parts, with new pieces for those of a job."""
+def move_pieces(parts: Sequence[Part], join: TableJoin, pieces: Sequence[Any]) -> list[Part]:
+    """The parts, with new pieces for those that were joined."""
     left = iter(pieces)
     return [
-        part._replace(pieces={**part.pieces, job.table.name: next(left)})
-        if part.file_number == job.file_number and job.table.name in part.pieces
+        part._replace(pieces={**part.pieces, join.table.name: next(left)})
+        if part.file_number == join.file_number and join.table.name in part.pieces
         else part
         for part in parts
     ]
@@ -166,7 +168,7 @@ class DatasetCommit(ABC):
         refuse_output_place(self.place.address, "folder of tables")
         with self.explain_errors(), ExitStack() as entered:
             self.read_current_manifest()  # before anything is written
-            self.begin(entered)
+            self.prepare_place(entered)
             self._exit_stack = entered.pop_all()
         return self
 
@@ -176,7 +178,7 @@ class DatasetCommit(ABC):
         self._exit_stack.close()
 
     @abstractmethod
-    def begin(self, entered: ExitStack) -> None:
+    def prepare_place(self, entered: ExitStack) -> None:
         """Keep others out where that is possible, and prepare to write."""
 
     def explain_errors(self) -> AbstractContextManager[None]:
@@ -212,7 +214,7 @@ class DatasetCommit(ABC):
         """Where this run writes its parts: the same input on top of the same tables gives the same names."""
 
     @abstractmethod
-    def assemble(self, built: BuiltParts, map_jobs: MapJobs) -> BuiltParts:
+    def join_parts(self, built: BuiltParts, map_joins: MapJoins) -> BuiltParts:
         """Give the parts of the whole dataset their files, as far as they have none."""
 
     @abstractmethod

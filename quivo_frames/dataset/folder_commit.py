@@ -23,10 +23,10 @@ import polars as pl
 from quivo_frames.dataset.commit import (
     BuiltParts,
     DatasetCommit,
-    MapJobs,
+    MapJoins,
     PartDestination,
     explain_disk_errors,
-    jobs_of,
+    list_joins,
     lock_folder,
     move_pieces,
     name_of_file,
@@ -75,7 +75,7 @@ class FolderCommit(DatasetCommit):
             return
         super().read_current_manifest()
 
-    def begin(self, entered: ExitStack) -> None:
+    def prepare_place(self, entered: ExitStack) -> None:
         """Lock the folder, and remove what a killed build staged."""
         entered.enter_context(lock_folder(self.folder))
         self.read_current_manifest()
@@ -93,25 +93,26 @@ class FolderCommit(DatasetCommit):
         """Parts are staged in the folder, whatever is built."""
         return PartDestination(self.place, self._run, self.tables, self.staging)
 
-    def assemble(self, built: BuiltParts, map_jobs: MapJobs) -> BuiltParts:
+    def join_parts(self, built: BuiltParts, map_joins: MapJoins) -> BuiltParts:
         """Join the parts, table by table."""
         parts, new_files = list(built.parts), dict(built.new_files)
         earlier = EarlierFiles(self.place, self.earlier_files, self.staging)
         is_single = len({part.file_number for part in parts}) == 1
         # The largest first, so that all workers end at about the same time.
-        jobs = sorted(
-            jobs_of(self.tables, built, self.earlier_files), key=lambda job: -sum(piece.rows for piece in job.pieces)
+        joins = sorted(
+            list_joins(self.tables, built, self.earlier_files),
+            key=lambda join: -sum(piece.rows for piece in join.pieces),
         )
         with self.explain_errors():
-            for job, file, pieces in map_jobs(partial(join_table, self.staging, earlier), jobs):
-                table = job.table.name
+            for join, file, pieces in map_joins(partial(join_table, self.staging, earlier), joins):
+                table = join.table.name
                 name = f"{path_of_table(table)}.parquet"
                 if not is_single:
-                    name = name_of_file(self._run, table, job.file_number, file)
+                    name = name_of_file(self._run, table, join.file_number, file)
                     create_private_folder((self.staging / name).parent)
                 (self.staging / file.file).rename(self.staging / name)
                 new_files[name] = file._replace(file=name)
-                parts = move_pieces(parts, job, [piece._replace(file=name) for piece in pieces])
+                parts = move_pieces(parts, join, [piece._replace(file=name) for piece in pieces])
         return BuiltParts(parts, new_files, {})
 
     def write_frame(self, name: str, table: Table, frame: pl.DataFrame) -> DatasetFile:

@@ -66,7 +66,7 @@ class Part(NamedTuple):
 
     file_number: int
     """Parts with the same number share a file of each table."""
-    orders: int
+    order_count: int
     pieces: Mapping[str, Piece]
     profile: dict[str, dict[str, Any]]
     notes: Sequence[tuple[str, str, int, int | None, str]]
@@ -169,7 +169,7 @@ class EarlierFiles:
         """The path of a file.
 
         Raises:
-            DamagedTables: it was changed; of a file of this machine, only `verify` says so.
+            DamagedTables: it was changed; of a file of this machine, only `verify_digests` says so.
         """
         if Path(self.place.uri(name)).is_absolute():
             return Path(self.place.uri(name))
@@ -181,7 +181,7 @@ class EarlierFiles:
             self._fetched[name] = path
         return self._fetched[name]
 
-    def verify(self, names: Sequence[str]) -> None:
+    def verify_digests(self, names: Sequence[str]) -> None:
         """Find out that files are those that were written.
 
         Raises:
@@ -210,7 +210,7 @@ class EarlierFiles:
             ) from error
 
 
-class TableJob(NamedTuple):
+class TableJoin(NamedTuple):
     """The pieces of one table that are to share a file, in the order of rows."""
 
     table: Table
@@ -220,30 +220,30 @@ class TableJob(NamedTuple):
     """The earlier files from which rows have been read that stay."""
 
 
-def join_table(staging: Path, earlier: EarlierFiles, job: TableJob) -> tuple[TableJob, DatasetFile, list[Piece]]:
+def join_table(staging: Path, earlier: EarlierFiles, join: TableJoin) -> tuple[TableJoin, DatasetFile, list[Piece]]:
     """Join the pieces of a table to one file of the staging folder; the file and the pieces tell where they are now.
 
     Raises:
         DamagedTables: a file of the earlier dataset is not what was written.
         OSError: the disk refuses.
     """
-    name = f"{path_of_table(job.table.name)}.{job.file_number}.parquet"
+    name = f"{path_of_table(join.table.name)}.{join.file_number}.parquet"
     out = staging / name
     create_private_folder(out.parent)
-    earlier.verify([*job.read_files, *(piece.file for piece in job.pieces if not piece.is_staged)])
-    if len(job.pieces) == 1 and job.pieces[0].is_staged:
-        shutil.move(staging / job.pieces[0].file, out)
+    earlier.verify_digests([*join.read_files, *(piece.file for piece in join.pieces if not piece.is_staged)])
+    if len(join.pieces) == 1 and join.pieces[0].is_staged:
+        shutil.move(staging / join.pieces[0].file, out)
         sync_file(out)
         digest = open_place(staging).file_digest(name)
         assert digest is not None
-        file = DatasetFile(name, job.pieces[0].rows, out.stat().st_size, digest)
+        file = DatasetFile(name, join.pieces[0].rows, out.stat().st_size, digest)
     else:
-        joined = join_parquet_files(list(_parquet_pieces(staging, earlier, job.pieces)), out, job.table)
+        joined = join_parquet_files(list(_parquet_pieces(staging, earlier, join.pieces)), out, join.table)
         file = DatasetFile(name, joined.rows, joined.bytes, joined.sha256)
-        for piece in job.pieces:
+        for piece in join.pieces:
             if piece.is_staged:
                 (staging / piece.file).unlink(missing_ok=True)
-    return job, file, _pieces_of_file(name, job.pieces)
+    return join, file, _pieces_of_file(name, join.pieces)
 
 
 def _parquet_pieces(staging: Path, earlier: EarlierFiles, pieces: Sequence[Piece]) -> Iterator[ParquetPiece]:

@@ -33,7 +33,7 @@ import polars as pl
 from quivo_frames.dataset.commit import (
     BuiltParts,
     DatasetCommit,
-    MapJobs,
+    MapJoins,
     PartDestination,
     explain_write_errors,
     lock_folder,
@@ -81,7 +81,7 @@ class PlaceCommit(DatasetCommit):
         self.privacy = " ".join(privacy_filter.manifest_entry().values())
         """What Delta tables say of their privacy."""
 
-    def begin(self, entered: ExitStack) -> None:
+    def prepare_place(self, entered: ExitStack) -> None:
         """Lock a folder, and find out whether Delta tables may be written."""
         if isinstance(self.place, Directory):
             entered.enter_context(lock_folder(self.place.path))
@@ -102,7 +102,7 @@ class PlaceCommit(DatasetCommit):
         self._run = hashlib.sha256(name.encode()).hexdigest()[:12]
         return PartDestination(self.place, self._run, self.tables)
 
-    def assemble(self, built: BuiltParts, map_jobs: MapJobs) -> BuiltParts:  # noqa: ARG002 - workers have joined them
+    def join_parts(self, built: BuiltParts, map_joins: MapJoins) -> BuiltParts:  # noqa: ARG002 - workers have joined them
         """All parts have their files already."""
         return built
 

@@ -162,7 +162,7 @@ def refuse_export_target(form: ExportFormat, out: str) -> None:
 def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: bool = False) -> ExportResult:
     """Write tables to a target: either all of them, or the target stays as it was.
 
-    `out` is a file or a folder; for parquet and Delta also an address of an object store (s3://, gs://, az://, abfss://).
+    `out` is a file or a folder; for parquet and Delta also an address of an object store.
     `by_month` (parquet only) writes a folder per month of the order date.
 
     Raises:

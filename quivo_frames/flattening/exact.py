@@ -81,9 +81,8 @@ def _walk_known_objects(body: bytes) -> Iterator[_KnownObject]:
                 for index, entry in enumerate(value):
                     if isinstance(entry, _JsonPairs):
                         inside.append(_KnownObject(entry, inner, f"{path}.{name}[{index}]", general))
-        inside.sort(
-            key=lambda found: found.record is record
-        )  # the rows of a unit stand before those of the units in it
+        # The rows of a unit stand before those of the units in it.
+        inside.sort(key=lambda found: found.record is record)
         waiting += reversed(inside)
 
 

@@ -188,8 +188,8 @@ def _build_without(dataset: Dataset, order_ids: Sequence[int], commit: DatasetCo
         planned.append(task if may_hold or is_foreign else part)
     units = BuildPlan(planned, pl.Series(dtype=pl.Int64)).cut_units(commit.has_table_files, commit.earlier_files)
     build = partial(build_unit, DEFAULT_SETTINGS, PrivacyFilter(dataset.level), commit.open_destination(None))
-    built = {unit.number: build(unit).built for unit in units if unit.tasks()}
-    return commit.assemble(merge_units(units, built), map)
+    built = {unit.first_task: build(unit).built for unit in units if unit.list_tasks()}
+    return commit.join_parts(merge_units(units, built), map)
 
 
 def _count_without(dataset: Dataset, parts: Sequence[Part], order_ids: Sequence[int]) -> Iterator[Part]:
@@ -201,8 +201,8 @@ def _count_without(dataset: Dataset, parts: Sequence[Part], order_ids: Sequence[
     is_kept = ~answers.select(ORDER_ID.name).collect().to_series().is_in(order_ids)
     start = 0
     for part in parts:
-        yield part._replace(orders=int(is_kept.slice(start, part.orders).sum()))
-        start += part.orders
+        yield part._replace(order_count=int(is_kept.slice(start, part.order_count).sum()))
+        start += part.order_count
 
 
 def _facts_without(dataset: Dataset, built: BuiltParts, failed: int) -> dict[str, Any]:

@@ -249,5 +249,5 @@ def _check_balance(dataset: Dataset) -> Iterator[Flaw]:
     both = dataset.lazy("failures").join(dataset.lazy("orders"), on=ORDER_ID.name, how="semi")
     count, order_id = both.select(pl.len(), pl.col(ORDER_ID.name).first().alias("of")).collect().row(0)
     if count:
-        told = "of failures about orders that are in the tables as well"
-        yield _flaw_of_rows("balance", "failures", BrokenRows(count, order_id), told)
+        defect = "of failures about orders that are in the tables as well"
+        yield _flaw_of_rows("balance", "failures", BrokenRows(count, order_id), defect)

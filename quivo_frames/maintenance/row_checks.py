@@ -50,12 +50,12 @@ def find_broken_rows(dataset: Dataset, tables: Mapping[str, Table]) -> Iterator[
         has_strays = has_strays or any(_has_stray_keys(table, rows[name]) for name, table in tables.items())
         lazy = {name: frame.lazy() for name, frame in rows.items()}
         for defect, broken in _broken_rows(lazy, tables):
-            _add(found, defect, broken)
+            _add_broken_rows(found, defect, broken)
     if has_strays:  # ranges do not tell
         found = {}
         for defect, broken in _broken_rows({name: dataset.lazy(name) for name in tables}, tables):
-            _add(found, defect, broken)
-    order = [defect for defect, _ in _defects(tables)]
+            _add_broken_rows(found, defect, broken)
+    order = [defect for defect, _ in _list_defects(tables)]
     yield from sorted(found.items(), key=lambda item: order.index(item[0]))
 
 
@@ -90,7 +90,7 @@ def _has_stray_keys(table: Table, rows: pl.DataFrame) -> bool:
     return bool(names) and not rows.select(pl.all_horizontal(belongs).fill_null(value=True).all()).item()
 
 
-def _defects(tables: Mapping[str, Table]) -> Iterator[tuple[Defect, Reference | pl.Expr]]:
+def _list_defects(tables: Mapping[str, Table]) -> Iterator[tuple[Defect, Reference | pl.Expr]]:
     """All that can be wrong, and the rule that such rows break: an expression that must hold, or a reference."""
     words = {
         "required": "of {} without a value where there must be one",
@@ -103,14 +103,14 @@ def _defects(tables: Mapping[str, Table]) -> Iterator[tuple[Defect, Reference | 
     for name, table in tables.items():
         for reference in table.references:
             if reference.to_table in tables:
-                told = f"of {name} whose {reference.column} is in no row of {reference.to_table}"
-                yield Defect("reference", name, told), reference
+                without_row = f"of {name} whose {reference.column} is in no row of {reference.to_table}"
+                yield Defect("reference", name, without_row), reference
 
 
 def _broken_rows(
     rows: Mapping[str, pl.LazyFrame], tables: Mapping[str, Table]
 ) -> Iterator[tuple[Defect, BrokenRows]]:  # fmt: skip
-    for defect, rule in _defects(tables):
+    for defect, rule in _list_defects(tables):
         of_table = rows[defect.table]
         if isinstance(rule, Reference):
             broken = rows_without_parent(of_table, rule, rows[rule.to_table])
@@ -121,6 +121,6 @@ def _broken_rows(
             yield defect, BrokenRows(count, order_id)
 
 
-def _add(found: dict[Defect, BrokenRows], defect: Defect, broken: BrokenRows) -> None:
+def _add_broken_rows(found: dict[Defect, BrokenRows], defect: Defect, broken: BrokenRows) -> None:
     earlier = found.get(defect, BrokenRows(0, broken.order_id))
     found[defect] = BrokenRows(earlier.number + broken.number, earlier.order_id)

@@ -182,5 +182,5 @@ def _leaves_out(candidates: Sequence[Candidate]) -> None:
     print("What they leave out, beside what quivo_frames does:")
     for module in dict.fromkeys(one.module for one in candidates):
         one = next(one for one in candidates if one.module == module)
-        told = importlib.import_module(f"tests.benchmarks.candidates.{module}")
-        print(f"- {one.name}: {(told.__doc__ or '').splitlines()[0]}\n    leaves out: {told.LEAVES_OUT}")
+        description = importlib.import_module(f"tests.benchmarks.candidates.{module}")
+        print(f"- {one.name}: {(description.__doc__ or '').splitlines()[0]}\n    leaves out: {description.LEAVES_OUT}")

@@ -34,7 +34,7 @@ def run(orders: int = ORDERS, rounds: int = 3, kinds: Sequence[str] = ()) -> dic
             manifest = json.loads((Path(name) / OURS.name / "manifest.json").read_bytes())
         share = manifest[FACT] / orders if FACT in manifest else None
         over = {who: middle(ratios(costs[who], costs[FLOOR.name], "cpu")) for who in (OURS.name, PYTHON_CORE.name)}
-        told = "not told" if share is None else f"{share:.1%}"
-        print(f"{kind:<20}{over[OURS.name]:>10.1f}{over[PYTHON_CORE.name]:>13.1f}{told:>11}", flush=True)
+        in_python = "unknown" if share is None else f"{share:.1%}"
+        print(f"{kind:<20}{over[OURS.name]:>10.1f}{over[PYTHON_CORE.name]:>13.1f}{in_python:>11}", flush=True)
         found[kind] = {"costs": costs, "share": share}
     return found

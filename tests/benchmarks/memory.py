@@ -36,8 +36,8 @@ def run(sizes: Sequence[int] = ORDERS, shapes: Sequence[str] = SHAPES) -> dict[s
             for way, candidate in WAYS.items():
                 with tempfile.TemporaryDirectory() as name:
                     found[way] = spend(candidate, file, Path(name) / "tables").peak_mb
-            told = "".join(f"{peak:>13.0f}" for peak in found.values())
-            print(f"{shape:<10}{orders:>10,}{file.stat().st_size / 2**20:>10,.0f}{told}", flush=True)
+            cells = "".join(f"{peak:>13.0f}" for peak in found.values())
+            print(f"{shape:<10}{orders:>10,}{file.stat().st_size / 2**20:>10,.0f}{cells}", flush=True)
         first, last = (peaks[shape][orders] for orders in (sizes[0], sizes[-1]))
         print(f"{'':<10}{'last over first':>20}{''.join(f'{last[way] / first[way]:>13.2f}' for way in WAYS)}\n")
     return {"peak_mb": peaks}

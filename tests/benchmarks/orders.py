@@ -59,7 +59,7 @@ IDS = {
 def orders_file(orders: int, folder: Path = DATA, kind: str = STAND_IN) -> Path:
     """The file of that many orders of a kind of `KINDS`, with their shape beside it.
 
-    Written once, and anew when the sources of the orders have changed.
+    Written once, and again when the sources of the orders have changed.
     """
     digest = hashlib.sha256()
     for source in (Path(__file__), Path(__file__).with_name("sparse_orders.py"), *sorted(_STAND_IN.glob("*.py"))):

@@ -105,5 +105,5 @@ def _attributes(chance: random.Random, count: int) -> dict[str, Any]:
 
 def _time(chance: random.Random, at: datetime) -> str:
     """Most with an offset other than UTC, and with fractions of a second of three or six digits."""
-    told = at.astimezone(chance.choice(_ZONES)).isoformat(timespec=chance.choice(("milliseconds", "microseconds")))
-    return told if chance.random() < 0.9 else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    with_zone = at.astimezone(chance.choice(_ZONES)).isoformat(timespec=chance.choice(("milliseconds", "microseconds")))
+    return with_zone if chance.random() < 0.9 else at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -133,7 +133,7 @@ def test_the_fair_peer_finds_wrong_keys(
     duckdb_keys.run(orders.orders_file(ORDERS, folder), tmp_path / "peer")
 
 
-def test_orders_of_the_second_shape_are_as_they_are_told(folder: Path) -> None:
+def test_orders_of_the_second_shape_are_as_described(folder: Path) -> None:
     file = orders.orders_file(ORDERS, folder, orders.SPARSE)
     assert 3_800 < file.stat().st_size / ORDERS < 4_200
     assert 19 < orders.rows(file).total() / ORDERS < 21
@@ -194,7 +194,7 @@ def test_steps_with_many_orders_are_measured_and_leave_the_tables_of_a_full_buil
 
 
 @pytest.mark.skipif(compiled_core() is None, reason="the compiled core is not built here")
-def test_what_the_compiled_core_leaves_to_the_other_is_told(folder: Path, tmp_path: Path) -> None:
+def test_the_share_that_the_compiled_core_leaves_to_python_is_printed(folder: Path, tmp_path: Path) -> None:
     bodies = orders.orders_file(ORDERS, folder).read_bytes().splitlines()
     odd = bodies[3].replace(b'"sellerId":', b'"sellerId":1,"sellerId":', 1)  # a key twice
     for name, lines, share in (("plain", bodies, 0), ("odd", [*bodies[:3], odd, *bodies[4:]], 1)):

@@ -185,7 +185,7 @@ def build_all_but_the_seventh(settings: Any, privacy_filter: Any, destination: A
     """Builds parts, but the seventh never fits into memory."""
     from quivo_frames.builder import partition
 
-    if unit.number != 7:
+    if unit.first_task != 7:
         return partition.build_unit(settings, privacy_filter, destination, unit)
 
     def fails(*_: object) -> Any:

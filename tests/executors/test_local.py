@@ -139,8 +139,8 @@ def test_no_process_outlives_a_script_that_has_no_guard(tmp_path: Path, ending: 
         os.killpg(running.pid, ending)
     else:
         running.kill()
-    _, told = running.communicate(timeout=60)
-    assert told.count("KeyboardInterrupt") == told.count("Traceback") == (ending is signal.SIGINT), told
+    _, stderr = running.communicate(timeout=60)
+    assert stderr.count("KeyboardInterrupt") == stderr.count("Traceback") == (ending is signal.SIGINT), stderr
     deadline = time.monotonic() + 20
     while (alive := [pid for pid in seen if _is_alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -177,6 +177,6 @@ def test_an_interrupt_ends_threads_soon_and_is_told_once() -> None:
     running.stdout.readline()
     running.send_signal(signal.SIGINT)
     since = time.monotonic()
-    _, told = running.communicate(timeout=60)
+    _, stderr = running.communicate(timeout=60)
     assert time.monotonic() - since < 10
-    assert told.count("KeyboardInterrupt") == told.count("Traceback") == 1, told
+    assert stderr.count("KeyboardInterrupt") == stderr.count("Traceback") == 1, stderr

@@ -58,10 +58,10 @@ def test_a_damaged_core_is_as_good_as_none(damage, tmp_path: Path) -> None:
     """Also where loading it would end the process by a signal."""
     library = Path(compiled_core().__file__)
     (tmp_path / library.name).write_bytes(damage(library.read_bytes()))
-    status, (name, told), stderr = ask(tmp_path)
+    status, (name, description), stderr = ask(tmp_path)
     assert (status, name, stderr) == (0, "python", "")
-    assert told.startswith("python, ")
-    assert told.endswith("cannot be loaded; install quivo-frames again")
+    assert description.startswith("python, ")
+    assert description.endswith("cannot be loaded; install quivo-frames again")
     status, _, stderr = ask(tmp_path, "compiled")
     assert (status, "has no compiled core" in stderr) == (1, True)
 
@@ -72,10 +72,10 @@ def test_no_core_is_told_with_what_it_costs_and_what_to_do() -> None:
         [sys.executable, "-c", code, ""], env=os.environ | {"QUIVO_FRAMES_CORE": ""}, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    told = (
+    description = (
         "about three times the time: install a wheel of quivo-frames, or install it again where there is a C++ compiler"
     )
-    assert done.stdout.splitlines() == ["python", f"python, which makes the same tables in {told}"]
+    assert done.stdout.splitlines() == ["python", f"python, which makes the same tables in {description}"]
 
 
 def test_another_word_is_refused() -> None:

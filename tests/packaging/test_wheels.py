@@ -153,18 +153,18 @@ def test_both_cores_of_an_installation_make_the_same_tables(
         "quivo-frames",
         {"wheel": wheel, "sdist": sdist}[what],
     )
-    told = run(python, ROOT / "tests" / "packaging" / "both_cores.py", cwd=environment)
-    assert "files are the same from both cores" in told
+    printed = run(python, ROOT / "tests" / "packaging" / "both_cores.py", cwd=environment)
+    assert "files are the same from both cores" in printed
 
 
 def test_an_sdist_installs_without_a_compiler_and_says_so(sdist: Path, environment: Path, no_compilers: str) -> None:
     hidden, python = {"PATH": no_compilers, "CC": "no-compiler", "CXX": "no-compiler"}, environment / "bin" / "python"
     run(UV, "pip", "install", "--quiet", "--python", python, "--refresh-package", "quivo-frames", sdist, **hidden)
     program = environment / "bin" / "quivo-frames"
-    told = run(program, "--version", "-v", cwd=environment)
-    assert re.search(r"^core python, .*: install a wheel of quivo-frames, or .* C\+\+ compiler$", told, re.MULTILINE), (
-        told
-    )
+    printed = run(program, "--version", "-v", cwd=environment)
+    assert re.search(
+        r"^core python, .*: install a wheel of quivo-frames, or .* C\+\+ compiler$", printed, re.MULTILINE
+    ), printed
     checked = subprocess.run([program, "doctor"], cwd=environment, env={}, capture_output=True, text=True)
     assert "ok      core: python, which makes the same tables in about three times the time: " in checked.stdout
     code = "from pathlib import Path; from quivo_frames.standin.orders import write_ndjson; write_ndjson(Path('o.ndjson'), 1)"

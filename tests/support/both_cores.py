@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import polars as pl
 import pytest
 
 from quivo_frames.flattening.core_choice import compiled_core
+from quivo_frames.flattening.decode import read_identity
 from quivo_frames.flattening.flatten import Flattener
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.records import RawOrder
@@ -61,8 +61,6 @@ def _describe(name: str, one: pl.DataFrame, other: pl.DataFrame) -> str:
 
 def raw_orders(bodies: Sequence[bytes]) -> list[RawOrder]:
     """The raw orders of some texts, without those whose id another one has."""
-    from quivo_frames.flattening.decode import read_identity
-
     found: dict[object, bytes] = {}
     for place, body in enumerate(bodies):
         order_id = read_identity(body).order_id
@@ -70,8 +68,7 @@ def raw_orders(bodies: Sequence[bytes]) -> list[RawOrder]:
     return [RawOrder(body, None, None, "memory", f"item {place}") for place, body in enumerate(found.values())]
 
 
-@functools.cache
-def share_read_in_python(bodies: tuple[bytes, ...]) -> float:
+def share_read_in_python(bodies: Sequence[bytes]) -> float:
     """The share of some orders that the compiled core leaves to the Python core."""
     raws = raw_orders(bodies)
     _, flattener = flatten_with_core(raws, compiled_core())
