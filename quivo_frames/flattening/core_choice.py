@@ -15,7 +15,7 @@ from quivo_frames.errors import ConfigError
 VARIABLE = "QUIVO_FRAMES_CORE"
 _MODULE = "quivo_frames._core"
 COMPILED, PYTHON = "compiled", "python"
-_SLOWER = "which makes the same tables in about three times the time"
+_SLOWER = "which makes the same tables in about twice the time"
 
 
 @functools.cache

@@ -73,7 +73,7 @@ def test_no_core_is_told_with_what_it_costs_and_what_to_do() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     description = (
-        "about three times the time: install a wheel of quivo-frames, or install it again where there is a C++ compiler"
+        "about twice the time: install a wheel of quivo-frames, or install it again where there is a C++ compiler"
     )
     assert done.stdout.splitlines() == ["python", f"python, which makes the same tables in {description}"]
 

@@ -166,7 +166,7 @@ def test_an_sdist_installs_without_a_compiler_and_says_so(sdist: Path, environme
         r"^core python, .*: install a wheel of quivo-frames, or .* C\+\+ compiler$", printed, re.MULTILINE
     ), printed
     checked = subprocess.run([program, "doctor"], cwd=environment, env={}, capture_output=True, text=True)
-    assert "ok      core: python, which makes the same tables in about three times the time: " in checked.stdout
+    assert "ok      core: python, which makes the same tables in about twice the time: " in checked.stdout
     code = "from pathlib import Path; from quivo_frames.standin.orders import write_ndjson; write_ndjson(Path('o.ndjson'), 1)"
     run(python, "-c", code, cwd=environment)
     assert "1 order in, 1 in the tables" in run(program, "build", "o.ndjson", "--out", "tables", cwd=environment)
