@@ -197,11 +197,11 @@ def build_all_but_the_seventh(settings: Any, privacy_filter: Any, destination: A
 
 
 @pytest.mark.parametrize("engine", ["dask", "spark"])
-def test_the_lines_of_the_readme_build(
+def test_the_lines_of_the_page_on_clusters_build(
     engine: str, raw: list[Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     cluster = request.getfixturevalue(f"{engine}_cluster")
-    blocks = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```py\n(.*?)```", (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8"), re.DOTALL)
     (code,) = (block for block in blocks if {"dask": "Client(", "spark": "spark://"}[engine] in block)
     code = code.replace("tcp://scheduler:8786", cluster.address.replace("dask", "tcp"))
     code = code.replace("spark://master:7077", cluster.address)
