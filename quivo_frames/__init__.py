@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         UnexpectedResponse,
         Unreachable,
     )
+    from quivo_frames.explorer.explore import Explorer, explore
     from quivo_frames.export.compatibility.check import check_for
     from quivo_frames.fetch.client import Client
     from quivo_frames.fetch.order_ids import read_ids
@@ -77,6 +78,7 @@ _HOMES = {
     "ConfigError": "errors",
     "Dataset": "dataset.dataset",
     "DatasetError": "errors",
+    "Explorer": "explorer.explore",
     "ExportError": "errors",
     "Fault": "errors",
     "Frames": "model.frames",
@@ -95,6 +97,7 @@ _HOMES = {
     "check": "maintenance.integrity",
     "check_for": "export.compatibility.check",
     "events": "analysis.derived_tables",
+    "explore": "explorer.explore",
     "flatten": "flattening.flatten",
     "forget": "maintenance.erasure",
     "history": "analysis.changes.changes",
@@ -123,6 +126,7 @@ __all__ = [
     "ConfigError",
     "Dataset",
     "DatasetError",
+    "Explorer",
     "ExportError",
     "Fault",
     "Frames",
@@ -141,6 +145,7 @@ __all__ = [
     "check",
     "check_for",
     "events",
+    "explore",
     "flatten",
     "forget",
     "history",

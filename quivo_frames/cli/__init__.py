@@ -26,6 +26,7 @@ from quivo_frames.cli import (
     change_commands,
     definition_commands,
     doctor_command,
+    explore_command,
     fetch_commands,
     figure_commands,
     maintenance_commands,
@@ -46,7 +47,7 @@ SECTIONS = {
     "Every night": ("sync",),
     "Orders from Quivo": ("find", "refetch", "status"),
     "Tables": ("build", "columns", "check"),
-    "Answers": ("show", "lines", "audit", "checks", "accept", "kpis", "report", "history", "changes"),
+    "Answers": ("show", "lines", "audit", "checks", "accept", "kpis", "report", "explore", "history", "changes"),
     "For others": ("export", "export-raw", "forget"),
     "Besides": ("serve", "completion"),
 }
@@ -136,7 +137,7 @@ def demo(out: Path, orders: int) -> None:
 
 _MODULES = (
     project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
-    order_command, definition_commands, maintenance_commands, shell_command,
+    order_command, explore_command, definition_commands, maintenance_commands, shell_command,
 )  # fmt: skip
 for _module in _MODULES:
     for _command in vars(_module).values():

@@ -114,9 +114,14 @@ def _load_template() -> jinja2.Template:
         loader=jinja2.PackageLoader(__package__, "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    add_page_filters(environment)
+    return environment.get_template("page.html")
+
+
+def add_page_filters(environment: jinja2.Environment) -> None:
+    """Give the templates of an environment what those of the report use, its macros among them."""
     environment.filters |= {"format_integer": format_integer, "kept": _keep_dates_together, "coded": _mark_up_code}
     environment.globals |= {"format_count": format_count, "noun_for": noun_for}
-    return environment.get_template("page.html")
 
 
 _DAY = re.compile(r"\b\d{4}-\d\d(-\d\d)?\b")

@@ -1,0 +1,140 @@
+"""One state of a dataset, whole: what the pages show is read from it, or is said to be of another state.
+
+What takes long at the first look (the index of search terms, the audit, the figures of the report) is worked out once
+for each state, in the background, one after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from quivo_frames.analysis.checks.audit import audit
+from quivo_frames.analysis.checks.findings import Findings
+from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.archive.archive import Archive
+from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.errors import DatasetError
+from quivo_frames.explorer.order_list import read_order_list
+from quivo_frames.explorer.search_terms import SearchTerms
+from quivo_frames.model.order import Privacy
+from quivo_frames.model.tables import TABLES
+
+Result = TypeVar("Result")
+
+_SECONDS_TO_WAIT = 10.0
+"""How long a request waits for a build that is just replacing the tables: renaming files takes less."""
+
+
+@dataclass(frozen=True)
+class ExplorerOptions:
+    """What the explorer shows besides the tables, and how it judges them."""
+
+    personal: bool = False
+    limits: Limits = Limits()  # noqa: RUF009 - immutable
+    accepted: Path | None = None
+    """The TOML file of accepted findings, which may not be there yet; None: nothing can be accepted."""
+    archive: Archive | None = None
+    """The archive that knows earlier answers of the orders."""
+    on_time_against: str = "latest_delivery_date"
+
+
+class Snapshot:
+    """One state of a dataset."""
+
+    def __init__(self, dataset: Dataset, options: ExplorerOptions) -> None:
+        self.dataset, self.options = dataset, options
+        self.orders = read_order_list(dataset)
+        """One row an order, with what lists of orders show, filter and sort by."""
+        self._worker = ThreadPoolExecutor(1, "quivo-explorer")
+        self.search_terms = self._worker.submit(SearchTerms.build, dataset, personal=options.personal)
+        """What orders are searched by; done when it can be used."""
+        self.findings = self._worker.submit(self._audit)
+        """What an audit finds in all orders, worst first; done when it is known."""
+
+    def _audit(self) -> Findings:
+        return audit(self.view, limits=self.options.limits, personal=self.options.personal, remember=False)
+
+    @cached_property
+    def view(self) -> OrderView:
+        """All orders, for analyses."""
+        return OrderView(self.dataset)
+
+    def table(self, name: str) -> pl.LazyFrame:
+        """A table, a derived one, failures or notes, without the columns that may not be shown."""
+        rows = self.dataset.lazy(name)
+        if name not in TABLES or self.options.personal:
+            return rows
+        return rows.select(column.name for column in TABLES[name].columns if column.privacy is Privacy.NONE)
+
+    def is_current(self) -> bool:
+        """Whether the dataset is still in this state."""
+        try:
+            self.dataset.lazy("orders")  # which looks at the manifest
+        except DatasetError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give up what is not worked out yet, and remove what was kept on the disk."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self.search_terms.add_done_callback(_remove_terms)
+
+
+def _remove_terms(terms: Future[SearchTerms]) -> None:
+    if not terms.cancelled() and terms.exception() is None:
+        terms.result().close()
+
+
+class SnapshotKeeper:
+    """Gives requests the current state of a dataset: a dataset that was rebuilt is read again, as a whole."""
+
+    def __init__(self, dataset: Dataset, options: ExplorerOptions) -> None:
+        self._address, self._options = dataset.address, options
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot(dataset, options)
+
+    def read(self, work: Callable[[Snapshot], Result]) -> Result:
+        """What `work` reads, all of it from one state of the dataset.
+
+        Raises:
+            DatasetError: the dataset is being replaced, for longer than a request waits.
+        """
+        deadline = time.monotonic() + _SECONDS_TO_WAIT
+        while True:
+            snapshot = self._current_snapshot(deadline)
+            try:
+                result = work(snapshot)
+            except (DatasetError, OSError, pl.exceptions.PolarsError):
+                if snapshot.is_current() or time.monotonic() > deadline:
+                    raise
+                continue  # its files were replaced while they were read
+            if snapshot.is_current() or time.monotonic() > deadline:
+                return result
+
+    def _current_snapshot(self, deadline: float) -> Snapshot:
+        with self._lock:
+            while not self._snapshot.is_current():
+                try:
+                    renewed = Snapshot(Dataset.open(self._address), self._options)
+                except (DatasetError, OSError, pl.exceptions.PolarsError):
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)  # a build is renaming its files
+                    continue
+                self._snapshot.close()
+                self._snapshot = renewed
+            return self._snapshot
+
+    def close(self) -> None:
+        """Remove what was kept on the disk."""
+        self._snapshot.close()
