@@ -17,7 +17,9 @@ LOCAL_HOST, ACCEPTED = "127.0.0.1", "accepted-findings.toml"
 
 @click.command()
 @tables_argument
-@click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N", help="Listen here.  [default: a free one]")
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), metavar="N", help="Listen here.  [default: a free one]"
+)
 @click.option("--host", default=LOCAL_HOST, show_default=True, help="Listen for others too, who need the address.")
 @click.option("--personal", is_flag=True, help="Show personal and secret values, and search by them.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
@@ -54,7 +56,10 @@ def explore(
         on_time_against=on_time,
     ) as explorer:  # fmt: skip
         if host not in (LOCAL_HOST, "localhost", "::1"):
-            print_text(f"Others can reach {host}: whoever has this address can read the tables, and nothing is encrypted.", to_stderr=True)
+            print_text(
+                f"Others can reach {host}: whoever has this address can read the tables, and nothing is encrypted.",
+                to_stderr=True,
+            )
         print_text(explorer.address)
         print_text("Ctrl-C ends it.", to_stderr=True)
         if not no_browser:

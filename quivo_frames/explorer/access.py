@@ -30,7 +30,8 @@ ENTRANCE = "/enter"
 _READING = ("GET", "HEAD")
 SECURITY_HEADERS = {
     # Charts have style attributes, which cannot run anything; scripts and style sheets are files of ours.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "style-src-attr 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
@@ -101,7 +102,9 @@ class AccessGuard:
         """Why a request is not answered, or where its browser is sent with its cookie; None if it may ask."""
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() not in self._hosts:
-            return self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "This explorer is not called so. Open the address that it printed.")
+            return self._refuse(
+                HTTPStatus.MISDIRECTED_REQUEST, "This explorer is not called so. Open the address that it printed."
+            )
         origin = headers.get("origin")
         is_ours = origin is not None and origin.lower() in {f"http://{host}" for host in self._hosts}
         if (origin is not None and not is_ours) or (scope["method"] not in _READING and not is_ours):
@@ -111,7 +114,7 @@ class AccessGuard:
         if not self._keys.admits(Request(scope).cookies):
             return self._refuse(
                 HTTPStatus.FORBIDDEN,
-                "This browser has not been let in. Open the address that `quivo-frames explore` printed, with its token.",
+                "This browser has not been let in. Open what `quivo-frames explore` printed, with its token.",
             )
         return None
 
@@ -120,7 +123,7 @@ class AccessGuard:
         if not self._keys.is_token(given):
             return self._refuse(
                 HTTPStatus.FORBIDDEN,
-                "This token is not the one of this explorer, which has a new one each time it starts. Open the address that "
-                "`quivo-frames explore` printed.",
+                "This token is not the one of this explorer, which has a new one each time it starts. Open the address "
+                "that `quivo-frames explore` printed.",
             )
         return self._keys.give_cookie(RedirectResponse("/", HTTPStatus.SEE_OTHER))

@@ -59,7 +59,8 @@ class Explorer:
 
     def _repr_html_(self) -> str:
         address, name = html.escape(self.address), html.escape(Path(self.tables.address).name)
-        return f'<p><a href="{address}" target="_blank" rel="noopener">Explore {name}</a> in another tab of this browser.</p>'
+        link = f'<a href="{address}" target="_blank" rel="noopener">Explore {name}</a>'
+        return f"<p>{link} in another tab of this browser.</p>"
 
 
 def explore(
@@ -76,8 +77,8 @@ def explore(
     `tables` is the folder of a dataset or a `Dataset`; of one that is rebuilt meanwhile, the new state is shown.
     Without `personal`, columns that may be personal or secret are nowhere in it. `archive` is where the history of the
     orders is known, by default the one that the tables were built from, if it is there. `accepted` is the TOML file to
-    which accepted findings are written, `limits` are those of `audit`, `on_time_against` that of `kpis`. `port` 0 is any
-    free one. Nobody else can reach `host` 127.0.0.1; any other host is open to whoever has the address.
+    which accepted findings are written, `limits` are those of `audit`, `on_time_against` that of `kpis`. `port` 0 is
+    any free one. Nobody else can reach `host` 127.0.0.1; any other host is open to whoever has the address.
 
     Raises:
         ConfigError: these are no tables of a dataset, the port is taken, or the extra `explorer` is not installed.
@@ -131,7 +132,9 @@ def require_web_libraries() -> None:
     Raises:
         ConfigError: the extra `explorer` is not installed.
     """
-    if missing := [name for name in ("starlette", "uvicorn", "multipart", "altair", "vl_convert") if find_spec(name) is None]:
+    if missing := [
+        name for name in ("starlette", "uvicorn", "multipart", "altair", "vl_convert") if find_spec(name) is None
+    ]:
         raise ConfigError(
             f"The explorer needs {' and '.join(missing)}. Install it: pip install 'quivo-frames[explorer]'. "
             "`quivo-frames show` and `quivo-frames report` need less."
