@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from quivo_frames.cli.default_places import limits_option, on_time_option, read_project, tables_argument
-from quivo_frames.cli.params import FileParam
-from quivo_frames.display.text import print_text
+from quivo_frames.cli.params import FileParam, WordParam
+from quivo_frames.display.text import print_text, terminal_text
 
 LOCAL_HOST, ACCEPTED = "127.0.0.1", "accepted-findings.toml"
 """Repeated here, as the modules that have them load what is heavy; a test compares them."""
@@ -20,7 +21,13 @@ LOCAL_HOST, ACCEPTED = "127.0.0.1", "accepted-findings.toml"
 @click.option(
     "--port", default=0, type=click.IntRange(0, 65535), metavar="N", help="Listen here.  [default: a free one]"
 )
-@click.option("--host", default=LOCAL_HOST, show_default=True, help="Listen for others too, who need the address.")
+@click.option(
+    "--host",
+    default=LOCAL_HOST,
+    show_default=True,
+    type=WordParam(),
+    help="Listen for others too, who need the address.",
+)
 @click.option("--personal", is_flag=True, help="Show personal and secret values, and search by them.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option(
@@ -54,14 +61,14 @@ def explore(
     with start_explorer(
         folder, port=port, host=host, personal=personal, archive=archive, accepted=accepted, limits=limits,
         on_time_against=on_time,
-    ) as explorer:  # fmt: skip
+    ) as explorer, suppress(KeyboardInterrupt):  # fmt: skip
         if host not in (LOCAL_HOST, "localhost", "::1"):
             print_text(
                 f"Others can reach {host}: whoever has this address can read the tables, and nothing is encrypted.",
                 to_stderr=True,
             )
+        print_text(f"Exploring {terminal_text(folder)}. Ctrl-C ends it.", to_stderr=True)
         print_text(explorer.address)
-        print_text("Ctrl-C ends it.", to_stderr=True)
         if not no_browser:
             webbrowser.open(explorer.address)
         explorer.wait()

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -153,10 +154,11 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(128)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for what cannot be a name of a host
         listener.close()
+        why = getattr(error, "strerror", None) or "this is no name of this machine"
         raise ConfigError(
-            f"The explorer cannot listen on {host}, port {port}: {error.strerror}. Give another --port, or none."
+            f"The explorer cannot listen on {host}, port {port}: {why}. Give another --port, or none."
         ) from error
     return listener
 
@@ -165,8 +167,9 @@ def _names_of_machine(host: str) -> list[str]:
     """What others call this machine, if they can reach it."""
     if host in (LOCAL_HOST, "localhost", "::1"):
         return []
-    name = socket.gethostname()
-    addresses = {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+    name, addresses = socket.gethostname(), set[str]()
+    with suppress(OSError):  # a machine without a name server knows itself by its name alone
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
     return [name.lower(), socket.getfqdn().lower(), *addresses]
 
 

@@ -18,11 +18,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from quivo_frames.cli import main
+from quivo_frames.explorer.explore import Explorer
 from quivo_frames.settings.settings import Settings
 from quivo_frames.standin.server import StandIn
 from tests.support.depth import sampled
 from tests.support.working_commands import (
     ARCHIVE,
+    SERVING,
     WORKING_COMMANDS,
     WorkingCommand,
     environment_of,
@@ -59,6 +61,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no names th
 def run(hostile_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs a command in a copy of the folder."""
     monkeypatch.setattr(StandIn, "wait", lambda self: None)
+    monkeypatch.setattr(Explorer, "wait", lambda self: None)
     monkeypatch.chdir(shutil.copytree(hostile_folder, tmp_path / "work"))
 
     def run(words: list[str], case: WorkingCommand, **settings: str) -> Result:
@@ -196,7 +199,7 @@ def test_a_report_is_refused_without_docstrings(hostile_folder: Path, tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "name", [name for name in WORKING_COMMANDS if name not in ("serve", "demo", "audit", "report")]
+    "name", [name for name in WORKING_COMMANDS if name not in (*SERVING, "demo", "audit", "report")]
 )
 def test_every_command_works_without_docstrings(name: str, hostile_folder: Path, tmp_path: Path) -> None:
     for number, case in enumerate(WORKING_COMMANDS[name]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.working_commands import TABLES, WORKING_COMMANDS, WorkingCommand, environment_of
+from tests.support.working_commands import SERVING, TABLES, WORKING_COMMANDS, WorkingCommand, environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ MORE_FILES = [
     for ending in ("parquet", "ndjson", "xlsx")
 ]
 CASES = [
-    *((name, cases[0]) for name, cases in WORKING_COMMANDS.items() if name != "serve"),
+    *((name, cases[0]) for name, cases in WORKING_COMMANDS.items() if name not in SERVING),
     *(("export", case) for case in MORE_EXPORTS),
     *(("audit", case) for case in MORE_FILES),
 ]

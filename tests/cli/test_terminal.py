@@ -16,10 +16,12 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import pytest
 
 from quivo_frames.cli import main
+from quivo_frames.explorer.explore import Explorer
 from quivo_frames.standin.server import StandIn
 from tests.support.depth import sampled
 from tests.support.working_commands import (
     HOSTILE,
+    SERVING,
     WORKING_COMMANDS,
     WorkingCommand,
     environment_of,
@@ -65,6 +67,7 @@ def run_here(hostile_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 patch.setenv(variable, value)  # for libraries that hold the mapping itself, as rich does for COLUMNS
             patch.setattr(os, "environ", {**os.environ})
             patch.setattr(StandIn, "wait", lambda self: None)
+            patch.setattr(Explorer, "wait", lambda self: None)
             with out.open("w", encoding=encoding) as to_file, err.open("w", encoding=encoding) as errors:
                 patch.setattr(sys, "stdout", to_file if stdout is True else stdout)
                 patch.setattr(sys, "stderr", errors if stderr is True else stderr)
@@ -214,7 +217,7 @@ def run_in_shell(
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         first = b""
-        if name == "serve":
+        if name in SERVING:
             assert child.stderr
             first = child.stderr.readline()
             time.sleep(1)

@@ -268,6 +268,7 @@ NO_OUTPUTS = {
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
+    "explore": {"folder", "host", "archive", "limits", "on_time"},
     "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},

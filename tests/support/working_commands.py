@@ -31,6 +31,10 @@ FAILING, REFUSED = 4, 9
 """Orders of the archive: the last answer of one is broken, Quivo refused the other."""
 
 
+SERVING = ("serve", "explore")
+"""The commands that run until somebody ends them."""
+
+
 class WorkingCommand(NamedTuple):
     """The arguments of a command, its exit status, and whether its output shows something hostile."""
 
@@ -85,6 +89,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
     ],
     "status": [WorkingCommand(("--archive", ARCHIVE)), WorkingCommand(("--archive", ARCHIVE, "--json"))],
     "serve": [WorkingCommand(("--orders", "3"), shows_hostile=False)],
+    "explore": [WorkingCommand((TABLES, "--no-browser"), shows_hostile=False)],
     "build": [
         WorkingCommand((ARCHIVE, "--out", TABLES, "--jobs", "1"), 1),
         WorkingCommand((ORDERS, "--out", f"n{HOSTILE}", "--jobs", "1"), 1),
