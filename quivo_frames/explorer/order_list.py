@@ -22,8 +22,10 @@ GROUPS = ("seller", "warehouse", "carrier", "order_status", "stage", "month", "w
 """The columns with few values by which lists are filtered: each has a select."""
 JOINED = ("warehouse", "carrier")
 """Those in which an order may have several names, joined by a comma."""
-SORTS = {"late": "days_late", "value": "value", "placed": "placed", "order": "order_id"}
-"""What lists are sorted by, in the words of addresses, with the column."""
+OPEN_STAGES = ("open", "planned", "shipped in part")
+"""Of open orders something is still to be shipped."""
+SORTS = {"late": "days_late", "value": "value", "age": "placed", "order": "order_id"}
+"""What lists are sorted by, in the words of addresses, with the column: the greatest age is the earliest date."""
 _SEPARATOR = ", "
 _LISTED = ("seller", "warehouse", "carrier", "order_status", "stage", "country", "currency")
 """The columns of `overview` with few values."""
@@ -85,8 +87,9 @@ class OrderList:
         """The places of all rows, sorted by one of SORTS; unknown values last, then by order."""
         with self._lock:
             if (found := self._places.get((sort, descending))) is None:
-                by = [SORTS[sort], "order_id"][: 1 if sort == "order" else 2]
-                order = pl.arg_sort_by(by, descending=[descending, False][: len(by)], nulls_last=True)
+                order = pl.arg_sort_by(
+                    SORTS[sort], "order_id", descending=[descending != (sort == "age"), False], nulls_last=True
+                )
                 found = self._places[sort, descending] = self.rows.select(order).to_series()
             return found
 
@@ -107,7 +110,7 @@ class OrderList:
         if wanted.late:
             conditions.append(pl.col("days_late") > 0)
         if wanted.open:
-            conditions.append(pl.col("open") > 0)
+            conditions.append(pl.col("stage").cast(pl.String).is_in(OPEN_STAGES))
         met = pl.all_horizontal(conditions).fill_null(value=False) if conditions else pl.lit(value=True)
         found = self.rows.select(pl.repeat(value=True, n=pl.len()).alias("is_wanted") & met).to_series()
         if wanted.check:

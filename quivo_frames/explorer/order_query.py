@@ -10,12 +10,12 @@ from quivo_frames.explorer.order_list import GROUPS, SORTS, OrderFilter
 
 MAX_SEARCH = 200
 """Characters of a search that are read."""
-YES = "yes"
+YES = "1"
 _PARAMETER_OF = {"order_status": "status"}
 GROUP_PARAMETERS = {_PARAMETER_OF.get(column, column): column for column in GROUPS}
 """The parameters of addresses that filter by a column of GROUPS."""
 _ASCENDING, _DESCENDING = "asc", "desc"
-_DOWN_FIRST = ("late", "value", "placed")
+_DOWN_FIRST = ("late", "value", "age")
 """What is sorted from the greatest to the least, unless the other way is asked for."""
 _MOST_PAGES = 10**9
 
@@ -39,10 +39,9 @@ class OrderQuery:
     @classmethod
     def from_parameters(cls, given: Mapping[str, str]) -> OrderQuery:
         """What the parameters of an address ask for."""
-        sort = given.get("sort", "")
+        sort, direction = given.get("sort", ""), given.get("dir", "")
         sort = sort if sort in SORTS else "late"
         groups = {column: given[name] for name, column in GROUP_PARAMETERS.items() if given.get(name)}
-        direction = given.get("dir", "")
         return cls(
             search=given.get("q", "")[:MAX_SEARCH].strip(),
             kind=given.get("as", ""),

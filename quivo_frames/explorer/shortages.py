@@ -38,14 +38,27 @@ def _all_lines(dataset: Dataset) -> pl.LazyFrame:
     return dataset.lazy("lines") if "lines" in dataset.derived else lines(dataset).lazy()
 
 
-def sum_by_sku(shortages: pl.DataFrame) -> pl.DataFrame:
-    """One row a SKU: sku, name, open, orders, unpriced (lines without a known value), and `values`, by currency."""
-    by_currency = shortages.group_by("sku", "currency").agg(pl.col("open_value").sum())
-    values = by_currency.filter(pl.col("open_value") != 0).sort("open_value", descending=True).group_by(
-        "sku", maintain_order=True
-    ).agg(values=pl.struct("currency", amount="open_value"))  # fmt: skip
-    summed = shortages.group_by("sku").agg(
-        pl.col("name").drop_nulls().first().cast(pl.String), pl.col("open").sum(), orders=pl.col("order_id").n_unique(),
+def usual_currency(shortages: pl.DataFrame) -> str | None:
+    """The currency of most lines, of several the first one."""
+    counted = shortages["currency"].drop_nulls().cast(pl.String).value_counts()
+    return counted.sort("count", "currency", descending=[True, False])["currency"].first()  # type: ignore[return-value]
+
+
+def sum_by_sku(shortages: pl.DataFrame, currency: str | None) -> pl.DataFrame:
+    """One row a SKU: sku, name, open, orders, unpriced (lines without a known value), `values`, and value.
+
+    `values` are those in each currency, the greatest first; `value` is the one in `currency`.
+    """
+    summed = shortages.group_by(pl.col("sku").cast(pl.String)).agg(
+        pl.col("name").drop_nulls().first().cast(pl.String),
+        pl.col("open").sum(),
+        orders=pl.col("order_id").n_unique(),
         unpriced=pl.col("open_value").is_null().sum(),
-    )  # fmt: skip
-    return summed.join(values, on="sku", how="left", nulls_equal=True)
+    )
+    amounts = shortages.group_by(pl.col("sku", "currency").cast(pl.String)).agg(amount=pl.col("open_value").sum())
+    amounts = amounts.filter(pl.col("amount") != 0).sort("amount", "currency", descending=[True, False])
+    values = amounts.group_by("sku", maintain_order=True).agg(values=pl.struct("currency", "amount"))
+    in_one = amounts.filter(pl.col("currency").eq_missing(pl.lit(currency, pl.String))).select("sku", value="amount")
+    for more in (values, in_one):
+        summed = summed.join(more, on="sku", how="left", nulls_equal=True)
+    return summed

@@ -12,7 +12,7 @@ from quivo_frames.analysis.report.sheets import format_amount
 from quivo_frames.explorer.order_query import read_page
 from quivo_frames.explorer.pages.orders import Select, SortLink, make_choices
 from quivo_frames.explorer.rendering import address_of, render_page
-from quivo_frames.explorer.shortages import sum_by_sku
+from quivo_frames.explorer.shortages import sum_by_sku, usual_currency
 from quivo_frames.explorer.snapshot import Snapshot
 
 PAGE_ROWS = 50
@@ -45,9 +45,9 @@ def show_lines(snapshot: Snapshot, request: Request) -> Response:
         {name: given.get(name, "") for name in _GROUPS}, sort, descending, read_page(given.get("page", ""))
     )
     wanted = _matching(snapshot.shortages, query.groups)
-    summed = sum_by_sku(wanted)
-    currency = _usual_currency(wanted)
-    in_order = _sort(summed, query, currency)
+    currency = usual_currency(wanted)
+    summed = sum_by_sku(wanted, currency)
+    in_order = _sort(summed, query)
     pages = max(-(-summed.height // PAGE_ROWS), 1)
     query = query._replace(page=min(query.page, pages))
     first = (query.page - 1) * PAGE_ROWS
@@ -65,20 +65,10 @@ def _matching(shortages: pl.DataFrame, groups: dict[str, str]) -> pl.DataFrame:
     return shortages.filter(conditions) if conditions else shortages
 
 
-def _usual_currency(rows: pl.DataFrame) -> str | None:
-    """The currency of most rows, of several the first one."""
-    counted = (
-        rows["currency"].drop_nulls().cast(pl.String).value_counts().sort("count", "currency", descending=[True, False])
-    )
-    return counted["currency"][0] if counted.height else None
-
-
-def _sort(summed: pl.DataFrame, query: LineQuery, currency: str | None) -> pl.DataFrame:
-    amount = pl.element().filter(pl.element().struct["currency"].cast(pl.String) == currency).struct["amount"].first()
-    rows = summed.with_columns(value=pl.col("values").list.eval(amount).list.first(), sku=pl.col("sku").cast(pl.String))
-    by, descending = [query.sort, "sku"], [query.descending, False]
-    return rows.sort(by[: 1 if query.sort == "sku" else 2], descending=descending[: 1 if query.sort == "sku" else 2],
-                     nulls_last=True)  # fmt: skip
+def _sort(summed: pl.DataFrame, query: LineQuery) -> pl.DataFrame:
+    by, descending = ([query.sort, "sku"], [query.descending, False])
+    keys = 1 if query.sort == "sku" else 2
+    return summed.sort(by[:keys], descending=descending[:keys], nulls_last=True)
 
 
 def _describe_rows(rows: pl.DataFrame, query: LineQuery) -> list[dict[str, Any]]:
