@@ -169,7 +169,10 @@ def _write_terms(
             .drop_nulls().unique()
             for table, column in places
         ])  # fmt: skip
-        terms = values.select("order_id", term=form(pl.col("value"))).drop_nulls().unique().sort("term", "order_id")
+        found = values.collect().lazy()
+        # Many orders share a SKU, of which the form is worked out once.
+        forms = found.select(pl.col("value").unique()).with_columns(term=form(pl.col("value"))).drop_nulls()
+        terms = found.join(forms, on="value").select("order_id", "term").unique().sort("term", "order_id")
         parts.append(start.with_name(f"{start.name}-{number}.parquet"))
         terms.collect().write_parquet(parts[-1], compression_level=1, row_group_size=_ROW_GROUP_ROWS)
     whole = start.with_suffix(".parquet")
