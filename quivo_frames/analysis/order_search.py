@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -15,15 +16,31 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES
 
-SEARCHED = {
-    "order identifier": ("order_identifier", ("orders",)),
-    "order reference": ("order_reference", ("orders",)),
-    "customer's purchase order": ("customer_purchase_order_number", ("orders",)),
-    "tracking number": ("tracking_number", ("shipments", "tracking_numbers")),
-    "SSCC": ("sscc", tuple(name for name, table in TABLES.items() if "sscc" in table.schema)),
+ORDER_NUMBER = "order number"
+
+
+def _columns_named(*names: str) -> tuple[tuple[str, str], ...]:
+    """All columns with these names, each with its table before it."""
+    return tuple((table.name, name) for table in TABLES.values() for name in names if name in table.schema)
+
+
+SearchedColumns = Mapping[str, tuple[tuple[str, str], ...]]
+SSCC = "SSCC"
+SEARCHED: dict[str, tuple[tuple[str, str], ...]] = {
+    "order identifier": _columns_named("order_identifier"),
+    "order reference": _columns_named("order_reference"),
+    "customer's purchase order": _columns_named("customer_purchase_order_number"),
+    "tracking number": _columns_named("tracking_number"),
+    SSCC: _columns_named("sscc"),
 }
-"""What is searched besides the numbers of orders, in words: a column, and the tables that have it."""
-_NUMBER = "order number"
+"""What is searched besides the numbers of orders, in words: tables and their columns. Few orders share a value."""
+SEARCHED_IN_LISTS: SearchedColumns = SEARCHED | {
+    "serial number": _columns_named("serial_number"),
+    "SKU": _columns_named("sku", "warehouse_sku", "seller_sku"),
+    "city": _columns_named("delivery_address_city", "invoice_address_city"),
+    "tag": _columns_named("tag"),
+}
+"""What lists of orders are searched by: also what many orders share."""
 _MOST_HITS = 100
 """At most this many orders are listed."""
 
@@ -34,15 +51,15 @@ def find_orders(dataset: Dataset, wanted: str) -> pl.DataFrame:
     Texts are compared as identifiers are: in upper case, without outer white space and invisible characters, SSCCs
     without their application identifier. An order whose number it is comes alone.
     """
-    number = _order_number(wanted)
+    number = read_order_number(wanted)
     orders = dataset.lazy("orders")
     is_number = pl.col("order_id") == pl.lit(number, pl.Int64)
-    found = orders.filter(is_number).select("order_id", found_as=pl.lit(_NUMBER)).collect()
+    found = orders.filter(is_number).select("order_id", found_as=pl.lit(ORDER_NUMBER)).collect()
     if found.is_empty():
         hits = [
-            _rows_with(dataset.lazy(table), column, wanted).select("order_id", found_as=pl.lit(words))
-            for words, (column, tables) in SEARCHED.items()
-            for table in tables
+            _rows_with(dataset.lazy(table), column, wanted, words).select("order_id", found_as=pl.lit(words))
+            for words, columns in SEARCHED.items()
+            for table, column in columns
         ]
         found = pl.concat(pl.collect_all(hits))
     named = found.group_by("order_id").agg(pl.col("found_as").unique(maintain_order=True).str.join(", ")).lazy()
@@ -52,14 +69,19 @@ def find_orders(dataset: Dataset, wanted: str) -> pl.DataFrame:
     return named.join(described, on="order_id", how="left").sort("order_id").collect()
 
 
-def _order_number(wanted: str) -> int | None:
+def read_order_number(wanted: str) -> int | None:
     """The number that a text is, if it can be that of an order."""
     number = int(wanted) if re.fullmatch(r"-?\d{1,19}", wanted, re.ASCII) else None
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
-def _rows_with(rows: pl.LazyFrame, column: str, wanted: str) -> pl.LazyFrame:
-    form = sscc_digits if column == "sscc" else lambda text: comparison_form(stated_value(text))
+def term_form(words: str) -> Callable[[pl.Expr], pl.Expr]:
+    """The form in which values of something that is searched are compared; null where they state nothing."""
+    return sscc_digits if words == SSCC else lambda text: comparison_form(stated_value(text))
+
+
+def _rows_with(rows: pl.LazyFrame, column: str, wanted: str, words: str) -> pl.LazyFrame:
+    form = term_form(words)
     return rows.filter(form(pl.col(column)) == form(pl.lit(wanted)))
 
 
@@ -93,7 +115,7 @@ def find_order_id(dataset: Dataset, wanted: int | str) -> int:
 
 def explain_nothing_found(dataset: Dataset, wanted: str) -> str:
     """Why no order is shown: it failed in the build, or nothing in the tables is called so."""
-    failed = dataset.failures.filter(pl.col("order_id") == pl.lit(_order_number(wanted), pl.Int64))
+    failed = dataset.failures.filter(pl.col("order_id") == pl.lit(read_order_number(wanted), pl.Int64))
     if failed.height:
         return f"Order {wanted} is in no table of {dataset.address}. {failed['message'][0]}"
     count = dataset.manifest["orders"]["in"]
@@ -102,6 +124,6 @@ def explain_nothing_found(dataset: Dataset, wanted: str) -> str:
         "" if level is PrivacyLevel.FULL else f" Tracking numbers cannot be found: the privacy of these is {level}."
     )
     return (
-        f"Order {wanted} is not among the {count:,} orders of {dataset.address} (searched: {_NUMBER}, "
+        f"Order {wanted} is not among the {count:,} orders of {dataset.address} (searched: {ORDER_NUMBER}, "
         f"{', '.join(SEARCHED)}).{hidden} Refetch it, or add the file that has it, and build the tables again."
     )

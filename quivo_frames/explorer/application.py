@@ -25,6 +25,7 @@ Page = Callable[[Snapshot, Request], Response]
 PAGES: dict[str, Page] = {
     "/": overview.show_overview,
     "/orders": orders.show_orders,
+    "/search": orders.show_hits,
     "/orders.csv": partial(orders.download_orders, ending=".csv"),
     "/orders.xlsx": partial(orders.download_orders, ending=".xlsx"),
     "/orders/{order_id}": order.show_order,

@@ -26,6 +26,7 @@ from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import DatasetError
 from quivo_frames.explorer.order_list import read_order_list
 from quivo_frames.explorer.search_terms import SearchTerms
+from quivo_frames.explorer.shortages import count_uncertain_lines, read_shortages
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 
@@ -53,8 +54,8 @@ class Snapshot:
 
     def __init__(self, dataset: Dataset, options: ExplorerOptions) -> None:
         self.dataset, self.options = dataset, options
-        self.orders = read_order_list(dataset)
-        """One row an order, with what lists of orders show, filter and sort by."""
+        self.order_list = read_order_list(dataset)
+        """All orders, as lists filter, sort and count them."""
         self._worker = ThreadPoolExecutor(1, "quivo-explorer")
         self.search_terms = self._worker.submit(SearchTerms.build, dataset, personal=options.personal)
         """What orders are searched by; done when it can be used."""
@@ -63,6 +64,27 @@ class Snapshot:
 
     def _audit(self) -> Findings:
         return audit(self.view, limits=self.options.limits, personal=self.options.personal, remember=False)
+
+    @property
+    def orders(self) -> pl.DataFrame:
+        """One row an order, with what lists of orders show, filter and sort by."""
+        return self.order_list.rows
+
+    @cached_property
+    def shortages(self) -> pl.DataFrame:
+        """One row for each line with open pieces: see `read_shortages`."""
+        return read_shortages(self.dataset)
+
+    @cached_property
+    def uncertain_lines(self) -> int:
+        """How many lines have pieces of which it is not known whether they are open."""
+        return count_uncertain_lines(self.dataset)
+
+    @property
+    def known_findings(self) -> Findings | None:
+        """The findings of the audit; None while it is running, or if it failed."""
+        done = self.findings.done() and not self.findings.cancelled() and self.findings.exception() is None
+        return self.findings.result() if done else None
 
     @cached_property
     def view(self) -> OrderView:

@@ -11,6 +11,7 @@ from tests.benchmarks import (
     build,
     cores,
     engines,
+    explorer,
     fallback,
     fetch,
     measure,
@@ -64,6 +65,10 @@ def main() -> None:
     part.add_argument("--jobs", type=int, default=0, help="0: as many as there are cores")
     part.add_argument("--step", action="append", default=[], choices=list(scale.STEPS), dest="steps")
     part.add_argument("--derived", action="store_true", help="build derived tables as well")
+    part = parts.add_parser("explorer", help="how quick the explorer's pages are, and what memory it takes")
+    part.add_argument("--orders", type=int, default=explorer.ORDERS, help="so many, if the folder has no tables yet")
+    part.add_argument("--folder", type=Path, required=True, help="with the tables, or for them, which stay there")
+    part.add_argument("--rounds", type=int, default=explorer.ROUNDS)
     part = parts.add_parser("engines", help="builds on engines beside processes of this machine (make bench-engines)")
     part.add_argument("--orders", type=int, nargs="+", default=list(engines.SIZES), dest="sizes")
     part.add_argument("--rounds", type=int, default=3)
@@ -80,7 +85,7 @@ def main() -> None:
     name = given.pop("part")
     modules = {
         "build": build, "start": start, "profile": profiling, "memory": memory, "cores": cores, "audit": audit,
-        "renew": renew, "scale": scale, "fallback": fallback, "engines": engines, "fetch": fetch,
+        "renew": renew, "scale": scale, "fallback": fallback, "engines": engines, "fetch": fetch, "explorer": explorer,
     }  # fmt: skip
     run = modules[name].run
     measure.keep(name, run(**given))
