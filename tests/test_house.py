@@ -71,6 +71,7 @@ JSON_DECODERS = {
     "model/privacy.py": "orders whose personal values are removed",
     "maintenance/erasure.py": "whether an order's personal values were removed at Quivo",
     "analysis/changes": "values of two orders that are compared",
+    "explorer/order_json.py": "an answer that is shown, with numbers as they are written",
     "fetch": "answers of Quivo, and events in files of ids",
     "standin": "requests",
 }

@@ -324,15 +324,17 @@ class Archive:
 
         return export_archive(self.path, address, self.outputs, self._segment_sizes or DEFAULT_SIZES, progress)
 
-    def attempts(self) -> pl.DataFrame:
+    def attempts(self, order_id: int | None = None) -> pl.DataFrame:
         """The ledger: one row per attempt, which is one order asked for in one run, with all its tries.
+
+        With an `order_id`, only those of this order.
 
         order_id, run, at (UTC), tries, throttled (tries answered with 429), seconds (all tries and the waits between),
         latency (seconds from the last request to the end of its answer; null: no answer), outcome, http_status,
         message.
         """
         with open_for_reading(self.path) as db:
-            return ledger.read_attempts(db, None, failed=False)
+            return ledger.read_attempts(db, None, failed=False, order_id=order_id)
 
     def failures(self, run: int | None = None) -> pl.DataFrame:
         """The orders of a run, or of all runs, whose last attempt got no good answer: that attempt of each.

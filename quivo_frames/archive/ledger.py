@@ -26,12 +26,25 @@ PERCENTILES = (50, 90, 99)
 RECENT_ATTEMPTS, MIN_TIMED_ATTEMPTS = 1000, 10  # how many attempts to look at for a rate, and how many make one
 
 
-def read_attempts(db: sqlite3.Connection, run: int | None, *, failed: bool) -> pl.DataFrame:
-    """The attempts of a run (None: of all runs); `failed`: only the last one of each order, if it did not succeed."""
+def read_attempts(
+    db: sqlite3.Connection, run: int | None, *, failed: bool, order_id: int | None = None
+) -> pl.DataFrame:  # fmt: skip
+    """The attempts of a run (None: of all runs); `failed`: only the last one of each order, if it did not succeed.
+
+    With an `order_id`, only those of this order.
+    """
     import polars as pl
 
     last = f"{IS_LAST_OF_ORDER if run is None else IS_LAST_IN_RUN} AND NOT {IS_DONE}"
-    rules = [rule for rule, asked in ((f"run = {run}", run is not None), (last, failed)) if asked]
+    rules = [
+        rule
+        for rule, asked in (
+            (f"run = {run}", run is not None),
+            (f"order_id = {order_id}", order_id is not None),
+            (last, failed),
+        )
+        if asked
+    ]
     schema = {
         "order_id": pl.Int64,
         "run": pl.Int64,
