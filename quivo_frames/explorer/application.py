@@ -29,6 +29,8 @@ PAGES: dict[str, Page] = {
     "/orders.xlsx": partial(orders.download_orders, ending=".xlsx"),
     "/orders/{order_id}": order.show_order,
     "/findings": findings.show_findings,
+    "/findings.csv": partial(findings.download_findings, ending=".csv"),
+    "/findings.xlsx": partial(findings.download_findings, ending=".xlsx"),
     "/lines": lines.show_lines,
     "/dictionary": dictionary.show_dictionary,
     "/dictionary/{table}": dictionary.show_table,
