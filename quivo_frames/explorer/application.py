@@ -33,6 +33,8 @@ PAGES: dict[str, Page] = {
     "/orders/{order_id}/answer.json": order.download_answer,
     "/orders/{order_id}/rows/{table}": order.show_order_rows,
     "/findings": findings.show_findings,
+    "/findings.csv": partial(findings.download_findings, ending=".csv"),
+    "/findings.xlsx": partial(findings.download_findings, ending=".xlsx"),
     "/lines": lines.show_lines,
     "/dictionary": dictionary.show_dictionary,
     "/dictionary/{table}": dictionary.show_table,

@@ -12,7 +12,7 @@ import jinja2
 from starlette.responses import HTMLResponse
 
 from quivo_frames.analysis.report.page import add_page_filters
-from quivo_frames.analysis.report.sheets import format_amount, format_integer, format_minute
+from quivo_frames.analysis.report.sheets import format_amount, format_integer, format_minute, format_percent
 
 PAGES = {"/": "Overview", "/orders": "Orders", "/findings": "Findings", "/lines": "Lines", "/dictionary": "Dictionary"}
 """The pages that every page leads to."""
@@ -40,6 +40,8 @@ def _environment() -> jinja2.Environment:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     add_page_filters(environment)
-    environment.filters |= {"format_amount": format_amount, "format_minute": format_minute}
+    environment.filters |= {
+        "format_amount": format_amount, "format_minute": format_minute, "format_percent": format_percent,
+    }  # fmt: skip
     environment.globals |= {"address_of": address_of, "pages": PAGES, "format_integer": format_integer}
     return environment

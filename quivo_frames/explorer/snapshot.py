@@ -13,22 +13,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import DatasetError
+from quivo_frames.explorer.accepted_file import AcceptedFindings
+from quivo_frames.explorer.background import OverviewFigures, draw_apart, find_apart
+from quivo_frames.explorer.finding_list import FindingList
 from quivo_frames.explorer.order_list import read_order_list
 from quivo_frames.explorer.search_terms import SearchTerms
 from quivo_frames.explorer.shortages import count_uncertain_lines, read_shortages
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
+
+if TYPE_CHECKING:
+    from quivo_frames.explorer.overview_content import OverviewContent
 
 Result = TypeVar("Result")
 
@@ -61,9 +66,55 @@ class Snapshot:
         """What orders are searched by; done when it can be used."""
         self.findings = self._worker.submit(self._audit)
         """What an audit finds in all orders, worst first; done when it is known."""
+        self.figures = self._worker.submit(self._draw)
+        """The figures and charts of the report, of all orders; done when they are known."""
+        self.accepted = AcceptedFindings(options.accepted)
+        """What the file of accepted findings has now."""
+        self._lock = threading.Lock()
+        self._listed: FindingList | None = None
+        self._overview: tuple[FindingList, OverviewContent] | None = None
 
     def _audit(self) -> Findings:
-        return audit(self.view, limits=self.options.limits, personal=self.options.personal, remember=False)
+        return find_apart(self.view, self.options.limits, personal=self.options.personal)
+
+    def _draw(self) -> OverviewFigures:
+        return draw_apart(self.view, self.options.limits, self.options.on_time_against)
+
+    @property
+    def order_rows(self) -> pl.DataFrame:
+        """One row an order: order_id, order_identifier, seller, warehouse, carrier, stage and more."""
+        return self.orders
+
+    def list_findings(self) -> FindingList | None:
+        """The findings, of which those that are accepted now are marked, and the resolved ones; None until it is known.
+
+        Raises:
+            QuivoError: they cannot be worked out.
+        """
+        if not self.findings.done() or self.findings.cancelled():
+            return None
+        accepted = self.accepted.read()
+        with self._lock:
+            if self._listed is None or self._listed.given is not accepted:
+                self._listed = FindingList(self.findings.result(), self.order_rows, accepted)
+            return self._listed
+
+    def describe_overview(self) -> OverviewContent | None:
+        """The figures of all orders, with what is behind each; None until they are known.
+
+        Raises:
+            QuivoError: they cannot be worked out.
+        """
+        listed = self.list_findings()
+        if listed is None or not self.figures.done() or self.figures.cancelled():
+            return None
+        from quivo_frames.explorer.overview_content import describe_overview  # takes time to load
+
+        with self._lock:
+            if self._overview is None or self._overview[0] is not listed:
+                content = describe_overview(self.figures.result(), listed, self.order_rows.height)
+                self._overview = listed, content
+            return self._overview[1]
 
     @property
     def orders(self) -> pl.DataFrame:

@@ -114,14 +114,15 @@ def audit(
         with_limits, view.as_of,
     )  # fmt: skip
     is_slice = view.dataset is not None and bool(view.dataset.conditions)
-    is_kept = remember and as_of is None and not is_slice
+    is_comparable = as_of is None and not is_slice
+    is_kept = remember and is_comparable
     compared, notices = _compare_with_memory(view.dataset, found, run, is_kept=is_kept)
     valid = [name for name, one in agreed.items() if view.as_of.date() <= one.until]
     marked = mark_accepted(compared.found, valid)
     findings = Findings(marked.filter(status=NEW) if NEW in chosen else marked)
     findings.as_of, findings.personal, findings.dataset, findings.checks = view.as_of, personal, view.dataset, runs
     findings.notices, findings.left_out = notices, marked.filter(status=STANDING).height if NEW in chosen else 0
-    if is_kept:
+    if is_comparable:
         findings.resolved, findings.since = compared.resolved, compared.since
     return findings
 

@@ -68,7 +68,9 @@ class Kpis(Mapping[str, pl.DataFrame]):
         return self._frames[name]
 
     def __getattr__(self, name: str) -> pl.DataFrame:
-        if not name.startswith("_") and name in self._frames:
+        if name.startswith("_"):  # also asked for before there are frames: when the KPIs are unpickled
+            raise AttributeError(name)
+        if name in self._frames:
             return self._frames[name]
         raise AttributeError(f"There is no KPI {name!r}. The KPIs are: {', '.join(self)}.")
 

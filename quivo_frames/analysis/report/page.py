@@ -81,7 +81,7 @@ def render_page(
     found = findings_summary.summaries_by_severity(findings)
     orders = view["orders"].select("seller_name", "order_date", "created").collect()
     return _load_template().render(
-        title=_page_title(orders, tables.failures.height, whole),
+        title=describe_orders(orders, tables.failures.height, whole),
         slice_of=tables.describe_slice() if isinstance(tables, Dataset) else "",
         figures=performance.headline_figures(orders.height, findings, whole),
         telling=findings_summary.choose_highlights(findings, orders.height),
@@ -91,7 +91,7 @@ def render_page(
         progress=findings.progress_sentence(),
         accepted=findings.filter(status=ACCEPTED).height,
         orders=order_blocks(view, findings, findings_summary.listed_orders(found)),
-        by_warehouse=charts.findings_by_warehouse(_findings_by_warehouse(figures.warehouses, findings)),
+        by_warehouse=charts.findings_by_warehouse(count_by_warehouse(figures.warehouses, findings)),
         pictures=figures.charts,
         sheets=[performance.rates_table(whole), performance.durations_table(whole), performance.volume_table(whole)],
         compared=figures.compared,
@@ -137,8 +137,8 @@ def _mark_up_code(text: str) -> Markup:
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped here
 
 
-class _PageTitle(NamedTuple):
-    """The heading of the page."""
+class PageTitle(NamedTuple):
+    """The heading of a page: sellers, instant and day of the audit, and the orders in a sentence."""
 
     sellers: str
     as_of: str
@@ -146,7 +146,8 @@ class _PageTitle(NamedTuple):
     orders: str
 
 
-def _page_title(orders: pl.DataFrame, failed: int, kpis: Kpis) -> _PageTitle:
+def describe_orders(orders: pl.DataFrame, failed: int, kpis: Kpis) -> PageTitle:
+    """Whose orders these are, as of when, and how many; columns: seller_name, order_date, created."""
     sellers = orders.drop_nulls("seller_name").group_by("seller_name").len()
     names = sellers.sort("len", "seller_name", descending=[True, False])["seller_name"]
     placed = pl.coalesce("order_date", "created")
@@ -154,7 +155,7 @@ def _page_title(orders: pl.DataFrame, failed: int, kpis: Kpis) -> _PageTitle:
     between = f", placed {' to '.join(span)}" if all(span) else ""
     failures = f"{format_integer(failed)} more failed in the build and are in no table"
     outcome = failures if failed else "none failed in the build"
-    return _PageTitle(
+    return PageTitle(
         join_words(names, 3, "other sellers") or "Orders without a named seller",
         format_minute(kpis.as_of),
         f"{kpis.as_of:%Y-%m-%d}",
@@ -177,7 +178,7 @@ def _draw_charts(query: KpiQuery, whole: Kpis) -> list[ReportChart]:
     ]
 
 
-def _findings_by_warehouse(of: pl.DataFrame, findings: Findings) -> pl.DataFrame:
+def count_by_warehouse(of: pl.DataFrame, findings: Findings) -> pl.DataFrame:
     """Orders and findings of each warehouse, by severity; an order that several served counts in each."""
     severity = pl.col("severity")
     counted = of.join(findings.unaccepted().select("order_id", "severity"), on="order_id").group_by("warehouse").agg(

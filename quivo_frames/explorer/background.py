@@ -1,0 +1,80 @@
+"""What takes long for many orders, in another process: memory that it took is free afterwards, and pages stay quick."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import polars as pl
+
+from quivo_frames.analysis.checks.audit import audit
+from quivo_frames.analysis.checks.findings import Findings
+from quivo_frames.analysis.checks.limits import Limits
+from quivo_frames.analysis.kpi.query import KpiQuery
+from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.executors.local import LocalPool
+
+if TYPE_CHECKING:
+    from quivo_frames.analysis.report.page import PageFigures, PageTitle
+
+Result = TypeVar("Result")
+_THIS_AND_ANOTHER = 2
+
+
+class _PackedFindings(NamedTuple):
+    """Findings on their way from one process to another."""
+
+    rows: bytes
+    resolved: pl.DataFrame
+    checks: pl.DataFrame
+    as_of: datetime | None
+    since: datetime | None
+
+
+class OverviewFigures(NamedTuple):
+    """What the overview shows of the orders: the figures and charts of the report, and its heading."""
+
+    page: PageFigures
+    title: PageTitle
+
+
+def find_apart(view: OrderView, limits: Limits, *, personal: bool) -> Findings:
+    """What an audit finds in all orders of a view, compared with the last one; nothing is remembered of it."""
+    packed = _work_apart(partial(_find_and_pack, limits, personal=personal), view)
+    findings = Findings(pl.read_ipc(io.BytesIO(packed.rows)))
+    findings.resolved, findings.checks, findings.personal = packed.resolved, packed.checks, personal
+    findings.as_of, findings.since, findings.dataset = packed.as_of, packed.since, view.dataset
+    return findings
+
+
+def draw_apart(view: OrderView, limits: Limits, on_time_against: str) -> OverviewFigures:
+    """The figures and charts of the report, of all orders of a view."""
+    return _work_apart(partial(_draw_overview, limits, on_time_against), view)
+
+
+def _work_apart(work: Callable[[OrderView], Result], view: OrderView) -> Result:
+    """What `work` makes of a view; where there are many orders, in another process."""
+    if len(view.id_ranges()) < _THIS_AND_ANOTHER:
+        return work(view)
+    with LocalPool(_THIS_AND_ANOTHER, _THIS_AND_ANOTHER, __name__) as pool:
+        (result,) = pool.map_unordered(work, [view])  # the other process takes the first of the items
+    return result
+
+
+def _find_and_pack(limits: Limits, view: OrderView, *, personal: bool) -> _PackedFindings:
+    found = audit(view, limits=limits, personal=personal, remember=False)
+    found.write_ipc(rows := io.BytesIO(), compression="zstd")
+    return _PackedFindings(rows.getvalue(), found.resolved, found.checks, found.as_of, found.since)
+
+
+def _draw_overview(limits: Limits, on_time_against: str, view: OrderView) -> OverviewFigures:
+    from quivo_frames.analysis.report.page import describe_orders, draw_figures  # takes time to load
+
+    tolerance = timedelta(hours=limits.late_hours)
+    figures = draw_figures(KpiQuery(view, (), on_time_against, tolerance, limits.time_zone, limits.calendar))
+    orders = view["orders"].select("seller_name", "order_date", "created").collect()
+    failed = view.dataset.failures.height if view.dataset is not None else 0
+    return OverviewFigures(figures, describe_orders(orders, failed, figures.kpis))
