@@ -26,9 +26,10 @@ FOUND = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(FOUND is None, reason="no browser is installed. On Debian: apt-get install chromium")
 
 ORDER = 100_001
-FILES = (".csv", ".xlsx", ".json")
+NO_PAGES = (".csv", ".xlsx", ".json", "/search")
+"""Files, and what a script puts into a page."""
 PATHS = [
-    *(path.format(order_id=ORDER, table="shipments") for path in PAGES if not path.endswith(FILES)),
+    *(path.format(order_id=ORDER, table="shipments") for path in PAGES if not path.endswith(NO_PAGES)),
     "/findings?check=shipped_late&status=all", "/findings?check=nothing", "/orders?q=nothing-at-all", "/dictionary?q=key",
     "/dictionary/checks", "/dictionary/kpis", "/orders/1", "/nowhere",
 ]  # fmt: skip
@@ -56,8 +57,13 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"), (390, "dark"),
+        pytest.param(390, "light", marks=pytest.mark.long), pytest.param(1280, "dark", marks=pytest.mark.long),
+    ],
+)  # fmt: skip
 def test_axe_finds_nothing_serious_on_any_page(explorer: Explorer, browser: Browser, width: int, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
