@@ -54,9 +54,8 @@ def find_order_findings(snapshot: Snapshot, rows: OrderRows, *, alone: bool) -> 
     problem = ""
     if snapshot.findings.done() and not snapshot.findings.cancelled():
         error = snapshot.findings.exception()
-        if error is None:
-            found = snapshot.findings.result().filter(pl.col("order_id") == rows.order_id)
-            return _show_findings(found, rows, "all")
+        if error is None and (known := snapshot.known_findings) is not None:
+            return _show_findings(known.filter(pl.col("order_id") == rows.order_id), rows, "all")
         problem = str(error) if isinstance(error, QuivoError) else type(error).__name__
     if not alone:
         return OrderFindings([], "failed" if problem else "waiting", problem)
@@ -104,4 +103,3 @@ def _cell_of_evidence(
     if name in columns:
         return Cell(table, key, name) if row.get(name) is not None else None
     return Cell("orders", key.partition("/")[0], name) if order.get(name) is not None else None
-

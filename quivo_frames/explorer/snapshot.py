@@ -133,9 +133,10 @@ class Snapshot:
 
     @property
     def known_findings(self) -> Findings | None:
-        """The findings of the audit; None while it is running, or if it failed."""
-        done = self.findings.done() and not self.findings.cancelled() and self.findings.exception() is None
-        return self.findings.result() if done else None
+        """The findings of the audit, the accepted ones marked; None while it is running, or if it failed."""
+        is_done = self.findings.done() and not self.findings.cancelled() and self.findings.exception() is None
+        listed = self.list_findings() if is_done else None
+        return None if listed is None else listed.findings
 
     @cached_property
     def view(self) -> OrderView:

@@ -211,6 +211,8 @@ def test_accepting_writes_the_file_and_leads_back(accepting: tuple[Visitor, Path
     assert FINDING in listed_rows(accepted)
     assert "The customer asked for it" in accepted
     assert 'status=accepted"><b>1</b>' in visitor.read("/")
+    assert 'href="/orders/1001' not in visitor.get("/orders?check=delivered_late").text
+    assert "accepted" in visitor.get("/orders/1001").text
 
 
 def test_a_file_that_others_change_is_read_again(accepting: tuple[Visitor, Path]) -> None:
