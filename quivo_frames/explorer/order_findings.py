@@ -104,4 +104,3 @@ def _cell_of_evidence(
     if name in columns:
         return Cell(table, key, name) if row.get(name) is not None else None
     return Cell("orders", key.partition("/")[0], name) if order.get(name) is not None else None
-
