@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quivo_frames.analysis.report.sheets import UNKNOWN
+from quivo_frames.explorer.order_cells import shorten_text
 from quivo_frames.explorer.order_places import Cell
 from quivo_frames.explorer.order_rows import OrderRows
 
@@ -99,9 +100,10 @@ def _show_line(
         "" if row["order_position_key"] else "belongs to no ordered line",
     ]
     numbers = [_show_number(row, states, parts.get((key, states), [])) for states in STATES]
+    identifier, sku, name, lot = (shorten_text(row[column]) for column in ("position_identifier", "sku", "name", "lot"))
+    open_pieces = UNKNOWN if row["open"] is None else f"{row['open']:,}"
     return ShownLine(
-        key, row["position_identifier"] or "", row["sku"] or "", row["name"] or "", row["lot"] or "", numbers,
-        UNKNOWN if row["open"] is None else f"{row['open']:,}", bool(row["open"]), row["matched_by"] or "",
+        key, identifier, sku, name, lot, numbers, open_pieces, bool(row["open"]), row["matched_by"] or "",
         row["certain"], "; ".join(filter(None, notes)),
     )  # fmt: skip
 
