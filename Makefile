@@ -23,7 +23,7 @@ $(UV):
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 
 .venv/.demo: $(UV) $(PROJECT)
-	$(UV) $(SYNC) --inexact --no-default-groups --extra report --compile-bytecode
+	$(UV) $(SYNC) --inexact --no-default-groups --extra explorer --compile-bytecode
 	@touch $@
 
 # Development needs a C++ compiler, unless it cannot be had: then the tests of the compiled core are skipped, and say so.

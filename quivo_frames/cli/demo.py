@@ -101,6 +101,9 @@ def _audit_tables(dataset: Dataset, tables: Path, page: Path) -> None:
         print_text(f"   {check} ({format_count(orders, 'order')}): {terminal_text(example)}")
     print_text(f"   {outcome}")
 
+    _print_step("8. Explore them in a browser: every figure leads to its orders, until Ctrl-C:")
+    print_text(f"   quivo-frames explore {tables}")
+
 
 def _claim_folder(folder: Path) -> None:
     """Creates the folder, or reuses that of an earlier demo; any other folder belongs to the user."""

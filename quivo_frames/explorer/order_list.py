@@ -146,13 +146,12 @@ def read_order_list(dataset: Dataset) -> OrderList:
     """
     stored = dataset.lazy("overview") if "overview" in dataset.derived else overview(dataset).lazy()
     references = dataset.lazy("orders").select("order_id", "order_reference")
-    distinct = stored.select(pl.col(_LISTED).drop_nulls().unique().sort().implode()).collect()
-    values = {column: distinct[column].explode().drop_nulls() for column in _LISTED}
     lean = stored.join(references, on="order_id", how="left", maintain_order="left").select(
-        "order_id", "order_identifier", "order_reference",
-        *(pl.col(name).cast(pl.Enum(values[name])) for name in _LISTED),
+        "order_id", "order_identifier", "order_reference", pl.col(_LISTED).cast(pl.Categorical),
         "value", "open_value", pl.col(_COUNTS).cast(pl.Int32, strict=False), "placed", "latest_delivery_date",
-    ).collect()  # fmt: skip
+    ).collect(engine="streaming")  # fmt: skip
+    values = {column: lean[column].unique().drop_nulls().cast(pl.String).sort() for column in _LISTED}
+    lean = lean.with_columns(pl.col(column).cast(pl.Enum(values[column])) for column in _LISTED)
     for column, (every, label) in _PERIODS.items():
         starts = lean["placed"].dt.date().dt.truncate(every)
         known = starts.drop_nulls().unique().sort()

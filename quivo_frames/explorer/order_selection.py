@@ -93,7 +93,7 @@ def _matching(snapshot: Snapshot, wanted: OrderFilter, is_found: pl.Series | Non
 
 
 def _ids_short_of(snapshot: Snapshot, query: OrderQuery) -> pl.Series:
-    rows = snapshot.shortages.filter(pl.col("sku").cast(pl.String) == query.short_of)
+    rows = snapshot.shortages.rows.filter(pl.col("sku").cast(pl.String) == query.short_of)
     if warehouse := query.filter.groups.get("warehouse"):
         rows = rows.filter(pl.col("warehouse").cast(pl.String) == warehouse)
     return rows["order_id"].unique()

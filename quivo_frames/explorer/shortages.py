@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import polars as pl
 
 from quivo_frames.analysis.derived_tables import lines
@@ -9,6 +12,58 @@ from quivo_frames.dataset.dataset import Dataset
 
 _LISTED = ("sku", "seller", "warehouse", "currency")
 """The columns in which values come again and again."""
+
+
+SHORTAGE_GROUPS = ("seller", "warehouse", "currency")
+"""The columns by which shortages are filtered."""
+_MOST_SUMMARIES = 50
+
+
+class ShortageSummary(NamedTuple):
+    """Shortages by SKU, of some seller, warehouse and currency or of all."""
+
+    by_sku: pl.DataFrame
+    """See `sum_by_sku`."""
+    currency: str | None
+    """The currency of `by_sku.value`."""
+    open: int
+    orders: int
+    choices: dict[str, list[tuple[str, int]]]
+    """For each of SHORTAGE_GROUPS, its values, and how many SKUs there would be with each."""
+
+
+class Shortages:
+    """The lines with open pieces (`rows`, see `read_shortages`), and their sums, each worked out once."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows
+        self._summaries: dict[tuple[str, ...], ShortageSummary] = {}
+
+    def summarize(self, wanted: Mapping[str, str]) -> ShortageSummary:
+        """The sums of those with the wanted value of SHORTAGE_GROUPS; one that is empty asks for nothing."""
+        key = tuple(wanted[name] for name in SHORTAGE_GROUPS)
+        found = self._summaries.get(key)
+        if found is None:
+            if len(self._summaries) >= _MOST_SUMMARIES:
+                self._summaries = {}
+            found = self._summaries[key] = self._summarize(wanted)
+        return found
+
+    def _summarize(self, wanted: Mapping[str, str]) -> ShortageSummary:
+        rows = self._matching(wanted)
+        currency = usual_currency(rows)
+        choices = {}
+        for name in SHORTAGE_GROUPS:
+            others = self._matching({**wanted, name: ""}).drop_nulls(name)
+            counted = others.group_by(pl.col(name).cast(pl.String)).agg(pl.col("sku").n_unique().cast(pl.Int64))
+            choices[name] = counted.sort(name).rows()
+        return ShortageSummary(
+            sum_by_sku(rows, currency), currency, int(rows["open"].sum()), rows["order_id"].n_unique(), choices
+        )
+
+    def _matching(self, wanted: Mapping[str, str]) -> pl.DataFrame:
+        conditions = [pl.col(name).cast(pl.String) == value for name, value in wanted.items() if value]
+        return self.rows.filter(conditions) if conditions else self.rows
 
 
 def read_shortages(dataset: Dataset) -> pl.DataFrame:

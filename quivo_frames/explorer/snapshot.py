@@ -28,7 +28,7 @@ from quivo_frames.explorer.background import OverviewFigures, draw_apart, find_a
 from quivo_frames.explorer.finding_list import FindingList
 from quivo_frames.explorer.order_list import read_order_list
 from quivo_frames.explorer.search_terms import SearchTerms
-from quivo_frames.explorer.shortages import count_uncertain_lines, read_shortages
+from quivo_frames.explorer.shortages import Shortages, count_uncertain_lines, read_shortages
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 
@@ -122,9 +122,9 @@ class Snapshot:
         return self.order_list.rows
 
     @cached_property
-    def shortages(self) -> pl.DataFrame:
-        """One row for each line with open pieces: see `read_shortages`."""
-        return read_shortages(self.dataset)
+    def shortages(self) -> Shortages:
+        """The lines with open pieces."""
+        return Shortages(read_shortages(self.dataset))
 
     @cached_property
     def uncertain_lines(self) -> int:

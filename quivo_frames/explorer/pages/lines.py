@@ -12,12 +12,12 @@ from quivo_frames.analysis.report.sheets import format_amount
 from quivo_frames.explorer.order_query import read_page
 from quivo_frames.explorer.pages.orders import Select, SortLink, make_choices
 from quivo_frames.explorer.rendering import address_of, render_page
-from quivo_frames.explorer.shortages import sum_by_sku, usual_currency
+from quivo_frames.explorer.shortages import SHORTAGE_GROUPS, ShortageSummary
 from quivo_frames.explorer.snapshot import Snapshot
 
 PAGE_ROWS = 50
 _HEADINGS = {"sku": "SKU", "open": "Open pieces", "orders": "Orders", "value": "Net value of them"}
-_GROUPS = {"seller": "Seller", "warehouse": "Warehouse", "currency": "Currency"}
+_LABELS = dict(zip(SHORTAGE_GROUPS, ("Seller", "Warehouse", "Currency"), strict=True))
 
 
 class LineQuery(NamedTuple):
@@ -42,11 +42,10 @@ def show_lines(snapshot: Snapshot, request: Request) -> Response:
     sort = sort if sort in _HEADINGS else "open"
     descending = given["dir"] == "desc" if given.get("dir") in ("asc", "desc") else sort != "sku"
     query = LineQuery(
-        {name: given.get(name, "") for name in _GROUPS}, sort, descending, read_page(given.get("page", ""))
+        {name: given.get(name, "") for name in SHORTAGE_GROUPS}, sort, descending, read_page(given.get("page", ""))
     )
-    wanted = _matching(snapshot.shortages, query.groups)
-    currency = usual_currency(wanted)
-    summed = sum_by_sku(wanted, currency)
+    found = snapshot.shortages.summarize(query.groups)
+    summed, currency = found.by_sku, found.currency
     in_order = _sort(summed, query)
     pages = max(-(-summed.height // PAGE_ROWS), 1)
     query = query._replace(page=min(query.page, pages))
@@ -54,15 +53,10 @@ def show_lines(snapshot: Snapshot, request: Request) -> Response:
     return render_page(
         "lines.html", request=request, snapshot=snapshot, query=query, parameters=query.parameters(), page_count=pages,
         count=summed.height, first=first + 1, rows=_describe_rows(in_order.slice(first, PAGE_ROWS), query),
-        open_pieces=wanted["open"].sum(), orders=wanted["order_id"].n_unique(),
-        selects=_make_selects(snapshot.shortages, query), sorts=_make_sorts(query), currency=currency,
+        open_pieces=found.open, orders=found.orders,
+        selects=_make_selects(found, query), sorts=_make_sorts(query), currency=currency,
         unknown=snapshot.uncertain_lines,
     )  # fmt: skip
-
-
-def _matching(shortages: pl.DataFrame, groups: dict[str, str]) -> pl.DataFrame:
-    conditions = [pl.col(name).cast(pl.String) == value for name, value in groups.items() if value]
-    return shortages.filter(conditions) if conditions else shortages
 
 
 def _sort(summed: pl.DataFrame, query: LineQuery) -> pl.DataFrame:
@@ -84,12 +78,10 @@ def _describe_rows(rows: pl.DataFrame, query: LineQuery) -> list[dict[str, Any]]
     return described
 
 
-def _make_selects(shortages: pl.DataFrame, query: LineQuery) -> list[Select]:
+def _make_selects(found: ShortageSummary, query: LineQuery) -> list[Select]:
     selects = []
-    for name, label in _GROUPS.items():
-        others = _matching(shortages, {**query.groups, name: ""})
-        counted = others.group_by(name).agg(pl.col("sku").n_unique()).drop_nulls().sort(name)
-        choices = [(str(value), str(value), int(count)) for value, count in counted.iter_rows()]
+    for name, label in _LABELS.items():
+        choices = [(value, value, count) for value, count in found.choices[name]]
         selects.append(Select(name, label, make_choices(choices, query.groups[name])))
     return selects
 
