@@ -76,6 +76,11 @@ def value_text(value: Any) -> str:
     return shown if len(text) <= MOST_CHARACTERS else f"{shown}… ({len(text) - MOST_CHARACTERS:,} more characters)"
 
 
+def shorten_text(text: str | None) -> str:
+    """A text of a cell for a list: empty for none, without characters that nobody sees, cut if it is long."""
+    return value_text(text) if text else ""
+
+
 def choose_rows(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The rows that the page of an order shows: the first ones of each table that has some."""
     chosen, left = {}, MOST_ROWS_IN_ALL

@@ -68,7 +68,8 @@ def read_history(archive: Archive | None, rows: OrderRows, archived: ArchivedAns
         return OrderHistory([], problem=archived.problem)
     try:
         attempts = archive.attempts(rows.order_id)
-        changes = history(archive, rows.order_id, personal=rows.personal) if archived.received else pl.DataFrame()
+        several = len({raw.body for raw in archived.received}) > 1  # of one answer there is nothing to compare
+        changes = history(archive, rows.order_id, personal=rows.personal) if several else pl.DataFrame()
     except (ArchiveError, ConfigError) as error:
         return OrderHistory([], problem=str(error))
     return _list_refetches(rows, archived, attempts, changes)

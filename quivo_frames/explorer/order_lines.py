@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from quivo_frames.analysis.report.sheets import UNKNOWN
+from quivo_frames.explorer.order_cells import shorten_text
 from quivo_frames.explorer.order_places import Cell
 from quivo_frames.explorer.order_rows import OrderRows
 
@@ -100,7 +101,7 @@ def _show_line(
     ]
     numbers = [_show_number(row, states, parts.get((key, states), [])) for states in STATES]
     return ShownLine(
-        key, row["position_identifier"] or "", row["sku"] or "", row["name"] or "", row["lot"] or "", numbers,
+        key, *(shorten_text(row[name]) for name in ("position_identifier", "sku", "name", "lot")), numbers,
         UNKNOWN if row["open"] is None else f"{row['open']:,}", bool(row["open"]), row["matched_by"] or "",
         row["certain"], "; ".join(filter(None, notes)),
     )  # fmt: skip

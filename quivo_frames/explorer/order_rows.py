@@ -93,7 +93,7 @@ def _with_usual_carriers(
         return derived
     usual = dataset.usual_providers
     filled = {
-        name: fill_carriers(name, derived[name].lazy(), shipments.lazy(), usual).select(DERIVED_TABLES[name].schema)
+        name: fill_carriers(name, derived[name].lazy(), shipments.lazy(), usual).select(*DERIVED_TABLES[name].schema)
         for name in ("lines", "overview")
     }
     return derived | dict(zip(filled, pl.collect_all(list(filled.values())), strict=True))

@@ -88,3 +88,13 @@ if (matchMedia("(max-width: 56rem)").matches) {
     part.open = false;
   }
 }
+
+// The page of one order: opens what is folded around the place that an address names, where the browser does not.
+function openAround() {
+  let around = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const place = around;
+  for (; around; around = around.parentElement) if (around.tagName === "DETAILS" && around !== place) around.open = true;
+  if (place) place.scrollIntoView();
+}
+addEventListener("hashchange", openAround);
+if (location.hash) addEventListener("load", openAround);
