@@ -100,9 +100,10 @@ def _show_line(
         "" if row["order_position_key"] else "belongs to no ordered line",
     ]
     numbers = [_show_number(row, states, parts.get((key, states), [])) for states in STATES]
+    identifier, sku, name, lot = (shorten_text(row[column]) for column in ("position_identifier", "sku", "name", "lot"))
+    open_pieces = UNKNOWN if row["open"] is None else f"{row['open']:,}"
     return ShownLine(
-        key, *(shorten_text(row[name]) for name in ("position_identifier", "sku", "name", "lot")), numbers,
-        UNKNOWN if row["open"] is None else f"{row['open']:,}", bool(row["open"]), row["matched_by"] or "",
+        key, identifier, sku, name, lot, numbers, open_pieces, bool(row["open"]), row["matched_by"] or "",
         row["certain"], "; ".join(filter(None, notes)),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from quivo_frames.analysis.checks.packing import gs1_check_digit, has_18_digits
 from quivo_frames.analysis.identifiers import sscc_digits
 from quivo_frames.analysis.order_lines import displayed_sku
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.display.text import terminal_text
+from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.explorer.order_cells import value_text
 from quivo_frames.explorer.order_places import Cell
 from quivo_frames.explorer.order_rows import OrderRows, carriers_of_shipments
@@ -134,8 +134,8 @@ def _tracking_of(rows: OrderRows) -> dict[str, list[str]]:
 def _show_shipment(row: dict[str, Any], state: SsccState | None, carrier: str, tracking: list[str]) -> ShownShipment:
     sizes = [f"{row[f'{side}_value']:g}" for side in ("length", "width", "height") if row[f"{side}_value"] is not None]
     facts = [
-        f"{row['number_of_pallets']} pallets" if row["number_of_pallets"] else "",
-        f"{row['number_of_parcels']} parcels" if row["number_of_parcels"] else "",
+        format_count(row["number_of_pallets"], "pallet") if row["number_of_pallets"] else "",
+        format_count(row["number_of_parcels"], "parcel") if row["number_of_parcels"] else "",
         f"gross weight {row['gross_weight']:g}" if row["gross_weight"] is not None else "",
         f"{' × '.join(sizes)} {terminal_text(row['length_unit'] or '')}".strip() if sizes else "",
         "travels without tracking" if row["is_untracked"] else "",
