@@ -151,7 +151,7 @@ def read_order_list(dataset: Dataset) -> OrderList:
     lean = stored.join(references, on="order_id", how="left", maintain_order="left").select(
         "order_id", "order_identifier", "order_reference",
         *(pl.col(name).cast(pl.Enum(values[name])) for name in _LISTED),
-        "value", "open_value", pl.col(_COUNTS).cast(pl.Int32), "placed", "latest_delivery_date",
+        "value", "open_value", pl.col(_COUNTS).cast(pl.Int32, strict=False), "placed", "latest_delivery_date",
     ).collect()  # fmt: skip
     for column, (every, label) in _PERIODS.items():
         starts = lean["placed"].dt.date().dt.truncate(every)
