@@ -43,7 +43,7 @@ class ShownRow(NamedTuple):
     """How many cells have no value."""
 
 
-class TableRows(NamedTuple):
+class ShownTable(NamedTuple):
     """Rows of a table, of how many."""
 
     table: str
@@ -91,7 +91,7 @@ def choose_rows(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     return chosen
 
 
-def show_rows(name: str, rows: pl.DataFrame, total: int, link_of: LinkOfPlace) -> TableRows:
+def show_rows(name: str, rows: pl.DataFrame, total: int, link_of: LinkOfPlace) -> ShownTable:
     """The rows of a table as a page shows them."""
     table = TABLES[name]
     sentences = {column.name: column.sentence for column in table.columns}
@@ -105,7 +105,7 @@ def show_rows(name: str, rows: pl.DataFrame, total: int, link_of: LinkOfPlace) -
         ]  # fmt: skip
         shown.append(ShownRow(key, Cell(name, key).anchor, _link_of_cell(Cell(name, key), link_of), cells,
                               len(row) - len(cells)))  # fmt: skip
-    return TableRows(name, f"one row per {table.grain}", shown, total)
+    return ShownTable(name, f"one row per {table.grain}", shown, total)
 
 
 def _link_of_cell(cell: Cell, link_of: LinkOfPlace) -> str:

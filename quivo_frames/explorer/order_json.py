@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from quivo_frames.display.text import format_count
-from quivo_frames.explorer.order_places import ATTRIBUTES, Cell, Place, Steps, answer_address, place_anchor, place_at
+from quivo_frames.explorer.order_places import (
+    ATTRIBUTES,
+    Cell,
+    JsonPlace,
+    Steps,
+    answer_address,
+    place_anchor,
+    place_at,
+)
 
 MOST_LINES, MOST_ENTRIES, MOST_LEVELS = 3_000, 200, 30
 """About so many lines are laid out, of a list or an object so many entries, and so many levels."""
@@ -153,7 +161,7 @@ class _LineWriter:
         self._order_id, self._link_of, self._at, self._personal = order_id, link_of, at, personal
         self._top = max(len(at) - MOST_LEVELS // 2, 0)
 
-    def write(self, value: Any, place: Place, name: str, comma: str, level: int) -> None:
+    def write(self, value: Any, place: JsonPlace, name: str, comma: str, level: int) -> None:
         """Write what stands at a place."""
         if isinstance(value, list) and value:
             self._write_entries(value, place, name, comma, level)
@@ -163,14 +171,14 @@ class _LineWriter:
         self.lines.append(JsonLine("value", name, text, kind, self._anchor(place), link, note, comma,
                                    is_here=self._is_here(place)))  # fmt: skip
 
-    def _link_to_cell(self, value: Any, place: Place) -> str:
+    def _link_to_cell(self, value: Any, place: JsonPlace) -> str:
         """Where the cell of a value is shown; of an attribute without a value, where its row is."""
         cell = place.cell
         if cell is None or (value is None and cell.table != ATTRIBUTES):
             return ""
         return self._link_of(cell) or (self._link_of(Cell(cell.table, cell.key)) if cell.table == ATTRIBUTES else "")
 
-    def _describe_value(self, value: Any, place: Place) -> tuple[str, str, str]:
+    def _describe_value(self, value: Any, place: JsonPlace) -> tuple[str, str, str]:
         if value is None and not self._personal and place.is_hidden:
             return "not shown", "hidden", ""
         if isinstance(value, JsonNumber):
@@ -181,7 +189,7 @@ class _LineWriter:
             return "{}" if isinstance(value, JsonObject) else "[]", "word", ""
         return _WORDS[value], "word", ""
 
-    def _write_entries(self, value: list[Any], place: Place, name: str, comma: str, level: int) -> None:
+    def _write_entries(self, value: list[Any], place: JsonPlace, name: str, comma: str, level: int) -> None:
         is_object = isinstance(value, JsonObject)
         begin, end, noun = ("{", "}", "field") if is_object else ("[", "]", "entry")
         count = format_count(len(value), noun, "entries" if noun == "entry" else None)
@@ -208,7 +216,7 @@ class _LineWriter:
             self.lines.append(line)
         self.lines.append(JsonLine("close", "", end, comma=comma))
 
-    def _entries(self, value: list[Any], place: Place, level: int) -> Iterator[JsonLine]:
+    def _entries(self, value: list[Any], place: JsonPlace, level: int) -> Iterator[JsonLine]:
         """Writes the entries that are shown; yields what is left out before and after them."""
         is_free = place.column is not None
         steps: list[str | int] = (
@@ -226,7 +234,7 @@ class _LineWriter:
         if last < len(steps):
             yield self._left_out(place, len(steps) - last, steps[last], "more")
 
-    def _first_entry(self, steps: list[str | int], place: Place) -> int:
+    def _first_entry(self, steps: list[str | int], place: JsonPlace) -> int:
         """The first entry that is shown: that of the window that has the place to be shown."""
         depth = len(place.steps)
         if self._at[:depth] != place.steps or len(self._at) == depth or len(steps) <= MOST_ENTRIES:
@@ -234,7 +242,7 @@ class _LineWriter:
         wanted = self._at[depth]
         return steps.index(wanted) // MOST_ENTRIES * MOST_ENTRIES if wanted in steps else 0
 
-    def _left_out(self, place: Place, count: int, step: str | int, which: str) -> JsonLine:
+    def _left_out(self, place: JsonPlace, count: int, step: str | int, which: str) -> JsonLine:
         link = (
             ""
             if step == NOT_ADDRESSED or NOT_ADDRESSED in place.steps
@@ -242,7 +250,7 @@ class _LineWriter:
         )
         return JsonLine("more", "", "…", "list", "", link, format_count(count, f"{which} entry", f"{which} entries"))
 
-    def _anchor(self, place: Place) -> str:
+    def _anchor(self, place: JsonPlace) -> str:
         if place.table is None and place.steps != self._at:
             return ""
         anchor = place_anchor(place.steps)
@@ -251,7 +259,7 @@ class _LineWriter:
         self.anchors.add(anchor)
         return anchor
 
-    def _is_here(self, place: Place) -> bool:
+    def _is_here(self, place: JsonPlace) -> bool:
         return bool(self._at) and place.steps == self._at
 
 

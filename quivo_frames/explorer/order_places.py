@@ -43,7 +43,7 @@ class Cell(NamedTuple):
         return f"{address_of(rows_path(self.order_id, self.table), at=self.key)}#{self.anchor}"
 
 
-class Place(NamedTuple):
+class JsonPlace(NamedTuple):
     """A place in the JSON of an order: what stands there, as the catalogue knows it.
 
     A list of rows has the key of the row that it belongs to, everything else that of its own row.
@@ -72,10 +72,10 @@ class Place(NamedTuple):
         """Whether a value here is shown only together with personal data: it is personal, secret, or not known."""
         return self.table is None or (self.column is not None and self.column.privacy is not Privacy.NONE)
 
-    def inside(self, step: str | int) -> Place:
+    def inside(self, step: str | int) -> JsonPlace:
         """The place of an entry or a field of what stands here."""
         steps = (*self.steps, step)
-        unknown = Place(steps, None)
+        unknown = JsonPlace(steps, None)
         if self.table is None:
             return unknown
         if self.is_list:
@@ -84,7 +84,7 @@ class Place(NamedTuple):
             if not isinstance(step, int) or step < 0:
                 return unknown
             table = TABLES[ATTRIBUTES]
-            return Place(steps, table, f"{self.key}/{step}", column=table.column("value"))
+            return JsonPlace(steps, table, f"{self.key}/{step}", column=table.column("value"))
         if self.record is None or not isinstance(step, str):
             return unknown
         field = next((field for field in fields_of(self.record) if field.json_name == step), None)
@@ -92,26 +92,26 @@ class Place(NamedTuple):
             return unknown
         here = (*self.attributes, field.name)
         if field.child_table is not None:
-            return Place(steps, TABLES[field.child_table.name], self.key, field.record, here, is_list=True)
+            return JsonPlace(steps, TABLES[field.child_table.name], self.key, field.record, here, is_list=True)
         if field.record is not None:
-            return Place(steps, self.table, self.key, field.record, here)
+            return JsonPlace(steps, self.table, self.key, field.record, here)
         column = next((column for column in self.table.columns if column.path == here), None)
-        return Place(steps, self.table, self.key, None, here, column)
+        return JsonPlace(steps, self.table, self.key, None, here, column)
 
-    def _entry(self, steps: Steps, number: int) -> Place:
+    def _entry(self, steps: Steps, number: int) -> JsonPlace:
         assert self.table is not None
         is_inner_unit = self.table.name == "handling_units" and self.attributes[-1] == "child_handling_units"
         key = f"{self.key}{'.' if is_inner_unit else '/'}{number}"
         column = self.table.columns[-1] if self.record is None else None
-        return Place(steps, self.table, key, self.record, (), column)
+        return JsonPlace(steps, self.table, key, self.record, (), column)
 
 
-def root_place(order_id: int) -> Place:
+def root_place(order_id: int) -> JsonPlace:
     """The place of the whole order."""
-    return Place((), TABLES["orders"], str(order_id), Order)
+    return JsonPlace((), TABLES["orders"], str(order_id), Order)
 
 
-def place_at(order_id: int, steps: Sequence[str | int]) -> Place:
+def place_at(order_id: int, steps: Sequence[str | int]) -> JsonPlace:
     """The place that some steps lead to."""
     place = root_place(order_id)
     for step in steps:

@@ -16,7 +16,7 @@ from quivo_frames.explorer.order_answer import (
     find_answer,
     read_archived_answers,
 )
-from quivo_frames.explorer.order_cells import ROWS_A_PAGE, TableRows, choose_rows, link_within, show_rows
+from quivo_frames.explorer.order_cells import ROWS_A_PAGE, ShownTable, choose_rows, link_within, show_rows
 from quivo_frames.explorer.order_findings import find_order_findings
 from quivo_frames.explorer.order_head import describe_head, list_further_facts
 from quivo_frames.explorer.order_history import read_history
@@ -108,7 +108,7 @@ def show_order_rows(snapshot: Snapshot, request: Request) -> Response:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"Order {rows.order_id} has no row {key} in {name}.")
         page = keys.index(key) // ROWS_A_PAGE + 1
     part = frame.slice((page - 1) * ROWS_A_PAGE, ROWS_A_PAGE)
-    table: TableRows = show_rows(name, part, frame.height, link_within(set(), rows.order_id))
+    table: ShownTable = show_rows(name, part, frame.height, link_within(set(), rows.order_id))
     return render_page(
         "order_rows.html", request=request, snapshot=snapshot, order_id=rows.order_id, shown=table, page=page,
         page_count=page_count, others=[other for other in TABLES if rows.tables[other].height], marked=key,
