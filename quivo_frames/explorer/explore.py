@@ -19,9 +19,14 @@ from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import uvicorn
 
+    from quivo_frames.explorer.access import AccessGuard
+
 LOCAL_HOST = "127.0.0.1"
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared
 _SECONDS_TO_START, _SECONDS_TO_END = 10.0, 5
 
 
@@ -89,23 +94,30 @@ def explore(
     dataset = as_tables(tables)
     if not isinstance(dataset, Dataset):
         raise ConfigError("The explorer shows a dataset: give its folder, or what qf.open or qf.build return.")
-    import uvicorn
-
     from quivo_frames.explorer.access import ENTRANCE, AccessKeys
     from quivo_frames.explorer.application import make_application
     from quivo_frames.explorer.snapshot import ExplorerOptions, SnapshotKeeper
 
-    listener = _listen(host, port)
-    bound = listener.getsockname()[1]
-    keys = AccessKeys(bound)
     with_limits = limits if isinstance(limits, Limits) else read_limits(limits) if limits else Limits()
     options = ExplorerOptions(
         personal, with_limits, Path(accepted) if accepted else None, _find_archive(dataset, archive), on_time_against
     )
-    keeper = SnapshotKeeper(dataset, options)
-    names = {LOCAL_HOST, "localhost", host} - {"0.0.0.0", "::"}  # noqa: S104 - not names that a browser asks for
-    hosts = {f"{name}:{bound}" for name in (*names, *_names_of_machine(host))}
-    app = make_application(keeper, keys, hosts)
+    listener = _listen(host, port)
+    bound = listener.getsockname()[1]
+    keys, keeper = AccessKeys(bound), SnapshotKeeper(dataset, options)
+    names = [LOCAL_HOST, "localhost", host, *_names_of_machine(host)]
+    app = make_application(keeper, keys, {f"{_name_in_address(name)}:{bound}" for name in names})
+    server, thread = _serve(app, listener, keeper.close)
+    shown = LOCAL_HOST if host in _EVERY_ADDRESS else _name_in_address(host)
+    return Explorer(dataset, f"http://{shown}:{bound}{ENTRANCE}?token={keys.token}", server, thread)
+
+
+def _serve(
+    app: AccessGuard, listener: socket.socket, close: Callable[[], None]
+) -> tuple[uvicorn.Server, threading.Thread]:  # fmt: skip
+    """A server that answers in a thread of its own, and the thread, which closes what is open when it ends."""
+    import uvicorn
+
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False,
                        timeout_graceful_shutdown=_SECONDS_TO_END)
@@ -115,7 +127,7 @@ def explore(
         try:
             server.run([listener])
         finally:
-            keeper.close()
+            close()
             listener.close()
 
     thread = threading.Thread(target=serve, name="quivo-explorer-server", daemon=True)
@@ -123,8 +135,11 @@ def explore(
     deadline = time.monotonic() + _SECONDS_TO_START
     while not server.started and thread.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    shown = LOCAL_HOST if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared
-    return Explorer(dataset, f"http://{shown}:{bound}{ENTRANCE}?token={keys.token}", server, thread)
+    return server, thread
+
+
+def _name_in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def require_web_libraries() -> None:

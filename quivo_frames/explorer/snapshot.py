@@ -173,7 +173,7 @@ class SnapshotKeeper:
     """Gives requests the current state of a dataset: a dataset that was rebuilt is read again, as a whole."""
 
     def __init__(self, dataset: Dataset, options: ExplorerOptions) -> None:
-        self._address, self._options = dataset.address, options
+        self._dataset, self._options = dataset, options
         self._lock = threading.Lock()
         self._snapshot = Snapshot(dataset, options)
 
@@ -192,14 +192,18 @@ class SnapshotKeeper:
                 if snapshot.is_current() or time.monotonic() > deadline:
                     raise
                 continue  # its files were replaced while they were read
-            if snapshot.is_current() or time.monotonic() > deadline:
+            if snapshot.is_current():
                 return result
+            if time.monotonic() > deadline:
+                raise DatasetError(f"The tables of {self._dataset.address} are being rebuilt.")
 
     def _current_snapshot(self, deadline: float) -> Snapshot:
         with self._lock:
             while not self._snapshot.is_current():
                 try:
-                    renewed = Snapshot(Dataset.open(self._address), self._options)
+                    opened = Dataset.open(self._dataset.address)
+                    slice_of_it = opened.with_conditions(self._dataset.conditions, allow_unknown=True)
+                    renewed = Snapshot(slice_of_it, self._options)
                 except (DatasetError, OSError, pl.exceptions.PolarsError):
                     if time.monotonic() > deadline:
                         raise
