@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import requests
 
 import quivo_frames as qf
 from quivo_frames.explorer.explore import explore
+from quivo_frames.explorer.snapshot import ExplorerOptions, Snapshot, SnapshotKeeper
 from quivo_frames.standin.orders import order_json
 
 if TYPE_CHECKING:
@@ -90,3 +92,19 @@ def test_tables_that_are_gone_are_said_to_be_gone(tmp_path: Path, monkeypatch: p
         assert answered.status_code in (400, 503)
         assert "tables" in answered.text
         assert "Traceback" not in answered.text
+
+
+def test_what_was_read_while_the_tables_were_replaced_is_read_again(tmp_path: Path) -> None:
+    tables = qf.build(write_orders(tmp_path, "Erstling"), tmp_path / "tables", jobs=1)
+    keeper = SnapshotKeeper(tables, ExplorerOptions())
+    seen: list[int] = []
+
+    def read_slowly(snapshot: Snapshot) -> int:
+        seen.append(snapshot.table("orders").collect().height)
+        if len(seen) == 1:
+            qf.build(write_orders(tmp_path, "Zweitling"), tmp_path / "tables", jobs=1)
+        return seen[-1]
+
+    with closing(keeper):
+        assert keeper.read(read_slowly) == len(STATES["Zweitling"])
+    assert seen == [len(STATES["Erstling"]), len(STATES["Zweitling"])]
