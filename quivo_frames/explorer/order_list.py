@@ -24,8 +24,8 @@ JOINED = ("warehouse", "carrier")
 """Those in which an order may have several names, joined by a comma."""
 OPEN_STAGES = ("open", "planned", "shipped in part")
 """Of open orders something is still to be shipped."""
-SORTS = {"late": "days_late", "value": "value", "age": "placed", "order": "order_id"}
-"""What lists are sorted by, in the words of addresses, with the column: the greatest age is the earliest date."""
+SORTS = {"late": "days_late", "value": "value", "placed": "placed", "order": "order_id"}
+"""What lists are sorted by, in the words of addresses, with the column."""
 _SEPARATOR = ", "
 _LISTED = ("seller", "warehouse", "carrier", "order_status", "stage", "country", "currency")
 """The columns of `overview` with few values."""
@@ -87,9 +87,7 @@ class OrderList:
         """The places of all rows, sorted by one of SORTS; unknown values last, then by order."""
         with self._lock:
             if (found := self._places.get((sort, descending))) is None:
-                order = pl.arg_sort_by(
-                    SORTS[sort], "order_id", descending=[descending != (sort == "age"), False], nulls_last=True
-                )
+                order = pl.arg_sort_by(SORTS[sort], "order_id", descending=[descending, False], nulls_last=True)
                 found = self._places[sort, descending] = self.rows.select(order).to_series()
             return found
 

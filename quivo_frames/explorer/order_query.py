@@ -10,12 +10,12 @@ from quivo_frames.explorer.order_list import GROUPS, SORTS, OrderFilter
 
 MAX_SEARCH = 200
 """Characters of a search that are read."""
-YES = "1"
+YES = "yes"
 _PARAMETER_OF = {"order_status": "status"}
 GROUP_PARAMETERS = {_PARAMETER_OF.get(column, column): column for column in GROUPS}
 """The parameters of addresses that filter by a column of GROUPS."""
 _ASCENDING, _DESCENDING = "asc", "desc"
-_DOWN_FIRST = ("late", "value", "age")
+_DOWN_FIRST = ("late", "value", "placed")
 """What is sorted from the greatest to the least, unless the other way is asked for."""
 _MOST_PAGES = 10**9
 

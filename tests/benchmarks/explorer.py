@@ -37,7 +37,7 @@ print(explorer.address, flush=True)
 explorer.wait()
 """
 SEARCHES = ("/orders?q={order_id}", "/orders?q={start}", "/search?q={start}", "/search?q=W", "/orders?q={identifier}&sort=value",
-            "/orders?late=1&open=1&sort=value", "/orders?q=WIEN", "/orders?q=S&begins=1")  # fmt: skip
+            "/orders?late=yes&open=yes&sort=value", "/orders?q=WIEN", "/orders?q=S&begins=yes")  # fmt: skip
 """What is asked for besides links: searches, made of what the first order of the list is called."""
 
 

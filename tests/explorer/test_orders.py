@@ -108,10 +108,10 @@ def test_filters_give_the_orders_of_a_plain_computation(tables: qf.Dataset, read
         ({"month": "2026-06"}, pl.col("placed").dt.strftime("%Y-%m") == "2026-06"),
         ({"week": week}, pl.col("placed").dt.strftime("%G-W%V") == week),
         ({"since": "2026-06-10", "until": "2026-06-20"}, placed.is_between(date(2026, 6, 10), date(2026, 6, 20))),
-        ({"late": "1"}, pl.col("days_late") > 0),
-        ({"open": "1"}, pl.col("stage").is_in(OPEN_STAGES)),
+        ({"late": "yes"}, pl.col("days_late") > 0),
+        ({"open": "yes"}, pl.col("stage").is_in(OPEN_STAGES)),
         ({"check": check}, pl.col("order_id").is_in(of_check.implode())),
-        ({"seller": some["seller"], "status": "COMPLETED", "late": "1"},
+        ({"seller": some["seller"], "status": "COMPLETED", "late": "yes"},
          (pl.col("seller") == some["seller"]) & (pl.col("order_status") == "COMPLETED") & (pl.col("days_late") > 0)),
         *(({"carrier": name}, split.list.contains(name)) for name in some["carrier"].split(", ")),
         *(({"warehouse": name}, pl.col("warehouse").str.split(", ").list.contains(name))
@@ -136,11 +136,11 @@ def listed(reader: Reader, parameters: dict[str, str]) -> set[int]:
 
 
 def test_open_orders_are_those_of_the_key_figure(tables: qf.Dataset, reader: Reader) -> None:
-    assert count_on(reader.text(open="1")) == qf.kpis(tables).about["backlog"]
+    assert count_on(reader.text(open="yes")) == qf.kpis(tables).about["backlog"]
 
 
 def test_each_entry_of_a_select_says_how_many_orders_it_gives(reader: Reader) -> None:
-    for given in ({}, {"late": "1", "carrier": "UPS"}, {"q": "S", "stage": "completed"}):
+    for given in ({}, {"late": "yes", "carrier": "UPS"}, {"q": "S", "stage": "completed"}):
         page, seen = reader.text(**given), 0
         for name, inner in re.findall(r'<select id="filter-\w+" name="(\w+)">(.*?)</select>', page, re.DOTALL):
             for value, count in re.findall(r'<option value="([^"]+)"[^>]*>[^<]*\(([\d,]+)\)</option>', inner)[::5]:
@@ -151,7 +151,7 @@ def test_each_entry_of_a_select_says_how_many_orders_it_gives(reader: Reader) ->
 
 
 @pytest.mark.parametrize(
-    ("sort", "column", "descending"), [("late", "days_late", True), ("value", "value", True), ("age", "placed", False),
+    ("sort", "column", "descending"), [("late", "days_late", True), ("value", "value", True), ("placed", "placed", True),
                                        ("order", "order_id", False)],
 )  # fmt: skip
 def test_lists_are_sorted_either_way_with_the_unknown_last(
@@ -189,7 +189,7 @@ def test_pages_have_fifty_rows_and_the_last_the_rest(reader: Reader) -> None:
     ["page=-1", "page=x", "page=99999999999999999999", "page=%C2%B2", "sort=nothing", "dir=up", "since=2026-13-45",
      "until=never", "since=9999-12-31", "late=perhaps", "week=2026-W99", "seller=nobody", "check=nothing",
      "as=nothing&q=a", "q=" + "%00" * 5, "q=%FF%FE", "q=" + "a" * 5000, "q=%5B(*%25_%5C", "q=a&q=b&page=1&page=2",
-     "short=nothing", "begins=1", "q=-&begins=1", "q=9223372036854775807", "q=-9223372036854775809", "=&&=="],
+     "short=nothing", "begins=yes", "q=-&begins=yes", "q=9223372036854775807", "q=-9223372036854775809", "=&&=="],
 )  # fmt: skip
 def test_odd_addresses_are_answered(reader: Reader, query: str) -> None:
     for path in ("/orders", "/search", "/orders.csv", "/lines"):
@@ -216,7 +216,7 @@ def test_a_search_says_as_what_each_order_was_found(tables: qf.Dataset, reader: 
     assert some == found & set(qf.overview(tables).filter(stage="completed")["order_id"])
     beginning = reader.text(q=sku[:4])
     assert "with something that begins with" in beginning
-    assert found <= listed(reader, {"q": sku[:4], "begins": "1"})
+    assert found <= listed(reader, {"q": sku[:4], "begins": "yes"})
 
 
 def test_suggestions_are_a_short_list_of_links(tables: qf.Dataset, reader: Reader) -> None:
@@ -269,7 +269,7 @@ def test_an_index_that_cannot_be_made_is_said(tables: qf.Dataset, monkeypatch: p
 
 
 def test_downloads_have_all_orders_of_the_list_as_it_is_sorted(tables: qf.Dataset, reader: Reader) -> None:
-    answer = reader.get("/orders.csv", late="1", sort="value")
+    answer = reader.get("/orders.csv", late="yes", sort="value")
     assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = pl.read_csv(io.BytesIO(answer.content), infer_schema=False)
@@ -280,7 +280,7 @@ def test_downloads_have_all_orders_of_the_list_as_it_is_sorted(tables: qf.Datase
     counted = qf.audit(tables, remember=False).unaccepted().filter(severity="error").group_by("order_id").len()
     errors = dict(counted.iter_rows())
     assert rows["errors"].cast(int).to_list() == [errors.get(order_id, 0) for order_id in expected["order_id"]]
-    answer = reader.get("/orders.xlsx", late="1")
+    answer = reader.get("/orders.xlsx", late="yes")
     assert answer.headers["content-disposition"] == 'attachment; filename="orders.xlsx"'
     with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
         assert "xl/worksheets/sheet3.xml" in book.namelist()
@@ -289,7 +289,7 @@ def test_downloads_have_all_orders_of_the_list_as_it_is_sorted(tables: qf.Datase
 def test_nothing_is_left_of_a_download(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for ending in ("csv", "xlsx"):
-        assert reader.get(f"/orders.{ending}", late="1").status_code == 200
+        assert reader.get(f"/orders.{ending}", late="yes").status_code == 200
     for _ in range(100):  # removed once it is sent, which is when the client may have read it already
         if not list(tmp_path.iterdir()):
             return
@@ -386,13 +386,13 @@ def test_a_list_without_orders_and_tables_without_derived_ones_are_shown(tmp_pat
     whole = qf.build(tmp_path / "some.ndjson", tmp_path / "whole", jobs=1, progress=False)
     with qf.explore(plain) as one, qf.explore(whole) as other:
         first, second = (Reader(explorer).wait() for explorer in (one, other))
-        assert ids_on(first.text(late="1")) == ids_on(second.text(late="1"))
+        assert ids_on(first.text(late="yes")) == ids_on(second.text(late="yes"))
         assert first.text("/lines").count("<tr>") == second.text("/lines").count("<tr>")
 
 
 def test_an_address_says_what_is_asked_for_and_nothing_else() -> None:
-    given = {"q": "a b", "as": "SKU", "seller": "Ä & Co", "status": "X", "since": "2026-06-01", "late": "1",
-             "check": "c", "sort": "value", "dir": "asc", "begins": "1", "short": "s", "week": "2026-W01"}  # fmt: skip
+    given = {"q": "a b", "as": "SKU", "seller": "Ä & Co", "status": "X", "since": "2026-06-01", "late": "yes",
+             "check": "c", "sort": "value", "dir": "asc", "begins": "yes", "short": "s", "week": "2026-W01"}  # fmt: skip
     query = OrderQuery.from_parameters(given)
     assert query.parameters() == given
     assert OrderQuery.from_parameters(dict(parse_qsl(urlencode(query.parameters())))) == query

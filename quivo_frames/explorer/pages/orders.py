@@ -34,7 +34,7 @@ from quivo_frames.explorer.snapshot import Snapshot
 LIVE_HITS = 8
 """Orders that are suggested while somebody types."""
 _TERMS_SHOWN = 3
-_HEADINGS = {"order": "Order", "age": "Placed", "late": "Days late", "value": "Value"}
+_HEADINGS = {"order": "Order", "placed": "Placed", "late": "Days late", "value": "Value"}
 _LABELS = {
     "seller": "Seller", "warehouse": "Warehouse", "carrier": "Carrier", "status": "Status", "stage": "Stage",
     "month": "Placed in month", "week": "Placed in week",
@@ -177,7 +177,7 @@ def make_choices(counted: Sequence[tuple[str, str, int]], chosen: str, empty: st
 
 
 def _make_sorts(query: OrderQuery) -> dict[str, SortLink]:
-    direction = "descending" if query.descending != (query.sort == "age") else "ascending"  # the oldest came first
+    direction = "descending" if query.descending else "ascending"
     return {
         sort: SortLink(
             words, address_of("/orders", query.sorted_by(sort).parameters()), direction if sort == query.sort else ""
