@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOCAL_HOST = "127.0.0.1"
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared
-_SECONDS_TO_START, _SECONDS_TO_END = 10.0, 5
+_SECONDS_TO_START, _SECONDS_TO_END, _SECONDS_TO_KEEP_ALIVE = 10.0, 5, 120
 
 
 class Explorer:
@@ -120,7 +120,7 @@ def _serve(
 
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False,
-                       timeout_graceful_shutdown=_SECONDS_TO_END)
+                       timeout_graceful_shutdown=_SECONDS_TO_END, timeout_keep_alive=_SECONDS_TO_KEEP_ALIVE)
     )  # fmt: skip
 
     def serve() -> None:
