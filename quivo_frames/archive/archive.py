@@ -257,14 +257,25 @@ class Archive:
         """
         return responses.last_response(self.path)
 
-    def index_newest(self, as_of: datetime | None = None, *, last: int = MAX_INT64) -> Iterator[pl.DataFrame]:
-        """What `newest` yields, but without bodies, in frames.
+    def read_state(self, last: int) -> responses.ArchiveState:
+        """Up to where it is read by those who read it up to its response `last`.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        with open_for_reading(self.path) as db:
+            return responses.read_state(db, last)
+
+    def index_newest(
+        self, as_of: datetime | None = None, *, last: int = MAX_INT64, after: int = 0
+    ) -> Iterator[pl.DataFrame]:
+        """What `newest` yields, but without bodies, in frames; only orders with a good response `after` a number.
 
         Columns: order_id, fetched_at, size in bytes, fingerprint, and clock_ran_backwards: whether an earlier response
         of the order has a later time.
         """
         with open_for_reading(self.path) as db:
-            yield from responses.index_newest(db, self.path, as_of, last)
+            yield from responses.index_newest(db, self.path, as_of, last, after)
 
     def newest(
         self,

@@ -41,6 +41,9 @@ OR time(substr(r.fetched_at, 12, 8)) IS NOT substr(r.fetched_at, 12, 8)
 """
 """Condition: `fetched_at` is not as the archive writes it, or of no calendar."""
 _FROM_ALL, _FROM_STAGED_IDS = "responses r", "temp.ids i CROSS JOIN responses r ON r.order_id = i.order_id"
+_FROM_CHANGED_IDS = """
+(SELECT DISTINCT order_id FROM responses WHERE good AND response > :after AND response <= :last ORDER BY order_id) i
+CROSS JOIN responses r ON r.order_id = i.order_id"""
 _SELECT_ONE = f"SELECT {RESPONSE_COLUMNS} FROM responses WHERE response = ?"  # noqa: S608
 _SELECT_EXPORTED = """
 SELECT order_id, response FROM responses WHERE good AND response <= :last UNION ALL
@@ -59,6 +62,16 @@ class ResponseRow(NamedTuple):
     size: int
     sha256: bytes
     body: bytes
+
+
+class ArchiveState(NamedTuple):
+    """Up to where an archive was read; it goes on from there only if what was read is still there, and nothing else."""
+
+    last_response: int
+    good_responses: int
+    last_erasure: int
+    digest: str
+    """Of the last response."""
 
 
 class ResponseFlaw(Exception):
@@ -128,8 +141,12 @@ def parse_fetched_at(stamp: object) -> datetime | None:
     return None
 
 
-def index_newest(db: sqlite3.Connection, path: Path, as_of: datetime | None, last: int) -> Iterator[pl.DataFrame]:
+def index_newest(
+    db: sqlite3.Connection, path: Path, as_of: datetime | None, last: int, after: int = 0
+) -> Iterator[pl.DataFrame]:
     """What `read_newest` yields, but without bodies: order_id, fetched_at, size, fingerprint, clock_ran_backwards.
+
+    With `after`, only of orders that have a good response with a higher number.
 
     The fingerprint is the first 8 bytes of the sha256, which suffice to tell the few answers of one order apart. The
     last column says whether an earlier response of the order has a later time.
@@ -139,7 +156,7 @@ def index_newest(db: sqlite3.Connection, path: Path, as_of: datetime | None, las
     """
     import polars as pl
 
-    newest, values = _newest_query(as_of, last)
+    newest, values = _newest_query(as_of, last, after=after)
     sql = f"""
         SELECT n.order_id, r.order_id = n.order_id AND r.good = 1 AND typeof(r.size) = 'integer',
         CAST(r.fetched_at AS BLOB), r.size, substr(r.sha256, 1, 8), n.latest > r.fetched_at
@@ -209,6 +226,15 @@ def last_response(path: Path) -> int:
         return int(last)
 
 
+def read_state(db: sqlite3.Connection, last: int) -> ArchiveState:
+    """Up to where an archive is read that is read up to its response `last`."""
+    # The plus makes SQLite count in the small index of good responses instead of in the table.
+    (good,) = db.execute("SELECT count(*) FROM responses WHERE good AND +response <= ?", (last,)).fetchone()
+    (erasure,) = db.execute("SELECT ifnull(max(erasure), 0) FROM erasures").fetchone()
+    (digest,) = db.execute("SELECT hex(sha256) FROM responses WHERE response = ?", (last,)).fetchone() or ("",)
+    return ArchiveState(last, int(good), int(erasure), str(digest))
+
+
 def read_all(db: sqlite3.Connection, path: Path, last: int) -> Iterator[ResponseRow]:
     """All responses with a body, good or not, by order id and number, in flat memory; `path` is for messages."""
     return _read_by_number(db, path, db.execute(_SELECT_EXPORTED, {"last": last}))
@@ -232,7 +258,7 @@ def damaged_response_error(path: Path, response: int, order_id: int, flaw: Respo
 
 
 def _newest_query(
-    as_of: datetime | None, last: int, first_order: int | None = None, *, of_ids: bool = False
+    as_of: datetime | None, last: int, first_order: int | None = None, *, of_ids: bool = False, after: int = 0
 ) -> tuple[str, dict[str, object]]:
     """A query for the newest good response of each order, by order id, and its parameters.
 
@@ -240,6 +266,8 @@ def _newest_query(
     responses is read, which has the orders sorted.
     """
     source, group = (_FROM_STAGED_IDS, "i.order_id") if of_ids else (_FROM_ALL, "r.order_id")
+    if after:
+        source, group = _FROM_CHANGED_IDS, "i.order_id"
     rules = ["r.good", "r.response <= :last"]
     if first_order is not None:
         rules.append("r.order_id >= :first_order")
@@ -248,7 +276,7 @@ def _newest_query(
     sql = f"""
         SELECT r.order_id, max(r.response) AS response, max(r.fetched_at) AS latest
         FROM {source} WHERE {" AND ".join(rules)} GROUP BY {group}"""  # noqa: S608
-    return sql, {"as_of": format_instant(as_of), "last": last, "first_order": first_order}
+    return sql, {"as_of": format_instant(as_of), "last": last, "first_order": first_order, "after": after}
 
 
 def _select_newest(

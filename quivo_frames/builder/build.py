@@ -30,9 +30,11 @@ from quivo_frames.builder.partition import UnitResult, build_unit, merge_results
 from quivo_frames.builder.plan import (
     BuildPlan,
     can_build_incrementally,
+    earlier_answers,
     merge_units,
     plan_full_build,
     plan_incremental_build,
+    read_built_answers,
 )
 from quivo_frames.builder.publication import count_erased, explain_erasures, publish_unless_erased
 from quivo_frames.dataset.commit import BuiltParts, DatasetCommit
@@ -169,11 +171,14 @@ class _BuildRun:
         before = None if self.full else commit.previous_dataset()
         index = plan = None
         if before and can_build_incrementally(before, recipe, [source.name for source in self.sources]):
-            index = OrderIndex(self.sources, self.settings)
+            built = read_built_answers(before)
+            index = OrderIndex(self.sources, self.settings, earlier_answers(before, built))
             recipe["of"] = index.answers_digest(json.dumps(recipe))
             if same := commit.find_unchanged_dataset(recipe["of"]):
                 return same
-            plan = plan_incremental_build(before, index, self.settings, has_table_files=commit.has_table_files)
+            plan = plan_incremental_build(before, built, index, self.settings, has_table_files=commit.has_table_files)
+            if plan is None and index.changed_ids is not None:  # it can only read orders by id
+                index = None
         size = sum(source.estimate_size() for source in self.sources) if plan is None else plan.json_bytes
         # Processes that are started now are ready when all is indexed.
         local_pool = self.start_local_pool(jobs, size) if executor is None else None
@@ -285,4 +290,5 @@ def _manifest_facts(index: OrderIndex, result: UnitResult, built: BuiltParts, fa
         "made": result.orders_read,
         "read_in_python": result.read_in_python,
         "counted": result.value_counts._asdict(),
+        "read_until": index.state and index.state._asdict(),
     }

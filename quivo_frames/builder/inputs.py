@@ -19,6 +19,7 @@ from quivo_frames.archive import erasures
 from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.raw_export.index import INDEX_FILE
 from quivo_frames.archive.raw_export.reader import RawExportReader, SegmentPosition
+from quivo_frames.archive.responses import ArchiveState
 from quivo_frames.builder import order_files
 from quivo_frames.dataset import manifest
 from quivo_frames.errors import ConfigError
@@ -77,6 +78,12 @@ class OrderSource(Protocol):
         Only an `exact` one reads the times and sellers of orders in files, and ids that are written twice.
         """
 
+    def read_state(self) -> ArchiveState | None:
+        """Up to where it is read; None if a later build cannot go on from there."""
+
+    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:
+        """Index entries of the orders that have another answer since; None if what was read then is not all there."""
+
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         """The orders from a cursor on; None: from the first."""
 
@@ -124,6 +131,12 @@ class _FileSource:
         start = cursor if isinstance(cursor, order_files.LinePosition) else None
         return order_files.read_orders(self.path, start, self.max_order_bytes)
 
+    def read_state(self) -> ArchiveState | None:
+        return None
+
+    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:  # noqa: ARG002 - not known of a file
+        return None
+
     def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
         raise NotImplementedError("a file has no index of order ids")
 
@@ -155,6 +168,15 @@ class _ArchiveSource:
         for orders in Archive(self.path).index_newest(self.as_of, last=self.last):
             yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), orders["order_id"].item)
 
+    def read_state(self) -> ArchiveState | None:
+        return None if self.as_of else Archive(self.path).read_state(self.last)
+
+    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:
+        archive, after = Archive(self.path), state.last_response
+        if self.as_of or not 0 < after <= self.last or archive.read_state(after) != state:
+            return None
+        return list(archive.index_newest(last=self.last, after=after))
+
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         first = cursor if isinstance(cursor, int) else None
         return Archive(self.path).newest(self.as_of, last=self.last, first_order=first)
@@ -181,6 +203,12 @@ class _RawExportSource:
     def index_orders(self, *, exact: bool) -> Iterator[IndexedOrders]:  # noqa: ARG002 - the segments know
         for orders in self.segments.index_newest(self.as_of):
             yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), functools.partial(_segment_position, orders))
+
+    def read_state(self) -> ArchiveState | None:
+        return None
+
+    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:  # noqa: ARG002 - its segments are quick to read
+        return None
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
         return self.segments.read_from(cursor if isinstance(cursor, SegmentPosition) else None, self.as_of)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quivo_frames.archive.responses import ArchiveState
 from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
 from quivo_frames.builder.inputs import OrderSource
 from quivo_frames.errors import ConfigError
@@ -105,23 +106,44 @@ ANSWER_SCHEMA = {
     "size": pl.Int64(),
 }
 """What identifies an answer about an order, the number of its source, and its bytes of JSON."""
+_ANSWER_IDENTITY = ["order_id", "fetched_at", "fingerprint", "source"]
+"""What identifies an answer. The source belongs to it: it decides about the order of rows, and failures name it."""
 _INDEX_SCHEMA = {**IDENTITY_SCHEMA, **ANSWER_SCHEMA, "clock_ran_backwards": pl.Boolean()}
 """Whether the clock ran backwards: whether an earlier answer about the order in the same source has a later time."""
 
 
-class OrderIndex:
-    """All orders of all sources: how many there are, which of them are superseded, and partitions of them."""
+class EarlierAnswers(NamedTuple):
+    """The answers that a build read, as its lineage has them, and up to where in its only source."""
 
-    def __init__(self, sources: Sequence[OrderSource], settings: BuildSettings = DEFAULT_SETTINGS) -> None:
+    answers: pl.DataFrame
+    state: ArchiveState
+
+
+class OrderIndex:
+    """All orders of all sources: how many there are, which of them are superseded, and partitions of them.
+
+    After `earlier` answers, only newer ones are looked at where the source can tell: then `changed_ids` is known, and
+    the orders can be read by id alone.
+    """
+
+    def __init__(
+        self, sources: Sequence[OrderSource], settings: BuildSettings = DEFAULT_SETTINGS,
+        earlier: EarlierAnswers | None = None,
+    ) -> None:  # fmt: skip
         self.orders_by_source = {source.name: 0 for source in sources}
         """Numbers of orders, superseded ones included, by name of the source."""
         self._sources, self._settings = sources, settings
         self._seek_points: list[SeekPoint] = []
         self._bytes_indexed = 0
-        index = self._index_sources(exact=False)
-        if has_repeated_ids(index["order_id"]):  # a quick glance is not exact enough to decide which answer wins
-            index = self._index_sources(exact=True)
-        self.superseded_positions = find_superseded_positions(index)
+        self._state = sources[0].read_state() if len(sources) == 1 else None
+        self.changed_ids: pl.Series | None = None
+        """The ids of the orders that have another answer than earlier, in ascending order; None: nobody looked."""
+        index = self._index_changes(earlier) if earlier and len(sources) == 1 else None
+        if index is None:
+            index = self._index_sources(exact=False)
+            if has_repeated_ids(index["order_id"]):  # a quick glance is not exact enough to decide which answer wins
+                index = self._index_sources(exact=True)
+        self.superseded_positions = find_superseded_positions(index) if self.changed_ids is None else {}
         """Positions of the orders that a newer answer supersedes, with their ids."""
         self.ids_of_two_sellers = find_orders_of_two_sellers(index) if self.superseded_positions else []
         """The orders that came with different sellers, as far as these are known: an archive does not tell."""
@@ -132,6 +154,39 @@ class OrderIndex:
         """A row of ANSWER_SCHEMA for each of these, by position; None if some come from files."""
         self.backward_clock_ids = index.filter("clock_ran_backwards")["order_id"]
         """The orders of which an earlier answer has a later time than the newest."""
+
+    @property
+    def state(self) -> ArchiveState | None:
+        """Up to where the only source was read, if a later build can go on from there."""
+        return None if self._state is None or len(self.backward_clock_ids) else self._state
+
+    def _index_changes(self, earlier: EarlierAnswers) -> pl.DataFrame | None:
+        """The index of earlier answers and of those that came since; None if they do not go on from there."""
+        (source,) = self._sources
+        frames = source.index_since(earlier.state)
+        if frames is None or any(frame["clock_ran_backwards"].any() for frame in frames):
+            return None
+        columns = [pl.col(name) for name in ANSWER_SCHEMA if name != "source"]
+        newer = [frame.select(*columns, source=pl.lit(0, pl.Int64)).select(*ANSWER_SCHEMA) for frame in frames]
+        changed = pl.concat([pl.DataFrame(schema=ANSWER_SCHEMA), *newer])
+        self.changed_ids = changed["order_id"]
+        kept = earlier.answers.select(*ANSWER_SCHEMA).filter(~pl.col("order_id").is_in(self.changed_ids.implode()))
+        merged = kept.lazy().merge_sorted(changed.lazy(), "order_id").collect()
+        self.orders_by_source[source.name] = merged.height
+        return merged.with_columns(clock_ran_backwards=pl.lit(value=False))
+
+    def find_differences(self, built: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The answers that were not built from, and those that were and are not there any more; each with its place.
+
+        `built` are the answers of a dataset, in the order of its rows.
+        """
+        assert self.current_answers is not None
+        answers, earlier = self.current_answers.with_row_index("place"), built.with_row_index("place")
+        if self.changed_ids is not None:
+            is_changed = pl.col("order_id").is_in(self.changed_ids.implode())
+            return answers.filter(is_changed), earlier.filter(is_changed)
+        changed = answers.join(built, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
+        return changed, earlier.join(self.current_answers, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
 
     def _index_sources(self, *, exact: bool) -> pl.DataFrame:
         self._bytes_indexed, self._seek_points = 0, []

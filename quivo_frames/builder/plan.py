@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from quivo_frames.archive.responses import ArchiveState
 from quivo_frames.builder.build_settings import BuildSettings
-from quivo_frames.builder.order_index import OrderIndex, Partition, SourceRange
+from quivo_frames.builder.order_index import EarlierAnswers, OrderIndex, Partition, SourceRange
 from quivo_frames.builder.partition import PartTask, WorkUnit
 from quivo_frames.dataset.commit import BuiltParts
 from quivo_frames.dataset.dataset import Dataset
@@ -19,9 +20,6 @@ from quivo_frames.dataset.parts import Part, read_intact, read_layout
 from quivo_frames.errors import DatasetError
 from quivo_frames.flattening.reconcile import sampling_rate
 from quivo_frames.model.tables import ORDER_ID, REPORT_TABLES
-
-_ANSWER_IDENTITY = ["order_id", "fetched_at", "fingerprint", "source"]
-"""What identifies an answer. The source belongs to it: it decides about the order of rows, and failures name it."""
 
 PlannedPart = Part | PartTask
 """A part that stays as it is, or one that is built."""
@@ -112,24 +110,38 @@ def can_build_incrementally(before: Dataset | None, recipe: Mapping[str, Any], n
     return all(before.manifest.get(name) == wanted for name, wanted in recipe.items())
 
 
+def read_built_answers(before: Dataset) -> pl.DataFrame | None:
+    """The answers that a dataset was built from, in the order of its rows; None if they are not known, or damaged."""
+    facts = before.manifest.get("lineage", {}).get("answers")
+    try:
+        return facts and read_intact(before, facts)
+    except (OSError, DatasetError, pl.exceptions.PolarsError):
+        return None
+
+
+def earlier_answers(before: Dataset, built: pl.DataFrame | None) -> EarlierAnswers | None:
+    """What an index of the same archive can go on from; None if the archive, or all of this, is not known so well."""
+    state = before.manifest.get("read_until")
+    return EarlierAnswers(built, ArchiveState(**state)) if state and built is not None else None
+
+
 def plan_incremental_build(
-    before: Dataset, index: OrderIndex, settings: BuildSettings, *, has_table_files: bool
+    before: Dataset, built: pl.DataFrame | None, index: OrderIndex, settings: BuildSettings, *, has_table_files: bool
 ) -> BuildPlan | None:
     """What differs between a dataset and the answers there are now; None if a full build is the better way.
 
     It is if more than half of the orders or more than `max_incremental_orders` differ, or if the lineage is damaged.
     """
-    answers, facts = index.current_answers, before.manifest.get("lineage", {}).get("answers")
-    if answers is None or facts is None:
+    answers = index.current_answers
+    if answers is None or built is None:
         return None
     try:
-        built, layout = read_intact(before, facts), read_layout(before)
+        layout = read_layout(before)
     except (OSError, DatasetError, pl.exceptions.PolarsError):
         return None
     if layout.writer != pl.__version__ or sum(part.order_count for part in layout.parts) != built.height:
         return None
-    changed = answers.with_row_index("place").join(built, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
-    gone = built.with_row_index("place").join(answers, on=_ANSWER_IDENTITY, how="anti", maintain_order="left")
+    changed, gone = index.find_differences(built)
     if max(changed.height, gone.height) > min(settings.max_incremental_orders, answers.height // 2):
         return None
     comparison = _Comparison(layout.parts, built, answers, changed, gone)

@@ -75,6 +75,15 @@ class _InputFacts(msgspec.Struct, frozen=True):
     orders: _Count
 
 
+class _ArchiveFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An `ArchiveState`."""
+
+    last_response: _Count
+    good_responses: _Count
+    last_erasure: _Count
+    digest: str
+
+
 class _PrivacyFacts(msgspec.Struct, frozen=True):
     level: PrivacyLevel = PrivacyLevel.FULL
     key: str = ""
@@ -126,6 +135,7 @@ class ManifestFacts(ManifestHead, frozen=True):
     exported: ExportOrigin | None = None
     core: Literal["compiled", "python"] | None = None
     read_in_python: _Count = 0
+    read_until: _ArchiveFacts | None = None
 
 
 class CurrentManifestFacts(ManifestFacts, frozen=True):

@@ -208,7 +208,7 @@ def _count_without(dataset: Dataset, parts: Sequence[Part], order_ids: Sequence[
 def _facts_without(dataset: Dataset, built: BuiltParts, failed: int) -> dict[str, Any]:
     """What the manifest says of the dataset now, of which `failed` orders are in no table."""
     out = sum(part.count_rows("orders") for part in built.parts)
-    about_files = ("tables", "derived", "lineage", "of")  # nor is it what these answers would give
+    about_files = ("tables", "derived", "lineage", "of", "read_until")  # nor is it what these answers would give
     facts = {name: fact for name, fact in dataset.manifest.items() if name not in about_files}
     facts["orders"] = {**facts["orders"], "in": out + failed, "out": out, "failed": failed}
     no_rows = drift.profile_tables(Frames.of({}))

@@ -90,6 +90,7 @@ class Lineage(NamedTuple):
     fetched_at: Annotated[datetime, "When the answer arrived."]
     fingerprint: Annotated[int, "The first 8 bytes of the sha256 of its body."]
     source: Annotated[int, "The archive that has it, by its place among the inputs, counted from 0."]
+    size: Annotated[int, "Bytes of its JSON.", "bytes"]
 
 
 class PartRecord(NamedTuple):

@@ -39,7 +39,10 @@ def another(body: bytes, other: bytes) -> bytes:
     return json.dumps(order, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-CHANGES: dict[str, Change] = {"delivered": delivered, "another": another}
+CHANGES: dict[str, tuple[Change, int]] = {
+    "recent": (delivered, 3 * CHANGED), "anywhere": (delivered, 0), "another": (another, 0)
+}  # fmt: skip
+"""What changes, and among how many of the last orders; 0: among all."""
 
 
 def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
@@ -55,15 +58,15 @@ def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
         full = replace(OURS, name="full", options={"jobs": os.cpu_count()}, workers=1)
         again = Candidate("renewed", "renewing", options={"dataset": str(built)})
         spend(again, file, folder / "empty")
-        for number, (way, change) in enumerate(CHANGES.items()):
+        for number, (way, (change, last)) in enumerate(CHANGES.items()):
             costs = found.setdefault(way, {"full": [], "renewed": []})
             for day in range(rounds):
-                changed = [change(*chance.sample(bodies, 2)) for _ in range(CHANGED)]
+                changed = [change(body, chance.choice(bodies)) for body in chance.sample(bodies[-last:], CHANGED)]
                 fetched(file, changed, BEGIN + timedelta(days=1 + day + number * rounds))
                 costs["full"].append(spend(full, file, folder / "full"))
                 costs["renewed"].append(spend(again, file, folder / "empty"))
             differs += differing(folder / "full", built)
-    print(f"{CHANGED} of {orders:,} orders, anywhere among them, have another answer; {rounds} rounds in turn, full")
+    print(f"{CHANGED} of {orders:,} orders have another answer; {rounds} rounds in turn, full")
     print(f"build with {os.cpu_count()} jobs. What a renewed build takes of the time of a full one:\n")
     print(f"{'':<12}{'of its time':>12}{'rounds':>16}{'with imports':>14}{'of its CPU':>12}{'peak MB':>10}")
     for way, costs in found.items():
@@ -77,7 +80,10 @@ def run(orders: int = ORDERS, rounds: int = 5) -> dict[str, object]:
             f"{way:<12}{middle(wall):>12.3f}{f'{min(wall):.3f}-{max(wall):.3f}':>16}{middle(whole):>14.3f}"
             f"{middle(cpu):>12.3f}{peak:>10.0f}"
         )
-    print("\ndelivered: status, times and shipments of the orders changed. another: all of them did.")
+    print(
+        f"\nrecent: {CHANGED} of the last {3 * CHANGED} orders, of which status, times and shipments changed; anywhere: such"
+    )
+    print("orders anywhere among all; another: anywhere, and all of them changed.")
     print("Their tables are the same, row by row." if not differs else f"THEIR TABLES DIFFER: {', '.join(differs)}")
     return {"costs": found, "differing": differs}
 

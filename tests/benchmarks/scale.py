@@ -16,7 +16,8 @@ CHANGED = 100
 STEPS = {
     "archive": "the orders, invented, into an archive",
     "build": "all tables from the archive",
-    "change": f"new answers about {CHANGED} of the orders",
+    "change": f"new answers about {CHANGED} orders, anywhere among all",
+    "recent": f"new answers about the last {CHANGED} orders",
     "renew": f"the tables after these {CHANGED} changes",
     "audit": "all checks, by ranges of orders",
     "check": "whether all is as it was written",
@@ -29,6 +30,7 @@ STEPS = {
 WRITTEN = {
     "archive": "orders.sqlite",
     "change": "orders.sqlite",
+    "recent": "orders.sqlite",
     "build": "tables",
     "renew": "tables",
     "audit": "tables",

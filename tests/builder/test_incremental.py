@@ -19,7 +19,7 @@ from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import ConfigError
 from quivo_frames.flattening.core_choice import compiled_core
-from quivo_frames.maintenance.erasure import honour_removed
+from quivo_frames.maintenance.erasure import forget, honour_removed
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin.orders import order_json
 from tests.support.archived_orders import NOON, assert_same_dataset, build_both_ways, record_answers
@@ -292,3 +292,59 @@ def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
     after = Dataset.open(tmp_path / "out")
     assert all(after[name].equals(frames[name]) for name in TABLES)
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 1
+
+
+def test_an_archive_is_read_on_from_where_the_last_build_stopped(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(archive, tmp_path / "out")
+    record_answers(
+        archive,
+        {100_003: order_json(100_003)[:-1] + b', "novelty": 3}', 100_090: order_json(100_090)},
+        NOON + timedelta(days=1),
+    )
+    indexed = []
+    index_newest = Archive.index_newest
+
+    def spied(self: Archive, *args: object, **options: object) -> Iterator[pl.DataFrame]:
+        for orders in index_newest(self, *args, **options):  # type: ignore[arg-type]
+            indexed.extend(orders["order_id"])
+            yield orders
+
+    monkeypatch.setattr(Archive, "index_newest", spied)
+    build(archive, tmp_path / "out")
+    assert indexed == [100_003, 100_090]
+    indexed.clear()
+    build(archive, tmp_path / "out")
+    assert indexed == []
+
+
+@pytest.mark.parametrize("how", ["erased", "replaced", "shorter", "forgotten", "blanked"])
+def test_an_archive_that_does_not_go_on_is_compared_with_the_tables(archive: Archive, tmp_path: Path, how: str) -> None:
+    record_answers(archive, {100_003: order_json(100_003)}, NOON + timedelta(days=1))
+    build(archive, tmp_path / "out")
+    if how == "erased":
+        archive.erase([100_010])
+    elif how == "blanked":
+        archive.remove_personal_values([100_003])
+    elif how == "forgotten":
+        forget([100_010], tables=[tmp_path / "out"])
+    else:
+        content = {order_id: order_json(order_id)[:-1] + b', "novelty": 2}' for order_id in IDS}
+        archive.close()
+        for file in tmp_path.glob("orders.sqlite*"):
+            file.unlink()
+        with Archive(tmp_path / "orders.sqlite") as replaced:
+            record_answers(replaced, content if how == "replaced" else dict(list(content.items())[:9]), NOON)
+            if how == "replaced":  # with more answers than there were
+                record_answers(replaced, {100_001: order_json(100_001), 100_002: order_json(100_002)}, NOON)
+    build_both_ways(tmp_path / "orders.sqlite", tmp_path / "out")
+
+
+def test_answers_with_a_clock_that_ran_backwards_are_not_read_on_from(archive: Archive, tmp_path: Path) -> None:
+    assert build(archive, tmp_path / "out").manifest["read_until"]
+    record_answers(archive, {100_003: order_json(100_003)}, NOON - timedelta(days=1))
+    noted = build_both_ways(archive, tmp_path / "out")
+    assert "clock_ran_backwards" in noted.notes["kind"].to_list()
+    record_answers(archive, {100_004: order_json(100_004)[:-1] + b', "novelty": 3}'}, NOON + timedelta(days=1))
+    assert "clock_ran_backwards" in build_both_ways(archive, tmp_path / "out").notes["kind"].to_list()

@@ -40,7 +40,7 @@ def assert_same_dataset(one: Dataset, other: Dataset, *, notes: bool = True) -> 
         assert rows is not None
         assert other_rows is not None
         assert rows.collect().equals(other_rows.collect()), name
-    for fact in ("profile", "orders", "inputs", "privacy", "version", "with_derived"):
+    for fact in ("profile", "orders", "inputs", "privacy", "version", "with_derived", "read_until"):
         assert one.manifest[fact] == other.manifest[fact], fact
     assert not notes or one.counts() == other.counts()
     assert not list(one.damaged_files())

@@ -22,7 +22,9 @@ def run(file: Path, out: Path, *, step: str, orders: int, changed: int, options:
             earlier.unlink()
         write_archive(file, orders, options["jobs"])
     elif step == "change":
-        change(file, orders, changed)
+        change(file, range(FIRST_ID, FIRST_ID + orders, max(orders // changed, 1))[:changed])
+    elif step == "recent":
+        change(file, range(FIRST_ID + max(orders - changed, 0), FIRST_ID + orders))
     elif step in ("build", "renew", "full"):
         build(file, out if step == "full" else tables, progress=False, **options)
     elif step == "audit":
@@ -35,9 +37,8 @@ def run(file: Path, out: Path, *, step: str, orders: int, changed: int, options:
         Dataset.open(tables).export(step, out)
 
 
-def change(file: Path, orders: int, changed: int) -> None:
-    """New answers about some orders, anywhere among them: what was on its way is delivered."""
-    ids = range(FIRST_ID, FIRST_ID + orders, max(orders // changed, 1))[:changed]
+def change(file: Path, ids: range) -> None:
+    """New answers about some orders: what was on its way is delivered."""
     with Archive(file) as archive:
         newest = {raw.order_id: raw for raw in archive.responses(ids)}
     latest = max(raw.fetched_at for raw in newest.values() if raw.fetched_at)
