@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -28,13 +29,16 @@ ORDERS = 100_000
 ROUNDS = 7
 _MOST_PAGES = 60
 _LINKS_A_PAGE = 40
-_SECONDS_TO_WAIT = 1800
+_SECONDS_TO_WAIT, _SECONDS_TO_END = 1800, 60
 _STARTED = """
 import sys
 import quivo_frames as qf
-explorer = qf.explore(sys.argv[1])
-print(explorer.address, flush=True)
-explorer.wait()
+with qf.explore(sys.argv[1]) as explorer:
+    print(explorer.address, flush=True)
+    try:
+        explorer.wait()
+    except KeyboardInterrupt:
+        pass
 """
 SEARCHES = ("/orders?q={order_id}", "/orders?q={start}", "/search?q={start}", "/search?q=W", "/orders?q={identifier}&sort=value",
             "/orders?late=yes&open=yes&sort=value", "/orders?q=WIEN", "/orders?q=S&begins=yes")  # fmt: skip
@@ -92,7 +96,8 @@ def run(folder: Path, orders: int = ORDERS, rounds: int = ROUNDS) -> dict[str, o
             download, answer = running.ask("/orders.csv")
             memory["download"] = running.memory()
         finally:
-            process.kill()
+            process.send_signal(signal.SIGINT)  # so that it removes its index, which has values of orders
+            process.wait(_SECONDS_TO_END)
     _print(pages, marks, memory, download / 1e3, len(answer.content) / 2**20)
     return {"pages": [page._asdict() for page in pages], "seconds": marks, "memory_mb": memory, "csv_s": download / 1e3}
 
