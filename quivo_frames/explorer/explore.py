@@ -36,21 +36,21 @@ class Explorer:
     In a notebook it shows a link. `explorer.stop()` ends it, and so does the end of Python.
     """
 
-    def __init__(self, tables: Dataset, address: str, server: uvicorn.Server, thread: threading.Thread) -> None:
+    def __init__(self, tables: Dataset, address: str, server: uvicorn.Server, ended: threading.Event) -> None:
         self.tables = tables
         self.address = address
         """The first address, with the token that lets a browser in. Whoever has it can read the tables."""
-        self._server, self._thread = server, thread
+        self._server, self._ended = server, ended
 
     def wait(self) -> None:
         """Wait until it ends, which Ctrl-C does."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        while not self._ended.wait(0.5):  # no Thread.join: interrupted, it takes the thread for one that has ended
+            pass
 
     def stop(self) -> None:
         """End it; requests that are being answered are answered first."""
         self._server.should_exit = True
-        self._thread.join(_SECONDS_TO_END)
+        self._ended.wait(2 * _SECONDS_TO_END)  # also until what was kept on the disk is removed
 
     def __enter__(self) -> Self:
         return self
@@ -107,15 +107,15 @@ def explore(
     keys, keeper = AccessKeys(bound), SnapshotKeeper(dataset, options)
     names = [LOCAL_HOST, "localhost", host, *_names_of_machine(host)]
     app = make_application(keeper, keys, {f"{_name_in_address(name)}:{bound}" for name in names})
-    server, thread = _serve(app, listener, keeper.close)
+    server, ended = _serve(app, listener, keeper.close)
     shown = LOCAL_HOST if host in _EVERY_ADDRESS else _name_in_address(host)
-    return Explorer(dataset, f"http://{shown}:{bound}{ENTRANCE}?token={keys.token}", server, thread)
+    return Explorer(dataset, f"http://{shown}:{bound}{ENTRANCE}?token={keys.token}", server, ended)
 
 
 def _serve(
     app: AccessGuard, listener: socket.socket, close: Callable[[], None]
-) -> tuple[uvicorn.Server, threading.Thread]:  # fmt: skip
-    """A server that answers in a thread of its own, and the thread, which closes what is open when it ends."""
+) -> tuple[uvicorn.Server, threading.Event]:  # fmt: skip
+    """A server that answers in a thread of its own, and what is set when it has ended, and closed what was open."""
     import uvicorn
 
     server = uvicorn.Server(
@@ -123,19 +123,24 @@ def _serve(
                        timeout_graceful_shutdown=_SECONDS_TO_END, timeout_keep_alive=_SECONDS_TO_KEEP_ALIVE)
     )  # fmt: skip
 
+    ended = threading.Event()
+
     def serve() -> None:
         try:
             server.run([listener])
         finally:
-            close()
-            listener.close()
+            try:
+                close()
+                listener.close()
+            finally:
+                ended.set()
 
     thread = threading.Thread(target=serve, name="quivo-explorer-server", daemon=True)
     thread.start()
     deadline = time.monotonic() + _SECONDS_TO_START
     while not server.started and thread.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    return server, thread
+    return server, ended
 
 
 def _name_in_address(host: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -28,13 +29,16 @@ ORDERS = 100_000
 ROUNDS = 7
 _MOST_PAGES = 60
 _LINKS_A_PAGE = 40
-_SECONDS_TO_WAIT = 1800
+_SECONDS_TO_WAIT, _SECONDS_TO_END = 1800, 60
 _STARTED = """
 import sys
 import quivo_frames as qf
-explorer = qf.explore(sys.argv[1])
-print(explorer.address, flush=True)
-explorer.wait()
+with qf.explore(sys.argv[1]) as explorer:
+    print(explorer.address, flush=True)
+    try:
+        explorer.wait()
+    except KeyboardInterrupt:
+        pass
 """
 SEARCHES = ("/orders?q={order_id}", "/orders?q={start}", "/search?q={start}", "/search?q=W", "/orders?q={identifier}&sort=value",
             "/orders?late=yes&open=yes&sort=value", "/orders?q=WIEN", "/orders?q=S&begins=yes")  # fmt: skip
@@ -49,6 +53,8 @@ class PageTimes(NamedTuple):
     middle: float
     worst: float
     kilobytes: float
+    raised: float
+    """MB by which it raised the peak memory of the process."""
 
 
 class Running(NamedTuple):
@@ -83,12 +89,15 @@ def run(folder: Path, orders: int = ORDERS, rounds: int = ROUNDS) -> dict[str, o
             running = Running(process, address.partition("/enter")[0], requests.Session())
             running.session.get(address, timeout=_SECONDS_TO_WAIT)
             marks = _wait_for_background_work(running, begin)
-            pages = [_time_page(running, address, rounds) for address in _find_addresses(running)]
-            memory = {"pages": running.memory()}
+            memory = {"background work": running.memory()}
+            addresses, raising = _find_addresses(running)
+            pages = [_time_page(running, address, rounds, raising.get(address, 0.0)) for address in addresses]
+            memory["pages"] = running.memory()
             download, answer = running.ask("/orders.csv")
             memory["download"] = running.memory()
         finally:
-            process.kill()
+            process.send_signal(signal.SIGINT)  # so that it removes its index, which has values of orders
+            process.wait(_SECONDS_TO_END)
     _print(pages, marks, memory, download / 1e3, len(answer.content) / 2**20)
     return {"pages": [page._asdict() for page in pages], "seconds": marks, "memory_mb": memory, "csv_s": download / 1e3}
 
@@ -109,8 +118,9 @@ def _wait_for_background_work(running: Running, begin: float) -> dict[str, float
     return marks
 
 
-def _find_addresses(running: Running) -> list[str]:
-    """One address of each kind of page that links lead to, and searches."""
+def _find_addresses(running: Running) -> tuple[list[str], dict[str, float]]:
+    """One address of each kind of page that links lead to, and searches; and by how many MB some raised the peak."""
+    raising: dict[str, float] = {}
     found: dict[tuple[str, ...], str] = {}
     waiting = list(PAGES)
     while waiting and len(found) < _MOST_PAGES:
@@ -118,7 +128,9 @@ def _find_addresses(running: Running) -> list[str]:
         kind = _kind_of(address)
         if kind in found:
             continue
+        before = running.memory()["VmHWM"]
         text = running.ask(address)[1].text
+        raising[address] = running.memory()["VmHWM"] - before
         found[kind] = address
         links = [html.unescape(link) for link in re.findall(r'href="(/[^"#]*)', text)]
         waiting += [link for link in _one_of_each_kind(links) if not re.search(r"/assets/|[.](csv|xlsx)", link)]
@@ -126,7 +138,7 @@ def _find_addresses(running: Running) -> list[str]:
     first = re.search(r'href="/orders/(\d+)">\d+</a>(?:<small>([^<]+))?', orders)
     assert first
     names = {"order_id": first[1], "start": first[1][:3], "identifier": first[2] or first[1]}
-    return [*found.values(), *(search.format(**names) for search in SEARCHES)]
+    return [*found.values(), *(search.format(**names) for search in SEARCHES)], raising
 
 
 def _kind_of(address: str) -> tuple[str, ...]:
@@ -138,11 +150,13 @@ def _one_of_each_kind(links: Sequence[str]) -> list[str]:
     return list({_kind_of(link): link for link in reversed(links)}.values())[-_LINKS_A_PAGE:]
 
 
-def _time_page(running: Running, address: str, rounds: int) -> PageTimes:
+def _time_page(running: Running, address: str, rounds: int, raised: float) -> PageTimes:
+    before = running.memory()["VmHWM"]
     first, answer = running.ask(address)
     assert answer.status_code in (200, 404), (address, answer.status_code)
     times = [running.ask(address)[0] for _ in range(rounds)]
-    return PageTimes(address, first, median(times), max(times), len(answer.content) / 2**10)
+    raised += running.memory()["VmHWM"] - before
+    return PageTimes(address, first, median(times), max(times), len(answer.content) / 2**10, raised)
 
 
 def _print(
@@ -153,11 +167,12 @@ def _print(
     size: float,
 ) -> None:
     print("Milliseconds from asking to the last byte; after the first time, the median and the worst.\n")
-    print("| page | first | median | worst | KB |")
-    print("|---|---|---|---|---|")
+    print("| page | first | median | worst | KB | peak MB raised by |")
+    print("|---|---|---|---|---|---|")
     for page in pages:
         print(
-            f"| {page.address[:90]} | {page.first:,.0f} | {page.middle:,.0f} | {page.worst:,.0f} | {page.kilobytes:,.0f} |"
+            f"| {page.address[:90]} | {page.first:,.0f} | {page.middle:,.0f} | {page.worst:,.0f} | {page.kilobytes:,.0f} "
+            f"| {page.raised:,.0f} |"
         )
     print("\n| seconds from the start | |\n|---|---|")
     for what, seconds in marks.items():

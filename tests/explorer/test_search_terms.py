@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+import requests
 
 import quivo_frames as qf
 from quivo_frames.analysis.order_search import SEARCHED, SEARCHED_IN_LISTS, find_orders
@@ -185,6 +191,48 @@ def test_nothing_is_left_of_the_index(tables: qf.Dataset) -> None:
     built.close()
     assert not folder.exists()
     assert not folder.with_name(f"{folder.name}.lock").exists()
+
+
+INTERRUPTED = """
+import sys, time
+import quivo_frames as qf
+from quivo_frames.explorer.search_terms import SearchTerms
+close = SearchTerms.close
+SearchTerms.close = lambda terms: (time.sleep(2), close(terms))  # so that nobody is quick enough by luck
+with qf.explore(sys.argv[1]) as explorer:
+    print(explorer.address, flush=True)
+    try:
+        explorer.wait()
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_nothing_is_left_of_the_index_after_ctrl_c(tables: qf.Dataset, tmp_path: Path) -> None:
+    """The index has values of orders. An interrupted `Thread.join` takes a running thread for one that has ended."""
+    command = [sys.executable, "-c", INTERRUPTED, tables.address]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout
+            address = process.stdout.readline().strip()
+            session = requests.Session()
+            session.get(address, timeout=30)
+            for _ in range(300):
+                if (
+                    "still being made"
+                    not in session.get(address.partition("/enter")[0] + "/orders?q=z", timeout=30).text
+                ):
+                    break
+                threading.Event().wait(0.1)
+            assert list(tmp_path.glob("quivo-frames-*/*.parquet"))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_orders_have_no_terms(tmp_path: Path) -> None:
