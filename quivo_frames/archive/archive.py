@@ -250,19 +250,11 @@ class Archive:
             return {Outcome(outcome): count for outcome, count in db.execute(sql, (run,))}
 
     def last_response(self) -> int:
-        """The number of the last response, with which `newest` and `index_newest` leave out what comes later.
-
-        Raises:
-            ConfigError: there is no such file.
-        """
+        """The number of the last response, with which `newest` and `index_newest` leave out what comes later."""
         return responses.last_response(self.path)
 
-    def read_state(self, last: int) -> responses.ArchiveState:
-        """Up to where it is read by those who read it up to its response `last`.
-
-        Raises:
-            ConfigError: there is no such file.
-        """
+    def read_state(self, last: int) -> responses.ReadPosition:
+        """Up to where it is read by those who read it up to its response `last`."""
         with open_for_reading(self.path) as db:
             return responses.read_state(db, last)
 
@@ -336,9 +328,7 @@ class Archive:
         return export_archive(self.path, address, self.outputs, self._segment_sizes or DEFAULT_SIZES, progress)
 
     def attempts(self, order_id: int | None = None) -> pl.DataFrame:
-        """The ledger: one row per attempt, which is one order asked for in one run, with all its tries.
-
-        With an `order_id`, only those of this order.
+        """The ledger: one row per attempt (one order asked for in one run, with all its tries), of all orders or one.
 
         order_id, run, at (UTC), tries, throttled (tries answered with 429), seconds (all tries and the waits between),
         latency (seconds from the last request to the end of its answer; null: no answer), outcome, http_status,

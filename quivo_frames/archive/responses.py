@@ -64,7 +64,7 @@ class ResponseRow(NamedTuple):
     body: bytes
 
 
-class ArchiveState(NamedTuple):
+class ReadPosition(NamedTuple):
     """Up to where an archive was read; it goes on from there only if what was read is still there, and nothing else."""
 
     last_response: int
@@ -226,13 +226,13 @@ def last_response(path: Path) -> int:
         return int(last)
 
 
-def read_state(db: sqlite3.Connection, last: int) -> ArchiveState:
+def read_state(db: sqlite3.Connection, last: int) -> ReadPosition:
     """Up to where an archive is read that is read up to its response `last`."""
     # The plus makes SQLite count in the small index of good responses instead of in the table.
     (good,) = db.execute("SELECT count(*) FROM responses WHERE good AND +response <= ?", (last,)).fetchone()
     (erasure,) = db.execute("SELECT ifnull(max(erasure), 0) FROM erasures").fetchone()
     (digest,) = db.execute("SELECT hex(sha256) FROM responses WHERE response = ?", (last,)).fetchone() or ("",)
-    return ArchiveState(last, int(good), int(erasure), str(digest))
+    return ReadPosition(last, int(good), int(erasure), str(digest))
 
 
 def read_all(db: sqlite3.Connection, path: Path, last: int) -> Iterator[ResponseRow]:

@@ -19,7 +19,7 @@ from quivo_frames.archive import erasures
 from quivo_frames.archive.archive import Archive
 from quivo_frames.archive.raw_export.index import INDEX_FILE
 from quivo_frames.archive.raw_export.reader import RawExportReader, SegmentPosition
-from quivo_frames.archive.responses import ArchiveState
+from quivo_frames.archive.responses import ReadPosition
 from quivo_frames.builder import order_files
 from quivo_frames.dataset import manifest
 from quivo_frames.errors import ConfigError
@@ -78,10 +78,10 @@ class OrderSource(Protocol):
         Only an `exact` one reads the times and sellers of orders in files, and ids that are written twice.
         """
 
-    def read_state(self) -> ArchiveState | None:
+    def read_state(self) -> ReadPosition | None:
         """Up to where it is read; None if a later build cannot go on from there."""
 
-    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:
+    def index_since(self, state: ReadPosition) -> list[pl.DataFrame] | None:
         """Index entries of the orders that have another answer since; None if what was read then is not all there."""
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:
@@ -131,10 +131,10 @@ class _FileSource:
         start = cursor if isinstance(cursor, order_files.LinePosition) else None
         return order_files.read_orders(self.path, start, self.max_order_bytes)
 
-    def read_state(self) -> ArchiveState | None:
+    def read_state(self) -> ReadPosition | None:
         return None
 
-    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:  # noqa: ARG002 - not known of a file
+    def index_since(self, state: ReadPosition) -> list[pl.DataFrame] | None:  # noqa: ARG002 - not known of a file
         return None
 
     def read_selected(self, order_ids: Sequence[int]) -> Iterator[RawOrder]:
@@ -168,10 +168,10 @@ class _ArchiveSource:
         for orders in Archive(self.path).index_newest(self.as_of, last=self.last):
             yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), orders["order_id"].item)
 
-    def read_state(self) -> ArchiveState | None:
+    def read_state(self) -> ReadPosition | None:
         return None if self.as_of else Archive(self.path).read_state(self.last)
 
-    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:
+    def index_since(self, state: ReadPosition) -> list[pl.DataFrame] | None:
         archive, after = Archive(self.path), state.last_response
         if self.as_of or not 0 < after <= self.last or archive.read_state(after) != state:
             return None
@@ -204,10 +204,10 @@ class _RawExportSource:
         for orders in self.segments.index_newest(self.as_of):
             yield IndexedOrders(orders.with_columns(_NO_LAST_MODIFIED), functools.partial(_segment_position, orders))
 
-    def read_state(self) -> ArchiveState | None:
+    def read_state(self) -> ReadPosition | None:
         return None
 
-    def index_since(self, state: ArchiveState) -> list[pl.DataFrame] | None:  # noqa: ARG002 - its segments are quick to read
+    def index_since(self, state: ReadPosition) -> list[pl.DataFrame] | None:  # noqa: ARG002 - its segments are quick to read
         return None
 
     def read_from(self, cursor: object) -> Iterator[RawOrder]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quivo_frames.archive.responses import ArchiveState
+from quivo_frames.archive.responses import ReadPosition
 from quivo_frames.builder.build_settings import DEFAULT_SETTINGS, BuildSettings
 from quivo_frames.builder.inputs import OrderSource
 from quivo_frames.errors import ConfigError
@@ -116,7 +116,7 @@ class EarlierAnswers(NamedTuple):
     """The answers that a build read, as its lineage has them, and up to where in its only source."""
 
     answers: pl.DataFrame
-    state: ArchiveState
+    state: ReadPosition
 
 
 class OrderIndex:
@@ -156,7 +156,7 @@ class OrderIndex:
         """The orders of which an earlier answer has a later time than the newest."""
 
     @property
-    def state(self) -> ArchiveState | None:
+    def state(self) -> ReadPosition | None:
         """Up to where the only source was read, if a later build can go on from there."""
         return None if self._state is None or len(self.backward_clock_ids) else self._state
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from quivo_frames.archive.responses import ArchiveState
+from quivo_frames.archive.responses import ReadPosition
 from quivo_frames.builder.build_settings import BuildSettings
 from quivo_frames.builder.order_index import EarlierAnswers, OrderIndex, Partition, SourceRange
 from quivo_frames.builder.partition import PartTask, WorkUnit
@@ -122,7 +122,7 @@ def read_built_answers(before: Dataset) -> pl.DataFrame | None:
 def earlier_answers(before: Dataset, built: pl.DataFrame | None) -> EarlierAnswers | None:
     """What an index of the same archive can go on from; None if the archive, or all of this, is not known so well."""
     state = before.manifest.get("read_until")
-    return EarlierAnswers(built, ArchiveState(**state)) if state and built is not None else None
+    return EarlierAnswers(built, ReadPosition(**state)) if state and built is not None else None
 
 
 def plan_incremental_build(

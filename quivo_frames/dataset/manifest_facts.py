@@ -76,7 +76,7 @@ class _InputFacts(msgspec.Struct, frozen=True):
 
 
 class _ArchiveFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An `ArchiveState`."""
+    """A `ReadPosition`."""
 
     last_response: _Count
     good_responses: _Count

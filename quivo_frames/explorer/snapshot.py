@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
@@ -142,6 +142,11 @@ class Snapshot:
     def view(self) -> OrderView:
         """All orders, for analyses."""
         return OrderView(self.dataset)
+
+    @cached_property
+    def facts_of_columns(self) -> dict[str, list[dict[str, Any]]]:
+        """What the dictionary says of the columns of tables that were looked up."""
+        return {}
 
     def table(self, name: str) -> pl.LazyFrame:
         """A table, a derived one, failures or notes, without the columns that may not be shown."""
