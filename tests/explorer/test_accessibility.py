@@ -60,8 +60,8 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
-        (1280, "light"), (390, "dark"),
-        pytest.param(390, "light", marks=pytest.mark.long), pytest.param(1280, "dark", marks=pytest.mark.long),
+        (390, "dark"),
+        *(pytest.param(*how, marks=pytest.mark.long) for how in ((1280, "light"), (390, "light"), (1280, "dark"))),
     ],
 )  # fmt: skip
 def test_axe_finds_nothing_serious_on_any_page(explorer: Explorer, browser: Browser, width: int, scheme: Any) -> None:

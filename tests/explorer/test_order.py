@@ -222,7 +222,8 @@ IDS = (-(2**63), -7, 0, 1, 2**63 - 1)
 
 
 @pytest.mark.drawn
-@settings(DRAWN_SETTINGS, max_examples=examples(10))
+@pytest.mark.long
+@settings(DRAWN_SETTINGS, max_examples=examples(5))
 @given(st.tuples(*map(drawn_orders, IDS)))
 def test_every_cell_of_drawn_orders_leads_to_its_value(
     tmp_path_factory: pytest.TempPathFactory, texts: tuple[str, ...]
