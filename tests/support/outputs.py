@@ -268,7 +268,7 @@ NO_OUTPUTS = {
     "build": {"inputs", "on", "as_of"},
     "changes": {"archive"},
     "check": {"target"},
-    "explore": {"folder", "host", "archive", "limits", "on_time"},
+    "explore": {"folder", "host", "archive", "limits", "on_time", "accepted"},  # which is written by a form
     "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
@@ -363,6 +363,9 @@ FUNCTION_OUTPUTS: dict[tuple[str, str], Sequence[Output]] = {
 }
 """By function, as it is called inside `quivo_frames`, and parameter."""
 READING_FUNCTIONS = {
+    ("explorer.explore.explore", "accepted"),  # written by accept_findings, when a form is sent
+    ("explorer.explore.explore", "archive"),
+    ("explorer.explore.explore", "limits"),
     ("analysis.checks.accepted.read_accepted", "file"),
     ("analysis.checks.audit.audit", "accepted"),
     ("analysis.checks.audit.audit", "limits"),
