@@ -421,10 +421,10 @@ WRITERS = {
     "dataset/commit.py", "dataset/export_manifest.py", "dataset/folder_commit.py", "dataset/parts.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
-    "explorer/background.py", "explorer/search_terms.py",  # below a temporary folder of their own
+    "explorer/search_terms.py",  # below a temporary folder of its own
     "explorer/pages/findings.py",  # downloads, below a temporary folder; what is accepted by accept_findings
     "standin/orders.py",  # made-up orders for tests and benchmarks
-    "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "cli/figure_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py",  # to memory
+    "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "cli/figure_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py", "explorer/background.py",  # to memory
 }  # fmt: skip
 """Modules that write files: to a path that storage/atomic.py has looked at, or below it, if nothing else is said."""
 
