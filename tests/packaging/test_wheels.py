@@ -80,7 +80,7 @@ def test_the_wheel_holds_the_package_and_one_library(wheel: Path) -> None:
     modules = {str(file.relative_to(ROOT)) for file in (ROOT / "quivo_frames").rglob("*.py")}
     assert {name for name in content if name.endswith(".py")} == modules
     assert {Path(name).suffix for name in content if "dist-info" not in name} == {
-        ".py", ".so", ".typed", ".css", ".html", ".toml", ".unicode",
+        ".py", ".so", ".typed", ".css", ".html", ".js", ".toml", ".unicode",
     }  # fmt: skip
     assert [name for name in content if name.endswith(".so")] == ["quivo_frames/_core.abi3.so"]
     assert len(content["quivo_frames/_core.abi3.so"]) < MAX_LIBRARY_BYTES
