@@ -110,7 +110,8 @@ def test_what_the_core_wrote_is_whole(folder: Path) -> None:
 
 def test_the_demo_without_the_report_says_how_to_get_it(folder: Path) -> None:
     done = run_command(folder, "demo", "--orders", "40", "--out", "other")
-    assert done.stdout.endswith("Findings and KPIs need nothing more.\n")
+    assert "Findings and KPIs need nothing more.\n" in done.stdout
+    assert "pip install 'quivo-frames[explorer]'" in done.stdout
     assert "pip install 'quivo-frames[report]'" in done.stdout
     assert not (folder / "other" / "report.html").exists()
 
@@ -118,6 +119,7 @@ def test_the_demo_without_the_report_says_how_to_get_it(folder: Path) -> None:
 MISSING = {
     "report": (["audit", "tables", "--html", "report.html"], {}),
     "report, as a command": (["report", "tables"], {}),
+    "explorer": (["explore", "tables"], {}),
     "export": (["export", "tables", "--to", "excel", "orders.xlsx"], {}),
     "export, for Delta": (["export", "tables", "--to", "delta", "delta"], {}),
     "export, for DuckDB": (["export", "tables", "--to", "duckdb", "orders.duckdb"], {}),

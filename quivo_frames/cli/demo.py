@@ -13,6 +13,7 @@ from quivo_frames.builder.build import build
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.text import format_count, print_text, terminal_text
 from quivo_frames.errors import ConfigError, ExportError, is_disk_full
+from quivo_frames.explorer.explore import require_web_libraries
 from quivo_frames.fetch.client import Client
 from quivo_frames.fetch.run import refetch
 from quivo_frames.model.derived import dataset_tables
@@ -103,6 +104,10 @@ def _audit_tables(dataset: Dataset, tables: Path, page: Path) -> None:
 
     _print_step("8. Explore them in a browser: every figure leads to its orders, until Ctrl-C:")
     print_text(f"   quivo-frames explore {tables}")
+    try:
+        require_web_libraries()
+    except ConfigError as error:
+        print_text(f"   {error}")
 
 
 def _claim_folder(folder: Path) -> None:
