@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
-from contextlib import ExitStack
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 import polars as pl
-from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.explorer.order_list import OrdersByCheck
-from quivo_frames.export.frame_file import write_frame_file
+from quivo_frames.explorer.row_download import send_rows
 from quivo_frames.model.tables import table_of_named_tuple
-from quivo_frames.storage.leftovers import temporary_folder
 
-MEDIA_TYPES = {
-    ".csv": "text/csv; charset=utf-8",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
 _UTC, _CURRENCY = "UTC", "currency of the order"
 FINDING_COUNTS = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "infos"}
 
@@ -66,14 +58,7 @@ def with_finding_counts(rows: pl.DataFrame, by_check: OrdersByCheck | None) -> p
 
 
 def download_rows(rows: pl.DataFrame, ending: str) -> FileResponse:
-    """Rows of the order list as a file with an ending, which is removed when it is sent, or nobody wants it."""
-    shown = rows.select(pl.col(name).cast(dtype) for name, dtype in LISTED_ORDERS.schema.items())
-    with ExitStack() as stack:
-        file = stack.enter_context(temporary_folder()) / f"orders{ending}"
-        write_frame_file(shown, file, LISTED_ORDERS)
-        removal = stack.pop_all()
-    response = FileResponse(
-        file, filename=file.name, media_type=MEDIA_TYPES[ending], background=BackgroundTask(removal.close)
+    """Rows of the order list as a file with an ending."""
+    return send_rows(
+        rows.select(pl.col(name).cast(dtype) for name, dtype in LISTED_ORDERS.schema.items()), LISTED_ORDERS, ending
     )
-    weakref.finalize(response, removal.close)
-    return response

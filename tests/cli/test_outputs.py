@@ -422,7 +422,6 @@ WRITERS = {
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
     "explorer/search_terms.py",  # below a temporary folder of its own
-    "explorer/pages/findings.py",  # downloads, below a temporary folder; what is accepted by accept_findings
     "standin/orders.py",  # made-up orders for tests and benchmarks
     "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "cli/figure_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py", "explorer/background.py",  # to memory
 }  # fmt: skip

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping
 from datetime import date, timedelta
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from quivo_frames.analysis.checks.accepted import AcceptedFinding
 from quivo_frames.analysis.checks.audit import CHECKS
@@ -21,8 +18,8 @@ from quivo_frames.analysis.report.sheets import format_amount, format_days
 from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.explorer.finding_list import EVERY_STATUS, FACETS, PER_PAGE, RESOLVED, STATUSES, FindingList
 from quivo_frames.explorer.rendering import address_of, render_page
+from quivo_frames.explorer.row_download import send_rows
 from quivo_frames.explorer.snapshot import Snapshot
-from quivo_frames.export.frame_file import write_frame_file
 
 FACET_NAMES = {
     "severity": "Severity", "status": "Status", "check": "Check", "seller": "Seller", "warehouse": "Warehouse",
@@ -122,14 +119,7 @@ def download_findings(snapshot: Snapshot, request: Request, ending: str) -> Resp
             f"A {ending} file takes {MOST_ROWS[ending]:,} findings here, and these are {places.len():,}. Choose fewer "
             "by a filter, or write them with `quivo-frames audit --out`."
         )
-    folder = tempfile.TemporaryDirectory(prefix="quivo-explorer-")
-    file = Path(folder.name) / f"findings{ending}"
-    try:
-        write_frame_file(listed.rows[places.to_list()], file, FINDINGS)
-    except BaseException:
-        folder.cleanup()
-        raise
-    return FileResponse(file, filename=file.name, background=BackgroundTask(folder.cleanup))
+    return send_rows(listed.rows[places.to_list()], FINDINGS, ending)
 
 
 def _read_state(given: Mapping[str, str]) -> dict[str, str]:
