@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.explorer.explore import explore
 from quivo_frames.standin.orders import write_ndjson
 from tests.explorer.visitor import Visitor
+from tests.support.real_browser import needs_browser, open_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from quivo_frames.explorer.explore import Explorer
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FOUND = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(FOUND is None, reason="no browser is installed. On Debian: apt-get install chromium")
+pytestmark = needs_browser
 
 DESK, PHONE = 1280, 390
 
@@ -46,13 +44,8 @@ def explorer(folder: Path) -> Iterator[Explorer]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # Without a sandbox, as root needs it: the pages are our own.
-        browser = playwright.chromium.launch(executable_path=FOUND, args=["--no-sandbox"])
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

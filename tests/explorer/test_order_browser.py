@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from quivo_frames.explorer.explore import explore
 from quivo_frames.standin.orders import order_json
 from tests.support.archived_orders import NOON, record_answers
 from tests.support.fair_order import changed_order
+from tests.support.real_browser import needs_browser, open_browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from quivo_frames.explorer.explore import Explorer
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FOUND = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(FOUND is None, reason="no browser is installed. On Debian: apt-get install chromium")
+pytestmark = needs_browser
 
 LATE = {"fulfillmentOrders.0.shipments.0.deliveryDate": "2026-09-09T10:00:00Z"}
 WIDTHS = (390, 800, 1600)
@@ -44,13 +42,8 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # Without a sandbox, as root needs it: the page is our own.
-        browser = playwright.chromium.launch(executable_path=FOUND, args=["--no-sandbox"])
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 class Visit:

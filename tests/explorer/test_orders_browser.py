@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,14 @@ import pytest
 import quivo_frames as qf
 from quivo_frames.standin.orders import write_ndjson
 from tests.explorer.test_orders import count_on, ids_on
+from tests.support.real_browser import needs_browser, open_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FOUND = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(FOUND is None, reason="no browser is installed. On Debian: apt-get install chromium")
+pytestmark = needs_browser
 
 DESK, PHONE = 1280, 390
 
@@ -39,12 +37,8 @@ def address(tables: qf.Dataset) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=FOUND, args=["--no-sandbox"])  # as root needs it
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
