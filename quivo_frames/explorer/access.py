@@ -56,7 +56,7 @@ class AccessKeys:
         """What forms of our pages send along."""
         self._cookie = f"quivo-explorer-{port}"
 
-    def admits(self, cookies: Mapping[str, str]) -> bool:
+    def admits_browser(self, cookies: Mapping[str, str]) -> bool:
         """Whether a browser has the cookie."""
         return hmac.compare_digest(cookies.get(self._cookie, "").encode(), self._session.encode())
 
@@ -111,7 +111,7 @@ class AccessGuard:
             return self._refuse(HTTPStatus.FORBIDDEN, "This request comes from another page, and is not answered.")
         if scope["path"] == ENTRANCE:
             return self._enter(scope)
-        if not self._keys.admits(Request(scope).cookies):
+        if not self._keys.admits_browser(Request(scope).cookies):
             return self._refuse(
                 HTTPStatus.FORBIDDEN,
                 "This browser has not been let in. Open what `quivo-frames explore` printed, with its token.",

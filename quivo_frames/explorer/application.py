@@ -49,7 +49,7 @@ def make_application(keeper: SnapshotKeeper, keys: AccessKeys, hosts: Collection
 
     def route(page: Page) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:
-            return await run_in_threadpool(keeper.read, lambda snapshot: page(snapshot, request))
+            return await run_in_threadpool(keeper.read_one_state, lambda snapshot: page(snapshot, request))
 
         return answer
 
@@ -58,7 +58,9 @@ def make_application(keeper: SnapshotKeeper, keys: AccessKeys, hosts: Collection
         fields = {name: str(value) for name, value in form.items()}
         if not keys.is_form_token(fields.get("form_token", "")):
             raise HTTPException(HTTPStatus.FORBIDDEN, "This form is not from this explorer. Open the page again.")
-        return await run_in_threadpool(keeper.read, lambda snapshot: findings.accept_finding(snapshot, request, fields))
+        return await run_in_threadpool(
+            keeper.read_one_state, lambda snapshot: findings.accept_finding(snapshot, request, fields)
+        )
 
     routes = [Route(path, route(page), methods=["GET"]) for path, page in PAGES.items()]
     routes.append(Route("/findings/accept", accept, methods=["POST"]))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from quivo_frames.analysis.report.page import PageFigures, PageTitle
 
 Result = TypeVar("Result")
-_THIS_AND_ANOTHER = 2
+_TWO_PROCESSES = 2
 
 
 class _PackedFindings(NamedTuple):
@@ -41,25 +41,25 @@ class OverviewFigures(NamedTuple):
     title: PageTitle
 
 
-def find_apart(view: OrderView, limits: Limits, *, personal: bool) -> Findings:
+def audit_in_other_process(view: OrderView, limits: Limits, *, personal: bool) -> Findings:
     """What an audit finds in all orders of a view, compared with the last one; nothing is remembered of it."""
-    packed = _work_apart(partial(_find_and_pack, limits, personal=personal), view)
+    packed = _run_in_other_process(partial(_find_and_pack, limits, personal=personal), view)
     findings = Findings(pl.read_ipc(io.BytesIO(packed.rows)))
     findings.resolved, findings.checks, findings.personal = packed.resolved, packed.checks, personal
     findings.as_of, findings.since, findings.dataset = packed.as_of, packed.since, view.dataset
     return findings
 
 
-def draw_apart(view: OrderView, limits: Limits, on_time_against: str) -> OverviewFigures:
+def draw_in_other_process(view: OrderView, limits: Limits, on_time_against: str) -> OverviewFigures:
     """The figures and charts of the report, of all orders of a view."""
-    return _work_apart(partial(_draw_overview, limits, on_time_against), view)
+    return _run_in_other_process(partial(_draw_overview, limits, on_time_against), view)
 
 
-def _work_apart(work: Callable[[OrderView], Result], view: OrderView) -> Result:
+def _run_in_other_process(work: Callable[[OrderView], Result], view: OrderView) -> Result:
     """What `work` makes of a view; where there are many orders, in another process."""
-    if len(view.id_ranges()) < _THIS_AND_ANOTHER:
+    if len(view.id_ranges()) < _TWO_PROCESSES:
         return work(view)
-    with LocalPool(_THIS_AND_ANOTHER, _THIS_AND_ANOTHER, __name__) as pool:
+    with LocalPool(_TWO_PROCESSES, _TWO_PROCESSES, __name__) as pool:
         (result,) = pool.map_unordered(work, [view])  # the other process takes the first of the items
     return result
 

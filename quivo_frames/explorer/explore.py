@@ -119,8 +119,10 @@ def _serve(
     import uvicorn
 
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False,
-                       timeout_graceful_shutdown=_SECONDS_TO_END, timeout_keep_alive=_SECONDS_TO_KEEP_ALIVE)
+        # A page says that it cannot be made; a traceback on the terminal would say it in Python, with values of orders.
+        uvicorn.Config(app, log_config=None, log_level="critical", access_log=False, lifespan="off",
+                       server_header=False, timeout_graceful_shutdown=_SECONDS_TO_END,
+                       timeout_keep_alive=_SECONDS_TO_KEEP_ALIVE)
     )  # fmt: skip
 
     ended = threading.Event()

@@ -62,7 +62,7 @@ class FindingList:
         self._index = self.rows.select(*codes, texts, "order_id").with_row_index("place")
         self._counts = self._index.group_by(FACETS).agg(findings=pl.len())
 
-    def choose(self, chosen: Mapping[str, str]) -> pl.DataFrame:
+    def filter_places(self, chosen: Mapping[str, str]) -> pl.DataFrame:
         """The places of the findings that filters leave, worst first, and their orders: place, order_id."""
         return self._index.filter(_fits(chosen)).select("place", "order_id")
 
@@ -83,7 +83,7 @@ class FindingList:
             found[facet] = [FacetValue(name, numbers[name]) for name in names]
         return found
 
-    def find(self, name: str) -> dict[str, object] | None:
+    def find_by_name(self, name: str) -> dict[str, object] | None:
         """The finding of a name that an audit finds now; None if there is none."""
         rows = self.findings.filter(finding=name)
         return rows.row(0, named=True) if rows.height else None

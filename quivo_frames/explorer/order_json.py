@@ -40,7 +40,7 @@ class JsonNumber(str):
 class JsonObject(list[tuple[str, Any]]):
     """The fields of an object in their order, also those of the same name."""
 
-    def steps(self, *, by_place: bool = False) -> list[str | int]:
+    def field_steps(self, *, by_place: bool = False) -> list[str | int]:
         """How each field is addressed: by its name, else by its place; NOT_ADDRESSED if a later one has its name.
 
         The place is that among the names, as attributes of free-form objects are counted.
@@ -220,7 +220,7 @@ class _LineWriter:
         """Writes the entries that are shown; yields what is left out before and after them."""
         is_free = place.column is not None
         steps: list[str | int] = (
-            value.steps(by_place=is_free) if isinstance(value, JsonObject) else [*range(len(value))]
+            value.field_steps(by_place=is_free) if isinstance(value, JsonObject) else [*range(len(value))]
         )
         first = self._first_entry(steps, place)
         last = min(first + MOST_ENTRIES, len(steps))
@@ -229,7 +229,7 @@ class _LineWriter:
         for number in range(first, last):
             name, entry = value[number] if isinstance(value, JsonObject) else (None, value[number])
             comma = "," if number < len(steps) - 1 else ""
-            here = place.inside(steps[number])
+            here = place.entry_inside(steps[number])
             self.write(entry, here, "" if name is None else json_text(name), comma, level + 1)
         if last < len(steps):
             yield self._left_out(place, len(steps) - last, steps[last], "more")

@@ -45,7 +45,7 @@ class OrderFilter:
     open: bool = False
     check: str = ""
 
-    def without(self, column: str) -> OrderFilter:
+    def without_filter(self, column: str) -> OrderFilter:
         """The same, but for one of GROUPS, or for the check."""
         rest = {name: value for name, value in self.groups.items() if name != column}
         return replace(self, groups=rest, check="" if column == "check" else self.check)
@@ -98,7 +98,7 @@ class OrderList:
                 self._by_check = findings, OrdersByCheck(findings, self.rows["order_id"])
             return self._by_check[1]
 
-    def matching(self, wanted: OrderFilter, by_check: OrdersByCheck | None = None) -> pl.Series:
+    def match_rows(self, wanted: OrderFilter, by_check: OrdersByCheck | None = None) -> pl.Series:
         """For each row, whether a filter lets it through; without `by_check`, a check lets nothing through."""
         conditions = [self._has_name(column, name) for column, name in wanted.groups.items() if name]
         if wanted.since:

@@ -72,7 +72,7 @@ class JsonPlace(NamedTuple):
         """Whether a value here is shown only together with personal data: it is personal, secret, or not known."""
         return self.table is None or (self.column is not None and self.column.privacy is not Privacy.NONE)
 
-    def inside(self, step: str | int) -> JsonPlace:
+    def entry_inside(self, step: str | int) -> JsonPlace:
         """The place of an entry or a field of what stands here."""
         steps = (*self.steps, step)
         unknown = JsonPlace(steps, None)
@@ -115,7 +115,7 @@ def place_at(order_id: int, steps: Sequence[str | int]) -> JsonPlace:
     """The place that some steps lead to."""
     place = root_place(order_id)
     for step in steps:
-        place = place.inside(step)
+        place = place.entry_inside(step)
     return place
 
 

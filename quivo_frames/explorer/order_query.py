@@ -56,7 +56,7 @@ class OrderQuery:
             page=read_page(given.get("page", "")),
         )  # fmt: skip
 
-    def parameters(self) -> dict[str, str]:
+    def address_parameters(self) -> dict[str, str]:
         """The parameters of its address; what is empty or the default is left out. Without the page."""
         wanted = self.filter
         flags = {"begins": self.begins, "late": wanted.late, "open": wanted.open}
@@ -85,11 +85,11 @@ class OrderQuery:
 
     def is_plain_search(self) -> bool:
         """Whether it asks for a search and nothing else."""
-        return self.parameters().keys() == {"q"} and self.page == 1
+        return self.address_parameters().keys() == {"q"} and self.page == 1
 
     def filter_names(self) -> list[str]:
         """The parameters by which it filters."""
-        return [name for name in self.parameters() if name not in ("q", "as", "begins", "sort", "dir")]
+        return [name for name in self.address_parameters() if name not in ("q", "as", "begins", "sort", "dir")]
 
 
 def _read_day(text: str | None) -> date | None:

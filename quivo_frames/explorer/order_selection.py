@@ -83,12 +83,12 @@ def select_orders(snapshot: Snapshot, query: OrderQuery) -> Selection:
         found.append(orders.with_ids(hits.rows["order_id"].unique()))
         notices = [*_explain_search(snapshot, hits), *notices]
     is_found = reduce(pl.Series.__and__, found) if found else None
-    wanted = query.filter.without("warehouse") if query.short_of else query.filter
+    wanted = query.filter.without_filter("warehouse") if query.short_of else query.filter
     return Selection(_matching(snapshot, wanted, is_found), is_found, hits, notices)
 
 
 def _matching(snapshot: Snapshot, wanted: OrderFilter, is_found: pl.Series | None) -> pl.Series:
-    matching = snapshot.order_list.matching(wanted, orders_by_check(snapshot))
+    matching = snapshot.order_list.match_rows(wanted, orders_by_check(snapshot))
     return matching if is_found is None else matching & is_found
 
 
@@ -132,8 +132,8 @@ def count_choices(snapshot: Snapshot, query: OrderQuery, selection: Selection) -
     for column, is_chosen in chosen.items():
         is_wanted = selection.is_wanted
         if is_chosen and not (query.short_of and column == "warehouse"):
-            others = query.filter.without(column)
-            others = others.without("warehouse") if query.short_of else others
+            others = query.filter.without_filter(column)
+            others = others.without_filter("warehouse") if query.short_of else others
             is_wanted = _matching(snapshot, others, selection.is_found)
         choices[column] = (
             _count_checks(snapshot, is_wanted)

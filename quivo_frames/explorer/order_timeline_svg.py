@@ -70,7 +70,7 @@ class _Scale:
         share = (at - self.first) / (self.last - self.first)
         return round(_MARGIN + (100 - 2 * _MARGIN) * min(max(share, 0), 1), 2)
 
-    def ticks(self) -> list[TimelineTick]:
+    def draw_ticks(self) -> list[TimelineTick]:
         days = (self.last - self.first) / _DAY
         step = next((step for step in _STEPS if days / step <= _MOST_TICKS), _STEPS[-1])
         form = "%m-%d" if self.first.year == self.last.year or step < _STEPS[5] else "%Y-%m"
@@ -104,7 +104,7 @@ def draw_timeline(rows: OrderRows) -> Timeline | None:
         when, said = f"{known_at:%Y-%m-%d %H:%M}", "nothing later is known"
         dots = [scale.place(known_at)] if until else []
         drawn.append(TimelineRow("Answer of Quivo", when, said, cell, [], dots, "known", is_later=not until))
-    return Timeline(drawn, scale.ticks(), f"Time line from {min(instants):%Y-%m-%d} to {scale.last:%Y-%m-%d}")
+    return Timeline(drawn, scale.draw_ticks(), f"Time line from {min(instants):%Y-%m-%d} to {scale.last:%Y-%m-%d}")
 
 
 def _is_waiting(rows: OrderRows) -> bool:

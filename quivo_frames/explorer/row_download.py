@@ -20,7 +20,7 @@ _MEDIA_TYPES = {
 
 
 def send_rows(rows: pl.DataFrame, table: Table, ending: str) -> FileResponse:
-    """Rows with the columns of a table as a file with an ending, which is removed when it is sent, or nobody wants it."""
+    """Rows of a table as a file with an ending, which is removed when it is sent, or nobody wants it."""
     with ExitStack() as stack:
         file = stack.enter_context(temporary_folder()) / f"{table.name}{ending}"
         write_frame_file(rows, file, table)

@@ -39,7 +39,7 @@ class Shortages:
         self.rows = rows
         self._summaries: dict[tuple[str, ...], ShortageSummary] = {}
 
-    def summarize(self, wanted: Mapping[str, str]) -> ShortageSummary:
+    def summary_for(self, wanted: Mapping[str, str]) -> ShortageSummary:
         """The sums of those with the wanted value of SHORTAGE_GROUPS; one that is empty asks for nothing."""
         key = tuple(wanted[name] for name in SHORTAGE_GROUPS)
         found = self._summaries.get(key)

@@ -24,7 +24,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import DatasetError
 from quivo_frames.explorer.accepted_file import AcceptedFindings
-from quivo_frames.explorer.background import OverviewFigures, draw_apart, find_apart
+from quivo_frames.explorer.background import OverviewFigures, audit_in_other_process, draw_in_other_process
 from quivo_frames.explorer.finding_list import FindingList
 from quivo_frames.explorer.order_list import read_order_list
 from quivo_frames.explorer.search_terms import SearchTerms
@@ -75,15 +75,10 @@ class Snapshot:
         self._overview: tuple[FindingList, OverviewContent] | None = None
 
     def _audit(self) -> Findings:
-        return find_apart(self.view, self.options.limits, personal=self.options.personal)
+        return audit_in_other_process(self.view, self.options.limits, personal=self.options.personal)
 
     def _draw(self) -> OverviewFigures:
-        return draw_apart(self.view, self.options.limits, self.options.on_time_against)
-
-    @property
-    def order_rows(self) -> pl.DataFrame:
-        """One row an order: order_id, order_identifier, seller, warehouse, carrier, stage and more."""
-        return self.orders
+        return draw_in_other_process(self.view, self.options.limits, self.options.on_time_against)
 
     def list_findings(self) -> FindingList | None:
         """The findings, of which those that are accepted now are marked, and the resolved ones; None until it is known.
@@ -96,7 +91,7 @@ class Snapshot:
         accepted = self.accepted.read()
         with self._lock:
             if self._listed is None or self._listed.given is not accepted:
-                self._listed = FindingList(self.findings.result(), self.order_rows, accepted)
+                self._listed = FindingList(self.findings.result(), self.orders, accepted)
             return self._listed
 
     def describe_overview(self) -> OverviewContent | None:
@@ -112,7 +107,7 @@ class Snapshot:
 
         with self._lock:
             if self._overview is None or self._overview[0] is not listed:
-                content = describe_overview(self.figures.result(), listed, self.order_rows.height)
+                content = describe_overview(self.figures.result(), listed, self.orders.height)
                 self._overview = listed, content
             return self._overview[1]
 
@@ -182,7 +177,7 @@ class SnapshotKeeper:
         self._lock = threading.Lock()
         self._snapshot = Snapshot(dataset, options)
 
-    def read(self, work: Callable[[Snapshot], Result]) -> Result:
+    def read_one_state(self, work: Callable[[Snapshot], Result]) -> Result:
         """What `work` reads, all of it from one state of the dataset.
 
         Raises:

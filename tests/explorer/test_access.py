@@ -191,3 +191,23 @@ def test_each_run_has_keys_of_its_own(explorer: Explorer, browser: requests.Sess
         assert requests.get(base_of(other), cookies=browser.cookies).status_code == 403
     with pytest.raises(requests.ConnectionError):
         requests.get(base_of(other))
+
+
+def test_a_fault_is_a_page_and_no_traceback(
+    explorer: Explorer,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setitem(PAGES, "/lines", fail)
+    with explore(explorer.tables) as other, requests.Session() as session:
+        session.get(other.address)
+        answered = session.get(f"{base_of(other)}/lines")
+    assert answered.status_code == 500
+    assert "The page cannot be made (RuntimeError): quivo_frames is to blame." in answered.text
+    said = answered.text + "".join(capfd.readouterr()) + caplog.text
+    assert "canary" not in said
+    assert "Traceback" not in said

@@ -339,13 +339,13 @@ def test_hostile_names_are_escaped_and_filtered_by(tmp_path: Path, column: str) 
 def test_pages_answer_while_the_audit_is_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from quivo_frames.explorer import snapshot
 
-    original = snapshot.find_apart
+    original = snapshot.audit_in_other_process
 
     def find_late(*args: Any, **options: Any) -> Any:
         time.sleep(3)
         return original(*args, **options)
 
-    monkeypatch.setattr(snapshot, "find_apart", find_late)
+    monkeypatch.setattr(snapshot, "audit_in_other_process", find_late)
     build_tables(tmp_path, LATE)
     with explore(tmp_path / "tables", accepted=tmp_path / "accepted.toml") as explorer:
         visitor = Visitor.enter(explorer)

@@ -361,8 +361,8 @@ def test_names_with_commas_and_orders_of_several_warehouses_are_found_by_each(tm
     orders = [{**at(*some), "orderId": order_id} for order_id, some in enumerate(names, 1)]
     listing = read_order_list(build_orders(tmp_path, orders))
     found = {
-        name: set(listing.rows.filter(listing.matching(OrderFilter({"warehouse": name})))["order_id"])
-        for name in listing.count_names("warehouse", listing.matching(OrderFilter()))
+        name: set(listing.rows.filter(listing.match_rows(OrderFilter({"warehouse": name})))["order_id"])
+        for name in listing.count_names("warehouse", listing.match_rows(OrderFilter()))
     }
     assert found["Wien"] == {1, 3}
     assert found["Linz, Ost"] == {2, 3}
@@ -370,7 +370,7 @@ def test_names_with_commas_and_orders_of_several_warehouses_are_found_by_each(tm
     assert {4} <= found["Ost"]
     assert {5} <= found["Linz"]
     assert found["4"] == {6}
-    assert listing.count_names("warehouse", listing.matching(OrderFilter()))["Wien"] == 2
+    assert listing.count_names("warehouse", listing.match_rows(OrderFilter()))["Wien"] == 2
 
 
 def test_a_list_without_orders_and_tables_without_derived_ones_are_shown(tmp_path: Path) -> None:
@@ -394,8 +394,8 @@ def test_an_address_says_what_is_asked_for_and_nothing_else() -> None:
     given = {"q": "a b", "as": "SKU", "seller": "Ä & Co", "status": "X", "since": "2026-06-01", "late": "yes",
              "check": "c", "sort": "value", "dir": "asc", "begins": "yes", "short": "s", "week": "2026-W01"}  # fmt: skip
     query = OrderQuery.from_parameters(given)
-    assert query.parameters() == given
-    assert OrderQuery.from_parameters(dict(parse_qsl(urlencode(query.parameters())))) == query
-    assert OrderQuery.from_parameters({"sort": "late", "dir": "desc", "page": "1", "x": "y"}).parameters() == {}
-    assert replace(query, page=3).sorted_by("value").parameters()["sort"] == "value"
-    assert "dir" not in query.sorted_by("value").parameters()
+    assert query.address_parameters() == given
+    assert OrderQuery.from_parameters(dict(parse_qsl(urlencode(query.address_parameters())))) == query
+    assert OrderQuery.from_parameters({"sort": "late", "dir": "desc", "page": "1", "x": "y"}).address_parameters() == {}
+    assert replace(query, page=3).sorted_by("value").address_parameters()["sort"] == "value"
+    assert "dir" not in query.sorted_by("value").address_parameters()

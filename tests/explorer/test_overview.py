@@ -67,7 +67,7 @@ def test_figures_that_cannot_be_worked_out_are_said_and_the_rest_is_shown(
     def lose_worker(*_: Any, **__: Any) -> None:
         raise LostWorker("A process was ended by the system.")
 
-    monkeypatch.setattr(snapshot, "find_apart", lose_worker)
+    monkeypatch.setattr(snapshot, "audit_in_other_process", lose_worker)
     with explore(tables) as explorer:
         visitor = Visitor.enter(explorer)
         page = visitor.read("/")
@@ -79,17 +79,17 @@ def test_figures_that_cannot_be_worked_out_are_said_and_the_rest_is_shown(
 
 @pytest.mark.long
 def test_in_another_process_the_same_is_found(tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = background.find_apart(OrderView(tables), Limits(), personal=False)
-    drawn = background.draw_apart(OrderView(tables), Limits(), "latest_delivery_date")
+    here = background.audit_in_other_process(OrderView(tables), Limits(), personal=False)
+    drawn = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date")
     monkeypatch.setattr("quivo_frames.analysis.milestones.ORDERS_PER_RANGE", 150)
-    apart = background.find_apart(OrderView(tables), Limits(), personal=False)
+    apart = background.audit_in_other_process(OrderView(tables), Limits(), personal=False)
     assert apart.equals(here)
     assert apart.checks.equals(here.checks)
     assert (apart.as_of, apart.since, apart.personal) == (here.as_of, here.since, False)
-    drawn_apart = background.draw_apart(OrderView(tables), Limits(), "latest_delivery_date")
-    assert drawn_apart.title == drawn.title
-    assert [chart.data for chart in drawn_apart.page.charts] == [chart.data for chart in drawn.page.charts]
-    assert drawn.page.kpis["volume"].equals(drawn_apart.page.kpis["volume"])
+    drawn_elsewhere = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date")
+    assert drawn_elsewhere.title == drawn.title
+    assert [chart.data for chart in drawn_elsewhere.page.charts] == [chart.data for chart in drawn.page.charts]
+    assert drawn.page.kpis["volume"].equals(drawn_elsewhere.page.kpis["volume"])
 
 
 @pytest.mark.parametrize("orders", [0, 1])

@@ -106,5 +106,5 @@ def test_what_was_read_while_the_tables_were_replaced_is_read_again(tmp_path: Pa
         return seen[-1]
 
     with closing(keeper):
-        assert keeper.read(read_slowly) == len(STATES["Zweitling"])
+        assert keeper.read_one_state(read_slowly) == len(STATES["Zweitling"])
     assert seen == [len(STATES["Erstling"]), len(STATES["Zweitling"])]

@@ -82,7 +82,7 @@ def _check_form(snapshot: Snapshot, listed: FindingList, form: AcceptForm) -> da
     """
     if snapshot.accepted.file is None:
         raise ConfigError("Nothing can be accepted here: the explorer was started without a file of accepted findings.")
-    if listed.find(form.finding) is None:
+    if listed.find_by_name(form.finding) is None:
         raise ConfigError("This finding is not there any more: the tables were built again.")
     try:
         until = date.fromisoformat(form.until.strip())
@@ -113,7 +113,7 @@ def download_findings(snapshot: Snapshot, request: Request, ending: str) -> Resp
     listed = snapshot.list_findings()
     if listed is None:
         raise ConfigError("The findings are still being worked out. Download them when they are there.")
-    places = listed.choose(_read_state(request.query_params))["place"]
+    places = listed.filter_places(_read_state(request.query_params))["place"]
     if places.len() > MOST_ROWS[ending]:
         raise ConfigError(
             f"A {ending} file takes {MOST_ROWS[ending]:,} findings here, and these are {places.len():,}. Choose fewer "
@@ -135,7 +135,7 @@ def _render_findings(snapshot: Snapshot, request: Request, state: dict[str, str]
     listed = snapshot.list_findings()
     if listed is None:
         return render_page("findings.html", request=request, snapshot=snapshot, listed=None, state=state)
-    chosen = listed.choose(state)
+    chosen = listed.filter_places(state)
     last = max(1, math.ceil(chosen.height / PER_PAGE))
     number = min(max(int(state["page"] or 1), 1), last)
     rows = listed.rows[chosen["place"].slice((number - 1) * PER_PAGE, PER_PAGE).to_list()]

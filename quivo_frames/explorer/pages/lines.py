@@ -28,7 +28,7 @@ class LineQuery(NamedTuple):
     descending: bool
     page: int
 
-    def parameters(self) -> dict[str, str]:
+    def address_parameters(self) -> dict[str, str]:
         """The parameters of its address, without the page; what is the default is left out."""
         sort = "" if self.sort == "open" else self.sort
         direction = "" if self.descending == (self.sort != "sku") else ("desc" if self.descending else "asc")
@@ -44,16 +44,16 @@ def show_lines(snapshot: Snapshot, request: Request) -> Response:
     query = LineQuery(
         {name: given.get(name, "") for name in SHORTAGE_GROUPS}, sort, descending, read_page(given.get("page", ""))
     )
-    found = snapshot.shortages.summarize(query.groups)
+    found = snapshot.shortages.summary_for(query.groups)
     summed, currency = found.by_sku, found.currency
     in_order = _sort(summed, query)
     pages = max(-(-summed.height // PAGE_ROWS), 1)
     query = query._replace(page=min(query.page, pages))
     first = (query.page - 1) * PAGE_ROWS
     return render_page(
-        "lines.html", request=request, snapshot=snapshot, query=query, parameters=query.parameters(), page_count=pages,
-        count=summed.height, first=first + 1, rows=_describe_rows(in_order.slice(first, PAGE_ROWS), query),
-        open_pieces=found.open, orders=found.orders,
+        "lines.html", request=request, snapshot=snapshot, query=query, parameters=query.address_parameters(),
+        page_count=pages, count=summed.height, first=first + 1,
+        rows=_describe_rows(in_order.slice(first, PAGE_ROWS), query), open_pieces=found.open, orders=found.orders,
         selects=_make_selects(found, query), sorts=_make_sorts(query), currency=currency,
         unknown=snapshot.uncertain_lines,
     )  # fmt: skip
@@ -93,5 +93,5 @@ def _make_sorts(query: LineQuery) -> dict[str, SortLink]:
         descending = not query.descending if is_sorted else sort != "sku"
         direction = ("descending" if query.descending else "ascending") if is_sorted else ""
         again = query._replace(sort=sort, descending=descending, page=1)
-        links[sort] = SortLink(words, address_of("/lines", again.parameters()), direction)
+        links[sort] = SortLink(words, address_of("/lines", again.address_parameters()), direction)
     return links

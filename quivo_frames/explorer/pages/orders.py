@@ -81,7 +81,7 @@ def show_orders(snapshot: Snapshot, request: Request) -> Response:
         first=(query.page - 1) * PAGE_ROWS + 1, rows=_page_rows(snapshot, query, selection), hits=selection.hits,
         notices=selection.notices, selects=_make_selects(snapshot, query, selection), sorts=_make_sorts(query),
         kinds=searched_kinds(snapshot), total=snapshot.orders.height,
-        parameters=query.parameters(), filters=query.filter_names(),
+        parameters=query.address_parameters(), filters=query.filter_names(),
     )  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def _make_selects(snapshot: Snapshot, query: OrderQuery, selection: Selection) -
 
 
 def make_choices(counted: Sequence[tuple[str, str, int]], chosen: str, empty: str = "All") -> list[Choice]:
-    """The entries of a select, from words, value and number of orders: what there is, and what is chosen."""
+    """The entries of a select: those with orders, and the chosen one; each has words, a value, and its orders."""
     choices = [
         Choice(value, f"{words} ({format_integer(count)})", value == chosen)
         for words, value, count in counted
@@ -180,7 +180,9 @@ def _make_sorts(query: OrderQuery) -> dict[str, SortLink]:
     direction = "descending" if query.descending else "ascending"
     return {
         sort: SortLink(
-            words, address_of("/orders", query.sorted_by(sort).parameters()), direction if sort == query.sort else ""
+            words,
+            address_of("/orders", query.sorted_by(sort).address_parameters()),
+            direction if sort == query.sort else "",
         )
         for sort, words in _HEADINGS.items()
     }

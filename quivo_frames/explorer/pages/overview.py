@@ -21,10 +21,10 @@ def show_overview(snapshot: Snapshot, request: Request) -> Response:
         listed, content = snapshot.list_findings(), snapshot.describe_overview()
     except QuivoError as error:
         problem = str(error)
-    height = snapshot.order_rows.height
+    height = snapshot.orders.height
     return render_page(
         "overview.html", request=request, snapshot=snapshot, listed=listed, content=content, problem=problem,
-        name=Path(snapshot.dataset.address).name, stages=count_stages(snapshot.order_rows), height=height,
+        name=Path(snapshot.dataset.address).name, stages=count_stages(snapshot.orders), height=height,
         highlights=describe_findings(listed, height) if listed and not content else [],
         statuses=[(one.value, one.findings, STATUSES[one.value]) for one in listed.count_values({})["status"]]
         if listed else [],
