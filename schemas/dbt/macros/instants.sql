@@ -77,7 +77,7 @@ case when {{ quivo_frames.is_midnight(instant, zone) }}
 {%- set day = quivo_frames.day_less_tolerance(instant, zone) if tolerated else quivo_frames.day_of(instant, zone) -%}
 case when {{ quivo_frames.is_midnight(instant, zone) }} or {{ quivo_frames.is_midnight(other, zone) }}
     then {{ day }} > {{ quivo_frames.day_of(other, zone) }} and {{ instant }} > {{ other }}
-    else {{ quivo_frames.microseconds_between(other, instant) }} > {{ minutes }} * 60000000 end
+    else {{ quivo_frames.microseconds_between(other, instant) }} > {{ minutes * 60000000 }} end
 {%- endmacro %}
 
 {# Days from one instant to another; null if one is missing, or if they are in the wrong order. #}
