@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MODELS = {
-    "order_lines": "As quivo_frames matched its rows: each piece is in one line, so that sums over any lines are right.",
+    "order_lines": "As quivo_frames matched its rows: each piece is in one line, so sums over any lines are right.",
     "milestones": "When it came how far.",
     "events": "In each order by time: an event log.",
     "orders": "Its overview, and what the KPIs ask of it. Each can be summed or counted by any column.",

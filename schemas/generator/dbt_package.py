@@ -1,7 +1,7 @@
 """The dbt package: its sources, its staging models, and the descriptions and tests of all its models.
 
-The SQL of facts, KPIs, macros and singular tests is written by hand, in `schemas/dbt`. What it is described by comes from
-the catalogue and from the docstrings of the KPIs; the columns that dbt alone has are described here.
+The SQL of facts, KPIs, macros and singular tests is written by hand, in `schemas/dbt`. Its descriptions come from the
+catalogue and from the docstrings of the KPIs; `dbt_columns` describes the columns that dbt alone has.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _with_tests(column: dict[str, Any], key: str | None, table: str) -> dict[str
     tests: list[Any] = ["unique", "not_null"] if name == key else []
     if name == "order_id" and name != key:
         tests += ["not_null", _relationship("ref('fct_quivo__orders')", "order_id")]
-    if table == "milestones" and name.startswith("days_") or name in ("days_late", "lines", "shipments", "open"):
+    if (table == "milestones" and name.startswith("days_")) or name in ("days_late", "lines", "shipments", "open"):
         tests.append(_range(0))
     return {**column, **({"data_tests": tests} if tests else {})}
 

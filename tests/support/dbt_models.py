@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PACKAGE = ROOT / "schemas" / "dbt"
 
 
-class _Returned(Exception):  # noqa: N818 - no error: how dbt lets a macro return what is no text
+class _Returned(Exception):
     pass
 
 
@@ -96,9 +96,7 @@ def models_in_order() -> list[str]:
 
 def model_queries(**variables: Any) -> Iterator[tuple[str, str]]:
     """Each model of the package, in order, with its query for DuckDB, for the given variables."""
-    environment = jinja2.Environment(  # noqa: S701 - SQL, no HTML
-        extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined
-    )
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined)
     macros = _Macros()
     environment.globals |= {
         "adapter": type("Adapter", (), {"quote": staticmethod(lambda name: f'"{name}"'), "dispatch": macros.dispatch}),
