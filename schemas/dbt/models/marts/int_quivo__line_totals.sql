@@ -11,21 +11,6 @@ with moved as (
     group by line_key
 ),
 
--- Orders of which it is not known what was shipped: a shipment lists no lines, or a row of one may be of any line.
-in_doubt as (
-    select order_id
-    from {{ ref('stg_quivo__line_rows') }}
-    where states = 'shipped' and matched_by is null and not certain
-    union
-    select shipments.order_id
-    from {{ ref('stg_quivo__shipments') }} as shipments
-    where not coalesce(shipments.reversed, false)
-        and not exists (
-            select 1 from {{ ref('stg_quivo__shipment_positions') }} as positions
-            where positions.shipment_key = shipments.shipment_key
-        )
-),
-
 asked as (
     select
         order_id,
@@ -36,6 +21,14 @@ asked as (
     from {{ ref('stg_quivo__lines') }}
     where order_position_key is not null and counted_by is null
     group by order_id, coalesce(pool_key, line_key)
+),
+
+-- Orders of which it is not known what was shipped: a shipment lists no lines, or rows of one may be of any line.
+in_doubt as (
+    select order_id
+    from asked
+    group by order_id
+    having {{ quivo_frames.count_if('both_known') }} = 0
 ),
 
 known as (
