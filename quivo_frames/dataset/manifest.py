@@ -106,7 +106,9 @@ def has_single_files(facts: Mapping[str, Any]) -> bool:
     tables = facts.get("tables")
     if not isinstance(tables, dict) or DIGEST in facts:
         return False
-    return bool(tables) and all(isinstance(table, dict) and {"file", "rows"} <= table.keys() for table in tables.values())
+    return bool(tables) and all(
+        isinstance(table, dict) and {"file", "rows"} <= table.keys() for table in tables.values()
+    )
 
 
 def is_manifest_intact(data: bytes | None) -> bool:
