@@ -20,7 +20,7 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
 
-FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel")  # repeated here, as the export modules load polars
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel", "ducklake")  # repeated here, as the export modules load polars
 LEVELS = ("full", "pseudonym", "none")
 READERS = (
     "powerbi",
