@@ -8,6 +8,8 @@ The table `about` says whose tables these are. Each export writes it, so that of
 refuses one, even if they write other orders.
 """
 
+# ruff: noqa: S608 - what stands in statements are names of our tables, quoted, and counts
+
 from __future__ import annotations
 
 import json
@@ -69,6 +71,8 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
     require_extensions(address)
     with _private_workspace(address) as temporary:
         with open_lake(address, temporary) as db:
+            if folder := data_folder(db):
+                create_private_folder(folder)
             found = _find_tables(db)
             _refuse_strangers(db, job, found, out)
             extra_info = _extra_info(job)
@@ -181,7 +185,8 @@ def _refuse_other_columns(
     db.execute("USE memory")
     db.execute(tables_sql(Dialect.DUCKDB, _without_keys(definitions), references=False))
     for name in definitions.keys() & found.keys():
-        ours = {column: kind for column, kind, *_ in db.execute(f"DESCRIBE memory.main.{quote_identifier(name)}").fetchall()}  # fmt: skip
+        described = db.execute(f"DESCRIBE memory.main.{quote_identifier(name)}").fetchall()
+        ours = {column: kind for column, kind, *_ in described}
         if list(ours.items()) != list(found[name].items()):
             column = next((c for c in {**ours, **found[name]} if ours.get(c) != found[name].get(c)), "their order")
             raise ConfigError(
@@ -206,7 +211,9 @@ def _is_latest_snapshot(db: duckdb.DuckDBPyConnection, extra_info: str) -> bool:
 def _extra_info(job: ExportJob) -> str:
     """What the history of the lake says about an export, beside its message."""
     tables = len(job.definitions)  # with the derived ones, or without
-    return json.dumps({"by": APPLICATION, "version": job.version, "name": f"{job.snapshot_name} {job.privacy}", "tables": tables})
+    return json.dumps(
+        {"by": APPLICATION, "version": job.version, "name": f"{job.snapshot_name} {job.privacy}", "tables": tables}
+    )
 
 
 def _read_about(db: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -228,27 +235,27 @@ def _stage_tables(db: duckdb.DuckDBPyConnection, job: ExportJob, temporary: Path
     rows = {}
     for name, frame in job.tables.items():
         frame.sink_parquet(temporary / f"{name}.parquet", compression="lz4")
-        (rows[name],) = db.execute(f"SELECT count(*) FROM {_staged(name, temporary)}").fetchone() or (0,)  # noqa: S608
+        (rows[name],) = db.execute(f"SELECT count(*) FROM {_staged(name, temporary)}").fetchone() or (0,)
     return rows
 
 
 def _find_changed_orders(
     db: duckdb.DuckDBPyConnection, job: ExportJob, found: Mapping[str, object], temporary: Path
 ) -> int:
-    """Fill the table of orders with a row that the lake has not, or has otherwise, or has too many; how many they are."""
+    """Fill the table of orders with a row that the lake lacks, has otherwise, or has too many; how many they are."""
     db.execute(f"CREATE TABLE {_CHANGED} (order_id BIGINT)")
-    orders = f"SELECT {ORDER_ID.name} FROM {_staged('orders', temporary)}"  # noqa: S608
+    orders = f"SELECT {ORDER_ID.name} FROM {_staged('orders', temporary)}"
     if not found.keys() & job.definitions.keys():
         db.execute(f"INSERT INTO {_CHANGED} {orders}")
     for name in job.definitions.keys() & found.keys():
         key = quote_identifier(job.definitions[name].key)
         db.execute(
-            f"INSERT INTO {_CHANGED} SELECT DISTINCT coalesce(here.order_id, there.order_id) "  # noqa: S608
+            f"INSERT INTO {_CHANGED} SELECT DISTINCT coalesce(here.order_id, there.order_id) "
             f"FROM {_staged(name, temporary)} AS here FULL JOIN {LAKE}.main.{quote_identifier(name)} AS there "
             f"ON here.{key} = there.{key} WHERE here IS DISTINCT FROM there "
             f"AND (here.order_id IS NOT NULL OR there.order_id IN ({orders}))"
         )
-    (count,) = db.execute(f"SELECT count(DISTINCT order_id) FROM {_CHANGED}").fetchone() or (0,)  # noqa: S608
+    (count,) = db.execute(f"SELECT count(DISTINCT order_id) FROM {_CHANGED}").fetchone() or (0,)
     return int(count)
 
 
@@ -270,16 +277,18 @@ def _commit(
                 db.execute(f"CALL {LAKE}.set_option('{option}', '{value}')")
         for name in new:
             db.execute(f"DROP TABLE IF EXISTS {quote_identifier(name)}")
-        db.execute(tables_sql(Dialect.DUCKDB, _without_keys({name: job.definitions[name] for name in new}), references=False))
+        db.execute(
+            tables_sql(Dialect.DUCKDB, _without_keys({name: job.definitions[name] for name in new}), references=False)
+        )
         for name in job.definitions:
             table, source = quote_identifier(name), _staged(name, temporary)
             if name in new:
                 for rows_of in (source, *staying.get(name, ())):
-                    db.execute(f"INSERT INTO {table} SELECT * FROM {rows_of}")  # noqa: S608
+                    db.execute(f"INSERT INTO {table} SELECT * FROM {rows_of}")
             else:
-                changed = f"WHERE order_id IN (SELECT order_id FROM {_CHANGED})"  # noqa: S608
-                db.execute(f"DELETE FROM {table} {changed}")  # noqa: S608
-                db.execute(f"INSERT INTO {table} SELECT * FROM {source} {changed}")  # noqa: S608
+                changed = f"WHERE order_id IN (SELECT order_id FROM {_CHANGED})"
+                db.execute(f"DELETE FROM {table} {changed}")
+                db.execute(f"INSERT INTO {table} SELECT * FROM {source} {changed}")
         _write_about(db, job, rows)
         message = f"Tables {job.snapshot_name}"
         db.execute(
@@ -304,7 +313,7 @@ def _stage_staying_rows(db: duckdb.DuckDBPyConnection, name: str, job: ExportJob
     file = f"{name}.staying"
     gone = ", ".join(map(str, job.erased_order_ids))
     db.execute(
-        f"COPY (SELECT * FROM {LAKE}.main.{quote_identifier(name)} WHERE order_id NOT IN ({gone}) AND order_id NOT IN "  # noqa: S608
+        f"COPY (SELECT * FROM {LAKE}.main.{quote_identifier(name)} WHERE order_id NOT IN ({gone}) AND order_id NOT IN "
         f"(SELECT {ORDER_ID.name} FROM {_staged('orders', temporary)})) "
         f"TO {quote_literal(str(temporary / f'{file}.parquet'))} (FORMAT parquet, COMPRESSION lz4)"
     )
@@ -328,5 +337,5 @@ def _write_about(db: duckdb.DuckDBPyConnection, job: ExportJob, rows: Mapping[st
 
 
 def _current_snapshot(db: duckdb.DuckDBPyConnection) -> int:
-    (version,) = db.execute(f"SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')").fetchone() or (0,)  # noqa: S608
+    (version,) = db.execute(f"SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')").fetchone() or (0,)
     return int(version)

@@ -21,7 +21,9 @@ CATALOG, DATA = "catalog.ducklake", "data"
 DATA_PATH = "data_path"
 EXAMPLE = "postgres://user@host/database?data_path=/folder"
 _SCHEMES = ("postgres", "postgresql")
-_POSTGRES_SETTINGS = frozenset({"application_name", "connect_timeout", "host", "port", "sslcert", "sslmode", "sslrootcert"})  # fmt: skip
+_POSTGRES_SETTINGS = frozenset({
+    "application_name", "connect_timeout", "host", "port", "sslcert", "sslmode", "sslrootcert",
+})  # fmt: skip
 """Settings of a connection that an address may have; none of them is a secret."""
 _UNSAFE_IN_PATH = r"[?\\*\[\]]"
 """Characters of a path that DuckDB reads as a pattern, as a question to a server, or as the end of a folder."""

@@ -50,7 +50,8 @@ def _load_extension(db: duckdb.DuckDBPyConnection, name: str) -> None:
     package = _PACKAGES[name]
     raise ConfigError(
         f"ducklake needs DuckDB's extension {name}, which is not installed for DuckDB {duckdb.__version__}. Install "
-        f"it: pip install {package}, which brings the DuckDB that it fits; or, with a network, in DuckDB: INSTALL {name}."
+        f"it: pip install {package}, which brings the DuckDB that it fits; or in DuckDB, with a network: "
+        f"INSTALL {name}."
     )
 
 
@@ -116,7 +117,7 @@ def _known_data_path(db: duckdb.DuckDBPyConnection, address: LakeAddress) -> str
             return None
         path = f"SELECT value FROM known.{found[0]}.ducklake_metadata WHERE key = 'data_path' AND scope IS NULL"  # noqa: S608 - a schema
         (value,) = db.execute(path).fetchone() or (None,)
-        return value
+        return None if value is None else str(value)
     finally:
         db.execute("DETACH known")
 
@@ -153,8 +154,8 @@ def _explain(error: duckdb.Error, address: LakeAddress) -> str:
         return f"Another job changed {address.out} at the same time, and was first. {untouched} Export again."
     if address.folder is None and ("connect" in text or "authentication" in text):
         return (
-            f"The database of {address.out} cannot be reached, or refuses. {untouched} Look at host, user and database, "
-            "and at PGPASSWORD or ~/.pgpass, and export again."
+            f"The database of {address.out} cannot be reached, or refuses. {untouched} Look at host, user and "
+            "database, and at PGPASSWORD or ~/.pgpass, and export again."
         )
     if is_disk_full(error) or (isinstance(error, duckdb.IOException) and address.folder):
         cause = explain_disk_error(error)

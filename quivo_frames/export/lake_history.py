@@ -4,6 +4,8 @@ DuckLake keeps the files of all snapshots. To erase orders, all snapshots of the
 with them the files that only those name.
 """
 
+# ruff: noqa: S608 - what stands in statements are names, quoted
+
 from __future__ import annotations
 
 import time
@@ -37,7 +39,7 @@ def remove_orphans(db: duckdb.DuckDBPyConnection, names: Sequence[str], *, is_al
         return
     files = f"{METADATA}.ducklake_data_file", f"{METADATA}.ducklake_delete_file"
     scheduled = f"{METADATA}.ducklake_files_scheduled_for_deletion"
-    paths = " UNION ALL ".join(f"SELECT path FROM {table}" for table in (*files, scheduled))  # noqa: S608 - of DuckLake
+    paths = " UNION ALL ".join(f"SELECT path FROM {table}" for table in (*files, scheduled))
     named = {Path(path).name for (path,) in db.execute(paths).fetchall()}
     for file in (file for name in names for file in (folder / "main" / name).glob("ducklake-*.parquet")):
         if file.name not in named:
@@ -47,16 +49,16 @@ def remove_orphans(db: duckdb.DuckDBPyConnection, names: Sequence[str], *, is_al
                 young.append(file)
     if young and is_erasing:
         raise ExportError(
-            f"{folder} holds files that no catalog names, less than a day old: an export is running on another machine, "
-            "or was ended. Nothing was erased. Forget again when it has ended, or after a day."
+            f"{folder} holds files that no catalog names, less than a day old: an export is running on another "
+            "machine, or was ended. Nothing was erased. Forget again when it has ended, or after a day."
         )
 
 
 def snapshots_with(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[int]:
     """The snapshots in which there are tables of these names."""
     among = ", ".join(map(quote_literal, names))
-    first = f"SELECT min(begin_snapshot) FROM {METADATA}.ducklake_table WHERE table_name IN ({among})"  # noqa: S608
-    found = f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') WHERE snapshot_id >= ({first}) ORDER BY ALL"  # noqa: S608
+    first = f"SELECT min(begin_snapshot) FROM {METADATA}.ducklake_table WHERE table_name IN ({among})"
+    found = f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') WHERE snapshot_id >= ({first}) ORDER BY ALL"
     return [version for (version,) in db.execute(found).fetchall()]
 
 

@@ -1,4 +1,4 @@
-"""Tests with DuckLake itself, where its extension is installed: .venv-lake, by `make long` or `make lake`."""
+"""Tests with DuckLake itself, where its extension is installed: in .venv-lake, by `make long`."""
 
 from __future__ import annotations
 

@@ -46,8 +46,12 @@ class Cluster:
         secret = folder / "secret"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        self.run("initdb", "-D", "db", "-A", "scram-sha-256", "-U", "owner", "--pwfile=secret", "-E", "UTF8", "--locale=C")
-        self.run("pg_ctl", "-D", "db", "-w", "-l", "log", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start")
+        self.run(
+            "initdb", "-D", "db", "-A", "scram-sha-256", "-U", "owner", "--pwfile=secret", "-E", "UTF8", "--locale=C"
+        )
+        self.run(
+            "pg_ctl", "-D", "db", "-w", "-l", "log", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start"
+        )
 
     def run(self, program: str, *words: str) -> None:
         done = subprocess.run(
@@ -102,13 +106,16 @@ def test_builds_are_snapshots_in_postgres_too(
     later = Frames.of({**frames.without_orders([]), **flatten_standin_orders(range(1, 21), seed=2)})
     assert "nothing was written" in export_to_lake(frames, database).notices[0]
     export_to_lake(later, database)
-    assert [(author, version) for version, author, _ in snapshots(catalog)][1:] == [("quivo_frames", 1), ("quivo_frames", 2)]
+    assert [(author, version) for version, author, _ in snapshots(catalog)][1:] == [
+        ("quivo_frames", 1),
+        ("quivo_frames", 2),
+    ]
     assert_tables_equal(read_lake(catalog, copies=tmp_path), later)
     assert_tables_equal(read_lake(catalog, 1, copies=tmp_path), frames)
 
 
 def test_where_the_data_is_stands_in_the_catalog(frames: Frames, out: str, database: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no lake in that database yet. Say where its data goes"):
+    with pytest.raises(ConfigError, match=r"no lake in that database yet. Say where its data goes"):
         export_to_lake(frames, database)
     export_to_lake(frames, out)
     with pytest.raises(ConfigError, match=f"has its data in {tmp_path / 'data'}"):
@@ -143,7 +150,16 @@ def test_forget_reaches_postgres(cluster: Cluster, out: str, catalog: str, tmp_p
         record_answers(archive, {number: json.dumps(body).encode() for number, body in bodies.items()}, NOON)
     tables = build(source, tmp_path / "tables")
     tables.export("ducklake", out)
-    cluster.run("psql", "-h", str(cluster.folder), "-U", "owner", catalog.split()[0].removeprefix("postgres:dbname="), "-c", "CHECKPOINT")
+    cluster.run(
+        "psql",
+        "-h",
+        str(cluster.folder),
+        "-U",
+        "owner",
+        catalog.split()[0].removeprefix("postgres:dbname="),
+        "-c",
+        "CHECKPOINT",
+    )
     assert b"AAAsecret0" in read_every_byte_of(cluster.folder / "db" / "base")
     receipt = forget([101, 106], source, [tables.folder])
     assert receipt.left == []
@@ -153,7 +169,16 @@ def test_forget_reaches_postgres(cluster: Cluster, out: str, catalog: str, tmp_p
     assert "secret1" in held
     assert "secret0" not in held
     assert "secret5" not in held
-    cluster.run("psql", "-h", str(cluster.folder), "-U", "owner", catalog.split()[0].removeprefix("postgres:dbname="), "-c", "CHECKPOINT")
+    cluster.run(
+        "psql",
+        "-h",
+        str(cluster.folder),
+        "-U",
+        "owner",
+        catalog.split()[0].removeprefix("postgres:dbname="),
+        "-c",
+        "CHECKPOINT",
+    )
     left = read_every_byte_of(cluster.folder / "db" / "base")
     assert b"secret0" not in left
     assert b"secret5" not in left
@@ -170,7 +195,7 @@ def test_a_file_of_an_unfinished_export_is_left_for_a_day(frames: Frames, out: s
     later = flatten_standin_orders([21])
     export_to_lake(later, out)
     assert young.exists()
-    with pytest.raises(ExportError, match="Nothing was erased. Forget again"):
+    with pytest.raises(ExportError, match=r"Nothing was erased. Forget again"):
         export_to_lake(frames, out, 21)
     os.utime(young, (0, 0))
     export_to_lake(flatten_standin_orders([22]), out)
@@ -192,7 +217,7 @@ def test_of_two_machines_one_is_first_and_the_other_says_so(
         subprocess.run([sys.executable, "-c", code, out], check=True)
 
     monkeypatch.setattr(ducklake, "_write_about", be_overtaken)
-    with pytest.raises(ExportError, match="Another job changed .* at the same time, and was first") as caught:
+    with pytest.raises(ExportError, match=r"Another job changed .* at the same time, and was first") as caught:
         export_to_lake(flatten_standin_orders([32]), out)
     assert caught.value.exit_status == 3
     monkeypatch.undo()
