@@ -24,9 +24,9 @@ from quivo_frames.errors import ConfigError
 from quivo_frames.export.formats import ExportFormat, ExportJob, ExportResult
 from quivo_frames.export.lake_address import KIND as KIND
 from quivo_frames.export.lake_address import LakeAddress, lake_address
-from quivo_frames.export.lake_connection import LAKE, data_folder, explain_lake_errors, open_lake, require_extensions
+from quivo_frames.export.lake_connection import LAKE, attach_lake, connect_duckdb, data_folder
 from quivo_frames.export.lake_history import remove_history, remove_orphans, rewrite_catalog_file, snapshots_with
-from quivo_frames.export.sql import Dialect, quote_identifier, quote_literal, tables_sql
+from quivo_frames.export.sql import Dialect, quote_identifier, quote_literal, sql_type, tables_sql
 from quivo_frames.model.tables import ORDER_ID, SCHEMA_VERSION, Table
 from quivo_frames.storage.atomic import (
     OWNER_ONLY,
@@ -54,7 +54,8 @@ def refuse_target(out: str) -> None:
     Raises:
         ConfigError: there is something else, the address cannot be used, or an extension of DuckDB is missing.
     """
-    require_extensions(lake_address(out))
+    with connect_duckdb(lake_address(out)):
+        pass
 
 
 def write_tables(job: ExportJob, out: str) -> ExportResult:
@@ -68,38 +69,39 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
         ExportError: the lake cannot be written, is open elsewhere, or another job changed it at the same time.
     """
     address = lake_address(out)
-    require_extensions(address)
-    with _private_workspace(address) as temporary:
-        with open_lake(address, temporary) as db:
-            if folder := data_folder(db):
-                create_private_folder(folder)
-            found = _find_tables(db)
-            _refuse_strangers(db, job, found, out)
-            extra_info = _extra_info(job)
-            job = job.emptying(lambda name: name in found)
-            _refuse_other_columns(db, job.definitions, found, out)
-            is_erasing, is_alone = bool(job.erased_order_ids), address.folder is not None
-            remove_orphans(db, [*job.definitions, ABOUT], is_alone=is_alone, is_erasing=is_erasing)
-            if not job.erased_order_ids and _is_latest_snapshot(db, extra_info):
-                return ExportResult(ExportFormat.DUCKLAKE, out, _about_rows(db), [_UNCHANGED])
-            rows = _stage_tables(db, job, temporary)
-            changed = _find_changed_orders(db, job, found, temporary)
-            job.refuse_outdated()
-            is_new = not job.definitions.keys() <= found.keys()
-            if not (changed or is_new or job.erased_order_ids):
-                return ExportResult(ExportFormat.DUCKLAKE, out, rows, [_UNCHANGED])
-            outdated = snapshots_with(db, [*found, ABOUT]) if job.erased_order_ids else []
-            _commit(db, job, extra_info, found, rows, temporary)
-            if job.erased_order_ids:
-                remove_history(db, outdated, is_alone=address.folder is not None)
-            _make_private(db, address, [*job.definitions, ABOUT])
-            version = _current_snapshot(db)
+    with connect_duckdb(address) as db, _private_workspace(address) as temporary:
+        attach_lake(db, address, temporary)
+        result = _write_to_lake(db, job, address, temporary)
         if job.erased_order_ids and address.catalog_file:
-            with explain_lake_errors(address):
-                rewrite_catalog_file(address.catalog_file)
-    if job.erased_order_ids:
-        return ExportResult(ExportFormat.DUCKLAKE, out, rows, [_ERASED])
-    return ExportResult(ExportFormat.DUCKLAKE, out, rows, [f"Snapshot {version} of the lake: {_of_orders(changed)}."])
+            db.execute(f"USE memory; DETACH {LAKE}")
+            rewrite_catalog_file(address.catalog_file)
+    return result
+
+
+def _write_to_lake(
+    db: duckdb.DuckDBPyConnection, job: ExportJob, address: LakeAddress, temporary: Path
+) -> ExportResult:
+    """Compare the tables with those of the attached lake, and commit what is new."""
+    found, extra_info = _find_tables(db), _extra_info(job)
+    _refuse_strangers(db, job, found, address.out)
+    job = job.emptying(lambda name: name in found)
+    _refuse_other_columns(job.definitions, found, address.out)
+    is_erasing, is_alone = bool(job.erased_order_ids), address.folder is not None
+    remove_orphans(db, [*job.definitions, ABOUT], is_alone=is_alone, is_erasing=is_erasing)
+    if not is_erasing and _is_latest_snapshot(db, extra_info):
+        return ExportResult(ExportFormat.DUCKLAKE, address.out, _about_rows(db), [_UNCHANGED])
+    rows = _stage_tables(db, job, temporary)
+    changed = _find_changed_orders(db, job, found, temporary)
+    job.refuse_outdated()
+    if not (changed or is_erasing or job.definitions.keys() - found.keys()):
+        return ExportResult(ExportFormat.DUCKLAKE, address.out, rows, [_UNCHANGED])
+    outdated = snapshots_with(db, [*found, ABOUT]) if is_erasing else []
+    _commit(db, job, extra_info, found, rows, temporary)
+    if is_erasing:
+        remove_history(db, outdated, is_alone=is_alone)
+    _make_private(db, address, [*job.definitions, ABOUT])
+    sentence = _ERASED if is_erasing else f"Snapshot {_current_snapshot(db)} of the lake: {_of_orders(changed)}."
+    return ExportResult(ExportFormat.DUCKLAKE, address.out, rows, [sentence])
 
 
 _UNCHANGED = "All of them were there already: nothing was written."
@@ -174,26 +176,20 @@ def _refuse_strangers(
         )
 
 
-def _refuse_other_columns(
-    db: duckdb.DuckDBPyConnection, definitions: Mapping[str, Table], found: Mapping[str, Mapping[str, str]], out: str
-) -> None:
+def _refuse_other_columns(definitions: Mapping[str, Table], found: Mapping[str, Mapping[str, str]], out: str) -> None:
     """Refuse tables whose columns are not ours, which another version wrote, or somebody changed.
 
     Raises:
         ConfigError: which column it is, and what to do.
     """
-    db.execute("USE memory")
-    db.execute(tables_sql(Dialect.DUCKDB, _without_keys(definitions), references=False))
     for name in definitions.keys() & found.keys():
-        described = db.execute(f"DESCRIBE memory.main.{quote_identifier(name)}").fetchall()
-        ours = {column: kind for column, kind, *_ in described}
+        ours = {column.name: sql_type(column.kind, Dialect.DUCKDB) for column in definitions[name].columns}
         if list(ours.items()) != list(found[name].items()):
             column = next((c for c in {**ours, **found[name]} if ours.get(c) != found[name].get(c)), "their order")
             raise ConfigError(
                 f"The table {name} of the lake {out} has other columns than these tables ({column}). Nothing was "
                 "written. Give a new place, or build and export with the version that wrote it."
             )
-    db.execute(f"USE {LAKE}")
 
 
 def _without_keys(definitions: Mapping[str, Table]) -> dict[str, Table]:

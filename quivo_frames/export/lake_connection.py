@@ -15,7 +15,7 @@ import duckdb
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
 from quivo_frames.export.lake_address import DATA_PATH, EXAMPLE, OFFLINE, LakeAddress
 from quivo_frames.export.sql import quote_literal
-from quivo_frames.storage.atomic import explain_disk_error
+from quivo_frames.storage.atomic import create_private_folder, explain_disk_error
 
 LAKE = "lake"
 """The name of the lake in DuckDB."""
@@ -65,29 +65,31 @@ def _packaged_file(name: str) -> Path | None:
     return None
 
 
-def require_extensions(address: LakeAddress) -> None:
-    """Find out, before any work is done, that the extensions cannot be loaded.
+@contextmanager
+def connect_duckdb(address: LakeAddress) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the extensions that a lake needs; nothing is opened or made yet.
 
     Raises:
         ConfigError: one is not installed.
+        ExportError: DuckDB fails in the block.
     """
-    with duckdb.connect(config=OFFLINE) as db:
+    with explain_lake_errors(address), duckdb.connect(config=OFFLINE) as db:
         load_extensions(db, address)
+        yield db
 
 
-@contextmanager
-def open_lake(address: LakeAddress, temporary: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the lake, which is made if there is none; temporary files go to a folder.
+def attach_lake(db: duckdb.DuckDBPyConnection, address: LakeAddress, temporary: Path) -> None:
+    """Attach the lake, which is made if there is none, and use it; temporary files go to a folder.
 
     Raises:
-        ConfigError: an extension is missing, or a new lake in Postgres has no folder for its data.
-        ExportError: the lake cannot be opened or written.
+        ConfigError: a new lake in Postgres has no folder for its data.
+        duckdb.Error: the lake cannot be opened.
     """
-    with explain_lake_errors(address), duckdb.connect(config=OFFLINE | {"temp_directory": str(temporary)}) as db:
-        load_extensions(db, address)
-        _attach(db, address)
-        db.execute(f"USE {LAKE}")
-        yield db
+    db.execute(f"SET temp_directory = {quote_literal(str(temporary))}")
+    _attach(db, address)
+    if folder := data_folder(db):
+        create_private_folder(folder)
+    db.execute(f"USE {LAKE}")
 
 
 def _attach(db: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:

@@ -28,7 +28,7 @@ def attached(catalog: Path | str, *, options: str = "READ_ONLY") -> Iterator[duc
     with duckdb.connect(config=CONFIG) as db:
         for name in ("postgres_scanner", "ducklake") if str(catalog).startswith("postgres:") else ("ducklake",):
             db.execute(f"LOAD '{_packaged_file(name)}'")
-        db.execute(f"ATTACH 'ducklake:{catalog}' AS lake ({options})")
+        db.execute(f"ATTACH 'ducklake:{catalog}' AS lake" + (f" ({options})" if options else ""))
         yield db
 
 
