@@ -48,6 +48,14 @@ $(UV):
 	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) $(SYNC) --no-default-groups --no-editable --compile-bytecode
 	@touch $@
 
+# DuckLake: its extension is a package of the index for some versions of DuckDB only. Its tests use Postgres, if there is one.
+.venv-lake/.made: $(UV) $(PROJECT)
+	UV_PROJECT_ENVIRONMENT=.venv-lake $(UV) $(SYNC) --no-default-groups --group lake --extra export
+	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -qq --no-install-recommends postgresql > /dev/null; fi; }
+	@touch $@
+
 # Existing engines and what they run on: Spark needs Java 17 or later.
 .venv-engines/.made: $(UV) $(PROJECT)
 	@java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])' || { \
@@ -75,10 +83,11 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made .venv-plain/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
+	.venv-lake/bin/pytest tests/lake
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check
@@ -152,4 +161,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks quivo_frames/_core.*
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-lake .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks quivo_frames/_core.*

@@ -123,6 +123,7 @@ MISSING = {
     "export": (["export", "tables", "--to", "excel", "orders.xlsx"], {}),
     "export, for Delta": (["export", "tables", "--to", "delta", "delta"], {}),
     "export, for DuckDB": (["export", "tables", "--to", "duckdb", "orders.duckdb"], {}),
+    "export, for DuckLake": (["export", "tables", "--to", "ducklake", "lake"], {}),
     "export, to read": (["refetch", "--ids", "ids.xlsx"], {}),
     "export, for findings": (["audit", "tables", "--out", "findings.xlsx"], {}),
     "stores": (["build", "orders.sqlite", "--out", "s3://bucket/tables"], {}),
