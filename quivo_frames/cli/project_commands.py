@@ -23,7 +23,9 @@ project_option = click.option(
 @click.option("--query", help="Which orders, in Quivo's query syntax, such as sellerId:2101; empty: all.")
 @click.option("--first", help="The first sync looks for orders that changed within this time, such as 30d, or all.")
 @click.option("--tables", help="Folder for the tables.")
-@click.option("--export", "exports", help="What each sync exports: excel, duckdb, parquet, csv, delta, ocel; or none.")
+@click.option(
+    "--export", "exports", help="What each sync exports: excel, duckdb, parquet, csv, delta, ocel, powerbi; or none."
+)
 @click.option("--privacy", help="Personal values in these exports: none, pseudonym or full.")
 @project_option
 def init(**given: Any) -> None:
@@ -43,7 +45,7 @@ def init(**given: Any) -> None:
         "query": ("1. Which orders, in Quivo's query syntax, such as sellerId:2101? Empty means all", plain.query),
         "first": ("2. The first sync looks for orders that changed within (or all)", plain.first),
         "tables": ("3. Folder for the tables", plain.tables),
-        "exports": ("4. What should each sync export (excel, duckdb, parquet, csv, delta, ocel)", "none"),
+        "exports": ("4. What should each sync export (excel, duckdb, parquet, csv, delta, ocel, powerbi)", "none"),
         "privacy": ("5. Personal values in the exports (none, pseudonym, full)", plain.privacy),
     }
     answers = {
