@@ -76,8 +76,8 @@ class ExportJob(NamedTuple):
     equal tables have equal names. No data of `erased_order_ids` may remain at the target. `privacy` is the privacy
     level; for pseudonyms also the fingerprint of their key. `refuse_outdated` is called before the target is replaced,
     and raises an error if the tables are no longer those of the dataset. `complete_folder` adds to a folder of parquet
-    files, before it replaces the target, what makes it a dataset again. `sheets` (excel; powerbi: facts) are further sheets,
-    `facts` are sentences about the tables for readers.
+    files, before it replaces the target, what makes it a dataset again. `sheets` (excel; facts in
+    powerbi) are further sheets, `facts` are sentences about the tables for readers.
     """
 
     tables: Mapping[str, pl.LazyFrame]

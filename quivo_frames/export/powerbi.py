@@ -6,8 +6,9 @@
     OUT/data/<table>.parquet    what the model reads; the parameter DataFolder says where it is
     OUT/export.json             marks the folder as an export
 
-A later export brings new data. It leaves model and report as they are where somebody changed them: pages and measures of
-a user are never lost. What Power BI Desktop keeps of the data (.pbi/cache.abf) is removed, as it has the earlier orders.
+A later export brings new data. Where somebody changed the model or the report, it leaves them as they are: pages and
+measures of a user are never lost. What Power BI Desktop keeps of the data (.pbi/cache.abf) is removed, as it has the
+earlier orders.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _write_data(star: StarTable, file: Path) -> int:
 def _keep_changes(earlier: Path, folder: Path, written: dict[str, str], *, with_model: bool) -> list[str]:
     """Copies what a user changed to the new folder, in place of what was written there; returns what was kept.
 
-    The hashes in `written` become those of what the earlier export wrote, so that it is known as changed next time, too.
+    The hashes in `written` become those of what the earlier export wrote, so that it counts as changed next time, too.
     """
     marker, sentences = _read_marker(earlier), []
     if (earlier / _GIT_IGNORE).is_file():
@@ -115,8 +116,8 @@ def _keep_changes(earlier: Path, folder: Path, written: dict[str, str], *, with_
             written[part] = before
         if is_changed:
             sentences.append(
-                f"{part} was changed since an export wrote it, and stays as it is; the data is new. For the one of this "
-                "version, move it away and export again."
+                f"{part} was changed since an export wrote it, and stays as it is; the data is new. For a new one, "
+                "move it away and export again."
             )
     return sentences
 

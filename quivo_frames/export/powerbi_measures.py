@@ -147,7 +147,9 @@ TABLE_MEASURES: dict[str, dict[str, Measure]] = {
         "Line count": Measure(RowCount("lines"), WHOLE, "Lines", "How many lines, also those that nobody ordered."),
         "Pieces ordered": Measure(_sum("lines", "ordered"), WHOLE, "Lines", "Pieces that the lines ask for."),
         "Pieces planned": Measure(_sum("lines", "planned"), WHOLE, "Lines", "Pieces in fulfillment orders."),
-        "Pieces shipped": Measure(_sum("lines", "shipped"), WHOLE, "Lines", "Pieces in shipments that were not reversed."),
+        "Pieces shipped": Measure(
+            _sum("lines", "shipped"), WHOLE, "Lines", "Pieces in shipments that were not reversed."
+        ),
         "Pieces packed": Measure(_sum("lines", "packed"), WHOLE, "Lines", "Pieces in handling units."),
         "Pieces reversed": Measure(_sum("lines", "reversed"), WHOLE, "Lines", "Pieces in reversed shipments."),
         "Pieces open": Measure(_sum("lines", "open"), WHOLE, "Lines", "Pieces that were ordered and not shipped."),
@@ -160,7 +162,8 @@ TABLE_MEASURES: dict[str, dict[str, Measure]] = {
     },
     "milestones": {
         "Mean days to ship": Measure(
-            Aggregate("AVERAGE", "milestones", "days_to_ship"), DAYS, "Milestones", "Mean days from placing to shipping."
+            Aggregate("AVERAGE", "milestones", "days_to_ship"), DAYS, "Milestones",
+            "Mean days from placing to shipping."
         ),
         "Mean days to deliver": Measure(
             Aggregate("AVERAGE", "milestones", "days_to_deliver"), DAYS, "Milestones",

@@ -24,7 +24,9 @@ def project_files(model: Mapping[str, str]) -> dict[str, str]:
             "pbip/pbipProperties/1.0.0", version="1.0", artifacts=[{"report": {"path": REPORT}}],
             settings={"enableAutoRecovery": True},
         ),
-        f"{MODEL}/definition.pbism": _document("item/semanticModel/definitionProperties/1.0.0", version="4.2", settings={}),
+        f"{MODEL}/definition.pbism": _document(
+            "item/semanticModel/definitionProperties/1.0.0", version="4.2", settings={}
+        ),
         f"{MODEL}/.platform": _platform("SemanticModel"),
         f"{REPORT}/definition.pbir": _document(
             "item/report/definitionProperties/2.0.0", version="4.0",

@@ -29,14 +29,16 @@ DIMENSIONS_OF = {
     "kpi_groups": ("warehouse", "carrier"),
 }  # fmt: skip
 DAYS_OF = {
-    "overview": ("placed_day", "shipped_day", "delivered_day", "completed_day", "latest_ship_date", "latest_delivery_date"),
+    "overview": (
+        "placed_day", "shipped_day", "delivered_day", "completed_day", "latest_ship_date", "latest_delivery_date",
+    ),
     "lines": ("placed_day",), "milestones": ("placed_day",), "events": ("at_day",), "kpi_orders": ("placed_day",),
     "kpi_shipments": ("placed_day", "ship_day", "delivery_day"), "kpi_groups": (),
 }  # fmt: skip
 """The days of each fact: the first is related to the calendar by default, the others where a measure says so."""
 _FIRST_DAY, _FIRST_YEAR, _LAST_YEAR = date(1900, 1, 1), 2000, 2100
 _PLACED = Column("placed_day", Kind.DAY, "The day on which the order was placed.")
-_DAY_COLUMNS = {
+_DAY_COLUMNS: dict[str, dict[Column, str | None]] = {
     "overview": {
         _PLACED: None,
         Column("shipped_day", Kind.DAY, "The day of shipped_last."): "shipped_last",
@@ -104,7 +106,7 @@ def star_tables(job: ExportJob) -> list[StarTable]:
 def _with_orders(rows: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
     """The facts with the seller and the day of their order, and with the days of their instants."""
     overview = rows["overview"].select("order_id", "seller", placed_day=pl.col("placed").dt.date())
-    known = rows["kpi_orders"] if "kpi_orders" in rows else overview
+    known = rows.get("kpi_orders", overview)
     orders = known.select("order_id", "seller", "placed_day")
     found = dict(rows)
     for name, days in _DAY_COLUMNS.items():

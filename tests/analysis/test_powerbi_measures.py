@@ -90,12 +90,12 @@ class Model:
     def __init__(self, data: Path, by: str | None = None, value: str | None = None) -> None:
         self._database = duckdb.connect()
         for file in data.glob("*.parquet"):
-            self._database.execute(f"CREATE VIEW all_{file.stem} AS FROM read_parquet('{file}')")  # noqa: S608
+            self._database.execute(f"CREATE VIEW all_{file.stem} AS FROM read_parquet('{file}')")
         key = None
         if by and value is not None:
-            (key,) = self._database.execute(f"SELECT {by}_key FROM all_{by} WHERE {by} = ?", [value]).fetchone()  # noqa: S608
+            (key,) = self._database.execute(f"SELECT {by}_key FROM all_{by} WHERE {by} = ?", [value]).fetchone()
         is_key = f"{by}_key IS NOT DISTINCT FROM {key if key is not None else 'NULL'}" if by else "true"
-        of_groups = f"order_id IN (SELECT order_id FROM all_kpi_groups WHERE {is_key})"  # noqa: S608
+        of_groups = f"order_id IN (SELECT order_id FROM all_kpi_groups WHERE {is_key})"
         conditions = {"kpi_shipments": is_key, "kpi_orders": of_groups if by in ("warehouse", "carrier") else is_key}
         for table, condition in conditions.items():
             self._database.execute(f"CREATE VIEW {table} AS FROM all_{table} WHERE {condition}")
@@ -124,7 +124,7 @@ class Model:
         return self.value(MEASURES[measure].expression) or 0
 
     def _scalar(self, expression: str, table: str) -> Any:
-        return self._database.execute(f"SELECT {expression} FROM {table}").fetchone()[0]  # noqa: S608
+        return self._database.execute(f"SELECT {expression} FROM {table}").fetchone()[0]
 
 
 @pytest.fixture(scope="module")

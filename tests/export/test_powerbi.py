@@ -240,7 +240,7 @@ def test_a_file_that_no_export_wrote_is_never_replaced(dataset: Dataset, tmp_pat
     export_with_answers(dataset, "powerbi", out)
     (out / name).parent.mkdir(exist_ok=True)
     (out / name).write_text("mine")
-    with pytest.raises(ConfigError, match="which no export wrote. Nothing was overwritten"):
+    with pytest.raises(ConfigError, match=r"which no export wrote\. Nothing was overwritten"):
         export_with_answers(dataset, "powerbi", out)
     assert (out / name).read_text() == "mine"
 

@@ -1,7 +1,7 @@
 """The facts of the key figures as tables for a BI tool, which adds them up by groups of its own.
 
-A fact of a KPI is a number that a sum, a count or a percentile makes the figure of: 1 and 0 for yes and no, null for what
-is not known or not asked.
+A sum, a count or a percentile of a fact is the figure of a KPI. Facts are numbers: 1 and 0 for yes and no, null for
+what is not known or not asked.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 
 import polars as pl
 import polars.selectors as cs
@@ -84,7 +85,10 @@ _SHIPMENT_FACTS = {
     "window_late": "1 if it came after the window.",
 }
 _MEASURED = {
-    **{f"days_{name}": f"Days from {start} to {end}; null unless it is finished." for name, (start, end) in _DURATIONS.items()},
+    **{
+        f"days_{name}": f"Days from {start} to {end}; null unless it is finished."
+        for name, (start, end) in _DURATIONS.items()
+    },
     "ship_hours": "Working hours from placing to the last shipment.",
     "transit_days": "Days from shipping to delivery.",
     "proof_days": "Days from delivery to its proof.",
@@ -153,7 +157,9 @@ def _order_facts(query: KpiQuery) -> pl.DataFrame:
             for what in ("lines", "pieces") for state in ("known", "filled")
         },
         "complete": pl.when(settled).then("in_full"),
-        "backlog_order": pl.when(in_backlog).then(sum((age >= pl.duration(days=end)).cast(pl.Int64) for end in BACKLOG_AGES[1:])),
+        "backlog_order": pl.when(in_backlog).then(
+            pl.sum_horizontal((age >= pl.duration(days=end)).cast(pl.Int64) for end in BACKLOG_AGES[1:])
+        ),
         "in_backlog": in_backlog,
         "backlog_pieces": pl.when(in_backlog).then(pl.col("known_pieces") - pl.col("filled_pieces")),
         "split": pl.col("shipments") > 1,
@@ -172,7 +178,7 @@ def _order_facts(query: KpiQuery) -> pl.DataFrame:
 def _backlog_age(age: pl.Expr) -> pl.Expr:
     """The name of an age, as the KPI has it."""
     named = pl.lit(f"{BACKLOG_AGES[-1]}+ days")
-    for start, end in reversed(list(zip(BACKLOG_AGES, BACKLOG_AGES[1:], strict=False))):
+    for start, end in reversed(list(pairwise(BACKLOG_AGES))):
         named = pl.when(age < pl.duration(days=end)).then(pl.lit(f"{start}-{end} days")).otherwise(named)
     return named
 

@@ -28,20 +28,20 @@ _STAGES = ("order to ship", "ship to delivery", "order to delivery", "order to c
 
 def order_measures() -> dict[str, Measure]:
     """The figures of kpi_orders by name, each with the definition of its KPI."""
-    volume = {
+    volume: dict[str, Expression] = {
         "Orders": RowCount(_ORDERS), "Orders called off": _sum("called_off"), "Orders shipped": _sum("shipped"),
         "Orders delivered": _sum("delivered"), "Orders completed": _sum("completed"), "Ordered lines": _sum("lines"),
         "Ordered pieces": _sum("pieces"),
     }  # fmt: skip
-    perfect = {
+    perfect: dict[str, Expression] = {
         "Orders judged": _sum("perfect_judged"), "Judged orders in full": _sum("perfect_in_full"),
         "Judged orders on time": _sum("perfect_on_time"), "Perfect orders": _sum("perfect"),
     }  # fmt: skip
-    fill = {
+    fill: dict[str, Expression] = {
         "Fill rate lines": _sum("fill_lines"), "Fill rate lines filled": _sum("fill_lines_filled"),
         "Fill rate pieces": _sum("fill_pieces"), "Fill rate pieces filled": _sum("fill_pieces_filled"),
     }  # fmt: skip
-    ship = {
+    ship: dict[str, Expression] = {
         "Orders within hours": _sum("within"), "Orders judged by hours": _count("within"),
         "Orders in time": _sum("in_time"), "Orders judged by cut-off": _count("in_time"), "Orders open": _sum("open"),
         "Orders at risk": _sum("at_risk"),
@@ -83,7 +83,7 @@ def order_measures() -> dict[str, Measure]:
 
 def shipment_measures() -> dict[str, Measure]:
     """The figures of kpi_shipments by name, each with the definition of its KPI."""
-    window = {
+    window: dict[str, Expression] = {
         "Shipments with window": _sum("window_judged", _SHIPMENTS),
         "Shipments within window": _sum("window_within", _SHIPMENTS),
         "Shipments before window": _sum("window_early", _SHIPMENTS),
