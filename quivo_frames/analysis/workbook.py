@@ -6,7 +6,7 @@ import os
 
 from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.analysis.checks.findings import Findings
-from quivo_frames.analysis.kpi.fact_tables import kpi_fact_tables
+from quivo_frames.analysis.kpi.fact_tables import kpi_fact_tables, pivot_tables
 from quivo_frames.analysis.kpi.kpis import kpis
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.export.formats import ExportFormat, ExportResult, parse_export_format, refuse_export_target
@@ -37,4 +37,5 @@ def export_with_answers(
     refuse_export_target(form, os.fspath(out))
     found = audit(tables, remember=False, limits=limits, accepted=accepted) if findings is None else findings
     figures = kpis(tables, limits=limits, on_time_against=on_time_against)
-    return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=[found, figures])
+    pivots = pivot_tables(tables, limits=limits, on_time_against=on_time_against)
+    return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=[found, figures, *pivots])

@@ -7,7 +7,8 @@ what is not known or not asked.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ import polars as pl
 import polars.selectors as cs
 
 from quivo_frames.analysis.checks.limits import Limits, read_limits
+from quivo_frames.analysis.derived_tables import lines, overview
 from quivo_frames.analysis.instants import day_of, is_later
 from quivo_frames.analysis.kpi.kpi import days_between
 from quivo_frames.analysis.kpi.measures import group_measures, order_measures, shipment_measures
@@ -24,6 +26,7 @@ from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.dataset.dataset import TablesOrFolder
 from quivo_frames.export.formats import WorkbookSheet
 from quivo_frames.export.powerbi_measures import Measure
+from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, Column, Table
 
@@ -84,6 +87,10 @@ _SHIPMENT_FACTS = {
     "window_early": "1 if it came before the window.",
     "window_late": "1 if it came after the window.",
 }
+_CELL_DECIMALS = 6
+_GROUPED_BY = (
+    "order_id", "seller", "warehouse", "carrier", "country", "stage", "currency", "placed_day", "month", "week",
+)  # fmt: skip
 _MEASURED = {
     **{
         f"days_{name}": f"Days from {start} to {end}; null unless it is finished."
@@ -117,6 +124,50 @@ def kpi_fact_tables(
                _shipment_facts(query), shipment_measures()),
         _sheet("kpi_groups", "order, warehouse and carrier that served it", groups, group_measures()),
     ]  # fmt: skip
+
+
+def pivot_tables(
+    tables: TablesOrFolder, *, limits: str | os.PathLike[str] | None = None,
+    on_time_against: str = "latest_delivery_date",
+) -> list[WorkbookSheet]:  # fmt: skip
+    """The facts of the key figures for pivot tables: with all that one groups by in each row, also month and week.
+
+    - kpi_orders, kpi_shipments: as `kpi_fact_tables` has them
+    - pivot_lines: the lines, which show whatever is asked of pieces and articles
+
+    Raises:
+        ConfigError, DatasetError: as for `qf.kpis`.
+    """
+    orders, shipments, _ = kpi_fact_tables(tables, limits=limits, on_time_against=on_time_against)
+    known = overview(tables).select("order_id", "warehouse", "carrier", "country", "stage", "currency", "value")
+    days = orders.rows.select("order_id", "placed_day")
+    wide = orders.rows.join(known, on="order_id", how="left", maintain_order="left")
+    of_lines = lines(tables).drop("position_identifier", "pool_key", "order_position_key")
+    described = DERIVED_TABLES["lines"].columns + DERIVED_TABLES["overview"].columns
+    return [
+        _pivot_sheet(orders, wide, described),
+        _pivot_sheet(shipments, shipments.rows, described),
+        _pivot_sheet(
+            WorkbookSheet(Table("pivot_lines", "line, for pivot tables", "", "", None, None, ()), of_lines),
+            of_lines.join(days, on="order_id", how="left", maintain_order="left"), described,
+        ),
+    ]  # fmt: skip
+
+
+def _pivot_sheet(sheet: WorkbookSheet, rows: pl.DataFrame, described: Sequence[Column]) -> WorkbookSheet:
+    """A sheet with the month and the week of its orders, and with what one groups by first."""
+    dated = rows.with_columns(
+        month=pl.col("placed_day").dt.strftime("%Y-%m"), week=pl.col("placed_day").dt.strftime("%G-W%V")
+    )
+    first = [name for name in _GROUPED_BY if name in dated.columns]
+    texts = {"month": "Month of placing, as 2026-02.", "week": "Week of placing of ISO 8601, as 2026-W07."}
+    known = {column.name: column for column in (*described, *sheet.table.columns)}
+    known |= {name: Column(name, Kind.TEXT, sentence) for name, sentence in texts.items()}
+    known["placed_day"] = Column("placed_day", *_KEYS["placed_day"])
+    names = [*first, *(name for name in dated.columns if name not in first)]
+    table = replace(sheet.table, columns=tuple(known[name] for name in names))
+    digits = cs.float().round(_CELL_DECIMALS)  # more digits than a cell keeps would be text
+    return WorkbookSheet(table, dated.select(names).with_columns(digits), measures=sheet.measures)
 
 
 def _sheet(name: str, grain: str, rows: pl.DataFrame, measures: Mapping[str, Measure]) -> WorkbookSheet:
