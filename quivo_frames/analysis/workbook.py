@@ -1,4 +1,4 @@
-"""Exports of tables, of which an Excel file has the findings and the key figures as sheets as well."""
+"""Exports of tables, with the findings and key figures in an Excel file, and the key figures in a Power BI model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 from quivo_frames.analysis.checks.audit import audit
 from quivo_frames.analysis.checks.findings import Findings
+from quivo_frames.analysis.kpi.fact_tables import kpi_fact_tables, pivot_tables
 from quivo_frames.analysis.kpi.kpis import kpis
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.export.formats import ExportFormat, ExportResult, parse_export_format, refuse_export_target
@@ -18,15 +19,23 @@ def export_with_answers(
 ) -> ExportResult:  # fmt: skip
     """What `Dataset.export` returns; to excel, with the `findings` (None: those of an audit now) and the key figures.
 
+    To powerbi, with the facts and measures of the key figures.
+
     `limits` is the TOML file of thresholds of both, None the defaults; `accepted` the one of accepted findings.
 
     Raises:
         ConfigError, ExportError: as for `Dataset.export`, and before the audit, if nothing can be written.
     """
     tables.export_privacy(privacy)
-    if parse_export_format(to) is not ExportFormat.EXCEL:
+    form = parse_export_format(to)
+    if form is ExportFormat.POWERBI:
+        refuse_export_target(form, os.fspath(out))
+        facts = kpi_fact_tables(tables, limits=limits, on_time_against=on_time_against)
+        return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=facts)
+    if form is not ExportFormat.EXCEL:
         return tables.export(to, out, privacy=privacy, by_month=by_month)
-    refuse_export_target(ExportFormat.EXCEL, os.fspath(out))
+    refuse_export_target(form, os.fspath(out))
     found = audit(tables, remember=False, limits=limits, accepted=accepted) if findings is None else findings
     figures = kpis(tables, limits=limits, on_time_against=on_time_against)
-    return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=[found, figures])
+    pivots = pivot_tables(tables, limits=limits, on_time_against=on_time_against)
+    return tables.export(to, out, privacy=privacy, by_month=by_month, sheets=[found, figures, *pivots])

@@ -45,7 +45,7 @@ def init(**given: Any) -> None:
         "query": ("1. Which orders, in Quivo's query syntax, such as sellerId:2101? Empty means all", plain.query),
         "first": ("2. The first sync looks for orders that changed within (or all)", plain.first),
         "tables": ("3. Folder for the tables", plain.tables),
-        "exports": ("4. What should each sync export (excel, duckdb, parquet, csv, delta, ocel, ducklake)", "none"),
+        "exports": ("4. What should each sync export (excel, duckdb, parquet, csv, delta, ocel, ducklake, powerbi)", "none"),
         "privacy": ("5. Personal values in the exports (none, pseudonym, full)", plain.privacy),
     }
     answers = {

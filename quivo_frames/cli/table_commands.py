@@ -20,7 +20,8 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
 
-FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel", "ducklake")  # repeated: the export modules load polars
+# Repeated here, as the export modules load polars.
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel", "ducklake", "powerbi")
 LEVELS = ("full", "pseudonym", "none")
 READERS = (
     "powerbi",
@@ -166,6 +167,8 @@ def export(
 
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 
+    powerbi is a folder with a Power BI project: a model of the tables with the key figures as measures, and the data.
+
     With --check nothing is written: it lists what a reader would change in these tables, or refuse, according to its
     documentation. Exit status 1 if it would refuse anything.
 
@@ -178,6 +181,8 @@ def export(
     Example: quivo-frames export tables --to ocel events.sqlite
 
     Example: quivo-frames export --to ducklake lake
+
+    Example: quivo-frames export --to powerbi for-power-bi
 
     Example: quivo-frames export --check powerbi
     """

@@ -107,7 +107,7 @@ class Dataset(StoredTables):
         self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False,
         sheets: Sequence[SheetSource] = (),
     ) -> ExportResult:  # fmt: skip
-        """Export the tables to `out` as parquet, delta, duckdb, excel, csv, ocel or ducklake (`to`).
+        """Export the tables to `out` as parquet, delta, duckdb, excel, csv, ocel, ducklake or powerbi (`to`).
 
         `out` is a file or a folder, for parquet and delta also an address of an object store, for ducklake of Postgres.
         An earlier export there is replaced; in Delta and DuckLake only the rows of these orders are, and other orders

@@ -19,8 +19,9 @@ from quivo_frames.export.excel_cells import (
     header_as_xml,
     rows_as_xml,
 )
+from quivo_frames.export.excel_formulas import FORMULAS_SHEET, write_formulas
 from quivo_frames.export.excel_sheets import RowSheet
-from quivo_frames.export.formats import ExportJob
+from quivo_frames.export.formats import KPI_TABLES, ExportJob
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import Column, Table
 
@@ -104,12 +105,17 @@ class WorkbookWriter:
     def write_sheets(self, facts: Sequence[str]) -> Mapping[str, int]:
         """Write all sheets; `facts` begin the sheet `about`. Returns the number of rows of each table."""
         about, columns = (self._workbook.add_worksheet(name) for name in (ABOUT_SHEET, COLUMNS_SHEET))
+        has_formulas = {sheet.table.name for sheet in self._job.sheets if sheet.measures} >= set(KPI_TABLES[:2])
+        if has_formulas:
+            self._workbook.add_worksheet(FORMULAS_SHEET)
         for given in self._job.sheets:
             self._write_table(given.table, given.rows.lazy())
         for name, frame in self._job.tables.items():
             self._write_table(self._job.definitions[name], frame)
         if self._long_texts:
             self._long_texts.sheet.end(self._long_texts.count)
+        if has_formulas:
+            write_formulas(self._workbook, self._job.sheets)
         self._write_about(about, facts)
         self._write_columns(columns)
         return self._rows

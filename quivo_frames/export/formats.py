@@ -1,4 +1,4 @@
-"""Exports tables to parquet, Delta Lake, DuckDB, DuckLake, Excel, CSV or as an event log.
+"""Exports tables to parquet, Delta Lake, DuckDB, DuckLake, Excel, CSV, as an event log or as a Power BI project.
 
 Each format has a module with `write_tables`.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ import polars as pl
 
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
+from quivo_frames.export.powerbi_measures import Measure
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES, Table
@@ -26,8 +27,12 @@ from quivo_frames.storage.own_json import decode_own_json
 from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.urls import refuse_password
 
-_LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """Files that a file manager leaves in a folder that somebody looked at."""
+
+
+KPI_TABLES = ("kpi_orders", "kpi_shipments", "kpi_groups")
+"""The facts of the key figures, which a Power BI export has if it was given them."""
 
 
 class ExportFormat(StrEnum):
@@ -40,14 +45,23 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     OCEL = "ocel"
     DUCKLAKE = "ducklake"
+    POWERBI = "powerbi"
 
 
 class WorkbookSheet(NamedTuple):
-    """A further sheet of an Excel export, such as the findings; `personal` says whether it shows personal values."""
+    """A further sheet of an Excel export, such as the findings; `personal` says whether it shows personal values.
+
+    A Power BI export takes the facts of the key figures in this form, with the `measures` that show them.
+    """
 
     table: Table
     rows: pl.DataFrame
     personal: bool = False
+    measures: Mapping[str, Measure] = MappingProxyType({})
+
+    def as_sheet(self) -> WorkbookSheet:
+        """Itself."""
+        return self
 
 
 class SheetSource(Protocol):
@@ -64,8 +78,8 @@ class ExportJob(NamedTuple):
     equal tables have equal names. No data of `erased_order_ids` may remain at the target. `privacy` is the privacy
     level; for pseudonyms also the fingerprint of their key. `refuse_outdated` is called before the target is replaced,
     and raises an error if the tables are no longer those of the dataset. `complete_folder` adds to a folder of parquet
-    files, before it replaces the target, what makes it a dataset again. `sheets` (excel only) are further sheets,
-    `facts` are sentences about the tables for readers.
+    files, before it replaces the target, what makes it a dataset again. `sheets` (excel; facts in
+    powerbi) are further sheets, `facts` are sentences about the tables for readers.
     """
 
     tables: Mapping[str, pl.LazyFrame]
@@ -128,7 +142,8 @@ def read_sheets(sources: Sequence[SheetSource], form: ExportFormat, level: Priva
         ConfigError: the format has no sheets, or one shows personal values that the export must not have.
     """
     sheets = [source.as_sheet() for source in sources]
-    if sheets and form is not ExportFormat.EXCEL:
+    are_facts = form is ExportFormat.POWERBI and all(sheet.table.name in KPI_TABLES for sheet in sheets)
+    if sheets and form is not ExportFormat.EXCEL and not are_facts:
         raise ConfigError(f"Further sheets are for excel only. Leave them out of the export to {form}.")
     for sheet in sheets:
         if sheet.personal and level is not PrivacyLevel.FULL:
@@ -224,7 +239,7 @@ def _is_export_folder(folder: Path, marked: str, ending: str, more: Collection[s
     if marker.export != marked:
         return False
     tables = {*TABLES, *(marker.rows or ())}  # an earlier version had other tables
-    ours = {EXPORT_MARKER, *more, *_LEFT_BY_SYSTEMS, *(f"{name}{ending}" for name in tables)}
+    ours = {EXPORT_MARKER, *more, *LEFT_BY_SYSTEMS, *(f"{name}{ending}" for name in tables)}
     for file in folder.rglob("*"):
         if file.name not in ours and not file.is_dir():
             raise ConfigError(

@@ -19,7 +19,10 @@ _CHUNK_BYTES = 2**20
 _NUMBER = re.compile(rb"\d+")
 _LONGEST_NUMBER = 1_000
 """Digits of a number that are kept until the next chunk is read: far more than an order id has."""
-_TEXT_SUFFIXES = (".csv", ".ndjson", ".json", ".html", ".htm", ".txt")
+_TEXT_SUFFIXES = (
+    ".csv", ".ndjson", ".json", ".html", ".htm", ".txt",
+    ".tmdl", ".pbip", ".pbism", ".pbir", ".platform",  # of a Power BI project
+)  # fmt: skip
 _DELTA_LOG = "_delta_log"
 
 
@@ -52,7 +55,7 @@ def find_order_traces(path: Path, order_ids: Collection[int]) -> OrderTraces:
 
 
 def _search_file(file: Path, order_ids: Collection[int]) -> OrderTraces:
-    suffix = file.suffix.lower()
+    suffix = file.suffix.lower() or file.name.lower()
     search: Callable[[Path, Collection[int]], Iterator[int]] | None = {
         ".parquet": _search_parquet, ".xlsx": _search_workbook, **dict.fromkeys(_TEXT_SUFFIXES, _search_text_file),
     }.get(suffix)  # fmt: skip

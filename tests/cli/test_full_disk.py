@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOM = (0, 8, 24, 64, 160, 400)
 """KiB that are free."""
 MORE_EXPORTS = [
-    WorkingCommand((TABLES, "--to", form, "out")) for form in ("parquet", "delta", "duckdb", "excel", "ocel")
+    WorkingCommand((TABLES, "--to", form, "out")) for form in ("parquet", "delta", "duckdb", "excel", "ocel", "powerbi")
 ]
 MORE_FILES = [
     WorkingCommand((TABLES, "--as-of", "2026-10-12", "--out", f"out.{ending}"), 1)

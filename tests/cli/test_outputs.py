@@ -418,6 +418,7 @@ WRITING_CALLS = frozenset(
 WRITERS = {
     "storage/atomic.py", "storage/directory.py", "storage/leftovers.py", "storage/parquet.py", "storage/parquet_join.py",
     "export/csv.py", "export/duckdb.py", "export/ducklake.py", "export/lake_history.py", "export/frame_file.py", "export/ocel.py", "export/parquet.py",
+    "export/powerbi.py",
     "dataset/commit.py", "dataset/export_manifest.py", "dataset/folder_commit.py", "dataset/parts.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache

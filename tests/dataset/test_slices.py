@@ -283,7 +283,7 @@ def test_a_slice_has_no_files_before_it_is_written(built: qf.Dataset, tmp_path: 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("to", ["parquet", "delta", "duckdb", "excel", "csv", "ocel"])
+@pytest.mark.parametrize("to", ["parquet", "delta", "duckdb", "excel", "csv", "ocel", "powerbi"])
 def test_a_slice_is_exported_in_each_format(built: qf.Dataset, tmp_path: Path, to: str) -> None:
     cut = built.where(seller=2102, status="SHIPPED")
     counts = cut.counts()

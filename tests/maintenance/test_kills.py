@@ -26,6 +26,7 @@ EXPORTS = {
     "excel": "x.xlsx",
     "csv": "csv",
     "ocel": "log.sqlite",
+    "powerbi": "power-bi",
 }
 COMMANDS = {
     "build": "build orders.sqlite --out tables --jobs 1",

@@ -205,6 +205,7 @@ EXPORTS = [
     Output("excel export", "out.xlsx", _export("--to", "excel")),
     Output("event log", "out.json", _export("--to", "ocel")),
     Output("event log", "out.sqlite", _export("--to", "ocel")),
+    Output("power bi export", "out", _export("--to", "powerbi"), is_folder=True),
     Output("csv export", "out", _export("--to", "csv"), is_folder=True),
     Output("parquet export", "out", _export("--to", "parquet"), is_folder=True),
     Output("parquet export", "out", _export("--to", "parquet", "--by-month"), is_folder=True),

@@ -143,6 +143,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
         WorkingCommand((TABLES, "--to", "csv", f"c{HOSTILE}")),
         WorkingCommand((TABLES, "--to", "csv", f"c{HOSTILE}", "--json")),
         WorkingCommand((TABLES, "--to", "ocel", f"l{HOSTILE}.sqlite")),
+        WorkingCommand((TABLES, "--to", "powerbi", f"p{HOSTILE}")),
         WorkingCommand((TABLES, "--check", "excel"), shows_hostile=False),
     ],
     "export-raw": [WorkingCommand(("--archive", ARCHIVE, f"x{HOSTILE}")), WorkingCommand(("--archive", ARCHIVE, f"x{HOSTILE}", "--json"))],
