@@ -30,6 +30,7 @@ LAYERS = (
     ("analysis",),
     ("builder",),
     ("maintenance", "nightly", "explorer"),
+    ("assistant",),
     ("cli",),
 )
 """The one rule of imports: a room imports only rooms of earlier lines, never those of its own line."""
@@ -56,7 +57,8 @@ IMPORTERS = {
     "backports": {"storage"},
     "compression": {"storage"},
     "deltalake": {"export"},
-    "duckdb": {"export"},
+    "duckdb": {"assistant", "export"},
+    "mcp": {"assistant"},
     "xlsxwriter": {"export"},
     "fastexcel": {"fetch"},
     "tqdm": {"display"},
@@ -74,6 +76,7 @@ JSON_DECODERS = {
     "explorer/order_json.py": "an answer that is shown, with numbers as they are written",
     "fetch": "answers of Quivo, and events in files of ids",
     "standin": "requests",
+    "assistant": "SQL as DuckDB reads it, and what its own process answers",
 }
 """The modules and rooms that decode JSON, and of what: each of them says what to do about JSON that is broken."""
 MAX_MODULE_LINES = 400
