@@ -18,7 +18,7 @@ import msgspec
 from quivo_frames.analysis.checks.limits import Limits, read_limits
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.native_text import DEBUG_VARIABLE
-from quivo_frames.display.text import terminal_text
+from quivo_frames.display.text import print_text, terminal_text
 from quivo_frames.errors import ConfigError, DatasetError, is_panic
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ def serve(
             personal, with_limits, Path(accepted) if accepted else None, None, on_time_against, begins_at_once=False
         ),
     )
+    who = "with personal and secret values" if personal else "without personal values"
+    print_text(f"Serving {terminal_text(folder)} to an assistant, {who}.", to_stderr=True)
+    if sys.stdin.isatty():
+        print_text(
+            "Assistants start this command and talk to it: see docs/assistants.md. Ctrl-C ends it.", to_stderr=True
+        )
     try:
         asyncio.run(_serve_stdio(make_server(keeper)))
     finally:

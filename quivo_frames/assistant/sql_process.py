@@ -17,10 +17,9 @@ import duckdb
 import msgspec
 
 from quivo_frames.assistant.plain_values import MOST_CHARACTERS, Refusal, fit_rows, plain_text, plain_value
+from quivo_frames.assistant.sql_request import MOST_SECONDS, READY, TOOK_TOO_LONG, TOOK_TOO_MUCH, SqlAnswer, SqlRequest
 from quivo_frames.assistant.sql_statement import check_statement, explain_query_error
 
-MOST_SECONDS = 20
-"""How long a query may run."""
 MEMORY, _MOST_BYTES, THREADS = "1GB", 3 * 2**30, 2
 """What DuckDB may take for its buffers; what the process may take in all, where the system can limit it."""
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -35,31 +34,12 @@ _AT_LAST = (
     "SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL python_enable_replacements = false",
     "SET GLOBAL enable_external_access = false", "SET GLOBAL lock_configuration = true",
 )  # fmt: skip
-READY = b"ready\n"
-"""The first line that it answers: the copy is made."""
 _PLAIN = frozenset([
     "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
     "FLOAT", "DOUBLE", "DATE", "TIMESTAMP",
 ])  # fmt: skip
 """The types of DuckDB whose values become values of Python as they are, besides DECIMAL."""
 _ZONED = "TIMESTAMP WITH TIME ZONE"
-
-
-class SqlRequest(msgspec.Struct):
-    """A query, and how many rows of it are wanted."""
-
-    query: str
-    rows: int
-
-
-class SqlAnswer(msgspec.Struct):
-    """What a query found, or why it was not run."""
-
-    columns: list[str] = msgspec.field(default_factory=list)
-    rows: list[list[Any]] = msgspec.field(default_factory=list)
-    is_complete: bool = True
-    """Whether these are all rows."""
-    refusal: str = ""
 
 
 def copy_tables(file: Path, tables: list[str]) -> None:
@@ -103,10 +83,6 @@ def run_query(db: duckdb.DuckDBPyConnection, tables: list[str], request: SqlRequ
             return SqlAnswer(refusal=TOOK_TOO_MUCH)
         finally:
             timer.cancel()
-
-
-TOOK_TOO_LONG = f"The query was ended after {MOST_SECONDS} seconds. Filter or aggregate more."
-TOOK_TOO_MUCH = "The query needs more memory than it may have. Filter or aggregate more, or sort fewer rows."
 
 
 def _read_rows(cursor: duckdb.DuckDBPyConnection, request: SqlRequest) -> SqlAnswer:

@@ -14,9 +14,9 @@ from typing import Any
 import duckdb
 
 from quivo_frames.assistant.plain_values import Refusal
+from quivo_frames.assistant.sql_request import MOST_QUERY_CHARACTERS, TOOK_TOO_MUCH
 from quivo_frames.display.text import terminal_text
 
-MOST_QUERY_CHARACTERS = 20_000
 TABLE_FUNCTIONS = ("range", "generate_series", "unnest")
 """The functions that may stand in place of a table; all others read files, settings or logs, or run hidden SQL."""
 REFUSED_FUNCTIONS = frozenset([
@@ -101,7 +101,7 @@ def explain_query_error(error: duckdb.Error) -> str:
     ):
         return f"DuckDB does not understand the query: {terminal_text(str(error)[:_MOST_MESSAGE])}"
     if isinstance(error, duckdb.OutOfMemoryException):
-        return "The query needs more memory than it may have. Filter or aggregate more, or sort fewer rows."
+        return TOOK_TOO_MUCH
     if isinstance(error, duckdb.PermissionException):
         return "Files, networks and settings cannot be reached from here. Read the tables that describe_tables lists."
     if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):

@@ -17,13 +17,13 @@ import msgspec
 import polars as pl
 
 from quivo_frames.assistant.plain_values import Refusal
-from quivo_frames.assistant.sql_process import MOST_SECONDS, READY, TOOK_TOO_LONG, TOOK_TOO_MUCH, SqlAnswer, SqlRequest
+from quivo_frames.assistant.sql_request import MOST_SECONDS, READY, TOOK_TOO_LONG, TOOK_TOO_MUCH, SqlAnswer, SqlRequest
 from quivo_frames.storage.leftovers import temporary_folder
 
 _SECONDS_OF_GRACE = 2
 """A query that does not heed its end is ended with its process."""
 _ENDED = "The tables were rebuilt meanwhile. Ask again."
-_NO_COPY = "The tables cannot be copied for SQL: the disk for temporary files may be full. Make room there; the other tools work."
+_NO_COPY = "The tables cannot be copied for SQL: the disk for temporary files may be full. The other tools work."
 
 
 class SqlTables:

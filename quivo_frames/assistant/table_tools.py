@@ -8,7 +8,7 @@ import msgspec
 
 from quivo_frames.analysis.dictionary_page import column_facts
 from quivo_frames.assistant.plain_values import Refusal, plain_text
-from quivo_frames.assistant.sql_statement import MOST_QUERY_CHARACTERS
+from quivo_frames.assistant.sql_request import MOST_QUERY_CHARACTERS
 from quivo_frames.assistant.table_state import TableState
 from quivo_frames.assistant.tool_definition import Arguments, Tool, rows_up_to
 from quivo_frames.model.order import Privacy

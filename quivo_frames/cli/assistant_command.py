@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from quivo_frames.cli.default_places import accepted_option, limits_option, on_time_option, tables_argument
-from quivo_frames.display.text import print_text, terminal_text
 
 
 @click.command()
@@ -28,10 +26,4 @@ def mcp(folder: str, personal: bool, accepted: Path | None, limits: Path | None,
     """
     from quivo_frames.assistant.server import serve
 
-    who = "with personal values" if personal else "without personal values"
-    print_text(f"Serving {terminal_text(folder)} to an assistant, {who}.", to_stderr=True)
-    if sys.stdin.isatty():
-        print_text(
-            "An assistant starts this command, and talks to it: see docs/assistants.md. Ctrl-C ends it.", to_stderr=True
-        )
     serve(folder, personal=personal, accepted=accepted, limits=limits, on_time_against=on_time)
