@@ -85,7 +85,8 @@ def test_no_personal_value_is_in_any_answer_error_or_search(answers: dict[str, A
     for asked, result in answers.items():
         text = result.content[0].text
         assert "canary" not in text.replace("SELECT canary FROM orders", "").replace('"canary" not found', ""), asked
-        assert "delivery_address_name1" not in text or "not found" in text, asked
+        if asked.startswith(("describe_tables", "run_sql")) and not result.is_error:
+            assert "delivery_address_name1" not in text, asked
     assert answers["search_orders {'term': 'canary'}"].structured_content["total"] == 0
     assert sum(result.is_error for result in answers.values()) >= 8
 
@@ -98,6 +99,14 @@ def test_with_personal_they_are_there_and_found(folder: Path) -> None:
             ["canary-.deliveryAddress.name1"]
         ]
         assert session.ask("search_orders", term="canary-.fulfillmentOrders.shipments.trackingNumbers")["total"] == 2
+
+
+VALUE_PLACE = re.compile(
+    r"\.(order|overview|milestones)\.\w+|\.(lines|findings|events|tables)\.rows\[\]\.\w+(\[\]\.value)?"
+    r"|\.(orders|rows|values|findings)\[\](\[\]|\.\w+|\.evidence\[\]\.value|\.found\[\]\.term)"
+    r"|\.names\.\w+\[\]|\.kpis\.\w+\.rows\[\]\.\w+|\.tables\[\]\.columns\[\]\.codes\[\]\.value"
+)
+"""Where values of orders stand in answers."""
 
 
 def places_of(value: Any, mark: str, place: str = "") -> set[str]:
@@ -124,14 +133,7 @@ def test_texts_that_instruct_are_values_and_nothing_else(
         assert text.isprintable(), asked
         found = places_of(result.structured_content, mark)
         places |= {re.sub(r"^\.tables\.\w+", ".tables", place) for place in found}
-    assert places <= {
-        ".orders[].order_identifier", ".orders[].seller", ".orders[].warehouse", ".orders[].carrier", ".orders[].order_status",
-        ".orders[].order_reference", ".orders[].found[].term", ".names.seller[]", ".names.order_status[]", ".names.warehouse[]",
-        *(place for place in places if re.fullmatch(
-            r"\.(order|overview|milestones)\.\w+|\.(lines|findings|events|tables)\.rows\[\]\.\w+|\.rows\[\](\[\]|\.\w+)"
-            r"|\.findings(\.rows)?\[\]\.(\w+|evidence\[\]\.value)|\.kpis\.\w+\.rows\[\]\.\w+"
-            r"|\.tables\[\]\.columns\[\]\.codes\[\]\.value", place)),
-    }  # fmt: skip
+    assert not [place for place in places if not VALUE_PLACE.fullmatch(place)]
     assert not [place for place in places if place.endswith((".finds", ".check", ".message", ".title", ".cut", ".name", ".as"))
                 and not place.startswith((".lines", ".tables", ".rows", ".order"))]  # fmt: skip
     assert len(places) > 30
