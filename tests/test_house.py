@@ -259,8 +259,8 @@ def test_a_class_name_means_one_thing() -> None:
 
 
 def test_text_reaches_a_terminal_through_the_display_alone() -> None:
-    bytes_for_programs = PACKAGE / "standin" / "orders.py"
-    for path in (path for path in MODULES if room_of(path) != "display" and path != bytes_for_programs):
+    bytes_for_programs = (PACKAGE / "standin" / "orders.py", PACKAGE / "assistant" / "sql_process.py")
+    for path in (path for path in MODULES if room_of(path) != "display" and path not in bytes_for_programs):
         nodes = list(ast.walk(parse_module(path)))
         wrapped = {
             argument

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from tests.support.paths import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from anyio.from_thread import BlockingPortal
     from mcp.types import CallToolResult, Tool
@@ -56,10 +59,16 @@ class Session:
 
 
 def server_of(tables: Path, *options: str, temporary: Path | None = None) -> StdioServerParameters:
-    """How a client starts the server."""
-    environment = {**os.environ, **({"TMPDIR": str(temporary)} if temporary else {})}
-    words = ["-m", "quivo_frames.cli", "mcp", str(tables), *options]
-    return StdioServerParameters(command=sys.executable, args=words, env=environment)
+    """How a client starts the server: as the page of the documentation says."""
+    page = (ROOT / "docs" / "assistants.md").read_text(encoding="utf-8")
+    (settings,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (server,) = json.loads(settings)["mcpServers"].values()
+    words = [str(tables) if word == "/path/to/tables" else word for word in server["args"]]
+    assert str(tables) in words
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, **({"TMPDIR": str(temporary)} if temporary else {})}
+    command = server["command"] if os.name != "nt" else str(Path(sys.executable).with_name("quivo-frames.exe"))
+    return StdioServerParameters(command=command, args=[*words, *options], env=environment)
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def test_no_personal_value_is_in_any_answer_error_or_search(answers: dict[str, A
     assert sum(result.is_error for result in answers.values()) >= 8
 
 
+@pytest.mark.long
 def test_with_personal_they_are_there_and_found(folder: Path) -> None:
     with open_session(folder, "--personal") as session:
         row = session.ask("show_order", order=5)["order"]

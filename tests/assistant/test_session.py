@@ -109,6 +109,7 @@ def test_what_is_no_message_is_passed_over(tables: qf.Dataset, tmp_path: Path) -
         assert "Traceback" not in client.process.stderr.read().decode()
 
 
+@pytest.mark.long
 def test_tables_that_are_rebuilt_are_read_anew_as_a_whole(tmp_path: Path) -> None:
     with Archive(tmp_path / "orders.sqlite") as archive:
         record_answers(archive, {number: order_json(number) for number in range(1, 6)}, NOON)
@@ -134,6 +135,7 @@ def test_tables_that_are_rebuilt_are_read_anew_as_a_whole(tmp_path: Path) -> Non
         assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.long
 def test_nothing_is_written_beside_the_tables(tables: qf.Dataset, tmp_path: Path) -> None:
     def state() -> dict[str, tuple[int, int]]:
         return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in tables.folder.parent.rglob("*")}
