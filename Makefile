@@ -35,7 +35,7 @@ $(UV):
 
 # Every extra but spark, which brings 456 MB and pandas: it has an environment of its own below.
 .venv/.dev: $(UV) $(PROJECT) .uv/.compiler
-	@if $(COMPILES); then export QUIVO_FRAMES_CORE=compiled; fi; $(UV) $(SYNC) --inexact --extra lab --extra export --extra explorer --extra stores --extra dask
+	@if $(COMPILES); then export QUIVO_FRAMES_CORE=compiled; fi; $(UV) $(SYNC) --inexact --extra lab --extra export --extra explorer --extra stores --extra dask --extra mcp
 	@touch $@ .venv/.demo
 
 # What others read exports with, in an environment of its own: where pandas is installed, pandera loads it.

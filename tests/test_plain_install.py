@@ -120,6 +120,7 @@ MISSING = {
     "report": (["audit", "tables", "--html", "report.html"], {}),
     "report, as a command": (["report", "tables"], {}),
     "explorer": (["explore", "tables"], {}),
+    "mcp": (["mcp", "tables"], {}),
     "export": (["export", "tables", "--to", "excel", "orders.xlsx"], {}),
     "export, for Delta": (["export", "tables", "--to", "delta", "delta"], {}),
     "export, for DuckDB": (["export", "tables", "--to", "duckdb", "orders.duckdb"], {}),
