@@ -13,7 +13,7 @@ PROJECT := pyproject.toml uv.lock hatch_build.py $(wildcard quivo_frames/flatten
 COMPILES := echo '\#include <Python.h>' | $${CXX:-g++} -x c++ -fsyntax-only -I "$$(.uv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2> /dev/null
 SYNC := sync --quiet --frozen --reinstall-package quivo-frames --python .uv/bin/python
 
-.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
+.PHONY: help demo test long check format lab notebooks docs schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,11 @@ $(UV):
 # What a user has who installs the wheel, without any extra.
 .venv-plain/.made: $(UV) $(PROJECT) $(shell find quivo_frames -name '*.py')
 	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) $(SYNC) --no-default-groups --no-editable --compile-bytecode
+	@touch $@
+
+# What makes the site, with all that the notebooks in it use.
+.venv-docs/.made: $(UV) $(PROJECT)
+	UV_PROJECT_ENVIRONMENT=.venv-docs $(UV) $(SYNC) --no-default-groups --group docs --extra lab --extra export --extra explorer --compile-bytecode
 	@touch $@
 
 # Existing engines and what they run on: Spark needs Java 17 or later.
@@ -94,6 +99,9 @@ lab: .venv/.dev  ## Open the notebooks in JupyterLab
 
 notebooks: .venv/.dev  ## Run the notebooks, offline, and write them as pages to data/notebooks
 	$(RUN)python -m tests.support.notebook_pages data/notebooks
+
+docs: .venv-docs/.made  ## Make the site, offline, with the notebooks run, in data/site
+	.venv-docs/bin/python -m docs.site data/site
 
 schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and the codes of countries and currencies
 	$(RUN)python -m schemas.generator.iso_codes
@@ -152,4 +160,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks quivo_frames/_core.*
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .venv-docs .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks data/site data/site-source quivo_frames/_core.*

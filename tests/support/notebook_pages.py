@@ -23,14 +23,19 @@ def run_notebook(path: Path, folder: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def page_of(notebook: nbformat.NotebookNode) -> str:
-    """The notebook as a page that loads nothing from elsewhere: without bars of progress, which load what draws them."""
+def drop_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without bars of progress, which load what draws them."""
     for cell in notebook.cells:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
     notebook.metadata.pop("widgets", None)
+    return notebook
+
+
+def page_of(notebook: nbformat.NotebookNode) -> str:
+    """The notebook as a page that loads nothing from elsewhere."""
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
-    return str(exporter.from_notebook_node(notebook)[0])
+    return str(exporter.from_notebook_node(drop_widgets(notebook))[0])
 
 
 def main(out: Path) -> None:
