@@ -80,7 +80,7 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made .venv-plain/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-docs/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"

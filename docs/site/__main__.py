@@ -19,8 +19,8 @@ def main(out: Path) -> int:
     write_sources(source)
     ran = time.monotonic()
     options = ["-W", "--keep-going", "-n", "-q", "-E", "-b", "html", "-d", str(source / ".doctrees")]
-    if status := build_main([*options, str(source), str(out)]):
-        return status
+    if build_main([*options, str(source), str(out)]):
+        return 1
     flaws = find_flaws(out)
     sys.stderr.writelines(f"{flaw}\n" for flaw in flaws)
     pages = sum(1 for _ in out.rglob("*.html"))

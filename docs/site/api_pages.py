@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 FOREIGN_NAMES = r"(?!quivo_frames\.).*|quivo_frames\.\w+\..*"
-"""What a signature may name without a page here: types of Python, of polars, of other libraries, and of rooms of our own."""
+"""What a signature may name without a page here: types of Python, of polars, of libraries, of rooms of our own."""
 RETURNED = (
     "fetch.run.Run", "fetch.run.Plan", "nightly.sync_result.SyncResult", "nightly.sync_result.SyncPlan",
     "analysis.checks.findings.Findings", "maintenance.integrity.Checkup", "maintenance.receipt.ErasureReceipt",
@@ -91,7 +91,9 @@ def _render_name(name: str) -> str:
     return "\n".join([f"# {name}", "", "```{eval-rst}", *lines, "```", ""])
 
 
-def mark_indented_blocks(_app: object, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
+def mark_indented_blocks(
+    _app: object, _what: str, _name: str, _value: object, _options: object, lines: list[str]
+) -> None:
     """Let what is indented in a docstring be a block of text, as in Markdown; called by Sphinx."""
     marked: list[str] = []
     is_block, before = False, "Args:"

@@ -14,11 +14,11 @@ def render_pages() -> dict[str, str]:
     """The list of commands, and the page of each."""
     names = [name for section in SECTIONS.values() for name in section]
     lines = ["# Command line", "", _ABOUT, "", "```{toctree}", ":hidden:", ""]
-    lines += [*(f"commands/{name}" for name in names), "```"]
+    lines += [*(f"{name} <commands/{name}>" for name in names), "```"]
     for section, commands in SECTIONS.items():
         lines += ["", f"## {section}", "", "| command | what it does |", "|---|---|"]
-        lines += [f"| [`{name}`](commands/{name}.md) | {_what_it_does(name)} |" for name in commands]
-    return {"commands.md": "\n".join([*lines, ""])} | {f"commands/{name}.md": _render_command(name) for name in names}
+        lines += [f"| [`{name}`](commands/{name}.rst) | {_what_it_does(name)} |" for name in commands]
+    return {"commands.md": "\n".join([*lines, ""])} | {f"commands/{name}.rst": _render_command(name) for name in names}
 
 
 def _what_it_does(name: str) -> str:
@@ -32,7 +32,7 @@ def _render_command(name: str) -> str:
     module = vars(sys.modules[callback.__module__])
     attribute = next(key for key, value in module.items() if value is main.commands[name])
     lines = [f".. click:: {callback.__module__}:{attribute}", f"   :prog: quivo-frames {name}", "   :nested: full"]
-    return "\n".join([f"# {name}", "", "```{eval-rst}", *lines, "```", ""])
+    return "\n".join([*lines, ""])
 
 
 def mark_examples(_app: object, _context: object, lines: list[str]) -> None:
@@ -48,5 +48,3 @@ def mark_examples(_app: object, _context: object, lines: list[str]) -> None:
 
 def _is_inside_example(marked: list[str]) -> bool:
     return bool(marked) and marked[-1].startswith("   ")
-
-

@@ -15,6 +15,7 @@ project = "quivo_frames"
 author = copyright = "quivo_frames contributors"  # noqa: A001 - the name is Sphinx's
 version = release = quivo_frames.__version__
 language = "en"
+smartquotes = False  # -- begins an option
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "sphinx_click", "sphinx_copybutton"]
 
 html_theme = "furo"

@@ -22,14 +22,15 @@ from quivo_frames.settings.settings import Settings
 
 _ABOUT = """Options of a command go first, then `quivo.toml` in the folder that you are in, then what is the default.
 Credentials are never in that file: they come from the environment, from a file `.env`, or from the keyring."""
-_ABOUT_FILE = """[`quivo-frames init`](commands/init.md) writes it, [`quivo-frames sync`](commands/sync.md) does what it says,
-and the other commands take their places from it. Names of files and folders are meant from its own folder."""
+_ABOUT_FILE = """[`quivo-frames init`](commands/init.rst) writes it, [`quivo-frames sync`](commands/sync.rst) does what
+it says, and the other commands take their places from it. Names of files and folders are meant from its own folder."""
 _ABOUT_ENVIRONMENT = """The first place that has a value counts: an argument, the environment, the file `.env` in the
 folder that you are in, and, of the credentials and the key of pseudonyms, the keyring (service `quivo_frames`).
-[`quivo-frames doctor`](commands/doctor.md) says which are set, and from where."""
+[`quivo-frames doctor`](commands/doctor.rst) says which are set, and from where."""
 _ABOUT_OTHERS = """From the environment alone:"""
 _ABOUT_LIMITS = """A file of your own, with [thresholds](checks.md#thresholds) of the audit and the
-[calendar](kpis.md#the-calendar) of the warehouses; `quivo.toml` names it as `limits`, commands take it as `--limits`."""
+[calendar](kpis.md#the-calendar) of the warehouses; `quivo.toml` names it as `limits`, commands take it
+as `--limits`."""
 
 
 def render_pages() -> dict[str, str]:
@@ -62,7 +63,7 @@ def _describe_section(kind: type[msgspec.Struct]) -> list[str]:
     docs = attribute_docs(project)
     rows = []
     for field in msgspec.structs.fields(kind):
-        if inspect.isclass(field.type) and issubclass(field.type, msgspec.Struct) or field.name == "exports":
+        if (inspect.isclass(field.type) and issubclass(field.type, msgspec.Struct)) or field.name == "exports":
             continue  # a section of its own
         shown = "required" if field.default is msgspec.NODEFAULT else _show_default(field.default)
         rows.append(f"| `{field.name}` | {shown} | {docs[kind.__name__, field.name]} |")
@@ -86,7 +87,11 @@ def _written_file() -> str:
 def _describe_environment() -> list[str]:
     docs = attribute_docs(settings)
     rows = [
-        (name, "–" if field.annotation is SecretStr or field.default == "" else f"`{field.default}`", docs["Settings", name])
+        (
+            name,
+            "–" if field.annotation is SecretStr or field.default == "" else f"`{field.default}`",
+            docs["Settings", name],
+        )
         for name, field in Settings.model_fields.items()
     ]
     rows.append(("pseudonym_key", "–", docs["_PseudonymKeySettings", "pseudonym_key"]))
@@ -98,7 +103,8 @@ def _describe_environment() -> list[str]:
 
 def _describe_other_variables() -> list[str]:
     constants = (
-        (core_choice, "VARIABLE"), (build_settings, "SIZE_VARIABLE"), (native_text, "DEBUG_VARIABLE"), (http, "CA_VARIABLES")
+        (core_choice, "VARIABLE"), (build_settings, "SIZE_VARIABLE"), (native_text, "DEBUG_VARIABLE"),
+        (http, "CA_VARIABLES"),
     )  # fmt: skip
     lines = ["| variable | meaning |", "|---|---|"]
     for module, name in constants:

@@ -9,18 +9,21 @@ from quivo_frames.model.tables import TABLES
 
 _HEADING = re.compile(r"## (\w+)")
 _ROW = re.compile(r"\| (\w+) \|")
-_HEAD = "| column |"
+_HEAD = "| column | type |"
 _INFERRED = re.compile(r"presumably|not documented|no documented")
 
 
 def add_anchors(text: str) -> str:
     """The page with an anchor `table.column` in each row of a column."""
-    table, lines = "", []
+    table = ""
+    lines: list[str] = []
     for line in text.splitlines():
         if heading := _HEADING.fullmatch(line):
             table = heading[1]
+        elif line.startswith("# ") and lines:
+            line = f"#{line}"  # a page has one title
         elif table and not line.startswith(_HEAD) and (row := _ROW.match(line)):
-            line = f'| <span id="{table}.{row[1]}">{row[1]}</span> |{line[row.end() :]}'  # noqa: PLW2901
+            line = f'| <span id="{table}.{row[1]}">{row[1]}</span> |{line[row.end() :]}'
         lines.append(line)
     return "\n".join([*lines, ""])
 

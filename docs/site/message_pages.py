@@ -10,12 +10,12 @@ from quivo_frames import errors
 from quivo_frames.analysis.checks.audit import CHECKS
 from quivo_frames.model.messages import NOTES, RULES
 
-_ABOUT = """What quivo_frames says of orders, and what to do. A message names the order, the file or archive with the place
-in it, the column and the path in the JSON; words in capitals stand for them here. No message shows a secret, nor a value
-that may be personal."""
-_FAILURES = """An order that cannot be read exactly is in no table. It is a row of `failures`, whose column `rule` has the
-name below, and the others are built. Where two cures stand here, the first is for an answer in an archive, the second for
-an order in a file."""
+_ABOUT = """What quivo_frames says of orders, and what to do. A message names the order, the file or archive with the
+place in it, the column and the path in the JSON; words in capitals stand for them here. No message shows a secret, nor
+a value that may be personal."""
+_FAILURES = """An order that cannot be read exactly is in no table. It is a row of `failures`, whose column `rule` has
+the name below, and the others are built. Where two cures stand here, the first is for an answer in an archive, the
+second for an order in a file."""
 _NOTES = """A value that needed a decision, once for each place in the JSON, with a count. It is a row of `notes`; its
 column `kind` has the name below. `quivo-frames build --strict` exits with 1 if there are any."""
 _FINDINGS = """What an audit finds in the tables. [Each check](checks.md) has a definition, and what it cannot see."""

@@ -83,7 +83,9 @@ def write_sources(folder: Path) -> None:
         sources.add_page_of_project(name)
     for name in _SCHEMAS:
         text = (ROOT / "schemas" / f"{name}.md").read_text(encoding="utf-8")
-        sources.add_page_of_project(f"schemas/{name}.md", dictionary_page.add_anchors(text) if name == "dictionary" else text)
+        sources.add_page_of_project(
+            f"schemas/{name}.md", dictionary_page.add_anchors(text) if name == "dictionary" else text
+        )
     for pages in (api_pages, command_pages, configuration_pages, message_pages, table_pages):
         generated: Mapping[str, str] = pages.render_pages()
         for page, text in generated.items():
@@ -109,4 +111,4 @@ def _run_notebooks(sources: SiteSources) -> None:
                 cell.metadata["mystnb"] = {"image": {"alt": f"Chart: {heading}"}}
         place = sources.folder / (page_of(f"notebooks/{path.name}") or "")
         place.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, place)
+        place.write_text(nbformat.writes(notebook), encoding="utf-8")  # type: ignore[no-untyped-call]

@@ -12,10 +12,10 @@ from quivo_frames.model.tables import TABLES, Column, Table
 _SIGN_WIDTH = 7
 """How wide a letter of the diagram is: its font is of 12 pixels, and all letters are equally wide."""
 _ABOUT = """Every column of the {tables} tables: a table and a column lead to what the [dictionary](dictionary.md) says
-of them. Each table refers to the one on its left by its key, and by `order_id` to `orders`; `failures` and `notes`, which
-a build reports, stand alone. **Bold** is the key of a table, *italics* refer to another one."""
-_ABOUT_VIEWS = """An export to DuckDB has these views. Where a database holds the tables under the same names, they can be
-made there, too: [views.sql](../files/schemas/views.sql)."""
+of them. Each table refers to the one on its left by its key, and by `order_id` to `orders`; `failures` and `notes`, of
+what a build noticed, stand alone. **Bold** is the key of a table, *italics* refer to another one."""
+_ABOUT_VIEWS = """An export to DuckDB has these views. Where a database holds the tables under the same names, they can
+be made there, too: [views.sql](../files/schemas/views.sql)."""
 
 
 def render_pages() -> dict[str, str]:
@@ -26,7 +26,17 @@ def render_pages() -> dict[str, str]:
 def _render_diagram_page() -> str:
     tables = TABLES | DERIVED_TABLES
     diagram = draw_diagram({}, _width_of_boxes(tables), with_columns=True)
-    lines = ["# Diagram of the tables", "", _ABOUT.format(tables=len(tables)), "", _draw_svg(diagram, tables)]
+    lines = [
+        "---",
+        "hide-toc: true",
+        "---",
+        "",
+        "# Diagram of the tables",
+        "",
+        _ABOUT.format(tables=len(tables)),
+        "",
+        _draw_svg(diagram, tables),
+    ]
     lines += ["", "## References", "", "| table | column | refers to |", "|---|---|---|"]
     lines += [
         f"| [{table.name}](dictionary.md#{table.name}) | {column} | [{to}](dictionary.md#{to}) |"
@@ -61,7 +71,7 @@ def _draw_box(box: DiagramBox, table: Table) -> str:
     foreign = {name for name, *_ in table.references}
     rows = [
         f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" rx="4"/>',
-        f'<a href="dictionary.html#{box.name.replace("_", "-")}"><title>One row per {escape(box.grain)}</title>'
+        f'<a href="dictionary.html#{box.name.replace("_", "-")}"><title>One row per {escape(box.grain)}</title>',
         f'<text class="table" x="{box.x + 10}" y="{box.y + 20}">{box.name}</text></a>',
     ]
     for place, column in enumerate(box.columns):
@@ -77,4 +87,4 @@ def _draw_box(box: DiagramBox, table: Table) -> str:
 
 def _render_views() -> str:
     sql = (ROOT / "schemas" / "views.sql").read_text(encoding="utf-8").strip()
-    return "\n".join(["# Views", "", _ABOUT_VIEWS, "", "```sql", sql, "```", ""])
+    return f"# Views\n\n{_ABOUT_VIEWS}\n\n```sql\n{sql}\n```\n"

@@ -62,7 +62,13 @@ def draw_diagram(counts: Mapping[str, int], box_width: int = BOX_WIDTH, *, with_
     end = _place_below("orders", parents, heights, places, 0, _MARGIN)
     boxes = {
         name: DiagramBox(
-            name, known[name].grain, _MARGIN + level * (box_width + _GAP_X), y, counts.get(name), box_width, columns[name]
+            name,
+            known[name].grain,
+            _MARGIN + level * (box_width + _GAP_X),
+            y,
+            counts.get(name),
+            box_width,
+            columns[name],
         )
         for name, (level, y) in places.items()
     }
