@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import quivo_frames
 
@@ -37,6 +38,7 @@ GROUPS = {
     ),
 }  # fmt: skip
 """The public names by what they are for."""
+_LONG_SIGNATURE = re.compile(r"""(<span class="sig-paren">\(</span>\s*)<dl>(.*?)</dl>""", re.DOTALL)
 _ABOUT = """The public names of `import quivo_frames as qf`. What else the package has is its own, and may change."""
 _ABOUT_RETURNED = """Frames of polars, mostly, and [some types of their own](api/returned.md)."""
 
@@ -117,3 +119,13 @@ def link_bare_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown
     if len(kinds) != 1:
         return None
     return domain.resolve_xref(env, node["refdoc"], app.builder, "class", kinds[0], node, shown)
+
+
+def mend_signatures(_app: object, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Let each parameter of a long signature be a line; Sphinx makes it a definition of nothing. Called by Sphinx."""
+    context["body"] = _LONG_SIGNATURE.sub(
+        lambda found: (
+            found[1] + re.sub(r"<dd>(.*?)</dd>", r'<span class="sig-line">\1</span>', found[2], flags=re.DOTALL)
+        ),
+        context.get("body", ""),
+    )

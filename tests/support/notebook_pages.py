@@ -19,7 +19,10 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def run_notebook(path: Path, folder: Path) -> nbformat.NotebookNode:
     """A notebook with its outputs, run from top to bottom in a working folder."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    quiet = ["--IPKernelApp.log_level=40"]  # each kernel warns that programs of this machine may listen
+    NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(folder)}}, extra_arguments=quiet
+    ).execute()
     return notebook
 
 

@@ -1,5 +1,18 @@
-// In the dictionary: a field that leaves the columns whose name, meaning or table has all of the words.
 "use strict";
+
+// What scrolls is reached by the keyboard, and the two columns beside a page have names.
+const letScroll = () => {
+  for (const part of document.querySelectorAll("article pre, .table-wrapper, .output, .diagram"))
+    part.scrollWidth > part.clientWidth ? part.setAttribute("tabindex", "0") : part.removeAttribute("tabindex");
+};
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "All pages");
+  document.querySelector(".toc-drawer")?.setAttribute("aria-label", "This page");
+  letScroll();
+  addEventListener("resize", letScroll);
+});
+
+// In the dictionary: a field that leaves the columns whose name, meaning or table has all of the words.
 document.addEventListener("DOMContentLoaded", () => {
   const anchors = document.querySelectorAll("article td span[id*='.']");
   if (!/\/dictionary(\.html)?$/.test(location.pathname) || !anchors.length) return;
