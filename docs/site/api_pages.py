@@ -121,11 +121,12 @@ def link_bare_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown
     return domain.resolve_xref(env, node["refdoc"], app.builder, "class", kinds[0], node, shown)
 
 
-def mend_signatures(_app: object, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
-    """Let each parameter of a long signature be a line; Sphinx makes it a definition of nothing. Called by Sphinx."""
-    context["body"] = _LONG_SIGNATURE.sub(
+def mend_definitions(_app: object, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Let each parameter of a long signature be a line, not a definition of nothing; called by Sphinx."""
+    body = _LONG_SIGNATURE.sub(
         lambda found: (
             found[1] + re.sub(r"<dd>(.*?)</dd>", r'<span class="sig-line">\1</span>', found[2], flags=re.DOTALL)
         ),
         context.get("body", ""),
     )
+    context["body"] = body.replace("</strong> -- ", "</strong> – ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import quivo_frames
-from docs.site.api_pages import FOREIGN_NAMES, link_bare_name, mark_indented_blocks, mend_signatures
+from docs.site.api_pages import FOREIGN_NAMES, link_bare_name, mark_indented_blocks, mend_definitions
 from docs.site.command_pages import mark_examples
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def setup(app: Sphinx) -> None:
     """Let examples in docstrings and in the help of a command be code."""
     app.connect("autodoc-process-docstring", mark_indented_blocks, priority=400)  # before napoleon
     app.connect("missing-reference", link_bare_name)
-    app.connect("html-page-context", mend_signatures)
+    app.connect("html-page-context", mend_definitions)
     app.connect("sphinx-click-process-description", mark_examples)

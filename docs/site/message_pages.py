@@ -14,8 +14,7 @@ _ABOUT = """What quivo_frames says of orders, and what to do. A message names th
 place in it, the column and the path in the JSON; words in capitals stand for them here. No message shows a secret, nor
 a value that may be personal."""
 _FAILURES = """An order that cannot be read exactly is in no table. It is a row of `failures`, whose column `rule` has
-the name below, and the others are built. Where two cures stand here, the first is for an answer in an archive, the
-second for an order in a file."""
+the name below, and the others are built."""
 _NOTES = """A value that needed a decision, once for each place in the JSON, with a count. It is a row of `notes`; its
 column `kind` has the name below. `quivo-frames build --strict` exits with 1 if there are any."""
 _FINDINGS = """What an audit finds in the tables. [Each check](checks.md) has a definition, and what it cannot see."""
@@ -31,15 +30,13 @@ def render_pages() -> dict[str, str]:
 def _render_messages() -> str:
     lines = ["# Messages", "", _ABOUT, "", "## Failures", "", _FAILURES]
     for name, rule in RULES.items():
-        cures = [cure for cure in (rule.cure, rule.file_cure) if cure]
+        cures = [f"Of an answer: {rule.cure}", f"Of a file: {rule.file_cure}"] if rule.file_cure else [rule.cure]
         lines += ["", f"### {name}", "", f"> {_in_capitals(rule.message)}.", "", *(f"- {cure}" for cure in cures)]
     lines += ["", "## Notes", "", _NOTES]
     for name, message in NOTES.items():
         lines += ["", f"### {name}", "", f"> {_in_capitals(message)}"]
     lines += ["", "## Findings", "", _FINDINGS, "", "| check | severity | finds |", "|---|---|---|"]
-    anchors = {name: name.replace("_", "-") for name in CHECKS}
     lines += [f"| [{name}](checks.md#{name}) | {check.severity} | {check.title} |" for name, check in CHECKS.items()]
-    assert len(set(anchors.values())) == len(anchors)
     return "\n".join([*lines, ""])
 
 
@@ -57,7 +54,7 @@ def _render_exit_status() -> str:
     for part in statuses.split("; "):
         status, _, words = part.partition(" ")
         lines.append(f"| {status} | {words[:1].upper()}{words[1:]} |")
-    lines += ["", rest.replace("`| head`", "`| head`"), "", "## Errors", "", _ERRORS, ""]
+    lines += ["", rest, "", "## Errors", "", _ERRORS, ""]
     lines += ["| error | status | what it says |", "|---|---|---|"]
     for name, error in vars(errors).items():
         if inspect.isclass(error) and issubclass(error, errors.QuivoError) and error is not errors.QuivoError:

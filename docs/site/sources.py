@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ from tests.support.notebook_pages import NOTEBOOKS, drop_widgets, run_notebook
 
 _SITE = Path(__file__).parent
 _PAGES_OF_THE_PROJECT = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
-_COLUMNS_MARK = "<!-- columns -->"
+_COLUMNS_MARK, _EXTRAS_MARK = "<!-- columns -->", "<!-- extras -->"
+_EXTRAS = re.compile(r"^\| extra \|.*?\n\n", re.DOTALL | re.MULTILINE)
 _SCHEMAS = ("dictionary", "checks", "kpis", "readers")
 
 
@@ -76,7 +78,7 @@ def write_sources(folder: Path) -> None:
     sources = SiteSources(folder)
     for path in sorted((ROOT / OWN_PAGES).rglob("*.md")):
         text = path.read_text(encoding="utf-8").replace(_COLUMNS_MARK, dictionary_page.list_inferred_columns())
-        sources.add_page_of_project(path.relative_to(ROOT).as_posix(), text)
+        sources.add_page_of_project(path.relative_to(ROOT).as_posix(), text.replace(_EXTRAS_MARK, _extras_of_readme()))
     for path in sorted((ROOT / "docs").glob("*.md")):
         sources.add_page_of_project(f"docs/{path.name}")
     for name in _PAGES_OF_THE_PROJECT:
@@ -95,6 +97,18 @@ def write_sources(folder: Path) -> None:
     for name in ("assets", "conf.py"):
         copy = shutil.copytree if (_SITE / name).is_dir() else shutil.copyfile
         copy(_SITE / name, folder / name)
+
+
+def _extras_of_readme() -> str:
+    """The table of what can be installed besides, which stands in the README.
+
+    Raises:
+        LookupError: it does not.
+    """
+    found = _EXTRAS.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    if not found:
+        raise LookupError("README.md has no table of extras")
+    return found[0].strip()
 
 
 def _run_notebooks(sources: SiteSources) -> None:
