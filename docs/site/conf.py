@@ -26,6 +26,7 @@ html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sourcelink = False
 
+suppress_warnings = ["misc.highlighting_failure"]  # a language without colours is no flaw
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", FOREIGN_NAMES)]
 default_role = "code"  # `name` in a docstring is a name, as in Markdown

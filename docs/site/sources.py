@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shutil
 import tempfile
@@ -47,7 +48,8 @@ class SiteSources:
         """
         path = ROOT / target
         if page := page_of(target):
-            if page.startswith("project/") and target.count("/"):
+            if page.startswith("project/") and "/" in target and not (self.folder / page).exists():
+                self.add(page, "")  # pages may lead to each other
                 text = path.read_text(encoding="utf-8")
                 self.add_page_of_project(target, f"---\norphan: true\n---\n\n{text}")
             return page
@@ -65,10 +67,10 @@ class SiteSources:
         """Write a page for each folder that a page links to: its files."""
         for folder in sorted(self._folders):
             lines = ["---", "orphan: true", "---", "", f"# {folder}", ""]
-            for path in sorted((ROOT / folder).iterdir()):
-                if path.is_file():
-                    self.place(f"{folder}/{path.name}")
-                    lines.append(f"- [{path.name}]({path.name})")
+            files = (path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+            for name in sorted(path.relative_to(ROOT / folder).as_posix() for path in files):
+                address = posixpath.relpath(self.place(f"{folder}/{name}"), f"{FILES}{folder}")
+                lines.append(f"- [{name}]({address})")
             self.add(f"{FILES}{folder}/index.md", "\n".join([*lines, ""]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -54,7 +55,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site as `make docs` makes it, once for all processes that run tests."""
     if not PYTHON.exists():
         pytest.skip("There is no .venv-docs: make .venv-docs/.made")
-    folder = tmp_path_factory.getbasetemp().parent
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder above is that of all processes of this run
+        folder = folder.parent
     with FileLock(folder / "site.lock"):
         if not (folder / "site.log").exists():
             done = subprocess.run(
