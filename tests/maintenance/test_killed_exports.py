@@ -83,8 +83,7 @@ def kill_export(tables: Dataset, form: str, out: Path, when: str = "half") -> No
 @pytest.mark.parametrize(
     "form",
     sampled(
-        form for form in ExportFormat
-        if form not in (ExportFormat.OCEL, ExportFormat.DUCKLAKE, ExportFormat.POWERBI)
+        form for form in ExportFormat if form not in (ExportFormat.OCEL, ExportFormat.DUCKLAKE, ExportFormat.POWERBI)
     ),
 )  # nothing personal; tests/lake
 @pytest.mark.parametrize("is_first", [True, False], ids=["first export", "later export"])
