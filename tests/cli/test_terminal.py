@@ -248,7 +248,7 @@ def test_a_process_ends_as_documented_whatever_its_stdout_is(how: str, hostile_f
 def test_every_command_ends_as_documented_whatever_its_stdout_is(
     name: str, how: str, hostile_folder: Path, tmp_path: Path
 ) -> None:
-    for encoding in ENCODINGS if how == "usual" else ("cp1252",):
-        folder = tmp_path / encoding
-        fill_folder(folder, hostile_folder, name)
-        check_in_shell(name, WORKING_COMMANDS[name][0], how, folder, encoding)
+    # One encoding: what the others make of texts is looked at above, without a process for each.
+    encoding = "ascii" if how == "usual" else "cp1252"
+    fill_folder(tmp_path / encoding, hostile_folder, name)
+    check_in_shell(name, WORKING_COMMANDS[name][0], how, tmp_path / encoding, encoding)
