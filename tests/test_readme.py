@@ -28,7 +28,7 @@ FROM_NOTHING = ("README.md", "docs/refetching.md")
 """Pages that begin in an empty folder; those of the others begin with an archive and tables."""
 RUN_COMMANDS = {
     "README.md": 6, "docs/answers.md": 8, "docs/clusters.md": 2, "docs/every-night.md": 5, "docs/exports.md": 5,
-    "docs/personal-data.md": 1, "docs/refetching.md": 7,
+    "docs/personal-data.md": 1, "docs/power-bi.md": 1, "docs/refetching.md": 7,
 }  # fmt: skip
 """How many commands of each page are run."""
 IMPORTS = """
