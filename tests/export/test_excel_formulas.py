@@ -72,7 +72,7 @@ def compute(workbook: Path, folder: Path, hidden: dict[str, list[int]]) -> dict[
 
 
 def figures_of(sheets: dict[str, list[list[str]]]) -> dict[str, float]:
-    rows = sheets["kpi_formulas"][3:]
+    rows = sheets["kpi_formulas"][4:]
     return {name: float(value.removesuffix("%")) / (100 if value.endswith("%") else 1) for _, name, value, *_ in rows}
 
 
