@@ -7,13 +7,13 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Tests start many processes: with compiled modules on the disk each of them starts in a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-# quivo_frames is installed from here, and its compiled core made anew where a source of it is newer. Without a C++ compiler
+# quivo_frames is installed from here, and its compiled core is compiled again where a source of it is newer. Without a C++ compiler
 # it is installed without one.
 PROJECT := pyproject.toml uv.lock hatch_build.py $(wildcard quivo_frames/flattening/core/*pp)
 COMPILES := echo '\#include <Python.h>' | $${CXX:-g++} -x c++ -fsyntax-only -I "$$(.uv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2> /dev/null
 SYNC := sync --quiet --frozen --reinstall-package quivo-frames --python .uv/bin/python
 
-.PHONY: help demo test long check format lab notebooks schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
+.PHONY: help demo test long check format lab notebooks docs schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,7 @@ $(UV):
 
 # Every extra but spark, which brings 456 MB and pandas: it has an environment of its own below.
 .venv/.dev: $(UV) $(PROJECT) .uv/.compiler
-	@if $(COMPILES); then export QUIVO_FRAMES_CORE=compiled; fi; $(UV) $(SYNC) --inexact --extra lab --extra export --extra explorer --extra stores --extra dask
+	@if $(COMPILES); then export QUIVO_FRAMES_CORE=compiled; fi; $(UV) $(SYNC) --inexact --extra lab --extra export --extra explorer --extra stores --extra dask --extra mcp
 	@touch $@ .venv/.demo
 
 # What others read exports with, in an environment of its own: where pandas is installed, pandera loads it.
@@ -46,6 +46,19 @@ $(UV):
 # What a user has who installs the wheel, without any extra.
 .venv-plain/.made: $(UV) $(PROJECT) $(shell find quivo_frames -name '*.py')
 	UV_PROJECT_ENVIRONMENT=.venv-plain $(UV) $(SYNC) --no-default-groups --no-editable --compile-bytecode
+	@touch $@
+
+# DuckLake: its extension is a package of the index for some versions of DuckDB only. Its tests use Postgres, if there is one.
+.venv-lake/.made: $(UV) $(PROJECT)
+	UV_PROJECT_ENVIRONMENT=.venv-lake $(UV) $(SYNC) --no-default-groups --group lake --extra export
+	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; \
+	  then apt-get update -qq && apt-get install -qq --no-install-recommends postgresql > /dev/null; fi; }
+	@touch $@
+
+# What makes the site, with all that the notebooks in it use.
+.venv-docs/.made: $(UV) $(PROJECT)
+	UV_PROJECT_ENVIRONMENT=.venv-docs $(UV) $(SYNC) --no-default-groups --group docs --extra lab --extra export --extra explorer --compile-bytecode
 	@touch $@
 
 # Existing engines and what they run on: Spark needs Java 17 or later.
@@ -75,10 +88,11 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made .venv-plain/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
+	.venv-lake/bin/pytest tests/lake
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check
@@ -94,6 +108,9 @@ lab: .venv/.dev  ## Open the notebooks in JupyterLab
 
 notebooks: .venv/.dev  ## Run the notebooks, offline, and write them as pages to data/notebooks
 	$(RUN)python -m tests.support.notebook_pages data/notebooks
+
+docs: .venv-docs/.made  ## Make the site, offline, with the notebooks run, in data/site
+	.venv-docs/bin/python -m docs.site data/site
 
 schemas: .venv/.dev  ## Generate schemas/ from the description in order.py, and the codes of countries and currencies
 	$(RUN)python -m schemas.generator.iso_codes
@@ -152,4 +169,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-plain .venv-readers .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks quivo_frames/_core.*
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-lake .venv-plain .venv-readers .venv-docs .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks data/site data/site-source quivo_frames/_core.*

@@ -27,7 +27,7 @@ PAGES = {
 FROM_NOTHING = ("README.md", "docs/refetching.md")
 """Pages that begin in an empty folder; those of the others begin with an archive and tables."""
 RUN_COMMANDS = {
-    "README.md": 6, "docs/answers.md": 8, "docs/clusters.md": 2, "docs/every-night.md": 5, "docs/exports.md": 5,
+    "README.md": 6, "docs/answers.md": 8, "docs/clusters.md": 2, "docs/dbt.md": 1, "docs/every-night.md": 5, "docs/exports.md": 5,
     "docs/personal-data.md": 1, "docs/power-bi.md": 1, "docs/refetching.md": 7,
 }  # fmt: skip
 """How many commands of each page are run."""
@@ -130,10 +130,34 @@ def test_the_pages_list_the_tables_of_the_catalogue() -> None:
     assert derived[1].strip() == render_derived_overview(), "put render_derived_overview() there as well"
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "SECURITY.md"])
-def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
-        assert ((ROOT / page).parent / target).exists(), target
+LINKING_PAGES = [
+    *PAGES, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/flattening/cases/README.md",
+    *(f"schemas/{path.name}" for path in sorted((ROOT / "schemas").glob("*.md"))),
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs" / "site" / "pages").rglob("*.md"))),
+]  # fmt: skip
+MADE_WITH_THE_SITE = re.compile(
+    r"docs/site/pages/(?:start|(?:tutorials|how-to|reference|explanation|project)/[\w-]+)\.md"
+)
+
+
+def heading_anchors(path: Path) -> set[str]:
+    """The anchors of a page as GitHub makes them of its headings."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", LINKING_PAGES)
+def test_every_file_and_heading_that_a_page_links_to_is_there(page: str) -> None:
+    path = ROOT / page
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        file = path.parent / target if target else path
+        name = os.path.relpath(file, ROOT)
+        if page.startswith("docs/site/") and MADE_WITH_THE_SITE.fullmatch(name):
+            continue  # a page of the site alone, whose links are checked where it is made
+        assert file.exists(), target
+        assert not anchor or anchor in heading_anchors(file), f"{target}#{anchor}"
 
 
 def test_the_readme_is_three_screens_and_leads_to_every_page() -> None:

@@ -47,6 +47,8 @@ class BuildSettings:
 
 
 DEFAULT_SETTINGS = BuildSettings()
+SIZE_VARIABLE = "QUIVO_MAX_ORDER_MIB"
+"""How many MiB of a file are read as one order at most. Without it, 256."""
 
 
 def settings_from_environment() -> BuildSettings:
@@ -55,9 +57,9 @@ def settings_from_environment() -> BuildSettings:
     Raises:
         ConfigError: it is no number of MiB.
     """
-    text = os.environ.get("QUIVO_MAX_ORDER_MIB", "").strip()
+    text = os.environ.get(SIZE_VARIABLE, "").strip()
     if not text:
         return DEFAULT_SETTINGS
     if not (text.isascii() and text.isdecimal() and len(text) <= 6 and int(text)):
-        raise ConfigError("QUIVO_MAX_ORDER_MIB must be a whole number of MiB, such as 512. Without it, it is 256.")
+        raise ConfigError(f"{SIZE_VARIABLE} must be a whole number of MiB, such as 512. Without it, it is 256.")
     return replace(DEFAULT_SETTINGS, max_order_bytes=int(text) * 2**20)

@@ -22,6 +22,7 @@ import click
 
 from quivo_frames.analysis.definition import read_docstring
 from quivo_frames.cli import (
+    assistant_command,
     audit_commands,
     change_commands,
     definition_commands,
@@ -47,7 +48,7 @@ SECTIONS = {
     "Every night": ("sync",),
     "Orders from Quivo": ("find", "refetch", "status"),
     "Tables": ("build", "columns", "check"),
-    "Answers": ("show", "lines", "audit", "checks", "accept", "kpis", "report", "explore", "history", "changes"),
+    "Answers": ("show", "lines", "audit", "checks", "accept", "kpis", "report", "explore", "mcp", "history", "changes"),
     "For others": ("export", "export-raw", "forget"),
     "Besides": ("serve", "completion"),
 }
@@ -137,7 +138,7 @@ def demo(out: Path, orders: int) -> None:
 
 _MODULES = (
     project_commands, fetch_commands, doctor_command, change_commands, table_commands, audit_commands, figure_commands,
-    order_command, explore_command, definition_commands, maintenance_commands, shell_command,
+    order_command, explore_command, assistant_command, definition_commands, maintenance_commands, shell_command,
 )  # fmt: skip
 for _module in _MODULES:
     for _command in vars(_module).values():

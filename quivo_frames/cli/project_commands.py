@@ -24,7 +24,7 @@ project_option = click.option(
 @click.option("--first", help="The first sync looks for orders that changed within this time, such as 30d, or all.")
 @click.option("--tables", help="Folder for the tables.")
 @click.option(
-    "--export", "exports", help="What each sync exports: excel, duckdb, parquet, csv, delta, ocel, powerbi; or none."
+    "--export", "exports", help="What each sync exports: excel, duckdb, parquet, csv, delta, or others; or none."
 )
 @click.option("--privacy", help="Personal values in these exports: none, pseudonym or full.")
 @project_option
@@ -37,7 +37,7 @@ def init(**given: Any) -> None:
 
     Example: quivo-frames init --query sellerId:2101 --first 30d --tables tables --export excel,duckdb --privacy none
     """
-    from quivo_frames.nightly.project_file import ProjectAnswers, write_project
+    from quivo_frames.nightly.project_file import OUTPUT_NAMES, ProjectAnswers, write_project
 
     file: Path = given.pop("project")
     plain = ProjectAnswers()
@@ -45,7 +45,7 @@ def init(**given: Any) -> None:
         "query": ("1. Which orders, in Quivo's query syntax, such as sellerId:2101? Empty means all", plain.query),
         "first": ("2. The first sync looks for orders that changed within (or all)", plain.first),
         "tables": ("3. Folder for the tables", plain.tables),
-        "exports": ("4. What should each sync export (excel, duckdb, parquet, csv, delta, ocel, powerbi)", "none"),
+        "exports": (f"4. What should each sync export ({', '.join(OUTPUT_NAMES)})", "none"),
         "privacy": ("5. Personal values in the exports (none, pseudonym, full)", plain.privacy),
     }
     answers = {

@@ -20,15 +20,8 @@ from quivo_frames.errors import ConfigError
 if TYPE_CHECKING:
     from quivo_frames.dataset.dataset import Dataset
 
-FORMS = (
-    "parquet",
-    "delta",
-    "duckdb",
-    "excel",
-    "csv",
-    "ocel",
-    "powerbi",
-)  # repeated here, as the export modules load polars
+# Repeated here, as the export modules load polars.
+FORMS = ("parquet", "delta", "duckdb", "excel", "csv", "ocel", "ducklake", "powerbi")
 LEVELS = ("full", "pseudonym", "none")
 READERS = (
     "powerbi",
@@ -158,11 +151,14 @@ def export(
     folder: str | None, to: str | None, out: str | None, reader: str | None, privacy: str | None, by_month: bool,
     as_json: bool, where: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, an event log.
+    """Write the tables for other tools: a folder of parquet, Delta tables or CSV, a DuckDB or Excel file, and others.
 
-    A single name is OUT, except with --check. An earlier export there is replaced; in Delta, the rows of these orders
-    are replaced and other orders stay. For parquet and Delta, OUT may be an address such as s3://bucket/orders, with
-    the credentials that the store's own tools use (environment, profile).
+    A single name is OUT, except with --check. An earlier export there is replaced; in Delta and DuckLake, the rows of
+    these orders are replaced and other orders stay. For parquet and Delta, OUT may be an address such as
+    s3://bucket/orders, with the credentials that the store's own tools use (environment, profile).
+
+    ducklake has all tables in one commit, and each export that changes something is a snapshot that stays readable. OUT
+    is a folder, or postgres://user@host/database?data_path=/folder; a password is read from PGPASSWORD or ~/.pgpass.
 
     A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
     shown and exported. `build` does not replace it.
@@ -184,6 +180,8 @@ def export(
     Example: quivo-frames export --to parquet for-alpine --seller 2101 --since 2026-06-01 --privacy none
 
     Example: quivo-frames export tables --to ocel events.sqlite
+
+    Example: quivo-frames export --to ducklake lake
 
     Example: quivo-frames export --to powerbi for-power-bi
 

@@ -107,10 +107,11 @@ class Dataset(StoredTables):
         self, to: str, out: str | os.PathLike[str], *, privacy: str | None = None, by_month: bool = False,
         sheets: Sequence[SheetSource] = (),
     ) -> ExportResult:  # fmt: skip
-        """Export the tables to `out` as parquet, delta, duckdb, excel, csv, ocel or powerbi (`to`).
+        """Export the tables to `out` as parquet, delta, duckdb, excel, csv, ocel, ducklake or powerbi (`to`).
 
-        `out` is a file or a folder, for parquet and delta also an address of an object store. An earlier export there
-        is replaced; in Delta only the rows of these orders are, and other orders stay. `privacy` is full, pseudonym or
+        `out` is a file or a folder, for parquet and delta also an address of an object store, for ducklake of Postgres.
+        An earlier export there is replaced; in Delta and DuckLake only the rows of these orders are, and other orders
+        stay. `privacy` is full, pseudonym or
         none, at least as strict as the tables; None: as they are. `by_month` (parquet) writes a folder per month of the
         order date. The dataset remembers its exports, also those of its slices, so that orders can be erased from them.
 

@@ -53,7 +53,7 @@ class RecordedExport(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def is_replaced_as_a_whole(self) -> bool:
         """Whether the target holds either all of an export or nothing of it, at any time."""
-        return self.path is not None and self.form is not ExportFormat.DELTA
+        return self.path is not None and self.form not in (ExportFormat.DELTA, ExportFormat.DUCKLAKE)
 
     def without_orders(self, order_ids: Collection[int]) -> RecordedExport:
         """The same, and its slice names none of these orders."""

@@ -95,10 +95,20 @@ def read_checked_manifest(place: Place) -> dict[str, Any]:
     version = decode_own_json(data, ManifestHead, file, _REBUILD).schema_version
     if version > SCHEMA_VERSION:
         raise DatasetError(f"{place.address} was built by a later version of quivo_frames. Install it, or build again.")
-    if version < SCHEMA_VERSION:
+    if version < SCHEMA_VERSION or has_single_files(facts):
         raise DatasetError(f"{place.address} was built by an earlier version of quivo_frames. Build it again.")
     decode_own_json(data, CurrentManifestFacts, file, _REBUILD)
     return facts
+
+
+def has_single_files(facts: Mapping[str, Any]) -> bool:
+    """Whether the manifest is of the first versions, in which each table was one file, and no list of files."""
+    tables = facts.get("tables")
+    if not isinstance(tables, dict) or DIGEST in facts:
+        return False
+    return bool(tables) and all(
+        isinstance(table, dict) and {"file", "rows"} <= table.keys() for table in tables.values()
+    )
 
 
 def is_manifest_intact(data: bytes | None) -> bool:

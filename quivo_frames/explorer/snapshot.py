@@ -52,6 +52,8 @@ class ExplorerOptions:
     archive: Archive | None = None
     """The archive that knows earlier answers of the orders."""
     on_time_against: str = "latest_delivery_date"
+    begins_at_once: bool = True
+    """Whether what takes long is begun with each state of the tables; else when it is first asked for."""
 
 
 class Snapshot:
@@ -62,17 +64,41 @@ class Snapshot:
         self.order_list = read_order_list(dataset)
         """All orders, as lists filter, sort and count them."""
         self._worker = ThreadPoolExecutor(1, "quivo-explorer")
-        self.search_terms = self._worker.submit(SearchTerms.build, dataset, personal=options.personal)
-        """What orders are searched by; done when it can be used."""
-        self.findings = self._worker.submit(self._audit)
-        """What an audit finds in all orders, worst first; done when it is known."""
-        self.figures = self._worker.submit(self._draw)
-        """The figures and charts of the report, of all orders; done when they are known."""
+        self._begun: dict[Callable[[], Any], Future[Any]] = {}
+        self._lock_of_work = threading.Lock()
         self.accepted = AcceptedFindings(options.accepted)
         """What the file of accepted findings has now."""
         self._lock = threading.Lock()
         self._listed: FindingList | None = None
         self._overview: tuple[FindingList, OverviewContent] | None = None
+        if options.begins_at_once:
+            for work in (self._index_terms, self._audit, self._draw):
+                self._begin(work)
+
+    @property
+    def search_terms(self) -> Future[SearchTerms]:
+        """What orders are searched by; done when it can be used."""
+        return self._begin(self._index_terms)
+
+    @property
+    def findings(self) -> Future[Findings]:
+        """What an audit finds in all orders, worst first; done when it is known."""
+        return self._begin(self._audit)
+
+    @property
+    def figures(self) -> Future[OverviewFigures]:
+        """The figures and charts of the report, of all orders; done when they are known."""
+        return self._begin(self._draw)
+
+    def _begin(self, work: Callable[[], Result]) -> Future[Result]:
+        """What `work` is to make, begun once, when the work that was begun before it is done."""
+        with self._lock_of_work:
+            if work not in self._begun:
+                self._begun[work] = self._worker.submit(work)
+            return self._begun[work]
+
+    def _index_terms(self) -> SearchTerms:
+        return SearchTerms.build(self.dataset, personal=self.options.personal)
 
     def _audit(self) -> Findings:
         return audit_in_other_process(self.view, self.options.limits, personal=self.options.personal)
@@ -128,8 +154,9 @@ class Snapshot:
 
     @property
     def known_findings(self) -> Findings | None:
-        """The findings of the audit, the accepted ones marked; None while it is running, or if it failed."""
-        is_done = self.findings.done() and not self.findings.cancelled() and self.findings.exception() is None
+        """The findings of the audit, the accepted ones marked; None while it is not done, or if it failed."""
+        begun = self._begun.get(self._audit)
+        is_done = begun is not None and begun.done() and not begun.cancelled() and begun.exception() is None
         listed = self.list_findings() if is_done else None
         return None if listed is None else listed.findings
 
@@ -161,7 +188,8 @@ class Snapshot:
     def close(self) -> None:
         """Give up what is not worked out yet, and remove what was kept on the disk."""
         self._worker.shutdown(wait=False, cancel_futures=True)
-        self.search_terms.add_done_callback(_remove_terms)
+        if (terms := self._begun.get(self._index_terms)) is not None:
+            terms.add_done_callback(_remove_terms)
 
 
 def _remove_terms(terms: Future[SearchTerms]) -> None:

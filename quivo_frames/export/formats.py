@@ -1,4 +1,4 @@
-"""Exports tables to parquet, Delta Lake, DuckDB, Excel, CSV, as an event log or as a Power BI project.
+"""Exports tables to parquet, Delta Lake, DuckDB, DuckLake, Excel, CSV, as an event log or as a Power BI project.
 
 Each format has a module with `write_tables`.
 """
@@ -25,6 +25,7 @@ from quivo_frames.model.tables import TABLES, Table
 from quivo_frames.storage.atomic import EXPORT_MARKER, OutputKind, explain_disk_error, is_disk_error, refuse_output
 from quivo_frames.storage.own_json import decode_own_json
 from quivo_frames.storage.path_names import check_path
+from quivo_frames.storage.urls import refuse_password
 
 LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """Files that a file manager leaves in a folder that somebody looked at."""
@@ -43,6 +44,7 @@ class ExportFormat(StrEnum):
     EXCEL = "excel"
     CSV = "csv"
     OCEL = "ocel"
+    DUCKLAKE = "ducklake"
     POWERBI = "powerbi"
 
 
@@ -168,16 +170,21 @@ def refuse_export_target(form: ExportFormat, out: str) -> None:
     """Find out, before anything is done, that a format cannot be exported to a target.
 
     Raises:
-        ConfigError: something else is there than an earlier export, or a library is missing.
+        ConfigError: something else is there than an earlier export, a library is missing, or the address holds a
+            password.
     """
-    if "://" not in out:
-        refuse_output(check_path(out), load_writer_module(form).KIND)
+    refuse_password(out)
+    writer = load_writer_module(form)
+    if form is ExportFormat.DUCKLAKE:
+        writer.refuse_target(out)
+    elif "://" not in out:
+        refuse_output(check_path(out), writer.KIND)
 
 
 def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: bool = False) -> ExportResult:
     """Write tables to a target: either all of them, or the target stays as it was.
 
-    `out` is a file or a folder; for parquet and Delta also an address of an object store.
+    `out` is a file or a folder; for parquet and Delta also an address of an object store, for ducklake of Postgres.
     `by_month` (parquet only) writes a folder per month of the order date.
 
     Raises:
@@ -186,7 +193,7 @@ def export_tables(job: ExportJob, form: ExportFormat, out: str, *, by_month: boo
     """
     if by_month and form is not ExportFormat.PARQUET:
         raise ConfigError("Only parquet exports can be written by month. Leave it out, or export to parquet.")
-    if "://" in out and form not in (ExportFormat.PARQUET, ExportFormat.DELTA):
+    if "://" in out and form not in (ExportFormat.PARQUET, ExportFormat.DELTA, ExportFormat.DUCKLAKE):
         raise ConfigError(f"{form} is written to a disk of this machine only. For {out}, export to parquet or delta.")
     writer = load_writer_module(form)
     options = {"by_month": True} if by_month else {}

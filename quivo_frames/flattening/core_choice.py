@@ -13,6 +13,7 @@ from types import ModuleType
 from quivo_frames.errors import ConfigError
 
 VARIABLE = "QUIVO_FRAMES_CORE"
+"""`python` or `compiled`: which core flattens orders. Without it, the compiled one if it is installed."""
 _MODULE = "quivo_frames._core"
 COMPILED, PYTHON = "compiled", "python"
 _SLOWER = "which makes the same tables in about twice the time"

@@ -34,7 +34,7 @@ from quivo_frames.maintenance.receipt import ErasureReceipt
 from quivo_frames.maintenance.remaining_copies import explain_copies_of_tables, explain_saved_files
 from quivo_frames.model.frames import Frames
 from quivo_frames.model.privacy import PrivacyFilter
-from quivo_frames.model.tables import ORDER_ID, TABLES
+from quivo_frames.model.tables import LINEAGE_TABLES, ORDER_ID, TABLES
 from quivo_frames.storage.leftovers import remove_leftovers, remove_temporary_leftovers
 from quivo_frames.storage.path_names import check_path
 from quivo_frames.storage.urls import is_remote
@@ -160,13 +160,23 @@ def _erase_from_tables(dataset: Dataset, receipt: ErasureReceipt) -> None:
         failures = dataset.failures.filter(~pl.col(ORDER_ID.name).is_in(ids).fill_null(value=False))
         example = pl.when(~pl.col(ORDER_ID.name).is_in(ids)).then(ORDER_ID.name)
         notes = dataset.notes.with_columns(example.alias(ORDER_ID.name))
-        answers = dataset.lineage("answers")
-        kept = None if answers is None else answers.filter(~pl.col(ORDER_ID.name).is_in(ids)).collect()
+        kept = _answers_without(dataset, ids)
         facts, before = _facts_without(dataset, built, failures.height), dataset.counts()
         after = commit.commit_dataset(facts, built, failures, notes, kept).counts()
         receipt.rows[address] = sum(before[name] - after[name] for name in (*TABLES, "failures"))
         if isinstance(commit, PlaceCommit) and is_delta and (count := commit.remove_earlier_versions(ids)):
             receipt.earlier_versions[address] = count
+
+
+def _answers_without(dataset: Dataset, order_ids: Sequence[int]) -> pl.DataFrame | None:
+    """The answers that the other orders were built from; None if they are not known as fully as now.
+
+    Earlier versions kept less about them. Then the next build is a full one.
+    """
+    answers = dataset.lineage("answers")
+    if answers is None or answers.collect_schema().names() != list(LINEAGE_TABLES["answers"].schema):
+        return None
+    return answers.filter(~pl.col(ORDER_ID.name).is_in(order_ids)).collect()
 
 
 def _has_table_files(dataset: Dataset) -> bool:

@@ -23,6 +23,7 @@ OUTPUT_NAMES = {
     ExportFormat.CSV: "csv",
     ExportFormat.DELTA: "delta",
     ExportFormat.OCEL: "events.sqlite",
+    ExportFormat.DUCKLAKE: "lake",
     ExportFormat.POWERBI: "for-power-bi",
 }
 """Where `init` lets each export go, beside quivo.toml."""
@@ -104,7 +105,7 @@ privacy = "full"  # none, pseudonym or full: which personal values the tables ho
 {toml_line("file", report)}  # empty: none; it needs pip install 'quivo-frames[report]'
 on_time_against = "latest_delivery_date"  # the promised date that on time is measured against
 
-# Exports, written by each sync: to parquet, delta, duckdb, excel, csv, ocel or powerbi.
+# Exports, written by each sync: to {", ".join(OUTPUT_NAMES)}.
 {
         exports
         or '''# [[exports]]

@@ -39,8 +39,11 @@ class FindSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     durations = ("first", "overlap")
 
     query: str = ""
+    """Which orders, in Quivo's query syntax, such as sellerId:2101 AND orderStatus:PROCESSING. Empty: all."""
     first: str = "30d"
+    """The first sync looks for orders that changed within this time; `all`: for all."""
     overlap: str = "2h"
+    """Later ones look back this much further than the last, as Quivo's index lags behind the orders."""
     events: tuple[Name, ...] = ()
     """Files of webhook events, or folders of them, as further sources of ids."""
 
@@ -51,39 +54,53 @@ class RefetchSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=
     durations = ("max_age",)
 
     max_age: str | None = None
+    """An order that was fetched within this time waits for a later sync."""
     max_requests: Annotated[int, Meta(ge=1)] = 5_000
+    """`sync` ends before its first request if there are more orders."""
     rate: Annotated[float, Meta(gt=0)] | None = None
+    """Requests a second, at most."""
     workers: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Requests that run at the same time, at most."""
 
 
 class BuildSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the tables are built."""
 
     privacy: str = "full"
+    """Which personal values the tables hold: full, pseudonym or none."""
     derived: bool = True
+    """Whether to write lines, line_rows, overview, milestones and events, too."""
 
 
 class AuditSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The thresholds and the accepted findings of audits, KPIs and reports."""
 
     limits: Name | None = None
+    """A file of thresholds, of the calendar of the warehouses, and of SKUs that nobody ships."""
     accepted: Name | None = None
+    """A file of findings that you can live with: see `quivo-frames accept`."""
 
 
 class ReportSection(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The report that `sync` writes: none if `file` is empty."""
 
     file: str = "report.html"
+    """Where the report goes. Empty: none is written."""
     on_time_against: str = "latest_delivery_date"
+    """The promised date that on time is measured against."""
 
 
 class ExportEntry(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An export that `sync` writes."""
 
     to: Name
+    """The format."""
     out: Name
+    """The file or folder that is replaced."""
     privacy: str | None = None
+    """Which personal values it holds: full, pseudonym or none. Without it, those of the tables."""
     by_month: bool = False
+    """Of parquet: a folder for each month of the order date."""
 
 
 _SECTIONS: dict[str, type[_Section]] = {
@@ -96,7 +113,9 @@ class Project(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What quivo.toml says; without one, the places that commands use by default."""
 
     archive: Name = "orders.sqlite"
+    """The archive: every answer of Quivo, as received."""
     tables: Name = "tables"
+    """The folder of the tables that are built from it."""
     find: FindSection = FindSection()
     refetch: RefetchSection = RefetchSection()
     build: BuildSection = BuildSection()

@@ -54,12 +54,19 @@ class Settings(SourcedSettings):
     keyring_names: ClassVar = CREDENTIALS
 
     api_key: SecretStr = SecretStr("")
+    """The API key, from the dashboard of Quivo."""
     username: SecretStr = SecretStr("")
+    """The name to log in with."""
     password: SecretStr = SecretStr("")
+    """The password to log in with."""
     allow_http: bool = False  # before base_url, whose validation needs it
+    """Whether the credentials may go unencrypted to another machine: only for a network of your own."""
     env: str = ""
+    """`production` or `sandbox`, in place of an address."""
     base_url: str = ADDRESSES["production"]
+    """The address of the API, if it is neither."""
     token_prefix: str = ""
+    """What goes before the token in the Authorization header: nothing, as documented, or for example `Bearer`."""
 
     @classmethod
     def load(
@@ -191,6 +198,7 @@ class _PseudonymKeySettings(SourcedSettings):
     keyring_names: ClassVar = ("pseudonym_key",)
 
     pseudonym_key: SecretStr = SecretStr("")
+    """The key that pseudonyms are made with, of at least 32 characters. The same key makes the same pseudonyms."""
 
     @field_validator("*", mode="after")
     @classmethod

@@ -77,6 +77,19 @@ def check_address(out: str) -> str:
     return out.rstrip("/")
 
 
+def refuse_password(out: str) -> None:
+    """Refuse an address with a password, before it is printed, stored or logged.
+
+    Raises:
+        ConfigError: it holds one.
+    """
+    if re.search(r"://[^/?#@]*:[^/?#]*@|[?&][^=&]*pass[^=&]*=", out, re.IGNORECASE):
+        raise ConfigError(
+            "The address holds a password. Leave it out: passwords and keys belong into the environment; that of "
+            "Postgres into PGPASSWORD, or into ~/.pgpass."
+        )
+
+
 def holds_parquet(folder: str, name: str = "*") -> bool:
     """Whether a folder of an object store holds parquet files of a name, not counting its subfolders."""
     try:

@@ -19,7 +19,8 @@ from quivo_frames.export.views import views_sql
 from quivo_frames.model.derived import dataset_tables
 from quivo_frames.model.tables import REPORT_TABLES
 from schemas.generator import versions
-from schemas.generator.contracts import data_contract, data_package, dbt_sources, table_contract
+from schemas.generator.contracts import data_contract, data_package, table_contract
+from schemas.generator.dbt_package import is_hand_written, package_files
 from schemas.generator.order_schema import order_schema
 from schemas.generator.pages import render_checks, render_diagram, render_dictionary, render_kpis
 
@@ -43,7 +44,7 @@ def render_files() -> dict[str, str]:
         **contracts,
         "datapackage.json": to_json(data_package()),
         "datacontract.yaml": to_yaml(data_contract()),
-        "dbt/sources.yml": to_yaml(dbt_sources()),
+        **{name: file if isinstance(file, str) else to_yaml(file) for name, file in package_files().items()},
         "duckdb.sql": tables_sql(Dialect.DUCKDB, tables),
         "postgres.sql": tables_sql(Dialect.POSTGRES, tables),
         "views.sql": views_sql(),
@@ -62,7 +63,7 @@ def to_yaml(value: Any) -> str:
 
 
 def write_files(folder: Path) -> None:
-    """Write the files of `schemas/`, and remove files that are no longer generated.
+    """Write the files of `schemas/`, and remove those that are neither generated any more nor written by hand.
 
     Raises:
         ConfigError: the tables would break readers of their version. Nothing is written.
@@ -73,7 +74,8 @@ def write_files(folder: Path) -> None:
     kept = wanted.keys() | versions.older_version_files()
     generated = (file for file in folder.rglob("*") if file.is_file() and GENERATOR_FOLDER not in file.parents)
     for file in generated:
-        if file.relative_to(folder).as_posix() not in kept:
+        name = file.relative_to(folder).as_posix()
+        if name not in kept and not is_hand_written(name):
             file.unlink()
     for name, text in wanted.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

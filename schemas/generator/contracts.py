@@ -1,11 +1,11 @@
-"""Contracts that other tools validate: Frictionless Data Package, Open Data Contract, dbt sources."""
+"""Contracts that other tools validate: Frictionless Data Package, Open Data Contract."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from quivo_frames.model.derived import DERIVED_TABLES, dataset_tables
-from quivo_frames.model.order import Kind, Privacy
+from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import SCHEMA_VERSION, TABLES, Column, Reference, Table
 from schemas.generator.order_schema import SOURCE
 
@@ -33,8 +33,6 @@ _PHYSICAL_TYPES = {
     Kind.JSON: "string",
 }
 """The types in the parquet files, by the names that datacontract-cli knows."""
-_SQL_WORDS = ("at", "column", "key", "open", "table", "value")
-"""Names of columns that SQL knows as words: dbt quotes them."""
 _NAME = "quivo-orders"
 _TITLE = "Quivo orders"
 _ABOUT = (
@@ -194,47 +192,3 @@ def _contract_property(table: Table, column: Column) -> dict[str, Any]:
 
 def _references_of_column(table: Table, column: Column) -> list[Reference]:
     return [reference for reference in table.references if reference.column == column.name]
-
-
-def dbt_sources() -> dict[str, Any]:
-    """The tables as sources of dbt 1.10 or later, with tests of keys, nulls and references."""
-    return {
-        "version": 2,
-        "sources": [
-            {
-                "name": "quivo",
-                "description": _ABOUT,
-                "schema": "{{ var('quivo_schema', 'main') }}",
-                "config": {"meta": {"schema_version": SCHEMA_VERSION}},
-                "tables": [
-                    {
-                        "name": name,
-                        "description": f"One row per {table.grain}.",
-                        **({"config": {"meta": {_DERIVED: True}}} if name in DERIVED_TABLES else {}),
-                        "columns": [_dbt_column(table, column) for column in table.columns],
-                    }
-                    for name, table in _ALL_TABLES.items()
-                ],
-            }
-        ],
-    }
-
-
-def _dbt_column(table: Table, column: Column) -> dict[str, Any]:
-    is_key = column.name == table.key
-    tests: list[Any] = ["unique"] if is_key else []
-    tests += ["not_null"] if column.required or is_key else []
-    tests += [
-        {"relationships": {"arguments": {"to": f"source('quivo', '{to}')", "field": to_column}}}
-        for _, to, to_column in _references_of_column(table, column)
-    ]
-    private = None if column.privacy is Privacy.NONE else str(column.privacy)
-    meta = {name: fact for name, fact in (("unit", column.unit), ("privacy", private)) if fact}
-    facts = {
-        "name": column.name,
-        "quote": column.name in _SQL_WORDS,
-        "description": column.sentence,
-        "config": {"meta": meta} if meta else None,
-        "data_tests": tests,
-    }
-    return {name: fact for name, fact in facts.items() if fact}

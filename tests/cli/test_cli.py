@@ -83,7 +83,7 @@ def run_process(run, tmp_path: Path):
 
 def test_all_commands_are_there() -> None:
     assert sorted(main.commands) == [
-        "accept", "audit", "build", "changes", "check", "checks", "columns", "completion", "demo", "doctor", "explore", "export", "export-raw", "find", "forget", "history", "init", "kpis", "lines",
+        "accept", "audit", "build", "changes", "check", "checks", "columns", "completion", "demo", "doctor", "explore", "export", "export-raw", "find", "forget", "history", "init", "kpis", "lines", "mcp",
         "refetch", "report", "serve", "show", "status", "sync",
     ]  # fmt: skip
 

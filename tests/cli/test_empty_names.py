@@ -21,7 +21,7 @@ TEXTS = {
     "refetch": {"ids", "column"}, "find": {"query", "sort"}, "doctor": {"order_id"}, "build": {"on"},
     "accept": {"findings", "because"}, "init": {"query", "first", "tables", "exports", "privacy"},
     "audit": {"only", "skip", "on_time"}, "report": {"only", "skip", "on_time"}, "kpis": {"only", "on_time"},
-    "forget": {"ids"}, "explore": {"on_time"},
+    "forget": {"ids"}, "explore": {"on_time"}, "mcp": {"on_time"},
 }  # fmt: skip
 """The parameters that are texts, and no names of files or folders."""
 

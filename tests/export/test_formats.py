@@ -83,6 +83,6 @@ def test_by_month_is_for_parquet_alone(dataset: Dataset, tmp_path: Path, form: s
 def test_a_format_that_does_not_exist_is_named_with_those_that_do(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"no export format 'xml'\. The formats are: parquet, delta, duckdb, excel, csv, ocel, powerbi",
+        match=r"no export format 'xml'\. The formats are: parquet, delta, duckdb, excel, csv, ocel, ducklake, powerbi",
     ):
         dataset.export("xml", tmp_path / "out")

@@ -1,6 +1,6 @@
 """The contracts in schemas/ are what their own tools take them for, and hold of real tables.
 
-frictionless, datacontract and dbt live in an environment of their own, .venv-readers, and are called without a network.
+frictionless and datacontract live in an environment of their own, .venv-readers, and are called without a network.
 `datacontract test` is not among them: it needs an older DuckDB than all the others.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pglast
@@ -147,64 +147,6 @@ def test_the_contract_names_the_files_and_columns_of_a_dataset(dataset: Dataset)
     assert keys == {name: [table.key] for name, table in BUILT.items()}
     email = next(column for column in contract["schema"][0]["properties"] if column["name"] == "delivery_address_email")
     assert email["classification"] == "personal"
-
-
-# dbt
-
-
-class Dbt(NamedTuple):
-    """What a run of dbt said: its exit code, the names of failed tests, how many passed."""
-
-    code: int
-    failed: set[str]
-    passed: int
-    output: str
-
-
-def run_dbt_tests(folder: Path, *options: str) -> Dbt:
-    """What `dbt build` says of the sources in folder/quivo.duckdb."""
-    (folder / "models").mkdir()
-    shutil.copy(SCHEMAS / "dbt" / "sources.yml", folder / "models")
-    project = {"name": "reader", "version": "1.0", "profile": "reader", "flags": {"send_anonymous_usage_stats": False}}
-    profile = {"type": "duckdb", "path": "quivo.duckdb", "threads": 2}
-    (folder / "dbt_project.yml").write_text(to_yaml(project), encoding="utf-8")
-    (folder / "profiles.yml").write_text(to_yaml({"reader": {"target": "dev", "outputs": {"dev": profile}}}), "utf-8")
-    found = run_reader("dbt", "--warn-error", "build", "--profiles-dir", ".", *options, cwd=folder)
-    results = json.loads((folder / "target" / "run_results.json").read_bytes())["results"]
-    names = {result["unique_id"].split(".")[2] for result in results if result["status"] != "pass"}
-    return Dbt(found.returncode, names, len(results) - len(names), found.stdout)
-
-
-def count_dbt_tests() -> int:
-    keys = [
-        (table.name, column.name) for table in BUILT.values() for column in table.columns if column.name == table.key
-    ]
-    never_null = [column for table in BUILT.values() for column in table.columns if column.required]
-    return len(keys) + len(never_null) + sum(len(table.references) for table in BUILT.values())
-
-
-@pytest.mark.long
-def test_dbt_finds_the_sources_in_an_export_and_their_tests_pass(dataset: Dataset, tmp_path: Path) -> None:
-    dataset.export("duckdb", tmp_path / "quivo.duckdb")
-    tests = run_dbt_tests(tmp_path)
-    assert (tests.code, tests.failed, tests.passed) == (0, set(), count_dbt_tests()), tests.output
-
-
-@pytest.mark.long
-def test_dbt_finds_what_is_broken(dataset: Dataset, tmp_path: Path) -> None:
-    with duckdb.connect(tmp_path / "quivo.duckdb") as connection:
-        for name, rows in broken(dataset).items():
-            connection.register("rows_of_one", rows)
-            connection.execute(f'CREATE TABLE "{name}" AS FROM rows_of_one')
-    some = [f"source:quivo.{name}" for name in ("order_positions", "order_tags", "handling_units")]
-    tests = run_dbt_tests(tmp_path, "--select", *some)
-    assert tests.code == 1, tests.output
-    assert tests.failed == {
-        "source_unique_quivo_order_positions_order_position_key",
-        "source_relationships_quivo_order_tags_order_id__order_id__source_quivo_orders_",
-        "source_not_null_quivo_handling_units_depth",
-    }
-    assert tests.passed > 10
 
 
 # SQL

@@ -19,18 +19,26 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def run_notebook(path: Path, folder: Path) -> nbformat.NotebookNode:
     """A notebook with its outputs, run from top to bottom in a working folder."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    quiet = ["--IPKernelApp.log_level=40"]  # each kernel warns that programs of this machine may listen
+    NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(folder)}}, extra_arguments=quiet
+    ).execute()
     return notebook
 
 
-def page_of(notebook: nbformat.NotebookNode) -> str:
-    """The notebook as a page that loads nothing from elsewhere: without bars of progress, which load what draws them."""
+def drop_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without bars of progress, which load what draws them."""
     for cell in notebook.cells:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
     notebook.metadata.pop("widgets", None)
+    return notebook
+
+
+def page_of(notebook: nbformat.NotebookNode) -> str:
+    """The notebook as a page that loads nothing from elsewhere."""
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
-    return str(exporter.from_notebook_node(notebook)[0])
+    return str(exporter.from_notebook_node(drop_widgets(notebook))[0])
 
 
 def main(out: Path) -> None:

@@ -270,6 +270,7 @@ NO_OUTPUTS = {
     "changes": {"archive"},
     "check": {"target"},
     "explore": {"folder", "host", "archive", "limits", "on_time", "accepted"},  # which is written by a form
+    "mcp": {"folder", "accepted", "limits", "on_time"},
     "export": {"folder"} | _SLICE,
     "export-raw": {"archive"},
     "find": {"query", "sort"},
@@ -367,6 +368,8 @@ READING_FUNCTIONS = {
     ("explorer.explore.explore", "accepted"),  # written by accept_findings, when a form is sent
     ("explorer.explore.explore", "archive"),
     ("explorer.explore.explore", "limits"),
+    ("assistant.server.serve", "accepted"),
+    ("assistant.server.serve", "limits"),
     ("analysis.checks.accepted.read_accepted", "file"),
     ("analysis.checks.audit.audit", "accepted"),
     ("analysis.checks.audit.audit", "limits"),

@@ -90,6 +90,7 @@ WORKING_COMMANDS: dict[str, list[WorkingCommand]] = {
     "status": [WorkingCommand(("--archive", ARCHIVE)), WorkingCommand(("--archive", ARCHIVE, "--json"))],
     "serve": [WorkingCommand(("--orders", "3"), shows_hostile=False)],
     "explore": [WorkingCommand((TABLES, "--no-browser"))],
+    "mcp": [WorkingCommand((TABLES,))],  # which ends when stdin does
     "build": [
         WorkingCommand((ARCHIVE, "--out", TABLES, "--jobs", "1"), 1),
         WorkingCommand((ORDERS, "--out", f"n{HOSTILE}", "--jobs", "1"), 1),

@@ -1,0 +1,1 @@
+"""Tools by which an assistant (a language model) reads the tables: a Model Context Protocol server over stdio."""

@@ -1,0 +1,23 @@
+select
+    cast(order_position_key as varchar) as order_position_key,
+    cast(order_id as bigint) as order_id,
+    cast(ordinal as bigint) as ordinal,
+    cast(position_id as bigint) as position_id,
+    cast(position_identifier as varchar) as position_identifier,
+    cast(name as varchar) as name,
+    cast(sku as varchar) as sku,
+    cast(custom_attributes as varchar) as custom_attributes,
+    cast(product_identifier as varchar) as product_identifier,
+    cast(variant_identifier as varchar) as variant_identifier,
+    cast(quantity as bigint) as quantity,
+    cast(lot as varchar) as lot,
+    cast(location as varchar) as location,
+    cast(bundled_by as varchar) as bundled_by,
+    cast(unit_weight as double) as unit_weight,
+    cast(unit_net_price as decimal(18,4)) as unit_net_price,
+    cast(unit_gross_price as decimal(18,4)) as unit_gross_price,
+    cast(total_weight as double) as total_weight,
+    cast(total_net_amount as decimal(18,4)) as total_net_amount,
+    cast(total_gross_amount as decimal(18,4)) as total_gross_amount,
+    cast(expiration_date as timestamp with time zone) as expiration_date
+from {{ source('quivo', 'order_positions') }}

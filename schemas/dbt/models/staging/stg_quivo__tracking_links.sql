@@ -1,0 +1,9 @@
+select
+    cast(tracking_link_key as varchar) as tracking_link_key,
+    cast(order_id as bigint) as order_id,
+    cast(shipment_key as varchar) as shipment_key,
+    cast(fulfillment_order_id as bigint) as fulfillment_order_id,
+    cast(shipment_id as bigint) as shipment_id,
+    cast(ordinal as bigint) as ordinal,
+    cast(tracking_link as varchar) as tracking_link
+from {{ source('quivo', 'tracking_links') }}
