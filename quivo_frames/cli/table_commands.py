@@ -163,7 +163,8 @@ def export(
     A folder of parquet files (not by month) is a folder of tables again, also of some of the orders: it can be audited,
     shown and exported. `build` does not replace it.
 
-    excel has an Excel table for each table, and the findings of an audit and the key figures beside them.
+    excel has an Excel table for each table, and the findings of an audit and the key figures beside them,
+    and sheets for pivot tables.
 
     ocel is an object-centric event log for process mining (OCEL 2.0), as SQLite if OUT ends in .sqlite, else as JSON.
 

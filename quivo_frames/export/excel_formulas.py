@@ -25,13 +25,13 @@ from quivo_frames.export.powerbi_measures import (
 
 FORMULAS_SHEET = "kpi_formulas"
 _HOW = (
-    "Key figures as formulas. They count what the sheets {sheets} show: filter these by seller, warehouse, carrier, "
-    "month or week, and the figures are those of the rest. The sheet kpis has all figures as values."
+    "Key figures as formulas over the rows that the sheets {sheets} show.",
+    "Filter these sheets by seller, carrier, week …: the figures follow. The sheet kpis has all figures as values.",
 )
 _SUBTOTALS = {"SUM": 109, "COUNT": 102, "AVERAGE": 101, "MAX": 104}
 """The numbers of SUBTOTAL that leave out rows which a filter hides."""
 _NUMBER_FORMATS = {WHOLE: "#,##0", RATE: "0.0%"}
-_FIRST_ROW = 3
+_FIRST_ROW = 4
 
 
 def write_formulas(workbook: Workbook, sheets: Sequence[WorkbookSheet]) -> None:
@@ -45,7 +45,8 @@ def write_formulas(workbook: Workbook, sheets: Sequence[WorkbookSheet]) -> None:
     }
     sheet = workbook.get_worksheet_by_name(FORMULAS_SHEET)
     heading = workbook.add_format({"bold": True, "bottom": 1})
-    sheet.write_string(0, 0, _HOW.format(sheets=" and ".join(facts)))
+    for row, sentence in enumerate(_HOW):
+        sheet.write_string(row, 0, sentence.format(sheets=" and ".join(facts)))
     sheet.write_row(_FIRST_ROW - 1, 0, ("key figure", "figure", "value"), heading)
     formats = {
         form: workbook.add_format({"num_format": _NUMBER_FORMATS.get(form, "#,##0.00")})
@@ -59,6 +60,7 @@ def write_formulas(workbook: Workbook, sheets: Sequence[WorkbookSheet]) -> None:
         formula = f"=IFERROR({_formula(measure.expression, cells)},0)"
         sheet.write_formula(row, 2, formula, formats[measure.written], value or 0)
     sheet.freeze_panes(_FIRST_ROW, 0)
+    sheet.fit_to_pages(1, 0)
     for place, width in enumerate((26, 48, 14)):
         sheet.set_column(place, place, width)
 

@@ -31,6 +31,7 @@ WRITE_CALLS = {
     "excel": "ZipFile.write",
     "csv": "LazyFrame.sink_csv",
     "ocel": "LazyFrame.collect",
+    "powerbi": "LazyFrame.collect",
 }
 """The method by which a format writes a table; others write parquet."""
 
