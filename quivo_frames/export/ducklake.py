@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from quivo_frames.export.sql import Dialect, quote_identifier, quote_literal, sq
 from quivo_frames.model.tables import ORDER_ID, SCHEMA_VERSION, Table
 from quivo_frames.storage.atomic import (
     OWNER_ONLY,
+    OWNER_ONLY_FOLDER,
     create_private_folder,
     exclusive_workspace,
     make_owner_only,
@@ -44,7 +45,7 @@ _OPTIONS = {
     "parquet_compression": "zstd", "parquet_compression_level": str(ZSTD_LEVEL),
     "parquet_row_group_size": str(ROW_GROUP_ROWS),
 }  # fmt: skip
-_CHANGED = "memory.main.changed"
+_CHANGED = "changed_orders"
 """The orders whose rows are written."""
 
 
@@ -81,27 +82,43 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
 def _write_to_lake(
     db: duckdb.DuckDBPyConnection, job: ExportJob, address: LakeAddress, temporary: Path
 ) -> ExportResult:
-    """Compare the tables with those of the attached lake, and commit what is new."""
-    found, extra_info = _find_tables(db), _extra_info(job)
-    _refuse_strangers(db, job, found, address.out)
-    job = job.emptying(lambda name: name in found)
-    _refuse_other_columns(job.definitions, found, address.out)
+    """Compare the tables with those of the attached lake, and commit what is new: all in one transaction."""
     is_erasing, is_alone = bool(job.erased_order_ids), address.folder is not None
-    remove_orphans(db, [*job.definitions, ABOUT], is_alone=is_alone, is_erasing=is_erasing)
-    if not is_erasing and _is_latest_snapshot(db, extra_info):
-        return ExportResult(ExportFormat.DUCKLAKE, address.out, _about_rows(db), [_UNCHANGED])
-    rows = _stage_tables(db, job, temporary)
-    changed = _find_changed_orders(db, job, found, temporary)
-    job.refuse_outdated()
-    if not (changed or is_erasing or job.definitions.keys() - found.keys()):
-        return ExportResult(ExportFormat.DUCKLAKE, address.out, rows, [_UNCHANGED])
-    outdated = snapshots_with(db, [*found, ABOUT]) if is_erasing else []
-    _commit(db, job, extra_info, found, rows, temporary)
+    with _transaction(db):
+        found, extra_info = _find_tables(db), _extra_info(job)
+        _refuse_strangers(db, job, found, address.out)
+        job = job.emptying(lambda name: name in found)
+        _refuse_other_columns(job.definitions, found, address.out)
+        remove_orphans(db, [*job.definitions, ABOUT], is_alone=is_alone, is_erasing=is_erasing)
+        if not is_erasing and _is_latest_snapshot(db, extra_info):
+            return ExportResult(ExportFormat.DUCKLAKE, address.out, _about_rows(db), [_UNCHANGED])
+        rows = _stage_tables(db, job, temporary)
+        changed = _find_changed_orders(db, job, found, temporary)
+        job.refuse_outdated()
+        if not (changed or is_erasing or job.definitions.keys() - found.keys()):
+            return ExportResult(ExportFormat.DUCKLAKE, address.out, rows, [_UNCHANGED])
+        outdated = snapshots_with(db, [*found, ABOUT]) if is_erasing else []
+        _write_rows(db, job, found, temporary)
+        _write_about(db, job, rows)
+        _write_message(db, job, extra_info)
+        db.execute("COMMIT")
     if is_erasing:
         remove_history(db, outdated, is_alone=is_alone)
-    _make_private(db, address, [*job.definitions, ABOUT])
+    if address.catalog_file:
+        _make_private(db, address.catalog_file, [*job.definitions, ABOUT])
     sentence = _ERASED if is_erasing else f"Snapshot {_current_snapshot(db)} of the lake: {_of_orders(changed)}."
     return ExportResult(ExportFormat.DUCKLAKE, address.out, rows, [sentence])
+
+
+@contextmanager
+def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A transaction, which sees one state of the lake; what the block has not committed is rolled back."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # it was committed, or a failure has ended it
+            db.execute("ROLLBACK")
 
 
 _UNCHANGED = "All of them were there already: nothing was written."
@@ -120,20 +137,23 @@ def _private_workspace(address: LakeAddress) -> Iterator[Path]:
             yield folder
         return
     with exclusive_workspace(address.folder) as workspace:
-        if not address.folder.exists():
-            create_private_folder(address.folder)
-        workspace.temporary.mkdir(mode=0o700)
+        create_private_folder(address.folder)
+        if address.catalog_file and not address.catalog_file.exists():  # it was empty
+            address.folder.chmod(OWNER_ONLY_FOLDER)
+        workspace.temporary.mkdir(mode=OWNER_ONLY_FOLDER)
         yield workspace.temporary
 
 
-def _make_private(db: duckdb.DuckDBPyConnection, address: LakeAddress, names: list[str]) -> None:
-    """Make the files of our tables, and a catalog beside them, their owner's alone."""
+def _make_private(db: duckdb.DuckDBPyConnection, catalog: Path, names: list[str]) -> None:
+    """Make the files of our tables, and the catalog beside them, their owner's alone.
+
+    Beside a catalog in Postgres, others may have to read the data: there the rights of its folder decide.
+    """
     folder = data_folder(db)
     for name in names:
         if folder and (of_table := folder / "main" / name).is_dir():
             make_owner_only(of_table)
-    if address.catalog_file:
-        address.catalog_file.chmod(OWNER_ONLY)
+    catalog.chmod(OWNER_ONLY)
 
 
 def _find_tables(db: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
@@ -239,7 +259,7 @@ def _find_changed_orders(
     db: duckdb.DuckDBPyConnection, job: ExportJob, found: Mapping[str, object], temporary: Path
 ) -> int:
     """Fill the table of orders with a row that the lake lacks, has otherwise, or has too many; how many they are."""
-    db.execute(f"CREATE TABLE {_CHANGED} (order_id BIGINT)")
+    db.execute(f"CREATE TEMP TABLE {_CHANGED} (order_id BIGINT)")
     orders = f"SELECT {ORDER_ID.name} FROM {_staged('orders', temporary)}"
     if not found.keys() & job.definitions.keys():
         db.execute(f"INSERT INTO {_CHANGED} {orders}")
@@ -255,53 +275,38 @@ def _find_changed_orders(
     return int(count)
 
 
-def _commit(
-    db: duckdb.DuckDBPyConnection, job: ExportJob, extra_info: str, found: Mapping[str, object],
-    rows: Mapping[str, int], temporary: Path,
-) -> None:  # fmt: skip
-    """Write all tables in one transaction: rows of changed orders, or all rows where orders are erased.
+def _write_rows(db: duckdb.DuckDBPyConnection, job: ExportJob, found: Mapping[str, object], temporary: Path) -> None:
+    """Write the rows of changed orders, or all rows where orders are erased, or where a table is new.
 
     Where orders are erased, the tables are made again: the catalog knows minima and maxima of each column of a table,
     and does not narrow them when rows are deleted.
     """
     new = [name for name in job.definitions if name not in found or job.erased_order_ids]
     staying = {name: _stage_staying_rows(db, name, job, temporary) for name in new if name in found}
-    db.execute("BEGIN")
-    try:
-        if ABOUT not in found:
-            for option, value in _OPTIONS.items():
-                db.execute(f"CALL {LAKE}.set_option('{option}', '{value}')")
-        for name in new:
-            db.execute(f"DROP TABLE IF EXISTS {quote_identifier(name)}")
-        db.execute(
-            tables_sql(Dialect.DUCKDB, _without_keys({name: job.definitions[name] for name in new}), references=False)
-        )
-        for name in job.definitions:
-            table, source = quote_identifier(name), _staged(name, temporary)
-            if name in new:
-                for rows_of in (source, *staying.get(name, ())):
-                    db.execute(f"INSERT INTO {table} SELECT * FROM {rows_of}")
-            else:
-                changed = f"WHERE order_id IN (SELECT order_id FROM {_CHANGED})"
-                db.execute(f"DELETE FROM {table} {changed}")
-                db.execute(f"INSERT INTO {table} SELECT * FROM {source} {changed}")
-        _write_about(db, job, rows)
-        message = f"Tables {job.snapshot_name}"
-        db.execute(
-            f"CALL ducklake_set_commit_message('{LAKE}', '{APPLICATION}', {quote_literal(message)}, "
-            f"extra_info => {quote_literal(extra_info)})"
-        )
-        db.execute("COMMIT")
-    except BaseException:
-        _roll_back(db)
-        raise
+    for option, value in _OPTIONS.items() if not found else ():  # of a lake that is ours alone
+        db.execute(f"CALL {LAKE}.set_option('{option}', '{value}')")
+    for name in new:
+        db.execute(f"DROP TABLE IF EXISTS {quote_identifier(name)}")
+    made = _without_keys({name: job.definitions[name] for name in new})
+    db.execute(tables_sql(Dialect.DUCKDB, made, references=False))
+    for name in job.definitions:
+        table, source = quote_identifier(name), _staged(name, temporary)
+        if name in new:
+            for rows_of in (source, *staying.get(name, ())):
+                db.execute(f"INSERT INTO {table} SELECT * FROM {rows_of}")
+        else:
+            changed = f"WHERE order_id IN (SELECT order_id FROM {_CHANGED})"
+            db.execute(f"DELETE FROM {table} {changed}")
+            db.execute(f"INSERT INTO {table} SELECT * FROM {source} {changed}")
 
 
-def _roll_back(db: duckdb.DuckDBPyConnection) -> None:
-    try:
-        db.execute("ROLLBACK")
-    except duckdb.Error:  # the failure ended the transaction
-        return
+def _write_message(db: duckdb.DuckDBPyConnection, job: ExportJob, extra_info: str) -> None:
+    """Say in the history of the lake what the transaction is."""
+    message = quote_literal(f"Tables {job.snapshot_name}")
+    db.execute(
+        f"CALL ducklake_set_commit_message('{LAKE}', '{APPLICATION}', {message}, "
+        f"extra_info => {quote_literal(extra_info)})"
+    )
 
 
 def _stage_staying_rows(db: duckdb.DuckDBPyConnection, name: str, job: ExportJob, temporary: Path) -> list[str]:
