@@ -18,7 +18,7 @@ import msgspec
 from quivo_frames.analysis.checks.limits import Limits, read_limits
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.native_text import DEBUG_VARIABLE
-from quivo_frames.display.text import print_text, terminal_text
+from quivo_frames.display.text import explain_output_error, print_text, terminal_text
 from quivo_frames.errors import ConfigError, DatasetError, is_panic
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def serve(
     Raises:
         ConfigError: there are no tables, a setting is wrong, or the extra `mcp` is not installed.
         DatasetError: the tables are incomplete, or of another version.
+        OutputError: stdout cannot be written.
     """
     require_libraries()
     dataset = Dataset.open(folder)
@@ -87,8 +88,19 @@ def serve(
         )
     try:
         asyncio.run(_serve_stdio(make_server(keeper)))
+    except BaseExceptionGroup as group:  # of the tasks that read and write
+        failed = _first_error(group)
+        if not isinstance(failed, OSError):
+            raise failed from None
+        if (failure := explain_output_error(failed)) is not None:
+            raise failure from failed
     finally:
         keeper.close()
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def make_server(keeper: StateKeeper) -> Server[Any]:
