@@ -18,8 +18,8 @@ import msgspec
 from quivo_frames.analysis.checks.limits import Limits, read_limits
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.native_text import DEBUG_VARIABLE
-from quivo_frames.display.text import print_text, terminal_text
-from quivo_frames.errors import ConfigError, DatasetError, is_panic
+from quivo_frames.display.text import explain_output_error, print_text, terminal_text
+from quivo_frames.errors import ConfigError, DatasetError, is_caused_by_full_disk, is_panic
 
 if TYPE_CHECKING:
     import mcp.types as protocol
@@ -40,6 +40,7 @@ describe_tables. Empty values are left out of rows."""
 """Written here once: the same for all tables."""
 _LOG = logging.getLogger(__name__)
 _FAULT = "This cannot be answered, as the tables cannot be read. `quivo-frames check` says whether they are whole."
+_FULL = "The disk for temporary files is full. Make room there, and ask again."
 _WRONG_ARGUMENTS = "The arguments do not fit"
 _LINE_BYTES = 2**20
 """A message of a client is no longer."""
@@ -66,6 +67,7 @@ def serve(
     Raises:
         ConfigError: there are no tables, a setting is wrong, or the extra `mcp` is not installed.
         DatasetError: the tables are incomplete, or of another version.
+        OutputError: stdout cannot be written.
     """
     require_libraries()
     dataset = Dataset.open(folder)
@@ -87,8 +89,19 @@ def serve(
         )
     try:
         asyncio.run(_serve_stdio(make_server(keeper)))
+    except BaseExceptionGroup as group:  # of the tasks that read and write
+        failed = _first_error(group)
+        if not isinstance(failed, OSError):
+            raise failed from None
+        if (failure := explain_output_error(failed)) is not None:
+            raise failure from failed
     finally:
         keeper.close()
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def make_server(keeper: StateKeeper) -> Server[Any]:
@@ -163,7 +176,7 @@ def _answer(keeper: StateKeeper, tool: Tool | None, given: dict[str, Any]) -> pr
                 raise
             is_traced = bool(os.environ.get(DEBUG_VARIABLE))  # which shows values
             _LOG.warning("%s could not answer: %s", tool.name, type(error).__name__, exc_info=is_traced)
-            problem = _FAULT
+            problem = _FULL if is_caused_by_full_disk(error) else _FAULT
     return protocol.CallToolResult(content=[protocol.TextContent(type="text", text=problem)], is_error=True)
 
 

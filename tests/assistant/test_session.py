@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from tests.support.archived_orders import NOON, record_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 ENDLESS = "SELECT count(*) FROM range(1000000000000)"
@@ -145,6 +145,17 @@ def test_nothing_is_written_beside_the_tables(tables: qf.Dataset, tmp_path: Path
         session.ask("list_findings")
         session.query("FROM orders")
     assert state() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_stdout_that_is_full_is_a_sentence(tables: qf.Dataset) -> None:
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}).encode() + b"\n"
+    with Path("/dev/full").open("wb") as full:
+        words = [sys.executable, "-m", "quivo_frames.cli", "mcp", str(tables.folder)]
+        done = subprocess.run(words, input=asked, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 3
+    assert b"The output could not be written to stdout: the disk is full." in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_wrong_start_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

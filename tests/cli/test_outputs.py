@@ -422,7 +422,7 @@ WRITERS = {
     "dataset/commit.py", "dataset/export_manifest.py", "dataset/folder_commit.py", "dataset/parts.py", "cli/demo.py",
     "display/question.py",  # to the terminal
     "fetch/rate_limit.py",  # a file of its own in the user's cache
-    "explorer/search_terms.py", "assistant/sql_tables.py",  # below a temporary folder of its own
+    "explorer/search_terms.py", "assistant/sql_tables.py", "assistant/sql_process.py",  # below a temporary folder of its own
     "standin/orders.py",  # made-up orders for tests and benchmarks
     "archive/raw_export/index.py", "archive/raw_export/writer.py", "builder/order_index.py", "cli/change_commands.py", "cli/figure_commands.py", "analysis/checks/memory.py", "analysis/checks/audit.py", "explorer/background.py",  # to memory
 }  # fmt: skip
