@@ -2,13 +2,15 @@
 -- Which row belongs to which line is read from lines and line_rows, and not worked out here.
 with moved as (
     select
-        line_key,
-        count(case when states = 'ordered' then 1 end) - count(case when states = 'ordered' then quantity end) as unstated_ordered,
-        count(case when states = 'shipped' then 1 end) as shipped_rows,
-        count(case when states = 'shipped' then 1 end) - count(case when states = 'shipped' then quantity end) as unstated_shipped,
-        sum(case when states = 'shipped' and quantity > 0 then quantity else 0 end) as shipped
-    from {{ ref('stg_quivo__line_rows') }}
-    group by line_key
+        rows_of_line.line_key,
+        {{ quivo_frames.count_if("rows_of_line.states = 'ordered' and rows_of_line.quantity is null") }} as unstated_ordered,
+        {{ quivo_frames.count_if("rows_of_line.states = 'planned' and rows_of_line.matched_by like 'bundle%'") }} as planned_as_part,
+        {{ quivo_frames.count_if(quivo_frames.visible('positions.bundled_by') ~ ' is not null') }} as ordered_as_part,
+        {{ quivo_frames.sum_if('rows_of_line.quantity', "rows_of_line.states = 'shipped' and rows_of_line.quantity > 0") }} as shipped
+    from {{ ref('stg_quivo__line_rows') }} as rows_of_line
+    left join {{ ref('stg_quivo__order_positions') }} as positions
+        on positions.order_position_key = rows_of_line.found_key and rows_of_line.states = 'ordered'
+    group by rows_of_line.line_key
 ),
 
 asked as (
@@ -16,19 +18,11 @@ asked as (
         order_id,
         coalesce(pool_key, line_key) as line_key,
         sum(case when ordered > 0 then ordered else 0 end) as ordered,
-        max(sku) as sku,
-        min(case when {{ adapter.quote('open') }} is null then 0 else 1 end) = 1 as both_known
+        {{ quivo_frames.count_if('counted_by is null') }} > 0 as asks_goods,
+        {{ quivo_frames.count_if(adapter.quote('open') ~ ' is null') }} = 0 as both_known
     from {{ ref('stg_quivo__lines') }}
-    where order_position_key is not null and counted_by is null
+    where order_position_key is not null and (counted_by is null or counted_by = 'no goods')
     group by order_id, coalesce(pool_key, line_key)
-),
-
--- Orders of which it is not known what was shipped: a shipment lists no lines, or rows of one may be of any line.
-in_doubt as (
-    select order_id
-    from asked
-    group by order_id
-    having {{ quivo_frames.count_if('both_known') }} = 0
 ),
 
 known as (
@@ -36,17 +30,18 @@ known as (
         asked.order_id,
         asked.ordered,
         moved.shipped,
-        asked.both_known and moved.unstated_ordered = 0 and moved.unstated_shipped = 0 as both_known,
-        case
-            when moved.unstated_ordered > 0 then false
-            when asked.both_known then true
-            -- If it is not the shipped quantity that is unknown, it is the ordered one.
-            else moved.unstated_shipped > 0 or in_doubt.order_id is not null
-                or (moved.shipped_rows = 0 and asked.sku is null)
-        end as ordered_known
+        asked.both_known,
+        -- Of a line that the plan counts as a part of a bundle, and the order does not, the ordered quantity is not known.
+        (moved.unstated_ordered = 0 or not asked.asks_goods)
+            and (moved.planned_as_part = 0 or moved.ordered_as_part > 0) as ordered_known
     from asked
     join moved on moved.line_key = asked.line_key
-    left join in_doubt on in_doubt.order_id = asked.order_id
+),
+
+counted as (
+    select order_id, ordered, shipped, ordered_known, both_known and ordered_known as both_known
+    from known
+    where ordered > 0 or not ordered_known
 )
 
 select
@@ -61,6 +56,5 @@ select
         when {{ quivo_frames.count_if('both_known and shipped < ordered') }} > 0 then false
         when {{ quivo_frames.count_if('both_known') }} = count(*) then true
     end as in_full
-from known
-where ordered > 0 or not ordered_known
+from counted
 group by order_id
