@@ -82,6 +82,14 @@ def test_the_wheel_holds_the_package_and_one_library(wheel: Path) -> None:
     assert {Path(name).suffix for name in content if "dist-info" not in name} == {
         ".py", ".so", ".typed", ".css", ".html", ".js", ".toml", ".unicode",
     }  # fmt: skip
+    others = (ROOT / "quivo_frames").rglob("*")
+    needed = {
+        str(file.relative_to(ROOT))
+        for file in others
+        if file.suffix in {".typed", ".css", ".html", ".js", ".toml", ".unicode"}
+    }
+    assert "quivo_frames/py.typed" in needed
+    assert {name for name in content if "dist-info" not in name and not name.endswith((".py", ".so"))} == needed
     assert [name for name in content if name.endswith(".so")] == ["quivo_frames/_core.abi3.so"]
     assert len(content["quivo_frames/_core.abi3.so"]) < MAX_LIBRARY_BYTES
     [about] = (text.decode() for name, text in content.items() if name.endswith("dist-info/WHEEL"))
