@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from quivo_frames.flattening.core_choice import compiled_core
 from tests.packaging.check_release import explain_refusal
 from tests.packaging.write_sbom import make_document
 from tests.support.paths import ROOT
@@ -135,31 +131,6 @@ def test_the_list_of_components_is_the_tree_of_the_lock_and_the_same_each_time(e
     names = {found["name"] for found in document["components"]}
     assert {"polars", "click"} <= names
     assert not names & {"pytest", "ruff", "twine", "pyspark"}
-
-
-@pytest.mark.long
-@pytest.mark.skipif(UV is None, reason="There is no uv")
-@pytest.mark.skipif(compiled_core() is None, reason="There is no compiled core here, so presumably no compiler")
-def test_a_build_elsewhere_at_another_time_has_the_same_bytes(tmp_path: Path) -> None:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    names = [name for name in listed.split("\0") if name and (ROOT / name).exists()]
-    digests = []
-    for number, (zone, umask) in enumerate([("UTC", 0o022), ("Asia/Tokyo", 0o077)]):
-        folder, temporary = tmp_path / f"checkout-{'x' * 20 * number}", tmp_path / f"temporary-{number}"
-        temporary.mkdir()
-        for name in names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-            (folder / name).chmod(0o666 & ~umask)
-            os.utime(folder / name, (1_700_000_000 + 10**7 * number,) * 2)
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "SOURCE_DATE"))}
-        env |= {"TZ": zone, "TMPDIR": str(temporary), "QUIVO_FRAMES_CORE": "compiled"}
-        words = [UV, "build", "--quiet", "--out-dir", folder / "dist", "."]
-        subprocess.run(words, cwd=folder, env=env, umask=umask, check=True)
-        built = [*(folder / "dist").glob("*.whl"), *(folder / "dist").glob("*.tar.gz")]
-        digests.append({file.name: sha256(file.read_bytes()).hexdigest() for file in built})
-    assert len(digests[0]) == 2
-    assert digests[0] == digests[1]
 
 
 @pytest.mark.long

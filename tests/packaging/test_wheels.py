@@ -200,6 +200,21 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+@pytest.mark.timeout(900)
+def test_a_build_elsewhere_at_another_time_has_the_same_bytes(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    """In a folder of another name, with files of another age that nobody else may read, far in the east."""
+    copy_checkout(tmp_path / "elsewhere")
+    for file in (tmp_path / "elsewhere").rglob("*.*"):
+        os.utime(file, (1_700_000_000,) * 2)
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    (tmp_path / "temporary").mkdir()
+    env = {"TZ": "Asia/Tokyo", "TMPDIR": str(tmp_path / "temporary"), "QUIVO_FRAMES_CORE": "compiled"}
+    run(UV, "build", "--out-dir", tmp_path / "dist", ".", cwd=tmp_path / "elsewhere", **env)
+    for file in (sdist, wheel):
+        assert (tmp_path / "dist" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
 def test_pip_leaves_compiled_modules(sdist: Path, tmp_path: Path) -> None:
     """As the README installs, but without what quivo_frames needs."""
     run(PYTHON, "-m", "venv", tmp_path)
