@@ -13,7 +13,7 @@ PROJECT := pyproject.toml uv.lock hatch_build.py $(wildcard quivo_frames/flatten
 COMPILES := echo '\#include <Python.h>' | $${CXX:-g++} -x c++ -fsyntax-only -I "$$(.uv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2> /dev/null
 SYNC := sync --quiet --frozen --reinstall-package quivo-frames --python .uv/bin/python
 
-.PHONY: help demo test long check format lab notebooks docs schemas bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
+.PHONY: help demo test long check format lab notebooks docs schemas release bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -88,11 +88,28 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made .venv-release/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
 	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
 	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
 	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
 	.venv-lake/bin/pytest tests/lake
+
+# What looks at the package before it is published.
+.venv-release/.made: $(UV) pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv-release $(UV) sync --quiet --frozen --no-install-project --only-group release --python .uv/bin/python
+	@touch $@
+
+RELEASE := .venv-release/bin/
+release: .venv/.dev .venv-release/.made  ## Build sdist, wheel and lists of what they need into data/dist, and look at them as the package index does (1 min)
+	rm -rf data/dist
+	$(UV) build --quiet --out-dir data/dist .
+	$(RELEASE)twine check --strict data/dist/*
+	$(UV) export --quiet --frozen --no-default-groups --format cyclonedx1.5 | $(RELEASE)python tests/packaging/write_sbom.py data/dist/quivo_frames.cdx.json
+	$(UV) export --quiet --frozen --no-default-groups --extra all --format cyclonedx1.5 | $(RELEASE)python tests/packaging/write_sbom.py data/dist/quivo_frames-all.cdx.json
+	$(RELEASE)hadolint docs/recipes/Containerfile
+	$(RELEASE)pre-commit validate-config
+	$(RELEASE)repo-review .
+	cd data/dist && sha256sum *
 
 check: .venv/.dev  ## Format, lint and types
 	$(RUN)ruff format --check
@@ -169,4 +186,4 @@ engines: .venv-engines/.made  ## Build on Spark and Dask clusters on this machin
 	.venv-engines/bin/pytest tests/clusters
 
 clean:  ## Remove what was set up and made here
-	rm -rf .uv .venv .venv-bench .venv-engines .venv-lake .venv-plain .venv-readers .venv-docs .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/benchmarks data/notebooks data/site data/site-source quivo_frames/_core.*
+	rm -rf .uv .venv .venv-bench .venv-engines .venv-lake .venv-plain .venv-readers .venv-docs .venv-release .mypy_cache .pytest_cache .ruff_cache .hypothesis data/demo data/dist data/benchmarks data/notebooks data/site data/site-source quivo_frames/_core.*

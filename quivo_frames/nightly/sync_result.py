@@ -187,9 +187,8 @@ class SyncResult:
         counts = dict(self.new_findings.group_by("severity").len().iter_rows())
         of_each = ", ".join(f"{counts[name]:,} {name}" for name in map(str, Severity) if name in counts)
         standing = self.findings.unaccepted().height - self.new_findings.height
-        resolved = self.findings.resolved.height if self.findings.resolved is not None else 0
         new = f"{self.new_findings.height:,} new" + (f" ({of_each})" if of_each else "")
-        return [f"findings: {new}, {standing:,} standing, {resolved:,} resolved"]
+        return [f"findings: {new}, {standing:,} standing, {self.findings.resolved.height:,} resolved"]
 
 
 def _search_facts(search: SearchResult) -> dict[str, Any]:

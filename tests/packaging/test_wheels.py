@@ -82,6 +82,14 @@ def test_the_wheel_holds_the_package_and_one_library(wheel: Path) -> None:
     assert {Path(name).suffix for name in content if "dist-info" not in name} == {
         ".py", ".so", ".typed", ".css", ".html", ".js", ".toml", ".unicode",
     }  # fmt: skip
+    others = (ROOT / "quivo_frames").rglob("*")
+    needed = {
+        str(file.relative_to(ROOT))
+        for file in others
+        if file.suffix in {".typed", ".css", ".html", ".js", ".toml", ".unicode"}
+    }
+    assert "quivo_frames/py.typed" in needed
+    assert {name for name in content if "dist-info" not in name and not name.endswith((".py", ".so"))} == needed
     assert [name for name in content if name.endswith(".so")] == ["quivo_frames/_core.abi3.so"]
     assert len(content["quivo_frames/_core.abi3.so"]) < MAX_LIBRARY_BYTES
     [about] = (text.decode() for name, text in content.items() if name.endswith("dist-info/WHEEL"))
@@ -190,6 +198,21 @@ def copy_checkout(folder: Path) -> None:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+@pytest.mark.timeout(900)
+def test_a_build_elsewhere_at_another_time_has_the_same_bytes(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    """In a folder of another name, with files of another age that nobody else may read, far in the east."""
+    copy_checkout(tmp_path / "elsewhere")
+    for file in (tmp_path / "elsewhere").rglob("*.*"):
+        os.utime(file, (1_700_000_000,) * 2)
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    (tmp_path / "temporary").mkdir()
+    env = {"TZ": "Asia/Tokyo", "TMPDIR": str(tmp_path / "temporary"), "QUIVO_FRAMES_CORE": "compiled"}
+    run(UV, "build", "--out-dir", tmp_path / "dist", ".", cwd=tmp_path / "elsewhere", **env)
+    for file in (sdist, wheel):
+        assert (tmp_path / "dist" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_pip_leaves_compiled_modules(sdist: Path, tmp_path: Path) -> None:
