@@ -9,14 +9,19 @@ from pathlib import Path
 from sphinx.cmd.build import build_main
 
 from docs.site.links import find_flaws
-from docs.site.sources import write_sources
+from docs.site.sources import remove_earlier, write_sources
 
 
 def main(out: Path) -> int:
     """Make the site; the exit status is 0 if it has no flaw."""
     began = time.monotonic()
     source = out.with_name(f"{out.name}-source")
-    write_sources(source)
+    try:
+        remove_earlier(out, ".buildinfo")
+        write_sources(source)
+    except FileExistsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     ran = time.monotonic()
     options = ["-W", "--keep-going", "-n", "-q", "-E", "-b", "html", "-d", str(source / ".doctrees")]
     if build_main([*options, str(source), str(out)]):

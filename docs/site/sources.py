@@ -75,8 +75,15 @@ class SiteSources:
 
 
 def write_sources(folder: Path) -> None:
-    """Fill a folder, which is made anew, with the sources of the site."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Fill a folder, which is made anew, with the sources of the site.
+
+    Raises:
+        FileExistsError: the folder holds something else.
+    """
+    remove_earlier(folder, "conf.py")
+    folder.mkdir(parents=True)
+    shutil.copyfile(_SITE / "conf.py", folder / "conf.py")  # first, so that the folder is known for what it is
+    shutil.copytree(_SITE / "assets", folder / "assets")
     sources = SiteSources(folder)
     for path in sorted((ROOT / OWN_PAGES).rglob("*.md")):
         text = path.read_text(encoding="utf-8").replace(_COLUMNS_MARK, dictionary_page.list_inferred_columns())
@@ -96,9 +103,22 @@ def write_sources(folder: Path) -> None:
             sources.add(f"reference/{page}", text)
     _run_notebooks(sources)
     sources.list_folders()
-    for name in ("assets", "conf.py"):
-        copy = shutil.copytree if (_SITE / name).is_dir() else shutil.copyfile
-        copy(_SITE / name, folder / name)
+
+
+def remove_earlier(folder: Path, mark: str) -> None:
+    """Remove a folder that an earlier run made, which has a file of the name `mark`.
+
+    Raises:
+        FileExistsError: it holds something else.
+    """
+    if (folder / mark).exists():
+        shutil.rmtree(folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} holds something else, and stays as it is. Remove it, or choose another folder."
+        )
+    elif folder.exists():
+        folder.rmdir()
 
 
 def _extras_of_readme() -> str:
