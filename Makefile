@@ -13,7 +13,7 @@ PROJECT := pyproject.toml uv.lock hatch_build.py $(wildcard quivo_frames/flatten
 COMPILES := echo '\#include <Python.h>' | $${CXX:-g++} -x c++ -fsyntax-only -I "$$(.uv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2> /dev/null
 SYNC := sync --quiet --frozen --reinstall-package quivo-frames --python .uv/bin/python
 
-.PHONY: help demo test long check format lab notebooks docs schemas release bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
+.PHONY: help demo test long deep check format lab notebooks docs schemas release bench bench-fetch bench-all bench-engines fuzz sanitize chaos engines clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -88,11 +88,17 @@ test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
 	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
 	$(RUN)pytest -m "alone and not long"
 
-long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made .venv-release/.made  ## Run the rest: tests at depth, object stores, kills, other readers (23 min)
-	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
-	TEST_DEPTH=deep $(RUN)pytest -m "(long or drawn) and alone"
+# Half of all cases; with the next commit the other half.
+COMMITS := TEST_COMMITS=$(shell git rev-list --count HEAD 2> /dev/null || echo 0)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made .venv-release/.made  ## Run the longer tests: object stores, kills, other readers, the site, more cases (25 min)
+	$(COMMITS) TEST_DEPTH=long $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
+	$(COMMITS) TEST_DEPTH=long $(RUN)pytest -m "(long or drawn) and alone"
 	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
 	.venv-lake/bin/pytest tests/lake
+
+deep: .venv/.dev .venv-plain/.made  ## Run what walks over cases or draws them, over all of them (40 min)
+	TEST_DEPTH=deep $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "drawn and not alone"
+	TEST_DEPTH=deep $(RUN)pytest -m "drawn and alone"
 
 # What looks at the package before it is published.
 .venv-release/.made: $(UV) pyproject.toml uv.lock
