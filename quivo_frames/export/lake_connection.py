@@ -6,7 +6,7 @@ DuckDB would download the extension. Here it is loaded if it is installed, or fr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,30 +29,20 @@ _CONFLICTS = ("conflict", "Conflict")
 _LOCKED = ("Could not set lock", "being used by another process", "database is locked")
 
 
-def load_extensions(db: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:
-    """Load the extensions of DuckDB that a lake needs, without the network.
-
-    Raises:
-        ConfigError: one is not installed.
-    """
-    for name in ("ducklake",) if address.folder else ("postgres_scanner", "ducklake"):
-        _load_extension(db, name)
+def _missing_extension(db: duckdb.DuckDBPyConnection, address: LakeAddress) -> str | None:
+    """Load the extensions of DuckDB that a lake needs, without the network; the name of one that is not installed."""
+    names = ("ducklake",) if address.folder else ("postgres_scanner", "ducklake")
+    return next((name for name in names if not _load_extension(db, name)), None)
 
 
-def _load_extension(db: duckdb.DuckDBPyConnection, name: str) -> None:
+def _load_extension(db: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Load an extension that DuckDB has installed, else that of a package; whether there is one."""
     for extension in (name, _packaged_file(name)):
-        try:
+        with suppress(duckdb.Error):  # it is not there, or fits another version
             if extension:
                 db.execute(f"LOAD {quote_literal(str(extension))}")
-                return
-        except duckdb.Error:  # it is not there, or fits another version
-            continue
-    package = _PACKAGES[name]
-    raise ConfigError(
-        f"ducklake needs DuckDB's extension {name}, which is not installed for DuckDB {duckdb.__version__}. Install "
-        f"it: pip install {package}, which brings the DuckDB that it fits; or in DuckDB, with a network: "
-        f"INSTALL {name}."
-    )
+                return True
+    return False
 
 
 def _packaged_file(name: str) -> Path | None:
@@ -73,9 +63,16 @@ def connect_duckdb(address: LakeAddress) -> Iterator[duckdb.DuckDBPyConnection]:
         ConfigError: one is not installed.
         ExportError: DuckDB fails in the block.
     """
-    with explain_lake_errors(address), duckdb.connect(config=OFFLINE) as db:
-        load_extensions(db, address)
-        yield db
+    with explain_lake_errors(address):
+        with duckdb.connect(config=OFFLINE) as db:
+            if (missing := _missing_extension(db, address)) is None:
+                yield db
+                return
+        raise ConfigError(
+            f"ducklake needs DuckDB's extension {missing}, which is not installed for DuckDB {duckdb.__version__}. "
+            f"Install it: pip install {_PACKAGES[missing]}, which brings the DuckDB that it fits; or in DuckDB, with a "
+            f"network: INSTALL {missing}."
+        )
 
 
 def attach_lake(db: duckdb.DuckDBPyConnection, address: LakeAddress, temporary: Path) -> None:
@@ -141,8 +138,14 @@ def explain_lake_errors(address: LakeAddress) -> Iterator[None]:
         yield
     except QuivoError:
         raise
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         raise ExportError(_explain(error, address)) from error
+    except RuntimeError as error:  # what Ctrl-C is within a query
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _explain(error: duckdb.Error, address: LakeAddress) -> str:

@@ -421,6 +421,14 @@ def test_a_failure_tells_no_value_of_an_order(lake: Path) -> None:
     assert "Secret" not in str(caught.value)
 
 
+def test_ctrl_c_within_a_query_is_ctrl_c(lake: Path) -> None:
+    address = lake_address(str(lake))
+    with pytest.raises(KeyboardInterrupt), explain_lake_errors(address):
+        raise RuntimeError("Query interrupted")  # as DuckDB 1.5 raises it
+    with pytest.raises(KeyboardInterrupt), explain_lake_errors(address):
+        raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
+
+
 def test_a_full_disk_is_one_sentence_and_the_old_snapshot_stays(frames: Frames, lake: Path, catalog: Path) -> None:
     export_to_lake(frames, lake)
     code = (
