@@ -239,3 +239,12 @@ def test_a_missing_library_is_reported(dataset: Dataset, tmp_path: Path, monkeyp
     monkeypatch.delitem(sys.modules, room.__name__)
     with pytest.raises(ConfigError, match=r"needs duckdb\. Install it"):
         dataset.export("duckdb", tmp_path / "orders.duckdb")
+
+
+@pytest.mark.parametrize(("form", "name"), [("duckdb", "o.duckdb"), ("excel", "o.xlsx")])
+def test_a_command_that_loads_duckdb_ends_without_a_word_about_leaks(
+    dataset: Dataset, tmp_path: Path, form: str, name: str
+) -> None:
+    words = [sys.executable, "-m", "quivo_frames.cli", "export", dataset.address, "--to", form, tmp_path / name]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
