@@ -75,7 +75,7 @@ class SiteSources:
 
 
 def write_sources(folder: Path) -> None:
-    """Fill a folder, which is made anew, with the sources of the site.
+    """Fill a folder, which is emptied first, with the sources of the site.
 
     Raises:
         FileExistsError: the folder holds something else.

@@ -116,8 +116,8 @@ def test_no_format_shows_or_stores_a_password_of_an_address(tables: qf.Dataset, 
     ("out", "catalog"),
     [
         ("postgres://db/lake", "postgres:host=db dbname=lake"),
-        ("postgresql://ana@db:5433/lake?sslmode=require", "postgres:host=db port=5433 user=ana dbname=lake sslmode=require"),
-        ("postgres://ana@/lake?host=/run/pg", "postgres:user=ana dbname=lake host=/run/pg"),
+        ("postgresql://reader@db:5433/lake?sslmode=require", "postgres:host=db port=5433 user=reader dbname=lake sslmode=require"),
+        ("postgres://reader@/lake?host=/run/pg", "postgres:user=reader dbname=lake host=/run/pg"),
         ("postgres://a%20b@db/o%27lake", "postgres:host=db user='a b' dbname='o\\'lake'"),
     ],
 )  # fmt: skip
