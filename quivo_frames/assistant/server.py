@@ -85,7 +85,7 @@ def serve(
     print_text(f"Serving {terminal_text(folder)} to an assistant, {who}.", to_stderr=True)
     if sys.stdin.isatty():
         print_text(
-            "Assistants start this command and talk to it: see docs/assistants.md. Ctrl-C ends it.", to_stderr=True
+            "It is for assistants, which start it and talk to it: --help says how. Ctrl-C ends it.", to_stderr=True
         )
     try:
         asyncio.run(_serve_stdio(make_server(keeper)))

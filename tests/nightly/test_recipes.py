@@ -56,14 +56,19 @@ def command_of(line: str) -> str:
 
 
 def test_every_recipe_runs_a_command_that_there_is() -> None:
-    texts = {file.name: file.read_text(encoding="utf-8") for file in RECIPES.iterdir()}
+    texts = {file.name: file.read_text(encoding="utf-8") for file in RECIPES.rglob("*") if file.is_file()}
     lines = {
         "cron": texts["quivo-frames.cron"].splitlines()[-1],
         "systemd": re.search(r"ExecStart=(.*)", texts["quivo-frames.service"])[1],
         "github": next(line for line in texts["github-workflow.yml"].splitlines() if "sync ||" in line),
     }
-    for name, line in lines.items():
-        assert is_command(command_of(line)), name
+    commands = {name: command_of(line) for name, line in lines.items()}
+    for name, before in (("Containerfile", "-v quivo-data:/data quivo-frames "), ("recipe.yaml", "- quivo-frames ")):
+        found = re.findall(rf"{before}(?!=|--)(.*)", texts[name])
+        commands |= {f"{name}: {words}": words for words in found}
+        assert found
+    for name, words in commands.items():
+        assert is_command(words), name
     assert not is_command("synch")
     assert not is_command("sync --every-night")
 

@@ -376,6 +376,8 @@ READING_FUNCTIONS = {
     ("analysis.checks.findings.Findings.save", "file"),  # what `write` calls
     ("archive.raw_export.export.export_archive", "address"),  # what `Archive.export` calls
     ("analysis.checks.limits.read_limits", "file"),
+    ("analysis.kpi.fact_tables.kpi_fact_tables", "limits"),
+    ("analysis.kpi.fact_tables.pivot_tables", "limits"),
     ("analysis.kpi.kpis.kpis", "limits"),
     ("analysis.report.report.report", "accepted"),
     ("analysis.workbook.export_with_answers", "out"),  # by what `Dataset.export` calls
