@@ -87,7 +87,8 @@ def write_sources(folder: Path) -> None:
     sources = SiteSources(folder)
     for path in sorted((ROOT / OWN_PAGES).rglob("*.md")):
         text = path.read_text(encoding="utf-8").replace(_COLUMNS_MARK, dictionary_page.list_inferred_columns())
-        sources.add_page_of_project(path.relative_to(ROOT).as_posix(), text.replace(_EXTRAS_MARK, _extras_of_readme()))
+        page = path.relative_to(ROOT).as_posix()
+        sources.add_page_of_project(page, text.replace(_EXTRAS_MARK, _extras_of_readme(page)))
     for path in sorted((ROOT / "docs").glob("*.md")):
         sources.add_page_of_project(f"docs/{path.name}")
     for name in _PAGES_OF_THE_PROJECT:
@@ -121,8 +122,8 @@ def remove_earlier(folder: Path, mark: str) -> None:
         folder.rmdir()
 
 
-def _extras_of_readme() -> str:
-    """The table of what can be installed besides, which stands in the README.
+def _extras_of_readme(page: str) -> str:
+    """The table of what can be installed besides, which stands in the README, with links that lead on from a page.
 
     Raises:
         LookupError: it does not.
@@ -130,7 +131,11 @@ def _extras_of_readme() -> str:
     found = _EXTRAS.search((ROOT / "README.md").read_text(encoding="utf-8"))
     if not found:
         raise LookupError("README.md has no table of extras")
-    return found[0].strip()
+    return re.sub(
+        r"\]\((?!https?:)([^)#]+)",
+        lambda link: f"]({posixpath.relpath(link[1], posixpath.dirname(page))}",
+        found[0].strip(),
+    )
 
 
 def _run_notebooks(sources: SiteSources) -> None:

@@ -57,8 +57,8 @@ def write_formulas(workbook: Workbook, sheets: Sequence[WorkbookSheet]) -> None:
         value = _value(measure.expression, facts, measures)
         sheet.write_string(row, 0, measure.folder)
         sheet.write_string(row, 1, name)
-        formula = f"=IFERROR({_formula(measure.expression, cells)},0)"
-        sheet.write_formula(row, 2, formula, formats[measure.written], value or 0)
+        formula = f'=IFERROR({_formula(measure.expression, cells)},"")'  # nothing to divide by: unknown, and not 0
+        sheet.write_formula(row, 2, formula, formats[measure.written], "" if value is None else value)
     sheet.freeze_panes(_FIRST_ROW, 0)
     sheet.fit_to_pages(1, 0)
     for place, width in enumerate((26, 48, 14)):
@@ -70,7 +70,11 @@ def _formula(expression: Expression, cells: Mapping[str, str]) -> str:
         case RowCount(table):
             return f"SUBTOTAL(103,{table}[order_id])"
         case Aggregate(function, table, column):
-            return f"SUBTOTAL({_SUBTOTALS[function]},{table}[{column}])"
+            formula = f"SUBTOTAL({_SUBTOTALS[function]},{table}[{column}])"
+            is_any = (
+                f"/MIN(1,SUBTOTAL({_SUBTOTALS['COUNT']},{table}[{column}]))"  # the greatest of no values is 0 in Excel
+            )
+            return f"{formula}{is_any}" if function == "MAX" else formula
         case Percentile(share, table, column):
             return f"_xlfn.AGGREGATE(16,5,{table}[{column}],{share})"
         case Share(part, whole):
