@@ -780,7 +780,7 @@ COMMENT ON COLUMN "overview"."warehouse" IS 'Names of its warehouses, in alphabe
 COMMENT ON COLUMN "overview"."carrier" IS 'Carriers of its shipments, in alphabetical order; null if nothing was shipped.';
 COMMENT ON COLUMN "overview"."country" IS 'Country of delivery.';
 COMMENT ON COLUMN "overview"."currency" IS 'Currency of the order.';
-COMMENT ON COLUMN "overview"."value" IS 'Net amounts of its lines; null if a line states none. Unit: currency of the order.';
+COMMENT ON COLUMN "overview"."value" IS 'Net amounts of its lines; null if a line states none, or if they have over 14 digits. Unit: currency of the order.';
 COMMENT ON COLUMN "overview"."open_value" IS 'Net amount of what is open. Unit: currency of the order.';
 COMMENT ON COLUMN "overview"."lines" IS 'Ordered lines; a bundle counts as its parts if these are counted. Unit: lines.';
 COMMENT ON COLUMN "overview"."ordered" IS 'Pieces that were ordered. Unit: pieces.';

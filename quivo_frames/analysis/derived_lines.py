@@ -11,6 +11,7 @@ from quivo_frames.analysis.text_columns import name_or_number
 from quivo_frames.errors import FAULT_CURE, Fault
 from quivo_frames.model.carriers import stated_carrier
 from quivo_frames.model.derived import DERIVED_TABLES
+from quivo_frames.model.tables import cast_to_schema
 
 SOURCE_TABLES = {
     "ordered": "order_positions",
@@ -207,7 +208,7 @@ def sort_by_order(rows: pl.DataFrame, view: OrderView, table: str) -> pl.DataFra
     """The rows as a derived table, in the order of the orders."""
     places = view["orders"].select("order_id").with_row_index("place").collect()
     in_order = rows.join(places, on="order_id", how="left", maintain_order="left").sort("place", maintain_order=True)
-    return in_order.select(pl.col(name).cast(dtype) for name, dtype in DERIVED_TABLES[table].schema.items())
+    return in_order.select(cast_to_schema(DERIVED_TABLES[table].schema))
 
 
 def _refuse_lost_pieces(lines: pl.DataFrame, view: OrderView) -> None:

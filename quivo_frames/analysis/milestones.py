@@ -16,6 +16,7 @@ from quivo_frames.analysis.text_columns import format_columns
 from quivo_frames.dataset.dataset import Dataset, TablesOrFolder, as_tables
 from quivo_frames.model.carriers import carrier_of, usual_providers
 from quivo_frames.model.frames import lazy_table
+from quivo_frames.model.tables import TABLES
 from quivo_frames.model.time import InstantLike, parse_instant
 
 _EVENT_COLUMNS = {
@@ -39,6 +40,8 @@ _DAY_COLUMNS = {
     "shipment_positions": ("expiration_date",),
 }  # fmt: skip
 """Instants that may be days without a time."""
+MOST_PIECES = 10**12
+"""A row of more pieces counts as one that does not state its quantity, so that no sum of them wraps around."""
 SETTLED_DAYS = 14
 """Default: this many days after an order's last shipment, nothing more is on its way."""
 
@@ -46,7 +49,8 @@ SETTLED_DAYS = 14
 class OrderView:
     """The 18 tables as LazyFrames, `view["shipments"]`, as they were at an instant (point in time).
 
-    Empty and invisible texts are null, and so are dates that stand for no date, such as 0001-01-01.
+    Empty and invisible texts are null, and so are dates that stand for no date, such as 0001-01-01, and quantities of
+    more than MOST_PIECES.
 
     `as_of` is the instant; a day means its end. Whatever happened then or later is left out (`whole_table` has it).
     Cancellations and reversals have no date, and are as they are now. Without `as_of`, everything known counts, and
@@ -123,8 +127,11 @@ class OrderView:
         rows = lazy_table(self._tables, name)
         if self._some_orders is not None:
             rows = rows.filter(self._some_orders)
-        texts = pl.col(pl.String)
-        return without_placeholders(rows).with_columns(pl.when(is_visible(texts)).then(texts))
+        texts, pieces = pl.col(pl.String), pl.col("quantity")
+        rows = without_placeholders(rows).with_columns(pl.when(is_visible(texts)).then(texts))
+        if "quantity" not in TABLES[name].schema:
+            return rows
+        return rows.with_columns(pl.when(pieces.is_between(-MOST_PIECES, MOST_PIECES)).then(pieces))
 
     def day_zone(self, time_zone: str) -> str:
         """The zone in which days are meant: the one that was asked for; instead of UTC, that of the days themselves."""

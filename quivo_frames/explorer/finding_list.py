@@ -14,6 +14,7 @@ from quivo_frames.analysis.checks.findings import ACCEPTED, FINDINGS_SCHEMA, Fin
 from quivo_frames.analysis.checks.memory import NEW, STANDING
 from quivo_frames.analysis.report.sheets import UNKNOWN
 from quivo_frames.analysis.text_columns import format_columns
+from quivo_frames.model.tables import cast_to_schema
 
 RESOLVED = "resolved"
 """The status of what the last audit found, and is not found any more."""
@@ -116,7 +117,7 @@ def _resolved_rows(resolved: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame
         reference=pl.col("check").replace_strict(references, return_dtype=pl.String), found_at="last_seen",
     )  # fmt: skip
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in FINDINGS_SCHEMA.items() if name not in filled.columns]
-    return filled.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items())
+    return filled.with_columns(missing).select(cast_to_schema(FINDINGS_SCHEMA))
 
 
 def _fits(chosen: Mapping[str, str]) -> pl.Expr:

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse
 from quivo_frames.analysis.checks.check import Severity
 from quivo_frames.explorer.order_list import OrdersByCheck
 from quivo_frames.explorer.row_download import send_rows
-from quivo_frames.model.tables import table_of_named_tuple
+from quivo_frames.model.tables import cast_to_schema, table_of_named_tuple
 
 _UTC, _CURRENCY = "UTC", "currency of the order"
 FINDING_COUNTS = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "infos"}
@@ -59,6 +59,4 @@ def with_finding_counts(rows: pl.DataFrame, by_check: OrdersByCheck | None) -> p
 
 def download_rows(rows: pl.DataFrame, ending: str) -> FileResponse:
     """Rows of the order list as a file with an ending."""
-    return send_rows(
-        rows.select(pl.col(name).cast(dtype) for name, dtype in LISTED_ORDERS.schema.items()), LISTED_ORDERS, ending
-    )
+    return send_rows(rows.select(cast_to_schema(LISTED_ORDERS.schema)), LISTED_ORDERS, ending)

@@ -97,7 +97,11 @@ class OrderOverview(NamedTuple):
     carrier: Annotated[str | None, "Carriers of its shipments, in alphabetical order; null if nothing was shipped."]
     country: Annotated[str | None, "Country of delivery."]
     currency: Annotated[str | None, "Currency of the order."]
-    value: Annotated[Decimal | None, "Net amounts of its lines; null if a line states none.", _CURRENCY]
+    value: Annotated[
+        Decimal | None,
+        "Net amounts of its lines; null if a line states none, or if they have over 14 digits.",
+        _CURRENCY,
+    ]
     open_value: Annotated[Decimal | None, "Net amount of what is open.", _CURRENCY]
     lines: Annotated[int, "Ordered lines; a bundle counts as its parts if these are counted.", "lines"]
     ordered: Annotated[int, "Pieces that were ordered.", _PIECES]

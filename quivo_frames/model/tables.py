@@ -15,7 +15,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -169,6 +169,12 @@ class RecordField(typing.NamedTuple):
     kind: Kind | None
     field: Field | None
     child_table: ChildTable | None
+
+
+def cast_to_schema(schema: Mapping[str, pl.DataType]) -> Iterator[pl.Expr]:
+    """The columns of a schema, from those of a frame; an amount that a column of 14 digits cannot hold is null."""
+    for name, dtype in schema.items():
+        yield pl.col(name).cast(dtype, strict=not dtype.is_decimal())
 
 
 @functools.cache

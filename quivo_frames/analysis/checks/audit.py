@@ -54,6 +54,7 @@ from quivo_frames.dataset.dataset import Dataset, TablesOrFolder
 from quivo_frames.errors import ConfigError
 from quivo_frames.executors.local import WorkerPool
 from quivo_frames.model.privacy import PrivacyLevel
+from quivo_frames.model.tables import cast_to_schema
 from quivo_frames.model.time import InstantLike
 from quivo_frames.storage.atomic import explain_disk_error
 from quivo_frames.storage.urls import is_remote
@@ -168,8 +169,7 @@ def _find_in_range(
         found = found.with_columns(evidence=pl.concat_list("evidence", "personal"))
     instant = pl.lit(view.as_of)
     complete = add_context(found, view, checks).with_columns(status=pl.lit(NEW), found_at=instant, first_seen=instant)
-    columns = (pl.col(name).cast(dtype) for name, dtype in FINDINGS_SCHEMA.items())
-    complete.select(*columns, "placed").write_ipc(packed := io.BytesIO(), compression="zstd")
+    complete.select(*cast_to_schema(FINDINGS_SCHEMA), "placed").write_ipc(packed := io.BytesIO(), compression="zstd")
     return _FoundInRange(packed.getvalue(), count_judged_orders(checks, view))
 
 

@@ -16,6 +16,8 @@ from quivo_frames.model.tables import TABLES
 _NET = pl.coalesce(
     pl.col("total_net_amount").cast(pl.Float64), pl.col("unit_net_price").cast(pl.Float64) * pl.col("quantity")
 )
+_MOST_MONEY = 10**14
+"""What an amount of the tables is below: polars (2.1) refuses to cast a float above it, even if that is not strict."""
 _WITHOUT_VALUE = ("data", "money", "packing")
 """Subjects of checks that put no goods at risk: labels and amounts are wrong, the goods are not."""
 _WHOLE_ORDERS = ("orders", "fulfillment_orders", "shipments")
@@ -114,4 +116,4 @@ def _with_value(found: pl.DataFrame, lines: pl.DataFrame, checks: list[Check]) -
     net = pl.when(pl.col("table") == "order_positions").then(of_line).otherwise("sku_net")
     value = pl.when(pl.col("table").is_in(_WHOLE_ORDERS)).then("order_net").otherwise(net * share)
     is_at_risk = (pl.col("severity") != Severity.INFO.value) & ~subject.is_in(_WITHOUT_VALUE)
-    return found.with_columns(value_at_risk=pl.when(is_at_risk).then(value.round(2)))
+    return found.with_columns(value_at_risk=pl.when(is_at_risk, value.abs() < _MOST_MONEY).then(value.round(2)))

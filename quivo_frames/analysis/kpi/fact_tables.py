@@ -28,7 +28,7 @@ from quivo_frames.export.formats import WorkbookSheet
 from quivo_frames.export.powerbi_measures import Measure
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
-from quivo_frames.model.tables import ORDER_ID, Column, Table
+from quivo_frames.model.tables import ORDER_ID, Column, Table, cast_to_schema
 
 BACKLOG_AGES = (0, 1, 3, 7, 14)
 """Days at which an age of the backlog begins."""
@@ -174,7 +174,7 @@ def _sheet(name: str, grain: str, rows: pl.DataFrame, measures: Mapping[str, Mea
     texts = rows.with_columns(cs.categorical().cast(pl.String))
     columns = tuple(_column(name, column) for column in texts.columns)
     found = Table(name, grain, "", "", None, None, columns)
-    typed = texts.select(pl.col(column).cast(dtype) for column, dtype in found.schema.items())
+    typed = texts.select(cast_to_schema(found.schema))
     return WorkbookSheet(found, typed.sort(texts.columns), measures=measures)
 
 

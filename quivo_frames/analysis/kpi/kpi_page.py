@@ -13,7 +13,7 @@ from quivo_frames.analysis.kpi.result import Kpis
 from quivo_frames.analysis.report.sheets import make_sheet
 from quivo_frames.analysis.terminal_sheets import open_console, print_sheet
 from quivo_frames.display.text import format_count, print_text
-from quivo_frames.model.tables import table_of_named_tuple
+from quivo_frames.model.tables import cast_to_schema, table_of_named_tuple
 
 MAX_ROWS = 40
 """Of a KPI at most this many rows are printed."""
@@ -52,7 +52,7 @@ def _figures_of(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     missing = (pl.lit(None, pl.String).alias(group) for group in GROUPS if group not in words)
     part = pl.col(parts[0]) if parts else pl.lit(None, pl.String)
     named = rows.with_columns(*missing, kpi=pl.lit(name), part=part)
-    return named.select(pl.col(column).cast(dtype) for column, dtype in KPI_FIGURES.schema.items())
+    return named.select(cast_to_schema(KPI_FIGURES.schema))
 
 
 def kpi_facts(kpis: Kpis, chosen: Mapping[str, pl.DataFrame]) -> dict[str, Any]:

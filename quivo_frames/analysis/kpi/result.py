@@ -13,7 +13,7 @@ from quivo_frames.analysis.kpi.kpi import Definition
 from quivo_frames.display.html import html_table
 from quivo_frames.display.text import format_count, terminal_text
 from quivo_frames.export.formats import WorkbookSheet
-from quivo_frames.model.tables import table_of_named_tuple
+from quivo_frames.model.tables import cast_to_schema, table_of_named_tuple
 
 UNTOLD: Mapping[str, str] = {
     "dock to stock": "The orders say nothing about incoming goods.",
@@ -102,7 +102,7 @@ class Kpis(Mapping[str, pl.DataFrame]):
         return long.with_columns(
             pl.lit(self.about[name], pl.Int64).alias("orders"), pl.lit(self.as_of).alias("as_of"),
             **{column: pl.lit(text) for column, text in texts.items()},
-        ).select(pl.col(column).cast(dtype) for column, dtype in KEY_FIGURES.schema.items())  # fmt: skip
+        ).select(cast_to_schema(KEY_FIGURES.schema))  # fmt: skip
 
     def headline(self) -> str:
         """What was asked for, in a sentence."""
