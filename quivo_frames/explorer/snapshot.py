@@ -94,7 +94,11 @@ class Snapshot:
         """What `work` is to make, begun once, when the work that was begun before it is done."""
         with self._lock_of_work:
             if work not in self._begun:
-                self._begun[work] = self._worker.submit(work)
+                try:
+                    self._begun[work] = self._worker.submit(work)
+                except RuntimeError:  # the state was closed: given up, like what had been begun
+                    self._begun[work] = Future()
+                    self._begun[work].cancel()
             return self._begun[work]
 
     def _index_terms(self) -> SearchTerms:

@@ -108,3 +108,13 @@ def test_what_was_read_while_the_tables_were_replaced_is_read_again(tmp_path: Pa
     with closing(keeper):
         assert keeper.read_one_state(read_slowly) == len(STATES["Zweitling"])
     assert seen == [len(STATES["Erstling"]), len(STATES["Zweitling"])]
+
+
+def test_what_is_asked_of_a_state_that_was_closed_is_given_up(tmp_path: Path) -> None:
+    tables = qf.build(write_orders(tmp_path, "Erstling"), tmp_path / "tables", jobs=1)
+    keeper = SnapshotKeeper(tables, ExplorerOptions(begins_at_once=False))
+    with closing(keeper):
+        snapshot = keeper.read_one_state(lambda found: found)
+    assert snapshot.search_terms.cancelled()
+    assert snapshot.list_findings() is None
+    assert snapshot.describe_overview() is None
