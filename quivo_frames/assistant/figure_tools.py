@@ -83,7 +83,7 @@ class GetKpis(Arguments):
     """
 
     only: Annotated[
-        list[str], msgspec.Meta(description="Only these, also defined in words: perfect_orders, on_time, fill_rate, …")
+        list[str], msgspec.Meta(description="Only these, also defined in words: perfect_order, on_time, fill_rate, …")
     ] = msgspec.field(default_factory=list)
     by: Annotated[list[Group], msgspec.Meta(description="Groups of orders, several at once too.")] = msgspec.field(
         default_factory=list
@@ -113,7 +113,7 @@ def get_kpis(state: TableState, asked: GetKpis) -> FoundKpis:
     if any(name not in KPIS for name in asked.only):
         raise Refusal(f"There is no such KPI. The KPIs are: {', '.join(KPIS)}.")
     options = state.snapshot.options
-    chosen = state.slice(
+    chosen = state.choose_orders(
         seller=asked.seller, warehouse=asked.warehouse, status=asked.status, since=read_day(asked.since),
         until=read_day(asked.until),
     )  # fmt: skip
@@ -177,7 +177,7 @@ class FoundLines(msgspec.Struct, kw_only=True):
 
 def get_lines(state: TableState, asked: GetLines) -> FoundLines:
     """The lines of some orders, or of all, or sums of them."""
-    chosen = state.slice(
+    chosen = state.choose_orders(
         seller=asked.seller, warehouse=asked.warehouse, status=asked.status, since=read_day(asked.since),
         until=read_day(asked.until), ids=asked.order_ids,
     )  # fmt: skip

@@ -79,9 +79,9 @@ def search_orders(state: TableState, asked: SearchOrders) -> FoundOrders:
     snapshot, orders = state.snapshot, state.snapshot.order_list
     wanted = {name: getattr(asked, name) for name in ("seller", "warehouse", "carrier", "status")}
     groups = {"order_status" if name == "status" else name: value for name, value in wanted.items() if value}
-    by_check = orders.by_check(state.list_findings().findings) if asked.check else None
     if asked.check and asked.check not in CHECKS:
         raise Refusal(f"There is no such check. The checks are: {', '.join(CHECKS)}.")
+    by_check = orders.by_check(state.list_findings().findings) if asked.check else None
     chosen = OrderFilter(
         groups, read_day(asked.since), read_day(asked.until), asked.only_late, asked.only_open, asked.check
     )
@@ -175,7 +175,7 @@ def show_order(state: TableState, asked: ShowOrder) -> OneOrder:
     """One order, with its rows of all tables."""
     order_id = find_order(state, asked.order)
     frames = read_order(state.dataset, order_id)
-    visible = dict(frames) if state.personal else without_personal_columns(frames)
+    visible = dict(frames) if state.shows_personal else without_personal_columns(frames)
     sliced = state.dataset.only([order_id])
     derived = {name: sliced.lazy(name).collect() for name in DERIVED_TABLES if name in state.dataset.derived}
     findings = _findings_of(state, order_id)

@@ -58,7 +58,7 @@ def require_libraries() -> None:
         )
 
 
-def serve(
+def serve_assistant(
     folder: str, *, personal: bool = False, accepted: str | os.PathLike[str] | None = None,
     limits: Limits | str | os.PathLike[str] | None = None, on_time_against: str = "latest_delivery_date",
 ) -> None:  # fmt: skip
@@ -119,10 +119,10 @@ def make_server(keeper: StateKeeper) -> Server[Any]:
         return protocol.ListToolsResult(tools=described)
 
     async def call_tool(_: object, asked: protocol.CallToolRequestParams) -> protocol.CallToolResult:
-        def work() -> protocol.CallToolResult:
+        def answer_in_thread() -> protocol.CallToolResult:
             return _answer(keeper, tools.get(asked.name), asked.arguments or {})
 
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(answer_in_thread, abandon_on_cancel=True)
 
     return Server(
         "quivo-frames", version=__version__, title="Orders of Quivo", instructions=INSTRUCTIONS,

@@ -49,7 +49,7 @@ class SqlTables:
             return cls(folder / "tables.duckdb", list(frames), stack.pop_all())
         raise AssertionError  # no context swallows an error
 
-    def run(self, query: str, most_rows: int) -> SqlAnswer:
+    def run_query(self, query: str, most_rows: int) -> SqlAnswer:
         """The first rows of what a query finds.
 
         Raises:

@@ -40,7 +40,7 @@ class TableState:
         return self.snapshot.dataset
 
     @property
-    def personal(self) -> bool:
+    def shows_personal(self) -> bool:
         """Whether personal and secret values may be seen."""
         return self.snapshot.options.personal
 
@@ -49,20 +49,20 @@ class TableState:
         """The tables for SQL."""
         return self._sql_tables(self)
 
-    def tables(self) -> dict[str, Table]:
+    def visible_tables(self) -> dict[str, Table]:
         """The tables with the columns that may be seen: those of orders, derived ones, failures and notes."""
         known = dataset_tables(derived=bool(self.dataset.derived)) | REPORT_TABLES
         return {name: self._visible_table(table) for name, table in known.items()}
 
     def _visible_table(self, table: Table) -> Table:
-        columns = tuple(one for one in table.columns if self.personal or one.privacy is Privacy.NONE)
+        columns = tuple(one for one in table.columns if self.shows_personal or one.privacy is Privacy.NONE)
         return replace(table, columns=columns)
 
-    def frame(self, name: str) -> pl.LazyFrame:
+    def read_table(self, name: str) -> pl.LazyFrame:
         """A table with the columns that may be seen."""
-        return self.dataset.lazy(name).select(self.tables()[name].schema.keys())
+        return self.dataset.lazy(name).select(self.visible_tables()[name].schema.keys())
 
-    def slice(
+    def choose_orders(
         self, *, seller: str = "", warehouse: str = "", status: str = "", since: date | None = None,
         until: date | None = None, ids: Collection[int] = (),
     ) -> Dataset:  # fmt: skip
@@ -123,7 +123,10 @@ class StateKeeper:
                 if self._copied is not None:
                     self._copied[1].close()
                     self._copied = None
-                self._copied = state.snapshot, SqlTables.copy({name: state.frame(name) for name in state.tables()})
+                self._copied = (
+                    state.snapshot,
+                    SqlTables.copy({name: state.read_table(name) for name in state.visible_tables()}),
+                )
             return self._copied[1]
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ class DescribedTables(msgspec.Struct, kw_only=True):
 
 def describe_tables(state: TableState, asked: DescribeTables) -> DescribedTables:
     """All tables, or the columns of some."""
-    known = state.tables()
+    known = state.visible_tables()
     if any(name not in known for name in asked.tables):
         raise Refusal(f"There is no such table. The tables are: {', '.join(known)}.")
     counts = state.dataset.counts()
@@ -49,13 +49,13 @@ def describe_tables(state: TableState, asked: DescribeTables) -> DescribedTables
         for name in asked.tables or known
     ]  # fmt: skip
     privacy = "All columns are there, also personal and secret ones."
-    if not state.personal:
+    if not state.shows_personal:
         privacy = "Columns that may be personal or secret are not there."
     return DescribedTables(privacy=privacy, tables=described)
 
 
 def _describe_columns(state: TableState, name: str) -> list[dict[str, Any]]:
-    visible = state.tables()[name].schema
+    visible = state.visible_tables()[name].schema
     return [
         {key: value for key, value in _describe_column(facts).items() if value not in (None, [], "")}
         for facts in column_facts(name, state.dataset)
@@ -103,7 +103,7 @@ class SqlResult(msgspec.Struct, kw_only=True):
 
 def run_sql(state: TableState, asked: RunSql) -> SqlResult:
     """The rows that a query finds."""
-    found = state.sql_tables.run(asked.query, asked.limit)
+    found = state.sql_tables.run_query(asked.query, asked.limit)
     shown = len(found.rows)
     cut = "" if found.is_complete else f"Cut after {shown:,} rows of at least {shown + 1:,}. Aggregate, or filter more."
     return SqlResult(columns=found.columns, rows=found.rows, shown=shown, cut=cut)

@@ -1,6 +1,6 @@
 """What a tool is: its arguments, what it answers, and the function that works it out.
 
-All that a client is told of a tool is written in the code: no value of an order is in it.
+All that a client learns of a tool is written in the code: no value of an order is in it.
 """
 
 from __future__ import annotations

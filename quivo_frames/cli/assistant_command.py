@@ -24,6 +24,6 @@ def mcp(folder: str, personal: bool, accepted: Path | None, limits: Path | None,
 
     Example: quivo-frames mcp tables
     """
-    from quivo_frames.assistant.server import serve
+    from quivo_frames.assistant.server import serve_assistant
 
-    serve(folder, personal=personal, accepted=accepted, limits=limits, on_time_against=on_time)
+    serve_assistant(folder, personal=personal, accepted=accepted, limits=limits, on_time_against=on_time)

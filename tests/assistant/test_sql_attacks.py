@@ -164,16 +164,16 @@ def test_a_query_ends_in_time_and_the_next_one_runs(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(sql_tables, "_SECONDS_OF_GRACE", 1)
     copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})})
     try:
-        assert copy.run("FROM orders", 5).rows == [[1]]
+        assert copy.run_query("FROM orders", 5).rows == [[1]]
         started = time.monotonic()
         with pytest.raises(Refusal, match="was ended after"):
-            copy.run("SELECT count(*) FROM range(1000000000000)", 5)
+            copy.run_query("SELECT count(*) FROM range(1000000000000)", 5)
         assert time.monotonic() - started < 10
-        assert copy.run("FROM orders", 5).rows == [[1]]
+        assert copy.run_query("FROM orders", 5).rows == [[1]]
     finally:
         copy.close()
     with pytest.raises(Refusal, match="rebuilt"):
-        copy.run("FROM orders", 5)
+        copy.run_query("FROM orders", 5)
 
 
 @pytest.mark.long
@@ -189,10 +189,10 @@ def test_a_query_is_interrupted_inside_its_process(session: Session) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_a_query_takes_no_more_memory_than_it_may(session: Session) -> None:
-    for query in ("SELECT list(repeat('x', 1000000) || range) FROM range(100000)", "SELECT string_agg(range::VARCHAR, repeat('x', 10000)) FROM range(1000000)",
-                  "SELECT a.order_id FROM lines a, lines b, lines c ORDER BY hash(a.sku, b.sku, c.sku), 1"):  # fmt: skip
+    for query in ("SELECT list(repeat('x', 1000000) || range) FROM range(3000)", "SELECT list(range) FROM range(200000000)",
+                  "SELECT string_agg(range::VARCHAR, repeat('x', 10000)) FROM range(300000)"):  # fmt: skip
         why = session.refused("run_sql", query=query)
-        assert "memory" in why or "ended after" in why, why
+        assert "memory" in why, why
     assert session.query("SELECT 1") == [[1]]
 
 
@@ -201,7 +201,7 @@ def test_the_copy_is_for_this_user_alone_and_gone_at_the_end(tmp_path: Path) -> 
         "import os, pathlib, polars as pl\n"
         "from quivo_frames.assistant.sql_tables import SqlTables\n"
         "copy = SqlTables.copy({'orders': pl.LazyFrame({'order_id': [1]})})\n"
-        "print(copy.run('FROM orders', 5).rows)\n"
+        "print(copy.run_query('FROM orders', 5).rows)\n"
         "(folder,) = [path for path in pathlib.Path(os.environ['TMPDIR']).iterdir() if path.is_dir()]\n"
         "print(oct(folder.stat().st_mode & 0o777), sorted(path.name for path in folder.iterdir()))\n"
         "copy.close(); print(list(pathlib.Path(os.environ['TMPDIR']).iterdir()))"

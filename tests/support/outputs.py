@@ -368,8 +368,8 @@ READING_FUNCTIONS = {
     ("explorer.explore.explore", "accepted"),  # written by accept_findings, when a form is sent
     ("explorer.explore.explore", "archive"),
     ("explorer.explore.explore", "limits"),
-    ("assistant.server.serve", "accepted"),
-    ("assistant.server.serve", "limits"),
+    ("assistant.server.serve_assistant", "accepted"),
+    ("assistant.server.serve_assistant", "limits"),
     ("analysis.checks.accepted.read_accepted", "file"),
     ("analysis.checks.audit.audit", "accepted"),
     ("analysis.checks.audit.audit", "limits"),
