@@ -1,4 +1,4 @@
-"""What Sphinx is told: which parts make the site, and that nothing of it comes from elsewhere."""
+"""The settings of Sphinx: the extensions that make the site; nothing of it comes from elsewhere."""
 
 from __future__ import annotations
 

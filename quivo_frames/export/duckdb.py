@@ -30,7 +30,7 @@ _WRITTEN_BY = ("written_by", "quivo_frames")
 _MAGIC = slice(8, 12), b"DUCK"
 _UNSAFE_IN_PATH = r"[?\\]"
 """Characters of a path that DuckDB reads as a question to a server, or as the end of a folder."""
-_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
@@ -69,7 +69,7 @@ def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ExportError: DuckDB fails. Its message may contain values of orders, so only the kind of error is passed on.
     """
-    config = _OFFLINE | {
+    config = OFFLINE | {
         "temp_directory": str(file.with_name("spilled")),
         "storage_compatibility_version": STORAGE_VERSION,
     }
@@ -118,7 +118,7 @@ def find_orders(file: Path, order_ids: Collection[int]) -> Iterator[int]:
         JOIN information_schema.tables USING (table_schema, table_name)
         WHERE column_name = 'order_id' AND table_type = 'BASE TABLE'"""
     try:
-        with duckdb.connect(file, read_only=True, config=_OFFLINE) as db:
+        with duckdb.connect(file, read_only=True, config=OFFLINE) as db:
             for (name,) in db.execute(tables).fetchall():
                 held = f"SELECT DISTINCT order_id FROM {quote_identifier(name)} WHERE order_id IN (SELECT unnest(?))"  # noqa: S608 - a name of the file, quoted
                 yield from (order_id for (order_id,) in db.execute(held, [list(order_ids)]).fetchall())
@@ -132,7 +132,7 @@ def _is_earlier_export(file: Path) -> bool:
         if stream.read(place.stop)[place] != magic:
             return False
     try:
-        with duckdb.connect(file, read_only=True, config=_OFFLINE) as db:
+        with duckdb.connect(file, read_only=True, config=OFFLINE) as db:
             return db.execute("SELECT value FROM about WHERE fact = ?", _WRITTEN_BY[:1]).fetchone() == _WRITTEN_BY[1:]
     except (duckdb.CatalogException, duckdb.BinderException):
         return False

@@ -84,7 +84,7 @@ def _write_to_lake(
 ) -> ExportResult:
     """Compare the tables with those of the attached lake, and commit what is new: all in one transaction."""
     is_erasing, is_alone = bool(job.erased_order_ids), address.folder is not None
-    with _transaction(db):
+    with _open_transaction(db):
         found, extra_info = _find_tables(db), _extra_info(job)
         _refuse_strangers(db, job, found, address.out)
         job = job.emptying(lambda name: name in found)
@@ -111,7 +111,7 @@ def _write_to_lake(
 
 
 @contextmanager
-def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def _open_transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """A transaction, which sees one state of the lake; what the block has not committed is rolled back."""
     db.execute("BEGIN")
     try:
@@ -241,7 +241,7 @@ def _about_rows(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return {fact.removeprefix("rows of "): int(value) for fact, value in facts.items() if fact.startswith("rows of ")}
 
 
-def _staged(name: str, temporary: Path) -> str:
+def _staged_rows(name: str, temporary: Path) -> str:
     """The rows of a table that are to be written, as a table function."""
     return f"read_parquet({quote_literal(str(temporary / f'{name}.parquet'))}, hive_partitioning = false)"
 
@@ -251,7 +251,7 @@ def _stage_tables(db: duckdb.DuckDBPyConnection, job: ExportJob, temporary: Path
     rows = {}
     for name, frame in job.tables.items():
         frame.sink_parquet(temporary / f"{name}.parquet", compression="lz4")
-        (rows[name],) = db.execute(f"SELECT count(*) FROM {_staged(name, temporary)}").fetchone() or (0,)
+        (rows[name],) = db.execute(f"SELECT count(*) FROM {_staged_rows(name, temporary)}").fetchone() or (0,)
     return rows
 
 
@@ -260,14 +260,14 @@ def _find_changed_orders(
 ) -> int:
     """Fill the table of orders with a row that the lake lacks, has otherwise, or has too many; how many they are."""
     db.execute(f"CREATE TEMP TABLE {_CHANGED} (order_id BIGINT)")
-    orders = f"SELECT {ORDER_ID.name} FROM {_staged('orders', temporary)}"
+    orders = f"SELECT {ORDER_ID.name} FROM {_staged_rows('orders', temporary)}"
     if not found.keys() & job.definitions.keys():
         db.execute(f"INSERT INTO {_CHANGED} {orders}")
     for name in job.definitions.keys() & found.keys():
         key = quote_identifier(job.definitions[name].key)
         db.execute(
             f"INSERT INTO {_CHANGED} SELECT DISTINCT coalesce(here.order_id, there.order_id) "
-            f"FROM {_staged(name, temporary)} AS here FULL JOIN {LAKE}.main.{quote_identifier(name)} AS there "
+            f"FROM {_staged_rows(name, temporary)} AS here FULL JOIN {LAKE}.main.{quote_identifier(name)} AS there "
             f"ON here.{key} = there.{key} WHERE here IS DISTINCT FROM there "
             f"AND (here.order_id IS NOT NULL OR there.order_id IN ({orders}))"
         )
@@ -290,7 +290,7 @@ def _write_rows(db: duckdb.DuckDBPyConnection, job: ExportJob, found: Mapping[st
     made = _without_keys({name: job.definitions[name] for name in new})
     db.execute(tables_sql(Dialect.DUCKDB, made, references=False))
     for name in job.definitions:
-        table, source = quote_identifier(name), _staged(name, temporary)
+        table, source = quote_identifier(name), _staged_rows(name, temporary)
         if name in new:
             for rows_of in (source, *staying.get(name, ())):
                 db.execute(f"INSERT INTO {table} SELECT * FROM {rows_of}")
@@ -315,10 +315,10 @@ def _stage_staying_rows(db: duckdb.DuckDBPyConnection, name: str, job: ExportJob
     gone = ", ".join(map(str, job.erased_order_ids))
     db.execute(
         f"COPY (SELECT * FROM {LAKE}.main.{quote_identifier(name)} WHERE order_id NOT IN ({gone}) AND order_id NOT IN "
-        f"(SELECT {ORDER_ID.name} FROM {_staged('orders', temporary)})) "
+        f"(SELECT {ORDER_ID.name} FROM {_staged_rows('orders', temporary)})) "
         f"TO {quote_literal(str(temporary / f'{file}.parquet'))} (FORMAT parquet, COMPRESSION lz4)"
     )
-    return [_staged(file, temporary)]
+    return [_staged_rows(file, temporary)]
 
 
 def _write_about(db: duckdb.DuckDBPyConnection, job: ExportJob, rows: Mapping[str, int]) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from xlsxwriter import Workbook
 
-from quivo_frames.export.formats import WorkbookSheet
-from quivo_frames.export.powerbi_measures import (
+from quivo_frames.export.bi_measures import (
     RATE,
     WHOLE,
     Aggregate,
@@ -22,6 +21,7 @@ from quivo_frames.export.powerbi_measures import (
     RowCount,
     Share,
 )
+from quivo_frames.export.formats import WorkbookSheet
 
 FORMULAS_SHEET = "kpi_formulas"
 _HOW = (
@@ -54,10 +54,10 @@ def write_formulas(workbook: Workbook, sheets: Sequence[WorkbookSheet]) -> None:
     }
     cells = {name: f"$C${_FIRST_ROW + 1 + place}" for place, name in enumerate(measures)}
     for row, (name, measure) in enumerate(measures.items(), _FIRST_ROW):
-        value = _value(measure.expression, facts, measures)
+        value = _unfiltered_value(measure.expression, facts, measures)
         sheet.write_string(row, 0, measure.folder)
         sheet.write_string(row, 1, name)
-        formula = f'=IFERROR({_formula(measure.expression, cells)},"")'  # nothing to divide by: unknown, and not 0
+        formula = f'=IFERROR({_formula_text(measure.expression, cells)},"")'  # nothing to divide by: unknown, and not 0
         sheet.write_formula(row, 2, formula, formats[measure.written], "" if value is None else value)
     sheet.freeze_panes(_FIRST_ROW, 0)
     sheet.fit_to_pages(1, 0)
@@ -65,7 +65,7 @@ def write_formulas(workbook: Workbook, sheets: Sequence[WorkbookSheet]) -> None:
         sheet.set_column(place, place, width)
 
 
-def _formula(expression: Expression, cells: Mapping[str, str]) -> str:
+def _formula_text(expression: Expression, cells: Mapping[str, str]) -> str:
     match expression:
         case RowCount(table):
             return f"SUBTOTAL(103,{table}[order_id])"
@@ -85,7 +85,9 @@ def _formula(expression: Expression, cells: Mapping[str, str]) -> str:
             raise TypeError(expression)
 
 
-def _value(expression: Expression, facts: Mapping[str, pl.DataFrame], measures: Mapping[str, Measure]) -> float | None:
+def _unfiltered_value(
+    expression: Expression, facts: Mapping[str, pl.DataFrame], measures: Mapping[str, Measure]
+) -> float | None:
     """What a formula comes to while nothing is filtered."""
     found: float | None
     match expression:
@@ -98,10 +100,10 @@ def _value(expression: Expression, facts: Mapping[str, pl.DataFrame], measures: 
         case Percentile(share, table, column):
             found = facts[table][column].quantile(share, "linear")
         case Share(part, whole):
-            divisor = _value(measures[whole].expression, facts, measures)
-            found = (_value(measures[part].expression, facts, measures) or 0) / divisor if divisor else None
+            divisor = _unfiltered_value(measures[whole].expression, facts, measures)
+            found = (_unfiltered_value(measures[part].expression, facts, measures) or 0) / divisor if divisor else None
         case Difference(whole, parts):
-            named = [_value(measures[name].expression, facts, measures) or 0 for name in (whole, *parts)]
+            named = [_unfiltered_value(measures[name].expression, facts, measures) or 0 for name in (whole, *parts)]
             found = named[0] - sum(named[1:])
         case _:
             raise TypeError(expression)

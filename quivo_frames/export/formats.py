@@ -18,7 +18,7 @@ import polars as pl
 
 from quivo_frames.display.text import format_count, terminal_lines
 from quivo_frames.errors import ConfigError, DatasetError, ExportError, QuivoError
-from quivo_frames.export.powerbi_measures import Measure
+from quivo_frames.export.bi_measures import Measure
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.privacy import PrivacyLevel
 from quivo_frames.model.tables import TABLES, Table

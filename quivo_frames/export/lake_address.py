@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import duckdb
 
 from quivo_frames.errors import ConfigError, ExportError
+from quivo_frames.export.duckdb import OFFLINE
 from quivo_frames.storage.atomic import OutputKind, find_target, refuse_output
 from quivo_frames.storage.path_names import refuse_unsafe_path
 from quivo_frames.storage.urls import is_remote, refuse_password
@@ -27,7 +28,6 @@ _POSTGRES_SETTINGS = frozenset({
 """Settings of a connection that an address may have; none of them is a secret."""
 _UNSAFE_IN_PATH = r"[?\\*\[\]]"
 """Characters of a path that DuckDB reads as a pattern, as a question to a server, or as the end of a folder."""
-_PASSWORD = re.compile(r"://[^/?#@]*:[^/?#]*@|[?&]\w*pass\w*=", re.IGNORECASE)
 
 
 class LakeAddress(NamedTuple):
@@ -123,8 +123,3 @@ def _holds_lake(folder: Path) -> bool:
 
 
 KIND = OutputKind("DuckLake", _holds_lake, is_folder=True)
-OFFLINE: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
-"""DuckDB must not download extensions."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
-from quivo_frames.export.lake_address import DATA_PATH, EXAMPLE, OFFLINE, LakeAddress
+from quivo_frames.export.duckdb import OFFLINE
+from quivo_frames.export.lake_address import DATA_PATH, EXAMPLE, LakeAddress
 from quivo_frames.export.sql import quote_literal
 from quivo_frames.storage.atomic import create_private_folder, explain_disk_error
 
@@ -141,14 +142,14 @@ def explain_lake_errors(address: LakeAddress) -> Iterator[None]:
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
     except duckdb.Error as error:
-        raise ExportError(_explain(error, address)) from error
+        raise ExportError(_explain_duckdb_error(error, address)) from error
     except RuntimeError as error:  # what Ctrl-C is within a query
         if "interrupted" in str(error):
             raise KeyboardInterrupt from error
         raise
 
 
-def _explain(error: duckdb.Error, address: LakeAddress) -> str:
+def _explain_duckdb_error(error: duckdb.Error, address: LakeAddress) -> str:
     text, untouched = str(error), "The lake is as it was."
     if any(sign in text for sign in _LOCKED):
         return (

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from quivo_frames.errors import ExportError
-from quivo_frames.export.lake_address import OFFLINE
+from quivo_frames.export.duckdb import OFFLINE
 from quivo_frames.export.lake_connection import LAKE, METADATA, data_folder
 from quivo_frames.export.sql import quote_literal
 from quivo_frames.storage.atomic import Workspace, renamed_when_complete

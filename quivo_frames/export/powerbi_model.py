@@ -9,7 +9,17 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import NAMESPACE_URL, uuid5
 
-from quivo_frames.export.powerbi_measures import Measure
+from quivo_frames.export.bi_measures import (
+    Aggregate,
+    ByOtherDate,
+    Difference,
+    Expression,
+    Measure,
+    Percentile,
+    RowCount,
+    Share,
+    SumOfOneCurrency,
+)
 from quivo_frames.export.powerbi_star import DAYS_OF, DIMENSIONS_OF, StarTable
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import Column
@@ -68,7 +78,7 @@ def _model_text(names: Sequence[str]) -> str:
         "",
         f"annotation PBI_QueryOrder = {json.dumps([PARAMETER, *names])}",
         "",
-        *(f"ref table {_name(name)}" for name in names),
+        *(f"ref table {_quoted_name(name)}" for name in names),
         "",
     ])  # fmt: skip
 
@@ -87,29 +97,49 @@ def _parameter_text(folder: str) -> str:
 
 def _table_text(star: StarTable) -> str:
     table = star.table
-    lines = [*_description(f"One row per {table.grain}."), f"table {_name(table.name)}"]
+    lines = [*_description_lines(f"One row per {table.grain}."), f"table {_quoted_name(table.name)}"]
     lines += [f"\tlineageTag: {model_id(table.name)}", *(["\tdataCategory: Time"] if table.name == "date" else []), ""]
     for name, measure in star.measures.items():
         lines += [*_measure_lines(table.name, name, measure), ""]
     for column in table.columns:
         lines += [*_column_lines(star, column), ""]
-    lines += [f"\tpartition {_name(table.name)} = m", "\t\tmode: import", "\t\tsource ="]
+    lines += [f"\tpartition {_quoted_name(table.name)} = m", "\t\tmode: import", "\t\tsource ="]
     lines += [f"\t\t\t\t{line}" for line in _query_lines(star)]
     return "\n".join([*lines, "", "\tannotation PBI_ResultType = Table", ""])
 
 
 def _measure_lines(table: str, name: str, measure: Measure) -> Iterator[str]:
-    yield from (f"\t{line}" for line in _description(measure.meaning))
-    yield f"\tmeasure {_name(name)} = {measure.expression.dax()}"
+    yield from (f"\t{line}" for line in _description_lines(measure.meaning))
+    yield f"\tmeasure {_quoted_name(name)} = {_dax_text(measure.expression)}"
     yield f"\t\tformatString: {measure.written}"
     yield f"\t\tdisplayFolder: {measure.folder}"
     yield f"\t\tlineageTag: {model_id(table, 'measure', name)}"
 
 
+def _dax_text(expression: Expression) -> str:
+    """An expression in DAX, the language of measures; nulls are BLANK there, and do not count."""
+    match expression:
+        case RowCount(table):
+            return f"COUNTROWS('{table}')"
+        case Aggregate(function, table, column):
+            return f"{function}('{table}'[{column}])"
+        case Percentile(share, table, column):
+            values = f"'{table}'[{column}]"
+            return f"CALCULATE(PERCENTILE.INC({values}, {share}), KEEPFILTERS(NOT(ISBLANK({values}))))"
+        case SumOfOneCurrency(table, column):
+            return f"IF(HASONEVALUE('{table}'[currency]), SUM('{table}'[{column}]))"
+        case Share(part, whole):
+            return f"DIVIDE([{part}], [{whole}])"
+        case Difference(whole, parts):
+            return " - ".join(f"[{name}]" for name in (whole, *parts))
+        case ByOtherDate(measure, table, column):
+            return f"CALCULATE([{measure}], USERELATIONSHIP('{table}'[{column}], 'date'[date]))"
+
+
 def _column_lines(star: StarTable, column: Column) -> Iterator[str]:
     unit = f" Unit: {column.unit}." if column.unit else ""
-    yield from (f"\t{line}" for line in _description(f"{column.sentence}{unit}"))
-    yield f"\tcolumn {_name(column.name)}"
+    yield from (f"\t{line}" for line in _description_lines(f"{column.sentence}{unit}"))
+    yield f"\tcolumn {_quoted_name(column.name)}"
     yield f"\t\tdataType: {_MODEL_TYPES[column.kind]}"
     if (star.table.name, column.name) == ("date", "date"):
         yield "\t\tisKey"
@@ -123,11 +153,11 @@ def _column_lines(star: StarTable, column: Column) -> Iterator[str]:
     if column.name in _SORTED_BY:
         yield f"\t\tsortByColumn: {_SORTED_BY[column.name]}"
     yield f"\t\tlineageTag: {model_id(star.table.name, 'column', column.name)}"
-    yield f"\t\tsummarizeBy: {'none' if is_plain or column.name in star.hidden else _summary(column)}"
+    yield f"\t\tsummarizeBy: {'none' if is_plain or column.name in star.hidden else _summarized_by(column)}"
     yield f"\t\tsourceColumn: {column.name}"
 
 
-def _summary(column: Column) -> str:
+def _summarized_by(column: Column) -> str:
     """How a visual sums a column up if nothing else is said."""
     if column.kind is Kind.MEASURE or column.unit == "days":
         return "average"
@@ -166,17 +196,20 @@ def _relationship_texts(tables: Sequence[StarTable]) -> Iterator[str]:
 
 
 def _relationship_text(start: tuple[str, str], end: tuple[str, str], *properties: str) -> str:
-    ends = [f"{side}Column: {_name(table)}.{_name(column)}" for side, (table, column) in (("from", start), ("to", end))]
+    ends = [
+        f"{side}Column: {_quoted_name(table)}.{_quoted_name(column)}"
+        for side, (table, column) in (("from", start), ("to", end))
+    ]
     return "\n".join([
         f"relationship {model_id('relationship', *start, *end)}", *(f"\t{line}" for line in (*properties, *ends)), ""
     ])  # fmt: skip
 
 
-def _description(text: str) -> Iterable[str]:
+def _description_lines(text: str) -> Iterable[str]:
     return (f"/// {line}" for line in text.splitlines() if line.strip())
 
 
-def _name(name: str) -> str:
+def _quoted_name(name: str) -> str:
     """A name as TMDL wants it: in quotes if it is no single word."""
     return name if name.isidentifier() else "'" + name.replace("'", "''") + "'"
 

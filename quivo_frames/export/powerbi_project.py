@@ -27,12 +27,12 @@ def project_files(model: Mapping[str, str]) -> dict[str, str]:
         f"{MODEL}/definition.pbism": _document(
             "item/semanticModel/definitionProperties/1.0.0", version="4.2", settings={}
         ),
-        f"{MODEL}/.platform": _platform("SemanticModel"),
+        f"{MODEL}/.platform": _platform_document("SemanticModel"),
         f"{REPORT}/definition.pbir": _document(
             "item/report/definitionProperties/2.0.0", version="4.0",
             datasetReference={"byPath": {"path": f"../{MODEL}"}},
         ),
-        f"{REPORT}/.platform": _platform("Report"),
+        f"{REPORT}/.platform": _platform_document("Report"),
         f"{REPORT}/definition/version.json": _document(
             "item/report/definition/versionMetadata/1.0.0", version="2.0.0"
         ),
@@ -52,7 +52,7 @@ def _document(schema: str, **content: object) -> dict[str, object]:
     return {"$schema": f"{_SCHEMAS}/{schema}/schema.json", **content}
 
 
-def _platform(kind: str) -> dict[str, object]:
+def _platform_document(kind: str) -> dict[str, object]:
     return _document(
         "gitIntegration/platformProperties/2.0.0",
         metadata={"type": kind, "displayName": "quivo"},

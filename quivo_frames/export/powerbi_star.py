@@ -13,8 +13,8 @@ from typing import NamedTuple
 import polars as pl
 
 from quivo_frames.errors import ConfigError
+from quivo_frames.export.bi_measures import TABLE_MEASURES, Measure
 from quivo_frames.export.formats import KPI_TABLES, ExportJob
-from quivo_frames.export.powerbi_measures import TABLE_MEASURES, Measure
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import Column, Table

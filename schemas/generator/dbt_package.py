@@ -56,7 +56,7 @@ def package_files() -> dict[str, Any]:
             {
                 "name": _staging_name(name),
                 "description": _grain(table),
-                "columns": [_column(column, table) for column in table.columns],
+                "columns": [_describe_column(column, table) for column in table.columns],
             }
             for name, table in _ALL_TABLES.items()
         ),
@@ -113,7 +113,7 @@ def dbt_sources() -> dict[str, Any]:
                         "name": name,
                         "description": _grain(table),
                         **({"config": {"meta": {_DERIVED: True}}} if name in DERIVED_TABLES else {}),
-                        "columns": [_column(column, table, tested=True) for column in table.columns],
+                        "columns": [_describe_column(column, table, tested=True) for column in table.columns],
                     }
                     for name, table in _ALL_TABLES.items()
                 ],
@@ -122,7 +122,7 @@ def dbt_sources() -> dict[str, Any]:
     }
 
 
-def _column(column: Column, table: Table, *, tested: bool = False) -> dict[str, Any]:
+def _describe_column(column: Column, table: Table, *, tested: bool = False) -> dict[str, Any]:
     private = None if column.privacy is Privacy.NONE else str(column.privacy)
     meta = {name: fact for name, fact in (("unit", column.unit), ("privacy", private)) if fact}
     return _described(column.name, column.sentence, meta, list(_source_tests(column, table)) if tested else [])
@@ -156,11 +156,11 @@ def _relationship(to: str, field: str) -> dict[str, Any]:
 
 
 def _staging_sql(table: Table) -> str:
-    columns = ",\n    ".join(_staging_column(column) for column in table.columns)
+    columns = ",\n    ".join(_staging_describe_column(column) for column in table.columns)
     return f"select\n    {columns}\nfrom {{{{ source('quivo', '{table.name}') }}}}\n"
 
 
-def _staging_column(column: Column) -> str:
+def _staging_describe_column(column: Column) -> str:
     name = f"{{{{ adapter.quote('{column.name}') }}}}" if column.name in SQL_WORDS else column.name
     kind = Kind.TEXT if column.kind is Kind.JSON else column.kind
     return f"cast({name} as {sql_type(kind, Dialect.DUCKDB).lower()}) as {name}"
@@ -169,14 +169,14 @@ def _staging_column(column: Column) -> str:
 def _marts() -> Iterator[dict[str, Any]]:
     for name, of in _ONE_TO_ONE.items():
         table = DERIVED_TABLES[of]
-        columns = [_with_tests(_column(column, table), table.key, of) for column in table.columns]
+        columns = [_with_tests(_describe_column(column, table), table.key, of) for column in table.columns]
         yield {"name": f"fct_quivo__{name}", "description": f"{_grain(table)} {MODELS[name]}", "columns": columns}
     overview = DERIVED_TABLES["overview"]
     yield {
         "name": "fct_quivo__orders",
         "description": f"{_grain(overview)} {MODELS['orders']}",
         "columns": [
-            *(_with_tests(_column(column, overview), overview.key, "overview") for column in overview.columns),
+            *(_with_tests(_describe_column(column, overview), overview.key, "overview") for column in overview.columns),
             *_own_columns(ORDER_FACTS | _promise_columns("all its shipments")),
         ],
     }
@@ -231,7 +231,7 @@ def _kpis() -> Iterator[dict[str, Any]]:
         text = f"{definition.title}. {definition.text}\n\nLimits: {definition.limits}"
         more = KPI_PARTS.get(name)
         columns = [*_group_columns(unique=more is None)]
-        columns += [_kpi_column(name, column, is_part=column == more) for column in frames[name].columns]
+        columns += [_kpi_describe_column(name, column, is_part=column == more) for column in frames[name].columns]
         yield {
             "name": f"kpi_quivo__{name}",
             "description": f"{text}\n\n{MODELS['order_to_ship']}" if name == "order_to_ship" else text,
@@ -241,7 +241,7 @@ def _kpis() -> Iterator[dict[str, Any]]:
     yield {
         "name": "mart_quivo__sla",
         "description": MODELS["sla"],
-        "columns": [*_group_columns(unique=True), *(_sla_column(*item) for item in SLA_COLUMNS.items())],
+        "columns": [*_group_columns(unique=True), *(_sla_describe_column(*item) for item in SLA_COLUMNS.items())],
     }
     for name in ("groups_of_orders", "groups_of_shipments"):
         yield {"name": f"int_quivo__{name}", "description": MODELS[name]}
@@ -260,12 +260,12 @@ def _group_columns(*, unique: bool) -> Iterator[dict[str, Any]]:
         yield _described(name, sentence, {}, tests.get(name, []))
 
 
-def _kpi_column(kpi: str, column: str, *, is_part: bool) -> dict[str, Any]:
+def _kpi_describe_column(kpi: str, column: str, *, is_part: bool) -> dict[str, Any]:
     sentence = KPI_COLUMNS.get(f"{kpi}.{column}") or KPI_COLUMNS[column]
     return _described(column, sentence, {}, ["not_null"] if is_part else _range_of(column))
 
 
-def _sla_column(column: str, sentence: str) -> dict[str, Any]:
+def _sla_describe_column(column: str, sentence: str) -> dict[str, Any]:
     return _described(column, sentence, {}, _range_of(column))
 
 

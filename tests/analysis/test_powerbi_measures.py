@@ -18,7 +18,7 @@ import quivo_frames as qf
 from quivo_frames.analysis.kpi.measures import order_measures, shipment_measures
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.workbook import export_with_answers
-from quivo_frames.export.powerbi_measures import (
+from quivo_frames.export.bi_measures import (
     Aggregate,
     ByOtherDate,
     Difference,

@@ -10,28 +10,27 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
 
 import polars as pl
 import polars.selectors as cs
 
 from quivo_frames.analysis.checks.limits import Limits, read_limits
 from quivo_frames.analysis.derived_tables import lines, overview
-from quivo_frames.analysis.instants import day_of, is_later
+from quivo_frames.analysis.instants import day_of
+from quivo_frames.analysis.kpi.flow import BACKLOG_AGES, STAGES
 from quivo_frames.analysis.kpi.kpi import days_between
-from quivo_frames.analysis.kpi.measures import group_measures, order_measures, shipment_measures
+from quivo_frames.analysis.kpi.measures import order_measures, shipment_measures
 from quivo_frames.analysis.kpi.promises import PROMISES
 from quivo_frames.analysis.kpi.query import KpiQuery
+from quivo_frames.analysis.kpi.shipping import judge_window
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.dataset.dataset import TablesOrFolder
+from quivo_frames.export.bi_measures import Measure
 from quivo_frames.export.formats import WorkbookSheet
-from quivo_frames.export.powerbi_measures import Measure
 from quivo_frames.model.derived import DERIVED_TABLES
 from quivo_frames.model.order import Kind
 from quivo_frames.model.tables import ORDER_ID, Column, Table, cast_to_schema
 
-BACKLOG_AGES = (0, 1, 3, 7, 14)
-"""Days at which an age of the backlog begins."""
 _KEYS = {
     "order_id": (Kind.INT64, "The order."),
     "seller": (Kind.TEXT, "Name of the seller."),
@@ -71,12 +70,6 @@ _ORDER_FACTS = {
     "shipments": "Its shipments; null if it has none.",
     "warehouses": "The warehouses that shipped it.",
 }
-_DURATIONS = {
-    "order_to_ship": ("placed", "shipped_last"),
-    "ship_to_delivery": ("shipped_last", "delivered_last"),
-    "order_to_delivery": ("placed", "delivered_last"),
-    "order_to_completion": ("placed", "completed_at"),
-}
 _SHIPMENT_FACTS = {
     "delivered": "1 if it was delivered.",
     "on_time": "1 if it was on time, 0 if not; null if that is not known.",
@@ -93,8 +86,8 @@ _GROUPED_BY = (
 )  # fmt: skip
 _MEASURED = {
     **{
-        f"days_{name}": f"Days from {start} to {end}; null unless it is finished."
-        for name, (start, end) in _DURATIONS.items()
+        f"days_{stage.replace(' ', '_')}": f"Days from {start} to {end}; null unless it is finished."
+        for stage, (start, end) in STAGES.items()
     },
     "ship_hours": "Working hours from placing to the last shipment.",
     "transit_days": "Days from shipping to delivery.",
@@ -119,10 +112,10 @@ def kpi_fact_tables(
     query = KpiQuery(view, (), on_time_against, timedelta(0), with_limits.time_zone, with_limits.calendar)
     groups = query.facts.served.select("order_id", "warehouse", "carrier")
     return [
-        _sheet("kpi_orders", "order, with the facts of its key figures", _order_facts(query), order_measures()),
-        _sheet("kpi_shipments", "shipment that was not reversed, with the facts of its key figures",
+        _fact_sheet("kpi_orders", "order, with the facts of its key figures", _order_facts(query), order_measures()),
+        _fact_sheet("kpi_shipments", "shipment that was not reversed, with the facts of its key figures",
                _shipment_facts(query), shipment_measures()),
-        _sheet("kpi_groups", "order, warehouse and carrier that served it", groups, group_measures()),
+        _fact_sheet("kpi_groups", "order, warehouse and carrier that served it", groups, {}),
     ]  # fmt: skip
 
 
@@ -170,15 +163,15 @@ def _pivot_sheet(sheet: WorkbookSheet, rows: pl.DataFrame, described: Sequence[C
     return WorkbookSheet(table, dated.select(names).with_columns(digits), measures=sheet.measures)
 
 
-def _sheet(name: str, grain: str, rows: pl.DataFrame, measures: Mapping[str, Measure]) -> WorkbookSheet:
+def _fact_sheet(name: str, grain: str, rows: pl.DataFrame, measures: Mapping[str, Measure]) -> WorkbookSheet:
     texts = rows.with_columns(cs.categorical().cast(pl.String))
-    columns = tuple(_column(name, column) for column in texts.columns)
+    columns = tuple(_describe_fact(name, column) for column in texts.columns)
     found = Table(name, grain, "", "", None, None, columns)
     typed = texts.select(cast_to_schema(found.schema))
     return WorkbookSheet(found, typed.sort(texts.columns), measures=measures)
 
 
-def _column(table: str, name: str) -> Column:
+def _describe_fact(table: str, name: str) -> Column:
     if name in _KEYS:
         kind, sentence = _KEYS[name]
         return Column(name, kind, sentence, required=name == ORDER_ID.name)
@@ -209,7 +202,9 @@ def _order_facts(query: KpiQuery) -> pl.DataFrame:
         },
         "complete": pl.when(settled).then("in_full"),
         "backlog_order": pl.when(in_backlog).then(
-            pl.sum_horizontal((age >= pl.duration(days=end)).cast(pl.Int64) for end in BACKLOG_AGES[1:])
+            pl.sum_horizontal(
+                (age >= pl.duration(days=start)).cast(pl.Int64) for start, _ in BACKLOG_AGES.values() if start
+            )
         ),
         "in_backlog": in_backlog,
         "backlog_pieces": pl.when(in_backlog).then(pl.col("known_pieces") - pl.col("filled_pieces")),
@@ -218,7 +213,9 @@ def _order_facts(query: KpiQuery) -> pl.DataFrame:
         "warehouses": pl.when(was_shipped).then("warehouses"),
     }  # fmt: skip
     finished = asked & ~pl.col("outstanding")
-    days = {f"days_{name}": pl.when(finished).then(days_between(*ends)) for name, ends in _DURATIONS.items()}
+    days = {
+        f"days_{stage.replace(' ', '_')}": pl.when(finished).then(days_between(*ends)) for stage, ends in STAGES.items()
+    }
     return rows.select(
         "order_id", "seller", placed_day=pl.col("day").cast(pl.String).str.to_date("%Y-%m-%d", strict=False),
         backlog_age=pl.when(in_backlog).then(_backlog_age(age)), ship_hours="ship_hours", **days,
@@ -228,22 +225,19 @@ def _order_facts(query: KpiQuery) -> pl.DataFrame:
 
 def _backlog_age(age: pl.Expr) -> pl.Expr:
     """The name of an age, as the KPI has it."""
-    named = pl.lit(f"{BACKLOG_AGES[-1]}+ days")
-    for start, end in reversed(list(pairwise(BACKLOG_AGES))):
-        named = pl.when(age < pl.duration(days=end)).then(pl.lit(f"{start}-{end} days")).otherwise(named)
+    *younger, (oldest, _) = BACKLOG_AGES.items()
+    named = pl.lit(oldest)
+    for name, (_, end) in reversed(younger):
+        named = pl.when(age < pl.duration(days=end)).then(pl.lit(name)).otherwise(named)
     return named
 
 
 def _shipment_facts(query: KpiQuery) -> pl.DataFrame:
-    start, end, came = (pl.col(f"delivery_{name}") for name in ("window_start_time", "window_end_time", "date"))
-    delivered = came.is_not_null()
-    judged = (start <= end) & delivered
-    early = judged & is_later(start, came, zone=query.day_zone)
-    late = judged & is_later(came, end, query.tolerance, query.day_zone)
+    came = pl.col("delivery_date")
     facts = {
-        "delivered": delivered, "on_time": pl.col(f"on_time_{query.against}"), "tracked": pl.col("tracked"),
-        "proven": pl.col("proven") & delivered, "window_judged": judged, "window_within": judged & ~early & ~late,
-        "window_early": early, "window_late": late,
+        "delivered": came.is_not_null(), "on_time": pl.col(f"on_time_{query.against}"), "tracked": pl.col("tracked"),
+        "proven": pl.col("proven") & came.is_not_null(),
+        **{f"window_{name}": fact for name, fact in judge_window(query).items()},
     }  # fmt: skip
     return query.shipments.select(
         "order_id", "seller", "warehouse", "carrier",

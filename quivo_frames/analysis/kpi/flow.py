@@ -8,14 +8,20 @@ from quivo_frames.analysis.kpi.kpi import days_between, define_kpi, share_of_who
 from quivo_frames.analysis.kpi.query import KpiQuery
 
 _NOT_CALLED_OFF = ~pl.col("called_off")
-_STAGES = {
+STAGES = {
     "order to ship": ("placed", "shipped_last"),
     "ship to delivery": ("shipped_last", "delivered_last"),
     "order to delivery": ("placed", "delivered_last"),
     "order to completion": ("placed", "completed_at"),
 }
+"""The stages of an order by name: the milestones between which each is."""
 _LEFT = ("hours", "within", "in_time", "open", "at_risk")
 _AGES = (0, 1, 3, 7, 14)
+BACKLOG_AGES = {
+    f"{start}-{end} days" if end else f"{start}+ days": (start, end)
+    for start, end in zip(_AGES, (*_AGES[1:], None), strict=True)
+}
+"""The ages of the backlog by name: the days at which each begins and ends."""
 
 
 @define_kpi("SCOR RS.1.1, order fulfillment cycle time", _NOT_CALLED_OFF)
@@ -32,7 +38,7 @@ def cycle_time(query: KpiQuery) -> pl.DataFrame:
     """
     rows = query.orders_by_group
     frames = {}
-    for stage, (earlier, later) in _STAGES.items():
+    for stage, (earlier, later) in STAGES.items():
         taken = days_between(earlier, later).filter(_NOT_CALLED_OFF, ~pl.col("outstanding"))
         frames[stage] = query.aggregate_by_group(
             rows, orders=taken.count(), mean=taken.mean(), p50=taken.quantile(0.5, "linear"),
@@ -87,11 +93,10 @@ def backlog(query: KpiQuery) -> pl.DataFrame:
     age = pl.col("known_at") - pl.col("placed")
     due = pl.col("known_pieces") - pl.col("filled_pieces")
     frames = {}
-    for start, end in zip(_AGES, (*_AGES[1:], None), strict=True):
+    for name, (start, end) in BACKLOG_AGES.items():
         old = (age >= pl.duration(days=start)) if start else age.is_not_null()
         young = (age < pl.duration(days=end)) if end else pl.lit(value=True)
         these = pl.col("outstanding") & old & young
-        name = f"{start}-{end} days" if end else f"{start}+ days"
         frames[name] = query.aggregate_by_group(
             query.orders_by_group, orders=these.sum(), pieces=due.filter(these).sum()
         )

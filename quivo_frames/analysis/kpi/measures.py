@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from quivo_frames.analysis.kpi import flow, service, shipping
 from quivo_frames.analysis.kpi.kpi import Kpi
 from quivo_frames.analysis.kpi.promises import PROMISES
-from quivo_frames.export.powerbi_measures import (
+from quivo_frames.export.bi_measures import (
     DAYS,
     RATE,
     WHOLE,
@@ -23,28 +23,27 @@ from quivo_frames.export.powerbi_measures import (
 
 _Figures = Mapping[str, tuple[Expression, str]]
 _ORDERS, _SHIPMENTS = "kpi_orders", "kpi_shipments"
-_STAGES = ("order to ship", "ship to delivery", "order to delivery", "order to completion")
 
 
 def order_measures() -> dict[str, Measure]:
     """The figures of kpi_orders by name, each with the definition of its KPI."""
     volume: dict[str, Expression] = {
-        "Orders": RowCount(_ORDERS), "Orders called off": _sum("called_off"), "Orders shipped": _sum("shipped"),
-        "Orders delivered": _sum("delivered"), "Orders completed": _sum("completed"), "Ordered lines": _sum("lines"),
-        "Ordered pieces": _sum("pieces"),
+        "Orders": RowCount(_ORDERS), "Orders called off": _sum_of("called_off"), "Orders shipped": _sum_of("shipped"),
+        "Orders delivered": _sum_of("delivered"), "Orders completed": _sum_of("completed"),
+        "Ordered lines": _sum_of("lines"), "Ordered pieces": _sum_of("pieces"),
     }  # fmt: skip
     perfect: dict[str, Expression] = {
-        "Orders judged": _sum("perfect_judged"), "Judged orders in full": _sum("perfect_in_full"),
-        "Judged orders on time": _sum("perfect_on_time"), "Perfect orders": _sum("perfect"),
+        "Orders judged": _sum_of("perfect_judged"), "Judged orders in full": _sum_of("perfect_in_full"),
+        "Judged orders on time": _sum_of("perfect_on_time"), "Perfect orders": _sum_of("perfect"),
     }  # fmt: skip
     fill: dict[str, Expression] = {
-        "Fill rate lines": _sum("fill_lines"), "Fill rate lines filled": _sum("fill_lines_filled"),
-        "Fill rate pieces": _sum("fill_pieces"), "Fill rate pieces filled": _sum("fill_pieces_filled"),
+        "Fill rate lines": _sum_of("fill_lines"), "Fill rate lines filled": _sum_of("fill_lines_filled"),
+        "Fill rate pieces": _sum_of("fill_pieces"), "Fill rate pieces filled": _sum_of("fill_pieces_filled"),
     }  # fmt: skip
     ship: dict[str, Expression] = {
-        "Orders within hours": _sum("within"), "Orders judged by hours": _count("within"),
-        "Orders in time": _sum("in_time"), "Orders judged by cut-off": _count("in_time"), "Orders open": _sum("open"),
-        "Orders at risk": _sum("at_risk"),
+        "Orders within hours": _sum_of("within"), "Orders judged by hours": _count_of("within"),
+        "Orders in time": _sum_of("in_time"), "Orders judged by cut-off": _count_of("in_time"),
+        "Orders open": _sum_of("open"), "Orders at risk": _sum_of("at_risk"),
     }  # fmt: skip
     return {
         **_counted(service.volume, volume),
@@ -57,7 +56,7 @@ def order_measures() -> dict[str, Measure]:
             "Piece fill rate": (Share("Fill rate pieces filled", "Fill rate pieces"), RATE),
         }),
         **_counted(service.ship_complete, {
-            "Orders shipped complete": _sum("complete"), "Orders judged for completeness": _count("complete"),
+            "Orders shipped complete": _sum_of("complete"), "Orders judged for completeness": _count_of("complete"),
         }),
         **_described(service.ship_complete, {
             "Shipped complete rate": (Share("Orders shipped complete", "Orders judged for completeness"), RATE),
@@ -71,8 +70,12 @@ def order_measures() -> dict[str, Measure]:
             "Hours to ship (p50)": (Percentile(0.5, _ORDERS, "ship_hours"), DAYS),
             "Hours to ship (p90)": (Percentile(0.9, _ORDERS, "ship_hours"), DAYS),
         }),
-        **_counted(flow.backlog, {"Backlog orders": _sum("in_backlog"), "Backlog pieces": _sum("backlog_pieces")}),
-        **_counted(flow.split_shipments, {"Split orders": _sum("split"), "Orders with shipments": _count("shipments")}),
+        **_counted(flow.backlog, {
+            "Backlog orders": _sum_of("in_backlog"), "Backlog pieces": _sum_of("backlog_pieces"),
+        }),
+        **_counted(flow.split_shipments, {
+            "Split orders": _sum_of("split"), "Orders with shipments": _count_of("shipments"),
+        }),
         **_described(flow.split_shipments, {
             "Split rate": (Share("Split orders", "Orders with shipments"), RATE),
             "Shipments per order": (Aggregate("AVERAGE", _ORDERS, "shipments"), DAYS),
@@ -84,16 +87,16 @@ def order_measures() -> dict[str, Measure]:
 def shipment_measures() -> dict[str, Measure]:
     """The figures of kpi_shipments by name, each with the definition of its KPI."""
     window: dict[str, Expression] = {
-        "Shipments with window": _sum("window_judged", _SHIPMENTS),
-        "Shipments within window": _sum("window_within", _SHIPMENTS),
-        "Shipments before window": _sum("window_early", _SHIPMENTS),
-        "Shipments after window": _sum("window_late", _SHIPMENTS),
+        "Shipments with window": _sum_of("window_judged", _SHIPMENTS),
+        "Shipments within window": _sum_of("window_within", _SHIPMENTS),
+        "Shipments before window": _sum_of("window_early", _SHIPMENTS),
+        "Shipments after window": _sum_of("window_late", _SHIPMENTS),
     }
     return {
         **_counted(shipping.carriers, {
-            "Shipments": RowCount(_SHIPMENTS), "Shipments delivered": _sum("delivered", _SHIPMENTS),
-            "Shipments on time": _sum("on_time", _SHIPMENTS), "Shipments judged": _count("on_time", _SHIPMENTS),
-            "Shipments tracked": _sum("tracked", _SHIPMENTS), "Shipments proven": _sum("proven", _SHIPMENTS),
+            "Shipments": RowCount(_SHIPMENTS), "Shipments delivered": _sum_of("delivered", _SHIPMENTS),
+            "Shipments on time": _sum_of("on_time", _SHIPMENTS), "Shipments judged": _count_of("on_time", _SHIPMENTS),
+            "Shipments tracked": _sum_of("tracked", _SHIPMENTS), "Shipments proven": _sum_of("proven", _SHIPMENTS),
             "Shipments by ship day": ByOtherDate("Shipments", _SHIPMENTS, "ship_day"),
             "Shipments by delivery day": ByOtherDate("Shipments", _SHIPMENTS, "delivery_day"),
         }),
@@ -115,16 +118,11 @@ def shipment_measures() -> dict[str, Measure]:
     }  # fmt: skip
 
 
-def group_measures() -> dict[str, Measure]:
-    """None: the groups lead from warehouses and carriers to orders."""
-    return {}
-
-
 def _on_time_measures() -> dict[str, Measure]:
     found: dict[str, Measure] = {}
     for name in PROMISES:
         kept, judged = f"On time ({name})", f"Judged on time ({name})"
-        found |= _counted(service.on_time, {kept: _sum(f"on_time_{name}"), judged: _count(f"on_time_{name}")})
+        found |= _counted(service.on_time, {kept: _sum_of(f"on_time_{name}"), judged: _count_of(f"on_time_{name}")})
         found |= _described(service.on_time, {
             f"Late ({name})": (Difference(judged, (kept,)), WHOLE),
             f"Not known on time ({name})": (Difference("Orders", ("Orders called off", judged)), WHOLE),
@@ -135,14 +133,14 @@ def _on_time_measures() -> dict[str, Measure]:
 
 def _cycle_time_measures() -> dict[str, Measure]:
     figures: dict[str, tuple[Expression, str]] = {}
-    for stage in _STAGES:
+    for stage in flow.STAGES:
         column, title = f"days_{stage.replace(' ', '_')}", stage.capitalize()
         figures |= {
             f"{title} days (mean)": (Aggregate("AVERAGE", _ORDERS, column), DAYS),
             f"{title} days (p50)": (Percentile(0.5, _ORDERS, column), DAYS),
             f"{title} days (p90)": (Percentile(0.9, _ORDERS, column), DAYS),
             f"{title} days (max)": (Aggregate("MAX", _ORDERS, column), DAYS),
-            f"{title} orders": (_count(column), WHOLE),
+            f"{title} orders": (_count_of(column), WHOLE),
         }
     return _described(flow.cycle_time, figures)
 
@@ -157,9 +155,9 @@ def _described(kpi: Kpi, figures: _Figures) -> dict[str, Measure]:
     return {name: Measure(expression, form, definition.title, meaning) for name, (expression, form) in figures.items()}
 
 
-def _sum(column: str, table: str = _ORDERS) -> Aggregate:
+def _sum_of(column: str, table: str = _ORDERS) -> Aggregate:
     return Aggregate("SUM", table, column)
 
 
-def _count(column: str, table: str = _ORDERS) -> Aggregate:
+def _count_of(column: str, table: str = _ORDERS) -> Aggregate:
     return Aggregate("COUNT", table, column)

@@ -34,6 +34,15 @@ def carriers(query: KpiQuery) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def judge_window(query: KpiQuery) -> dict[str, pl.Expr]:
+    """Whether a shipment was delivered and has a window (judged), and came within, before or after it."""
+    start, end, came = (pl.col(f"delivery_{name}") for name in ("window_start_time", "window_end_time", "date"))
+    judged = (start <= end) & _DELIVERED
+    early = judged & is_later(start, came, zone=query.day_zone)
+    late = judged & is_later(came, end, query.tolerance, query.day_zone)
+    return {"judged": judged, "within": judged & ~early & ~late, "early": early, "late": late}
+
+
 @define_kpi("no standard", _SHIPPED)
 def delivery_window(query: KpiQuery) -> pl.DataFrame:
     """Delivery window.
@@ -44,13 +53,10 @@ def delivery_window(query: KpiQuery) -> pl.DataFrame:
 
     Limits: a window without a start or an end, or that ends before it starts, does not count as one.
     """
-    start, end, came = (pl.col(f"delivery_{name}") for name in ("window_start_time", "window_end_time", "date"))
-    judged = (start <= end) & _DELIVERED
-    early = judged & is_later(start, came, zone=query.day_zone)
-    late = judged & is_later(came, end, query.tolerance, query.day_zone)
+    window = judge_window(query)
     counts = query.aggregate_by_group(
-        query.shipments, shipments=judged.sum(), within=(judged & ~early & ~late).sum(), early=early.sum(),
-        late=late.sum(),
+        query.shipments, shipments=window["judged"].sum(), within=window["within"].sum(), early=window["early"].sum(),
+        late=window["late"].sum(),
     )  # fmt: skip
     return counts.with_columns(rate=share_of_whole(pl.col("within"), pl.col("shipments")))
 

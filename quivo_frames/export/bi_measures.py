@@ -1,6 +1,6 @@
-"""Measures of a Power BI model, put together from a few expressions, each of which is one plain function of DAX.
+"""Measures for BI tools, put together from a few expressions, each of which is one plain function of each tool.
 
-They are data, so that a test can compute the same from the exported files and compare: nothing here can run DAX.
+They are data: each export writes them in the language of its tool, and a test computes the same from exported files.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ class RowCount(NamedTuple):
 
     table: str
 
-    def dax(self) -> str:
-        """The expression in DAX."""
-        return f"COUNTROWS('{self.table}')"
-
 
 class Aggregate(NamedTuple):
     """A plain aggregate of a column; nulls (BLANK) do not count: SUM, COUNT, AVERAGE or MAX."""
@@ -24,10 +20,6 @@ class Aggregate(NamedTuple):
     function: str
     table: str
     column: str
-
-    def dax(self) -> str:
-        """The expression in DAX."""
-        return f"{self.function}({_column(self)})"
 
 
 class Percentile(NamedTuple):
@@ -37,21 +29,12 @@ class Percentile(NamedTuple):
     table: str
     column: str
 
-    def dax(self) -> str:
-        """The expression in DAX."""
-        column = _column(self)
-        return f"CALCULATE(PERCENTILE.INC({column}, {self.share}), KEEPFILTERS(NOT(ISBLANK({column}))))"
-
 
 class SumOfOneCurrency(NamedTuple):
     """The sum of an amount; BLANK where the rows are of several currencies."""
 
     table: str
     column: str
-
-    def dax(self) -> str:
-        """The expression in DAX."""
-        return f"IF(HASONEVALUE('{self.table}'[currency]), SUM({_column(self)}))"
 
 
 class Share(NamedTuple):
@@ -60,20 +43,12 @@ class Share(NamedTuple):
     part: str
     whole: str
 
-    def dax(self) -> str:
-        """The expression in DAX."""
-        return f"DIVIDE([{self.part}], [{self.whole}])"
-
 
 class Difference(NamedTuple):
     """A measure less others."""
 
     whole: str
     parts: tuple[str, ...]
-
-    def dax(self) -> str:
-        """The expression in DAX."""
-        return " - ".join(f"[{name}]" for name in (self.whole, *self.parts))
 
 
 class ByOtherDate(NamedTuple):
@@ -82,10 +57,6 @@ class ByOtherDate(NamedTuple):
     measure: str
     table: str
     column: str
-
-    def dax(self) -> str:
-        """The expression in DAX."""
-        return f"CALCULATE([{self.measure}], USERELATIONSHIP({_column(self)}, 'date'[date]))"
 
 
 Expression = RowCount | Aggregate | Percentile | SumOfOneCurrency | Share | Difference | ByOtherDate
@@ -104,11 +75,7 @@ WHOLE, RATE, DAYS, MONEY = "#,0", "0.0 %", "#,0.00", "#,0.00"
 """How measures are written: format strings."""
 
 
-def _column(named: Aggregate | Percentile | SumOfOneCurrency | ByOtherDate) -> str:
-    return f"'{named.table}'[{named.column}]"
-
-
-def _sum(table: str, column: str) -> Aggregate:
+def _sum_of(table: str, column: str) -> Aggregate:
     return Aggregate("SUM", table, column)
 
 
@@ -145,14 +112,14 @@ TABLE_MEASURES: dict[str, dict[str, Measure]] = {
     },
     "lines": {
         "Line count": Measure(RowCount("lines"), WHOLE, "Lines", "How many lines, also those that nobody ordered."),
-        "Pieces ordered": Measure(_sum("lines", "ordered"), WHOLE, "Lines", "Pieces that the lines ask for."),
-        "Pieces planned": Measure(_sum("lines", "planned"), WHOLE, "Lines", "Pieces in fulfillment orders."),
+        "Pieces ordered": Measure(_sum_of("lines", "ordered"), WHOLE, "Lines", "Pieces that the lines ask for."),
+        "Pieces planned": Measure(_sum_of("lines", "planned"), WHOLE, "Lines", "Pieces in fulfillment orders."),
         "Pieces shipped": Measure(
-            _sum("lines", "shipped"), WHOLE, "Lines", "Pieces in shipments that were not reversed."
+            _sum_of("lines", "shipped"), WHOLE, "Lines", "Pieces in shipments that were not reversed."
         ),
-        "Pieces packed": Measure(_sum("lines", "packed"), WHOLE, "Lines", "Pieces in handling units."),
-        "Pieces reversed": Measure(_sum("lines", "reversed"), WHOLE, "Lines", "Pieces in reversed shipments."),
-        "Pieces open": Measure(_sum("lines", "open"), WHOLE, "Lines", "Pieces that were ordered and not shipped."),
+        "Pieces packed": Measure(_sum_of("lines", "packed"), WHOLE, "Lines", "Pieces in handling units."),
+        "Pieces reversed": Measure(_sum_of("lines", "reversed"), WHOLE, "Lines", "Pieces in reversed shipments."),
+        "Pieces open": Measure(_sum_of("lines", "open"), WHOLE, "Lines", "Pieces that were ordered and not shipped."),
         "Line value": Measure(
             SumOfOneCurrency("lines", "value"), MONEY, "Lines", f"Net amounts of the lines. {_ONE_CURRENCY}"
         ),
@@ -172,4 +139,4 @@ TABLE_MEASURES: dict[str, dict[str, Measure]] = {
     },
     "events": {"Event count": Measure(RowCount("events"), WHOLE, "Events", "How many events.")},
 }  # fmt: skip
-"""The measures of the tables that every export has, by table and name."""
+"""The measures of the tables that every Power BI export has, by table and name."""
