@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+import quivo_frames as qf
+from quivo_frames.analysis.checks.audit import CHECKS
+from quivo_frames.model.tables import TABLES
 from tests.packaging.check_release import explain_refusal
 from tests.packaging.write_sbom import make_document
 from tests.support.paths import ROOT
@@ -79,6 +82,26 @@ def test_all_addresses_of_the_project_are_those_of_pyproject() -> None:
         for address in re.findall(rf"https://[\w./-]*{owner[1]}[\w./-]*", file.read_text(encoding="utf-8")):
             assert address.startswith((urls["Source"], urls["Documentation"])), (file, address)
     assert all(address.startswith((urls["Source"], urls["Documentation"])) for address in urls.values())
+
+
+def test_a_checkout_gets_the_same_extras_by_make_by_hand_and_in_the_workflow() -> None:
+    files = [ROOT / "Makefile", ROOT / "CONTRIBUTING.md", GITHUB / "workflows" / "ci.yml"]
+    synced = [
+        re.search(r"(?:SYNC\)?|uv sync)[^\n]*--extra lab[^\n]*", file.read_text(encoding="utf-8")) for file in files
+    ]
+    extras = [sorted(re.findall(r"--extra (\w+)", found.group())) for found in synced if found]
+    assert extras == [extras[0]] * len(files)
+
+
+def test_names_that_a_form_gives_as_examples_are_there() -> None:
+    [example] = re.findall(
+        r'placeholder: "(\w+\.\w+; .*)"', (GITHUB / "ISSUE_TEMPLATE" / "wrong-number.yml").read_text("utf-8")
+    )
+    column, kpi, check = example.split("; ")
+    table, _, name = column.partition(".")
+    assert name in TABLES[table].schema
+    assert kpi in qf.kpis(qf.flatten([])).definitions
+    assert check in CHECKS
 
 
 def test_the_lock_and_the_changelog_know_the_version() -> None:
