@@ -81,19 +81,23 @@ demo: .venv/.demo  ## Show everything on the stand-in API, offline, in under a m
 	  then apt-get update -qq && apt-get install -qq --no-install-recommends chromium > /dev/null; fi; }
 	@touch $@
 
+# The same commit draws the same cases, wherever it is tested, and each commit others.
+COMMITS := $(shell git rev-list --count HEAD 2> /dev/null || echo 0)
+PYTEST := pytest --hypothesis-seed=$(COMMITS)
 # One process more than there are cores, as many tests wait for a server or a browser.
 TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 test: .venv/.browser  ## Run the tests of every room and every promise (5 min)
-	$(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
-	$(RUN)pytest -m "alone and not long"
+	$(RUN)$(PYTEST) -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not long"
+	$(RUN)$(PYTEST) -m "alone and not long"
 
 # Half of all cases; with the next commit the other half.
-COMMITS := TEST_COMMITS=$(shell git rev-list --count HEAD 2> /dev/null || echo 0)
-long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made .venv-release/.made  ## Run the longer tests: object stores, kills, other readers, the site, more cases (25 min)
-	$(COMMITS) TEST_DEPTH=long $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
-	$(COMMITS) TEST_DEPTH=long $(RUN)pytest -m "(long or drawn) and alone"
-	QUIVO_FRAMES_CORE=python $(RUN)pytest -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
+long: export TEST_DEPTH = long
+long: export TEST_COMMITS = $(COMMITS)
+long: .venv/.dev .venv-readers/.made .venv-plain/.made .venv-lake/.made .venv-docs/.made .venv-release/.made  ## Run the longer tests: object stores, kills, other readers, the site, more cases (1 h)
+	$(RUN)$(PYTEST) -n $(TEST_PROCESSES) --dist worksteal -m "(long or drawn) and not alone"
+	$(RUN)$(PYTEST) -m "(long or drawn) and alone"
+	TEST_DEPTH= QUIVO_FRAMES_CORE=python $(RUN)$(PYTEST) -n $(TEST_PROCESSES) --dist worksteal tests/flattening tests/builder -m "not alone and not long"
 	.venv-lake/bin/pytest tests/lake
 
 deep: .venv/.dev .venv-plain/.made  ## Run what walks over cases or draws them, over all of them (40 min)

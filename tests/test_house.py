@@ -113,6 +113,7 @@ def test_every_room_is_in_the_list() -> None:
     assert sorted(LAYER_OF) == ROOMS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_go_down(room: str) -> None:
     for path in (path for path in MODULES if room_of(path) == room):
@@ -165,6 +166,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
+@pytest.mark.long
 def test_a_build_loads_nothing_of_the_api(tmp_path: Path) -> None:
     """A tenth of a second at each start."""
     (tmp_path / "orders.ndjson").write_bytes(b'{"orderId": 1}')

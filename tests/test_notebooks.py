@@ -10,15 +10,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
-from jupyter_client.manager import start_new_kernel
 
 from quivo_frames.standin.server import StandIn
-from tests.support.notebook_pages import NOTEBOOKS, page_of, run_notebook
+from tests.support.notebook_pages import NOTEBOOKS, page_of, read_cells, run_notebook
 
 if TYPE_CHECKING:
     from jupyter_client.blocking import BlockingKernelClient
+    from nbformat import NotebookNode
 
 
 def test_there_are_notebooks() -> None:
@@ -29,7 +28,7 @@ CHARTS = {"01-quickstart": 1, "03-explore": 2, "04-audit": 4, "06-fifteen-questi
 """How many charts a notebook has."""
 
 
-def outputs_of(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
+def outputs_of(notebook: NotebookNode, kind: str) -> list[str]:
     """What the cells show in one of the kinds in which it can be shown."""
     outputs = (output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
     return [output.data[kind] for output in outputs if kind in output.get("data", {})]
@@ -58,14 +57,15 @@ def test_the_notebooks_have_at_least_six_charts() -> None:
 
 
 def test_the_quickstart_answers_the_first_question_within_ten_cells() -> None:
-    cells = nbformat.read(NOTEBOOKS[0], as_version=4).cells[:10]
-    assert [words for words in ("days_late", "warehouse", "value") if words not in cells[-1].source] == []
-    assert "which orders are late, where, and worth how much" in cells[-2].source
+    cells = read_cells(NOTEBOOKS[0])[:10]
+    assert [words for words in ("days_late", "warehouse", "value") if words not in cells[-1]["source"]] == []
+    assert "which orders are late, where, and worth how much" in cells[-2]["source"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_holds_no_outputs(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_cells(path)
+    assert cells
     assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
 
 
@@ -93,6 +93,8 @@ client = qf.Client.from_env(base_url={api.base_url!r}, api_key={api.api_key!r}, 
 archive = qf.Archive({str(tmp_path / "orders.sqlite")!r})
 """
         refetch = "print(qf.refetch(range(100_001, 100_061), client, archive))"
+        from jupyter_client.manager import start_new_kernel
+
         manager, client = start_new_kernel()
 
         def press_when_some_came() -> None:

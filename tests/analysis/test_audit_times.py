@@ -38,6 +38,7 @@ def checks_speaking(changes: Any, fetched_at: datetime | None, **options: Any) -
     return set(qf.audit({**tables, "orders": orders}, **options)["check"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("check", "promise", "event", "day", "last_second"),
     [
@@ -89,6 +90,7 @@ def test_the_message_tells_the_day_in_the_zone_and_the_evidence_the_instant() ->
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("check", "field", "just", "too_far"),
     [
@@ -122,6 +124,7 @@ def test_one_end_of_a_window_is_enough(missing: str, delivered: str, words: str,
     assert words in message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("check", "field", "follows"),
     [
@@ -147,6 +150,7 @@ def test_clocks_may_differ_by_clock_minutes(check: str, field: str, follows: str
 SHIPPED = {"shipments", "shipment_positions", "serial_numbers"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", [name for name in CASES if CHECKS[name].table in SHIPPED])
 def test_a_reversed_shipment_is_not_looked_at(check: str) -> None:
     fires: Any = CASES[check].fires
@@ -171,6 +175,7 @@ def test_what_was_shipped_just_before_it_was_cancelled_is_fine() -> None:
 WAITED = ["delivery_overdue", "shipping_overdue", "not_completed", "not_shipped", "pod_missing"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", WAITED)
 def test_an_old_answer_is_not_late_by_being_old(check: str) -> None:
     changes = CASES[check].fires
@@ -178,6 +183,7 @@ def test_an_old_answer_is_not_late_by_being_old(check: str) -> None:
     assert checks_speaking(changes, datetime(2026, 9, 3, tzinfo=UTC), as_of=AS_OF, only=[check]) == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", WAITED)
 def test_nothing_is_late_before_its_time(check: str) -> None:
     changes = CASES[check].fires
@@ -209,6 +215,7 @@ def test_proof_is_expected_of_a_carrier_that_mostly_gives_it() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fetched_at", [None, datetime(2026, 9, 7, tzinfo=UTC)])
 def test_an_as_of_in_the_past_makes_nothing_the_future(fetched_at: datetime | None) -> None:
     assert checks_speaking([{}, OTHER_UNIT | {"lastModified": GONE}], fetched_at, as_of="2026-08-01") == set()

@@ -135,6 +135,7 @@ def test_ship_times_are_what_a_walk_through_the_calendar_finds() -> None:
     assert len({row[1:] for row in told.values()}) >= 6
 
 
+@pytest.mark.long
 def test_orders_before_the_cut_off_are_due_on_the_same_working_day() -> None:
     friday = {  # 14:00 in Vienna is 12:00 UTC in summer
         order("2026-09-04T11:59:59Z", "2026-09-04T21:59:00Z")["orderDate"]: (
@@ -149,6 +150,7 @@ def test_orders_before_the_cut_off_are_due_on_the_same_working_day() -> None:
         assert figures[2:4] == (2, 1), placed
 
 
+@pytest.mark.long
 def test_open_orders_are_at_risk_on_the_day_they_are_due() -> None:
     waiting = order("2026-09-04T12:00:00Z", None)  # on Friday after the cut-off: due on Monday
     for day, at_risk, judged in [("2026-09-06", 0, 0), ("2026-09-07", 1, 0), ("2026-09-08", 1, 1)]:
@@ -158,6 +160,7 @@ def test_open_orders_are_at_risk_on_the_day_they_are_due() -> None:
     assert order_to_ship(called_off, as_of="2026-09-08", calendar=VIENNA) == [(0, 0, 0, 0, 0, 0)]
 
 
+@pytest.mark.long
 def test_without_a_calendar_each_day_counts_with_24_hours() -> None:
     placed = "2026-09-04T12:00:00Z"
     shipped = [order(placed, "2026-09-05T12:00:00Z"), order(placed, "2026-09-05T12:00:01Z")]
@@ -170,6 +173,7 @@ def test_without_a_calendar_each_day_counts_with_24_hours() -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_warehouse_has_its_own_calendar_and_groups_have_their_own_figures(tmp_path: Path) -> None:
     limits = tmp_path / "limits.toml"
     limits.write_text("""

@@ -181,6 +181,7 @@ def comparable_changes(found: list[tuple[Any, ...]]) -> tuple[Counter[str], set[
     return Counter(repr(one) for one in plain if "customAttributes" not in one[1]), of_attributes
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("seed", sampled(range(4)))
 def test_plain_python_finds_the_same_changes(seed: int) -> None:

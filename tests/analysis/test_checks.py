@@ -43,6 +43,7 @@ def test_every_module_has_all_its_checks() -> None:
     assert len(CHECKS) == sum(COUNTS.values())
 
 
+@pytest.mark.long
 def test_nothing_is_found_in_a_fair_order() -> None:
     assert audit_changed_order().to_dicts() == []
 
@@ -70,12 +71,14 @@ def test_no_other_check_finds_what_one_finds(name: str) -> None:
     assert set(audit_changed_order(CASES[name].fires)["check"]) == {name, *CASES[name].also}
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("name", sampled(CASES))
 def test_a_check_finds_nothing_in_an_order_that_is_nearly_the_same(name: str) -> None:
     assert audit_changed_order(CASES[name].quiet, only=[name]).to_dicts() == []
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("name", sampled(CASES))
 def test_a_check_finds_nothing_without_the_fields_that_it_needs(name: str) -> None:

@@ -128,6 +128,7 @@ def assert_rows_are_in_their_lines(orders: Iterable[Row], line_rows: pl.DataFram
     assert not found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "orders",
     [
@@ -171,6 +172,7 @@ def stated_pieces(order: Row) -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "orders", [lambda: stand_in_orders(1500, 3), lambda: damaged_orders(500), lambda: varied_orders(500)]
 )
@@ -225,6 +227,7 @@ LINES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LINES)
 def test_sums_by_sku_are_right(name: str) -> None:
     sketch, expected = LINES[name]
@@ -255,6 +258,7 @@ RULES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RULES)
 def test_the_rule_that_decided_is_told(name: str) -> None:
     sketch, rule = RULES[name]
@@ -295,6 +299,7 @@ def test_the_value_of_what_is_open_is_exact() -> None:
     assert (line["open"], line["value"], line["open_value"]) == (1, Decimal(10), Decimal("3.3333"))
 
 
+@pytest.mark.long
 def test_an_order_has_one_row_with_its_sums_and_its_days() -> None:
     late = {"latestDeliveryDate": "2026-09-02", "fulfillmentOrders.0.shipments.0.deliveryDate": "2026-09-05T23:30:00Z"}
     tables = flatten_orders([changed_order(late), fair_order(1002)])
@@ -311,6 +316,7 @@ def test_an_order_whose_fulfillment_names_no_warehouse_has_its_own() -> None:
     assert qf.overview(flatten_orders([changed_order(nameless)]))["warehouse"].to_list() == ["9"]
 
 
+@pytest.mark.long
 def test_the_overview_agrees_with_a_walk_of_the_orders() -> None:
     orders = stand_in_orders(800, 3)
     rows = {row["order_id"]: row for row in qf.overview(flatten_orders(orders)).to_dicts()}
@@ -346,6 +352,7 @@ def walked_events(order: Row) -> Counter[tuple[int, str, datetime]]:
     return found
 
 
+@pytest.mark.long
 def test_events_are_those_of_the_orders_in_order_of_time() -> None:
     orders = stand_in_orders(800, 3)
     events = qf.events(flatten_orders(orders))

@@ -85,11 +85,13 @@ def test_every_order_is_in_the_tables(tables: qf.Dataset) -> None:
     assert set(tables.lazy("overview").collect()["order_id"]) == extreme_orders().keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by", [None, *GROUPS])
 def test_key_figures_can_be_computed(tables: qf.Dataset, by: str | None) -> None:
     assert all(frame.height for frame in qf.kpis(tables, by=by).values())
 
 
+@pytest.mark.long
 def test_audit_and_report_can_be_made(tables: qf.Dataset, tmp_path: Path) -> None:
     worth = qf.audit(tables)["value_at_risk"].drop_nulls()
     assert len(worth) > 0
@@ -97,6 +99,7 @@ def test_audit_and_report_can_be_made(tables: qf.Dataset, tmp_path: Path) -> Non
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("to", [name for name in ExportFormat if name != ExportFormat.DUCKLAKE])  # tests/lake
 def test_tables_can_be_exported(tables: qf.Dataset, tmp_path: Path, to: ExportFormat) -> None:
     endings = {ExportFormat.DUCKDB: ".duckdb", ExportFormat.EXCEL: ".xlsx", ExportFormat.OCEL: ".json"}

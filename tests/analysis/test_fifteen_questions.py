@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import nbformat
 import polars as pl
 import pytest
 
@@ -21,16 +20,14 @@ from quivo_frames.standin.orders import order_json
 from tests.support.archived_orders import record_answers
 from tests.support.fair_order import GONE, changed_order
 from tests.support.independent_line_matching import count_known_pieces, keyed_entries, keyed_units, match_order
+from tests.support.notebook_pages import read_cells
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 Row = dict[str, Any]
-CELLS = {
-    cell.id: cell.source
-    for cell in nbformat.read(ROOT / "notebooks" / "06-fifteen-questions.ipynb", as_version=4).cells
-}
+CELLS = {cell["id"]: cell["source"] for cell in read_cells(ROOT / "notebooks" / "06-fifteen-questions.ipynb")}
 QUESTIONS = [f"06-question-{number:02}" for number in range(1, 16)]
 ANSWERED = [datetime(2026, 10, day, 12, tzinfo=UTC) for day in (12, 14, 17)]
 SHIPMENT = "fulfillmentOrders.0.shipments.0"
@@ -373,6 +370,7 @@ def test_the_notebook_has_fifteen_questions_of_at_most_four_lines() -> None:
         assert CELLS[name.replace("question", "text")].startswith(f"## {number}. ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_an_answer_is_right(given: Given, name: str) -> None:
     expected, columns = ANSWERS[name]

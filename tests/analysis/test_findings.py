@@ -240,6 +240,7 @@ def test_many_skipped_checks_are_told_in_part(monkeypatch: pytest.MonkeyPatch) -
     assert str(audit_probes(monkeypatch, *blind)).endswith("blind_5 (no order has orders.shop_system), and 3 more")
 
 
+@pytest.mark.long
 def test_only_new_leaves_out_what_stands_and_knows_checks(tmp_path: Any) -> None:
     (tmp_path / "orders.ndjson").write_text(json.dumps(changed_order(EURO | {"latestDeliveryDate": "2026-09-03"})))
     tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)

@@ -39,6 +39,7 @@ def statuses(findings: pl.DataFrame) -> dict[str, str]:
     return dict(findings.select("finding", "status").iter_rows())
 
 
+@pytest.mark.long
 def test_after_a_rebuild_the_same_finding_is_the_same_and_what_is_gone_is_resolved(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE, EURO)
     first = qf.audit(tables, only=ONLY)
@@ -58,6 +59,7 @@ def test_after_a_rebuild_the_same_finding_is_the_same_and_what_is_gone_is_resolv
     assert qf.audit(rebuilt, only=ONLY).resolved.is_empty()
 
 
+@pytest.mark.long
 def test_only_checks_that_ran_resolve_anything(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE, EURO)
     qf.audit(tables, only=ONLY)
@@ -100,6 +102,7 @@ def test_other_thresholds_resolve_nothing_and_keep_a_memory_of_their_own(tmp_pat
     assert statuses(qf.audit(both, only=ONLY))["unknown_currency:1002"] == "standing"  # seen with other thresholds
 
 
+@pytest.mark.long
 def test_an_audit_of_the_past_changes_nothing(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE)
     assert set(qf.audit(tables, "2026-10-12", only=ONLY)["status"]) == {"new"}
@@ -132,6 +135,7 @@ def test_an_order_that_is_in_no_table_any_more_is_forgotten_and_not_resolved(tmp
     assert statuses(back)["delivered_late:1001/0/0"] == "new"
 
 
+@pytest.mark.long
 def test_the_file_is_its_owners_alone_and_holds_keys_and_instants_only(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE | {"deliveryAddress.name1": "Canary"}, SHORT)
     qf.audit(tables, personal=True)
@@ -165,6 +169,7 @@ def test_tables_in_an_object_store_remember_nothing(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "tables" / "findings.parquet").exists()
 
 
+@pytest.mark.long
 def test_erased_orders_vanish_from_it(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE, LATE)
     qf.audit(tables, only=ONLY)
@@ -245,6 +250,7 @@ def accept(file: Path, *findings: str, until: str = "2026-12-31") -> None:
     accept_findings(findings, date.fromisoformat(until), "known", file, CHECKS)
 
 
+@pytest.mark.long
 def test_accepted_findings_are_counted_apart_until_their_last_day_is_over(tmp_path: Path) -> None:
     tables = build_tables(tmp_path, LATE | EURO)
     file = tmp_path / "accepted.toml"

@@ -80,6 +80,7 @@ def figures_in_sql(db: duckdb.DuckDBPyConnection, name: str, grouped_by: str) ->
     return pl.DataFrame(db.sql(query).to_arrow_table())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by", [None, *GROUPS])
 def test_each_kpi_is_what_sql_says(
     tables: dict[str, pl.DataFrame], in_sql: duckdb.DuckDBPyConnection, by: str | None
@@ -94,6 +95,7 @@ def test_each_kpi_is_what_sql_says(
         assert_frame_equal(frame, expected, check_row_order=False, abs_tol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by", [("warehouse", "carrier"), ("carrier", "week")])
 def test_each_kpi_by_two_groups_is_what_sql_says(
     tables: dict[str, pl.DataFrame], in_sql: duckdb.DuckDBPyConnection, by: tuple[str, str]
@@ -134,6 +136,7 @@ def test_weeks_are_those_of_iso_and_days_those_of_the_time_zone() -> None:
     assert days.select("day", "orders").rows() == [("2027-01-01", 2), ("2027-01-03", 1), ("2027-01-04", 1)]
 
 
+@pytest.mark.long
 def test_the_drawn_orders_have_all_that_the_definitions_are_about(tables: dict[str, pl.DataFrame]) -> None:
     found = qf.kpis(tables, on_time_against=AGAINST)
     volume, perfect = found.volume.row(0, named=True), found.perfect_order.row(0, named=True)
@@ -150,6 +153,7 @@ def test_the_drawn_orders_have_all_that_the_definitions_are_about(tables: dict[s
     assert len([name for name in sellers if name and name.startswith("Nordlicht Kosmetik GmbH (")]) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "by", ["month", "week", "seller", "country", ["month", "seller", "country"], ("day", "country")]
 )
@@ -193,6 +197,7 @@ def test_a_fair_order_is_perfect() -> None:
     assert found.backlog["orders"].sum() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", [None, b'{"orderId": 1}'])
 @pytest.mark.parametrize("by", [None, *GROUPS])
 def test_of_nothing_a_rate_is_null(body: bytes | None, by: str | None) -> None:
@@ -201,6 +206,7 @@ def test_of_nothing_a_rate_is_null(body: bytes | None, by: str | None) -> None:
         assert body or by is None or frame.is_empty()
 
 
+@pytest.mark.long
 def test_a_day_is_one_of_the_time_zone() -> None:
     late_evening = {f"{SHIPMENT}.deliveryDate": "2026-09-05T22:30:00Z"}
     assert single_row(kpis_of_fair_orders(late_evening).perfect_order)["on_time"] == 1
@@ -232,6 +238,7 @@ def test_a_promise_is_kept_until_its_end_and_the_tolerance(against: str, field: 
             assert single_row(found.carriers)["on_time_rate"] == float(kept)
 
 
+@pytest.mark.long
 def test_what_is_not_delivered_is_late_when_it_is_past_due_and_unknown_before() -> None:
     away = {f"{SHIPMENT}.deliveryDate": GONE, f"{SHIPMENT}.podDate": GONE, "completedAt": GONE}
     for as_of, judged in ((datetime(2026, 9, 5, 23, 59, tzinfo=UTC), "unknown"), ("2026-09-05", "late")):
@@ -266,6 +273,7 @@ def test_of_an_old_answer_nothing_is_expected_that_is_later() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("as_of", "orders", "shipped", "delivered", "completed", "open_pieces"),
     [
@@ -304,6 +312,7 @@ def test_too_many_of_one_line_do_not_make_up_for_too_few_of_another() -> None:
     assert unknown.ship_complete.row(0) == (0, 0, None)
 
 
+@pytest.mark.long
 def test_what_is_still_to_be_shipped_is_no_shortage_but_can_be_late() -> None:
     part = {f"{SHIPMENT}.positions.0.quantity": 1, "completedAt": GONE}
     soon, settled = kpis_of_fair_orders(part, as_of="2026-09-10"), kpis_of_fair_orders(part, as_of="2026-09-20")
@@ -328,6 +337,7 @@ def test_an_order_that_was_called_off_is_no_failure() -> None:
     )
 
 
+@pytest.mark.long
 def test_an_order_counts_once_in_the_group_of_each_carrier_and_warehouse() -> None:
     second = copy.deepcopy(changed_order({})["fulfillmentOrders"][0])
     second |= {"warehouseId": 5, "warehouseName": "Wien"}
@@ -371,6 +381,7 @@ def test_all_kpis_are_there() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_folder_a_dataset_frames_and_a_dict_have_the_same_kpis(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_text(json.dumps(changed_order({})))
     dataset = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1)

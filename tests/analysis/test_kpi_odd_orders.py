@@ -86,6 +86,7 @@ def odd_tables(zone: str | None) -> dict[str, pl.DataFrame]:
     return tables | {"shipment_positions": tables["shipment_positions"].filter(listed)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("zone", [None, pytest.param("Europe/Athens", marks=pytest.mark.long)])
 def test_kpis_of_odd_orders_are_what_sql_says(zone: str | None) -> None:
     tables = odd_tables(zone)

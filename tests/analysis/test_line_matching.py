@@ -48,6 +48,7 @@ def test_the_independent_implementation_finds_the_same_in_sketched_orders() -> N
     assert_same_lines([*SKETCHED_ORDERS.values()])
 
 
+@pytest.mark.long
 def test_both_implementations_agree_about_ordinary_orders() -> None:
     assert_same_lines([json.loads(order_json(500_000 + number, seed=3)) for number in range(1500)])
 

@@ -424,6 +424,7 @@ def make_large_order(count: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_page_of_a_large_order_is_short_and_its_document_complete() -> None:
     """An order of 26 MB took 291,029 lines."""
     frames = order_frames(**make_large_order(5_000))

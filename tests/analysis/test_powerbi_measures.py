@@ -171,6 +171,7 @@ def compare(model: Model, figures: dict[str, pl.DataFrame]) -> set[str]:
     return compared
 
 
+@pytest.mark.long
 def test_every_measure_is_the_figure_of_its_kpi(tables: qf.Dataset, data: Path) -> None:
     found = qf.kpis(tables)
     compared = compare(Model(data), {name: found[name] for name in found})

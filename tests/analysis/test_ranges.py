@@ -68,6 +68,7 @@ def test_an_audit_in_ranges_finds_the_same(dataset: Dataset, monkeypatch: pytest
     assert qf.audit(dict(dataset), remember=False).equals(whole)
 
 
+@pytest.mark.long
 def test_one_order_of_many_has_its_own_findings_alone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     found = qf.audit(dataset, remember=False)
     some = found["order_id"].unique().sort().gather_every(150).to_list()

@@ -47,6 +47,7 @@ def found_by_order(orders: Sequence[Mapping[str, Any]], first: int = 1001, **opt
     return found
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("name", sampled(ODDITIES))
 def test_a_fair_order_with_one_oddity_is_fair(name: str) -> None:
@@ -77,6 +78,7 @@ def test_a_true_fault_among_oddities_is_found() -> None:
     assert not missed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("zone", "summer", "winter"),
     [("Europe/Vienna", 22, 23), ("Europe/London", 23, 0), ("Europe/Athens", 21, 22)],
@@ -121,6 +123,7 @@ def test_a_placeholder_is_no_date_in_kpis_and_stays_in_the_tables() -> None:
     assert stages[0].equals(stages[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "check"),
     [
@@ -150,6 +153,7 @@ def test_a_serial_number_is_the_same_however_it_is_written(written: str) -> None
     assert found_by_order([{}, own], only=["serial_twice"]) == {1002: {"serial_twice"}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["services", "packs"])
 def test_a_threshold_file_names_services_and_packs(tmp_path: Path, place: str) -> None:
     file = tmp_path / "limits.toml"

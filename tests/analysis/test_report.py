@@ -230,6 +230,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
     assert all(drawing.count("<title>") == 4 for drawing in picture.drawings)
 
 
+@pytest.mark.long
 def test_no_script_no_address_and_a_policy_that_forbids_both(tmp_path: Path) -> None:
     page, _ = write_and_read_report(fair_orders({}, LATE), tmp_path)
     assert not {"script", "iframe", "object", "embed", "image", "use", "form", "base"} & set(page.tags)
@@ -245,6 +246,7 @@ def test_no_script_no_address_and_a_policy_that_forbids_both(tmp_path: Path) -> 
     assert "@import" not in text
 
 
+@pytest.mark.long
 def test_no_personal_value_is_in_the_file(tmp_path: Path) -> None:
     orders = qf.flatten([json.dumps(changed_order(change, 1001 + place)).encode() for place, change in enumerate(
         [{}, LATE, short_shipment(), {"entityErrors": [{"errorCode": "E", "errorMessage": "m"}], "piiDataRemoved": True,
@@ -305,6 +307,7 @@ def test_tables_without_a_build_are_refused_in_a_sentence(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_without_orders_it_says_so(tmp_path: Path) -> None:
     page, findings = write_and_read_report(qf.flatten([]), tmp_path)
     assert findings.is_empty()
@@ -323,6 +326,7 @@ def test_without_orders_it_says_so(tmp_path: Path) -> None:
     assert "None" not in page.text
 
 
+@pytest.mark.long
 def test_of_an_order_that_says_nothing_but_its_id_nothing_is_made_up(tmp_path: Path) -> None:
     page, _ = write_and_read_report(qf.flatten([b'{"orderId": 1}']), tmp_path, as_of=None)
     assert page.figures["Orders"] == "1"
@@ -330,6 +334,7 @@ def test_of_an_order_that_says_nothing_but_its_id_nothing_is_made_up(tmp_path: P
     assert "Orders without a named seller" in page.text
 
 
+@pytest.mark.long
 def test_nothing_found_in_a_fair_order(tmp_path: Path) -> None:
     page, _ = write_and_read_report(fair_orders({}), tmp_path)
     assert "The most telling findings" not in page.text
@@ -430,6 +435,7 @@ def test_the_rows_of_a_check_are_the_worst_and_each_leads_to_its_order_and_back(
     assert page.tables[f"Lines of order {1000 + number}"] == [["A", "2", "2", "1", "2"], ["B", "1", "1", "1", "1"]]
 
 
+@pytest.mark.long
 def test_checks_that_could_not_look_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = CHECKS["unknown_currency"]
     blind = dataclasses.replace(found, needs=("orders.shop_system",))

@@ -110,6 +110,7 @@ def test_charts_stay_inside_their_figure(open_report: Callable[..., Page]) -> No
         assert beyond == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["many", "none"])
 def test_nothing_hangs_over_on_a_phone(open_report: Callable[..., Page], name: str) -> None:
     page = open_report(name, PHONE)
@@ -132,6 +133,7 @@ def test_every_part_opens_and_closes_by_keyboard(open_report: Callable[..., Page
         assert part.evaluate("part => part.open") == before
 
 
+@pytest.mark.long
 def test_the_keyboard_comes_first_to_the_figures_and_shows_where_it_is(open_report: Callable[..., Page]) -> None:
     page = open_report()
     page.keyboard.press("Tab")
@@ -156,6 +158,7 @@ def test_a_link_to_a_finding_leads_there(open_report: Callable[..., Page]) -> No
     assert page.evaluate("location.hash") == target
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_a_row_leads_to_its_order_and_the_order_back(open_report: Callable[..., Page], width: int) -> None:
     page = open_report(width=width)
@@ -176,6 +179,7 @@ def test_a_row_leads_to_its_order_and_the_order_back(open_report: Callable[..., 
     assert page.evaluate("location.hash") == "#findings"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_and_marks_stand_out(open_report: Callable[..., Page], scheme: str) -> None:
     page = open_report(scheme=scheme)
@@ -222,6 +226,7 @@ def test_text_and_marks_stand_out(open_report: Callable[..., Page], scheme: str)
     assert low["found"] == []
 
 
+@pytest.mark.long
 def test_dark_is_dark(open_report: Callable[..., Page]) -> None:
     look = """() => [getComputedStyle(document.body).backgroundColor,
                      getComputedStyle(document.querySelector('#over-time .role-mark > path')).fill]"""
@@ -230,6 +235,7 @@ def test_dark_is_dark(open_report: Callable[..., Page]) -> None:
     assert light[1] != dark[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["many", "none"])
 def test_the_page_is_built_for_screen_readers(open_report: Callable[..., Page], name: str) -> None:
     page = open_report(name)

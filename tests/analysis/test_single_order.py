@@ -76,6 +76,7 @@ def test_an_order_is_found_by_what_people_have_in_hand(
     assert set(hits["found_as"]) == ({found_as} if found else set())
 
 
+@pytest.mark.long
 def test_every_identifier_of_the_stand_in_finds_its_order(tmp_path: Path) -> None:
     """Compared with the raw orders: whatever stands in one of these fields, anywhere."""
     write_ndjson(tmp_path / "orders.ndjson", 40)
@@ -146,6 +147,7 @@ def test_frames_in_memory_are_no_dataset() -> None:
         qf.order(qf.flatten([b'{"orderId":1}']), 1)
 
 
+@pytest.mark.long
 def test_the_text_of_an_order_has_its_promises_and_what_the_checks_saw(
     tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +162,7 @@ def test_the_text_of_an_order_has_its_promises_and_what_the_checks_saw(
     assert text == "\n".join(line.rstrip() for line in text.splitlines())
 
 
+@pytest.mark.long
 def test_in_a_notebook_it_shows_findings_timeline_lines_and_units_and_no_personal_value(tables: qf.Dataset) -> None:
     page = tables.order(1001)._repr_html_()
     shown = html.unescape(re.sub(r"<[^>]+>", "|", page))
@@ -173,6 +176,7 @@ def test_in_a_notebook_it_shows_findings_timeline_lines_and_units_and_no_persona
     assert "<script" not in page
 
 
+@pytest.mark.long
 def test_a_text_of_an_order_is_no_markup_in_a_notebook(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     change = {"orderStatus": hostile, "positions.0.sku": hostile, "handlingUnits.0.type": hostile}
@@ -183,6 +187,7 @@ def test_a_text_of_an_order_is_no_markup_in_a_notebook(tmp_path: Path) -> None:
     assert html.escape(hostile) in page
 
 
+@pytest.mark.long
 def test_thresholds_and_accepted_findings_count(tables: qf.Dataset, tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text("late_hours = 900\n")
     assert "delivered_late" in set(tables.order(1001).findings["check"])
@@ -194,6 +199,7 @@ def test_thresholds_and_accepted_findings_count(tables: qf.Dataset, tmp_path: Pa
     assert agreed.filter(pl.col("check") == "delivered_late")["status"].to_list() == ["accepted"]
 
 
+@pytest.mark.long
 def test_no_personal_and_no_secret_value_is_on_either_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text of the documented order is another one, which says what it is; findings are there as well."""
     monkeypatch.setenv("COLUMNS", "1000")

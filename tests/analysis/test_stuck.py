@@ -104,6 +104,7 @@ def test_milestones_are_those_of_a_plain_walk() -> None:
     assert found["days"].is_sorted(descending=True)
 
 
+@pytest.mark.long
 def test_an_order_that_stands_still_is_told_once() -> None:
     days = [f"2026-09-{day:02}T12:00:00Z" for day in (20, 25, 29)]
     names = ("orderDate", "created", "exportedAt", f"{PLAN}.fulfillmentOrderCreated")

@@ -243,6 +243,7 @@ def damage_anywhere(content: bytes, chance: random.Random) -> bytes:
     return bytes(damaged[: chance.randrange(len(damaged)) if chance.random() < 0.1 else len(content)])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(200 if IS_DEEP else 8))
 def test_a_randomly_damaged_archive_never_ends_in_a_traceback(path: Path, tmp_path: Path, seed: int) -> None:
     path.write_bytes(damage_anywhere(path.read_bytes(), random.Random(seed)))

@@ -116,6 +116,7 @@ def test_a_second_migration_changes_nothing(archive_file: Path) -> None:
     assert sha256(archive_file.read_bytes()).hexdigest() == digest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("archive_file", FORMATS[:-1], indirect=True)
 def test_a_migration_that_is_cut_off_leaves_the_archive_as_it_was(archive_file: Path) -> None:
     version, rows = read_version(archive_file), read_rows(archive_file, "responses")

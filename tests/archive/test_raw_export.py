@@ -154,6 +154,7 @@ def test_segments_hold_all_about_an_order_and_the_index_says_what(archive: Archi
         before = ids[-1]
 
 
+@pytest.mark.long
 def test_the_same_archive_is_not_written_twice(archive: Archive, address: str) -> None:
     first = archive.export(address)
     before = read_files(address)
@@ -166,6 +167,7 @@ def test_the_same_archive_is_not_written_twice(archive: Archive, address: str) -
     assert read_files(second_address) == before
 
 
+@pytest.mark.long
 def test_another_export_replaces_what_is_no_more_and_writes_what_is_new(archive: Archive, address: str) -> None:
     archive.export(address)
     before = read_files(address)
@@ -270,6 +272,7 @@ def assert_same_dataset(one: Any, other: Any, source: str | None = None) -> None
     assert one.manifest["orders"] == other.manifest["orders"]
 
 
+@pytest.mark.long
 def test_a_build_from_an_export_is_a_build_from_the_archive(archive: Archive, address: str, tmp_path: Path) -> None:
     archive.export(address)
     as_of = None if "://" in address else NOON
@@ -280,6 +283,7 @@ def test_a_build_from_an_export_is_a_build_from_the_archive(archive: Archive, ad
     )
 
 
+@pytest.mark.long
 def test_many_archives_in_many_places_are_one_dataset_of_the_newest_answers(archive: Archive, tmp_path: Path) -> None:
     with SmallArchive(tmp_path / "other.sqlite") as other:
         record_answers(
@@ -307,6 +311,7 @@ def test_renewed_tables_are_those_of_a_full_build(archive: Archive, tmp_path: Pa
     assert_same_dataset(build_both_ways(tmp_path / "raw", tmp_path / "out"), build(archive, tmp_path / "whole"), "raw")
 
 
+@pytest.mark.long
 def test_nothing_was_fetched_before_there_was_anything(archive: Archive, tmp_path: Path) -> None:
     archive.export(tmp_path / "raw")
     assert build(tmp_path / "raw", tmp_path / "out", as_of=NOON - DAY).counts()["orders"] == 0
@@ -354,6 +359,7 @@ DAMAGES: dict[str, tuple[Harm, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("harm", DAMAGES)
 def test_a_segment_that_is_not_whole_is_named_with_the_cure(archive: Archive, tmp_path: Path, harm: str) -> None:
     damage, message = DAMAGES[harm]
@@ -398,6 +404,7 @@ def test_a_body_that_is_another_is_reported_with_its_order(archive: Archive, tmp
     assert len(list(found.read_orders([100_033]))) == 1  # stands in another row group
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -417,6 +424,7 @@ def test_no_other_value_of_a_damaged_segment_is_believed(archive: Archive, tmp_p
         list(open_export(tmp_path / "raw").index_newest())
 
 
+@pytest.mark.long
 def test_a_flipped_byte_is_never_read_as_something_else(archive: Archive, tmp_path: Path) -> None:
     archive.export(tmp_path / "raw")
     expected = list(open_export(tmp_path / "raw").read_from())
@@ -568,6 +576,7 @@ def test_an_export_whose_segments_another_one_removed_is_not_completed(archive: 
     assert len(list(open_export(tmp_path / "raw").read_from())) == 60
 
 
+@pytest.mark.long
 def test_an_export_during_a_build_is_reported(archive: Archive, address: str) -> None:
     archive.export(address)
     inputs = OrderIndex(open_sources([address]))

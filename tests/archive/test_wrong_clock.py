@@ -65,6 +65,7 @@ def test_check_names_answers_of_the_future_and_those_that_a_clock_put_before_an_
     assert "recorded last counts" in behind
 
 
+@pytest.mark.long
 def test_a_raw_export_and_an_incremental_build_take_the_same_answer(path: Path, tmp_path: Path) -> None:
     whole = build(path, tmp_path / "tables")
     Archive(path).export(tmp_path / "raw")
@@ -89,6 +90,7 @@ def test_a_raw_export_of_an_earlier_version_is_read_by_number_too(path: Path, tm
     assert built.orders.filter(order_id=ORDER)["order_status"].to_list() == ["LATER"]
 
 
+@pytest.mark.long
 def test_a_point_in_time_has_what_says_that_it_had_arrived_by_then(path: Path, tmp_path: Path) -> None:
     with Archive(path) as archive:
         record_answers(archive, {ORDER: b'{"orderId": 100001, "orderStatus": "LAST"}'}, NOW + timedelta(hours=1))

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
-from mcp import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from tests.support.paths import ROOT
 
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from anyio.from_thread import BlockingPortal
+    from mcp import Client
+    from mcp.client.stdio import StdioServerParameters
     from mcp.types import CallToolResult, Tool
 
 
@@ -60,6 +60,8 @@ class Session:
 
 def server_of(tables: Path, *options: str, temporary: Path | None = None) -> StdioServerParameters:
     """How a client starts the server: as the page of the documentation says."""
+    from mcp.client.stdio import StdioServerParameters
+
     page = (ROOT / "docs" / "assistants.md").read_text(encoding="utf-8")
     (settings,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     (server,) = json.loads(settings)["mcpServers"].values()
@@ -76,6 +78,9 @@ def open_session(
     tables: Path, *options: str, temporary: Path | None = None, stderr: IO[str] | None = None
 ) -> Iterator[Session]:
     """A session with a server of its own."""
+    from mcp import Client  # takes seconds
+    from mcp.client.stdio import stdio_client
+
     transport = stdio_client(server_of(tables, *options, temporary=temporary), stderr or sys.__stderr__)
     with (
         start_blocking_portal() as portal,

@@ -80,6 +80,7 @@ def answers(injected: Session, folder: Path) -> dict[str, Any]:
     return ask_everything(injected, folder)
 
 
+@pytest.mark.long
 def test_no_personal_value_is_in_any_answer_error_or_search(answers: dict[str, Any]) -> None:
     assert len(answers) > 80
     for asked, result in answers.items():
@@ -120,6 +121,7 @@ def places_of(value: Any, mark: str, place: str = "") -> set[str]:
     return {place} if isinstance(value, str) and mark in value else set()
 
 
+@pytest.mark.long
 def test_texts_that_instruct_are_values_and_nothing_else(
     injected: Session, session: Session, answers: dict[str, Any]
 ) -> None:

@@ -61,6 +61,7 @@ def started(tables: Path, temporary: Path) -> Iterator[RawClient]:
         process.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("how", "is_running", "status"),
     [("stdin", True, 0), ("SIGINT", True, 130), pytest.param("SIGTERM", True, 130, marks=pytest.mark.long),
@@ -94,6 +95,7 @@ def test_it_ends_at_once_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_what_is_no_message_is_passed_over(tables: qf.Dataset, tmp_path: Path) -> None:
     with started(tables.folder, tmp_path) as client:
         assert client.process.stdin is not None
@@ -147,6 +149,7 @@ def test_nothing_is_written_beside_the_tables(tables: qf.Dataset, tmp_path: Path
     assert state() == before
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_stdout_that_is_full_is_a_sentence(tables: qf.Dataset) -> None:
     asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}).encode() + b"\n"

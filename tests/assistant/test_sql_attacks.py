@@ -82,6 +82,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("world"))
 
 
+@pytest.mark.long
 def test_no_statement_reaches_anything_but_the_tables(session: Session, world: World) -> None:
     before = sorted(world.folder.iterdir())
     for statement in [*map(world.fill, FILES), *OTHERS]:
@@ -158,6 +159,7 @@ def test_errors_help_with_the_query_and_hold_no_value_of_a_row(session: Session,
         assert not [sku for sku in skus if sku in why], why
 
 
+@pytest.mark.long
 def test_a_query_ends_in_time_and_the_next_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that does not heed its end: it is ended with its process."""
     monkeypatch.setattr(sql_tables, "MOST_SECONDS", 1)

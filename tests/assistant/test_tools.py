@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from jsonschema import Draft202012Validator
 
 import quivo_frames as qf
 from quivo_frames.analysis.checks.audit import CHECKS
@@ -36,6 +35,8 @@ def floats(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def test_all_tools_only_read_and_say_what_they_take_and_give(session: Session) -> None:
+    from jsonschema import Draft202012Validator  # takes seconds
+
     tools = session.tools()
     assert sorted(tool.name for tool in tools) == NAMES
     for tool in tools:
@@ -104,6 +105,7 @@ def test_search_by_filters(session: Session, tables: qf.Dataset) -> None:
     assert "no day" in session.refused("search_orders", since="2026-02-31")
 
 
+@pytest.mark.long
 def test_one_order_has_all_its_rows(session: Session, tables: qf.Dataset, findings: pl.DataFrame) -> None:
     counted = findings.filter(pl.col("status") != "accepted").group_by("order_id").len().sort("len", "order_id")
     for order_id in (counted["order_id"][-1], 1):
@@ -133,6 +135,7 @@ def test_an_order_with_long_lists_is_cut_and_counted(session: Session, tables: q
     assert found["is_cut"]
 
 
+@pytest.mark.long
 def test_an_order_that_is_not_there_is_explained(session: Session, tables: qf.Dataset) -> None:
     assert "search_orders" in session.refused("show_order", order="nobody")
     assert "failures" in session.refused("show_order", order=999)
@@ -164,6 +167,7 @@ def test_findings_are_those_of_the_audit(session: Session, findings: pl.DataFram
     assert "The checks are: " in session.refused("list_findings", check="nothing")
 
 
+@pytest.mark.long
 def test_figures_are_those_of_kpis(session: Session, tables: qf.Dataset) -> None:
     seller = tables.orders["seller_name"].drop_nulls().mode()[0]
     for asked, chosen in (

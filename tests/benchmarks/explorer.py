@@ -21,8 +21,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from quivo_frames.explorer.order_selection import AUDIT_IS_RUNNING, INDEX_IS_MADE
-from quivo_frames.explorer.rendering import PAGES
 from tests.benchmarks import scale
 
 ORDERS = 100_000
@@ -105,6 +103,8 @@ def run(folder: Path, orders: int = ORDERS, rounds: int = ROUNDS) -> dict[str, o
 def _wait_for_background_work(running: Running, begin: float) -> dict[str, float]:
     """Seconds from the start until the first page, the index, the audit and the figures were there."""
     marks = {"first page": time.perf_counter() - begin}
+    from quivo_frames.explorer.order_selection import AUDIT_IS_RUNNING, INDEX_IS_MADE
+
     waiting = {
         "index": ("/orders?q=zzz", INDEX_IS_MADE),
         "audit": ("/orders?seller=nobody", AUDIT_IS_RUNNING),
@@ -120,6 +120,8 @@ def _wait_for_background_work(running: Running, begin: float) -> dict[str, float
 
 def _find_addresses(running: Running) -> tuple[list[str], dict[str, float]]:
     """One address of each kind of page that links lead to, and searches; and by how many MB some raised the peak."""
+    from quivo_frames.explorer.rendering import PAGES
+
     raising: dict[str, float] = {}
     found: dict[tuple[str, ...], str] = {}
     waiting = list(PAGES)

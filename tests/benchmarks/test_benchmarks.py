@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from dataclasses import replace
 from hashlib import sha256
+from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -31,6 +33,7 @@ from tests.benchmarks.measure import Candidate, Cost
 from tests.benchmarks.scenarios import Scenario
 from tests.benchmarks.serving import Seen
 from tests.benchmarks.timeline import Timeline
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +42,20 @@ pytestmark = pytest.mark.alone
 
 HERE = ("duckdb keys checked", "duckdb", "pyarrow+polars", "polars")
 ORDERS = 50
+
+
+def test_benchmarks_load_where_only_charts_are_installed_besides_the_core() -> None:
+    """As in the environments of `make bench`: what else a part needs is imported by that part."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    charts = {re.split(r"[^\w-]", one)[0] for one in extras["report"]}
+    others = (
+        {re.split(r"[^\w-]", one)[0] for of in extras.values() for one in of} - charts - {"quivo-frames", "requests"}
+    )
+    modules = sorted({name.replace("-", "_") for name in others} & packages_distributions().keys())
+    assert {"starlette", "duckdb", "mcp"} <= set(modules)
+    code = f"import sys; sys.modules.update(dict.fromkeys({modules})); import tests.benchmarks.__main__"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ def test_an_order_of_two_sellers_is_noted(tmp_path: Path) -> None:
     assert sorted(flatten(lines).notes.select("kind", "count", "order_id").rows()) == expected
 
 
+@pytest.mark.long
 def test_repeated_orders_are_counted_once_in_any_partition(tmp_path: Path) -> None:
     settings = BuildSettings(orders_per_partition=2, orders_per_seek_point=1)
     bodies = [order_body(n, status) for status in ("first", "later") for n in range(1, 8)]
@@ -128,6 +129,7 @@ def test_nothing_is_built_when_one_input_is_missing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_broken_orders_cost_no_other_in_any_batch_and_partition(tmp_path: Path) -> None:
     settings = BuildSettings(orders_per_batch=4, orders_per_partition=10, orders_per_seek_point=3)
     bodies = [order_body(n, "ok") for n in range(1, 31)]
@@ -183,6 +185,7 @@ def test_processes_share_an_archive_that_is_being_written(tmp_path: Path) -> Non
     assert all(alone[name].equals(shared[name]) for name in TABLES)
 
 
+@pytest.mark.long
 def test_files_are_shared_among_threads_archives_among_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +237,7 @@ def test_a_value_that_gets_lost_on_the_way_is_a_fault_and_no_dataset(
     assert Dataset.open(tmp_path / "out").manifest == before
 
 
+@pytest.mark.long
 def test_a_build_counts_a_sample_both_ways_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "orders.ndjson"
     write_ndjson(file, 300)
@@ -244,6 +248,7 @@ def test_a_build_counts_a_sample_both_ways_and_says_so(tmp_path: Path) -> None:
     assert counted == {"orders": 1, "values_in_json": 2, "values_in_tables": 2}
 
 
+@pytest.mark.long
 def test_large_orders_come_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     flatten = Flattener.flatten_batch

@@ -28,6 +28,7 @@ def notes_of_second_build(
     return notes.select("kind", "path", "count", "order_id", "message").rows()
 
 
+@pytest.mark.long
 def test_a_field_that_every_row_had_and_none_has_is_told(tmp_path: Path) -> None:
     full = {"sellerId": 1, "positions": [{"sku": "a", "lot": "b"}, {"sku": "c"}], "deliveryAddress": {"zip": "1"}}
     bare = {"positions": [{"lot": "b"}, {}], "deliveryAddress": {}}
@@ -39,12 +40,14 @@ def test_a_field_that_every_row_had_and_none_has_is_told(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.long
 def test_a_field_that_some_rows_had_or_have_is_not_told(tmp_path: Path) -> None:
     assert notes_of_second_build(tmp_path, [{"sellerId": 1}, {}], [{}, {}]) == []
     assert notes_of_second_build(tmp_path, [{"sellerId": 1}], [{}, {"sellerId": 1}]) == []
     assert notes_of_second_build(tmp_path, [{"positions": [{"sku": "a"}]}], [{"positions": []}]) == []
 
 
+@pytest.mark.long
 def test_a_new_value_of_a_short_list_is_told_with_the_value_and_an_order(tmp_path: Path) -> None:
     before = [{"orderStatus": "NEW", "handlingUnits": [{"type": "PALLET", "childHandlingUnits": [{"type": "BOX"}]}]}]
     now = [
@@ -60,6 +63,7 @@ def test_a_new_value_of_a_short_list_is_told_with_the_value_and_an_order(tmp_pat
     ]
 
 
+@pytest.mark.long
 def test_what_is_no_short_list_has_no_new_values(tmp_path: Path) -> None:
     many = [{"orderStatus": f"s{n}"} for n in range(MAX_CODES + 1)]
     assert notes_of_second_build(tmp_path, many, [{"orderStatus": "other"}]) == []
@@ -80,6 +84,7 @@ def test_the_profile_of_parts_is_that_of_the_whole() -> None:
     assert merge_profiles(parts) == profile_tables(flatten(texts))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders_per_partition", [3, 10_000])
 def test_drift_is_the_same_for_any_number_of_partitions(tmp_path: Path, orders_per_partition: int) -> None:
     settings = BuildSettings(orders_per_partition=orders_per_partition, orders_per_seek_point=1)

@@ -80,6 +80,7 @@ def test_a_build_that_has_read_a_forgotten_order_does_not_bring_it_back(path: Pa
     assert build(path, tmp_path / "again").orders.equals(built.orders)
 
 
+@pytest.mark.long
 def test_a_build_on_an_executor_that_has_read_a_forgotten_order_does_not_bring_it_back(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_build_from_a_raw_export_that_was_replaced_does_not_bring_an_order_bac
     assert_forgotten(out)
 
 
+@pytest.mark.long
 def test_a_raw_export_that_has_read_a_forgotten_order_does_not_bring_it_back(path: Path, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     with paused_command(BEFORE_SEGMENT, tmp_path / "p", "export-raw", "--archive", path, raw) as ended:
@@ -151,6 +153,7 @@ def test_forget_in_tables_that_are_being_built_says_what_is_left_and_the_next_on
     assert_forgotten(out)
 
 
+@pytest.mark.long
 def test_an_order_that_is_erased_between_index_and_reading_is_left_out(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

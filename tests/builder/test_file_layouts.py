@@ -153,6 +153,7 @@ def test_orders_in_orders_are_no_orders_of_their_own(tmp_path: Path) -> None:
         assert ids_of(found) == [1 if broken == ORDERS[0] else None, 9, 2, 9]
 
 
+@pytest.mark.long
 def test_a_list_that_ends_between_two_orders_is_a_failure(tmp_path: Path) -> None:
     """The orders that are missing were missed by nobody."""
     path = tmp_path / "orders.json"
@@ -193,6 +194,7 @@ def test_the_window_that_a_file_is_read_through_makes_no_difference(
 # Files that are no orders
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     ["._orders.ndjson", "~$orders.json", ".orders.json", "__MACOSX/._orders.json", ".ipynb_checkpoints/orders.json"],
@@ -267,6 +269,7 @@ LAYOUTS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_an_order_beyond_the_limit_is_a_failure_and_those_behind_it_count(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(LAYOUTS[name](b"".join(bomb(3 * MIB))))
@@ -294,6 +297,7 @@ def test_an_order_as_long_as_the_limit_is_read(tmp_path: Path) -> None:
         assert ids_of(read_file(tmp_path / name, content, max_bytes=len(body) - 1)) == [None]
 
 
+@pytest.mark.long
 def test_the_limit_is_a_setting_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "orders.ndjson").write_bytes(b"".join(bomb(3 * MIB)))
     for wanted, failed in (("", 0), ("1", 1), ("4", 0)):
@@ -371,6 +375,7 @@ BROKEN_ELEMENTS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("every", [1, 10])
 @pytest.mark.parametrize("breakage", sampled(pytest.param(how, id=name) for name, how in BROKEN_ELEMENTS.items()))

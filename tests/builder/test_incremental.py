@@ -76,6 +76,7 @@ def test_renewed_tables_are_those_of_a_full_build(
         assert build_both_ways(archive, tmp_path / "out", settings).manifest["made"] == len(ids)
 
 
+@pytest.mark.long
 def test_where_nothing_changed_no_table_is_written_again(archive: Archive, tmp_path: Path) -> None:
     first = build(archive, tmp_path / "out")
     times = {file.name: file.stat().st_mtime_ns for file in first.folder.glob("*.parquet")}
@@ -87,6 +88,7 @@ def test_where_nothing_changed_no_table_is_written_again(archive: Archive, tmp_p
     }
 
 
+@pytest.mark.long
 def test_a_table_without_a_change_keeps_its_file(archive: Archive, tmp_path: Path) -> None:
     folder = build(archive, tmp_path / "out").folder
     before = {name: (folder / f"{name}.parquet").stat().st_ino for name in TABLES}
@@ -140,6 +142,7 @@ def test_more_gone_than_half_of_what_is_left_is_made_by_making_all(archive: Arch
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 0
 
 
+@pytest.mark.long
 def test_an_answer_that_was_blanked_since_is_rebuilt(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     removed = order_json(100_003)[:-1] + b', "piiDataRemoved": true}'
@@ -149,6 +152,7 @@ def test_an_answer_that_was_blanked_since_is_rebuilt(archive: Archive, tmp_path:
     assert then.manifest["made"] == 1
 
 
+@pytest.mark.long
 def test_tables_without_orders_are_followed_by_whatever_comes(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out", as_of=NOON - timedelta(days=1))
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == len(IDS)
@@ -197,6 +201,7 @@ def test_the_core_is_a_fact_and_no_reason_to_rebuild(
     assert (again.manifest["core"], again.manifest["made"]) == ("python", 1)
 
 
+@pytest.mark.long
 def test_a_dataset_of_files_is_built_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(map(order_json, IDS)))
     build(tmp_path / "orders.ndjson", tmp_path / "out")
@@ -254,6 +259,7 @@ def test_as_of_wants_archives(tmp_path: Path) -> None:
         build(tmp_path / "orders.ndjson", tmp_path / "out", as_of=NOON)
 
 
+@pytest.mark.long
 def test_orders_that_are_gone_from_the_archive_leave_the_tables(archive: Archive, tmp_path: Path) -> None:
     build(archive, tmp_path / "out")
     archive._writer.commit_job(
@@ -294,6 +300,7 @@ def test_a_renewal_that_fails_leaves_the_tables_as_they_were(
     assert build_both_ways(archive, tmp_path / "out").manifest["made"] == 1
 
 
+@pytest.mark.long
 def test_an_archive_is_read_on_from_where_the_last_build_stopped(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +326,7 @@ def test_an_archive_is_read_on_from_where_the_last_build_stopped(
     assert indexed == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["erased", "replaced", "shorter", "forgotten", "blanked"])
 def test_an_archive_that_does_not_go_on_is_compared_with_the_tables(archive: Archive, tmp_path: Path, how: str) -> None:
     record_answers(archive, {100_003: order_json(100_003)}, NOON + timedelta(days=1))
@@ -341,6 +349,7 @@ def test_an_archive_that_does_not_go_on_is_compared_with_the_tables(archive: Arc
     build_both_ways(tmp_path / "orders.sqlite", tmp_path / "out")
 
 
+@pytest.mark.long
 def test_answers_with_a_clock_that_ran_backwards_are_not_read_on_from(archive: Archive, tmp_path: Path) -> None:
     assert build(archive, tmp_path / "out").manifest["read_until"]
     record_answers(archive, {100_003: order_json(100_003)}, NOON - timedelta(days=1))

@@ -133,6 +133,7 @@ def test_a_table_is_joined_of_the_row_groups_that_stay(archive: Archive, tmp_pat
     assert after[:length] == before[:length]
 
 
+@pytest.mark.long
 def test_where_nothing_changed_no_table_is_read(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_where_nothing_changed_no_table_is_read(
     assert set(opened) <= {"manifest.json", "export.json", "answers.parquet", "parts.parquet", "failures.parquet"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", ["orders", pytest.param("shipments", marks=pytest.mark.long)])
 def test_damage_to_rows_that_would_stay_is_found_when_they_are_copied_and_all_is_rebuilt(
     archive: Archive, tmp_path: Path, table: str

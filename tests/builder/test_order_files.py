@@ -108,6 +108,7 @@ BREAKAGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES)
 def test_one_broken_element_of_500_costs_no_other(tmp_path: Path, breakage: Callable[[bytes], bytes]) -> None:
     bodies = [order_json(n) for n in range(1, 501)]

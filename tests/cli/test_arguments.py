@@ -189,6 +189,7 @@ def test_help_is_complete_without_docstrings(tmp_path: Path) -> None:
         assert described in " ".join(run_optimized(words, WorkingCommand(()), tmp_path).stdout.split())
 
 
+@pytest.mark.long
 def test_a_report_is_refused_without_docstrings(hostile_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(hostile_folder, tmp_path / "work")
     for command in ("audit", "report"):

@@ -37,6 +37,7 @@ def audit(tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
+@pytest.mark.long
 def test_nothing_found_is_said_and_fine(audit: Callable[..., Result]) -> None:
     done = audit()
     head, skipped = done.stdout.splitlines()
@@ -45,6 +46,7 @@ def test_nothing_found_is_said_and_fine(audit: Callable[..., Result]) -> None:
     assert "shipped_after_cancel_request (no order has orders.cancel_requested_at)" in skipped
 
 
+@pytest.mark.long
 def test_an_error_makes_status_1_and_the_worst_stands_first(audit: Callable[..., Result]) -> None:
     done = audit(orders=(LATE | {"currency": "EURO"},))
     assert done.exit_code == 1
@@ -55,6 +57,7 @@ def test_an_error_makes_status_1_and_the_worst_stands_first(audit: Callable[...,
     assert second.split()[:2] == ["warning", "unknown_currency"]
 
 
+@pytest.mark.long
 def test_a_warning_is_no_error(audit: Callable[..., Result]) -> None:
     assert audit(orders=({"currency": "EURO"},)).exit_code == 0
 
@@ -72,12 +75,14 @@ def test_as_of_tells_what_had_happened_by_then(audit: Callable[..., Result]) -> 
     assert audit("--as-of", "2026-09-04", orders=(LATE,)).exit_code == 1
 
 
+@pytest.mark.long
 def test_thresholds_come_from_a_file(audit: Callable[..., Result], tmp_path: Path) -> None:
     limits = tmp_path / "limits.toml"
     limits.write_text("late_hours = 24\n")
     assert audit("--limits", str(limits), orders=(LATE,)).exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -99,6 +104,7 @@ def test_a_wrong_threshold_is_told(audit: Callable[..., Result], tmp_path: Path,
     assert "limits.toml: " in done.stderr or "limits.toml is no TOML" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -145,6 +151,7 @@ def test_all_findings_are_written_as_parquet_csv_and_ndjson(audit: Callable[...,
         assert {entry["name"]: entry["value"] for entry in structured["evidence"]} == evidence
 
 
+@pytest.mark.long
 def test_json_is_for_programs(audit: Callable[..., Result]) -> None:
     told = json.loads(audit("--json", orders=(LATE,)).stdout)
     assert (told["as_of"], told["findings"], told["orders"]) == ("2026-10-12T00:00:00+00:00", 1, 1)
@@ -160,6 +167,7 @@ def test_the_report_is_written_and_has_the_findings(audit: Callable[..., Result]
     assert "the last day for it was" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_personal_values_are_shown_only_when_they_are_asked_for(audit: Callable[..., Result], tmp_path: Path) -> None:
     orders = ({"entityErrors": [{"errorCode": "E1", "errorMessage": "Anna is not at home"}]},)
     for options, shown in (((), False), (("--personal",), True)):
@@ -200,6 +208,7 @@ def accept(*arguments: str) -> Result:
 ACCEPT_LATE = ("delivered_late:1001/0/0", "--because", "agreed")
 
 
+@pytest.mark.long
 def test_accepted_errors_set_no_exit_status_until_their_day_is_over(
     audit: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -248,6 +257,7 @@ def test_accept_writes_beside_the_user_and_says_what_is_wrong(tmp_path: Path, mo
     assert len(tomllib.loads(Path("accepted-findings.toml").read_text())["accepted"]) == 2
 
 
+@pytest.mark.long
 def test_only_new_errors_set_the_exit_status_of_only_new(tmp_path: Path) -> None:
     file = tmp_path / "orders.ndjson"
     folder = str(tmp_path / "tables")
@@ -267,6 +277,7 @@ def test_only_new_errors_set_the_exit_status_of_only_new(tmp_path: Path) -> None
     assert "1 new, 1 standing, 0 resolved since" in done.stdout
 
 
+@pytest.mark.long
 def test_json_counts_what_is_new_standing_resolved_and_accepted(audit: Callable[..., Result]) -> None:
     told = json.loads(audit("--json", orders=(LATE,)).stdout)
     assert [told[name] for name in ("new", "standing", "resolved", "accepted", "since")] == [1, 0, 0, 0, None]

@@ -194,6 +194,7 @@ WRONG_USE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("arguments", "told"), WRONG_USE.values(), ids=WRONG_USE)
 def test_wrong_use_is_status_2_and_changes_nothing(
     arguments: list[str], told: str, run, api: StandIn, tmp_path: Path
@@ -216,6 +217,7 @@ def test_wrong_use_is_status_2_and_changes_nothing(
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_show_prints_a_page_or_one_json_document(run, tmp_path: Path) -> None:
     write_ndjson(tmp_path / "orders.ndjson", 3)
     run("build", "orders.ndjson", "--out", "tables")
@@ -238,6 +240,7 @@ def test_refused_credentials_are_status_3(run, settings) -> None:
     assert run("find", env={**settings, "QUIVO_API_KEY": "canary-7f3a"}).returncode == 3
 
 
+@pytest.mark.long
 def test_no_network_is_status_3(run, settings) -> None:
     done = run("find", env={**settings, "QUIVO_BASE_URL": "http://127.0.0.1:9"})
     assert done.returncode == 3
@@ -334,6 +337,7 @@ def test_an_interrupted_command_says_what_that_leaves_behind(
     assert capsys.readouterr().err == f"\nInterrupted. {told}\n"
 
 
+@pytest.mark.long
 def test_build_strict_exits_with_1_when_something_was_noted(tmp_path: Path, run) -> None:
     file = tmp_path / "o.ndjson"
     file.write_text('{"orderId":1,"newField":true,"created":"2026-03-05"}')
@@ -366,6 +370,7 @@ def test_refetch_takes_ids_from_every_source_and_tells_what_it_left_out(run, set
     assert "6 orders, 6 good answers, 3 runs" in run("status").stdout
 
 
+@pytest.mark.long
 def test_ids_of_a_pipe_are_planned_and_fetched(run_process, settings) -> None:
     wrong = run_process("refetch", "--ids", "-", env=settings, stdin="100001\n# two\nx\n")
     assert wrong.returncode == 2
@@ -395,6 +400,7 @@ def test_the_failed_orders_of_a_run_are_asked_again(run, settings, api: StandIn)
     assert "orders.sqlite has no run 9: its runs are 1 to 3." in unknown.stderr
 
 
+@pytest.mark.long
 def test_an_empty_source_is_told_and_is_no_error(run_process) -> None:
     done = run_process("refetch", "--ids", "-", stdin="")
     assert (done.returncode, done.stdout) == (0, "0 order ids from stdin: nothing to refetch.\n")
@@ -471,6 +477,7 @@ def refetched(tmp_path: Path) -> str:
     return "orders.sqlite"
 
 
+@pytest.mark.long
 def test_history_tells_what_changed_and_no_personal_value_unless_asked(run_process, refetched: str) -> None:
     for encoding, status in (("utf-8", "ä"), ("iso8859-5", "\\xe4")):
         done = run_process("history", "1", env={"PYTHONIOENCODING": encoding})
@@ -488,6 +495,7 @@ def test_history_tells_what_changed_and_no_personal_value_unless_asked(run_proce
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_changes_are_told_of_all_orders_and_an_unreadable_answer_is_status_1(
     run, refetched: str, tmp_path: Path
 ) -> None:
@@ -504,6 +512,7 @@ def test_changes_are_told_of_all_orders_and_an_unreadable_answer_is_status_1(
     assert (tmp_path / "changes.csv").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [["audit"], ["export", "--check", "excel"], ["export", "--to", "csv", "out"]])
 def test_tables_that_cannot_be_read_are_told_without_a_traceback(run, tmp_path: Path, command: list[str]) -> None:
     write_ndjson(tmp_path / "orders.ndjson", 20)

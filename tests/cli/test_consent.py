@@ -52,6 +52,7 @@ def test_ids_of_a_pipe_are_asked_about_at_the_terminal(typed: str, api: StandIn,
     assert (ended.status, count_refetches(api)) == (2, 0)
 
 
+@pytest.mark.long
 def test_ctrl_c_at_the_question_requests_nothing(api: StandIn, where) -> None:
     ended = run_on_terminal(PIPE, CTRL_C, **where)
     assert "Traceback" not in ended.shown
@@ -68,6 +69,7 @@ def test_who_says_yes_gets_the_orders_also_where_all_streams_are_files(api: Stan
     assert (where["folder"] / "err.txt").read_text() == ""
 
 
+@pytest.mark.long
 def test_without_a_terminal_many_requests_are_refused(api: StandIn, where) -> None:
     ended = run_without_terminal(PIPE, **where)
     assert (ended.returncode, count_refetches(api)) == (2, 0)

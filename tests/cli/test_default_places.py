@@ -151,6 +151,7 @@ def test_accepted_findings_go_into_the_file_that_the_audit_reads(run: Run, archi
     assert "2 accepted" in done.stdout
 
 
+@pytest.mark.long
 def test_one_name_of_an_export_is_its_target_and_two_are_tables_and_target(run: Run, archive: Path) -> None:
     qf.build(archive, "tables", jobs=1, progress=False)
     qf.build(archive, "others", jobs=1, progress=False)
@@ -177,6 +178,7 @@ def test_to_forget_reaches_the_archive_and_the_tables_of_the_folder(run: Run, ar
     assert qf.open("tables").orders["order_id"].to_list() == [1002]
 
 
+@pytest.mark.long
 def test_to_forget_in_a_folder_with_tables_alone_needs_no_archive(run: Run, archive: Path) -> None:
     qf.build(archive, "tables", jobs=1, progress=False)
     done = run("forget 1001 --yes")

@@ -141,6 +141,7 @@ def texts_of(path: Path) -> list[str]:
     return [node.value for node in constants if isinstance(node.value, str)]
 
 
+@pytest.mark.long
 def test_no_text_of_the_package_points_to_files_of_the_repository() -> None:
     for path in sorted((ROOT / "quivo_frames").rglob("*.py")):
         for text in texts_of(path):

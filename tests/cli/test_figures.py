@@ -43,6 +43,7 @@ def run(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return run
 
 
+@pytest.mark.long
 def test_kpis_are_printed_in_plain_numbers(run: Callable[..., Result], built: Path) -> None:
     done, volume = run("kpis"), qf.kpis(built).volume
     assert done.exit_code == 0
@@ -54,6 +55,7 @@ def test_kpis_are_printed_in_plain_numbers(run: Callable[..., Result], built: Pa
     assert f"{100 * rate:.1f} %" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [20, 80, *(pytest.param(width, marks=pytest.mark.long) for width in (60, 200))])
 def test_no_number_is_cut_however_narrow_the_terminal_is(run: Callable[..., Result], built: Path, width: int) -> None:
     for words in (("kpis", "--by", "warehouse", "--by", "month"), ("lines",)):
@@ -74,6 +76,7 @@ def test_kpis_by_groups_for_programs_are_those_of_python(run: Callable[..., Resu
     assert {name: kpi["orders"] for name, kpi in facts["kpis"].items()} == expected.about
 
 
+@pytest.mark.long
 def test_limits_and_the_promise_count_as_in_the_report(run: Callable[..., Result], built: Path, tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text('late_hours = 100\ntime_zone = "Europe/Vienna"\n')
     options = ("--limits", "limits.toml", "--on-time-against", "expected_delivery_date")
@@ -167,6 +170,7 @@ def test_the_report_is_that_of_the_audit(run: Callable[..., Result], tmp_path: P
     assert (tmp_path / "report.html").read_bytes() == (tmp_path / "audit.html").read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [("june.html",), pytest.param(("tables", "june.html"), marks=pytest.mark.long)])
 def test_a_single_name_of_a_page_is_where_the_report_goes(run: Callable[..., Result], words: tuple[str, ...]) -> None:
     done = run("report", *words, "--as-of", AS_OF)

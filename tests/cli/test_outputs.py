@@ -192,6 +192,7 @@ FOREIGN: dict[str, Callable[[World, Path], Path]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_output
 def test_what_is_not_an_earlier_one_is_not_overwritten(
@@ -429,6 +430,7 @@ WRITERS = {
 """Modules that write files: to a path that storage/atomic.py has looked at, or below it, if nothing else is said."""
 
 
+@pytest.mark.long
 def test_files_are_written_where_somebody_looked_at_what_is_there() -> None:
     found = set()
     for path in PACKAGE.rglob("*.py"):

@@ -48,6 +48,7 @@ def run(work: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     return run
 
 
+@pytest.mark.long
 def test_an_order_is_shown_by_its_identifier_with_findings_and_what_was_seen(run: Run) -> None:
     done = run("S-1001")
     assert done.exit_code == 0
@@ -82,6 +83,7 @@ def test_no_instant_has_a_fraction_of_a_second(run: Run) -> None:
     assert not re.search(r":\d\d\.\d", shown)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_page_is_as_wide_as_the_terminal(run: Run, width: int) -> None:
     shown = run("1001", width=width).stdout.splitlines()

@@ -63,6 +63,7 @@ def cells_of(file: Path) -> list[str]:
         return [cell for row in csv.reader(stream) for cell in row]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "case"), CSV_COMMANDS, ids=[name for name, _ in CSV_COMMANDS])
 def test_no_cell_of_a_written_csv_file_is_a_formula(
     name: str, case: WorkingCommand, run: Callable[..., str], tmp_path: Path
@@ -108,6 +109,7 @@ def test_every_command_with_an_output_file_is_tried() -> None:
             assert name in dict(CSV_COMMANDS), name
 
 
+@pytest.mark.long
 def test_csv_is_written_in_one_place() -> None:
     writers = {"write_csv", "sink_csv"}
     writing = {

@@ -103,6 +103,7 @@ def files_of(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @each_case
 @each_encoding
@@ -237,6 +238,7 @@ def check_in_shell(name: str, case: WorkingCommand, how: str, folder: Path, enco
     assert all(sign == "\n" or sign.isprintable() for sign in out + err)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", START)
 def test_a_process_ends_as_documented_whatever_its_stdout_is(how: str, hostile_folder: Path) -> None:
     check_in_shell("status", WORKING_COMMANDS["status"][0], how, hostile_folder, "ascii")

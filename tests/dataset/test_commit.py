@@ -377,6 +377,7 @@ class RunMeanwhile(ThreadPoolExecutor):
         return super().map(fn, *iterables, **options)
 
 
+@pytest.mark.long
 def test_a_second_build_in_a_folder_is_refused_whichever_way(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
@@ -518,6 +519,7 @@ def test_the_two_ways_of_writing_replace_one_another(
     assert not [folder for folder in out.iterdir() if folder.is_dir() and folder.name not in (".lineage", "derived")]
 
 
+@pytest.mark.long
 def test_delta_tables_are_not_replaced_by_others(
     inputs: dict[str, Any], pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_fields_carry_sentence_unit_and_privacy_class(orders: Path, tmp_path: Pa
         assert str(field.type) != "string_view"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders_per_partition", [40, 7])
 def test_other_tools_read_what_polars_reads(orders: Path, tmp_path: Path, orders_per_partition: int) -> None:
     built = build_with(BuildSettings(orders_per_partition=orders_per_partition), orders, tmp_path / "out")
@@ -85,6 +86,7 @@ def test_the_same_input_gives_the_same_bytes(orders: Path, tmp_path: Path) -> No
     assert file_contents(tmp_path / "one") == file_contents(tmp_path / "two")
 
 
+@pytest.mark.long
 def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Path, tmp_path: Path) -> None:
     one = build(orders, tmp_path / "one").name
     (tmp_path / "other.ndjson").write_bytes(b'{"orderId": 1, "orderStatus": "ODD"}')
@@ -94,6 +96,7 @@ def test_the_same_tables_have_the_same_name_whatever_was_noted_beside(orders: Pa
     assert two.name == one
 
 
+@pytest.mark.long
 def test_the_size_of_a_part_changes_no_value(orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = build(orders, tmp_path / "one")
     two = build_with(BuildSettings(orders_per_partition=7, orders_per_batch=3), orders, tmp_path / "two")
@@ -155,6 +158,7 @@ build({str(orders)!r}, {str(tmp_path / "out")!r})
     assert build(orders, tmp_path / "out").orders.height == 38
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("earlier", [True, False])
 def test_a_build_that_fails_while_it_moves_files_can_be_built_again(
     orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
@@ -210,6 +214,7 @@ def test_two_builds_into_one_folder_do_not_mix(orders: Path, tmp_path: Path) -> 
         build(orders, tmp_path / "out")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["swapped", "gone", "later version", "earlier version"])
 def test_what_is_not_the_built_dataset_is_reported(orders: Path, tmp_path: Path, change: str) -> None:
     folder = build(orders, tmp_path / "out").folder
@@ -333,6 +338,7 @@ def test_one_order_is_asked_for_by_its_id_alone(orders: Path, tmp_path: Path) ->
     assert all(one[name].equals(listed[name]) for name in TABLES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", ["100031", [100_031, "100002"], 1.5, None, 2**63])
 def test_ids_that_are_no_whole_numbers_are_refused_in_a_sentence(orders: Path, tmp_path: Path, given: Any) -> None:
     built = build(orders, tmp_path / "out")

@@ -67,6 +67,7 @@ BUILDS: Mapping[str, Build] = {"folder": qf.build, "workers": build_with_workers
 # Reading
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", BUILDS)
 def test_they_are_what_the_tables_of_the_dataset_give_and_are_read_by_name(
     archive: Path, tmp_path: Path, how: str
@@ -161,6 +162,7 @@ def test_a_dataset_of_an_earlier_version_opens_and_is_built_again_with_them(arch
 # Renewing
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sources", [1, 2])
 def test_an_incremental_build_gives_those_of_a_full_one(archive: Path, tmp_path: Path, sources: int) -> None:
     given = [archive, tmp_path / "more.sqlite"][:sources]
@@ -229,6 +231,7 @@ WRONG_MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("how", sampled(WRONG_MANIFESTS))
 def test_what_a_manifest_says_wrong_of_them_is_reported(archive: Path, tmp_path: Path, how: str) -> None:
@@ -295,6 +298,7 @@ def test_no_column_that_they_are_worked_out_from_is_personal_and_no_other_matter
         assert rows.equals(built.lazy(name).collect()), name
 
 
+@pytest.mark.long
 def test_they_are_the_same_at_every_level_and_hold_no_personal_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +352,7 @@ def assert_same_rows(found: Mapping[str, pl.DataFrame], expected: Mapping[str, p
         assert found[name].sort(key).equals(rows.sort(key)), name
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize("how", sampled(EXPORTS))
 def test_exports_have_them_and_lose_forgotten_orders_as_the_dataset_does(

@@ -68,6 +68,7 @@ def form_of(name: str) -> str:
     return "delta" if "delta" in name else "parquet"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", at_depth(READABLE))
 def test_tables_of_earlier_code_are_read_checked_and_audited(name: str, unpacked: Path) -> None:
     earlier, fresh = Dataset.open(unpacked / "datasets" / name), Dataset.open(unpacked / "fresh")
@@ -89,6 +90,7 @@ def test_tables_of_the_first_code_are_called_earlier_and_not_damaged(name: str, 
     assert ORDER_ID in [raw.order_id for raw in Archive(folder / "orders.sqlite").newest()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", at_depth(DATASETS))
 def test_a_build_over_tables_of_earlier_code_is_the_same_as_a_new_one(name: str, folder: Path, unpacked: Path) -> None:
     shutil.copytree(unpacked / "datasets" / name, folder / "tables")
@@ -101,6 +103,7 @@ def test_a_build_over_tables_of_earlier_code_is_the_same_as_a_new_one(name: str,
     assert (check(folder / "tables").flaws.is_empty(), built.manifest["orders"]["out"]) == (True, 4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", at_depth(READABLE))
 def test_an_order_is_erased_from_tables_of_earlier_code(name: str, folder: Path, unpacked: Path) -> None:
     shutil.copytree(unpacked / "datasets" / name, folder / "tables")

@@ -91,6 +91,7 @@ CONDITIONS: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_slice_has_the_orders_that_another_engine_finds(built: qf.Dataset, name: str) -> None:
     given, condition = CONDITIONS[name]
@@ -165,6 +166,7 @@ def test_an_order_that_failed_is_in_a_slice_by_its_id_alone(built: qf.Dataset) -
     assert built.collect().only(failed[:2]).failures.height == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", [{"ids": []}, {"seller": []}, {"since": "2031-01-01"}, {"ids": 4711}])
 def test_a_slice_may_have_no_orders(built: qf.Dataset, tmp_path: Path, given: dict[str, Any]) -> None:
     cut = built.where(**given)
@@ -300,6 +302,7 @@ def test_a_slice_is_exported_in_each_format(built: qf.Dataset, tmp_path: Path, t
         assert readers[to]() == counts["orders"]
 
 
+@pytest.mark.long
 def test_a_written_slice_opens_as_a_dataset_that_says_what_it_is(built: qf.Dataset, tmp_path: Path) -> None:
     cut = built.where(seller=2102, since="2026-06-01").where(status=["SHIPPED", "COMPLETED"])
     written = cut.write(tmp_path / "slice")

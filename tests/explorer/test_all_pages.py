@@ -95,6 +95,7 @@ def pages(folder: Path) -> dict[str, str]:
         return visit_all(explorer)
 
 
+@pytest.mark.long
 def test_all_kinds_of_pages_are_visited(pages: dict[str, str]) -> None:
     paths = {urlsplit(path).path for path in pages}
     assert {

@@ -62,6 +62,7 @@ def test_codes_are_counted(visitor: Visitor, tables: qf.Dataset) -> None:
     assert {code: int(count.replace(",", "")) for code, count in shown} == counted
 
 
+@pytest.mark.long
 def test_hostile_codes_are_escaped(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=alert(1)>"
     (tmp_path / "orders.ndjson").write_text(json.dumps(changed_order({"orderStatus": hostile})))

@@ -113,6 +113,7 @@ def test_the_numbers_of_a_filter_are_those_that_the_other_filters_leave(many: tu
     ]
 
 
+@pytest.mark.long
 def test_each_address_on_the_page_is_answered(many: tuple[Visitor, pl.DataFrame]) -> None:
     visitor, _ = many
     page = visitor.get("/findings?check=shipped_late").text
@@ -151,6 +152,7 @@ def test_a_download_has_what_is_seen_on_all_pages(many: tuple[Visitor, pl.DataFr
         assert read["finding"].to_list() == expected
 
 
+@pytest.mark.long
 def test_what_is_new_standing_and_resolved_since_the_last_audit(tmp_path: Path) -> None:
     build_tables(tmp_path, LATE, EURO)
     qf.audit(tmp_path / "tables", only=["delivered_late", "unknown_currency", "short_shipped"])
@@ -169,6 +171,7 @@ def test_what_is_new_standing_and_resolved_since_the_last_audit(tmp_path: Path) 
     assert (tmp_path / "tables" / "findings.parquet").read_bytes() == memory
 
 
+@pytest.mark.long
 def test_an_audit_of_this_very_state_says_what_it_found_first(tmp_path: Path) -> None:
     build_tables(tmp_path, LATE)
     qf.audit(tmp_path / "tables")
@@ -197,6 +200,7 @@ def accepting(tmp_path: Path) -> Iterator[tuple[Visitor, Path]]:
 FINDING = "delivered_late:1001/0/0"
 
 
+@pytest.mark.long
 def test_accepting_writes_the_file_and_leads_back(accepting: tuple[Visitor, Path]) -> None:
     visitor, file = accepting
     page = visitor.get("/findings").text
@@ -238,6 +242,7 @@ def test_a_form_from_elsewhere_is_refused(accepting: tuple[Visitor, Path]) -> No
     assert not file.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -302,6 +307,7 @@ def test_a_file_that_is_something_else_is_left_alone(accepting: tuple[Visitor, P
     assert "something else" in file.read_text()
 
 
+@pytest.mark.long
 def test_without_a_file_nothing_can_be_accepted(tmp_path: Path) -> None:
     build_tables(tmp_path, LATE)
     with explore(tmp_path / "tables") as explorer:
@@ -311,6 +317,7 @@ def test_without_a_file_nothing_can_be_accepted(tmp_path: Path) -> None:
         assert "<form method" not in page
 
 
+@pytest.mark.long
 def test_no_personal_value_is_on_the_page(tmp_path: Path) -> None:
     mark = "CANARY7319"
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(
@@ -324,6 +331,7 @@ def test_no_personal_value_is_on_the_page(tmp_path: Path) -> None:
             assert mark not in visitor.read(path), path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("column", ["sellerName", "currency"])
 def test_hostile_names_are_escaped_and_filtered_by(tmp_path: Path, column: str) -> None:
     build_tables(tmp_path, LATE | {column: HOSTILE})
@@ -336,6 +344,7 @@ def test_hostile_names_are_escaped_and_filtered_by(tmp_path: Path, column: str) 
             assert FINDING in listed_rows(visitor.get(links[0]).text)
 
 
+@pytest.mark.long
 def test_pages_answer_while_the_audit_is_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from quivo_frames.explorer import snapshot
 

@@ -80,6 +80,7 @@ def open_page(browser: Browser, explorer: Explorer) -> Iterator[Callable[..., Pa
     assert [url for url in asked if not url.startswith((f"{host}/", "data:,"))] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scripts", [True, False])
 def test_filters_narrow_and_are_taken_back(open_page: Callable[..., Page], *, scripts: bool) -> None:
     page = open_page("/findings", scripts=scripts)
@@ -95,6 +96,7 @@ def test_filters_narrow_and_are_taken_back(open_page: Callable[..., Page], *, sc
     assert page.locator(".chosen").count() == 0
 
 
+@pytest.mark.long
 def test_a_finding_leads_to_its_order(open_page: Callable[..., Page]) -> None:
     page = open_page("/findings")
     link = page.locator(".findings .what a").first
@@ -103,6 +105,7 @@ def test_a_finding_leads_to_its_order(open_page: Callable[..., Page]) -> None:
     assert page.url.endswith(f"/orders/{order}#findings")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "scripts"), [(DESK, True), (PHONE, True), (DESK, False)])
 def test_a_finding_is_accepted_by_its_form(
     open_page: Callable[..., Page], folder: Path, width: int, *, scripts: bool
@@ -124,6 +127,7 @@ def test_a_finding_is_accepted_by_its_form(
     assert "Known, and <b>fine</b>" in page.locator(".findings").inner_text()
 
 
+@pytest.mark.long
 def test_a_figure_leads_to_what_is_behind_it(open_page: Callable[..., Page]) -> None:
     page = open_page("/")
     errors = page.locator(".figures .value a").nth(1)
@@ -137,6 +141,7 @@ def test_a_figure_leads_to_what_is_behind_it(open_page: Callable[..., Page]) -> 
     assert "Warehouse: " in page.locator(".chosen li").inner_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path", ["/", "/findings", "/findings?check=shipped_late", "/dictionary", "/dictionary/orders"]
 )
@@ -147,6 +152,7 @@ def test_nothing_hangs_over(open_page: Callable[..., Page], path: str, width: in
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.long
 def test_the_keyboard_reaches_search_and_content(open_page: Callable[..., Page]) -> None:
     page = open_page("/findings")
     page.keyboard.press("Tab")
@@ -163,6 +169,7 @@ def test_the_diagram_leads_to_tables(open_page: Callable[..., Page]) -> None:
     assert page.locator("h1").inner_text() == "handling_positions"
 
 
+@pytest.mark.long
 def test_dark_is_dark_and_paper_is_light(open_page: Callable[..., Page]) -> None:
     page = open_page("/findings", scheme="dark")
     background = "getComputedStyle(document.body).backgroundColor"

@@ -208,6 +208,7 @@ def assert_same_value(kind: str, found: Any, cell: Any) -> None:
         assert _OrderReader()._read_cell(kind, found, ("", "", "", "$")) == cell
 
 
+@pytest.mark.long
 def test_every_cell_of_the_stand_in_leads_to_its_value_and_back(tmp_path: Path) -> None:
     bodies = {order_id: order_json(order_id) for order_id in range(100001, 100031)}
     tables, archive = build_orders(tmp_path, bodies)
@@ -235,6 +236,7 @@ def test_every_cell_of_drawn_orders_leads_to_its_value(
             assert_cells_lead_to_values(snapshot, order_id, body, most=45)  # the deepest are on pages of their own
 
 
+@pytest.mark.long
 def test_a_large_order_is_cut_and_everything_has_an_address(tmp_path: Path) -> None:
     line = fair_order()["positions"][0]
     unit: dict[str, Any] = {"type": "BOX", "handlingPositions": [{"sku": "A", "quantity": 1}]}
@@ -265,6 +267,7 @@ def test_a_large_order_is_cut_and_everything_has_an_address(tmp_path: Path) -> N
         assert MOST_ENTRIES <= len(entries) < 3 * MOST_ENTRIES
 
 
+@pytest.mark.long
 def test_an_answer_of_ten_megabytes_has_a_page_of_its_own(tmp_path: Path) -> None:
     body = json.dumps(fair_order() | {"novelty": ["x" * 1000] * 10_000}).encode()
     tables, archive = build_orders(tmp_path, {1001: body})
@@ -282,6 +285,7 @@ NUMBERS = (
 )
 
 
+@pytest.mark.long
 def test_the_answer_is_shown_as_it_was_written(tmp_path: Path) -> None:
     tables, archive = build_orders(tmp_path, {7: NUMBERS})
     with opened(tables, archive=archive, personal=True) as snapshot:
@@ -321,6 +325,7 @@ def canary_order(order_id: int) -> bytes:
     return json.dumps(order).encode()
 
 
+@pytest.mark.long
 def test_personal_values_are_nowhere_unless_asked_for(tmp_path: Path) -> None:
     body = canary_order(5)
     archive = Archive(tmp_path / "orders.sqlite")
@@ -356,6 +361,7 @@ def test_tables_without_personal_values_show_none_of_the_archive(tmp_path: Path)
 HOSTILE = [*TEXTS, "</script><script>alert(1)</script>", "' onload='x", "<!--", "]]>", "&lt;"]
 
 
+@pytest.mark.long
 def test_hostile_texts_are_shown_as_texts(tmp_path: Path) -> None:
     bodies = {}
     for order_id, text in enumerate(HOSTILE, 1001):
@@ -375,6 +381,7 @@ def test_hostile_texts_are_shown_as_texts(tmp_path: Path) -> None:
             assert "new" in ask(snapshot, pages.show_answer, order_id, "at=" + quote(place))
 
 
+@pytest.mark.long
 def test_history_says_what_changed_and_what_the_request_was(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "orders.sqlite")
     record_answers(archive, {1001: json.dumps(fair_order()).encode()}, NOON)
@@ -394,6 +401,7 @@ def test_history_says_what_changed_and_what_the_request_was(tmp_path: Path) -> N
         assert "newer answer" in ask(snapshot, pages.show_order, 1001)
 
 
+@pytest.mark.long
 def test_an_archive_that_cannot_be_read_is_said_in_a_sentence(tmp_path: Path) -> None:
     tables, archive = build_orders(tmp_path, {1001: json.dumps(fair_order()).encode()})
     kept = archive.path.read_bytes()
@@ -407,6 +415,7 @@ def test_an_archive_that_cannot_be_read_is_said_in_a_sentence(tmp_path: Path) ->
         assert "There is no archive" in ask(snapshot, pages.show_order, 1001)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asked", ["5", "-1", "abc", "9" * 30, "1001.0", "１", "1001/../1"])
 def test_an_order_that_is_not_there_is_said(tmp_path: Path, asked: str) -> None:
     tables, archive = build_orders(
@@ -421,6 +430,7 @@ def test_an_order_that_is_not_there_is_said(tmp_path: Path, asked: str) -> None:
             assert ("created" in raised.value.detail) == (asked == "5")
 
 
+@pytest.mark.long
 def test_unknown_tables_rows_and_places_are_said(tmp_path: Path) -> None:
     tables, _ = build_orders(tmp_path, {1001: json.dumps(fair_order()).encode()})
     with opened(tables) as snapshot:
@@ -433,6 +443,7 @@ def test_unknown_tables_rows_and_places_are_said(tmp_path: Path) -> None:
         assert "page 1" not in ask(snapshot, pages.show_order_rows, 1001, "page=999999999999", table="shipments")
 
 
+@pytest.mark.long
 def test_findings_lead_to_their_cells_and_checks(tmp_path: Path) -> None:
     body = json.dumps(changed_order({"fulfillmentOrders.0.shipments.0.deliveryDate": "2026-09-09T10:00:00Z"})).encode()
     tables, archive = build_orders(tmp_path, {1001: body})
@@ -448,6 +459,7 @@ def test_findings_lead_to_their_cells_and_checks(tmp_path: Path) -> None:
     assert all(link[1:] in shown.elements for link in links if link.startswith("#"))
 
 
+@pytest.mark.long
 def test_every_link_within_the_page_leads_somewhere(tmp_path: Path) -> None:
     bodies = {order_id: order_json(order_id) for order_id in range(100001, 100041)}
     tables, archive = build_orders(tmp_path, bodies)

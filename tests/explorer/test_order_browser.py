@@ -82,6 +82,7 @@ def place_in_view(page: Page, anchor: str) -> bool:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_finding_leads_to_its_cell_and_to_the_answer_and_back(
     browser: Browser, explorer: Explorer, scripts: bool
@@ -105,6 +106,7 @@ def test_a_finding_leads_to_its_cell_and_to_the_answer_and_back(
     visit.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_window(browser: Browser, explorer: Explorer, width: int, scheme: Any) -> None:

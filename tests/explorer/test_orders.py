@@ -91,6 +91,7 @@ def build_orders(folder: Path, orders: list[Any]) -> qf.Dataset:
     return qf.build(folder / "orders.ndjson", folder / "tables", jobs=1, progress=False)
 
 
+@pytest.mark.long
 def test_filters_give_the_orders_of_a_plain_computation(tables: qf.Dataset, reader: Reader) -> None:
     orders = qf.overview(tables)
     split = pl.col("carrier").str.split(", ")
@@ -139,6 +140,7 @@ def test_open_orders_are_those_of_the_key_figure(tables: qf.Dataset, reader: Rea
     assert count_on(reader.text(open="yes")) == qf.kpis(tables).about["backlog"]
 
 
+@pytest.mark.long
 def test_each_entry_of_a_select_says_how_many_orders_it_gives(reader: Reader) -> None:
     for given in ({}, {"late": "yes", "carrier": "UPS"}, {"q": "S", "stage": "completed"}):
         page, seen = reader.text(**given), 0
@@ -229,6 +231,7 @@ def test_suggestions_are_a_short_list_of_links(tables: qf.Dataset, reader: Reade
     assert re.search(r'data-address="/orders/(\d+)"', exact)
 
 
+@pytest.mark.long
 def test_without_its_index_order_numbers_are_found_and_pages_say_so(
     tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +271,7 @@ def test_an_index_that_cannot_be_made_is_said(tables: qf.Dataset, monkeypatch: p
         assert "could not be made" in reader.text(q="x")
 
 
+@pytest.mark.long
 def test_downloads_have_all_orders_of_the_list_as_it_is_sorted(tables: qf.Dataset, reader: Reader) -> None:
     answer = reader.get("/orders.csv", late="yes", sort="value")
     assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
@@ -297,6 +301,7 @@ def test_nothing_is_left_of_a_download(reader: Reader, tmp_path: Path, monkeypat
     raise AssertionError(list(tmp_path.iterdir()))
 
 
+@pytest.mark.long
 def test_texts_of_orders_are_no_markup_and_no_formulas(tmp_path: Path) -> None:
     changes = {"orderIdentifier": HOSTILE, "orderReference": f"=1+1{HOSTILE}", "sellerName": f"@{HOSTILE}",
                "fulfillmentOrders.0.warehouseName": HOSTILE, "fulfillmentOrders.0.shipments.0.provider": HOSTILE,
@@ -322,6 +327,7 @@ def test_texts_of_orders_are_no_markup_and_no_formulas(tmp_path: Path) -> None:
         assert csv["order_identifier"][0] == HOSTILE
 
 
+@pytest.mark.long
 def test_nothing_personal_is_shown_found_or_downloaded_without_leave(tmp_path: Path) -> None:
     tables = build_orders(tmp_path, [with_canary_values(DOCUMENTED), changed_order({}, 7)])
     personal, known = set(), set()
@@ -373,6 +379,7 @@ def test_names_with_commas_and_orders_of_several_warehouses_are_found_by_each(tm
     assert listing.count_names("warehouse", listing.match_rows(OrderFilter()))["Wien"] == 2
 
 
+@pytest.mark.long
 def test_a_list_without_orders_and_tables_without_derived_ones_are_shown(tmp_path: Path) -> None:
     (tmp_path / "none.ndjson").write_text("{}")
     none = qf.build(tmp_path / "none.ndjson", tmp_path / "none", jobs=1, progress=False)

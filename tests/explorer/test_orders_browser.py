@@ -78,6 +78,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     assert [url for url in asked if not url.startswith((base, "data:,"))] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_search_leads_to_its_orders_also_without_scripts(
     open_page: Callable[..., Page], tables: qf.Dataset, *, scripts: bool
@@ -93,6 +94,7 @@ def test_a_search_leads_to_its_orders_also_without_scripts(
     assert page.url.endswith(f"/orders/{serial['order_id']}")
 
 
+@pytest.mark.long
 def test_orders_are_suggested_as_one_types_and_reached_by_the_keyboard(
     open_page: Callable[..., Page], tables: qf.Dataset
 ) -> None:
@@ -127,6 +129,7 @@ def test_orders_are_suggested_as_one_types_and_reached_by_the_keyboard(
     page.wait_for_url(f"**{target}")
 
 
+@pytest.mark.long
 def test_enter_without_a_choice_searches(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.locator("#search").press_sequentially("wien")
@@ -136,6 +139,7 @@ def test_enter_without_a_choice_searches(open_page: Callable[..., Page]) -> None
     assert "city WIEN" in page.locator("table.orders tbody tr").first.inner_text().replace("\n", " ")
 
 
+@pytest.mark.long
 def test_filters_sorts_and_pages_keep_each_other(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.get_by_label("Stage").select_option("completed")
@@ -158,6 +162,7 @@ def test_filters_sorts_and_pages_keep_each_other(open_page: Callable[..., Page])
     page.wait_for_url("**/orders/*")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["CSV", "Excel"])
 def test_the_list_is_downloaded(open_page: Callable[..., Page], name: str) -> None:
     page = open_page("/orders?late=yes")
@@ -182,6 +187,7 @@ def test_a_sku_that_is_short_leads_to_its_orders(open_page: Callable[..., Page])
     assert sku in page.locator(".how-much").inner_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/orders", "/orders?q=wien&late=yes", "/lines", "/orders?seller=nobody"])
 @pytest.mark.parametrize(
     "width", [PHONE, pytest.param(800, marks=pytest.mark.long), pytest.param(1600, marks=pytest.mark.long)]
@@ -194,6 +200,7 @@ def test_no_page_scrolls_sideways(open_page: Callable[..., Page], path: str, wid
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/orders", "/orders?q=wien", "/lines"])
 def test_pages_are_built_for_screen_readers(open_page: Callable[..., Page], path: str) -> None:
     page = open_page(path)
@@ -207,6 +214,7 @@ def test_pages_are_built_for_screen_readers(open_page: Callable[..., Page], path
     assert page.evaluate(repeated) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/orders?q=wien", pytest.param("/lines", marks=pytest.mark.long)])
 def test_dark_is_dark_and_paper_is_light(open_page: Callable[..., Page], path: str) -> None:
     colours = "() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('select')).color]"

@@ -36,6 +36,7 @@ def visitor(tables: qf.Dataset) -> Iterator[Visitor]:
         yield Visitor.enter(explorer)
 
 
+@pytest.mark.long
 def test_the_figures_are_those_of_the_report(visitor: Visitor, tables: qf.Dataset) -> None:
     page = visitor.read("/")
     figures = headline_figures(400, qf.audit(tables, remember=False), qf.kpis(tables))
@@ -43,6 +44,7 @@ def test_the_figures_are_those_of_the_report(visitor: Visitor, tables: qf.Datase
     assert [(name, html.unescape(value)) for name, value in shown] == [(one.name, one.value) for one in figures]
 
 
+@pytest.mark.long
 def test_every_figure_and_chart_leads_to_a_page(visitor: Visitor) -> None:
     page = visitor.read("/")
     links = {html.unescape(link) for link in re.findall(r'href="(/[^"#]*)', page)}
@@ -92,6 +94,7 @@ def test_in_another_process_the_same_is_found(tables: qf.Dataset, monkeypatch: p
     assert drawn.page.kpis["volume"].equals(drawn_elsewhere.page.kpis["volume"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders", [0, 1])
 def test_few_orders_have_an_overview(tmp_path: Path, orders: int) -> None:
     (tmp_path / "orders.ndjson").write_text('{"orderId": 1}\n' if orders else '{"orderIdentifier": "none"}\n')

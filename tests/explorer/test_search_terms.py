@@ -135,6 +135,7 @@ def test_numbers_of_orders_are_found_without_the_index(wanted: str, order_ids: l
     assert found.is_exact is is_exact
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_a_time", [7, 100_000])
 def test_the_index_finds_what_a_search_through_all_tables_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int

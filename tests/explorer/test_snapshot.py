@@ -39,6 +39,7 @@ def state_of(page: str) -> set[str]:
     return shown | {state for state, ids in STATES.items() if len(ids) in counts}
 
 
+@pytest.mark.long
 def test_fifty_requests_at_once_while_the_tables_are_rebuilt_see_one_state_each(tmp_path: Path) -> None:
     tables = tmp_path / "tables"
     qf.build(write_orders(tmp_path, "Erstling"), tables, jobs=1)
@@ -69,6 +70,7 @@ def test_fifty_requests_at_once_while_the_tables_are_rebuilt_see_one_state_each(
         assert state_of(requests.get(f"{base}/orders", cookies=cookies, timeout=60).text) == {"Zweitling"}
 
 
+@pytest.mark.long
 def test_a_slice_stays_a_slice_when_the_tables_are_rebuilt(tmp_path: Path) -> None:
     tables = qf.build(write_orders(tmp_path, "Erstling"), tmp_path / "tables", jobs=1)
     with explore(tables.only([100_030, 100_031])) as explorer, requests.Session() as browser:
@@ -82,6 +84,7 @@ def test_a_slice_stays_a_slice_when_the_tables_are_rebuilt(tmp_path: Path) -> No
         assert browser.get(f"{base}/orders/100032").status_code == 404
 
 
+@pytest.mark.long
 def test_tables_that_are_gone_are_said_to_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("quivo_frames.explorer.snapshot._SECONDS_TO_WAIT", 0.3)
     tables = qf.build(write_orders(tmp_path, "Erstling"), tmp_path / "tables", jobs=1)
@@ -94,6 +97,7 @@ def test_tables_that_are_gone_are_said_to_be_gone(tmp_path: Path, monkeypatch: p
         assert "Traceback" not in answered.text
 
 
+@pytest.mark.long
 def test_what_was_read_while_the_tables_were_replaced_is_read_again(tmp_path: Path) -> None:
     tables = qf.build(write_orders(tmp_path, "Erstling"), tmp_path / "tables", jobs=1)
     keeper = SnapshotKeeper(tables, ExplorerOptions())

@@ -250,6 +250,7 @@ def test_counts_are_those_of_the_rows() -> None:
     assert counted == 3
 
 
+@pytest.mark.long
 def test_a_dataset_and_its_frames_give_the_same(dataset: Dataset) -> None:
     frames = {name: dataset[name] for name in TABLES}
     for reader in LIMITS:

@@ -201,6 +201,7 @@ def test_a_null_is_not_an_empty_text(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "out" / "orders.csv").select("comment", "currency").row(0) == ("", None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", [*FORMULA_TEXTS, *HARMLESS_TEXTS])
 def test_a_text_that_could_be_a_formula_gets_an_apostrophe_and_no_other(tmp_path: Path, text: str) -> None:
     _, result = export_orders([with_tags(text)], ExportFormat.CSV, tmp_path / "out")

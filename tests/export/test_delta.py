@@ -76,6 +76,7 @@ def merge_orders(below: Frames, above: Frames) -> dict[str, pl.DataFrame]:
 # What is read
 
 
+@pytest.mark.long
 def test_every_cell_of_every_table_is_read_as_it_was(frames: Frames, out: str) -> None:
     exported = export_tables(export_job(frames), ExportFormat.DELTA, out)
     assert_tables_equal(read_tables(out), frames)
@@ -170,6 +171,7 @@ def test_without_an_order_all_tables_are_there(out: str) -> None:
     assert_tables_equal(read_tables(out), {name: table.empty_frame() for name, table in TABLES.items()})
 
 
+@pytest.mark.long
 def test_pyarrow_is_not_needed(frames: Frames, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pyarrow", "pyarrow.dataset", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -244,6 +246,7 @@ def test_an_earlier_state_is_written_again_after_a_later_one(frames: Frames, out
         assert_tables_equal(read_tables(out), tables)
 
 
+@pytest.mark.long
 def test_what_somebody_else_changed_since_is_mended(frames: Frames, out: str) -> None:
     export_to_delta(frames, out)
     DeltaTable(f"{out}/shipments").delete("ordinal = 0")
@@ -430,6 +433,7 @@ def test_a_table_of_another_version_of_the_tables_is_left_alone(
         export_to_delta(flatten_standin_orders(range(1, 5)), out)
 
 
+@pytest.mark.long
 def test_levels_of_privacy_do_not_mix(frames: Frames, out: str) -> None:
     export_to_delta(frames, out)
     before = table_versions(out)
@@ -448,6 +452,7 @@ def test_levels_of_privacy_do_not_mix(frames: Frames, out: str) -> None:
         )
 
 
+@pytest.mark.long
 def test_without_personal_values_their_columns_may_be_empty(frames: Frames, out: str) -> None:
     export_tables(export_job(frames, level=PrivacyLevel.NONE), ExportFormat.DELTA, out)
     field = next(f for f in DeltaTable(f"{out}/tracking_numbers").schema().fields if f.name == "tracking_number")
@@ -498,6 +503,7 @@ def test_the_files_are_for_their_owner_alone(frames: Frames, out: str) -> None:
     assert Path(out).stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.long
 def test_a_dataset_is_exported_with_its_level_of_privacy(tmp_path: Path) -> None:
     write_ndjson(tmp_path / "orders.ndjson", 20)
     tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables")

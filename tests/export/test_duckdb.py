@@ -155,6 +155,7 @@ with _new_database(Path({str(tmp_path / "x")!r}), "x") as db:
     assert done.stdout == "(False, False)\n", done.stderr
 
 
+@pytest.mark.long
 def test_tables_without_personal_values_fit(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "orders.duckdb", privacy="none")
     with duckdb.connect(tmp_path / "orders.duckdb", read_only=True) as db:
@@ -169,6 +170,7 @@ def test_tables_without_personal_values_fit(dataset: Dataset, tmp_path: Path) ->
     )
 
 
+@pytest.mark.long
 def test_a_later_export_replaces_an_earlier_one_and_leaves_nothing_beside(dataset: Dataset, tmp_path: Path) -> None:
     dataset.export("duckdb", tmp_path / "orders.duckdb")
     (tmp_path / "orders.duckdb.wal").write_bytes(b"")
@@ -195,6 +197,7 @@ def test_a_file_of_somebody_else_is_left_alone(dataset: Dataset, tmp_path: Path,
     assert [path.name for path in tmp_path.iterdir()] == ["mine.duckdb"]
 
 
+@pytest.mark.long
 def test_a_log_of_no_earlier_export_is_left_alone(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "orders.duckdb.wal").write_text("mine")
     dataset.export("duckdb", tmp_path / "orders.duckdb")
@@ -241,6 +244,7 @@ def test_a_missing_library_is_reported(dataset: Dataset, tmp_path: Path, monkeyp
         dataset.export("duckdb", tmp_path / "orders.duckdb")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("form", "name"), [("duckdb", "o.duckdb"), ("excel", "o.xlsx")])
 def test_a_command_that_loads_duckdb_ends_without_a_word_about_leaks(
     dataset: Dataset, tmp_path: Path, form: str, name: str

@@ -399,6 +399,7 @@ def test_findings_and_key_figures_are_sheets_of_the_same_file(dataset: Dataset, 
     assert len(figures) == numbers == result.rows["kpis"]
 
 
+@pytest.mark.long
 def test_personal_findings_are_no_sheet_of_an_export_without_personal_data(dataset: Dataset, tmp_path: Path) -> None:
     findings = qf.audit(dataset, remember=False, personal=True)
     with pytest.raises(ConfigError, match="The findings show personal values, and the export is one with privacy none"):
@@ -428,6 +429,7 @@ def test_whole_numbers_that_are_no_ids_are_these() -> None:
     assert {name for name in derived if name.endswith("_id")} == {"order_id"}
 
 
+@pytest.mark.long
 def test_a_table_longer_than_a_sheet_is_reported_before_anything_is_written(dataset: Dataset, tmp_path: Path) -> None:
     job = export_job(dataset)
     rows = max(dataset[name].height for name in TABLES)

@@ -11,7 +11,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
 import quivo_frames as qf
@@ -119,7 +118,10 @@ def walked_events() -> Counter[tuple[str, str, frozenset[str]]]:
     return found
 
 
+@pytest.mark.long
 def test_events_and_objects_are_those_of_a_plain_walk(logs: tuple[Path, Path]) -> None:
+    import jsonschema  # takes seconds
+
     log = json.loads(logs[0].read_bytes())
     jsonschema.validate(log, OCEL_SCHEMA, format_checker=jsonschema.FormatChecker())
     kinds = {one["id"]: one["type"] for one in log["objects"]}
@@ -231,6 +233,7 @@ def test_sqlite_holds_what_json_holds(logs: tuple[Path, Path]) -> None:
             }  # fmt: skip
 
 
+@pytest.mark.long
 def test_orders_written_a_few_at_a_time_are_the_same_log(
     logs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +246,7 @@ def test_orders_written_a_few_at_a_time_are_the_same_log(
         assert sorted(things, key=lambda one: one[key]) == sorted(parts[name], key=lambda one: one[key])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["log.json", "log.sqlite"])
 @pytest.mark.parametrize("privacy", ["full", "none"])
 def test_no_personal_value_is_in_an_event_log(tmp_path: Path, name: str, privacy: str) -> None:
@@ -252,6 +256,7 @@ def test_no_personal_value_is_in_an_event_log(tmp_path: Path, name: str, privacy
     assert b"order:100001" in (tmp_path / name).read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["log.json", "log.sqlite"])
 def test_an_earlier_log_is_replaced_and_no_other_file_is(tmp_path: Path, name: str) -> None:
     tables = built(tmp_path, [b'{"orderId":1}'])
@@ -307,6 +312,7 @@ def test_a_full_disk_is_reported_and_leaves_what_was_there(
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["log.json", "log.sqlite"])
 def test_a_forgotten_order_is_in_no_byte_of_an_event_log(tmp_path: Path, name: str) -> None:
     with qf.Archive(tmp_path / "orders.sqlite") as archive:

@@ -6,13 +6,13 @@ import json
 import re
 from pathlib import Path
 
-import nbformat
 import polars as pl
 import pytest
 
 import quivo_frames as qf
 from quivo_frames.model.tables import TABLES
 from quivo_frames.standin import write_ndjson
+from tests.support.notebook_pages import read_cells
 from tests.support.paths import ROOT
 from tests.support.reader_environment import run_in_reader_environment
 
@@ -31,7 +31,7 @@ DTYPES = {
 
 def recipe() -> str:
     """The code of the recipe."""
-    texts = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "markdown"]
+    texts = [cell["source"] for cell in read_cells(NOTEBOOK) if cell["cell_type"] == "markdown"]
     (code,) = [found[1] for text in texts if (found := re.search(r"```python\n(.*?)```", text, re.DOTALL))]
     return code
 

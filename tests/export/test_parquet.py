@@ -87,6 +87,7 @@ def test_pandas_reads_ids_money_and_times_without_loss(frames: Frames, tmp_path:
     assert found[names[2]].str.to_datetime(time_unit="us", time_zone="UTC").equals(wanted[names[2]])
 
 
+@pytest.mark.long
 def test_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
     bodies = [hostile_order_json(number, 3) for number in range(1, 121)]
     export_tables(export_job(flatten(bodies)), ExportFormat.PARQUET, str(tmp_path / "out"))
@@ -94,6 +95,7 @@ def test_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> 
     assert_orders_come_back(bodies, read_with_pyarrow(tmp_path / "out"))
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_drawn_orders_come_back_through_parquet_and_another_engine(tmp_path: Path) -> None:
     @settings(DRAWN_SETTINGS, max_examples=examples(15))

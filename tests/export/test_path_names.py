@@ -46,6 +46,7 @@ def test_a_character_that_a_library_cannot_take_is_the_cause_that_is_said(
         try_export(tables, form, character, folder)
 
 
+@pytest.mark.long
 def test_duckdb_takes_a_name_that_looks_like_a_partition(tables: qf.Dataset, tmp_path: Path) -> None:
     try_export(tables, ExportFormat.DUCKDB, "=", tmp_path)
 

@@ -197,6 +197,7 @@ def add_page(out: Path) -> Path:
     return page
 
 
+@pytest.mark.long
 def test_pages_of_a_user_and_what_the_desktop_writes_stay_in_every_later_export(
     dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ def test_pages_of_a_user_and_what_the_desktop_writes_stay_in_every_later_export(
         assert not [sentence for sentence in done.notices if MODEL in sentence]
 
 
+@pytest.mark.long
 def test_measures_of_a_user_stay_and_an_unchanged_model_is_renewed(dataset: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_with_answers(dataset, "powerbi", out)
@@ -234,6 +236,7 @@ def test_measures_of_a_user_stay_and_an_unchanged_model_is_renewed(dataset: Data
     assert file.read_text(encoding="utf-8") == written
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["notes.txt", "data/other.parquet", "other.Report/definition.pbir"])
 def test_a_file_that_no_export_wrote_is_never_replaced(dataset: Dataset, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
@@ -245,6 +248,7 @@ def test_a_file_that_no_export_wrote_is_never_replaced(dataset: Dataset, tmp_pat
     assert (out / name).read_text() == "mine"
 
 
+@pytest.mark.long
 def test_erased_orders_are_in_no_table_and_the_measures_stay(tmp_path: Path) -> None:
     source = tmp_path / "orders.ndjson"
     source.write_bytes(b"\n".join(hostile_order_json(FIRST_ID + number) for number in range(6)))

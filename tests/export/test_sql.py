@@ -123,6 +123,7 @@ def test_duckdb_refuses_rows_of_no_order_and_the_same_key_twice() -> None:
         connection.execute("INSERT INTO order_tags (order_tag_key, order_id, ordinal) VALUES ('1/0', 1, 0)")
 
 
+@pytest.mark.long
 def test_filtered_columns_may_be_null() -> None:
     described = {name: PrivacyFilter(PrivacyLevel.NONE).filtered_table(table) for name, table in TABLES.items()}
     rows = qf.flatten([order_json(order_id) for order_id in range(100_001, 100_101)])
@@ -155,6 +156,7 @@ def test_parents_come_before_their_children() -> None:
 # The views
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("view", VIEWS)
 def test_views_of_empty_tables_are_empty(view: str) -> None:
     connection = connect_offline(tables_sql(Dialect.DUCKDB, BUILT) + views_sql())
@@ -273,6 +275,7 @@ def assert_same_matches(tables: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyCo
     return connection
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", FOUND_IN)
 def test_lines_find_each_other_as_in_an_audit(trade: Mapping[str, pl.DataFrame], what: str) -> None:
     rows = compare_with_audit(connect_with_tables(trade), OrderView(trade).matched_lines.collect(), what)

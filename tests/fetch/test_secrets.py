@@ -206,6 +206,7 @@ def test_no_exception_no_repr_and_no_log_tells_a_secret(
     assert find_leaks(text.encode()) == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "faults",
     [
@@ -258,6 +259,7 @@ def test_no_piece_of_a_secret_is_repeated(said: str) -> None:
         assert find_leaks(client.refetch(100001).message.encode()) == set()
 
 
+@pytest.mark.long
 def test_what_is_written_is_for_its_owner_alone(
     api: StandIn, command: Callable[..., tuple[int, bytes]], tmp_path: Path
 ) -> None:

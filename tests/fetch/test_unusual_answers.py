@@ -76,6 +76,7 @@ def test_a_login_without_a_clear_token_ends_the_run(connect: Connect, login: byt
     assert requests == {"/login": 2}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "body",
     [

@@ -92,6 +92,7 @@ def places_of_values() -> list[tuple[str, Kind]]:
     return [(found[0], names[found[1]]) for found in re.finditer(r'"(\w+)": ', text) if found[1] in names]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", UNUSUAL_VALUES)
 def test_unusual_values(kind: Kind) -> None:
     text = json.dumps(FULL_ORDER)
@@ -132,6 +133,7 @@ ODD_TEXTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_odd_texts() -> None:
     raws = raw_orders(ODD_TEXTS)
     assert_same(raws)
@@ -139,6 +141,7 @@ def test_odd_texts() -> None:
         assert_same([raw])
 
 
+@pytest.mark.long
 def test_every_day_of_the_calendar() -> None:
     first, last = date.min.toordinal(), date.max.toordinal()
     days = [date.fromordinal(number) for number in {first, last, *range(first, last, 97)}]
@@ -198,6 +201,7 @@ def test_deep_orders() -> None:
     assert_same(raw_orders([body.encode() for body in bodies]))
 
 
+@pytest.mark.long
 def test_many_unknown_fields() -> None:
     bodies = []
     for number, count in enumerate((1, 99, 100, 101, 199, 200, 201, 300), 1):
@@ -248,6 +252,7 @@ def change_all(bodies: list[bytes], pattern: bytes, to: bytes) -> tuple[bytes, .
     return changed
 
 
+@pytest.mark.long
 def test_what_is_only_unusual_stays_in_the_compiled_core() -> None:
     bodies = [order_json(number) for number in range(1, 60)]
     changed = {

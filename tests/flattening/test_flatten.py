@@ -577,6 +577,7 @@ def test_a_note_is_the_same_whether_its_field_was_learned_or_not(value: Any) -> 
     assert many.filter(path="$.new").equals(few)
 
 
+@pytest.mark.long
 def test_many_unknown_fields_of_a_large_order_take_no_look_each() -> None:
     """The whole order was decoded again for each of them."""
     fields = {"positions": [{"sku": f"S{n}", "quantity": 1, "name": "x" * 60} for n in range(60_000)]}

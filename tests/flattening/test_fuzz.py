@@ -35,6 +35,7 @@ def test_a_mutant_is_the_same_each_time_whatever_came_before() -> None:
     assert len({mutated_order(3, seed) for seed in range(20)}) == 20
 
 
+@pytest.mark.long
 def test_mutants_are_of_all_sorts() -> None:
     bodies = [mutated_order(number, 1) for number in range(ORDERS_MUTATED)]
     frames = flatten(bodies)
@@ -43,6 +44,7 @@ def test_mutants_are_of_all_sorts() -> None:
     assert len(set(frames.notes["kind"])) > 7
 
 
+@pytest.mark.long
 def test_undamaged_orders_are_read_as_the_independent_flattener_reads_them() -> None:
     bodies = [unmutated_order(number, 4) for number in range(ORDERS_MUTATED)]
     assert find_broken_promises(bodies) == []

@@ -118,6 +118,7 @@ def test_the_quick_check_says_what_pandera_says(name: str) -> None:
     assert len(set(said)) == 2 or not IS_DEEP  # or nothing was compared
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TABLES)
 def test_each_rule_is_one_of_the_quick_check_as_of_pandera(name: str) -> None:
     chance, table, frame = random.Random(0), TABLES[name], GOOD[name][:8]
@@ -164,6 +165,7 @@ def test_references_are_compared_as_sets_of_python_compare_them() -> None:
             assert found == lost
 
 
+@pytest.mark.long
 def test_pandera_is_loaded_only_for_a_table_that_breaks_a_rule() -> None:
     code = """
 import sys, polars as pl

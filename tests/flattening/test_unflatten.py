@@ -61,6 +61,7 @@ def test_10_000_orders_come_back() -> None:
     assert_orders_come_back(bodies, frames)
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_drawn_orders_come_back() -> None:
     depths: Counter[int] = Counter()
@@ -131,6 +132,7 @@ def build_two_sources(folder: Path) -> qf.Dataset:
     return qf.build([folder / "even.ndjson", folder / "odd.ndjson"], folder / "tables", progress=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orders_per_range", [7, 60])
 def test_a_dataset_gives_the_same_orders_in_ranges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders_per_range: int

@@ -63,6 +63,7 @@ def kept_bodies(path: Path) -> dict[int, list[bytes]]:
     return kept
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", EACH)
 def test_every_reader_finds_the_same_orders(where: str, tmp_path: Path) -> None:
     bare, wrapped = tmp_path / "bare.sqlite", tmp_path / "wrapped.sqlite"
@@ -103,6 +104,7 @@ def test_every_reader_finds_the_same_orders(where: str, tmp_path: Path) -> None:
     assert build_both_ways(wrapped, tmp_path / "wrapped.tables").orders.height == len(IDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", WRAPPERS)
 def test_personal_values_that_quivo_removed_are_removed_from_envelopes(where: str, tmp_path: Path) -> None:
     bare, path = tmp_path / "bare.sqlite", tmp_path / "wrapped" / "orders.sqlite"

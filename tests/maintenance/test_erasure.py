@@ -111,6 +111,7 @@ def test_no_page_is_left_that_once_held_a_forgotten_order(archive: Archive) -> N
     db.close()
 
 
+@pytest.mark.long
 def test_tables_are_as_if_the_orders_had_never_been_there(archive: Archive, tmp_path: Path) -> None:
     tables = build(archive, tmp_path / "tables")
     before = {name: tables[name] for name in TABLES}
@@ -149,6 +150,7 @@ def test_tables_made_from_files_lose_them_too(tmp_path: Path) -> None:
     assert f"{WHO}-100005".encode() not in bytes_of(tables.folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", ["pseudonym", "none"])
 def test_filtered_tables_stay_filtered(
     archive: Archive, tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch
@@ -164,6 +166,7 @@ def test_filtered_tables_stay_filtered(
     assert check(tables.folder).flaws.is_empty()
 
 
+@pytest.mark.long
 def test_a_second_time_finds_nothing_and_harms_nothing(archive: Archive, tmp_path: Path) -> None:
     tables = build(archive, tmp_path / "tables")
     forget(GONE, archive, [tables.folder])
@@ -317,6 +320,7 @@ def test_answers_that_were_not_good_keep_nothing(archive: Archive) -> None:
     assert archive.remove_personal_values([100_005]) == 1  # also where no answer is good
 
 
+@pytest.mark.long
 def test_forgetting_that_is_cut_off_in_the_tables_is_finished_by_the_next(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +357,7 @@ def test_a_folder_that_is_named_twice_is_one(archive: Archive, tmp_path: Path) -
     assert (len(receipt.rows), receipt.left) == (1, [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", ["orders.parquet", ".lineage/answers.parquet", "exports.json"])
 def test_damaged_tables_are_told_before_anything_is_erased(archive: Archive, tmp_path: Path, file: str) -> None:
     tables = build(archive, tmp_path / "tables")

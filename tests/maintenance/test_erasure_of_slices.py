@@ -45,6 +45,7 @@ def ids_in(place: Path) -> set[int]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("to", "out"), [("parquet", "slice"), ("csv", "csv"), *(pytest.param(to, out, marks=pytest.mark.long) for to, out in
                                                             [("duckdb", "out.duckdb"), ("delta", "delta"), ("excel", "out.xlsx")])],
@@ -100,6 +101,7 @@ def test_what_was_made_from_a_written_slice_is_reached_too(tables: qf.Dataset, t
     assert not forget(GONE, tables=[tables.folder]).exports
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("privacy", ["full", "none"])
 def test_orders_are_erased_from_a_written_slice_itself(tables: qf.Dataset, tmp_path: Path, privacy: str) -> None:
     written = tables.only(EVEN).write(tmp_path / "slice", privacy=privacy)

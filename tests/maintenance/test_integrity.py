@@ -49,6 +49,7 @@ def kinds_and_places(place: Path) -> set[tuple[str, str]]:
     return set(check(place).flaws.select("what", "place").iter_rows())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", ["full", "none"])
 def test_what_was_just_written_is_as_it_was_written(archive: Path, tmp_path: Path, level: str) -> None:
     tables = build(archive, tmp_path / "tables", privacy=level)
@@ -119,6 +120,7 @@ ACROSS: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame], tuple[str, 
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ACROSS)
 def test_ranges_of_orders_find_what_the_whole_tables_show(
     folder: Path, monkeypatch: pytest.MonkeyPatch, case: str
@@ -136,6 +138,7 @@ def test_ranges_of_orders_find_what_the_whole_tables_show(
     assert (expected in rows) if what else not rows
 
 
+@pytest.mark.long
 def test_no_more_rows_are_held_at_a_time_than_those_of_a_range(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
     look = row_checks._broken_rows

@@ -80,6 +80,7 @@ def kill_export(tables: Dataset, form: str, out: Path, when: str = "half") -> No
     assert killed.returncode == -signal.SIGKILL
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 @pytest.mark.parametrize(
     "form",

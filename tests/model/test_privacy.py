@@ -66,6 +66,7 @@ def test_the_tables_have_personal_columns_of_each_kind(unfiltered: Dataset) -> N
     assert len(personal_values(unfiltered)) > 300
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", ["pseudonym", "none"])
 def test_nothing_personal_is_in_any_byte_of_the_files(
     orders: Path, unfiltered: Dataset, tmp_path: Path, level: str
@@ -83,6 +84,7 @@ def test_nothing_personal_is_in_any_byte_of_the_files(
     assert [value for value in values if value.encode() in content] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", list(PrivacyLevel))
 def test_filtered_tables_keep_their_schema_rows_and_values_that_are_not_personal(
     orders: Path, unfiltered: Dataset, tmp_path: Path, level: str
@@ -142,6 +144,7 @@ def test_pseudonyms_depend_on_the_key_and_are_the_same_in_lazy_frames() -> None:
     assert lazy.collect(engine="streaming").equals(one)
 
 
+@pytest.mark.long
 def test_orders_can_be_rebuilt_from_filtered_tables(orders: Path, tmp_path: Path) -> None:
     for level in ("pseudonym", "none"):
         rebuilt = list(unflatten(build(orders, tmp_path / level, privacy=level)))
@@ -203,6 +206,7 @@ def test_filtered_tables_are_exported_as_they_are_without_a_key(
     assert export_facts["privacy"] == " ".join(filtered.manifest["privacy"].values()) != "pseudonym"
 
 
+@pytest.mark.long
 def test_filtered_fields_are_not_reported_as_vanished(orders: Path, tmp_path: Path) -> None:
     before = build(orders, tmp_path / "out").notes
     assert build(orders, tmp_path / "out", privacy="none").notes.equals(before)
@@ -215,6 +219,7 @@ def test_unknown_levels_are_refused(unfiltered: Dataset, tmp_path: Path) -> None
         unfiltered.export("csv", tmp_path / "out", privacy="some")
 
 
+@pytest.mark.long
 def test_an_export_is_remembered_once_and_found_again_from_any_folder(
     orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

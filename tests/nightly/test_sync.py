@@ -68,6 +68,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
         yield Night(tmp_path, api)
 
 
+@pytest.mark.long
 def test_the_first_sync_fetches_all_and_the_next_nothing(night: Night) -> None:
     first = night.sync()
     assert first.new_orders == ORDERS
@@ -85,6 +86,7 @@ def test_the_first_sync_fetches_all_and_the_next_nothing(night: Night) -> None:
     }
 
 
+@pytest.mark.long
 def test_only_what_changed_is_refetched(night: Night) -> None:
     night.sync()
     before = night.requests()
@@ -120,6 +122,7 @@ def test_an_order_that_the_index_shows_late_is_found_by_the_overlap(night: Night
     assert night.sync().search.order_ids == (slow,)
 
 
+@pytest.mark.long
 def test_failed_orders_are_asked_for_again_but_unknown_ones_are_not(night: Night, tmp_path: Path) -> None:
     broken, unknown = night.api.order_ids[4], night.api.order_ids[-1] + 100
     night.api._faults[broken] = iter([ServerFault.status(500)] * 5)
@@ -136,6 +139,7 @@ def test_failed_orders_are_asked_for_again_but_unknown_ones_are_not(night: Night
     assert broken in qf.open(night.folder / "tables").orders["order_id"]
 
 
+@pytest.mark.long
 def test_max_age_postpones_and_does_not_forget(night: Night) -> None:
     night.sync()
     changed = night.api.order_ids[7]
@@ -152,6 +156,7 @@ def test_max_age_postpones_and_does_not_forget(night: Night) -> None:
     assert night.requests()[changed] == 2
 
 
+@pytest.mark.long
 def test_an_interrupted_sync_goes_on_without_asking_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     record, recorded = qf.Archive.record, []
 
@@ -194,6 +199,7 @@ def test_a_sync_that_is_killed_when_all_is_refetched_asks_for_nothing_again(
     assert night.requests().total() == ORDERS
 
 
+@pytest.mark.long
 def test_more_orders_than_allowed_are_not_requested(night: Night) -> None:
     night.write(more="[refetch]\nmax_requests = 10")
     with pytest.raises(qf.ConfigError, match=r"30 orders are to be refetched, and quivo.toml allows 10 .* 30\."):
@@ -268,6 +274,7 @@ def test_what_was_new_once_is_not_new_again(night: Night) -> None:
     assert "orders: 0 new, 0 known ones were refetched" in str(third)
 
 
+@pytest.mark.long
 def test_what_came_with_a_sync_that_was_killed_is_new_in_the_next(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +290,7 @@ def test_what_came_with_a_sync_that_was_killed_is_new_in_the_next(
     assert result.status_changes.height
 
 
+@pytest.mark.long
 def test_a_failing_export_is_a_problem_and_the_others_are_written(night: Night) -> None:
     (night.folder / "mine.csv").mkdir()
     (night.folder / "mine.csv" / "diary.txt").write_text("mine")

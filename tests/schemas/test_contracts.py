@@ -378,6 +378,7 @@ def schemas(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_generator_refuses_what_breaks_readers_and_writes_nothing(schemas: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)Raise SCHEMA_VERSION in tables.py.*orders.mood is gone"):
         write_files(schemas)
@@ -389,6 +390,7 @@ def test_the_generator_refuses_what_breaks_readers_and_writes_nothing(schemas: P
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_raised_version_gets_a_record_of_its_own_and_keeps_the_others(
     schemas: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import jsonschema
 import pytest
 
 from quivo_frames.model.derived import dataset_tables
@@ -30,6 +29,8 @@ def test_schemas_are_up_to_date() -> None:
 
 
 def test_the_schema_of_an_order_takes_the_documented_example_and_orders_of_trade() -> None:
+    import jsonschema  # takes seconds
+
     validator = jsonschema.Draft202012Validator(order_schema())
     validator.validate(EXAMPLE)
     for order_id in range(100_001, 100_101):
@@ -40,6 +41,8 @@ def test_the_schema_of_an_order_takes_the_documented_example_and_orders_of_trade
     "wrong", [{"orderId": "1"}, {}, {"orderId": 1, "positions": {}}, {"orderId": 1, "handlingUnits": [{"sscc": 1}]}]
 )
 def test_the_schema_of_an_order_refuses_what_is_none(wrong: dict[str, object]) -> None:
+    import jsonschema
+
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(order_schema()).validate(wrong)
 

@@ -395,6 +395,7 @@ def test_redirects_lead_elsewhere(status, listen):
         assert heard.headers[b"Location"] == b"http://127.0.0.1:9/"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hint", ["1", "0.5", "999999999", "soon", "-5", "", "Sun, 06 Nov 1994 08:49:37 GMT", None])
 def test_a_429_says_when_to_come_back_in_any_words(hint, listen):
     with stand_in_with_faults(ServerFault.status(429, retry_after=hint)) as api:

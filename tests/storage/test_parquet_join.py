@@ -107,6 +107,7 @@ def test_row_groups_are_joined_by_range(tmp_path: Path, pieces: list[ParquetPiec
     assert [groups.row_group(number).num_rows for number in range(groups.num_row_groups)] == [100, 100, 1, 100]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 def test_every_table_is_joined(tmp_path: Path, table: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 64)
@@ -156,6 +157,7 @@ def test_statistics_stay_right(tmp_path: Path, pieces: list[ParquetPiece]) -> No
         assert by_pyarrow["order_id"].to_pylist() == wanted["order_id"].to_list()
 
 
+@pytest.mark.long
 def test_files_of_another_writer_with_indexes_and_filters_are_joined(tmp_path: Path) -> None:
     paths = [tmp_path / f"{part}.parquet" for part in range(2)]
     for part, path in enumerate(paths):

@@ -86,6 +86,7 @@ def test_a_swap_writes_only_where_all_is_as_it_was(where: Place) -> None:
     assert entry_names(where) == {MANIFEST}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", ["{}", "same"], ids=["of each its own", "of all the same"])
 def test_of_swaps_at_a_time_exactly_one_wins(where: Place, data: str) -> None:
     start = Barrier(WRITERS)

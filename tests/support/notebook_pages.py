@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from pathlib import Path
-
-import nbformat
-from nbclient import NotebookClient
-from nbconvert import HTMLExporter
+from typing import TYPE_CHECKING, Any
 
 from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def run_notebook(path: Path, folder: Path) -> nbformat.NotebookNode:
+def read_cells(path: Path) -> list[dict[str, Any]]:
+    """The cells of a notebook, each with its source as one text."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell | {"source": "".join(cell["source"])} for cell in cells]
+
+
+def run_notebook(path: Path, folder: Path) -> NotebookNode:
     """A notebook with its outputs, run from top to bottom in a working folder."""
-    notebook = nbformat.read(path, as_version=4)
+    import nbformat  # takes seconds
+    from nbclient import NotebookClient
+
+    notebook: NotebookNode = nbformat.read(path, as_version=4)
     quiet = ["--IPKernelApp.log_level=40"]  # each kernel warns that programs of this machine may listen
     NotebookClient(
         notebook, timeout=120, resources={"metadata": {"path": str(folder)}}, extra_arguments=quiet
@@ -26,7 +36,7 @@ def run_notebook(path: Path, folder: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def drop_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def drop_widgets(notebook: NotebookNode) -> NotebookNode:
     """The notebook without bars of progress, which load what draws them."""
     for cell in notebook.cells:
         if "outputs" in cell:
@@ -35,8 +45,10 @@ def drop_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def page_of(notebook: nbformat.NotebookNode) -> str:
+def page_of(notebook: NotebookNode) -> str:
     """The notebook as a page that loads nothing from elsewhere."""
+    from nbconvert import HTMLExporter
+
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
     return str(exporter.from_notebook_node(drop_widgets(notebook))[0])
 
