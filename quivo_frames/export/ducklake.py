@@ -70,7 +70,8 @@ def write_tables(job: ExportJob, out: str) -> ExportResult:
         ExportError: the lake cannot be written, is open elsewhere, or another job changed it at the same time.
     """
     address = lake_address(out)
-    with connect_duckdb(address) as db, _private_workspace(address) as temporary:
+    # the lock is released last: a catalog that is still open would refuse who comes next
+    with _private_workspace(address) as temporary, connect_duckdb(address) as db:
         attach_lake(db, address, temporary)
         result = _write_to_lake(db, job, address, temporary)
         if job.erased_order_ids and address.catalog_file:

@@ -27,7 +27,7 @@ _PACKAGES = {
     "postgres_scanner": "duckdb-extension-postgres-scanner",
 }
 _CONFLICTS = ("conflict", "Conflict")
-_LOCKED = ("Could not set lock", "being used by another process", "database is locked")
+_LOCKED = ("Could not set lock", "being used by another process", "database is locked", "Unique file handle conflict")
 
 
 def _missing_extension(db: duckdb.DuckDBPyConnection, address: LakeAddress) -> str | None:
