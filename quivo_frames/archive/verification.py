@@ -183,8 +183,8 @@ def _flaws_of_runs(db: sqlite3.Connection) -> Iterator[ArchiveFlaw]:
         count, digest_now = found.pop(run, (0, hashlib.sha256().hexdigest()))
         is_comparable = seal is not None and not erased  # the digest of a run stays when orders of it are erased
         if count != asked or (is_comparable and digest_now != digest):
-            message = f"Run {run} asked for other orders than the {asked:,} in its list."
-            yield ArchiveFlaw("ledger", None, message)
+            those = f"the {asked:,} in its list" if type(asked) is int else "its list says"  # the number is damaged
+            yield ArchiveFlaw("ledger", None, f"Run {run} asked for other orders than {those}.")
     for run in found:
         yield ArchiveFlaw("ledger", None, f"There is a list of orders of a run {run}, and no such run.")
 

@@ -265,3 +265,44 @@ def test_a_randomly_damaged_archive_never_ends_in_a_traceback(path: Path, tmp_pa
         with suppress(QuivoError), grows_by_less_than(1000), Archive(path) as archive:
             read(archive)
     assert all(json.dumps(report) for report in reports)
+
+
+def write_any_value(path: Path, table: str, column: str, value: object) -> None:
+    """Puts a value of any type in a row, as damage does, which no constraint stops."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (declared,) = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        lenient = declared.replace(" NOT NULL", "").replace(" STRICT", "")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (lenient, table))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        with suppress(sqlite3.IntegrityError):  # the number of a row is always one
+            db.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {column} = (SELECT max({column}) FROM {table})", (value,)
+            )
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (declared, table))
+
+
+def columns_of_archive(path: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return [(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("value", [None, "x", b"\xff", 1.5], ids=repr)
+def test_a_value_of_another_type_in_any_column_is_no_traceback(path: Path, tmp_path: Path, value: object) -> None:
+    forget([FIFTH], path)
+    columns = columns_of_archive(path)
+    assert ("runs", "asked") in columns
+    for table, column in columns:
+        damaged = tmp_path / "damaged.sqlite"
+        damaged.write_bytes(path.read_bytes())
+        write_any_value(damaged, table, column, value)
+        found = check(damaged).flaws["message"].to_list()
+        if (table, column) == ("runs", "asked"):
+            assert any(message.startswith("Run 1 asked for other orders than its list says.") for message in found)
+        for read in (Archive.attempts, Archive.failures, Archive.runs, Archive.counts, changes):
+            with suppress(QuivoError), Archive(damaged) as archive:
+                read(archive)
