@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from quivo_frames.analysis.checks.limits import Limits, read_limits
+from quivo_frames.assistant.interruption import Interruption
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.display.native_text import DEBUG_VARIABLE
 from quivo_frames.display.text import explain_output_error, print_text, terminal_text
@@ -87,21 +88,27 @@ def serve_assistant(
         print_text(
             "It is for assistants, which start it and talk to it: --help says how. Ctrl-C ends it.", to_stderr=True
         )
-    try:
-        asyncio.run(_serve_stdio(make_server(keeper)))
-    except BaseExceptionGroup as group:  # of the tasks that read and write
-        failed = _first_error(group)
-        if not isinstance(failed, OSError):
-            raise failed from None
-        if (failure := explain_output_error(failed)) is not None:
-            raise failure from failed
-    finally:
-        keeper.close()
+    with Interruption() as interruption:
+        try:
+            asyncio.run(_serve_stdio(make_server(keeper), interruption))
+        except (BaseExceptionGroup, asyncio.CancelledError) as error:  # a group of the tasks that read and write
+            if not interruption.has_come:
+                _raise_first_error(error)
+        finally:
+            keeper.close()
+    if interruption.has_come:
+        raise KeyboardInterrupt
 
 
-def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
+def _raise_first_error(error: BaseException) -> None:
+    """Raise what went wrong first, unless it is that nobody reads the answers any more."""
+    if isinstance(error, BaseExceptionGroup):  # if the system refused something, the others are consequences
+        return _raise_first_error((error.subgroup(OSError) or error).exceptions[0])
+    if not isinstance(error, OSError):
+        raise error from None
+    if (failure := explain_output_error(error)) is not None:
+        raise failure from error
+    return None
 
 
 def make_server(keeper: StateKeeper) -> Server[Any]:
@@ -180,10 +187,14 @@ def _answer(keeper: StateKeeper, tool: Tool | None, given: dict[str, Any]) -> pr
     return protocol.CallToolResult(content=[protocol.TextContent(type="text", text=problem)], is_error=True)
 
 
-async def _serve_stdio(server: Server[Any]) -> None:
+async def _serve_stdio(server: Server[Any], interruption: Interruption) -> None:
     from mcp.server.stdio import stdio_server
 
-    lines: Any = _InputLines(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    if not os.environ.get(DEBUG_VARIABLE):
+        loop.set_exception_handler(lambda *_: None)  # that of asyncio prints tracebacks
+    interruption.cancel_this_task()
+    lines: Any = _InputLines(loop)
     async with stdio_server(stdin=lines) as (read_stream, write_stream):
         await server.run(read_stream, write_stream, server.create_initialization_options())
 

@@ -39,6 +39,8 @@ _PLAIN = frozenset([
     "FLOAT", "DOUBLE", "DATE", "TIMESTAMP",
 ])  # fmt: skip
 """The types of DuckDB whose values become values of Python as they are, besides DECIMAL."""
+_HARMFUL = (duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
+"""After these errors the next query may fail as well, whatever it is."""
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -78,9 +80,9 @@ def run_query(db: duckdb.DuckDBPyConnection, tables: list[str], request: SqlRequ
         except duckdb.InterruptException:
             return SqlAnswer(refusal=TOOK_TOO_LONG)
         except duckdb.Error as error:
-            return SqlAnswer(refusal=explain_query_error(error))
+            return SqlAnswer(refusal=explain_query_error(error), may_have_harmed=isinstance(error, _HARMFUL))
         except MemoryError:
-            return SqlAnswer(refusal=TOOK_TOO_MUCH)
+            return SqlAnswer(refusal=TOOK_TOO_MUCH, may_have_harmed=True)
         finally:
             timer.cancel()
 

@@ -30,3 +30,5 @@ class SqlAnswer(msgspec.Struct):
     is_complete: bool = True
     """Whether these are all rows."""
     refusal: str = ""
+    may_have_harmed: bool = False
+    """Whether the process may be harmed by the query, so that another one is to run the next."""

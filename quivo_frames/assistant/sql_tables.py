@@ -18,6 +18,7 @@ import polars as pl
 
 from quivo_frames.assistant.plain_values import Refusal
 from quivo_frames.assistant.sql_request import MOST_SECONDS, READY, TOOK_TOO_LONG, TOOK_TOO_MUCH, SqlAnswer, SqlRequest
+from quivo_frames.explorer.background import Closing
 from quivo_frames.storage.leftovers import temporary_folder
 
 _SECONDS_OF_GRACE = 2
@@ -36,15 +37,17 @@ class SqlTables:
         self._is_closed = False
 
     @classmethod
-    def copy(cls, frames: Mapping[str, pl.LazyFrame]) -> SqlTables:
+    def copy(cls, frames: Mapping[str, pl.LazyFrame], closing: Closing) -> SqlTables:
         """A copy of these tables, in a folder for temporary files that is removed when it is closed.
 
         Raises:
+            DatasetError: the state of the tables was closed meanwhile.
             OSError, PolarsError: they cannot be read, or the copy cannot be written.
         """
         with ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             for name, frame in frames.items():
+                closing.check()
                 frame.sink_parquet(folder / f"{name}.parquet", compression="lz4")
             return cls(folder / "tables.duckdb", list(frames), stack.pop_all())
         raise AssertionError  # no context swallows an error
@@ -85,15 +88,22 @@ class SqlTables:
         if not line:
             self._end_process()
             raise Refusal(_ENDED if self._is_closed else TOOK_TOO_LONG if is_late else TOOK_TOO_MUCH)
-        return msgspec.json.decode(line, type=SqlAnswer)
+        answer = msgspec.json.decode(line, type=SqlAnswer)
+        if answer.may_have_harmed:
+            self._end_process()
+        return answer
 
     def _running_process(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:  # it has ended by itself
+            self._end_process()
         if self._process is None:
             module = "quivo_frames.assistant.sql_process"
             words = [sys.executable, "-P", "-m", module, os.fspath(self._file), *self.tables]
             self._process = subprocess.Popen(  # noqa: S603 - ours
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
+            if self._is_closed:  # since it was asked for, and nobody could end it then
+                self._process.kill()
             assert self._process.stdout is not None
             if self._process.stdout.readline() != READY:
                 self._end_process()

@@ -123,10 +123,8 @@ class StateKeeper:
                 if self._copied is not None:
                     self._copied[1].close()
                     self._copied = None
-                self._copied = (
-                    state.snapshot,
-                    SqlTables.copy({name: state.read_table(name) for name in state.visible_tables()}),
-                )
+                frames = {name: state.read_table(name) for name in state.visible_tables()}
+                self._copied = state.snapshot, SqlTables.copy(frames, state.snapshot.closing)
             return self._copied[1]
 
     def close(self) -> None:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,6 +56,7 @@ SECTIONS = {
     "Besides": ("serve", "completion"),
 }
 """The commands as the help lists them."""
+_SECONDS_FOR_THREADS = 1.0
 
 
 class _CommandGroup(click.Group):
@@ -67,8 +71,11 @@ class _CommandGroup(click.Group):
             atexit.register(_skip_last_collection)
         with suppress(ValueError):  # not the main thread of a process of our own
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
-        status = super().main(args, prog_name, **{**extra, "standalone_mode": False})
-        sys.exit(status if isinstance(status, int) else 0)
+        returned = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+        status = returned if isinstance(returned, int) else 0
+        if args is None:
+            _end_process(status)
+        sys.exit(status)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options before the name of a command."""
@@ -95,6 +102,23 @@ def _skip_last_collection() -> None:
     """Skip the search for cycles at the end, which nobody needs: it took a tenth of a short build."""
     if "_duckdb" not in sys.modules:  # which then reports all its objects as leaked, on stderr
         gc.freeze()
+
+
+def _end_process(status: int) -> NoReturn:
+    """End the process, whatever else is sent to it, and whatever threads still work on what nobody waits for any more.
+
+    Python would wait for them, as when a server is ended while it answers: a query of a library cannot be interrupted.
+    """
+    with suppress(ValueError):  # not the main thread
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
+    deadline = time.monotonic() + _SECONDS_FOR_THREADS
+    threads = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for one in threads:
+        one.join(max(0.0, deadline - time.monotonic()))
+    if any(one.is_alive() for one in threads):
+        os._exit(status)
+    sys.exit(status)
 
 
 @contextmanager

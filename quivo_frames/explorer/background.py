@@ -1,9 +1,14 @@
-"""What takes long for many orders, in another process: memory that it took is free afterwards, and pages stay quick."""
+"""What takes long for many orders, in another process: memory that it took is free afterwards, and pages stay quick.
+
+Work that nobody waits for any more, as its state of the tables was closed, is given up soon.
+"""
 
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, wait
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -15,6 +20,7 @@ from quivo_frames.analysis.checks.findings import Findings
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.kpi.query import KpiQuery
 from quivo_frames.analysis.milestones import OrderView
+from quivo_frames.errors import DatasetError, LostWorker
 from quivo_frames.executors.local import LocalPool
 
 if TYPE_CHECKING:
@@ -22,6 +28,20 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _TWO_PROCESSES = 2
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+class Closing(threading.Event):
+    """Is set when a state of the tables is closed; what works for it looks at it now and then."""
+
+    def check(self) -> None:
+        """Give up, if it is set.
+
+        Raises:
+            DatasetError: it is.
+        """
+        if self.is_set():
+            raise DatasetError("The tables were rebuilt meanwhile. Ask again.")
 
 
 class _PackedFindings(NamedTuple):
@@ -41,27 +61,36 @@ class OverviewFigures(NamedTuple):
     title: PageTitle
 
 
-def audit_in_other_process(view: OrderView, limits: Limits, *, personal: bool) -> Findings:
+def audit_in_other_process(view: OrderView, limits: Limits, closing: Closing, *, personal: bool) -> Findings:
     """What an audit finds in all orders of a view, compared with the last one; nothing is remembered of it."""
-    packed = _run_in_other_process(partial(_find_and_pack, limits, personal=personal), view)
+    packed = _run_in_other_process(partial(_find_and_pack, limits, personal=personal), view, closing)
     findings = Findings(pl.read_ipc(io.BytesIO(packed.rows)))
     findings.resolved, findings.checks, findings.personal = packed.resolved, packed.checks, personal
     findings.as_of, findings.since, findings.dataset = packed.as_of, packed.since, view.dataset
     return findings
 
 
-def draw_in_other_process(view: OrderView, limits: Limits, on_time_against: str) -> OverviewFigures:
+def draw_in_other_process(view: OrderView, limits: Limits, on_time_against: str, closing: Closing) -> OverviewFigures:
     """The figures and charts of the report, of all orders of a view."""
-    return _run_in_other_process(partial(_draw_overview, limits, on_time_against), view)
+    return _run_in_other_process(partial(_draw_overview, limits, on_time_against), view, closing)
 
 
-def _run_in_other_process(work: Callable[[OrderView], Result], view: OrderView) -> Result:
-    """What `work` makes of a view; where there are many orders, in another process."""
+def _run_in_other_process(work: Callable[[OrderView], Result], view: OrderView, closing: Closing) -> Result:
+    """What `work` makes of a view; where there are many orders, in another process, which ends if it is given up."""
+    closing.check()
     if len(view.id_ranges()) < _TWO_PROCESSES:
         return work(view)
-    with LocalPool(_TWO_PROCESSES, _TWO_PROCESSES, __name__) as pool:
-        (result,) = pool.map_unordered(work, [view])  # the other process takes the first of the items
-    return result
+    try:
+        with LocalPool(_TWO_PROCESSES, _TWO_PROCESSES, __name__) as pool:
+            result: Future[Result] = pool.submit(work, view)
+            while not result.done():
+                closing.check()
+                wait([result], _SECONDS_BETWEEN_LOOKS)
+            return result.result()
+    except BrokenExecutor as error:
+        raise LostWorker(
+            "A process of the explorer was ended by the system, as happens when memory is short. Start it again."
+        ) from error
 
 
 def _find_and_pack(limits: Limits, view: OrderView, *, personal: bool) -> _PackedFindings:

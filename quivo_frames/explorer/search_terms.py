@@ -24,6 +24,7 @@ from quivo_frames.analysis.order_search import (
     term_form,
 )
 from quivo_frames.dataset.dataset import Dataset
+from quivo_frames.explorer.background import Closing
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 from quivo_frames.storage.leftovers import temporary_folder
@@ -69,14 +70,18 @@ class SearchTerms:
         self._files, self._folder = files, folder
 
     @classmethod
-    def build(cls, dataset: Dataset, *, personal: bool) -> SearchTerms:
-        """The terms; without `personal`, none of a column that may be personal."""
+    def build(cls, dataset: Dataset, closing: Closing, *, personal: bool) -> SearchTerms:
+        """The terms; without `personal`, none of a column that may be personal.
+
+        Raises:
+            DatasetError: the state of the tables was closed meanwhile.
+        """
         with ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             ranges = _ranges_of_orders(dataset)
             files = {}
             for number, (words, places) in enumerate(searched_columns(personal=personal).items()):
-                files[words] = _write_terms(dataset, words, places, ranges, folder / str(number))
+                files[words] = _write_terms(dataset, words, places, ranges, folder / str(number), closing)
             return cls(files, stack.pop_all())
         raise AssertionError  # no context swallows an error
 
@@ -158,12 +163,14 @@ def _ranges_of_orders(dataset: Dataset) -> list[tuple[int, int]]:
 
 
 def _write_terms(
-    dataset: Dataset, words: str, places: tuple[tuple[str, str], ...], ranges: list[tuple[int, int]], start: Path
-) -> Path:
+    dataset: Dataset, words: str, places: tuple[tuple[str, str], ...], ranges: list[tuple[int, int]], start: Path,
+    closing: Closing,
+) -> Path:  # fmt: skip
     """Write the terms of one kind, sorted, and return the file."""
     form = term_form(words)
     parts = []
     for number, id_range in enumerate(ranges):
+        closing.check()
         values = pl.concat([
             dataset.lazy(table).filter(pl.col("order_id").is_between(*id_range)).select("order_id", value=column)
             .drop_nulls().unique()
@@ -175,6 +182,7 @@ def _write_terms(
         terms = found.join(forms, on="value").select("order_id", "term").unique().sort("term", "order_id")
         parts.append(start.with_name(f"{start.name}-{number}.parquet"))
         terms.collect().write_parquet(parts[-1], compression_level=1, row_group_size=_ROW_GROUP_ROWS)
+    closing.check()
     whole = start.with_suffix(".parquet")
     if len(parts) == 1:
         return parts[0].rename(whole)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import DatasetError
 from quivo_frames.explorer.accepted_file import AcceptedFindings
-from quivo_frames.explorer.background import OverviewFigures, audit_in_other_process, draw_in_other_process
+from quivo_frames.explorer.background import Closing, OverviewFigures, audit_in_other_process, draw_in_other_process
 from quivo_frames.explorer.finding_list import FindingList
 from quivo_frames.explorer.order_list import read_order_list
 from quivo_frames.explorer.search_terms import SearchTerms
@@ -39,6 +39,8 @@ Result = TypeVar("Result")
 
 _SECONDS_TO_WAIT = 10.0
 """How long a request waits for a build that is just replacing the tables: renaming files takes less."""
+_SECONDS_TO_REMOVE = 8.0
+"""How long the end waits for an index that is being made: it is given up at its next part, of 100,000 orders."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Snapshot:
         self.dataset, self.options = dataset, options
         self.order_list = read_order_list(dataset)
         """All orders, as lists filter, sort and count them."""
+        self.closing = Closing()
+        """Set when this state is given up."""
         self._worker = ThreadPoolExecutor(1, "quivo-explorer")
         self._begun: dict[Callable[[], Any], Future[Any]] = {}
         self._lock_of_work = threading.Lock()
@@ -102,13 +106,13 @@ class Snapshot:
             return self._begun[work]
 
     def _index_terms(self) -> SearchTerms:
-        return SearchTerms.build(self.dataset, personal=self.options.personal)
+        return SearchTerms.build(self.dataset, self.closing, personal=self.options.personal)
 
     def _audit(self) -> Findings:
-        return audit_in_other_process(self.view, self.options.limits, personal=self.options.personal)
+        return audit_in_other_process(self.view, self.options.limits, self.closing, personal=self.options.personal)
 
     def _draw(self) -> OverviewFigures:
-        return draw_in_other_process(self.view, self.options.limits, self.options.on_time_against)
+        return draw_in_other_process(self.view, self.options.limits, self.options.on_time_against, self.closing)
 
     def list_findings(self) -> FindingList | None:
         """The findings, of which those that are accepted now are marked, and the resolved ones; None until it is known.
@@ -190,10 +194,16 @@ class Snapshot:
         return True
 
     def close(self) -> None:
-        """Give up what is not worked out yet, and remove what was kept on the disk."""
+        """Give up what is not worked out yet, and remove what was kept on the disk, as soon as nobody works with it."""
+        self.closing.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
         if (terms := self._begun.get(self._index_terms)) is not None:
             terms.add_done_callback(_remove_terms)
+
+    def wait_for_removal(self) -> None:
+        """Wait until what was kept on the disk is removed, after `close`."""
+        if (terms := self._begun.get(self._index_terms)) is not None:
+            wait([terms], _SECONDS_TO_REMOVE)
 
 
 def _remove_terms(terms: Future[SearchTerms]) -> None:
@@ -248,3 +258,4 @@ class SnapshotKeeper:
     def close(self) -> None:
         """Remove what was kept on the disk."""
         self._snapshot.close()
+        self._snapshot.wait_for_removal()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,27 @@ def test_it_ends_at_once_and_leaves_nothing(
         written = process.stderr.read().decode()
     assert "Traceback" not in written
     assert ("Interrupted. Nothing was changed." in written) == (status == 130)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("how", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGTERM, signal.SIGINT]])
+@pytest.mark.parametrize("seconds", [0, 0.005, 0.02, 0.05])
+def test_it_ends_the_same_whatever_it_is_doing(
+    tables: qf.Dataset, tmp_path: Path, how: list[signal.Signals], seconds: float
+) -> None:
+    """While messages come, tasks wait for each other's streams, which fail when one of them ends."""
+    with started(tables.folder, tmp_path) as client:
+        for number in range(2, 300):
+            client.send("ping", id=number)
+        time.sleep(seconds)
+        for one in how:
+            client.process.send_signal(one)
+            time.sleep(0.01)
+        _, written = client.process.communicate(timeout=20)
+        assert client.process.returncode == 130, written.decode()
+    assert written.decode().splitlines()[1:] == ["", "Interrupted. Nothing was changed."]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
@@ -21,6 +22,8 @@ from quivo_frames.assistant.plain_values import Refusal
 from quivo_frames.assistant.sql_process import copy_tables, open_locked
 from quivo_frames.assistant.sql_statement import TABLE_FUNCTIONS, check_statement
 from quivo_frames.assistant.sql_tables import SqlTables
+from quivo_frames.errors import DatasetError
+from quivo_frames.explorer.background import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +167,7 @@ def test_a_query_ends_in_time_and_the_next_one_runs(tmp_path: Path, monkeypatch:
     """Also one that does not heed its end: it is ended with its process."""
     monkeypatch.setattr(sql_tables, "MOST_SECONDS", 1)
     monkeypatch.setattr(sql_tables, "_SECONDS_OF_GRACE", 1)
-    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})})
+    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})}, Closing())
     try:
         assert copy.run_query("FROM orders", 5).rows == [[1]]
         started = time.monotonic()
@@ -198,11 +201,65 @@ def test_a_query_takes_no_more_memory_than_it_may(session: Session) -> None:
     assert session.query("SELECT 1") == [[1]]
 
 
+def test_nothing_is_left_of_a_copy_that_was_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    closing = Closing()
+
+    def close_when_it_is_read(rows: pl.DataFrame) -> pl.DataFrame:
+        closing.set()
+        return rows
+
+    orders = pl.LazyFrame({"order_id": [1]})
+    with pytest.raises(DatasetError, match="rebuilt meanwhile"):
+        SqlTables.copy({"orders": orders.map_batches(close_when_it_is_read), "shipments": orders}, closing)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_the_process_is_ended_after_a_query_that_may_have_harmed_it() -> None:
+    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})}, Closing())
+    try:
+        assert copy.run_query("FROM orders", 5).rows == [[1]]
+        first = copy._process
+        with pytest.raises(Refusal):
+            copy.run_query("SELECT 1 + ", 5)
+        assert copy._process is first
+        with pytest.raises(Refusal, match="memory"):
+            copy.run_query("SELECT list(range) FROM range(200000000)", 5)
+        assert copy._process is None
+        assert copy.run_query("FROM orders", 5).rows == [[1]]
+        assert copy._process is not None
+        copy._process.kill()
+        copy._process.wait()
+        assert copy.run_query("FROM orders", 5).rows == [[1]]
+    finally:
+        copy.close()
+
+
+def test_a_query_that_is_asked_while_the_copy_is_closed_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})}, Closing())
+    start = subprocess.Popen
+
+    def start_and_close(*args: Any, **options: Any) -> Any:
+        closer = threading.Thread(target=copy.close)
+        closer.start()
+        while not copy._is_closed:
+            time.sleep(0.01)
+        return start(*args, **options)
+
+    monkeypatch.setattr(sql_tables.subprocess, "Popen", start_and_close)
+    begun = time.monotonic()
+    with pytest.raises(Refusal, match="rebuilt meanwhile"):
+        copy.run_query("SELECT count(*) FROM range(1000000000000)", 5)
+    assert time.monotonic() - begun < sql_request.MOST_SECONDS / 2
+
+
 def test_the_copy_is_for_this_user_alone_and_gone_at_the_end(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, polars as pl\n"
         "from quivo_frames.assistant.sql_tables import SqlTables\n"
-        "copy = SqlTables.copy({'orders': pl.LazyFrame({'order_id': [1]})})\n"
+        "from quivo_frames.explorer.background import Closing\n"
+        "copy = SqlTables.copy({'orders': pl.LazyFrame({'order_id': [1]})}, Closing())\n"
         "print(copy.run_query('FROM orders', 5).rows)\n"
         "(folder,) = [path for path in pathlib.Path(os.environ['TMPDIR']).iterdir() if path.is_dir()]\n"
         "print(oct(folder.stat().st_mode & 0o777), sorted(path.name for path in folder.iterdir()))\n"

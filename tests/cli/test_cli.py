@@ -289,6 +289,21 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_goes_on(settings, tmp_path:
     assert max(api.refetch_count(int(n)) for n in ids) == 1
 
 
+def test_a_thread_that_works_for_nobody_does_not_keep_the_command(tmp_path: Path) -> None:
+    """A query that a server was asked before it ended cannot be interrupted, and Python would wait for its thread."""
+    code = (
+        "import sys, threading, time\n"
+        "from quivo_frames.cli import main\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "main(prog_name='quivo-frames')"
+    )
+    for words, status, shown in ((["--version"], 0, "polars"), (["check", "nothing"], 2, "nothing")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=30
+        )
+        assert (done.returncode, shown in done.stdout + done.stderr) == (status, True), done
+
+
 @pytest.mark.alone
 def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     child = subprocess.Popen(

@@ -21,6 +21,7 @@ import requests
 
 import quivo_frames as qf
 from quivo_frames.explorer import snapshot
+from quivo_frames.explorer.background import Closing
 from quivo_frames.explorer.order_list import OPEN_STAGES, OrderFilter, read_order_list
 from quivo_frames.explorer.order_query import OrderQuery
 from quivo_frames.explorer.search_terms import SearchTerms
@@ -238,9 +239,9 @@ def test_without_its_index_order_numbers_are_found_and_pages_say_so(
     goes_on = threading.Event()
     build = SearchTerms.build
 
-    def slow(dataset: qf.Dataset, *, personal: bool) -> SearchTerms:
+    def slow(dataset: qf.Dataset, closing: Closing, *, personal: bool) -> SearchTerms:
         assert goes_on.wait(60)
-        return build(dataset, personal=personal)
+        return build(dataset, closing, personal=personal)
 
     monkeypatch.setattr(snapshot.SearchTerms, "build", slow)
     order_id = qf.overview(tables)["order_id"][0]

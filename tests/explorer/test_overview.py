@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +14,9 @@ import quivo_frames as qf
 from quivo_frames.analysis.checks.limits import Limits
 from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.performance import headline_figures
-from quivo_frames.errors import LostWorker
+from quivo_frames.errors import DatasetError, LostWorker
 from quivo_frames.explorer import background, snapshot
+from quivo_frames.explorer.background import Closing
 from quivo_frames.explorer.explore import explore
 from quivo_frames.standin.orders import write_ndjson
 from tests.explorer.visitor import Visitor
@@ -81,17 +84,32 @@ def test_figures_that_cannot_be_worked_out_are_said_and_the_rest_is_shown(
 
 @pytest.mark.long
 def test_in_another_process_the_same_is_found(tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = background.audit_in_other_process(OrderView(tables), Limits(), personal=False)
-    drawn = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date")
+    here = background.audit_in_other_process(OrderView(tables), Limits(), Closing(), personal=False)
+    drawn = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date", Closing())
     monkeypatch.setattr("quivo_frames.analysis.milestones.ORDERS_PER_RANGE", 150)
-    apart = background.audit_in_other_process(OrderView(tables), Limits(), personal=False)
+    apart = background.audit_in_other_process(OrderView(tables), Limits(), Closing(), personal=False)
     assert apart.equals(here)
     assert apart.checks.equals(here.checks)
     assert (apart.as_of, apart.since, apart.personal) == (here.as_of, here.since, False)
-    drawn_elsewhere = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date")
+    drawn_elsewhere = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date", Closing())
     assert drawn_elsewhere.title == drawn.title
     assert [chart.data for chart in drawn_elsewhere.page.charts] == [chart.data for chart in drawn.page.charts]
     assert drawn.page.kpis["volume"].equals(drawn_elsewhere.page.kpis["volume"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [0, 0.2, 2])
+def test_the_other_process_ends_when_its_state_is_closed(
+    tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Ctrl-C does not wait for an audit, which takes minutes for a million orders."""
+    monkeypatch.setattr("quivo_frames.analysis.milestones.ORDERS_PER_RANGE", 150)
+    closing = Closing()
+    threading.Timer(seconds, closing.set).start()
+    begun = time.monotonic()
+    with pytest.raises(DatasetError, match="rebuilt meanwhile"):
+        background._run_in_other_process(lambda _: time.sleep(60), OrderView(tables), closing)
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.long
