@@ -160,6 +160,18 @@ def test_a_library_is_imported_by_its_rooms_only(dependency: str) -> None:
     assert users == IMPORTERS[dependency]
 
 
+def test_duckdb_is_connected_in_one_place() -> None:
+    """Where Ctrl-C is what it is elsewhere, and nothing is downloaded; the process for SQL has stricter settings."""
+    doors = {"export/duckdb.py", "assistant/sql_process.py"}
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        for node in ast.walk(parse_module(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "duckdb.connect"
+    }
+    assert found == doors
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = "{'polars', 'pandera', 'requests', 'pydantic', 'sqlite3', 'msgspec', 'rich'}"
     code = f"import sys, quivo_frames; print(sorted({heavy} & set(sys.modules)))"

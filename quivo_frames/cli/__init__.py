@@ -112,11 +112,11 @@ def _end_process(status: int) -> NoReturn:
     with suppress(ValueError):  # not the main thread
         for one in (signal.SIGINT, signal.SIGTERM):
             signal.signal(one, signal.SIG_IGN)
-    deadline = time.monotonic() + _SECONDS_FOR_THREADS
-    threads = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
-    for one in threads:
-        one.join(max(0.0, deadline - time.monotonic()))
-    if any(one.is_alive() for one in threads):
+    deadline, this_one = time.monotonic() + _SECONDS_FOR_THREADS, threading.current_thread()
+    threads = [thread for thread in threading.enumerate() if thread is not this_one and not thread.daemon]
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in threads):
         os._exit(status)
     sys.exit(status)
 

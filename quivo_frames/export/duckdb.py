@@ -9,9 +9,11 @@ for 100,000 orders, and a third more time) and refuse to delete an order from th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -30,11 +32,27 @@ _WRITTEN_BY = ("written_by", "quivo_frames")
 _MAGIC = slice(8, 12), b"DUCK"
 _UNSAFE_IN_PATH = r"[?\\]"
 """Characters of a path that DuckDB reads as a question to a server, or as the end of a folder."""
-OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+_OFFLINE: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
 """DuckDB must not download extensions."""
+
+
+@contextmanager
+def open_duckdb(
+    file: str | Path = ":memory:", *, read_only: bool = False, config: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that downloads nothing, in which Ctrl-C is a KeyboardInterrupt: DuckDB raises another error."""
+    try:
+        with duckdb.connect(file, read_only=read_only, config={**_OFFLINE, **config}) as db:
+            yield db
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
 def write_tables(job: ExportJob, out: str) -> ExportResult:
@@ -69,12 +87,12 @@ def _new_database(file: Path, out: str) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ExportError: DuckDB fails. Its message may contain values of orders, so only the kind of error is passed on.
     """
-    config = OFFLINE | {
+    config = {
         "temp_directory": str(file.with_name("spilled")),
         "storage_compatibility_version": STORAGE_VERSION,
     }
     try:
-        with duckdb.connect(file, config=config) as db:
+        with open_duckdb(file, config=config) as db:
             yield db
             db.execute("CHECKPOINT")
     except duckdb.Error as error:
@@ -118,7 +136,7 @@ def find_orders(file: Path, order_ids: Collection[int]) -> Iterator[int]:
         JOIN information_schema.tables USING (table_schema, table_name)
         WHERE column_name = 'order_id' AND table_type = 'BASE TABLE'"""
     try:
-        with duckdb.connect(file, read_only=True, config=OFFLINE) as db:
+        with open_duckdb(file, read_only=True) as db:
             for (name,) in db.execute(tables).fetchall():
                 held = f"SELECT DISTINCT order_id FROM {quote_identifier(name)} WHERE order_id IN (SELECT unnest(?))"  # noqa: S608 - a name of the file, quoted
                 yield from (order_id for (order_id,) in db.execute(held, [list(order_ids)]).fetchall())
@@ -132,7 +150,7 @@ def _is_earlier_export(file: Path) -> bool:
         if stream.read(place.stop)[place] != magic:
             return False
     try:
-        with duckdb.connect(file, read_only=True, config=OFFLINE) as db:
+        with open_duckdb(file, read_only=True) as db:
             return db.execute("SELECT value FROM about WHERE fact = ?", _WRITTEN_BY[:1]).fetchone() == _WRITTEN_BY[1:]
     except (duckdb.CatalogException, duckdb.BinderException):
         return False

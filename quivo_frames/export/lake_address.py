@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import duckdb
 
 from quivo_frames.errors import ConfigError, ExportError
-from quivo_frames.export.duckdb import OFFLINE
+from quivo_frames.export.duckdb import open_duckdb
 from quivo_frames.storage.atomic import OutputKind, find_target, refuse_output
 from quivo_frames.storage.path_names import refuse_unsafe_path
 from quivo_frames.storage.urls import is_remote, refuse_password
@@ -112,7 +112,7 @@ def _holds_lake(folder: Path) -> bool:
         if stream.read(12)[8:] != b"DUCK":
             return False
     try:
-        with duckdb.connect(file, read_only=True, config=OFFLINE) as db:
+        with open_duckdb(file, read_only=True) as db:
             tables = {name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     except duckdb.Error as error:
         raise ExportError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from quivo_frames.errors import ConfigError, ExportError, QuivoError, is_disk_full
-from quivo_frames.export.duckdb import OFFLINE
+from quivo_frames.export.duckdb import open_duckdb
 from quivo_frames.export.lake_address import DATA_PATH, EXAMPLE, LakeAddress
 from quivo_frames.export.sql import quote_literal
 from quivo_frames.storage.atomic import create_private_folder, explain_disk_error
@@ -65,7 +65,7 @@ def connect_duckdb(address: LakeAddress) -> Iterator[duckdb.DuckDBPyConnection]:
         ExportError: DuckDB fails in the block.
     """
     with explain_lake_errors(address):
-        with duckdb.connect(config=OFFLINE) as db:
+        with open_duckdb() as db:
             if (missing := _missing_extension(db, address)) is None:
                 yield db
                 return
@@ -139,14 +139,8 @@ def explain_lake_errors(address: LakeAddress) -> Iterator[None]:
         yield
     except QuivoError:
         raise
-    except duckdb.InterruptException as error:
-        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         raise ExportError(_explain_duckdb_error(error, address)) from error
-    except RuntimeError as error:  # what Ctrl-C is within a query
-        if "interrupted" in str(error):
-            raise KeyboardInterrupt from error
-        raise
 
 
 def _explain_duckdb_error(error: duckdb.Error, address: LakeAddress) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from quivo_frames.errors import ExportError
-from quivo_frames.export.duckdb import OFFLINE
+from quivo_frames.export.duckdb import open_duckdb
 from quivo_frames.export.lake_connection import LAKE, METADATA, data_folder
 from quivo_frames.export.sql import quote_literal
 from quivo_frames.storage.atomic import Workspace, renamed_when_complete
@@ -80,7 +80,7 @@ def rewrite_catalog_file(file: Path) -> None:
     """
     new = Workspace.of(file).new
     new.unlink(missing_ok=True)
-    with renamed_when_complete(new, file), duckdb.connect(config=OFFLINE) as db:
+    with renamed_when_complete(new, file), open_duckdb() as db:
         db.execute(f"ATTACH {quote_literal(str(file))} AS earlier; CHECKPOINT earlier")
         db.execute(f"ATTACH {quote_literal(str(new))} AS rewritten; COPY FROM DATABASE earlier TO rewritten")
         db.execute("CHECKPOINT rewritten; DETACH rewritten")

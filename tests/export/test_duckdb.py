@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -42,6 +43,21 @@ def file(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("export") / "orders.duckdb"
     dataset.export("duckdb", file)
     return file
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_in_a_query_is_an_interruption() -> None:
+    """DuckDB raises a RuntimeError then, for which the command line would call it a fault of quivo_frames."""
+    code = (
+        "import os, signal, threading\n"
+        "from quivo_frames.export.duckdb import open_duckdb\n"
+        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n"
+        "    with open_duckdb() as db: db.execute('SELECT count(*) FROM range(1000000000000)')\n"
+        "except KeyboardInterrupt: print('interrupted')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 
 def read_tables(file: Path) -> dict[str, pl.DataFrame]:

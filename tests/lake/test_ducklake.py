@@ -21,7 +21,7 @@ from quivo_frames.errors import ConfigError, ExportError
 from quivo_frames.export import ducklake
 from quivo_frames.export.formats import ExportFormat, export_tables
 from quivo_frames.export.lake_address import lake_address
-from quivo_frames.export.lake_connection import explain_lake_errors
+from quivo_frames.export.lake_connection import connect_duckdb, explain_lake_errors
 from quivo_frames.flattening.flatten import flatten
 from quivo_frames.maintenance.erasure import forget
 from quivo_frames.maintenance.integrity import check
@@ -423,9 +423,9 @@ def test_a_failure_tells_no_value_of_an_order(lake: Path) -> None:
 
 def test_ctrl_c_within_a_query_is_ctrl_c(lake: Path) -> None:
     address = lake_address(str(lake))
-    with pytest.raises(KeyboardInterrupt), explain_lake_errors(address):
+    with pytest.raises(KeyboardInterrupt), connect_duckdb(address):
         raise RuntimeError("Query interrupted")  # as DuckDB 1.5 raises it
-    with pytest.raises(KeyboardInterrupt), explain_lake_errors(address):
+    with pytest.raises(KeyboardInterrupt), connect_duckdb(address):
         raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
 
 
