@@ -40,7 +40,7 @@ from quivo_frames.cli import (
     table_commands,
 )
 from quivo_frames.cli.default_places import TABLES_HELP
-from quivo_frames.cli.failures import explain_failure, install_hooks
+from quivo_frames.cli.failures import INTERRUPTED, explain_failure, install_hooks
 from quivo_frames.cli.options import quiet_option
 from quivo_frames.cli.params import FileParam
 from quivo_frames.cli.shell_command import print_version
@@ -62,24 +62,31 @@ _SECONDS_FOR_THREADS = 1.0
 class _CommandGroup(click.Group):
     """A group of commands that print errors as sentences and end with the exit status of the error."""
 
+    _ends_process = False
+    """Whether the process is there for the command alone."""
+
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         """Run a command, and end the process with its exit status."""
-        if args is None:  # the process is ours
+        self._ends_process = args is None
+        if self._ends_process:
             install_hooks()
             atexit.register(_skip_last_collection)
         with suppress(ValueError):  # not the main thread of a process of our own
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
-        returned = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+        try:
+            returned = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+        except (KeyboardInterrupt, click.Abort):  # once more, while the command was ending
+            returned = INTERRUPTED
         status = returned if isinstance(returned, int) else 0
-        if args is None:
+        if self._ends_process:
             _end_process(status)
         sys.exit(status)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options before the name of a command."""
-        with _failures_explained():
+        with self._failures_explained():
             prepare_streams()
             logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=TerminalStream(sys.stderr))
             return super().make_context(*args, **extra)
@@ -94,8 +101,21 @@ class _CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the context names."""
-        with _failures_explained(ctx):
+        with self._failures_explained(ctx):
             return super().invoke(ctx)
+
+    @contextmanager
+    def _failures_explained(self, ctx: click.Context | None = None) -> Iterator[None]:
+        """End the process with a sentence and an exit status, whatever the block raises."""
+        try:
+            yield
+        except (click.exceptions.Exit, SystemExit):
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            if self._ends_process:
+                _ignore_signals()
+            command = ctx.invoked_subcommand if ctx else None
+            raise click.exceptions.Exit(explain_failure(error, command or "")) from error
 
 
 def _skip_last_collection() -> None:
@@ -105,13 +125,11 @@ def _skip_last_collection() -> None:
 
 
 def _end_process(status: int) -> NoReturn:
-    """End the process, whatever else is sent to it, and whatever threads still work on what nobody waits for any more.
+    """End the process, whatever signals come, and whatever threads still work on what nobody waits for any more.
 
     Python would wait for them, as when a server is ended while it answers: a query of a library cannot be interrupted.
     """
-    with suppress(ValueError):  # not the main thread
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, signal.SIG_IGN)
+    _ignore_signals()
     deadline, this_one = time.monotonic() + _SECONDS_FOR_THREADS, threading.current_thread()
     threads = [thread for thread in threading.enumerate() if thread is not this_one and not thread.daemon]
     for thread in threads:
@@ -121,16 +139,10 @@ def _end_process(status: int) -> NoReturn:
     sys.exit(status)
 
 
-@contextmanager
-def _failures_explained(ctx: click.Context | None = None) -> Iterator[None]:
-    """End the process with a sentence and an exit status, whatever the block raises."""
-    try:
-        yield
-    except (click.exceptions.Exit, SystemExit):
-        raise
-    except BaseException as error:  # a panic of a library in Rust is no Exception
-        command = ctx.invoked_subcommand if ctx else None
-        raise click.exceptions.Exit(explain_failure(error, command or "")) from error
+def _ignore_signals() -> None:
+    for one in (signal.SIGINT, signal.SIGTERM) * 2:  # twice, as a signal that has just come is raised by this
+        with suppress(ValueError, KeyboardInterrupt):  # ValueError: not the main thread
+            signal.signal(one, signal.SIG_IGN)
 
 
 @click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

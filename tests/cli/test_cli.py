@@ -319,6 +319,24 @@ def test_serve_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_does_not_come_in_the_middle_of_the_end(tmp_path: Path, sent: str) -> None:
+    code = (
+        "import os, signal, threading\n"
+        "from quivo_frames import cli\n"
+        f"send = lambda: os.kill(os.getpid(), signal.{sent})\n"
+        "explain, threads = cli.explain_failure, threading.enumerate\n"
+        "cli.explain_failure = lambda *given: (send(), explain(*given))[1]\n"
+        "threading.enumerate = lambda: (send(), threads())[1]  # which the last part of the end calls\n"
+        "cli.main(prog_name='quivo-frames')"
+    )
+    words = [sys.executable, "-c", code, "check", "nothing"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == done.stderr.count("nothing") == 1
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize(
     ("job", "command", "told"),
