@@ -674,7 +674,7 @@ COMMENT ON COLUMN "lines"."open" IS 'Pieces that were ordered and not shipped; 0
 COMMENT ON COLUMN "lines"."is_bundle" IS 'Whether the line is a bundle, of which the order or the plan lists the parts.';
 COMMENT ON COLUMN "lines"."counted_by" IS 'parts: a bundle whose parts are counted; bundle: a part of one that is counted as one piece.';
 COMMENT ON COLUMN "lines"."matched_by" IS 'The rule by which its rows were found: the least strict one, as in line_rows; null if it has none.';
-COMMENT ON COLUMN "lines"."certain" IS 'Whether all quantities are known, and are those of this very line.';
+COMMENT ON COLUMN "lines"."certain" IS 'Whether all quantities are known, and are those of this very line; more than 10^12 pieces count as not known.';
 COMMENT ON COLUMN "lines"."currency" IS 'Currency of the order.';
 COMMENT ON COLUMN "lines"."value" IS 'Net amount of the line, else net price times pieces. Unit: currency of the order.';
 COMMENT ON COLUMN "lines"."open_value" IS 'The share of the open pieces in it. Unit: currency of the order.';

@@ -58,7 +58,10 @@ class LineQuantities(NamedTuple):
     matched_by: Annotated[
         str | None, "The rule by which its rows were found: the least strict one, as in line_rows; null if it has none."
     ]
-    certain: Annotated[bool, "Whether all quantities are known, and are those of this very line."]
+    certain: Annotated[
+        bool,
+        "Whether all quantities are known, and are those of this very line; more than 10^12 pieces count as not known.",
+    ]
     currency: Annotated[str | None, "Currency of the order."]
     value: Annotated[Decimal | None, "Net amount of the line, else net price times pieces.", _CURRENCY]
     open_value: Annotated[Decimal | None, "The share of the open pieces in it.", _CURRENCY]
