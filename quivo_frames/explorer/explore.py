@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import html
 import os
 import socket
@@ -33,7 +34,7 @@ _SECONDS_TO_START, _SECONDS_TO_END, _SECONDS_TO_KEEP_ALIVE = 10.0, 5, 120
 class Explorer:
     """The explorer of some tables while it runs: `explorer.address` is where a browser begins.
 
-    In a notebook it shows a link. `explorer.stop()` ends it, and so does the end of Python.
+    In a notebook it shows a link. `explorer.stop()` ends it; so does the end of Python, after an audit that is running.
     """
 
     def __init__(self, tables: Dataset, address: str, server: uvicorn.Server, ended: threading.Event) -> None:
@@ -41,6 +42,7 @@ class Explorer:
         self.address = address
         """The first address, with the token that lets a browser in. Whoever has it can read the tables."""
         self._server, self._ended = server, ended
+        atexit.register(self.stop)  # which removes what was kept on the disk
 
     def wait(self) -> None:
         """Wait until it ends, which Ctrl-C does."""
@@ -51,6 +53,7 @@ class Explorer:
         """End it; requests that are being answered are answered first."""
         self._server.should_exit = True
         self._ended.wait(2 * _SECONDS_TO_END)  # also until what was kept on the disk is removed
+        atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
         return self

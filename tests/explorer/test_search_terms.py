@@ -238,6 +238,23 @@ def test_nothing_is_left_of_the_index_after_ctrl_c(tables: qf.Dataset, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
+@pytest.mark.skipif(os.name != "posix", reason="sets the folder for temporary files")
+def test_nothing_is_left_of_the_index_at_the_end_of_python(tables: qf.Dataset, tmp_path: Path) -> None:
+    """Also of an explorer that nobody stopped, as in a notebook that is closed."""
+    code = (
+        "import os, pathlib, sys, time\n"
+        "import quivo_frames as qf\n"
+        "explorer = qf.explore(sys.argv[1])\n"
+        "while not list(pathlib.Path(os.environ['TMPDIR']).glob('quivo-frames-*/*.parquet')): time.sleep(0.05)\n"
+        "print('indexed')"
+    )
+    words, environment = [sys.executable, "-c", code, tables.address], os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "indexed\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sets the folder for temporary files")
 def test_nothing_is_left_of_an_index_that_was_given_up(
     tables: qf.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -115,7 +115,7 @@ def test_a_delay_comes_before_the_answer_and_a_drip_within_it(log_in):
         for _ in range(2):
             begun = time.monotonic()
             assert caller.refetch(FIRST_ORDER) == (200, api.body_sent(FIRST_ORDER))
-            assert 0.08 < time.monotonic() - begun < 1
+            assert 0.08 < time.monotonic() - begun < 5
 
 
 def test_a_dripping_body_that_is_given_up_was_not_sent(log_in):

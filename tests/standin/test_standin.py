@@ -570,7 +570,7 @@ def test_log_normal_latency_is_what_was_drawn_for_the_order(log_in):
             begun = time.monotonic()
             assert caller.refetch(order_id)[0] == 200
             drawn = draw_seconds(latency, 3, "latency", order_id, 0)
-            assert drawn - 0.002 < time.monotonic() - begun < drawn + 0.5
+            assert drawn - 0.002 < time.monotonic() - begun < drawn + 5
 
 
 def test_log_normal_latency_has_its_median_and_repeats_itself():
