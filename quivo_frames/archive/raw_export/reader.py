@@ -116,8 +116,9 @@ class RawExportReader:
         segments = self.export_index.segments
         with ThreadPoolExecutor(SEGMENTS_AT_A_TIME) as pool:
             for start in range(0, len(segments), SEGMENTS_AT_A_TIME):
-                rows = pool.map(self._newest_rows, segments[start : start + SEGMENTS_AT_A_TIME], repeat(as_of))
+                rows = pool.map(self._read_newest_rows, segments[start : start + SEGMENTS_AT_A_TIME], repeat(as_of))
                 for number, newest in enumerate(rows, start):
+                    self._last_looked_at = segments[number].name, as_of, newest
                     yield newest.select(*columns, pl.lit(number, pl.Int64).alias("segment"), "row")
 
     def read_from(self, start: SegmentPosition | None = None, as_of: datetime | None = None) -> Iterator[RawOrder]:
