@@ -102,13 +102,12 @@ def serve_assistant(
 
 def _raise_first_error(error: BaseException) -> None:
     """Raise what went wrong first, unless it is that nobody reads the answers any more."""
-    if isinstance(error, BaseExceptionGroup):  # if the system refused something, the others are consequences
-        return _raise_first_error((error.subgroup(OSError) or error).exceptions[0])
+    while isinstance(error, BaseExceptionGroup):  # if the system refused something, the others are consequences
+        error = (error.subgroup(OSError) or error).exceptions[0]
     if not isinstance(error, OSError):
         raise error from None
     if (failure := explain_output_error(error)) is not None:
         raise failure from error
-    return None
 
 
 def make_server(keeper: StateKeeper) -> Server[Any]:

@@ -18,17 +18,16 @@ import polars as pl
 
 from quivo_frames.assistant.plain_values import Refusal
 from quivo_frames.assistant.sql_request import MOST_SECONDS, READY, TOOK_TOO_LONG, TOOK_TOO_MUCH, SqlAnswer, SqlRequest
-from quivo_frames.explorer.background import Closing
+from quivo_frames.explorer.background import REBUILT_MEANWHILE, StopRequest
 from quivo_frames.storage.leftovers import temporary_folder
 
 _SECONDS_OF_GRACE = 2
 """A query that does not heed its end is ended with its process."""
-_ENDED = "The tables were rebuilt meanwhile. Ask again."
 _NO_COPY = "The tables cannot be copied for SQL: the disk for temporary files may be full. The other tools work."
 
 
 class SqlTables:
-    """The tables of one state of a dataset, for SQL: see `copy`."""
+    """The tables of one state of a dataset, for SQL: see `copy_frames`."""
 
     def __init__(self, file: Path, tables: list[str], folder: ExitStack) -> None:
         self._file, self.tables, self._folder = file, tables, folder
@@ -37,7 +36,7 @@ class SqlTables:
         self._is_closed = False
 
     @classmethod
-    def copy(cls, frames: Mapping[str, pl.LazyFrame], closing: Closing) -> SqlTables:
+    def copy_frames(cls, frames: Mapping[str, pl.LazyFrame], stop_request: StopRequest) -> SqlTables:
         """A copy of these tables, in a folder for temporary files that is removed when it is closed.
 
         Raises:
@@ -47,7 +46,7 @@ class SqlTables:
         with ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             for name, frame in frames.items():
-                closing.check()
+                stop_request.raise_if_set()
                 frame.sink_parquet(folder / f"{name}.parquet", compression="lz4")
             return cls(folder / "tables.duckdb", list(frames), stack.pop_all())
         raise AssertionError  # no context swallows an error
@@ -70,7 +69,7 @@ class SqlTables:
 
     def _ask(self, request: SqlRequest) -> SqlAnswer:
         if self._is_closed:
-            raise Refusal(_ENDED)
+            raise Refusal(REBUILT_MEANWHILE)
         process = self._running_process()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -87,7 +86,7 @@ class SqlTables:
         timer.cancel()
         if not line:
             self._end_process()
-            raise Refusal(_ENDED if self._is_closed else TOOK_TOO_LONG if is_late else TOOK_TOO_MUCH)
+            raise Refusal(REBUILT_MEANWHILE if self._is_closed else TOOK_TOO_LONG if is_late else TOOK_TOO_MUCH)
         answer = msgspec.json.decode(line, type=SqlAnswer)
         if answer.may_have_harmed:
             self._end_process()
@@ -107,7 +106,7 @@ class SqlTables:
             assert self._process.stdout is not None
             if self._process.stdout.readline() != READY:
                 self._end_process()
-                raise Refusal(_ENDED if self._is_closed else _NO_COPY)
+                raise Refusal(REBUILT_MEANWHILE if self._is_closed else _NO_COPY)
         return self._process
 
     def _end_process(self) -> None:

@@ -16,6 +16,7 @@ from quivo_frames.assistant.plain_values import Refusal
 from quivo_frames.assistant.sql_tables import SqlTables
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import DatasetError
+from quivo_frames.explorer.background import REBUILT_MEANWHILE
 from quivo_frames.explorer.finding_list import FindingList
 from quivo_frames.explorer.snapshot import ExplorerOptions, Snapshot, SnapshotKeeper
 from quivo_frames.model.derived import dataset_tables
@@ -97,7 +98,7 @@ def wait_for(work: Future[Result], what: str) -> Result:
     except StillRunning as error:
         raise Refusal(f"{what} is still being worked out. Ask again in a minute.") from error
     except CancelledError as error:
-        raise DatasetError("The tables were rebuilt meanwhile. Ask again.") from error
+        raise DatasetError(REBUILT_MEANWHILE) from error
 
 
 class StateKeeper:
@@ -124,7 +125,7 @@ class StateKeeper:
                     self._copied[1].close()
                     self._copied = None
                 frames = {name: state.read_table(name) for name in state.visible_tables()}
-                self._copied = state.snapshot, SqlTables.copy(frames, state.snapshot.closing)
+                self._copied = state.snapshot, SqlTables.copy_frames(frames, state.snapshot.stop_request)
             return self._copied[1]
 
     def close(self) -> None:

@@ -57,6 +57,7 @@ SECTIONS = {
 }
 """The commands as the help lists them."""
 _SECONDS_FOR_THREADS = 1.0
+"""How long the end waits for threads of libraries that are about to end."""
 
 
 class _CommandGroup(click.Group):

@@ -99,7 +99,7 @@ class LocalPool:
             if finished is not None:
                 done.put(finished)
             if waiting:
-                self.submit(work, waiting.popleft()).add_done_callback(submit_next)
+                self.submit_task(work, waiting.popleft()).add_done_callback(submit_next)
 
         for _ in range(self.size - 1):
             submit_next()
@@ -117,7 +117,7 @@ class LocalPool:
         finally:
             waiting.clear()
 
-    def submit(self, work: Callable[[T], R], item: T) -> Future[R]:
+    def submit_task(self, work: Callable[[T], R], item: T) -> Future[R]:
         """The result of `work` for one item, in another thread or process; there must be one.
 
         The future raises BrokenExecutor if the process was ended from outside.

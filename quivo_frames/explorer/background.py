@@ -27,21 +27,22 @@ if TYPE_CHECKING:
     from quivo_frames.analysis.report.page import PageFigures, PageTitle
 
 Result = TypeVar("Result")
+REBUILT_MEANWHILE = "The tables were rebuilt meanwhile. Ask again."
 _TWO_PROCESSES = 2
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
-class Closing(threading.Event):
-    """Is set when a state of the tables is closed; what works for it looks at it now and then."""
+class StopRequest(threading.Event):
+    """Is set when a state of the tables is closed; what works for that state looks at it now and then."""
 
-    def check(self) -> None:
-        """Give up, if it is set.
+    def raise_if_set(self) -> None:
+        """Give up the work if nobody waits for it any more.
 
         Raises:
-            DatasetError: it is.
+            DatasetError: the state of the tables was closed.
         """
         if self.is_set():
-            raise DatasetError("The tables were rebuilt meanwhile. Ask again.")
+            raise DatasetError(REBUILT_MEANWHILE)
 
 
 class _PackedFindings(NamedTuple):
@@ -61,30 +62,32 @@ class OverviewFigures(NamedTuple):
     title: PageTitle
 
 
-def audit_in_other_process(view: OrderView, limits: Limits, closing: Closing, *, personal: bool) -> Findings:
+def audit_in_other_process(view: OrderView, limits: Limits, stop_request: StopRequest, *, personal: bool) -> Findings:
     """What an audit finds in all orders of a view, compared with the last one; nothing is remembered of it."""
-    packed = _run_in_other_process(partial(_find_and_pack, limits, personal=personal), view, closing)
+    packed = _run_in_other_process(partial(_find_and_pack, limits, personal=personal), view, stop_request)
     findings = Findings(pl.read_ipc(io.BytesIO(packed.rows)))
     findings.resolved, findings.checks, findings.personal = packed.resolved, packed.checks, personal
     findings.as_of, findings.since, findings.dataset = packed.as_of, packed.since, view.dataset
     return findings
 
 
-def draw_in_other_process(view: OrderView, limits: Limits, on_time_against: str, closing: Closing) -> OverviewFigures:
+def draw_in_other_process(
+    view: OrderView, limits: Limits, on_time_against: str, stop_request: StopRequest
+) -> OverviewFigures:
     """The figures and charts of the report, of all orders of a view."""
-    return _run_in_other_process(partial(_draw_overview, limits, on_time_against), view, closing)
+    return _run_in_other_process(partial(_draw_overview, limits, on_time_against), view, stop_request)
 
 
-def _run_in_other_process(work: Callable[[OrderView], Result], view: OrderView, closing: Closing) -> Result:
+def _run_in_other_process(work: Callable[[OrderView], Result], view: OrderView, stop_request: StopRequest) -> Result:
     """What `work` makes of a view; where there are many orders, in another process, which ends if it is given up."""
-    closing.check()
+    stop_request.raise_if_set()
     if len(view.id_ranges()) < _TWO_PROCESSES:
         return work(view)
     try:
         with LocalPool(_TWO_PROCESSES, _TWO_PROCESSES, __name__) as pool:
-            result: Future[Result] = pool.submit(work, view)
+            result: Future[Result] = pool.submit_task(work, view)
             while not result.done():
-                closing.check()
+                stop_request.raise_if_set()
                 wait([result], _SECONDS_BETWEEN_LOOKS)
             return result.result()
     except BrokenExecutor as error:

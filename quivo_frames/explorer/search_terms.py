@@ -24,7 +24,7 @@ from quivo_frames.analysis.order_search import (
     term_form,
 )
 from quivo_frames.dataset.dataset import Dataset
-from quivo_frames.explorer.background import Closing
+from quivo_frames.explorer.background import StopRequest
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
 from quivo_frames.storage.leftovers import temporary_folder
@@ -70,7 +70,7 @@ class SearchTerms:
         self._files, self._folder = files, folder
 
     @classmethod
-    def build(cls, dataset: Dataset, closing: Closing, *, personal: bool) -> SearchTerms:
+    def index_dataset(cls, dataset: Dataset, stop_request: StopRequest, *, personal: bool) -> SearchTerms:
         """The terms; without `personal`, none of a column that may be personal.
 
         Raises:
@@ -81,7 +81,7 @@ class SearchTerms:
             ranges = _ranges_of_orders(dataset)
             files = {}
             for number, (words, places) in enumerate(searched_columns(personal=personal).items()):
-                files[words] = _write_terms(dataset, words, places, ranges, folder / str(number), closing)
+                files[words] = _write_terms(dataset, words, places, ranges, folder / str(number), stop_request)
             return cls(files, stack.pop_all())
         raise AssertionError  # no context swallows an error
 
@@ -164,13 +164,13 @@ def _ranges_of_orders(dataset: Dataset) -> list[tuple[int, int]]:
 
 def _write_terms(
     dataset: Dataset, words: str, places: tuple[tuple[str, str], ...], ranges: list[tuple[int, int]], start: Path,
-    closing: Closing,
+    stop_request: StopRequest,
 ) -> Path:  # fmt: skip
     """Write the terms of one kind, sorted, and return the file."""
     form = term_form(words)
     parts = []
     for number, id_range in enumerate(ranges):
-        closing.check()
+        stop_request.raise_if_set()
         values = pl.concat([
             dataset.lazy(table).filter(pl.col("order_id").is_between(*id_range)).select("order_id", value=column)
             .drop_nulls().unique()
@@ -182,7 +182,7 @@ def _write_terms(
         terms = found.join(forms, on="value").select("order_id", "term").unique().sort("term", "order_id")
         parts.append(start.with_name(f"{start.name}-{number}.parquet"))
         terms.collect().write_parquet(parts[-1], compression_level=1, row_group_size=_ROW_GROUP_ROWS)
-    closing.check()
+    stop_request.raise_if_set()
     whole = start.with_suffix(".parquet")
     if len(parts) == 1:
         return parts[0].rename(whole)

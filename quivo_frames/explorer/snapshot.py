@@ -24,7 +24,7 @@ from quivo_frames.archive.archive import Archive
 from quivo_frames.dataset.dataset import Dataset
 from quivo_frames.errors import DatasetError
 from quivo_frames.explorer.accepted_file import AcceptedFindings
-from quivo_frames.explorer.background import Closing, OverviewFigures, audit_in_other_process, draw_in_other_process
+from quivo_frames.explorer.background import OverviewFigures, StopRequest, audit_in_other_process, draw_in_other_process
 from quivo_frames.explorer.finding_list import FindingList
 from quivo_frames.explorer.order_list import read_order_list
 from quivo_frames.explorer.search_terms import SearchTerms
@@ -65,7 +65,7 @@ class Snapshot:
         self.dataset, self.options = dataset, options
         self.order_list = read_order_list(dataset)
         """All orders, as lists filter, sort and count them."""
-        self.closing = Closing()
+        self.stop_request = StopRequest()
         """Set when this state is given up."""
         self._worker = ThreadPoolExecutor(1, "quivo-explorer")
         self._begun: dict[Callable[[], Any], Future[Any]] = {}
@@ -106,13 +106,13 @@ class Snapshot:
             return self._begun[work]
 
     def _index_terms(self) -> SearchTerms:
-        return SearchTerms.build(self.dataset, self.closing, personal=self.options.personal)
+        return SearchTerms.index_dataset(self.dataset, self.stop_request, personal=self.options.personal)
 
     def _audit(self) -> Findings:
-        return audit_in_other_process(self.view, self.options.limits, self.closing, personal=self.options.personal)
+        return audit_in_other_process(self.view, self.options.limits, self.stop_request, personal=self.options.personal)
 
     def _draw(self) -> OverviewFigures:
-        return draw_in_other_process(self.view, self.options.limits, self.options.on_time_against, self.closing)
+        return draw_in_other_process(self.view, self.options.limits, self.options.on_time_against, self.stop_request)
 
     def list_findings(self) -> FindingList | None:
         """The findings, of which those that are accepted now are marked, and the resolved ones; None until it is known.
@@ -195,7 +195,7 @@ class Snapshot:
 
     def close(self) -> None:
         """Give up what is not worked out yet, and remove what was kept on the disk, as soon as nobody works with it."""
-        self.closing.set()
+        self.stop_request.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
         if (terms := self._begun.get(self._index_terms)) is not None:
             terms.add_done_callback(_remove_terms)

@@ -23,7 +23,7 @@ from quivo_frames.assistant.sql_process import copy_tables, open_locked
 from quivo_frames.assistant.sql_statement import TABLE_FUNCTIONS, check_statement
 from quivo_frames.assistant.sql_tables import SqlTables
 from quivo_frames.errors import DatasetError
-from quivo_frames.explorer.background import Closing
+from quivo_frames.explorer.background import StopRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ def test_a_query_ends_in_time_and_the_next_one_runs(tmp_path: Path, monkeypatch:
     """Also one that does not heed its end: it is ended with its process."""
     monkeypatch.setattr(sql_tables, "MOST_SECONDS", 1)
     monkeypatch.setattr(sql_tables, "_SECONDS_OF_GRACE", 1)
-    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})}, Closing())
+    copy = SqlTables.copy_frames({"orders": pl.LazyFrame({"order_id": [1]})}, StopRequest())
     try:
         assert copy.run_query("FROM orders", 5).rows == [[1]]
         started = time.monotonic()
@@ -203,21 +203,21 @@ def test_a_query_takes_no_more_memory_than_it_may(session: Session) -> None:
 
 def test_nothing_is_left_of_a_copy_that_was_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    closing = Closing()
+    stop_request = StopRequest()
 
     def close_when_it_is_read(rows: pl.DataFrame) -> pl.DataFrame:
-        closing.set()
+        stop_request.set()
         return rows
 
     orders = pl.LazyFrame({"order_id": [1]})
     with pytest.raises(DatasetError, match="rebuilt meanwhile"):
-        SqlTables.copy({"orders": orders.map_batches(close_when_it_is_read), "shipments": orders}, closing)
+        SqlTables.copy_frames({"orders": orders.map_batches(close_when_it_is_read), "shipments": orders}, stop_request)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.long
 def test_the_process_is_ended_after_a_query_that_may_have_harmed_it() -> None:
-    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})}, Closing())
+    copy = SqlTables.copy_frames({"orders": pl.LazyFrame({"order_id": [1]})}, StopRequest())
     try:
         assert copy.run_query("FROM orders", 5).rows == [[1]]
         first = copy._process
@@ -237,7 +237,7 @@ def test_the_process_is_ended_after_a_query_that_may_have_harmed_it() -> None:
 
 
 def test_a_query_that_is_asked_while_the_copy_is_closed_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = SqlTables.copy({"orders": pl.LazyFrame({"order_id": [1]})}, Closing())
+    copy = SqlTables.copy_frames({"orders": pl.LazyFrame({"order_id": [1]})}, StopRequest())
     start = subprocess.Popen
 
     def start_and_close(*args: Any, **options: Any) -> Any:
@@ -258,8 +258,8 @@ def test_the_copy_is_for_this_user_alone_and_gone_at_the_end(tmp_path: Path) -> 
     code = (
         "import os, pathlib, polars as pl\n"
         "from quivo_frames.assistant.sql_tables import SqlTables\n"
-        "from quivo_frames.explorer.background import Closing\n"
-        "copy = SqlTables.copy({'orders': pl.LazyFrame({'order_id': [1]})}, Closing())\n"
+        "from quivo_frames.explorer.background import StopRequest\n"
+        "copy = SqlTables.copy_frames({'orders': pl.LazyFrame({'order_id': [1]})}, StopRequest())\n"
         "print(copy.run_query('FROM orders', 5).rows)\n"
         "(folder,) = [path for path in pathlib.Path(os.environ['TMPDIR']).iterdir() if path.is_dir()]\n"
         "print(oct(folder.stat().st_mode & 0o777), sorted(path.name for path in folder.iterdir()))\n"

@@ -21,7 +21,7 @@ import requests
 
 import quivo_frames as qf
 from quivo_frames.explorer import snapshot
-from quivo_frames.explorer.background import Closing
+from quivo_frames.explorer.background import StopRequest
 from quivo_frames.explorer.order_list import OPEN_STAGES, OrderFilter, read_order_list
 from quivo_frames.explorer.order_query import OrderQuery
 from quivo_frames.explorer.search_terms import SearchTerms
@@ -237,13 +237,13 @@ def test_without_its_index_order_numbers_are_found_and_pages_say_so(
     tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
-    build = SearchTerms.build
+    build = SearchTerms.index_dataset
 
-    def slow(dataset: qf.Dataset, closing: Closing, *, personal: bool) -> SearchTerms:
+    def slow(dataset: qf.Dataset, stop_request: StopRequest, *, personal: bool) -> SearchTerms:
         assert goes_on.wait(60)
-        return build(dataset, closing, personal=personal)
+        return build(dataset, stop_request, personal=personal)
 
-    monkeypatch.setattr(snapshot.SearchTerms, "build", slow)
+    monkeypatch.setattr(snapshot.SearchTerms, "index_dataset", slow)
     order_id = qf.overview(tables)["order_id"][0]
     with qf.explore(tables) as explorer:
         reader = Reader(explorer)
@@ -266,7 +266,7 @@ def test_an_index_that_cannot_be_made_is_said(tables: qf.Dataset, monkeypatch: p
     def full(*_: Any, **__: Any) -> SearchTerms:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshot.SearchTerms, "build", full)
+    monkeypatch.setattr(snapshot.SearchTerms, "index_dataset", full)
     with qf.explore(tables) as explorer:
         reader = Reader(explorer)
         assert "could not be made" in reader.text(q="x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import threading
 import time
@@ -16,7 +17,7 @@ from quivo_frames.analysis.milestones import OrderView
 from quivo_frames.analysis.report.performance import headline_figures
 from quivo_frames.errors import DatasetError, LostWorker
 from quivo_frames.explorer import background, snapshot
-from quivo_frames.explorer.background import Closing
+from quivo_frames.explorer.background import StopRequest
 from quivo_frames.explorer.explore import explore
 from quivo_frames.standin.orders import write_ndjson
 from tests.explorer.visitor import Visitor
@@ -84,14 +85,16 @@ def test_figures_that_cannot_be_worked_out_are_said_and_the_rest_is_shown(
 
 @pytest.mark.long
 def test_in_another_process_the_same_is_found(tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = background.audit_in_other_process(OrderView(tables), Limits(), Closing(), personal=False)
-    drawn = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date", Closing())
+    here = background.audit_in_other_process(OrderView(tables), Limits(), StopRequest(), personal=False)
+    drawn = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date", StopRequest())
     monkeypatch.setattr("quivo_frames.analysis.milestones.ORDERS_PER_RANGE", 150)
-    apart = background.audit_in_other_process(OrderView(tables), Limits(), Closing(), personal=False)
+    apart = background.audit_in_other_process(OrderView(tables), Limits(), StopRequest(), personal=False)
     assert apart.equals(here)
     assert apart.checks.equals(here.checks)
     assert (apart.as_of, apart.since, apart.personal) == (here.as_of, here.since, False)
-    drawn_elsewhere = background.draw_in_other_process(OrderView(tables), Limits(), "latest_delivery_date", Closing())
+    drawn_elsewhere = background.draw_in_other_process(
+        OrderView(tables), Limits(), "latest_delivery_date", StopRequest()
+    )
     assert drawn_elsewhere.title == drawn.title
     assert [chart.data for chart in drawn_elsewhere.page.charts] == [chart.data for chart in drawn.page.charts]
     assert drawn.page.kpis["volume"].equals(drawn_elsewhere.page.kpis["volume"])
@@ -104,12 +107,19 @@ def test_the_other_process_ends_when_its_state_is_closed(
 ) -> None:
     """Ctrl-C does not wait for an audit, which takes minutes for a million orders."""
     monkeypatch.setattr("quivo_frames.analysis.milestones.ORDERS_PER_RANGE", 150)
-    closing = Closing()
-    threading.Timer(seconds, closing.set).start()
+    stop_request = StopRequest()
+    threading.Timer(seconds, stop_request.set).start()
     begun = time.monotonic()
     with pytest.raises(DatasetError, match="rebuilt meanwhile"):
-        background._run_in_other_process(lambda _: time.sleep(60), OrderView(tables), closing)
+        background._run_in_other_process(lambda _: time.sleep(60), OrderView(tables), stop_request)
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.long
+def test_another_process_that_the_system_ends_is_a_message(tables: qf.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quivo_frames.analysis.milestones.ORDERS_PER_RANGE", 150)
+    with pytest.raises(LostWorker, match="ended by the system, as happens when memory is short"):
+        background._run_in_other_process(lambda _: os._exit(1), OrderView(tables), StopRequest())
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ import quivo_frames as qf
 from quivo_frames.analysis.order_search import SEARCHED, SEARCHED_IN_LISTS, find_orders
 from quivo_frames.errors import DatasetError
 from quivo_frames.explorer import search_terms
-from quivo_frames.explorer.background import Closing
+from quivo_frames.explorer.background import StopRequest
 from quivo_frames.explorer.search_terms import SearchTerms, find_numbers, searched_columns
 from quivo_frames.model.order import Privacy
 from quivo_frames.model.tables import TABLES
@@ -57,7 +57,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> qf.Dataset:
 
 @pytest.fixture(scope="module")
 def terms(tables: qf.Dataset) -> Iterator[SearchTerms]:
-    built = SearchTerms.build(tables, Closing(), personal=True)
+    built = SearchTerms.index_dataset(tables, StopRequest(), personal=True)
     yield built
     built.close()
 
@@ -146,7 +146,7 @@ def test_the_index_finds_what_a_search_through_all_tables_does(
     monkeypatch.setattr(search_terms, "_ORDERS_AT_A_TIME", at_a_time)
     write_ndjson(tmp_path / "orders.ndjson", 60)
     tables = qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False)
-    built = SearchTerms.build(tables, Closing(), personal=True)
+    built = SearchTerms.index_dataset(tables, StopRequest(), personal=True)
     try:
         for words, places in SEARCHED_IN_LISTS.items():
             values = pl.concat(
@@ -165,7 +165,7 @@ def test_the_index_finds_what_a_search_through_all_tables_does(
 
 
 def test_without_leave_no_term_of_a_personal_column_is_in_the_index(tables: qf.Dataset) -> None:
-    built = SearchTerms.build(tables, Closing(), personal=False)
+    built = SearchTerms.index_dataset(tables, StopRequest(), personal=False)
     try:
         kept = searched_columns(personal=False)
         assert "tracking number" not in kept
@@ -188,7 +188,7 @@ def test_without_leave_no_term_of_a_personal_column_is_in_the_index(tables: qf.D
 
 
 def test_nothing_is_left_of_the_index(tables: qf.Dataset) -> None:
-    built = SearchTerms.build(tables, Closing(), personal=True)
+    built = SearchTerms.index_dataset(tables, StopRequest(), personal=True)
     folder = next(iter(built._files.values())).parent
     assert folder.stat().st_mode & 0o077 == 0
     built.close()
@@ -260,25 +260,25 @@ def test_nothing_is_left_of_an_index_that_was_given_up(
     tables: qf.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    closing = Closing()
+    stop_request = StopRequest()
     write_terms = search_terms._write_terms
 
     def close_at_the_third(*args: Any) -> Path:
         if args[4].name == "2":
             assert list(tmp_path.glob("*/*.parquet"))
-            closing.set()
+            stop_request.set()
         return write_terms(*args)
 
     monkeypatch.setattr(search_terms, "_write_terms", close_at_the_third)
     with pytest.raises(DatasetError, match="rebuilt meanwhile"):
-        SearchTerms.build(tables, closing, personal=False)
+        SearchTerms.index_dataset(tables, stop_request, personal=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_orders_have_no_terms(tmp_path: Path) -> None:
     (tmp_path / "orders.ndjson").write_text("{}")
-    built = SearchTerms.build(
-        qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False), Closing(), personal=True
+    built = SearchTerms.index_dataset(
+        qf.build(tmp_path / "orders.ndjson", tmp_path / "tables", jobs=1, progress=False), StopRequest(), personal=True
     )
     assert built.find_exact("A").rows.is_empty()
     assert built.find_beginning("A").rows.is_empty()
