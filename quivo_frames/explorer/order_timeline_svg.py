@@ -64,7 +64,7 @@ class _Scale:
 
     def __init__(self, instants: list[datetime]) -> None:
         self.first = datetime.combine(min(instants).date(), time(), UTC)
-        self.last = max(max(instants), self.first + _DAY)
+        self.last = max(max(instants), min(self.first, datetime.max.replace(tzinfo=UTC) - _DAY) + _DAY)
 
     def place(self, at: datetime) -> float:
         share = (at - self.first) / (self.last - self.first)
@@ -94,7 +94,7 @@ def draw_timeline(rows: OrderRows) -> Timeline | None:
     instants += [at for event in events for at in event["times"]]
     if not instants:
         return None
-    until = known_at is not None and (_is_waiting(rows) or known_at <= _last_of_scale(instants))
+    until = known_at is not None and (_is_waiting(rows) or _is_soon_after(known_at, instants))
     scale = _Scale([*instants, *([known_at] if until else [])])
     deadlines = _late_parts(rows)
     drawn = [_draw_promise(scale, *promise, deadlines) for promise in promises]
@@ -113,9 +113,9 @@ def _is_waiting(rows: OrderRows) -> bool:
     return overview["delivered_last"] is None and overview["completed_at"] is None
 
 
-def _last_of_scale(instants: list[datetime]) -> datetime:
-    """Up to when an answer is drawn: later ones would leave no room for what happened."""
-    return max(instants) + (max(instants) - min(instants)) / 2
+def _is_soon_after(known_at: datetime, instants: list[datetime]) -> bool:
+    """Whether an answer is drawn: a later one would leave no room for what happened."""
+    return known_at - max(instants) <= (max(instants) - min(instants)) / 2
 
 
 Promise = tuple[str, datetime | None, datetime | None, Cell]

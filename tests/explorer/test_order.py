@@ -20,6 +20,7 @@ from starlette.requests import Request
 import quivo_frames as qf
 from quivo_frames.archive.archive import Archive
 from quivo_frames.errors import ConfigError
+from quivo_frames.explorer import order_timeline_svg
 from quivo_frames.explorer.order_json import MOST_ENTRIES
 from quivo_frames.explorer.order_shipping import sscc_states
 from quivo_frames.explorer.pages import order as pages
@@ -477,3 +478,13 @@ def test_ssccs_have_the_state_of_their_check_digit() -> None:
     assert [state and state.words for state in states] == [
         "check digit right", "check digit right", "check digit 8, should be 7", "not 18 digits", None, None,
     ]  # fmt: skip
+
+
+def test_a_time_line_reaches_to_both_ends_of_the_calendar() -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    for instants in ([first], [last], [first, last]):
+        scale = order_timeline_svg._Scale(instants)
+        assert all(0 <= scale.place(at) <= 100 for at in instants)
+        assert scale.draw_ticks()
+    assert order_timeline_svg._is_soon_after(last, [first, last])
+    assert not order_timeline_svg._is_soon_after(last, [first])
